@@ -1,0 +1,1 @@
+//! Scop to loops, LLVM IR and objects.

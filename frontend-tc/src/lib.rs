@@ -1,0 +1,1 @@
+//! TC text to Scop: lexer, parser, types, range inference, lowering.

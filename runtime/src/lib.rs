@@ -1,0 +1,1 @@
+//! Caller-owned tensors, mapped objects, threads: runs compiled kernels without a compiler.

@@ -1,0 +1,1 @@
+//! Policies for CPUs: which steps to take.

@@ -1,0 +1,22 @@
+//! What every stage shares, and nothing that only one of them needs.
+//!
+//! - [`Span`], [`Diagnostic`]: a place in the source, and a message for people with a stable code.
+//! - [`Malformed`]: a bug of ours, found by a verifier, at an entity.
+//! - [`Remark`]: what was not done, where, and why.
+//! - [`Table`] and [`entity!`]: rows owned in one place, reached by ids that print as text (`S0`, `T1`).
+//! - [`Target`]: what a machine has, as plain data.
+//! - [`Stage`], [`Watch`]: every stage's output prints itself and says whether it is well formed.
+
+mod diagnostic;
+mod remark;
+mod span;
+mod stage;
+mod table;
+mod target;
+
+pub use diagnostic::{Diagnostic, Label, Severity};
+pub use remark::Remark;
+pub use span::Span;
+pub use stage::{Malformed, Stage, Watch};
+pub use table::{Entity, Table};
+pub use target::{Cache, Features, Target, TargetError};

@@ -1,0 +1,1 @@
+//! The API people use, the pipeline, and the tilewright command.

@@ -1,0 +1,1 @@
+//! Commands, scripts and sessions: the only way to change a schedule.
