@@ -11,3 +11,5 @@
 
 pub mod abi;
 pub mod math;
+pub mod pool;
+pub mod tensor;
