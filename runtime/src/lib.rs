@@ -10,6 +10,8 @@
 //! - [`kernel`]: all of these together, as something to call.
 
 pub mod abi;
+pub mod image;
+pub mod kernel;
 pub mod math;
 pub mod pool;
 pub mod tensor;
