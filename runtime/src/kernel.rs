@@ -92,10 +92,10 @@ impl Kernel {
     }
 
     /// Scratch memory for [`Kernel::run_with_workspace`].
-    pub fn workspace(&self) -> Workspace {
+    pub fn workspace(&self) -> Result<Workspace, CallError> {
         let bytes = self.signature().workspace_bytes;
-        let buffer = Buffer::zeroed(bytes).expect("`load` has checked the size");
-        Workspace { buffer, bytes }
+        let buffer = Buffer::zeroed(bytes).ok_or(CallError::OutOfMemory { bytes })?;
+        Ok(Workspace { buffer, bytes })
     }
 
     /// Runs the kernel: `inputs` are its inputs in the order of the signature, `outputs` its outputs and the tensors
@@ -117,7 +117,7 @@ impl Kernel {
         }
         let free = || self.loaded.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
         let unused = free().pop();
-        let mut workspace = unused.unwrap_or_else(|| self.workspace());
+        let mut workspace = unused.map_or_else(|| self.workspace(), Ok)?;
         let result = self.call(inputs, outputs, workspace.buffer.as_mut_ptr(), pool);
         free().push(workspace);
         result

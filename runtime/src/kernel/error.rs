@@ -97,6 +97,12 @@ pub enum CallError {
         /// How much was given.
         found: usize,
     },
+    /// There is no memory for a workspace.
+    #[error("there is no memory for a workspace of {bytes} bytes")]
+    OutOfMemory {
+        /// How much the kernel needs.
+        bytes: usize,
+    },
     /// A subscript that was read from a tensor lies outside the tensor that it subscripts.
     #[error("`{tensor}`: subscript {value} in dimension {dim} is not in 0 .. {extent}")]
     IndexOutOfRange {

@@ -65,9 +65,6 @@ impl Signature {
             let reason = format!("`{}` has another number of strides than of extents", argument.name);
             return Err(LoadError::Signature { reason });
         }
-        if self.workspace_bytes > isize::MAX as usize / 2 {
-            return Err(LoadError::Signature { reason: "the workspace does not fit in memory".to_owned() });
-        }
         Ok(())
     }
 

@@ -76,7 +76,7 @@ impl Tensor {
 
 impl Clone for Tensor {
     fn clone(&self) -> Tensor {
-        let buffer = Buffer::zeroed(self.buffer.bytes).expect("a buffer of this size exists");
+        let buffer = Buffer::zeroed(self.buffer.bytes).unwrap_or_else(|| handle_alloc_error(self.buffer.layout()));
         // SAFETY: both buffers have this length, and the new one is not part of the old one.
         unsafe { self.buffer.start.copy_to_nonoverlapping(buffer.start, self.buffer.bytes) };
         Tensor { layout: self.layout.clone(), buffer }
@@ -105,15 +105,19 @@ impl Buffer {
     const NOWHERE: NonNull<u8> =
         NonNull::new(std::ptr::without_provenance_mut(ALIGNMENT)).expect("an alignment is not zero");
 
-    /// `None` if so many bytes cannot be addressed.
+    /// `None` if there is not so much memory.
     pub(crate) fn zeroed(bytes: usize) -> Option<Buffer> {
         let layout = alloc::Layout::from_size_align(bytes, ALIGNMENT).ok()?;
         if bytes == 0 {
             return Some(Buffer { start: Buffer::NOWHERE, bytes });
         }
         // SAFETY: the size is not zero.
-        let start = NonNull::new(unsafe { alloc::alloc_zeroed(layout) });
-        Some(Buffer { start: start.unwrap_or_else(|| handle_alloc_error(layout)), bytes })
+        let start = NonNull::new(unsafe { alloc::alloc_zeroed(layout) })?;
+        Some(Buffer { start, bytes })
+    }
+
+    fn layout(&self) -> alloc::Layout {
+        alloc::Layout::from_size_align(self.bytes, ALIGNMENT).expect("it was allocated so")
     }
 
     /// The first byte, aligned to [`ALIGNMENT`].
@@ -125,9 +129,8 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            let layout = alloc::Layout::from_size_align(self.bytes, ALIGNMENT).expect("it was allocated so");
             // SAFETY: `start` came from the allocator with this layout.
-            unsafe { alloc::dealloc(self.start.as_ptr(), layout) };
+            unsafe { alloc::dealloc(self.start.as_ptr(), self.layout()) };
         }
     }
 }
