@@ -31,7 +31,8 @@ impl Code {
     ///
     /// The function `entry` of `object` is an [`abi::Entry`](crate::abi::Entry). Called with arguments that fit
     /// `signature`, from any thread and from several at once, it reads only its arguments and its constants, writes
-    /// only the outputs and the workspace, and returns.
+    /// only the outputs, with values of their types, and the workspace, needs no more stack than a thread has, and
+    /// returns.
     pub unsafe fn new(object: Vec<u8>, entry: impl Into<String>, signature: Signature) -> Code {
         Code { object, entry: entry.into(), signature }
     }

@@ -2,6 +2,19 @@
 //!
 //! [`TensorView`] and [`TensorViewMut`] borrow; [`Tensor`] owns. A view made from a slice is checked: every element
 //! that its shape and strides reach lies in the slice. Strides count elements.
+//!
+//! ```
+//! use runtime::tensor::{DType, Tensor, TensorView};
+//!
+//! let pixels = [1_u8, 2, 3, 4, 5, 6];
+//! let image = TensorView::new(&pixels, &[2, 3])?;
+//! let second_column = TensorView::with_strides(&pixels, 1, &[2], &[3])?;
+//! assert_eq!((image.dtype(), second_column.strides()), (DType::UINT8, &[3][..]));
+//!
+//! let mut result = Tensor::zeros(DType::FLOAT32, &[2, 3])?;
+//! result.as_mut_slice::<f32>()?[5] = 1.0;
+//! # Ok::<(), runtime::tensor::TensorError>(())
+//! ```
 
 mod dlpack;
 mod dtype;

@@ -109,6 +109,17 @@ fn owned_tensors_are_aligned_and_copy() {
 }
 
 #[test]
+fn bytes_become_tensors_if_they_are_values() {
+    let bytes: Vec<u8> = [1.5_f64, -2.0].iter().flat_map(|x| x.to_ne_bytes()).collect();
+    let tensor = Tensor::from_bytes(DType::FLOAT64, &[2], &bytes).expect("two elements");
+    assert_eq!(tensor.as_slice::<f64>(), Ok(&[1.5, -2.0][..]));
+    let error = Tensor::from_bytes(DType::FLOAT64, &[2], &bytes[..15]).expect_err("a byte is missing");
+    assert_eq!(error.to_string(), "elements 0 to 1 are addressed, but there are 1");
+    assert!(Tensor::from_bytes(DType::BOOL, &[2], &[0, 1]).is_ok());
+    assert!(Tensor::from_bytes(DType::BOOL, &[2], &[0, 2]).is_err());
+}
+
+#[test]
 fn types_have_names_and_codes() {
     for name in "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64".split(' ') {
         let dtype: DType = name.parse().expect(name);

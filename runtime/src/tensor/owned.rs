@@ -34,6 +34,24 @@ impl Tensor {
         Ok(tensor)
     }
 
+    /// A tensor with the elements whose bytes these are, in row-major order and in this machine's byte order.
+    ///
+    /// Fails unless there are exactly as many as the shape has, and unless bytes of `bool` elements are 0 or 1.
+    pub fn from_bytes(dtype: DType, shape: &[i64], bytes: &[u8]) -> Result<Tensor, TensorError> {
+        let mut tensor = Tensor::zeros(dtype, shape)?;
+        let length = tensor.buffer.bytes;
+        if length != bytes.len() {
+            let last = length as i128 / dtype.bytes() as i128 - 1;
+            return Err(TensorError::OutOfBounds { first: 0, last, length: bytes.len() / dtype.bytes() });
+        }
+        if dtype == DType::BOOL && bytes.iter().any(|byte| *byte > 1) {
+            return Err(TensorError::Unsupported("a byte of a bool element is neither 0 nor 1"));
+        }
+        // SAFETY: the buffer has this length, nobody else has it, and the bytes are values of the element type.
+        unsafe { std::slice::from_raw_parts_mut(tensor.buffer.as_mut_ptr(), length) }.copy_from_slice(bytes);
+        Ok(tensor)
+    }
+
     /// The type of the elements.
     pub fn dtype(&self) -> DType {
         self.layout.dtype
