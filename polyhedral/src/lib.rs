@@ -15,11 +15,15 @@
 
 pub mod isl;
 
+mod dependence;
 mod expr;
 mod index;
+pub mod legality;
 mod scop;
 mod tree;
+mod tree_isl;
 
+pub use dependence::{DependenceKind, Dependences, dependences};
 pub use expr::{BinOp, Builtin, CmpOp, DType, Expr, Monoid, UnOp, Value};
 pub use index::{Affine, Index};
 pub use scop::{Access, Body, Graph, Memory, Nest, Role, Scop, Stmt, StmtId, Subscript, Tensor, TensorId};
