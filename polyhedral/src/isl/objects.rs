@@ -177,9 +177,9 @@ macro_rules! methods {
                 unsafe extern "C" {
                     fn $c(this: *mut c_void, $($arg: <$A as Arg>::C),*) -> <$R as Ret>::C;
                 }
-                $(if !$arg.belongs_to(&self.ctx) { return Err(Error::Mixed); })*
+                $(if !$arg.belongs_to(self.ctx()) { return Err(Error::Mixed); })*
                 // SAFETY: all arguments are live objects of this context and of the declared types.
-                unsafe { <$R as Ret>::from_c(&self.ctx, $c((&*self).$how(), $($arg.$how()),*)) }
+                unsafe { <$R as Ret>::from_c(self.ctx(), $c((&*self).$how(), $($arg.$how()),*)) }
             }
         )*}
     };
