@@ -18,6 +18,9 @@ pub mod isl;
 mod expr;
 mod index;
 mod scop;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod text;
 mod tree;
 
 pub use expr::{BinOp, Builtin, CmpOp, DType, Expr, Monoid, UnOp, Value};
