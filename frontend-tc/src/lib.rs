@@ -1,1 +1,8 @@
 //! TC text to Scop: lexer, parser, types, range inference, lowering.
+
+pub mod ast;
+pub mod lexer;
+mod parser;
+mod print;
+
+pub use parser::parse;
