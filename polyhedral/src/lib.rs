@@ -1,1 +1,26 @@
-//! Scop, schedule trees, dependences, legality, the reference evaluator: the one form in the middle.
+//! The one form in the middle: what flows between the stages of Tilewright.
+//!
+//! ```text
+//! graph  = scop*                       in order, tensors between them by name
+//! scop   = params context tensor* stmt* nest* tree origin
+//! tensor = name dtype lower* extent* role memory
+//! stmt   = name[dims] domain read* write* body span
+//! body   = assign expr* | reduce monoid expr*
+//! access = tensor[subscript*]          subscript = affine(index) | indirect(expr)
+//! nest   = loop(name) nest* | stmt     the order of the source program
+//! tree   = domain(D) node              the order of execution: band, sequence, set, mark, leaf
+//! ```
+//!
+//! [`Scop`] says what is computed, [`ScheduleTree`] when and where; [`isl`] holds the sets.
+
+pub mod isl;
+
+mod expr;
+mod index;
+mod scop;
+mod tree;
+
+pub use expr::{BinOp, Builtin, CmpOp, DType, Expr, Monoid, UnOp, Value};
+pub use index::{Affine, Index};
+pub use scop::{Access, Body, Graph, Memory, Nest, Role, Scop, Stmt, StmtId, Subscript, Tensor, TensorId};
+pub use tree::{Band, Filtered, Kind, Member, Node, ScheduleTree};

@@ -66,10 +66,14 @@ impl Target {
     pub fn from_toml(text: &str) -> Result<Target, TargetError> {
         let target: Target = toml::from_str(text).map_err(|e| TargetError { message: e.to_string() })?;
         if target.vector_bytes == 0 || !target.vector_bytes.is_power_of_two() {
-            return Err(TargetError { message: format!("vector_bytes = {} is not a power of two", target.vector_bytes) });
+            return Err(TargetError {
+                message: format!("vector_bytes = {} is not a power of two", target.vector_bytes),
+            });
         }
         if target.threads == 0 || target.vector_registers == 0 || target.fma_per_cycle == 0 || target.fma_latency == 0 {
-            return Err(TargetError { message: "threads, vector_registers, fma_per_cycle, fma_latency: at least 1".into() });
+            return Err(TargetError {
+                message: "threads, vector_registers, fma_per_cycle, fma_latency: at least 1".into(),
+            });
         }
         Ok(target)
     }

@@ -1,0 +1,237 @@
+use polyhedral::{BinOp, Builtin, CmpOp, DType, Role, TensorId, UnOp};
+use support::{Table, entity};
+
+entity!(/** An integer variable of a [`Program`]: a loop's; prints as `i0`. */ VarId, "i");
+entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId, "r");
+
+/// Loops, guards, vector and scalar expressions: what code generation works on, free of sets and of LLVM.
+///
+/// ```text
+/// program = name param* buffer* reg* op*
+/// op      = for var in lower..upper step s [parallel] { op* }
+///         | if cond { op* } else { op* }
+///         | buffer[at*] = value            `lanes` elements, those that the mask keeps
+///         | reg = value                    set before it is read, on every path
+///         | check buffer dim value         every lane inside the extent, or the kernel fails
+/// value   = const | int(base, step) | buffer[at*] | reg | unary | binary | compare | select | cast | call | mul-add
+/// at      = base + lane·step | indirect value
+/// ```
+///
+/// Every value of an op has the op's number of lanes, or one lane that counts for all. Subscripts are storage
+/// coordinates: from 0 to the extent, in the order of the strides. All buffers are distinct memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    /// The definition's name.
+    pub name: String,
+    /// Size parameters, given at the call; none in a specialised program.
+    pub params: Vec<String>,
+    /// Same ids as the tensors of the Scop.
+    pub buffers: Table<TensorId, Buffer>,
+    /// Names of the integer variables; each is bound by one loop.
+    pub vars: Table<VarId, String>,
+    /// The registers.
+    pub regs: Table<RegId, Reg>,
+    /// What runs.
+    pub body: Vec<Op>,
+}
+
+/// Memory of a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buffer {
+    /// The tensor's name.
+    pub name: String,
+    /// The type of an element.
+    pub dtype: DType,
+    /// Elements in each dimension, over the parameters.
+    pub extent: Vec<Int>,
+    /// Elements between neighbours in each dimension.
+    pub strides: Vec<Stride>,
+    /// Where it is.
+    pub place: Place,
+    /// What the caller and the program do with it.
+    pub role: Role,
+}
+
+/// A stride, in elements.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stride {
+    /// Known: an expression over the parameters (a constant in a specialised program).
+    Known(Int),
+    /// Read from the argument's descriptor at the call; 64-bit.
+    Runtime,
+}
+
+/// Where a buffer is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Place {
+    /// Argument number `n` of the call.
+    Argument(usize),
+    /// In the workspace, at a byte offset that is a multiple of 64.
+    Workspace(Int),
+}
+
+/// A local value that never lives in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reg {
+    /// For reading: the tensor it stands for.
+    pub name: String,
+    /// The type of a lane.
+    pub dtype: DType,
+    /// At least 1.
+    pub lanes: u32,
+}
+
+/// A step of a [`Program`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// `for var in (lower..upper).step_by(step)`.
+    For {
+        /// The variable, visible in `body`.
+        var: VarId,
+        /// First value.
+        lower: Int,
+        /// One past the last.
+        upper: Int,
+        /// At least 1.
+        step: i64,
+        /// Whether the iterations may run at once, on several threads. Registers that are live across are not shared:
+        /// a parallel body reads none that is set outside and sets none that is read outside.
+        parallel: bool,
+        /// The body.
+        body: Vec<Op>,
+    },
+    /// Runs `then` where the condition holds, else `otherwise`.
+    If {
+        /// The condition.
+        cond: Cond,
+        /// Where it holds.
+        then: Vec<Op>,
+        /// Where it does not.
+        otherwise: Vec<Op>,
+    },
+    /// Stores `lanes` elements.
+    Store {
+        /// To here.
+        buffer: TensorId,
+        /// One for each dimension.
+        at: Vec<At>,
+        /// At least 1.
+        lanes: u32,
+        /// What is stored.
+        value: Value,
+        /// A `bool` value: lanes where it is false are left alone.
+        mask: Option<Value>,
+    },
+    /// Sets a register, all lanes.
+    Set {
+        /// The register.
+        reg: RegId,
+        /// Its new value.
+        value: Value,
+    },
+    /// Fails the kernel with the first lane's value that is not in `0..extent` of the dimension.
+    Check {
+        /// The tensor that would be accessed.
+        buffer: TensorId,
+        /// The dimension.
+        dim: usize,
+        /// An `int64` value.
+        value: Value,
+        /// At least 1.
+        lanes: u32,
+        /// A `bool` value: lanes where it is false are not checked.
+        mask: Option<Value>,
+    },
+}
+
+/// A 64-bit integer expression over variables and parameters. Division and remainder round to minus infinity.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Int {
+    /// A constant.
+    Const(i64),
+    /// A loop variable.
+    Var(VarId),
+    /// A size parameter, by position.
+    Param(usize),
+    /// The sum.
+    Add(Box<Int>, Box<Int>),
+    /// The product.
+    Mul(Box<Int>, Box<Int>),
+    /// `floor(e / c)`, `c` at least 1.
+    FloorDiv(Box<Int>, i64),
+    /// `e mod c`, from 0 to `c - 1`.
+    Mod(Box<Int>, i64),
+    /// The smaller.
+    Min(Box<Int>, Box<Int>),
+    /// The larger.
+    Max(Box<Int>, Box<Int>),
+    /// `cond ? a : b`.
+    Select(Box<Cond>, Box<Int>, Box<Int>),
+}
+
+/// A condition over integers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cond {
+    /// A comparison.
+    Compare(CmpOp, Int, Int),
+    /// All hold; true when empty.
+    All(Vec<Cond>),
+    /// One holds; false when empty.
+    Any(Vec<Cond>),
+    /// Does not hold.
+    Not(Box<Cond>),
+}
+
+/// A subscript.
+#[derive(Clone, Debug, PartialEq)]
+pub enum At {
+    /// Lane `l` touches `base + l·step`.
+    Affine {
+        /// Lane 0.
+        base: Int,
+        /// From lane to lane.
+        step: i64,
+    },
+    /// Lane `l` touches the value's lane `l`, an `int64` that a [`Op::Check`] has checked.
+    Indirect(Box<Value>),
+}
+
+/// A value with one lane or with the op's lanes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A constant, one lane.
+    Const(polyhedral::Value, DType),
+    /// `int64`: lane `l` is `base + l·step`; one lane when the step is 0.
+    Int {
+        /// Lane 0.
+        base: Int,
+        /// From lane to lane.
+        step: i64,
+    },
+    /// An element per lane; one lane when no subscript depends on the lane. Lanes that the mask drops touch no memory
+    /// and are 0.
+    Load {
+        /// From here.
+        buffer: TensorId,
+        /// One for each dimension.
+        at: Vec<At>,
+        /// A `bool` value.
+        mask: Option<Box<Value>>,
+    },
+    /// A register's value.
+    Reg(RegId),
+    /// As [`polyhedral::Expr::Unary`].
+    Unary(UnOp, Box<Value>),
+    /// As [`polyhedral::Expr::Binary`].
+    Binary(BinOp, Box<Value>, Box<Value>),
+    /// As [`polyhedral::Expr::Compare`].
+    Compare(CmpOp, Box<Value>, Box<Value>),
+    /// As [`polyhedral::Expr::Select`].
+    Select(Box<Value>, Box<Value>, Box<Value>),
+    /// As [`polyhedral::Expr::Cast`].
+    Cast(DType, Box<Value>),
+    /// As [`polyhedral::Expr::Call`].
+    Call(Builtin, Vec<Value>),
+    /// `a·b + c` of floats, rounded once: only inside declared reductions.
+    MulAdd(Box<Value>, Box<Value>, Box<Value>),
+}

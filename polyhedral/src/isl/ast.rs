@@ -1,0 +1,1 @@
+//! isl syntax trees.

@@ -1,0 +1,57 @@
+//! What text may reach isl: its parser recurses, so nesting, length and numbers are bounded here. Statement names
+//! hold dots (`C.update`), which isl's lexer does not know: they travel as `'.`-free identifiers and come back.
+
+use super::{Error, Result};
+
+const MAX_TEXT: usize = 1 << 20;
+const MAX_DEPTH: usize = 64;
+const MAX_DIGITS: usize = 18;
+
+/// The stand-in for a dot inside an identifier while isl reads a text.
+pub(super) const DOT: &str = "__dot__";
+
+/// Checks the bounds and replaces the dots inside identifiers.
+pub(super) fn admit(text: &str) -> Result<String> {
+    if text.len() > MAX_TEXT {
+        return Err(Error::Text("longer than 1 MiB"));
+    }
+    if text.contains(DOT) {
+        return Err(Error::Text("an identifier holds `__dot__`"));
+    }
+    if text.bytes().any(|byte| byte == 0 || !byte.is_ascii()) {
+        return Err(Error::Text("not plain ASCII"));
+    }
+    bound_depth_and_digits(text)?;
+    Ok(replace_dots(text))
+}
+
+fn bound_depth_and_digits(text: &str) -> Result<()> {
+    let (mut depth, mut digits) = (0usize, 0usize);
+    for byte in text.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+        if depth > MAX_DEPTH {
+            return Err(Error::Text("nested deeper than 64"));
+        }
+        if digits > MAX_DIGITS {
+            return Err(Error::Text("a number of more than 18 digits"));
+        }
+    }
+    Ok(())
+}
+
+fn replace_dots(text: &str) -> String {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let bytes = text.as_bytes();
+    let mut out = String::with_capacity(text.len());
+    for (at, &byte) in bytes.iter().enumerate() {
+        let inside =
+            byte == b'.' && at > 0 && is_name(bytes[at - 1]) && bytes.get(at + 1).copied().is_some_and(is_name);
+        if inside { out.push_str(DOT) } else { out.push(byte as char) }
+    }
+    out
+}

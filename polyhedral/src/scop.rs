@@ -1,0 +1,323 @@
+use support::{Span, Table, entity};
+
+use crate::{DType, Expr, Index, Monoid, ScheduleTree, isl};
+
+entity!(/** A statement of a [`Scop`]; prints as `S0`. */ StmtId, "S");
+entity!(/** A tensor of a [`Scop`]; prints as `T0`. */ TensorId, "T");
+
+/// A static-control program: what flows between the stages.
+#[derive(Clone, Debug)]
+pub struct Scop {
+    /// The definition's name.
+    pub name: String,
+    /// isl's context of every set in here.
+    pub ctx: isl::Ctx,
+    /// The size parameters, by position in every [`Index`] and in every set.
+    pub params: Vec<String>,
+    /// What is known of the parameters: a parameter set.
+    pub context: isl::Set,
+    /// The tensors. Arguments come first, in the order of the call: inputs, then outputs; then temporaries.
+    pub tensors: Table<TensorId, Tensor>,
+    /// The statements, in source order.
+    pub stmts: Table<StmtId, Stmt>,
+    /// The order of the source program, by nesting. Never changed by a command.
+    pub source: Vec<Nest>,
+    /// The order in which the instances run; the source's at first, changed by commands only.
+    pub tree: ScheduleTree,
+    /// From each instance to the instance of the source program whose value it computes; identity at first.
+    pub origin: isl::UnionMap,
+}
+
+/// What the caller and the program do with a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Live-in, never written.
+    Input,
+    /// Live-out; what the caller had in it is not read.
+    Output,
+    /// Live-in and live-out: `+=` on the caller's contents.
+    InOut,
+    /// Neither: lives during the call.
+    Temporary,
+}
+
+/// Where a tensor lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Memory {
+    /// The caller's, or the workspace.
+    #[default]
+    Global,
+}
+
+/// A tensor: a box of elements, dense and row-major unless the caller's strides say otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Its name in the source.
+    pub name: String,
+    /// The type of an element.
+    pub dtype: DType,
+    /// The smallest subscript of each dimension, over the parameters; 0 for inputs. Stored densely from here.
+    pub lower: Vec<Index>,
+    /// The extent of each dimension, over the parameters.
+    pub extent: Vec<Index>,
+    /// What happens to it.
+    pub role: Role,
+    /// Where it lives.
+    pub memory: Memory,
+    /// Where it is declared or first written.
+    pub span: Span,
+}
+
+/// A statement: one computation for every point of its domain.
+#[derive(Clone, Debug)]
+pub struct Stmt {
+    /// Named after what it writes: `C.init`, `C.update`. Also the name of its tuple in every set.
+    pub name: String,
+    /// Names of the dimensions.
+    pub dims: Vec<String>,
+    /// The instances: a set `name[dims]`, bounded for fixed parameters.
+    pub domain: isl::Set,
+    /// What it reads; [`Expr::Load`] counts these. Reads of an update's own state are not listed.
+    pub reads: Vec<Access>,
+    /// What it writes: one element per component.
+    pub writes: Vec<Access>,
+    /// What it computes.
+    pub body: Body,
+    /// Its place in the source.
+    pub span: Span,
+}
+
+/// What a statement computes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// `writes[i] = values[i]`, all values computed before any is stored.
+    Assign(Vec<Expr>),
+    /// `writes = monoid(writes, terms)`: a reduction, whose instances may run in any order unless the caller is strict.
+    Reduce {
+        /// How the terms combine with what is there.
+        monoid: Monoid,
+        /// What this instance contributes, one for each component.
+        terms: Vec<Expr>,
+    },
+}
+
+impl Body {
+    /// The values or terms.
+    pub fn exprs(&self) -> &[Expr] {
+        match self {
+            Body::Assign(values) => values,
+            Body::Reduce { terms, .. } => terms,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn exprs_mut(&mut self) -> &mut [Expr] {
+        match self {
+            Body::Assign(values) => values,
+            Body::Reduce { terms, .. } => terms,
+        }
+    }
+
+    /// Whether it is a reduction.
+    pub fn is_reduce(&self) -> bool {
+        matches!(self, Body::Reduce { .. })
+    }
+}
+
+/// The element of a tensor that an instance touches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Access {
+    /// The tensor.
+    pub tensor: TensorId,
+    /// One for each dimension, in the coordinates of the source (from `lower` on).
+    pub index: Vec<Subscript>,
+    /// Its place in the source.
+    pub span: Span,
+}
+
+/// One subscript.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Subscript {
+    /// Quasi-affine in the dimensions and parameters; proved to be inside the tensor.
+    Affine(Index),
+    /// An integer value computed from other reads of the statement, which come earlier in its list; checked while running.
+    Indirect(Expr),
+}
+
+impl Access {
+    /// The subscripts when all are affine.
+    pub fn affine(&self) -> Option<Vec<&Index>> {
+        self.index
+            .iter()
+            .map(|subscript| match subscript {
+                Subscript::Affine(index) => Some(index),
+                Subscript::Indirect(_) => None,
+            })
+            .collect()
+    }
+}
+
+/// The source order: loops and statements as they are nested. A loop at depth `d` runs over dimension `d` of every
+/// statement in it, upwards, one iteration of all of them after the other; its children run in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Nest {
+    /// A loop over the next dimension of the statements in it.
+    Loop {
+        /// The index's name.
+        name: String,
+        /// What runs in each iteration, in order.
+        body: Vec<Nest>,
+    },
+    /// One instance of a statement, whose dimensions are the loops around it.
+    Stmt(StmtId),
+}
+
+impl Nest {
+    /// A statement under loops of its own, one for each of `dims`.
+    pub fn of_stmt(stmt: StmtId, dims: &[String]) -> Nest {
+        dims.iter().rev().fold(Nest::Stmt(stmt), |body, name| Nest::Loop { name: name.clone(), body: vec![body] })
+    }
+
+    /// The statements inside, in order.
+    pub fn stmts(&self) -> Vec<StmtId> {
+        match self {
+            Nest::Stmt(stmt) => vec![*stmt],
+            Nest::Loop { body, .. } => body.iter().flat_map(Nest::stmts).collect(),
+        }
+    }
+}
+
+impl Scop {
+    /// The statement with that name.
+    pub fn stmt_named(&self, name: &str) -> Option<StmtId> {
+        self.stmts.find(|stmt| stmt.name == name)
+    }
+
+    /// The tensor with that name.
+    pub fn tensor_named(&self, name: &str) -> Option<TensorId> {
+        self.tensors.find(|tensor| tensor.name == name)
+    }
+
+    /// The union of all domains.
+    pub fn domain(&self) -> isl::Result<isl::UnionSet> {
+        self.stmts
+            .values()
+            .try_fold(isl::UnionSet::empty(&self.ctx)?, |all, stmt| all.union(&stmt.domain.to_union_set()?))
+    }
+
+    /// The space of the parameters.
+    pub fn param_space(&self) -> isl::Result<isl::Space> {
+        isl::Space::parameters(&self.ctx, &self.params)
+    }
+
+    /// The types of a statement's reads, as [`Expr::dtype`] wants them.
+    pub fn load_types(&self, stmt: &Stmt) -> Vec<DType> {
+        stmt.reads.iter().map(|access| self.tensors[access.tensor].dtype).collect()
+    }
+
+    /// The elements of a tensor, as a set `T[…]` in the coordinates of the source.
+    pub fn elements(&self, tensor: TensorId) -> isl::Result<isl::Set> {
+        let Tensor { name, lower, extent, .. } = &self.tensors[tensor];
+        let dims: Vec<String> = (0..extent.len()).map(|at| format!("{name}_{at}")).collect();
+        let space = self.param_space()?.named_set(name, &dims)?;
+        let mut set = space.universe_set()?;
+        for (at, (lower, extent)) in lower.iter().zip(extent).enumerate() {
+            let here = Index::Dim(at);
+            let from = (here.clone() - lower.clone()).to_pw_aff(&space)?.nonneg_set()?;
+            let to = (lower.clone() + extent.clone() - here - 1).to_pw_aff(&space)?.nonneg_set()?;
+            set = set.intersect(&from)?.intersect(&to)?;
+        }
+        set.intersect_params(&self.context)
+    }
+
+    /// The access relation `stmt[dims] -> tensor[subscripts]` on the statement's domain; an indirect subscript may be
+    /// any of the tensor's.
+    pub fn relation(&self, stmt: &Stmt, access: &Access) -> isl::Result<isl::Map> {
+        let elements = self.elements(access.tensor)?;
+        let space = stmt.domain.space()?;
+        let mut map =
+            stmt.domain.to_union_set()?.identity()?.as_map()?.project_out(isl::Dim::Out, 0, stmt.dims.len() as u32)?;
+        for subscript in &access.index {
+            let one = match subscript {
+                Subscript::Affine(index) => index.to_pw_aff(&space)?.to_map()?,
+                Subscript::Indirect(_) => space.map_to_one()?,
+            };
+            map = map.flat_range_product(&one)?;
+        }
+        map.with_tuple_name(isl::Dim::Out, &self.tensors[access.tensor].name)?
+            .intersect_domain(&stmt.domain)?
+            .intersect_range(&elements)
+    }
+
+    /// The program for fixed sizes, without parameters.
+    ///
+    /// # Errors
+    /// When isl fails; `sizes` must have one value for each parameter and satisfy the context (asserted).
+    pub fn specialise(&self, sizes: &[i64]) -> isl::Result<Scop> {
+        assert_eq!(sizes.len(), self.params.len(), "one size for each parameter");
+        let n = sizes.len() as u32;
+        let fix = |set: &isl::Set| -> isl::Result<isl::Set> {
+            let model = set.align_params(&self.param_space()?)?;
+            let fixed = sizes
+                .iter()
+                .enumerate()
+                .try_fold(model, |set, (at, &size)| set.fix(isl::Dim::Param, at as u32, size))?;
+            fixed.project_out(isl::Dim::Param, 0, n)?.coalesce()
+        };
+        let mut scop = self.clone();
+        scop.params.clear();
+        scop.context = fix(&self.context)?;
+        for (_, tensor) in scop.tensors.iter_mut() {
+            for index in tensor.lower.iter_mut().chain(&mut tensor.extent) {
+                *index = index.with_params(sizes);
+            }
+        }
+        for (_, stmt) in scop.stmts.iter_mut() {
+            stmt.domain = fix(&stmt.domain)?;
+            stmt.fix_params(sizes);
+        }
+        scop.tree = ScheduleTree::from_source(&scop)?;
+        scop.origin = scop.domain()?.identity()?;
+        Ok(scop)
+    }
+}
+
+impl Stmt {
+    /// Every access, reads first.
+    pub fn accesses(&self) -> impl Iterator<Item = &Access> {
+        self.reads.iter().chain(&self.writes)
+    }
+
+    fn fix_params(&mut self, sizes: &[i64]) {
+        let fix = |expr: &Expr| {
+            expr.map(&mut |e| match e {
+                Expr::Index(index) => Expr::Index(index.with_params(sizes)),
+                other => other,
+            })
+        };
+        for access in self.reads.iter_mut().chain(&mut self.writes) {
+            for subscript in &mut access.index {
+                *subscript = match subscript {
+                    Subscript::Affine(index) => Subscript::Affine(index.with_params(sizes)),
+                    Subscript::Indirect(expr) => Subscript::Indirect(fix(expr)),
+                };
+            }
+        }
+        for expr in self.body.exprs_mut() {
+            *expr = fix(expr);
+        }
+    }
+}
+
+/// Several programs in order and the tensors between them; usually one. Groups of a large program are Scops of their own.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// In execution order; a tensor with the same name is the same tensor.
+    pub scops: Vec<Scop>,
+}
+
+impl From<Scop> for Graph {
+    fn from(scop: Scop) -> Graph {
+        Graph { scops: vec![scop] }
+    }
+}
