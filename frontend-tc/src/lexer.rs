@@ -56,8 +56,8 @@ pub const KEYWORDS: [&str; 8] = ["def", "where", "in", "exists", "min", "max", "
 /// Longest first: the lexer takes the first that matches.
 const SYMBOLS: [&str; 41] = [
     "&&=!", "||=!", "<=>", "+=!", "*=!", "&&=", "||=", "->", "+=", "*=", "<=", ">=", "==", "!=", "&&", "||", "<<",
-    ">>", "+", "-", "*", "/", "%", "!", "<", ">", "=", "?", ":", "(", ")", "[", "]", "{", "}", ",", "&", "|", "^",
-    "~", ";",
+    ">>", "+", "-", "*", "/", "%", "!", "<", ">", "=", "?", ":", "(", ")", "[", "]", "{", "}", ",", "&", "|", "^", "~",
+    ";",
 ];
 
 /// Cuts `text` into tokens, the last of which is [`TokenKind::End`]. What is not a token is reported and left out.
@@ -195,7 +195,8 @@ impl<'a> Lexer<'a> {
         if let Some(symbol) = SYMBOLS.into_iter().find(|symbol| self.rest().starts_with(symbol)) {
             return self.push(TokenKind::Symbol(symbol), symbol.len());
         }
-        let unknown = |c: &char| !c.is_ascii_alphanumeric() && !c.is_whitespace() && !"_+-*/%!<>=?:()[]{},&|^~;#.".contains(*c);
+        let unknown =
+            |c: &char| !c.is_ascii_alphanumeric() && !c.is_whitespace() && !"_+-*/%!<>=?:()[]{},&|^~;#.".contains(*c);
         let run: usize = self.rest().chars().take_while(unknown).map(char::len_utf8).sum();
         let length = if run > 0 { run } else { self.rest().chars().next().map_or(1, char::len_utf8) };
         let span = Span::new(self.at, self.at + length);
@@ -218,13 +219,19 @@ mod tests {
 
     #[test]
     fn longest_match_wins() {
-        assert_eq!(texts("C(m)+=!A max=b maxpool=max(x"), ["C", "(", "m", ")", "+=!", "A", "max=", "b", "maxpool", "=", "max", "(", "x"]);
+        assert_eq!(
+            texts("C(m)+=!A max=b maxpool=max(x"),
+            ["C", "(", "m", ")", "+=!", "A", "max=", "b", "maxpool", "=", "max", "(", "x"]
+        );
         assert_eq!(texts("min=!x<=>y<=z"), ["min=!", "x", "<=>", "y", "<=", "z"]);
     }
 
     #[test]
     fn numbers_in_every_form() {
-        assert_eq!(texts("1.4 .3 3 3. 3e-3 .5e-7 3E+5 0xFf"), ["1.4", ".3", "3", "3.", "3e-3", ".5e-7", "3E+5", "0xFf"]);
+        assert_eq!(
+            texts("1.4 .3 3 3. 3e-3 .5e-7 3E+5 0xFf"),
+            ["1.4", ".3", "3", "3.", "3e-3", ".5e-7", "3E+5", "0xFf"]
+        );
         assert_eq!(texts("0..2"), ["0", "..", "2"]);
     }
 

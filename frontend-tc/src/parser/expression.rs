@@ -1,14 +1,11 @@
-//! Expressions, by precedence climbing: a constant number of stack frames for each level of nesting, and none for a
+//! Expressions, by operator precedence: a constant number of stack frames for each level of nesting, and none for a
 //! longer chain of operators.
 
-use nom::Parser;
-use nom::combinator::cut;
-use nom::sequence::delimited;
 use support::{Diagnostic, Span};
 
+use super::MAX_DEPTH;
 use super::stream::{Failure, Parsed, Tokens, closing, symbol, too_deep};
-use super::{MAX_DEPTH, list};
-use crate::ast::{BinaryOp, Expr, ExprKind, Name, Number, UnaryOp};
+use crate::ast::{BinaryOp, Expr, ExprKind, Name, Number, ScalarType, UnaryOp};
 use crate::lexer::TokenKind;
 
 /// An expression.
@@ -17,7 +14,7 @@ pub fn expression(input: Tokens<'_>) -> Parsed<'_, Expr> {
     let mut input = input.deeper()?;
     let mut chosen = Vec::new();
     loop {
-        let (rest, value) = binary(input, 1)?;
+        let (rest, value) = binary(input)?;
         if rest.peek() != TokenKind::Symbol("?") {
             let mut expr = value;
             for (condition, then) in chosen.into_iter().rev() {
@@ -25,8 +22,8 @@ pub fn expression(input: Tokens<'_>) -> Parsed<'_, Expr> {
             }
             return Ok((rest.at_depth_of(outer), expr));
         }
-        let (rest, then) = cut(expression).parse(rest.next())?;
-        let (rest, _) = cut(symbol(":")).parse(rest)?;
+        let (rest, then) = expression(rest.next())?;
+        let (rest, _) = symbol(":")(rest)?;
         chosen.push((value, then));
         input = rest;
     }
@@ -39,8 +36,26 @@ fn select(condition: Expr, then: Expr, otherwise: Expr) -> Expr {
 
 /// `(a, b, …)`
 pub fn arguments(input: Tokens<'_>) -> Parsed<'_, Vec<Expr>> {
-    let opened = input.span();
-    delimited(symbol("("), list(expression, ")"), closing(")")).parse(input).map_err(|error| error.map(|failure| failure.inside(opened)))
+    let (mut rest, opened) = symbol("(")(input)?;
+    let mut arguments = Vec::new();
+    while rest.peek() != TokenKind::Symbol(")") || !arguments.is_empty() {
+        let (after, argument) = expression(rest)?;
+        arguments.push(argument);
+        rest = after;
+        match rest.peek() {
+            TokenKind::Symbol(",") => rest = rest.next(),
+            _ => break,
+        }
+    }
+    closed(rest, arguments, opened)
+}
+
+/// `value`, if the bracket that was opened is closed here.
+fn closed<T>(input: Tokens<'_>, value: T, opened: Span) -> Parsed<'_, T> {
+    match closing(")")(input) {
+        Ok((rest, _)) => Ok((rest, value)),
+        Err(error) => Err(error.map(|failure| failure.inside(opened))),
+    }
 }
 
 /// The number that the next token is.
@@ -53,16 +68,26 @@ pub fn number_at(input: Tokens<'_>) -> Number {
     Number { text: text.to_owned(), whole }
 }
 
-/// Operators that bind at least as tightly as `least`.
-fn binary(input: Tokens<'_>, least: u8) -> Parsed<'_, Expr> {
-    let (mut input, mut left) = prefixed(input)?;
-    while let Some((op, precedence)) = operator(input).filter(|(_, precedence)| *precedence >= least) {
-        let (rest, right) = cut(|input| binary(input, precedence + 1)).parse(input.next())?;
-        let span = left.span.to(right.span);
-        left = bounded(input, Expr::new(ExprKind::Binary(op, Box::new((left, right))), span))?;
-        input = rest;
+/// Operands and binary operators: what waits for its right operand is on a stack, so that a chain of operators of
+/// rising precedence takes no stack frames.
+fn binary(mut input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let mut waiting: Vec<(Expr, BinaryOp, u8)> = Vec::new();
+    loop {
+        let (rest, mut operand) = prefixed(input)?;
+        let next = operator(rest);
+        let least = next.map_or(0, |(_, precedence)| precedence);
+        while let Some((left, op, _)) = waiting.pop_if(|(_, _, precedence)| *precedence >= least) {
+            operand = bounded(rest, apply(op, left, operand))?;
+        }
+        let Some((op, precedence)) = next else { return Ok((rest, operand)) };
+        waiting.push((operand, op, precedence));
+        input = rest.next();
     }
-    Ok((input, left))
+}
+
+fn apply(op: BinaryOp, left: Expr, right: Expr) -> Expr {
+    let span = left.span.to(right.span);
+    Expr::new(ExprKind::Binary(op, Box::new((left, right))), span)
 }
 
 fn operator(input: Tokens<'_>) -> Option<(BinaryOp, u8)> {
@@ -118,29 +143,38 @@ fn primary(input: Tokens<'_>) -> Parsed<'_, Expr> {
         TokenKind::Keyword("false") => Ok((input.next(), Expr::new(ExprKind::Bool(false), span))),
         TokenKind::Keyword("min") => extreme(input, BinaryOp::Min),
         TokenKind::Keyword("max") => extreme(input, BinaryOp::Max),
-        TokenKind::Type(to) => {
-            let (rest, value) = delimited(cut(symbol("(")), cut(expression), closing(")")).parse(input.next())?;
-            let expr = Expr::new(ExprKind::Cast(to, Box::new(value)), span.to(rest.before()));
-            Ok((rest, bounded(input, expr)?))
-        }
-        TokenKind::Symbol("(") => {
-            let (rest, inner) = delimited(symbol("("), cut(expression), closing(")")).parse(input).map_err(|error| error.map(|failure| failure.inside(span)))?;
-            Ok((rest, Expr { span: span.to(rest.before()), ..inner }))
-        }
-        TokenKind::Name if input.next().peek() == TokenKind::Symbol("(") => {
-            let name = Name { text: input.word().to_owned(), span };
-            let (rest, arguments) = arguments(input.next())?;
-            let expr = Expr::new(ExprKind::Call(name, arguments), span.to(rest.before()));
-            Ok((rest, bounded(input, expr)?))
-        }
+        TokenKind::Type(to) => cast(input, to),
+        TokenKind::Symbol("(") => grouped(input),
+        TokenKind::Name if input.next().peek() == TokenKind::Symbol("(") => call(input),
         TokenKind::Name => Ok((input.next(), Expr::new(ExprKind::Name(input.word().to_owned()), span))),
         _ => Err(super::later::operand(input)),
     }
 }
 
+fn cast(input: Tokens<'_>, to: ScalarType) -> Parsed<'_, Expr> {
+    let (rest, value) = grouped(input.next())?;
+    let expr = Expr::new(ExprKind::Cast(to, Box::new(value)), input.span().to(rest.before()));
+    Ok((rest, bounded(input, expr)?))
+}
+
+fn grouped(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let (rest, opened) = symbol("(")(input)?;
+    let (rest, inner) = expression(rest)?;
+    let (rest, inner) = closed(rest, inner, opened)?;
+    Ok((rest, Expr { span: opened.to(rest.before()), ..inner }))
+}
+
+fn call(input: Tokens<'_>) -> Parsed<'_, Expr> {
+    let name = Name { text: input.word().to_owned(), span: input.span() };
+    let (rest, arguments) = arguments(input.next())?;
+    let expr = Expr::new(ExprKind::Call(name, arguments), input.span().to(rest.before()));
+    Ok((rest, bounded(input, expr)?))
+}
+
 fn number(input: Tokens<'_>) -> Parsed<'_, Expr> {
     let number = number_at(input);
-    let floating = number.text.contains(['.', 'e', 'E']) && !number.text.starts_with("0x") && !number.text.starts_with("0X");
+    let floating =
+        number.text.contains(['.', 'e', 'E']) && !number.text.starts_with("0x") && !number.text.starts_with("0X");
     if number.whole.is_none() && !floating {
         let error = Diagnostic::error("TC0006", format!("`{}` does not fit into 64 bits", number.text), input.span())
             .help("whole numbers go up to 18446744073709551615; a floating number has a `.` or an exponent");
@@ -151,7 +185,7 @@ fn number(input: Tokens<'_>) -> Parsed<'_, Expr> {
 
 /// `min(a, b)` and `max(a, b)`.
 fn extreme(input: Tokens<'_>, op: BinaryOp) -> Parsed<'_, Expr> {
-    let (rest, mut operands) = cut(arguments).parse(input.next())?;
+    let (rest, mut operands) = arguments(input.next())?;
     let span = input.span().to(rest.before());
     if operands.len() != 2 {
         let message = format!("`{}` takes 2 arguments, and {} are given", op.symbol(), operands.len());

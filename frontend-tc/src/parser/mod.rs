@@ -17,7 +17,7 @@ use nom::sequence::{delimited, preceded};
 use support::Diagnostic;
 
 use self::expression::{arguments, expression};
-use self::stream::{Failure, Parsed, Tokens, closing, keyword, name, symbol};
+use self::stream::{Failure, Parsed, Source, Tokens, closing, keyword, name, symbol};
 use crate::ast::{Assign, Clause, Def, Dim, ExprKind, File, Name, Param, Reduction, ScalarType, Statement, Type};
 use crate::lexer::{self, TokenKind};
 
@@ -29,9 +29,9 @@ const MAX_ERRORS: usize = 100;
 /// The syntax tree of `text`, without the parts that could not be parsed, and what was wrong with those.
 pub fn parse(text: &str) -> (File, Vec<Diagnostic>) {
     let (tokens, errors) = lexer::tokens(text);
-    let sink = std::cell::RefCell::new(errors);
-    let file = file(Tokens::new(text, &tokens, &sink));
-    let mut errors = sink.into_inner();
+    let source = Source::new(text, &tokens, errors);
+    let file = file(Tokens::new(&source));
+    let mut errors = source.into_errors();
     errors.sort_by_key(Diagnostic::span);
     (file, errors)
 }
@@ -91,8 +91,9 @@ fn returns(input: Tokens<'_>) -> Parsed<'_, Vec<Param>> {
     }
     let (rest, names) = separated_list1(symbol(","), cut(name("the name of a returned tensor"))).parse(input)?;
     let listed: Vec<&str> = names.iter().map(|name| name.text.as_str()).collect();
-    let error = Diagnostic::error("TC0011", "the list of returned tensors needs parentheses", input.span().to(rest.before()))
-        .help(format!("write `-> ({})`", listed.join(", ")));
+    let error =
+        Diagnostic::error("TC0011", "the list of returned tensors needs parentheses", input.span().to(rest.before()))
+            .help(format!("write `-> ({})`", listed.join(", ")));
     input.emit(error);
     Ok((rest, names.into_iter().map(|name| Param { ty: None, name }).collect()))
 }
@@ -227,7 +228,8 @@ fn statement(input: Tokens<'_>) -> Parsed<'_, Statement> {
     later::assignment(input)?;
     let (input, assign) = assign(input)?;
     let (input, value) = cut(expression).parse(input)?;
-    let (input, equivalent) = opt(preceded(symbol("<=>"), cut((name("the name of a library call"), arguments)))).parse(input)?;
+    let (input, equivalent) =
+        opt(preceded(symbol("<=>"), cut((name("the name of a library call"), arguments)))).parse(input)?;
     let (input, clauses) = opt(preceded(keyword("where"), separated_list1(symbol(","), cut(clause)))).parse(input)?;
     let span = start.to(input.before());
     let clauses = clauses.unwrap_or_default();

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::iter::{Copied, Enumerate};
 
-use nom::{Input, Parser};
 use nom::error::{ErrorKind, ParseError};
+use nom::{Input, Parser};
 use support::{Diagnostic, Span};
 
 use super::MAX_DEPTH;
@@ -17,47 +17,71 @@ pub type Parsed<'a, T> = nom::IResult<Tokens<'a>, T, Failure<'a>>;
 /// What is left to read. Never empty: the last token is [`TokenKind::End`], and nothing goes past it.
 #[derive(Clone, Copy, Debug)]
 pub struct Tokens<'a> {
-    text: &'a str,
-    all: &'a [Token],
-    at: usize,
+    source: &'a Source<'a>,
+    at: u32,
+    end: u32,
     depth: u32,
-    sink: &'a RefCell<Vec<Diagnostic>>,
+}
+
+/// What all positions of one text share.
+#[derive(Debug)]
+pub struct Source<'a> {
+    text: &'a str,
+    tokens: &'a [Token],
+    sink: RefCell<Vec<Diagnostic>>,
+}
+
+impl<'a> Source<'a> {
+    /// `tokens` of `text`, the last of which is the end, and what has been reported so far.
+    pub fn new(text: &'a str, tokens: &'a [Token], errors: Vec<Diagnostic>) -> Source<'a> {
+        Source { text, tokens, sink: RefCell::new(errors) }
+    }
+
+    /// All that was reported.
+    pub fn into_errors(self) -> Vec<Diagnostic> {
+        self.sink.into_inner()
+    }
 }
 
 impl<'a> Tokens<'a> {
-    /// All of `all`, whose last token is the end; `sink` gets the diagnostics.
-    pub fn new(text: &'a str, all: &'a [Token], sink: &'a RefCell<Vec<Diagnostic>>) -> Tokens<'a> {
-        Tokens { text, all, at: 0, depth: 0, sink }
+    /// All tokens of `source`.
+    pub fn new(source: &'a Source<'a>) -> Tokens<'a> {
+        Tokens { source, at: 0, end: source.tokens.len() as u32, depth: 0 }
+    }
+
+    fn all(self) -> &'a [Token] {
+        &self.source.tokens[..self.end as usize]
     }
 
     /// The kind of the next token.
     pub fn peek(self) -> TokenKind {
-        self.all[self.at].kind
+        self.all()[self.at as usize].kind
     }
 
     /// The place of the next token.
     pub fn span(self) -> Span {
-        self.all[self.at].span
+        self.all()[self.at as usize].span
     }
 
     /// The text of the next token.
     pub fn word(self) -> &'a str {
-        &self.text[self.span().range()]
+        &self.source.text[self.span().range()]
     }
 
     /// The place of the token before.
     pub fn before(self) -> Span {
-        self.all[self.at.saturating_sub(1)].span
+        self.all()[self.at.saturating_sub(1) as usize].span
     }
 
     /// Without the next token.
     pub fn next(self) -> Tokens<'a> {
-        Tokens { at: (self.at + 1).min(self.all.len() - 1), ..self }
+        Tokens { at: (self.at + 1).min(self.end - 1), ..self }
     }
 
     /// Whether the token before can only be followed by a part of a `where`.
     pub fn follows_clause_word(self) -> bool {
-        self.at > 0 && matches!(self.all[self.at - 1].kind, TokenKind::Keyword("where") | TokenKind::Symbol(","))
+        self.at > 0
+            && matches!(self.all()[self.at as usize - 1].kind, TokenKind::Keyword("where") | TokenKind::Symbol(","))
     }
 
     /// One level of nesting further down, or the error that there are too many.
@@ -80,18 +104,18 @@ impl<'a> Tokens<'a> {
 
     /// The words between here and `end`.
     pub fn names_until(self, end: Tokens<'a>) -> impl Iterator<Item = String> + use<'a> {
-        let names = self.all[self.at..end.at].iter().filter(|token| token.kind == TokenKind::Name);
-        names.map(move |token| self.text[token.span.range()].to_owned())
+        let names = self.all()[self.at as usize..end.at as usize].iter().filter(|token| token.kind == TokenKind::Name);
+        names.map(move |token| self.source.text[token.span.range()].to_owned())
     }
 
     /// Reports `diagnostic`.
     pub fn emit(self, diagnostic: Diagnostic) {
-        self.sink.borrow_mut().push(diagnostic);
+        self.source.sink.borrow_mut().push(diagnostic);
     }
 
     /// How much has been reported.
     pub fn errors(self) -> usize {
-        self.sink.borrow().len()
+        self.source.sink.borrow().len()
     }
 
     /// Reports why a parser stopped, and says where.
@@ -118,15 +142,15 @@ impl<'a> Input for Tokens<'a> {
     type IterIndices = Enumerate<Self::Iter>;
 
     fn input_len(&self) -> usize {
-        self.all.len() - self.at
+        (self.end - self.at) as usize
     }
 
     fn take(&self, index: usize) -> Self {
-        Tokens { all: &self.all[..self.at + index], ..*self }
+        Tokens { end: self.at + index as u32, ..*self }
     }
 
     fn take_from(&self, index: usize) -> Self {
-        Tokens { at: self.at + index, ..*self }
+        Tokens { at: self.at + index as u32, ..*self }
     }
 
     fn take_split(&self, index: usize) -> (Self, Self) {
@@ -138,7 +162,7 @@ impl<'a> Input for Tokens<'a> {
     }
 
     fn iter_elements(&self) -> Self::Iter {
-        self.all[self.at..].iter().copied()
+        self.all()[self.at as usize..].iter().copied()
     }
 
     fn iter_indices(&self) -> Self::IterIndices {
@@ -154,66 +178,74 @@ impl<'a> Input for Tokens<'a> {
 #[derive(Clone, Debug)]
 pub struct Failure<'a> {
     at: Tokens<'a>,
-    expected: &'static str,
-    opened: Option<Span>,
-    because: Option<Box<Diagnostic>>,
+    /// Boxed, so that results stay small on the stack.
+    why: Box<Why>,
+}
+
+#[derive(Clone, Debug)]
+enum Why {
+    Expected { what: &'static str, opened: Option<Span> },
+    Because(Diagnostic),
 }
 
 impl<'a> Failure<'a> {
-    /// At `at` there should have been `expected`.
-    pub fn expected(at: Tokens<'a>, expected: &'static str) -> Failure<'a> {
-        Failure { at, expected, opened: None, because: None }
+    /// At `at` there should have been `what`.
+    pub fn expected(at: Tokens<'a>, what: &'static str) -> Failure<'a> {
+        Failure { at, why: Box::new(Why::Expected { what, opened: None }) }
     }
 
     /// Stopped at `at` with `diagnostic`.
     pub fn because(at: Tokens<'a>, diagnostic: Diagnostic) -> Failure<'a> {
-        Failure { at, expected: "", opened: None, because: Some(Box::new(diagnostic)) }
+        Failure { at, why: Box::new(Why::Because(diagnostic)) }
     }
 
     /// Remembers which bracket is open here, unless an inner one is.
-    pub fn inside(mut self, opened: Span) -> Failure<'a> {
-        self.opened = self.opened.or(Some(opened));
+    pub fn inside(mut self, bracket: Span) -> Failure<'a> {
+        if let Why::Expected { opened, .. } = &mut *self.why {
+            opened.get_or_insert(bracket);
+        }
         self
     }
 
     fn diagnostic(&self) -> Diagnostic {
-        if let Some(diagnostic) = &self.because {
-            return (**diagnostic).clone();
-        }
+        let (what, opened) = match &*self.why {
+            Why::Because(diagnostic) => return diagnostic.clone(),
+            Why::Expected { what, opened } => (what, opened),
+        };
         let found = match self.at.peek() {
             TokenKind::Name | TokenKind::Number => format!("`{}`", shorten(self.at.word())),
             other => other.to_string(),
         };
-        let message = format!("expected {}, found {found}", self.expected);
-        let error = Diagnostic::error("TC0010", message, self.at.span()).help(self.help());
-        match self.opened {
-            Some(opened) => error.also(opened, "opened here"),
+        let error = Diagnostic::error("TC0010", format!("expected {what}, found {found}"), self.at.span())
+            .help(self.at.meant().unwrap_or_else(|| format!("write {what} here")));
+        match opened {
+            Some(opened) => error.also(*opened, "opened here"),
             None => error,
         }
-    }
-
-    /// What the writer may have meant.
-    fn help(&self) -> String {
-        match self.at.peek() {
-            TokenKind::Name => match self.at.word() {
-                "and" => return "`and` is written `&&`".into(),
-                "or" => return "`or` is written `||`".into(),
-                "not" => return "`not` is written `!`".into(),
-                _ => (),
-            },
-            TokenKind::Symbol("[" | "]") => return "subscripts are written in round parentheses: `A(i, j)`".into(),
-            TokenKind::Symbol(";") => return "statements need no separator: remove the `;`".into(),
-            TokenKind::Symbol("<") if self.at.before_is("=") => return "`=<` is written `<=`".into(),
-            TokenKind::Keyword("def") => return "close the definition before with `}`".into(),
-            _ => (),
-        }
-        format!("write {} here", self.expected)
     }
 }
 
 impl Tokens<'_> {
     fn before_is(self, symbol: &str) -> bool {
-        self.at > 0 && matches!(self.all[self.at - 1].kind, TokenKind::Symbol(text) if text == symbol)
+        self.at > 0 && matches!(self.all()[self.at as usize - 1].kind, TokenKind::Symbol(text) if text == symbol)
+    }
+
+    /// What the writer may have meant by the next token, which is not in its place.
+    fn meant(self) -> Option<String> {
+        let meant = match self.peek() {
+            TokenKind::Name => match self.word() {
+                "and" => "`and` is written `&&`",
+                "or" => "`or` is written `||`",
+                "not" => "`not` is written `!`",
+                _ => return None,
+            },
+            TokenKind::Symbol("[" | "]") => "subscripts are written in round parentheses: `A(i, j)`",
+            TokenKind::Symbol(";") => "statements need no separator: remove the `;`",
+            TokenKind::Symbol("<") if self.before_is("=") => "`=<` is written `<=`",
+            TokenKind::Keyword("def") => "close the definition before with `}`",
+            _ => return None,
+        };
+        Some(meant.to_owned())
     }
 }
 
