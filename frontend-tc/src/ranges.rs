@@ -191,7 +191,14 @@ impl Inference<'_> {
         Some(extents)
     }
 
+    /// Asks the call for `condition`, part by part where it is a minimum.
     fn require(&mut self, condition: Condition) {
+        if let Some(parts) = condition.value.conjunction() {
+            for value in parts.into_iter().filter(|value| !value.is_never_negative()) {
+                self.require(Condition { value, ..condition.clone() });
+            }
+            return;
+        }
         let known = |old: &Condition| {
             old.value == condition.value && (old.extents.is_empty() || old.extents == condition.extents)
         };

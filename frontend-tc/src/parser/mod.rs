@@ -38,9 +38,12 @@ pub fn parse(text: &str) -> (File, Vec<Diagnostic>) {
 
 fn file(mut input: Tokens<'_>) -> File {
     let mut file = File::default();
+    let mut constants = BTreeSet::new();
     while input.peek() != TokenKind::End && !too_many(input) {
+        constants.extend(later::constant(input).map(str::to_owned));
         match def(input) {
-            Ok((rest, def)) => {
+            Ok((rest, mut def)) => {
+                def.broken.extend(constants.iter().cloned());
                 file.defs.push(def);
                 input = rest;
             }
