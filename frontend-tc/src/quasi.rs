@@ -299,32 +299,32 @@ impl Quasi {
 
     /// As the middle form has it: index `i` is dimension `i`, size `n` is parameter `n`.
     pub fn to_index(&self) -> Index {
-        let mut parts: Vec<Index> = self.printed_order().into_iter().map(|(atom, c)| c * atom.to_index()).collect();
-        let leads = self.constant > 0 && matches!(parts.first(), Some(Index::Mul(..=-1, _)));
-        parts.insert(if leads { 0 } else { parts.len() }, Index::Const(self.constant));
+        let constant = Index::Const(self.constant);
+        let (leads, parts) = self.parts();
+        let mut parts: Vec<Index> = parts.iter().map(|part| part.factor * part.to_index()).collect();
+        parts.insert(if leads { 0 } else { parts.len() }, constant);
         parts.into_iter().reduce(|sum, part| sum + part).unwrap_or(Index::Const(0))
     }
 
     /// As an expression of the language, with the names of the sizes. There is no index in it.
     pub fn to_expr(&self, sizes: &[String]) -> Expr {
-        let mut parts: Vec<(Expr, bool)> = Vec::new();
-        for (atom, coefficient) in self.printed_order() {
-            let factor = atom.to_expr(sizes);
-            let term = match coefficient.unsigned_abs() {
-                1 => factor,
-                magnitude => binary(BinaryOp::Mul, number(magnitude), factor),
-            };
-            parts.push((term, coefficient < 0));
+        let (leads, parts) = self.parts();
+        let mut terms: Vec<(Expr, bool)> = parts.iter().map(|part| (part.to_expr(sizes), part.factor < 0)).collect();
+        if self.constant != 0 || terms.is_empty() {
+            let constant = (number(self.constant.unsigned_abs()), self.constant < 0);
+            terms.insert(if leads { 0 } else { terms.len() }, constant);
         }
-        let constant = (number(self.constant.unsigned_abs()), self.constant < 0);
-        match parts.first() {
-            None => parts.push(constant),
-            Some((_, true)) if self.constant > 0 => parts.insert(0, constant),
-            Some(_) if self.constant != 0 => parts.push(constant),
-            Some(_) => (),
-        }
-        let sum = parts.into_iter().fold(None, |sum, (term, negative)| Some(join(sum, term, negative)));
+        let sum = terms.into_iter().fold(None, |sum, (term, negative)| Some(join(sum, term, negative)));
         sum.unwrap_or_else(|| number(0))
+    }
+
+    /// The terms in the order in which they print, positive ones first so that `N - M` is not written `-M + N`, and
+    /// whether the constant comes before them.
+    fn parts(&self) -> (bool, Vec<Part<'_>>) {
+        let mut parts: Vec<Part<'_>> = self.terms().map(|(atom, coefficient)| Part::new(atom, coefficient)).collect();
+        parts.sort_by_key(|part| part.factor < 0);
+        let leads = self.constant > 0 && parts.first().is_some_and(|part| part.factor < 0);
+        (leads, parts)
     }
 
     /// What must not be negative for `self` not to be, when that is several things: `min(a, b) >= 0` is `a >= 0` and
@@ -357,11 +357,41 @@ impl Quasi {
         };
         Some(format!("{} <= {}", side(-1)?.to_expr(sizes), side(1)?.to_expr(sizes)))
     }
+}
 
-    /// Positive terms first, so that `N - M` is not written `-M + N`.
-    fn printed_order(&self) -> Vec<(&Atom, i64)> {
-        let (positive, negative): (Vec<_>, Vec<_>) = self.terms().partition(|(_, coefficient)| *coefficient > 0);
-        positive.into_iter().chain(negative).collect()
+/// A term as it prints: `factor` times an atom, or times the maximum of some expressions, which is how a negative
+/// multiple of a minimum of negative expressions reads best.
+struct Part<'a> {
+    factor: i64,
+    atom: &'a Atom,
+    largest_of: Vec<Quasi>,
+}
+
+impl Part<'_> {
+    fn new(atom: &Atom, coefficient: i64) -> Part<'_> {
+        let negative = |option: &Quasi| option.constant <= 0 && option.terms.values().all(|c| *c < 0);
+        if let (Atom::Min(options), ..0, Some(factor)) = (atom, coefficient, coefficient.checked_neg())
+            && options.iter().all(negative)
+            && let Some(largest_of) = options.iter().map(|option| option.times(-1)).collect::<Option<Vec<_>>>()
+        {
+            return Part { factor, atom, largest_of };
+        }
+        Part { factor: coefficient, atom, largest_of: Vec::new() }
+    }
+
+    fn to_index(&self) -> Index {
+        let largest = self.largest_of.iter().map(Quasi::to_index).reduce(Index::max);
+        largest.unwrap_or_else(|| self.atom.to_index())
+    }
+
+    fn to_expr(&self, sizes: &[String]) -> Expr {
+        let largest =
+            self.largest_of.iter().map(|option| option.to_expr(sizes)).reduce(|a, b| binary(BinaryOp::Max, a, b));
+        let value = largest.unwrap_or_else(|| self.atom.to_expr(sizes));
+        match self.factor.unsigned_abs() {
+            1 => value,
+            magnitude => binary(BinaryOp::Mul, number(magnitude), value),
+        }
     }
 }
 
