@@ -97,7 +97,7 @@ fn ranges_of_the_rest() {
         ("def f(float(N) A) -> (O) { O(i) = A(-i) }", "O: float32 [1 - N] [N]"),
         ("def f(float(N) A) -> (O) { O(i) = A(N - 1 - i) }", "O: float32 [0] [N]"),
         ("def f(float(N) A) -> (O) { O(i) = A(i) where i in 0:10 }", "O: float32 [0] [10]\nneeds 10 <= N"),
-        ("def f(float(N) A) -> (O) { O(i) = A(min(i, N - 1)) where i in 0:2*N }", "O: float32 [0] [2*N]"),
+        ("def f(float(N) A) -> (O) { O(i) = A(min(i, N - 1)) where i in 0:2*N }", "O: float32 [0] [2*N]\nneeds 1 <= N"),
         ("def f(float(N) A) -> (O) { O = A(0) }", "O: float32 [] []\nneeds 1 <= N"),
         ("def f(float(N) A) -> (b) { b(i) = 4.0 where exists A(i) }", "b: float32 [0] [N]"),
         (

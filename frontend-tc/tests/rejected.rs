@@ -56,13 +56,10 @@ fn syntax() {
                 `(`: opened here
                 help: write `)` here
             def f(float(N) A) -> (B) { B(i) = A[i] }
-              TC0109 at `A`: `A` has rank 1 and cannot be used as a scalar
-                `A`: declared here
-                help: write `A(i)`
-              TC0010 at `[`: expected a statement, which begins with the name of the tensor that it writes, found `[`
+              TC0010 at `[`: expected an operator, a statement or `}`, found `[`
                 help: subscripts are written in round parentheses: `A(i, j)`
             def f(float(N) A) -> (B) { B(i) = A(i); }
-              TC0010 at `;`: expected a statement, which begins with the name of the tensor that it writes, found `;`
+              TC0010 at `;`: expected an operator, a statement or `}`, found `;`
                 help: statements need no separator: remove the `;`
             def f(float(N) A) -> (B) { B(i) = }
               TC0010 at `}`: expected an expression, found `}`
@@ -86,10 +83,10 @@ fn syntax() {
               TC0112 at `min(A(i))`: `min` takes 2 arguments, and 1 are given
                 help: nest them: `min(a, min(b, c))`
             def f(float(N) A) -> (B) { B(i) = A(i)
-              TC0010 at ``: expected a statement or `}`, found the end of the file
-                help: write a statement or `}` here
+              TC0010 at ``: expected an operator, a statement or `}`, found the end of the file
+                help: write an operator, a statement or `}` here
             def f(float(N) A) -> (B) { B(i) = A(i) def g(float(N) A) -> (B) { B(i) = A(i) }
-              TC0010 at `def`: expected a statement or `}`, found `def`
+              TC0010 at `def`: expected an operator, a statement or `}`, found `def`
                 help: close the definition before with `}`
             def f(float(N A) -> (B) { B(i) = A(i) }
               TC0010 at `A`: expected `)`, found `A`
@@ -123,13 +120,13 @@ def h(float(N) A) -> (B, D) { B(i) = A(q) }"],
               TC0010 at `B`: expected `)`, found `B`
                 `(`: opened here
                 help: write `)` here
-              TC0010 at `)`: expected a statement, which begins with the name of the tensor that it writes, found `)`
-                help: write a statement, which begins with the name of the tensor that it writes here
+              TC0010 at `)`: expected an operator, a statement or `}`, found `)`
+                help: write an operator, a statement or `}` here
               TC0107 at `A(i, i)`: `A` has rank 1, and 2 subscripts are given
                 `A`: declared here
                 help: write `A(i)`
               TC0101 at `a`: no tensor or function is called `a`
-                help: a tensor is an input, or written by an earlier statement
+                help: did you mean `A`?
               TC0004 at `$`: `$` has no meaning in this language
                 help: remove it; comments begin with `#` or `//`
               TC0112 at `exp()`: `exp` takes 1 argument, and 0 are given
@@ -180,8 +177,8 @@ fn later_versions() {
               TC0027 at `&&=!`: the reduction `&&=!` is not supported yet
                 help: reduce `int32(e)` with `min=!` (and) or `max=!` (or)
             def f(int32(N) A) -> (B) { B(i) = A(i) & 1 }
-              TC0010 at `&`: expected a statement, which begins with the name of the tensor that it writes, found `&`
-                help: write a statement, which begins with the name of the tensor that it writes here
+              TC0027 at `&`: the bitwise operator `&` is not supported yet
+                help: use arithmetic: `* 2`, `/ 2`, `% 2`
             def f(float(N, 2*K+1) A) -> (B) { B(i, j) = A(i, j) }
               TC0028 at `2`: computed sizes in types are not supported yet
                 help: give the dimension a name of its own: a read outside it is found before the kernel runs
@@ -223,7 +220,7 @@ fn names() {
         expect![[r#"
             def f(float(N) A) -> (B) { B(i) = a(i) }
               TC0101 at `a`: no tensor or function is called `a`
-                help: a tensor is an input, or written by an earlier statement
+                help: did you mean `A`?
             def f(float(N) input) -> (B) { B(i) = inputs(i) }
               TC0101 at `inputs`: no tensor or function is called `inputs`
                 help: did you mean `input`?
@@ -360,7 +357,7 @@ fn types() {
               TC0204 at `A(i)`: a value of type `float` does not fit into `B`, which is declared `int32`
                 help: write `int32(…)` around the value to narrow it
             def f(float(N) A) -> (float(N, N) B) { B(i) = A(i) }
-              TC0205 at `B`: `B` is declared with rank 2, and 1 indices are given
+              TC0205 at `B`: `B` is declared with rank 2, and 1 index is given
                 `float(N, N)`: declared here
                 help: make the two agree
             def f(float(8) A) -> (float(4) B) { B(i) = A(i) }
@@ -446,10 +443,12 @@ fn ranges() {
               TC0403 at `i`: the range of `i` is empty: from 1 to -3
                 help: a range `a:b` runs from a to b - 1; make b larger than a
             def f(float(N) A) -> (O) { O(i) = A(i - 1) where i in 0:N }
-              TC0407 at `A(i - 1)`: subscript 1 of `A` is outside the tensor for all sizes
+              TC0407 at `A(i - 1)`: subscript 1 of `A` runs before the first element for all sizes
+                `A`: declared here
                 help: restrict the range in `where`, or change the subscript
             def f(float(3) A) -> (O) { O = A(3) }
-              TC0407 at `A(3)`: subscript 1 of `A` is outside the tensor for all sizes
+              TC0407 at `A(3)`: subscript 1 of `A` runs past the last element for all sizes
+                `A`: declared here
                 help: restrict the range in `where`, or change the subscript
             def f(float(N) A, int32 n) -> (O) { O(i) = A(i) where i in 0:n }
               TC0405 at `n`: a bound cannot depend on `n`, whose values are known only while running
@@ -461,8 +460,8 @@ fn ranges() {
               TC0406 at `N*M`: a bound must be affine in the sizes
                 help: sums, products with a number, division and remainder by a number, min and max are affine
             def f(float(N) A) -> (O) { O(i) = A(i) where i in 0:sin(3) }
-              TC0405 at `sin(3)`: a bound cannot depend on `sin`, whose values are known only while running
-                help: use sizes and numbers, and choose the elements in the value: `i < n ? A(i) : 0`
+              TC0411 at `sin(3)`: `sin` in a bound does not give a whole number
+                help: bounds are whole: sums and multiples of sizes and numbers, with `/`, `%`, `min` and `max`
             def f(float(N) A) -> (O) { O(i, j) = A(i) where j in 0:i }
               TC0031 at `i`: the bound mentions the index `i`, which is not supported yet
                 help: give the full range, and choose the elements in the value: `j <= i ? A(i, j) : 0`

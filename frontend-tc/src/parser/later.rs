@@ -48,6 +48,7 @@ pub fn statement(input: Tokens<'_>) -> Result<(), Stop<'_>> {
             input.span(),
             "write the steps as statements, or call the kernel once for each step",
         )),
+        (TokenKind::Symbol("&" | "|" | "^" | "<<" | ">>"), _) => Err(bitwise(input)),
         (TokenKind::Symbol("("), _) => Err(later(
             input,
             "TC0021",
