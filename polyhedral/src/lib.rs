@@ -16,11 +16,18 @@
 pub mod eval;
 pub mod isl;
 
+mod dependence;
 mod expr;
 mod index;
+pub mod legality;
 mod scop;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod text;
 mod tree;
+mod tree_isl;
 
+pub use dependence::{DependenceKind, Dependences, dependences};
 pub use expr::{BinOp, Builtin, CmpOp, DType, Expr, Monoid, UnOp, Value};
 pub use index::{Affine, Index};
 pub use scop::{Access, Body, Graph, Memory, Nest, Role, Scop, Stmt, StmtId, Subscript, Tensor, TensorId};

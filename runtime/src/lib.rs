@@ -1,1 +1,17 @@
 //! Caller-owned tensors, mapped objects, threads: runs compiled kernels without a compiler.
+//!
+//! Everything here works on machine code that already exists. Suggested reading order:
+//!
+//! - [`abi`]: what machine code and this crate agree on; `codegen` reads it too.
+//! - [`math`]: the scalar functions that machine code calls.
+//! - [`tensor`]: caller-owned memory, described as DLPack describes it.
+//! - [`image`]: a relocatable object becomes executable memory.
+//! - [`pool`]: the threads.
+//! - [`kernel`]: all of these together, as something to call.
+
+pub mod abi;
+pub mod image;
+pub mod kernel;
+pub mod math;
+pub mod pool;
+pub mod tensor;

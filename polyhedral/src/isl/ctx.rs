@@ -53,7 +53,8 @@ unsafe extern "C" {
 }
 
 const ISL_ON_ERROR_CONTINUE: c_int = 1;
-const ISL_ERROR_QUOTA: c_int = 4;
+/// `isl_error_quota` in isl's `ctx.h`.
+const ISL_ERROR_QUOTA: c_int = 6;
 
 /// An isl context: owns everything that isl allocates for the objects made in it. Cheap to clone, bound to its thread.
 #[derive(Clone)]

@@ -165,6 +165,8 @@ objects! {
     MultiUnionPwAff: isl_multi_union_pw_aff_copy isl_multi_union_pw_aff_free;
 }
 
+pub(super) use objects;
+
 /// `takes!`: isl takes the receiver and the arguments (they are copied); `keeps!`: isl only looks at them.
 macro_rules! methods {
     ($how:ident $T:ident { $($(#[$doc:meta])* fn $name:ident($($arg:ident: $A:ty),*) -> $R:ty = $c:ident;)* }) => {
@@ -175,9 +177,9 @@ macro_rules! methods {
                 unsafe extern "C" {
                     fn $c(this: *mut c_void, $($arg: <$A as Arg>::C),*) -> <$R as Ret>::C;
                 }
-                $(if !$arg.belongs_to(&self.ctx) { return Err(Error::Mixed); })*
+                $(if !$arg.belongs_to(self.ctx()) { return Err(Error::Mixed); })*
                 // SAFETY: all arguments are live objects of this context and of the declared types.
-                unsafe { <$R as Ret>::from_c(&self.ctx, $c((&*self).$how(), $($arg.$how()),*)) }
+                unsafe { <$R as Ret>::from_c(self.ctx(), $c((&*self).$how(), $($arg.$how()),*)) }
             }
         )*}
     };
@@ -532,6 +534,7 @@ takes! { Set {
     fn indicator() -> PwAff = isl_set_indicator_function;
     fn align_params(model: &Space) -> Set = isl_set_align_params;
     fn set_from_params() -> Set = isl_set_from_params;
+    fn move_dims(to: Dim, to_at: u32, from: Dim, from_at: u32, n: u32) -> Set = isl_set_move_dims;
     fn flat_product(other: &Set) -> Set = isl_set_flat_product;
     /// Every pair of an element of this set and one of `range`.
     fn product_map(range: &Set) -> Map = isl_map_from_domain_and_range;
@@ -739,6 +742,8 @@ takes! { UnionSet {
     fn unwrap() -> UnionMap = isl_union_set_unwrap;
     /// The only set, when there is one space.
     fn as_set() -> Set = isl_set_from_union_set;
+    /// The function that is `value` on all of it.
+    fn constant(value: &Val) -> UnionPwAff = isl_union_pw_aff_val_on_domain;
     fn lexmin() -> UnionSet = isl_union_set_lexmin;
     fn lexmax() -> UnionSet = isl_union_set_lexmax;
     fn compute_divs() -> UnionSet = isl_union_set_compute_divs;

@@ -1,0 +1,287 @@
+//! Which instance must see, or must not see, what which other one wrote.
+
+use std::fmt;
+
+use support::{Malformed, Stage};
+
+use crate::{Access, Body, Monoid, ScheduleTree, Scop, Stmt, Subscript, TensorId, isl};
+
+/// Why two instances depend on each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DependenceKind {
+    /// The sink may read what the source wrote.
+    Flow,
+    /// The sink overwrites what the source reads.
+    Anti,
+    /// The sink overwrites what the source wrote.
+    Output,
+    /// Both update the element with one operator, and nothing else touches it in between.
+    Reduction,
+}
+
+impl DependenceKind {
+    /// All of them.
+    pub const ALL: [DependenceKind; 4] =
+        [DependenceKind::Flow, DependenceKind::Anti, DependenceKind::Output, DependenceKind::Reduction];
+}
+
+impl fmt::Display for DependenceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DependenceKind::Flow => "flow",
+            DependenceKind::Anti => "anti",
+            DependenceKind::Output => "output",
+            DependenceKind::Reduction => "reduction",
+        })
+    }
+}
+
+/// The dependences of a program: relations from the instance that runs first in the source to the one that runs later.
+///
+/// ```text
+/// flow       write or update -> read          nothing that surely overwrites the element in between
+/// anti       read            -> write or update                  likewise
+/// output     write or update -> write or update                  likewise
+/// reduction  update          -> update        of one operator, and nothing else touches the element in between
+/// ```
+///
+/// An update reads and writes its element: the initialisation is in `flow` to every update, and every update is in
+/// `flow` to every reader, since updates do not hide each other. Pairs of updates are in `reduction` alone when they
+/// may be swapped, and in `flow` and `output` otherwise. Exact where all subscripts are affine; an indirect subscript
+/// may be any element, so it never hides anything.
+#[derive(Clone, Debug)]
+pub struct Dependences {
+    /// All instances.
+    pub domain: isl::UnionSet,
+    /// From what is written to what may see it.
+    pub flow: isl::UnionMap,
+    /// From what is read to what overwrites it.
+    pub anti: isl::UnionMap,
+    /// From what is written to what overwrites it.
+    pub output: isl::UnionMap,
+    /// Between updates that may be swapped, but not run at once.
+    pub reduction: isl::UnionMap,
+}
+
+/// The dependences of `scop` in the order of its source.
+pub fn dependences(scop: &Scop) -> isl::Result<Dependences> {
+    Analysis::new(scop)?.dependences()
+}
+
+impl Dependences {
+    /// The relation of one kind.
+    pub fn of(&self, kind: DependenceKind) -> &isl::UnionMap {
+        match kind {
+            DependenceKind::Flow => &self.flow,
+            DependenceKind::Anti => &self.anti,
+            DependenceKind::Output => &self.output,
+            DependenceKind::Reduction => &self.reduction,
+        }
+    }
+
+    /// What an order must respect: all but the pairs of updates, and these too when `strict`.
+    pub fn ordering(&self, strict: bool) -> isl::Result<isl::UnionMap> {
+        let ordering = self.flow.union(&self.anti)?.union(&self.output)?;
+        if strict { ordering.union(&self.reduction) } else { Ok(ordering) }
+    }
+
+    /// The same dependences for a caller who keeps the written order of reductions: pairs of updates are in `flow`.
+    pub fn strict(&self) -> isl::Result<Dependences> {
+        let mut strict = self.clone();
+        strict.flow = self.flow.union(&self.reduction)?;
+        strict.reduction = isl::UnionMap::empty(self.domain.ctx())?;
+        Ok(strict)
+    }
+}
+
+impl fmt::Display for Dependences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for kind in DependenceKind::ALL {
+            writeln!(f, "{kind}")?;
+            for map in self.of(kind).maps().map_err(|_| fmt::Error)? {
+                writeln!(f, "  {map}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Stage for Dependences {
+    const NAME: &'static str = "deps";
+
+    /// Every kind is inside domain × domain.
+    fn verify(&self) -> Result<(), Malformed> {
+        let outside = |kind: DependenceKind| -> isl::Result<bool> {
+            let relation = self.of(kind);
+            Ok(!relation.domain()?.union(&relation.range()?)?.is_subset(&self.domain)?)
+        };
+        let mut faults = Vec::new();
+        for kind in DependenceKind::ALL {
+            match outside(kind) {
+                Ok(false) => {}
+                Ok(true) => faults.push((kind.to_string(), "holds instances that are not in the domain".into())),
+                Err(error) => faults.push((kind.to_string(), error.to_string())),
+            }
+        }
+        Malformed::check(Self::NAME, faults)
+    }
+}
+
+/// All accesses of a program by what they do to dependences, and the time of the source.
+struct Analysis {
+    ctx: isl::Ctx,
+    domain: isl::UnionSet,
+    time: isl::UnionMap,
+    /// What statements read, without the state of updates.
+    reads: isl::UnionMap,
+    /// Writes of assignments that surely happen: they hide what was there.
+    must_writes: isl::UnionMap,
+    /// Updates and writes through indirect subscripts.
+    may_writes: isl::UnionMap,
+    updates: Vec<Updates>,
+}
+
+/// The updates of one component of one operator; the order among them is free.
+struct Updates {
+    /// By whom, and of what.
+    relation: isl::UnionMap,
+    /// Every other access to these tensors.
+    others: isl::UnionMap,
+}
+
+/// What makes updates interchangeable: the monoid over the same tuple of tensors, seen at one component.
+#[derive(Clone, PartialEq)]
+struct Operator {
+    monoid: Monoid,
+    tensors: Vec<TensorId>,
+    component: usize,
+}
+
+impl Operator {
+    fn tensor(&self) -> TensorId {
+        self.tensors[self.component]
+    }
+}
+
+/// One access with all that the analysis asks of it.
+struct Touch {
+    tensor: TensorId,
+    relation: isl::UnionMap,
+    role: TouchRole,
+}
+
+enum TouchRole {
+    Read,
+    Write { must: bool },
+    Update(Operator),
+}
+
+impl Analysis {
+    fn new(scop: &Scop) -> isl::Result<Analysis> {
+        let touches = touches(scop)?;
+        let all = |test: &dyn Fn(&Touch) -> bool| -> isl::Result<isl::UnionMap> {
+            let chosen = touches.iter().filter(|touch| test(touch));
+            chosen.map(|touch| &touch.relation).try_fold(isl::UnionMap::empty(&scop.ctx)?, |all, map| all.union(map))
+        };
+        let mut operators: Vec<&Operator> = Vec::new();
+        for touch in &touches {
+            match &touch.role {
+                TouchRole::Update(operator) if !operators.contains(&operator) => operators.push(operator),
+                _ => {}
+            }
+        }
+        let updates = operators.into_iter().map(|operator| {
+            let is_own = |touch: &Touch| matches!(&touch.role, TouchRole::Update(other) if other == operator);
+            let relation = all(&is_own)?;
+            let others = all(&|touch| touch.tensor == operator.tensor() && !is_own(touch))?;
+            Ok(Updates { relation, others })
+        });
+        Ok(Analysis {
+            ctx: scop.ctx.clone(),
+            domain: scop.domain()?,
+            time: ScheduleTree::from_source(scop)?.to_map()?,
+            reads: all(&|touch| matches!(touch.role, TouchRole::Read))?,
+            must_writes: all(&|touch| matches!(touch.role, TouchRole::Write { must: true }))?,
+            may_writes: all(&|touch| matches!(touch.role, TouchRole::Write { must: false } | TouchRole::Update(_)))?,
+            updates: updates.collect::<isl::Result<_>>()?,
+        })
+    }
+
+    /// The relations `source -> [sink -> element]` are taken apart by element first, so that a pair of updates that
+    /// depends through another element too keeps that dependence.
+    fn dependences(&self) -> isl::Result<Dependences> {
+        let reads = self.flow(&self.reads, &self.must_writes, &self.may_writes, &self.none()?)?;
+        let writes = self.must_writes.union(&self.may_writes)?;
+        let overwritten = self.flow(&writes, &self.must_writes, &self.may_writes, &self.none()?)?;
+        let anti = self.flow(&writes, &self.none()?, &self.reads, &self.must_writes)?;
+        let reduction = self.reduction()?.subtract(&reads)?.subtract(&anti)?;
+        let output = overwritten.subtract(&reduction)?;
+        let states = self.updates.iter().try_fold(self.none()?, |all, updates| all.union(&updates.relation))?;
+        let flow = reads.union(&output.intersect_range(&states.wrap()?)?)?;
+        let pairs = |full: &isl::UnionMap| full.range_factor_domain()?.coalesce();
+        Ok(Dependences {
+            domain: self.domain.clone(),
+            flow: pairs(&flow)?,
+            anti: pairs(&anti)?,
+            output: pairs(&output)?,
+            reduction: pairs(&reduction)?,
+        })
+    }
+
+    /// Pairs of updates of one operator with no other access to the element in between.
+    fn reduction(&self) -> isl::Result<isl::UnionMap> {
+        self.updates.iter().try_fold(self.none()?, |all, updates| {
+            all.union(&self.flow(&updates.relation, &self.none()?, &updates.relation, &updates.others)?)
+        })
+    }
+
+    fn flow(
+        &self,
+        sink: &isl::UnionMap,
+        must_source: &isl::UnionMap,
+        may_source: &isl::UnionMap,
+        kill: &isl::UnionMap,
+    ) -> isl::Result<isl::UnionMap> {
+        if sink.is_empty()? {
+            return self.none();
+        }
+        let (sink, must_source) = (sink.clone(), must_source.clone());
+        let (may_source, kill, schedule) = (may_source.clone(), kill.clone(), self.time.clone());
+        isl::AccessInfo { sink, must_source, may_source, kill, schedule }.flow()
+    }
+
+    fn none(&self) -> isl::Result<isl::UnionMap> {
+        isl::UnionMap::empty(&self.ctx)
+    }
+}
+
+fn touches(scop: &Scop) -> isl::Result<Vec<Touch>> {
+    let mut touches = Vec::new();
+    for stmt in scop.stmts.values() {
+        let mut touch = |access: &Access, role: TouchRole| -> isl::Result<()> {
+            let relation = scop.relation(stmt, access)?.to_union_map()?;
+            touches.push(Touch { tensor: access.tensor, relation, role });
+            Ok(())
+        };
+        for read in &stmt.reads {
+            touch(read, TouchRole::Read)?;
+        }
+        for (component, write) in stmt.writes.iter().enumerate() {
+            touch(write, write_role(stmt, component, write))?;
+        }
+    }
+    Ok(touches)
+}
+
+fn write_role(stmt: &Stmt, component: usize, write: &Access) -> TouchRole {
+    match &stmt.body {
+        Body::Assign(_) => {
+            TouchRole::Write { must: write.index.iter().all(|subscript| matches!(subscript, Subscript::Affine(_))) }
+        }
+        Body::Reduce { monoid, .. } => TouchRole::Update(Operator {
+            monoid: monoid.clone(),
+            tensors: stmt.writes.iter().map(|write| write.tensor).collect(),
+            component,
+        }),
+    }
+}

@@ -1,0 +1,189 @@
+//! A compiled kernel, as something to call.
+
+mod call;
+mod error;
+mod signature;
+
+pub use error::{CallError, LoadError};
+pub use signature::{Argument, Role, Signature};
+
+use crate::abi::{Context, Entry, Fault, STATUS_FAULT, STATUS_OK};
+use crate::image::Image;
+use crate::math;
+use crate::pool::Pool;
+use crate::tensor::{Buffer, TensorView, TensorViewMut};
+use call::Call;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// An object and what is known of it: machine code that may be called.
+#[derive(Clone, Debug)]
+pub struct Code {
+    object: Vec<u8>,
+    entry: String,
+    signature: Signature,
+}
+
+impl Code {
+    /// Vouches for machine code.
+    ///
+    /// # Safety
+    ///
+    /// The function `entry` of `object` is an [`abi::Entry`](crate::abi::Entry). Called with arguments that fit
+    /// `signature`, from any thread and from several at once, it reads only its arguments and its constants, writes
+    /// only the outputs, with values of their types, and the workspace, needs no more stack than a thread has, and
+    /// returns.
+    pub unsafe fn new(object: Vec<u8>, entry: impl Into<String>, signature: Signature) -> Code {
+        Code { object, entry: entry.into(), signature }
+    }
+
+    /// The relocatable object.
+    pub fn object(&self) -> &[u8] {
+        &self.object
+    }
+
+    /// The name of the function that runs the kernel.
+    pub fn entry(&self) -> &str {
+        &self.entry
+    }
+
+    /// What the kernel takes.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+}
+
+/// A compiled kernel. Cheap to clone; may be called from many threads at once.
+#[derive(Clone)]
+pub struct Kernel {
+    loaded: Arc<Loaded>,
+}
+
+/// What the clones of a kernel share.
+struct Loaded {
+    /// Holds the memory that `entry` points into.
+    image: Image,
+    entry: Entry,
+    signature: Signature,
+    /// Workspaces that no call uses now.
+    workspaces: Mutex<Vec<Workspace>>,
+}
+
+/// Scratch memory for one call at a time. Its contents mean nothing between calls.
+pub struct Workspace {
+    buffer: Buffer,
+    bytes: usize,
+}
+
+impl Kernel {
+    /// Maps the code.
+    pub fn load(code: &Code) -> Result<Kernel, LoadError> {
+        code.signature.check()?;
+        let image = Image::map(&code.object)?;
+        let address = image.entry(&code.entry).ok_or_else(|| LoadError::NoEntry { name: code.entry.clone() })?;
+        // SAFETY: whoever made the `Code` vouched that the function of this name is an `Entry`.
+        let entry = unsafe { std::mem::transmute::<*const (), Entry>(address) };
+        let signature = code.signature.clone();
+        Ok(Kernel { loaded: Arc::new(Loaded { image, entry, signature, workspaces: Mutex::default() }) })
+    }
+
+    /// What the kernel takes.
+    pub fn signature(&self) -> &Signature {
+        &self.loaded.signature
+    }
+
+    /// Scratch memory for [`Kernel::run_with_workspace`].
+    pub fn workspace(&self) -> Result<Workspace, CallError> {
+        let bytes = self.signature().workspace_bytes;
+        let buffer = Buffer::zeroed(bytes).ok_or(CallError::OutOfMemory { bytes })?;
+        Ok(Workspace { buffer, bytes })
+    }
+
+    /// Runs the kernel: `inputs` are its inputs in the order of the signature, `outputs` its outputs and the tensors
+    /// that it updates.
+    ///
+    /// On an error about the arguments nothing has been written. After [`CallError::IndexOutOfRange`], some elements
+    /// of the outputs may have been.
+    ///
+    /// Does not allocate, except scratch memory for a kernel that needs some, while more calls run at once than ever
+    /// before.
+    pub fn run(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &mut [TensorViewMut<'_>],
+        pool: &Pool,
+    ) -> Result<(), CallError> {
+        if self.signature().workspace_bytes == 0 {
+            return self.call(inputs, outputs, std::ptr::null_mut(), pool);
+        }
+        let free = || self.loaded.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let unused = free().pop();
+        let mut workspace = unused.map_or_else(|| self.workspace(), Ok)?;
+        let result = self.call(inputs, outputs, workspace.buffer.as_mut_ptr(), pool);
+        free().push(workspace);
+        result
+    }
+
+    /// As [`Kernel::run`], with the scratch memory of the caller; it may come from another kernel that needs as much.
+    pub fn run_with_workspace(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &mut [TensorViewMut<'_>],
+        workspace: &mut Workspace,
+        pool: &Pool,
+    ) -> Result<(), CallError> {
+        let (expected, found) = (self.signature().workspace_bytes, workspace.bytes);
+        if found < expected {
+            return Err(CallError::WorkspaceTooSmall { expected, found });
+        }
+        self.call(inputs, outputs, workspace.buffer.as_mut_ptr(), pool)
+    }
+
+    /// Checks the arguments and calls the machine code. `workspace` is as large and aligned as the signature says.
+    fn call(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &mut [TensorViewMut<'_>],
+        workspace: *mut u8,
+        pool: &Pool,
+    ) -> Result<(), CallError> {
+        let Loaded { entry, signature, .. } = &*self.loaded;
+        signature.accepts(inputs, outputs)?;
+        let args = call::arguments(signature, inputs, outputs);
+        let call = Call::new(pool);
+        let context = Context {
+            parallel: call::parallel,
+            report: call::report,
+            workspace,
+            math: math::table().as_ptr(),
+            state: (&raw const call).cast(),
+        };
+        // SAFETY: whoever made the `Code` vouched for the function when the arguments fit the signature, and they do;
+        // the image lives as long as `self`, the context, the arguments and the tensors as long as this call.
+        let status = unsafe { entry(&context, args.as_ptr(), signature.sizes.as_ptr()) };
+        match (status, call.fault()) {
+            (STATUS_OK, _) => Ok(()),
+            (STATUS_FAULT, Some(fault)) => Err(self.index_out_of_range(fault)),
+            (status, _) => Err(CallError::Failed { status }),
+        }
+    }
+
+    fn index_out_of_range(&self, fault: Fault) -> CallError {
+        let Fault { tensor, dim, value, extent, .. } = fault;
+        let argument = usize::try_from(tensor).ok().and_then(|at| self.signature().arguments.get(at));
+        let tensor = argument.map_or_else(|| format!("argument {tensor}"), |argument| argument.name.clone());
+        CallError::IndexOutOfRange { tensor, dim: usize::try_from(dim).unwrap_or(0), value, extent }
+    }
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kernel").field("signature", self.signature()).field("image", &self.loaded.image).finish()
+    }
+}
+
+impl fmt::Debug for Workspace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Workspace({} bytes)", self.bytes)
+    }
+}

@@ -1,0 +1,141 @@
+//! What a kernel takes, and whether it was given that.
+
+use super::{CallError, LoadError};
+use crate::tensor::{DType, TensorView, TensorViewMut};
+use std::ops::Range;
+
+/// What a kernel takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The name of the kernel.
+    pub name: String,
+    /// The tensors, in the order in which machine code takes them.
+    pub arguments: Vec<Argument>,
+    /// The values of the size parameters, in the order in which machine code takes them.
+    pub sizes: Vec<i64>,
+    /// How much scratch memory one call needs.
+    pub workspace_bytes: usize,
+}
+
+/// A tensor that a kernel takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Argument {
+    /// Its name in the program.
+    pub name: String,
+    /// The type of its elements.
+    pub dtype: DType,
+    /// What the kernel does with it.
+    pub role: Role,
+    /// The extent of each dimension.
+    pub shape: Vec<i64>,
+    /// The stride of each dimension in elements where the kernel is compiled for one, `None` where it takes any. Of a
+    /// dimension with fewer than two elements the stride does not count.
+    pub strides: Vec<Option<i64>>,
+}
+
+/// What a kernel does with a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It is read.
+    Input,
+    /// It is written.
+    Output,
+    /// It is read and written.
+    InOut,
+}
+
+impl Argument {
+    /// A tensor in row-major order.
+    pub fn dense(name: impl Into<String>, dtype: DType, role: Role, shape: &[i64]) -> Argument {
+        let mut strides = vec![Some(1); shape.len()];
+        let mut dense = 1_i64;
+        for (stride, extent) in strides.iter_mut().zip(shape).rev() {
+            *stride = Some(dense);
+            dense = dense.saturating_mul((*extent).max(1));
+        }
+        Argument { name: name.into(), dtype, role, shape: shape.to_vec(), strides }
+    }
+}
+
+impl Signature {
+    /// Checks that the signature does not contradict itself.
+    pub(super) fn check(&self) -> Result<(), LoadError> {
+        let wrong = self.arguments.iter().find(|argument| argument.shape.len() != argument.strides.len());
+        if let Some(argument) = wrong {
+            let reason = format!("`{}` has another number of strides than of extents", argument.name);
+            return Err(LoadError::Signature { reason });
+        }
+        Ok(())
+    }
+
+    /// Checks that these tensors are what the kernel takes.
+    pub(super) fn accepts(&self, inputs: &[TensorView<'_>], outputs: &[TensorViewMut<'_>]) -> Result<(), CallError> {
+        self.check_count(Role::Input, self.inputs().count(), inputs.len())?;
+        self.check_count(Role::Output, self.outputs().count(), outputs.len())?;
+        for (argument, view) in self.inputs().zip(inputs) {
+            argument.accepts(view.dtype(), view.shape(), view.strides())?;
+        }
+        for (argument, view) in self.outputs().zip(outputs) {
+            argument.accepts(view.dtype(), view.shape(), view.strides())?;
+        }
+        self.check_overlap(inputs, outputs)
+    }
+
+    /// The arguments that are only read.
+    pub fn inputs(&self) -> impl Iterator<Item = &Argument> {
+        self.arguments.iter().filter(|argument| argument.role == Role::Input)
+    }
+
+    /// The arguments that are written.
+    pub fn outputs(&self) -> impl Iterator<Item = &Argument> {
+        self.arguments.iter().filter(|argument| argument.role != Role::Input)
+    }
+
+    fn check_count(&self, role: Role, expected: usize, found: usize) -> Result<(), CallError> {
+        if expected == found { Ok(()) } else { Err(CallError::WrongCount { role, expected, found }) }
+    }
+
+    /// Checks that no tensor that is written shares bytes with another one. Interleaved tensors count as sharing.
+    fn check_overlap(&self, inputs: &[TensorView<'_>], outputs: &[TensorViewMut<'_>]) -> Result<(), CallError> {
+        for (at, (output, written)) in self.outputs().zip(outputs).enumerate() {
+            let bytes = written.byte_range();
+            let read = self.inputs().zip(inputs.iter().map(TensorView::byte_range));
+            let earlier = self.outputs().zip(outputs[..at].iter().map(TensorViewMut::byte_range));
+            if let Some((other, _)) = read.chain(earlier).find(|(_, other)| overlap(&bytes, other)) {
+                return Err(CallError::Overlap { output: output.name.clone(), other: other.name.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Argument {
+    fn accepts(&self, dtype: DType, shape: &[i64], strides: &[i64]) -> Result<(), CallError> {
+        let argument = || self.name.clone();
+        if dtype != self.dtype {
+            return Err(CallError::WrongType { argument: argument(), expected: self.dtype, found: dtype });
+        }
+        if shape.len() != self.shape.len() {
+            let (expected, found) = (self.shape.len(), shape.len());
+            return Err(CallError::WrongRank { argument: argument(), expected, found });
+        }
+        for (dim, (&expected, &found)) in self.shape.iter().zip(shape).enumerate() {
+            if expected != found {
+                return Err(CallError::WrongExtent { argument: argument(), dim, expected, found });
+            }
+        }
+        for (dim, (&expected, &found)) in self.strides.iter().zip(strides).enumerate() {
+            match expected {
+                Some(expected) if expected != found && shape[dim] > 1 => {
+                    return Err(CallError::WrongStride { argument: argument(), dim, expected, found });
+                }
+                _ => (),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+    !a.is_empty() && !b.is_empty() && a.start < b.end && b.start < a.end
+}

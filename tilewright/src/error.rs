@@ -1,0 +1,157 @@
+use std::fmt;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use support::{Diagnostic, Malformed, Severity};
+
+/// The result of what this crate does.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Whose fault it is; decides the command's exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The program, the script, the files or the call: exit status 1.
+    User,
+    /// Tilewright itself: exit status 3.
+    Bug,
+}
+
+/// Why there is no kernel or no result: diagnostics with codes, and the source they point into.
+///
+/// `{}` prints them as the command does, without colours.
+#[derive(Clone, Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    fault: Fault,
+    diagnostics: Vec<Diagnostic>,
+    source: Option<Source>,
+}
+
+/// A text that diagnostics point into.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The file's name, or `<tc>` for a string.
+    pub name: String,
+    /// The text.
+    pub text: Arc<str>,
+}
+
+impl Error {
+    /// Wrong in a program's text.
+    pub fn in_source(diagnostics: Vec<Diagnostic>, source: Source) -> Error {
+        Error(Box::new(Inner { fault: Fault::User, diagnostics, source: Some(source) }))
+    }
+
+    /// Wrong in a call, a file or an option.
+    pub fn user(diagnostic: Diagnostic) -> Error {
+        Error(Box::new(Inner { fault: Fault::User, diagnostics: vec![diagnostic], source: None }))
+    }
+
+    /// Wrong in a call; the places, if there are any, are in a text that is not at hand.
+    pub fn in_no_source(diagnostics: Vec<Diagnostic>) -> Error {
+        Error(Box::new(Inner { fault: Fault::User, diagnostics, source: None }))
+    }
+
+    /// A bug of ours.
+    pub fn bug(message: impl fmt::Display) -> Error {
+        let diagnostic = Diagnostic::call("TC0999", message.to_string())
+            .help("this is a bug in Tilewright, not in your program: please report it with the program and the command");
+        Error(Box::new(Inner { fault: Fault::Bug, diagnostics: vec![diagnostic], source: None }))
+    }
+
+    /// Everything that is wrong, with codes.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.0.diagnostics
+    }
+
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        self.0.fault
+    }
+
+    /// The text for people, with or without colours.
+    pub fn render(&self, colours: bool) -> String {
+        render(&self.0.diagnostics, self.0.source.as_ref(), colours)
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Error {
+        Error::bug(malformed)
+    }
+}
+
+impl From<polyhedral::isl::Error> for Error {
+    fn from(error: polyhedral::isl::Error) -> Error {
+        Error::bug(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Diagnostics as rustc prints them: code, message, the source underlined, help.
+pub fn render(diagnostics: &[Diagnostic], source: Option<&Source>, colours: bool) -> String {
+    let renderer = if colours { Renderer::styled() } else { Renderer::plain() };
+    let one = |diagnostic: &Diagnostic| renderer.render(&report(diagnostic, source));
+    diagnostics.iter().map(one).collect::<Vec<_>>().join("\n\n")
+}
+
+fn report<'a>(diagnostic: &'a Diagnostic, source: Option<&'a Source>) -> Vec<Group<'a>> {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
+    let mut group = match source.filter(|_| !diagnostic.labels.is_empty()) {
+        Some(source) => title.element(snippet(diagnostic, source)),
+        None => Group::with_title(title),
+    };
+    if let Some(help) = &diagnostic.help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    vec![group]
+}
+
+fn snippet<'a>(diagnostic: &'a Diagnostic, source: &'a Source) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    let end = source.text.len();
+    let annotations = diagnostic.labels.iter().enumerate().map(|(at, label)| {
+        let kind = if at == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+        let range = label.span.range();
+        kind.span(range.start.min(end)..range.end.min(end)).label(label.text.as_str())
+    });
+    Snippet::source(&*source.text).path(source.name.as_str()).annotations(annotations)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use support::Span;
+
+    use super::*;
+
+    #[test]
+    fn a_diagnostic_reads_like_rustc() {
+        let text = "def f(float(N) A) -> (B) {\n  B(i) = A(i, j)\n}\n";
+        let at = text.find("A(i, j)").expect("it is there");
+        let diagnostic = Diagnostic::error("TC0001", "`A` has 1 dimension, but 2 subscripts are given", Span::new(at, at + 7))
+            .saying("two subscripts")
+            .also(Span::new(6, 16), "declared here")
+            .help("write `A(i)`");
+        let source = Source { name: "f.tc".into(), text: text.into() };
+        expect![[r#""#]].assert_eq(&render(&[diagnostic], Some(&source), false));
+    }
+
+    #[test]
+    fn a_span_past_the_end_does_not_panic() {
+        let source = Source { name: "f.tc".into(), text: "x".into() };
+        render(&[Diagnostic::error("TC0001", "odd", Span::new(5, 9))], Some(&source), false);
+    }
+}
