@@ -5,7 +5,7 @@
 //! | `order { TREE }` | take a literal band tree | order |
 //! | `split LOOP by N [as OUTER INNER]` | cut a loop into strips | the order is the same |
 //! | `tile LOOP+ by N+ [as OUTER+ / INNER+]` | cut a nest into boxes | order |
-//! | `reorder LOOP LOOP+` | permute loops of a nest | order |
+//! | `reorder LOOP+` | permute loops of a nest | order |
 //! | `fuse STATEMENT STATEMENT [depth N]` | join two nests at the top | order |
 //! | `distribute LOOP` | take a nest at the top apart | order |
 //! | `parallel LOOP` | run a loop on several threads | order, none carried |

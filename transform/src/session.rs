@@ -177,7 +177,7 @@ impl Session {
     fn attempt(&self, command: &Command) -> Result<Edit, Reason> {
         self.within_budget(|| {
             let mut edit = edit(&self.scop, &self.target, command)?;
-            shape::check(&edit.tree.root)?;
+            shape::check(&edit.tree)?;
             edit.proof.of(&edit.tree, &self.dependences, &self.scop)?;
             if let Proof::Anew = edit.proof {
                 edit.tree = legality::with_attributes(&edit.tree, &self.dependences)?;
