@@ -3,6 +3,8 @@
 //! [`Program`] is the loop form. `scan` makes it from a scheduled Scop, its passes improve it, `interp` runs it without
 //! LLVM, `llvm` makes an object of it.
 
+pub mod llvm;
+
 mod program;
 
 pub use program::{At, Buffer, Cond, Int, Op, Place, Program, Reg, RegId, Stride, Value, VarId};
