@@ -36,7 +36,9 @@ impl Default for Options {
 /// [`coincident`](polyhedral::Member::coincident)) are exact at first and after an `order`. Other commands keep what is
 /// surely still so: an attribute that is set holds, one that is not set may hold; [`Session::permutable`] and
 /// [`Session::coincident`] find out.
-#[derive(Debug)]
+///
+/// A clone is cheap, and shares nothing but isl's context: a policy can try steps on it.
+#[derive(Clone, Debug)]
 pub struct Session {
     scop: Scop,
     target: Target,

@@ -4,31 +4,12 @@ mod common;
 
 use common::{replay, session_of, tree};
 use polyhedral::legality::{Violation, with_attributes};
-use polyhedral::{Node, Scop, isl, testing};
+use polyhedral::testing::{self, Rng};
+use polyhedral::{Node, Scop, isl};
 use transform::{Command, Options, Reason, Refused, Session};
 
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-}
-
 /// A command that may or may not fit.
-fn command(random: &mut Random, scop: &Scop) -> Command {
+fn command(random: &mut Rng, scop: &Scop) -> Command {
     let mut loops: Vec<String> = scop.tree.root.members().iter().map(|member| member.name.clone()).collect();
     if loops.is_empty() || random.below(20) == 0 {
         loops.push("nowhere".into());
@@ -39,16 +20,16 @@ fn command(random: &mut Random, scop: &Scop) -> Command {
     let some = &loops[from..(from + 1 + random.below(3)).min(loops.len())];
     let one = some[0].clone();
     match random.below(10) {
-        0 => Command::split(one, *random.pick(&[1, 2, 3, 4])),
-        1 => Command::tile(some, some.iter().map(|_| *random.pick(&[2, 3, 4])).collect::<Vec<u32>>()),
+        0 => Command::split(one, random.pick(&[1, 2, 3, 4])),
+        1 => Command::tile(some, some.iter().map(|_| random.pick(&[2, 3, 4])).collect::<Vec<u32>>()),
         2..=4 => Command::reorder(some.iter().rev()),
         5 | 6 => Command::parallel(one),
-        7 => Command::vectorise(one, *random.pick(&[2, 4])),
-        8 => Command::unroll(one, *random.pick(&[2, 3])),
+        7 => Command::vectorise(one, random.pick(&[2, 4])),
+        8 => Command::unroll(one, random.pick(&[2, 3])),
         _ if random.below(2) == 0 => Command::distribute(one),
         _ => {
             let first = random.below(stmts.len());
-            Command::fuse(&stmts[first], &stmts[(first + 1) % stmts.len()], *random.pick(&[1, 2]))
+            Command::fuse(&stmts[first], &stmts[(first + 1) % stmts.len()], random.pick(&[1, 2]))
         }
     }
 }
@@ -63,7 +44,8 @@ struct Tally {
 
 /// Applies `steps` random commands to a program.
 fn run(scop: &Scop, seed: u64, steps: usize, tally: &mut Tally) {
-    let (mut random, mut session) = (Random(seed), session_of(scop.clone(), Options::default()));
+    let (mut random, initial) = (Rng::new(seed), session_of(scop.clone(), Options::default()));
+    let mut session = initial.clone();
     for _ in 0..steps {
         let command = command(&mut random, session.scop());
         let (recorded, was) = (session.script().to_string(), tree(&session));
@@ -77,7 +59,7 @@ fn run(scop: &Scop, seed: u64, steps: usize, tally: &mut Tally) {
         }
     }
     attributes_hold(&session);
-    replays(scop, &session);
+    replays(&initial, &session);
     session.finish().unwrap_or_else(|refused| panic!("{refused}"));
 }
 
@@ -133,15 +115,15 @@ fn attributes_hold(session: &Session) {
 }
 
 /// The record replays to the same bytes, and its tree as a literal `order` is the same tree.
-fn replays(scop: &Scop, session: &Session) {
+fn replays(initial: &Session, session: &Session) {
     let recorded = session.script().to_string();
-    let mut again = session_of(scop.clone(), Options::default());
+    let mut again = initial.clone();
     replay(&mut again, &recorded).unwrap_or_else(|refused| panic!("{refused}\n{recorded}"));
     assert_eq!(again.script().to_string(), recorded);
     assert_eq!(tree(&again), tree(session));
 
     let order = Command::order(session.scop(), &session.scop().tree).expect("printable");
-    let mut literal = session_of(scop.clone(), Options::default());
+    let mut literal = initial.clone();
     literal.apply(order.clone()).unwrap_or_else(|refused| panic!("{refused}\n{recorded}\n{order}"));
     let back = Command::order(literal.scop(), &literal.scop().tree).expect("printable");
     assert_eq!(back, order, "after\n{recorded}");
@@ -158,4 +140,16 @@ fn ready_made_programs() {
     }
     let Tally { applied, violations, misfits } = tally;
     assert!(applied > 100 && violations > 40 && misfits > 100, "{applied} {violations} {misfits}");
+}
+
+#[test]
+fn random_programs() {
+    let ctx = isl::Ctx::new();
+    let mut tally = Tally::default();
+    // A few of them: the dependences of some seeds take isl seconds.
+    for seed in 24..44 {
+        run(&testing::random(&ctx, seed), seed, 8, &mut tally);
+    }
+    let Tally { applied, violations, misfits } = tally;
+    assert!(applied > 50 && violations > 5 && misfits > 20, "{applied} {violations} {misfits}");
 }

@@ -272,7 +272,11 @@ fn lanes_that_would_not_be_innermost() {
 
 #[test]
 fn copies_that_would_cross_strips() {
-    check_refused("matmul", "unroll C.update.n by 2\nvectorise C.update.no by 4", expect!["`vectorise C.update.no by 4` refused: no loop outside `C.update.nu` runs over its strips of 2"]);
+    check_refused(
+        "matmul",
+        "unroll C.update.n by 2\nvectorise C.update.no by 4",
+        expect!["`vectorise C.update.no by 4` refused: no loop outside `C.update.nu` runs over its strips of 2"],
+    );
     check_refused(
         "matmul",
         "unroll C.update.n by 2\nunroll C.update.no by 3\nreorder C.update.nu C.update.nou",
