@@ -16,6 +16,28 @@
 //! program; a command that its proof refuses is a [`Refused`], with two instances as the counter-example. A [`Policy`]
 //! decides which commands to apply.
 //!
+//! ```
+//! use polyhedral::{isl, testing};
+//! use transform::{Command, Session};
+//!
+//! # let target = support::Target::from_toml("name = 't'\ntriple = ''\ncpu = ''\nthreads = 1\nvector_bytes = 64\n\
+//! #     vector_registers = 32\nfma_per_cycle = 2\nfma_latency = 4\ncaches = []").unwrap();
+//! let matmul = testing::matmul(&isl::Ctx::new());
+//! let mut session = Session::new(matmul, &target)?;
+//! session.apply(Command::tile(["C.update.m", "C.update.n"], [96, 512]))?;
+//! session.apply(Command::parallel("C.update.mo"))?;
+//!
+//! let refused = session.apply(Command::parallel("C.update.k")).unwrap_err();
+//! assert!(refused.violation().is_some(), "two updates of one element cannot run at once");
+//!
+//! let scheduled = session.finish()?;
+//! assert_eq!(
+//!     scheduled.script.to_string(),
+//!     "tile C.update.m C.update.n by 96 512 as mo no / mi ni\nparallel C.update.mo\n"
+//! );
+//! # Ok::<(), transform::Refused>(())
+//! ```
+//!
 //! Each command is a function of its family's file: `loops`, `order`, `fusion`, `parallel`. It edits a copy of the tree
 //! and says what is to be proved; it never judges itself.
 

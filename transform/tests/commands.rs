@@ -452,3 +452,42 @@ fn a_matrix_product_as_it_is_run() {
         "#]],
     );
 }
+
+#[test]
+fn a_set_at_the_top_becomes_a_sequence() {
+    check(
+        "strided",
+        "order {
+  set
+    filter { B.even[i] }
+      band
+        even = { B.even[i] -> [(i)] }
+    filter { B.odd[i] }
+      band
+        odd = { B.odd[i] -> [(2i + 1)] }
+}
+fuse B.even B.odd
+distribute even",
+        expect![[r#"
+            sequence
+              filter { B.even[i] }
+                band
+                  even = { B.even[i] -> [(i)] }
+              filter { B.odd[i] }
+                band
+                  even.B.odd = { B.odd[i] -> [(1 + 2i)] }
+            ---
+            order {
+                set
+                  filter { B.even[i] }
+                    band
+                      even = { B.even[i] -> [(i)] }
+                  filter { B.odd[i] }
+                    band
+                      odd = { B.odd[i] -> [(1 + 2i)] }
+            }
+            fuse B.even B.odd depth 1
+            distribute even
+        "#]],
+    );
+}
