@@ -5,6 +5,10 @@
 
 pub mod llvm;
 
+mod int;
 mod program;
+mod scan;
+mod text;
 
 pub use program::{At, Buffer, Cond, Int, Op, Place, Program, Reg, RegId, Stride, Value, VarId};
+pub use scan::{Error, Options, scan};
