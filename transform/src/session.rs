@@ -238,9 +238,10 @@ impl fmt::Display for Scheduled {
 impl Stage for Scheduled {
     const NAME: &'static str = "schedule";
 
-    /// The program is well formed and the script's text reads back.
+    /// The program is well formed, its new tree included, and the script's text reads back.
     fn verify(&self) -> Result<(), Malformed> {
-        self.script.verify()
+        let scop = self.scop.verify().map_err(|malformed| Malformed { stage: Self::NAME, ..malformed });
+        scop.and_then(|()| self.script.verify())
     }
 }
 

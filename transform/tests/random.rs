@@ -6,6 +6,7 @@ use common::{replay, session_of, tree};
 use polyhedral::legality::{Violation, with_attributes};
 use polyhedral::testing::{self, Rng};
 use polyhedral::{Node, Scop, isl};
+use support::Stage;
 use transform::{Command, Options, Reason, Refused, Session};
 
 /// A command that may or may not fit.
@@ -60,7 +61,8 @@ fn run(scop: &Scop, seed: u64, steps: usize, tally: &mut Tally) {
     }
     attributes_hold(&session);
     replays(&initial, &session);
-    session.finish().unwrap_or_else(|refused| panic!("{refused}"));
+    let scheduled = session.finish().unwrap_or_else(|refused| panic!("{refused}"));
+    scheduled.verify().unwrap_or_else(|malformed| panic!("{malformed}\n{}", scheduled.script));
 }
 
 /// A refusal is a sentence, or a pair of instances that do depend on each other.
