@@ -63,3 +63,4 @@ pub use policy::Policy;
 pub use refused::{Reason, Refused};
 pub use script::{Script, ScriptError};
 pub use session::{OPERATIONS, Options, Scheduled, Session};
+pub use shape::MAX_LOOPS;

@@ -6,24 +6,31 @@ use crate::MAX_COPIES;
 use crate::loops::adjective;
 use crate::refused::Reason;
 
+/// The most loops around a statement: isl's work grows steeply with them.
+pub const MAX_LOOPS: usize = 64;
+
 /// Checks that
 ///
+/// - at most [`MAX_LOOPS`] members are around a statement;
 /// - vectorised and unrolled members are innermost, copies outside lanes;
 /// - at most one vectorised member is around a statement, and at most [`MAX_COPIES`] copies and lanes together;
 /// - each of them stays inside one strip while the members around it stay as they are.
 pub(crate) fn check(tree: &ScheduleTree) -> Result<(), Reason> {
-    below(&tree.root, Innermost::default())?;
+    below(&tree.root, Around::default())?;
     strips_are_whole(&tree.root, &tree.domain, &mut Vec::new())
 }
 
-/// The vectorised and unrolled members around a node.
+/// The members around a node.
 #[derive(Clone, Copy, Default)]
-struct Innermost<'a> {
+struct Around<'a> {
+    loops: usize,
+    /// The innermost one when it is vectorised or unrolled.
     last: Option<&'a Member>,
+    /// How many copies and lanes these make.
     copies: u64,
 }
 
-fn below<'a>(node: &'a Node, around: Innermost<'a>) -> Result<(), Reason> {
+fn below<'a>(node: &'a Node, around: Around<'a>) -> Result<(), Reason> {
     let inside = match (node, around.last) {
         (Node::Band(band), _) => band.members.iter().try_fold(around, one_more)?,
         (Node::Sequence(_) | Node::Set(_), Some(outer)) => {
@@ -35,7 +42,11 @@ fn below<'a>(node: &'a Node, around: Innermost<'a>) -> Result<(), Reason> {
     node.children().into_iter().try_for_each(|child| below(child, inside))
 }
 
-fn one_more<'a>(around: Innermost<'a>, member: &'a Member) -> Result<Innermost<'a>, Reason> {
+fn one_more<'a>(around: Around<'a>, member: &'a Member) -> Result<Around<'a>, Reason> {
+    if around.loops == MAX_LOOPS {
+        return Reason::precondition(format!("`{}` is inside {MAX_LOOPS} loops already", member.name));
+    }
+    let around = Around { loops: around.loops + 1, ..around };
     let factor = match member.kind {
         Kind::Vector(factor) | Kind::Unroll(factor) => u64::from(factor),
         Kind::Sequential | Kind::Parallel => 0,
@@ -54,7 +65,7 @@ fn one_more<'a>(around: Innermost<'a>, member: &'a Member) -> Result<Innermost<'
         let name = &member.name;
         return Reason::precondition(format!("`{name}` would make {copies} copies and lanes; at most {MAX_COPIES}"));
     }
-    Ok(Innermost { last: Some(member), copies })
+    Ok(Around { last: Some(member), copies, ..around })
 }
 
 /// Checks that every vectorised or unrolled member stays inside one strip while the members around it, `outer`, stay as
