@@ -18,26 +18,36 @@ fn apply<T: Element, R: Element>(
 ) -> Vec<Vec<R>> {
     let count = operands[0].1.len();
     let padded = count.next_multiple_of(lanes as usize);
-    let shape = [padded as i64];
+    let cycled = |values: &[T]| values.iter().copied().cycle().take(padded).collect::<Vec<T>>();
+    let columns: Vec<(DType, Tensor)> = operands
+        .iter()
+        .map(|(dtype, values)| (*dtype, Tensor::from_slice(&cycled(values), &[padded as i64]).unwrap()))
+        .collect();
+    let results = apply_to_columns(&columns, result, lanes, ops);
+    results.iter().map(|tensor| tensor.as_slice::<R>().unwrap()[..count].to_vec()).collect()
+}
+
+/// The same for columns whose length is a multiple of the lanes.
+fn apply_to_columns(
+    columns: &[(DType, Tensor)],
+    result: DType,
+    lanes: u32,
+    ops: &[&dyn Fn(Vec<Value>) -> Value],
+) -> Vec<Tensor> {
+    let shape = columns[0].1.shape().to_vec();
     let mut b = Builder::new("apply");
-    let inputs: Vec<_> = operands.iter().map(|(dtype, _)| b.input("x", *dtype, &shape)).collect();
+    let inputs: Vec<_> = columns.iter().map(|(dtype, _)| b.input("x", *dtype, &shape)).collect();
     let outputs: Vec<_> = ops.iter().map(|_| b.output("y", result, &shape)).collect();
-    let all = b.repeat("i", c(padded as i64), lanes.into(), |_, i| {
+    let all = b.repeat("i", c(shape[0]), lanes.into(), |_, i| {
         let here = || vec![lanes_at(v(i), 1)];
         let values = || inputs.iter().map(|input| load(*input, here())).collect();
         ops.iter().zip(&outputs).map(|(op, output)| store(*output, here(), lanes, op(values()))).collect()
     });
     b.program.body = vec![all];
-    let tensors: Vec<Tensor> = operands
-        .iter()
-        .map(|(_, values)| {
-            let cycled: Vec<T> = values.iter().copied().cycle().take(padded).collect();
-            Tensor::from_slice(&cycled, &shape).unwrap()
-        })
-        .collect();
     let mut results: Vec<Tensor> = ops.iter().map(|_| zeros(result, &shape)).collect();
-    b.run(&tensors.iter().collect::<Vec<_>>(), &mut results.iter_mut().collect::<Vec<_>>()).unwrap();
-    results.iter().map(|tensor| tensor.as_slice::<R>().unwrap()[..count].to_vec()).collect()
+    let columns: Vec<&Tensor> = columns.iter().map(|(_, tensor)| tensor).collect();
+    b.run(&columns, &mut results.iter_mut().collect::<Vec<_>>()).unwrap();
+    results
 }
 
 /// All pairs, as two columns.
@@ -308,53 +318,81 @@ impl Number for bool {
     }
 }
 
-fn casts_between<A: Number, B: Number>() {
-    let values: Vec<A> = if A::TYPE.is_float() {
-        doubles().into_iter().map(A::from_double).collect()
-    } else {
-        let edges = (0..64).flat_map(|bit| [-1, 0, 1].map(|by| (1i128 << bit) + by)).chain([u64::MAX.into()]);
-        let sticky = [(1i128 << 62) + (1 << 54), (1 << 62) + (1 << 54) + 1, (1 << 62) + (1 << 54) - 1, 0x0101_0000_0000_0001];
-        edges.chain(sticky).flat_map(|value| [A::from_int(value), A::from_int(-value)]).collect()
-    };
+/// Values of a type, and what each should become, in a form that is the same for all types.
+struct Column {
+    dtype: DType,
+    tensor: Tensor,
+    values: Vec<(f64, Option<i128>)>,
+}
+
+impl Column {
+    fn new<T: Number>() -> Column {
+        let values: Vec<T> = if T::TYPE.is_float() {
+            doubles().into_iter().map(T::from_double).collect()
+        } else {
+            let edges = (0..64).flat_map(|bit| [-1, 0, 1].map(|by| (1i128 << bit) + by)).chain([u64::MAX.into()]);
+            let tie = (1i128 << 62) + (1 << 54);
+            let sticky = [tie, tie + 1, tie - 1, 0x0101_0000_0000_0001];
+            edges.chain(sticky).flat_map(|value| [T::from_int(value), T::from_int(-value)]).collect()
+        };
+        // A multiple of all numbers of lanes.
+        let values: Vec<T> = values.iter().copied().cycle().take(values.len().next_multiple_of(80)).collect();
+        Column {
+            dtype: T::TYPE,
+            tensor: Tensor::from_slice(&values, &[values.len() as i64]).unwrap(),
+            values: values.into_iter().map(|value| (value.wide(), value.int())).collect(),
+        }
+    }
+}
+
+fn casts_to<T: Number>(from: &Column) {
     for lanes in [1, 16, 5] {
-        let cast = |v: Vec<Value>| Value::Cast(B::TYPE, Box::new(v[0].clone()));
-        let found: Vec<Vec<B>> = apply(&[(A::TYPE, &values)], B::TYPE, lanes, &[&cast]);
-        for (value, found) in values.iter().zip(&found[0]) {
-            let expected = value.int().map_or_else(|| B::from_double(value.wide()), B::from_int);
-            let exact = found.int() == expected.int() && same(found.wide(), expected.wide());
+        let cast = |v: Vec<Value>| Value::Cast(T::TYPE, Box::new(v[0].clone()));
+        let found = apply_to_columns(&[(from.dtype, from.tensor.clone())], T::TYPE, lanes, &[&cast]);
+        for ((wide, int), found) in from.values.iter().zip(found[0].as_slice::<T>().unwrap()) {
+            let expected = int.map_or_else(|| T::from_double(*wide), T::from_int);
             assert!(
-                exact,
-                "{} {:e} ({:?}) as {}, {lanes} lanes: {:e}, not {:e}",
-                A::TYPE, value.wide(), value.int(), B::TYPE, found.wide(), expected.wide()
+                found.int() == expected.int() && same(found.wide(), expected.wide()),
+                "{} {wide:e} ({int:?}) as {}, {lanes} lanes: {:e}, not {:e}",
+                from.dtype, T::TYPE, found.wide(), expected.wide()
             );
         }
     }
 }
 
 macro_rules! casts {
-    ($($test:ident $A:ident;)*) => { $(
+    ($($test:ident $T:ident;)*) => { $(
         #[test]
         fn $test() {
-            casts!(@to $A bool i8 i16 i32 i64 u8 u16 u32 u64 F16 Bf16 f32 f64);
+            for from in columns() {
+                casts_to::<$T>(&from);
+            }
         }
     )* };
-    (@to $A:ident $($B:ident)*) => { $(casts_between::<$A, $B>();)* };
+}
+
+fn columns() -> [Column; 13] {
+    [
+        Column::new::<bool>(), Column::new::<i8>(), Column::new::<i16>(), Column::new::<i32>(), Column::new::<i64>(),
+        Column::new::<u8>(), Column::new::<u16>(), Column::new::<u32>(), Column::new::<u64>(), Column::new::<F16>(),
+        Column::new::<Bf16>(), Column::new::<f32>(), Column::new::<f64>(),
+    ]
 }
 
 casts! {
-    casts_of_bool bool;
-    casts_of_i8 i8;
-    casts_of_i16 i16;
-    casts_of_i32 i32;
-    casts_of_i64 i64;
-    casts_of_u8 u8;
-    casts_of_u16 u16;
-    casts_of_u32 u32;
-    casts_of_u64 u64;
-    casts_of_f16 F16;
-    casts_of_bf16 Bf16;
-    casts_of_f32 f32;
-    casts_of_f64 f64;
+    casts_to_bool bool;
+    casts_to_i8 i8;
+    casts_to_i16 i16;
+    casts_to_i32 i32;
+    casts_to_i64 i64;
+    casts_to_u8 u8;
+    casts_to_u16 u16;
+    casts_to_u32 u32;
+    casts_to_u64 u64;
+    casts_to_f16 F16;
+    casts_to_bf16 Bf16;
+    casts_to_f32 f32;
+    casts_to_f64 f64;
 }
 
 /// The short types round after each operation. Double precision holds sums and products of two of them well enough
