@@ -65,8 +65,20 @@ fn int_binary(op: BinOp, a: i128, b: i128) -> i128 {
         BinOp::Add => a + b,
         BinOp::Sub => a - b,
         BinOp::Mul => a.wrapping_mul(b),
-        BinOp::Div => if b == 0 { 0 } else { floor(a, b) },
-        BinOp::Mod => if b == 0 { 0 } else { a - b * floor(a, b) },
+        BinOp::Div => {
+            if b == 0 {
+                0
+            } else {
+                floor(a, b)
+            }
+        }
+        BinOp::Mod => {
+            if b == 0 {
+                0
+            } else {
+                a - b * floor(a, b)
+            }
+        }
         BinOp::Min => a.min(b),
         BinOp::Max => a.max(b),
         BinOp::And | BinOp::Or => unreachable!("not of integers"),
@@ -156,12 +168,17 @@ fn constant_divisors() {
 fn booleans() {
     let (a, b) = pairs(&[false, true]);
     for lanes in LANES {
-        let results: Vec<Vec<bool>> = apply(&[(DType::Bool, &a), (DType::Bool, &b)], DType::Bool, lanes, &[
-            &|v| binary(BinOp::And, v[0].clone(), v[1].clone()),
-            &|v| binary(BinOp::Or, v[0].clone(), v[1].clone()),
-            &|v| Value::Unary(UnOp::Not, Box::new(v[0].clone())),
-            &|v| Value::Select(v[0].clone().into(), v[1].clone().into(), int(1, DType::Bool).into()),
-        ]);
+        let results: Vec<Vec<bool>> = apply(
+            &[(DType::Bool, &a), (DType::Bool, &b)],
+            DType::Bool,
+            lanes,
+            &[
+                &|v| binary(BinOp::And, v[0].clone(), v[1].clone()),
+                &|v| binary(BinOp::Or, v[0].clone(), v[1].clone()),
+                &|v| Value::Unary(UnOp::Not, Box::new(v[0].clone())),
+                &|v| Value::Select(v[0].clone().into(), v[1].clone().into(), int(1, DType::Bool).into()),
+            ],
+        );
         for (at, (a, b)) in a.iter().zip(&b).enumerate() {
             let found: Vec<bool> = results.iter().map(|result| result[at]).collect();
             assert_eq!(found, [*a && *b, *a || *b, !*a, if *a { *b } else { true }]);
@@ -173,9 +190,41 @@ fn booleans() {
 /// Zeros, subnormals, halves, large whole numbers, limits of the integer types, infinities, NaN.
 fn doubles() -> Vec<f64> {
     let positive = [
-        0.0, 1e-320, 5e-324, 1e-45, 1e-40, 6e-8, 1e-7, 0.3, 0.5, 0.499_999_999_999_999_94, 1.0, 1.5, 2.5, 3.7, 127.5,
-        128.0, 255.9, 256.0, 2048.5, 2049.0, 65504.0, 65519.9, 65520.0, 1e9, 2147483647.0, 2147483648.0,
-        4294967295.5, 4503599627370497.5, 9007199254740993.0, 9.3e18, 1.9e19, 1e30, 3.4e38, 1e300, f64::INFINITY,
+        0.0,
+        1e-320,
+        5e-324,
+        1e-45,
+        1e-40,
+        6e-8,
+        1e-7,
+        0.3,
+        0.5,
+        0.499_999_999_999_999_94,
+        1.0,
+        1.5,
+        2.5,
+        3.7,
+        127.5,
+        128.0,
+        255.9,
+        256.0,
+        2048.5,
+        2049.0,
+        65504.0,
+        65519.9,
+        65520.0,
+        1e9,
+        2147483647.0,
+        2147483648.0,
+        4294967295.5,
+        4503599627370497.5,
+        9007199254740993.0,
+        9.3e18,
+        1.9e19,
+        1e30,
+        3.4e38,
+        1e300,
+        f64::INFINITY,
     ];
     positive.into_iter().chain(positive.map(|x| -x)).chain([f64::NAN]).collect()
 }
@@ -229,11 +278,16 @@ floats! {
 #[test]
 fn constants_in_minimum_and_maximum() {
     let values = [f32::NAN, -1.0, 0.5, 7.0];
-    let found: Vec<Vec<f32>> = apply(&[(DType::F32, &values)], DType::F32, 1, &[
-        &|v| binary(BinOp::Max, v[0].clone(), float(0.0, DType::F32)),
-        &|v| binary(BinOp::Max, float(0.0, DType::F32), v[0].clone()),
-        &|v| binary(BinOp::Min, float(f64::NAN, DType::F32), v[0].clone()),
-    ]);
+    let found: Vec<Vec<f32>> = apply(
+        &[(DType::F32, &values)],
+        DType::F32,
+        1,
+        &[
+            &|v| binary(BinOp::Max, v[0].clone(), float(0.0, DType::F32)),
+            &|v| binary(BinOp::Max, float(0.0, DType::F32), v[0].clone()),
+            &|v| binary(BinOp::Min, float(f64::NAN, DType::F32), v[0].clone()),
+        ],
+    );
     assert_eq!(found[0], [0.0, 0.0, 0.5, 7.0]);
     assert_eq!(found[1], [0.0, 0.0, 0.5, 7.0]);
     assert_eq!(found[2][1..], [-1.0, 0.5, 7.0]);
@@ -248,7 +302,8 @@ fn nearest(x: f64, precision: i32, least: i32, largest: f64) -> f64 {
     let unit = 2f64.powi(exponent - precision + 1);
     // A logarithm that is one too high near a power of two only makes the unit coarser there: try the finer one too.
     let finer = (x / (unit / 2.0)).round_ties_even() * (unit / 2.0);
-    let rounded = if exponent > least && finer.abs() < 2f64.powi(exponent) { finer } else { (x / unit).round_ties_even() * unit };
+    let rounded =
+        if exponent > least && finer.abs() < 2f64.powi(exponent) { finer } else { (x / unit).round_ties_even() * unit };
     if rounded.abs() > largest { f64::INFINITY.copysign(x) } else { rounded }
 }
 
@@ -354,7 +409,10 @@ fn casts_to<T: Number>(from: &Column) {
             assert!(
                 found.int() == expected.int() && same(found.wide(), expected.wide()),
                 "{} {wide:e} ({int:?}) as {}, {lanes} lanes: {:e}, not {:e}",
-                from.dtype, T::TYPE, found.wide(), expected.wide()
+                from.dtype,
+                T::TYPE,
+                found.wide(),
+                expected.wide()
             );
         }
     }
@@ -373,9 +431,19 @@ macro_rules! casts {
 
 fn columns() -> [Column; 13] {
     [
-        Column::new::<bool>(), Column::new::<i8>(), Column::new::<i16>(), Column::new::<i32>(), Column::new::<i64>(),
-        Column::new::<u8>(), Column::new::<u16>(), Column::new::<u32>(), Column::new::<u64>(), Column::new::<F16>(),
-        Column::new::<Bf16>(), Column::new::<f32>(), Column::new::<f64>(),
+        Column::new::<bool>(),
+        Column::new::<i8>(),
+        Column::new::<i16>(),
+        Column::new::<i32>(),
+        Column::new::<i64>(),
+        Column::new::<u8>(),
+        Column::new::<u16>(),
+        Column::new::<u32>(),
+        Column::new::<u64>(),
+        Column::new::<F16>(),
+        Column::new::<Bf16>(),
+        Column::new::<f32>(),
+        Column::new::<f64>(),
     ]
 }
 
@@ -432,10 +500,14 @@ fn fused_multiply_add_rounds_once() {
     let b = [1.0 - f32::EPSILON, 7.0, 1e30, 0.5, 10.0];
     let d = [-1.0, 1.0, -1e38, 0.0, -1.0];
     for lanes in [1, 8] {
-        let found: Vec<Vec<f32>> = apply(&[(DType::F32, &a), (DType::F32, &b), (DType::F32, &d)], DType::F32, lanes, &[
-            &|v| Value::MulAdd(v[0].clone().into(), v[1].clone().into(), v[2].clone().into()),
-            &|v| Value::Call(Builtin::Fma, v),
-        ]);
+        let found: Vec<Vec<f32>> = apply(
+            &[(DType::F32, &a), (DType::F32, &b), (DType::F32, &d)],
+            DType::F32,
+            lanes,
+            &[&|v| Value::MulAdd(v[0].clone().into(), v[1].clone().into(), v[2].clone().into()), &|v| {
+                Value::Call(Builtin::Fma, v)
+            }],
+        );
         let expected: Vec<f32> = (0..a.len()).map(|i| a[i].mul_add(b[i], d[i])).collect();
         assert_eq!(found[0], expected);
         assert_eq!(found[1], expected);
@@ -490,7 +562,10 @@ fn functions<T: Number>(lanes: u32) {
                 let equal_zeros = matches!(builtin, Builtin::Fmin | Builtin::Fmax) && found.wide() == expected;
                 assert!(
                     equal_zeros || same(found.wide(), expected),
-                    "{}{x:?} of {}, {lanes} lanes: {:e}, not {expected:e}", builtin.name(), T::TYPE, found.wide()
+                    "{}{x:?} of {}, {lanes} lanes: {:e}, not {expected:e}",
+                    builtin.name(),
+                    T::TYPE,
+                    found.wide()
                 );
             }
         }

@@ -30,11 +30,12 @@ fn copy(count: usize, op: impl FnOnce(TensorId, TensorId) -> Op) -> Vec<f32> {
 #[test]
 fn every_step_loads_and_stores_the_right_elements() {
     for lanes in LANES {
-        for (from, to) in [-3i64, -2, -1, 0, 1, 2, 5].into_iter().flat_map(|from| [-3, -1, 0, 1, 2].map(|to| (from, to))) {
+        for (from, to) in
+            [-3i64, -2, -1, 0, 1, 2, 5].into_iter().flat_map(|from| [-3, -1, 0, 1, 2].map(|to| (from, to)))
+        {
             let base = 3 * i64::from(lanes);
-            let found = copy(128, |x, y| {
-                store(y, vec![lanes_at(c(base), to)], lanes, load(x, vec![lanes_at(c(base), from)]))
-            });
+            let found =
+                copy(128, |x, y| store(y, vec![lanes_at(c(base), to)], lanes, load(x, vec![lanes_at(c(base), from)])));
             let mut expected = vec![-1.0; 128];
             for lane in 0..i64::from(lanes) {
                 expected[(base + lane * to) as usize] = (base + lane * from) as f32;
@@ -77,7 +78,11 @@ fn masked_lanes_are_left_alone_and_load_zero() {
                     expected_loaded[lane] = element(lane);
                     expected_stored[(base + lane as i64 * to) as usize] = element(lane);
                 }
-                assert_eq!(results[0].as_slice::<f32>().unwrap(), expected_loaded, "{name}, {lanes} lanes, step {from}");
+                assert_eq!(
+                    results[0].as_slice::<f32>().unwrap(),
+                    expected_loaded,
+                    "{name}, {lanes} lanes, step {from}"
+                );
                 assert_eq!(results[1].as_slice::<f32>().unwrap(), expected_stored, "{name}, {lanes} lanes, step {to}");
             }
         }
@@ -128,7 +133,9 @@ macro_rules! every_type {
         $check::<u32>(DType::U32, |n| n as u32);
         $check::<u64>(DType::U64, |n| n as u64);
         $check::<runtime::tensor::F16>(DType::F16, |n| runtime::tensor::F16(half::f16::from_f64(n as f64).to_bits()));
-        $check::<runtime::tensor::Bf16>(DType::BF16, |n| runtime::tensor::Bf16(half::bf16::from_f64(n as f64).to_bits()));
+        $check::<runtime::tensor::Bf16>(DType::BF16, |n| {
+            runtime::tensor::Bf16(half::bf16::from_f64(n as f64).to_bits())
+        });
         $check::<f32>(DType::F32, |n| n as f32);
         $check::<f64>(DType::F64, |n| n as f64);
     };
@@ -147,7 +154,12 @@ fn computed<T: runtime::tensor::Element + PartialEq + std::fmt::Debug>(dtype: DT
         let scattered = b.argument("scattered", dtype, Role::InOut, &[rows, columns]);
         let indirect = || At::Indirect(load(index, vec![lanes_at(c(0), 1)]).into());
         let valid = || compare(CmpOp::Ge, load(index, vec![lanes_at(c(0), 1)]), int(0, DType::I64));
-        let safe = || At::Indirect(Value::Select(valid().into(), load(index, vec![lanes_at(c(0), 1)]).into(), int(0, DType::I64).into()).into());
+        let safe = || {
+            At::Indirect(
+                Value::Select(valid().into(), load(index, vec![lanes_at(c(0), 1)]).into(), int(0, DType::I64).into())
+                    .into(),
+            )
+        };
         let here = || vec![lanes_at(c(0), 1)];
         b.program.body = vec![
             store(gathered, here(), lanes, load(x, vec![at(c(3)), safe()])),
@@ -155,9 +167,13 @@ fn computed<T: runtime::tensor::Element + PartialEq + std::fmt::Debug>(dtype: DT
             store_if(scattered, vec![indirect(), at(c(2))], lanes, load(x, vec![at(c(6)), safe()]), valid()),
         ];
         // Far outside where the mask drops the lane; twice the same row.
-        let indices: Vec<i64> = (0..count).map(|lane| if lane % 4 == 2 { i64::MIN / 64 + lane } else { lane * 5 % 7 }).collect();
+        let indices: Vec<i64> =
+            (0..count).map(|lane| if lane % 4 == 2 { i64::MIN / 64 + lane } else { lane * 5 % 7 }).collect();
         let element = |row: i64, column: i64| number(row * columns + column);
-        let matrix: Vec<T> = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))).map(|(r, q)| element(r, q)).collect();
+        let matrix: Vec<T> = (0..rows)
+            .flat_map(|row| (0..columns).map(move |column| (row, column)))
+            .map(|(r, q)| element(r, q))
+            .collect();
         let matrix = Tensor::from_slice(&matrix, &[rows, columns]).unwrap();
         let subscripts = Tensor::from_slice(&indices, &[count]).unwrap();
         let mut results = [zeros(dtype, &[count]), zeros(dtype, &[count]), zeros(dtype, &[rows, columns])];
@@ -191,7 +207,8 @@ fn moved<T: runtime::tensor::Element + PartialEq + std::fmt::Debug>(dtype: DType
     let mut b = Builder::new("moved");
     let x = b.input("x", dtype, &[64]);
     let outputs = steps.map(|step| (step, b.output("y", dtype, &[64]), b.output("z", dtype, &[64])));
-    let even = || compare(CmpOp::Eq, binary(polyhedral::BinOp::Mod, lane(c(0)), int(2, DType::I64)), int(0, DType::I64));
+    let even =
+        || compare(CmpOp::Eq, binary(polyhedral::BinOp::Mod, lane(c(0)), int(2, DType::I64)), int(0, DType::I64));
     b.program.body = outputs
         .into_iter()
         .flat_map(|(step, all, some)| {
@@ -224,7 +241,12 @@ fn moves_of_every_type() {
 fn a_stored_truth_value_is_zero_or_one() {
     let found = copy(1, |x, y| {
         let bit = Value::Cast(DType::Bool, Box::new(load(x, vec![at(c(0))])));
-        store(y, vec![at(c(0))], 1, Value::Cast(DType::F32, Box::new(binary(polyhedral::BinOp::Or, bit, int(1, DType::Bool)))))
+        store(
+            y,
+            vec![at(c(0))],
+            1,
+            Value::Cast(DType::F32, Box::new(binary(polyhedral::BinOp::Or, bit, int(1, DType::Bool)))),
+        )
     });
     assert_eq!(found, [1.0]);
 }
@@ -339,16 +361,17 @@ fn unaligned_data() {
     let mut b = Builder::new("unaligned");
     let x = b.input("x", DType::F32, &[64]);
     let y = b.output("y", DType::F32, &[64]);
-    let all = b.repeat("i", c(64), 16, |_, i| {
-        vec![store(y, vec![lanes_at(v(i), 1)], 16, load(x, vec![lanes_at(v(i), 1)]))]
-    });
+    let all =
+        b.repeat("i", c(64), 16, |_, i| vec![store(y, vec![lanes_at(v(i), 1)], 16, load(x, vec![lanes_at(v(i), 1)]))]);
     b.program.body = vec![all];
     let kernel = b.kernel();
     let values = counting(96);
     for (from, to) in [(0, 1), (1, 0), (3, 7), (5, 5)] {
         let mut result = vec![0f32; 96];
         let inputs = [TensorView::new(&values[from..from + 64], &[64]).unwrap()];
-        kernel.run(&inputs, &mut [TensorViewMut::new(&mut result[to..to + 64], &[64]).unwrap()], &Pool::single()).unwrap();
+        kernel
+            .run(&inputs, &mut [TensorViewMut::new(&mut result[to..to + 64], &[64]).unwrap()], &Pool::single())
+            .unwrap();
         assert_eq!(result[to..to + 64], values[from..from + 64]);
     }
 }
