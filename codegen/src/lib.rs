@@ -4,9 +4,11 @@
 //! LLVM, `llvm` makes an object of it.
 
 mod int;
+pub mod interp;
 mod program;
 mod scan;
 mod text;
+mod verify;
 
 pub use program::{At, Buffer, Cond, Int, Op, Place, Program, Reg, RegId, Stride, Value, VarId};
 pub use scan::{Error, Options, scan};
