@@ -5,6 +5,7 @@
 
 mod int;
 pub mod interp;
+pub mod llvm;
 mod program;
 mod scan;
 mod text;
