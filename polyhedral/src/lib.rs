@@ -20,6 +20,9 @@ mod expr;
 mod index;
 pub mod legality;
 mod scop;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod text;
 mod tree;
 mod tree_isl;
 

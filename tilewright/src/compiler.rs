@@ -52,7 +52,7 @@ impl Compiler {
     }
 
     /// Runs kernels on the caller's threads.
-    pub fn pool(mut self, pool: Pool) -> Compiler {
+    pub fn with_pool(mut self, pool: Pool) -> Compiler {
         Arc::make_mut(&mut self.options).target.threads = pool.threads() as u32;
         self.pool = pool;
         self
@@ -82,7 +82,7 @@ impl Compiler {
     }
 
     /// The threads that its kernels run on.
-    pub fn pool_ref(&self) -> &Pool {
+    pub fn pool(&self) -> &Pool {
         &self.pool
     }
 

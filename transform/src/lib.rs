@@ -1,1 +1,43 @@
 //! Commands, scripts and sessions: the only way to change a schedule.
+//!
+//! | command | what it does | proof |
+//! |---|---|---|
+//! | `order { TREE }` | take a literal band tree | order |
+//! | `split LOOP by N [as OUTER INNER]` | cut a loop into strips | the order is the same |
+//! | `tile LOOP+ by N+ [as OUTER+ / INNER+]` | cut a nest into boxes | order |
+//! | `reorder LOOP LOOP+` | permute loops of a nest | order |
+//! | `fuse STATEMENT STATEMENT [depth N]` | join two nests at the top | order |
+//! | `distribute LOOP` | take a nest at the top apart | order |
+//! | `parallel LOOP` | run a loop on several threads | order, none carried |
+//! | `vectorise LOOP by N [as OUTER INNER]` | run strips of a loop in the lanes of vectors | order, none between lanes |
+//! | `unroll LOOP by N [as OUTER INNER]` | copy strips of a loop out, innermost | order |
+//!
+//! A [`Command`] is one step, a [`Script`] a list of them with a text form (`.sched`). A [`Session`] applies commands to a
+//! program; a command that its proof refuses is a [`Refused`], with two instances as the counter-example. A [`Policy`]
+//! decides which commands to apply.
+//!
+//! Each command is a function of its family's file: `loops`, `order`, `fusion`, `parallel`. It edits a copy of the tree
+//! and says what is to be proved; it never judges itself.
+
+mod command;
+mod policy;
+mod refused;
+mod script;
+mod session;
+
+mod fusion;
+mod loops;
+mod order;
+mod parallel;
+
+mod grammar;
+mod place;
+mod proof;
+mod shape;
+
+pub use command::{COMMANDS, Command, Description, Names};
+pub use parallel::MAX_COPIES;
+pub use policy::Policy;
+pub use refused::{Reason, Refused};
+pub use script::{Script, ScriptError};
+pub use session::{OPERATIONS, Options, Scheduled, Session};

@@ -1,0 +1,235 @@
+//! A checked definition: what the language's front end promises the rest of the compiler.
+
+use std::fmt;
+
+use polyhedral::{DType, Expr, Index, Role};
+use support::{Diagnostic, Malformed, Span, Stage};
+
+use crate::ast::{Assign, Clause, Def, Name};
+use crate::quasi::Quasi;
+use crate::ranges::{Condition, Ranges};
+use crate::sema::{Declared, IndexName, Origin, Program, Read};
+
+/// A definition in which every name, type and range is known. Displays as TC text with every range explicit.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// What the definition is called.
+    pub name: String,
+    /// The size parameters, in order of appearance: [`Index::Param`] counts them.
+    pub sizes: Vec<String>,
+    /// Inputs and outputs in the order of the call, then temporaries.
+    pub tensors: Vec<Tensor>,
+    /// The statements, in order.
+    pub statements: Vec<Statement>,
+    /// What must hold of the sizes of a call beyond what the types say.
+    pub preconditions: Vec<Precondition>,
+    /// The whole definition in the source.
+    pub span: Span,
+    def: Def,
+}
+
+/// A tensor of a kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Its name.
+    pub name: String,
+    /// The type of an element.
+    pub dtype: DType,
+    /// The smallest subscript of each dimension, over the sizes; 0 for inputs. The tensor is stored densely from here.
+    pub lower: Vec<Index>,
+    /// The extent of each dimension, over the sizes. For an input: a size or a constant.
+    pub extent: Vec<Index>,
+    /// Input, output (whose old contents may count) or temporary.
+    pub role: Role,
+    /// Where it is declared, or first written.
+    pub span: Span,
+}
+
+/// A statement of a kernel.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// The tensor that it writes.
+    pub target: usize,
+    /// Which of the statements that write the target it is, from 1.
+    pub occurrence: u32,
+    /// How.
+    pub assign: Assign,
+    /// Names of the indices: those of the left-hand side, then the reduction's in order of appearance.
+    pub indices: Vec<String>,
+    /// How many indices are the left-hand side's.
+    pub left: usize,
+    /// The range of each index: the smallest value and the extent, over the sizes.
+    pub ranges: Vec<(Index, Index)>,
+    /// The value, of the target's type.
+    pub value: Expr,
+    /// The whole statement in the source.
+    pub span: Span,
+    pub(crate) reads: Vec<Read>,
+}
+
+/// A condition on the sizes: `value >= 0`, unless one of `extents` is 0.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Precondition {
+    /// What must not be negative, over the sizes.
+    pub value: Index,
+    /// The extents of the statement's indices: when one is 0, the statement does not run.
+    pub extents: Vec<Index>,
+    /// The condition as people write it: `KH <= H + 1`.
+    pub text: String,
+    /// What it is for.
+    pub reason: String,
+    /// What it is about, in the source.
+    pub span: Span,
+}
+
+impl Kernel {
+    /// The inputs, in the order of the call.
+    pub fn inputs(&self) -> impl Iterator<Item = &Tensor> {
+        self.tensors.iter().filter(|tensor| tensor.role == Role::Input)
+    }
+
+    /// The outputs, in the order of the call; [`Role::InOut`] where the caller's contents count.
+    pub fn outputs(&self) -> impl Iterator<Item = &Tensor> {
+        self.tensors.iter().filter(|tensor| matches!(tensor.role, Role::Output | Role::InOut))
+    }
+
+    /// What is written and not returned.
+    pub fn temporaries(&self) -> impl Iterator<Item = &Tensor> {
+        self.tensors.iter().filter(|tensor| tensor.role == Role::Temporary)
+    }
+
+    /// The syntax tree, with every range in `where`.
+    pub fn def(&self) -> &Def {
+        &self.def
+    }
+
+    /// What `sizes`, one value for each size parameter, break: an error for each precondition that does not hold.
+    pub fn check_sizes(&self, sizes: &[i64]) -> Vec<Diagnostic> {
+        self.preconditions.iter().filter_map(|condition| condition.check(self, sizes)).collect()
+    }
+
+    pub(crate) fn new(def: &Def, program: Program, ranges: Ranges) -> Option<Kernel> {
+        let Program { sizes, tensors, steps } = program;
+        let explicit = explicit(def, &steps, &ranges, &sizes)?;
+        let tensors = tensors
+            .iter()
+            .zip(&ranges.boxes)
+            .map(|(tensor, elements)| described(tensor, elements))
+            .collect::<Option<Vec<_>>>()?;
+        let preconditions =
+            ranges.conditions.iter().map(|condition| condition.described(&sizes)).collect::<Option<Vec<_>>>()?;
+        let statements = steps.into_iter().zip(&ranges.steps).map(|(step, ranges)| {
+            let bounds = ranges.iter().map(|range| Some((range.first.to_index(), range.extent()?.to_index())));
+            Some(Statement {
+                target: step.target,
+                occurrence: step.occurrence,
+                assign: step.assign,
+                indices: step.indices.into_iter().map(|index| index.name).collect(),
+                left: step.left,
+                ranges: bounds.collect::<Option<_>>()?,
+                value: step.value,
+                span: step.span,
+                reads: step.reads,
+            })
+        });
+        let statements = statements.collect::<Option<Vec<_>>>()?;
+        let (name, span) = (def.name.text.clone(), def.span);
+        Some(Kernel { name, sizes, tensors, statements, preconditions, span, def: explicit })
+    }
+}
+
+fn described(tensor: &Declared, elements: &[crate::ranges::Range]) -> Option<Tensor> {
+    let role = match tensor.origin {
+        Origin::Input => Role::Input,
+        Origin::Output if tensor.continues => Role::InOut,
+        Origin::Output => Role::Output,
+        Origin::Temporary => Role::Temporary,
+    };
+    Some(Tensor {
+        name: tensor.name.clone(),
+        dtype: tensor.dtype?,
+        lower: elements.iter().map(|range| range.first.to_index()).collect(),
+        extent: elements.iter().map(|range| Some(range.extent()?.to_index())).collect::<Option<_>>()?,
+        role,
+        span: tensor.span,
+    })
+}
+
+/// `def` with the range of every index in `where`.
+fn explicit(def: &Def, steps: &[crate::sema::Step], ranges: &Ranges, sizes: &[String]) -> Option<Def> {
+    let mut def = def.clone();
+    for (step, ranges) in steps.iter().zip(&ranges.steps) {
+        let statement = &mut def.statements[step.position];
+        statement.clauses.retain(|clause| !matches!(clause, Clause::Range { .. }));
+        let given = step.indices.iter().zip(ranges).map(|(IndexName { name, span }, range)| {
+            let index = Name { text: name.clone(), span: *span };
+            let upper = range.last.plus_constant(1)?;
+            Some(Clause::Range { index, lower: range.first.to_expr(sizes), upper: upper.to_expr(sizes) })
+        });
+        let given = given.collect::<Option<Vec<_>>>()?;
+        statement.clauses.splice(0..0, given);
+    }
+    Some(def)
+}
+
+impl Condition {
+    fn described(&self, sizes: &[String]) -> Option<Precondition> {
+        Some(Precondition {
+            value: self.value.to_index(),
+            extents: self.extents.iter().map(Quasi::to_index).collect(),
+            text: self.value.condition(sizes)?,
+            reason: self.reason.clone(),
+            span: self.span,
+        })
+    }
+}
+
+impl Precondition {
+    /// Whether the condition holds for `sizes`. Sizes so large that the arithmetic overflows do not satisfy it.
+    pub fn holds(&self, sizes: &[i64]) -> bool {
+        let never_runs = self.extents.iter().any(|extent| extent.eval(&[], sizes) == Some(0));
+        never_runs || self.value.eval(&[], sizes).is_some_and(|value| value >= 0)
+    }
+
+    fn check(&self, kernel: &Kernel, sizes: &[i64]) -> Option<Diagnostic> {
+        if self.holds(sizes) {
+            return None;
+        }
+        let mut used = Vec::new();
+        self.value.visit(&mut |e| {
+            if let Index::Param(at) = e
+                && !used.contains(at)
+            {
+                used.push(*at);
+            }
+        });
+        used.sort_unstable();
+        let values: Vec<String> =
+            used.iter().filter_map(|at| Some(format!("{} = {}", kernel.sizes.get(*at)?, sizes.get(*at)?))).collect();
+        let message = format!("these sizes break the condition {}: {}", self.text, values.join(", "));
+        let error = Diagnostic::error("TC0501", message, self.span).saying(self.reason.clone());
+        Some(error.help("call with sizes that satisfy the condition, or restrict the range in `where`"))
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.def.fmt(f)
+    }
+}
+
+impl Stage for Kernel {
+    const NAME: &'static str = "tc";
+
+    /// The text checks again to itself.
+    fn verify(&self) -> Result<(), Malformed> {
+        let text = self.to_string();
+        let again = crate::check(&text);
+        let same = matches!(&again.defs[..], [kernel] if kernel.to_string() == text);
+        if same {
+            Ok(())
+        } else {
+            Err(Malformed::new("tc", &self.name, format!("does not check again to itself: {:?}", again.diagnostics)))
+        }
+    }
+}

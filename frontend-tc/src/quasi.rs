@@ -1,0 +1,492 @@
+//! Quasi-affine expressions over sizes and indices in a normal form, so that equal ranges look equal and small proofs
+//! are a matter of comparing coefficients.
+
+use std::collections::BTreeMap;
+
+use polyhedral::Index;
+
+use crate::ast::{BinaryOp, Expr, ExprKind, Number, UnaryOp};
+use support::Span;
+
+/// Nodes of the largest expression; past it an operation gives `None`, as on overflow.
+const MAX_WEIGHT: usize = 300;
+/// Options of the largest minimum.
+const MAX_OPTIONS: usize = 32;
+/// Steps of a proof.
+const MAX_STEPS: u32 = 1_000;
+
+/// `constant + Σ coefficient · atom`, without zero coefficients.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Quasi {
+    terms: BTreeMap<Atom, i64>,
+    constant: i64,
+}
+
+/// What a [`Quasi`] is linear in. A maximum is `-min(-a, -b)`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Atom {
+    /// A size parameter, by position; never negative.
+    Size(usize),
+    /// An index of a statement, by position.
+    Index(usize),
+    /// `floor(e / d)` with the constant of `e` in `0..d`, `d` at least 2.
+    Floor(Box<Quasi>, i64),
+    /// `e mod d`, from 0 to `d - 1`, `d` at least 2.
+    Mod(Box<Quasi>, i64),
+    /// The smallest of two or more, none of which is known to be the largest.
+    Min(Vec<Quasi>),
+}
+
+impl Quasi {
+    /// The constant `value`.
+    pub fn constant(value: i64) -> Quasi {
+        Quasi { terms: BTreeMap::new(), constant: value }
+    }
+
+    /// Size number `at`.
+    pub fn size(at: usize) -> Quasi {
+        Quasi::atom(Atom::Size(at))
+    }
+
+    /// Index number `at`.
+    pub fn index(at: usize) -> Quasi {
+        Quasi::atom(Atom::Index(at))
+    }
+
+    fn atom(atom: Atom) -> Quasi {
+        Quasi { terms: BTreeMap::from([(atom, 1)]), constant: 0 }
+    }
+
+    /// The value, when there is no atom.
+    pub fn as_constant(&self) -> Option<i64> {
+        self.terms.is_empty().then_some(self.constant)
+    }
+
+    /// The atoms with their coefficients.
+    pub fn terms(&self) -> impl Iterator<Item = (&Atom, i64)> {
+        self.terms.iter().map(|(atom, coefficient)| (atom, *coefficient))
+    }
+
+    /// The sum; like every operation here, `None` when a number overflows or the expression gets too large.
+    pub fn plus(&self, other: &Quasi) -> Option<Quasi> {
+        self.plus_times(other, 1)
+    }
+
+    /// The difference.
+    pub fn minus(&self, other: &Quasi) -> Option<Quasi> {
+        self.plus_times(other, -1)
+    }
+
+    /// `self + factor · other`
+    pub fn plus_times(&self, other: &Quasi, factor: i64) -> Option<Quasi> {
+        let mut sum = self.clone();
+        sum.constant = sum.constant.checked_add(other.constant.checked_mul(factor)?)?;
+        for (atom, coefficient) in &other.terms {
+            let more = coefficient.checked_mul(factor)?;
+            match sum.terms.get_mut(atom) {
+                Some(mine) => *mine = mine.checked_add(more)?,
+                None => {
+                    sum.terms.insert(atom.clone(), more);
+                }
+            }
+        }
+        sum.terms.retain(|_, coefficient| *coefficient != 0);
+        (sum.weight() <= MAX_WEIGHT).then_some(sum)
+    }
+
+    /// `self + value`
+    pub fn plus_constant(&self, value: i64) -> Option<Quasi> {
+        Some(Quasi { terms: self.terms.clone(), constant: self.constant.checked_add(value)? })
+    }
+
+    /// `factor · self`
+    pub fn times(&self, factor: i64) -> Option<Quasi> {
+        Quasi::default().plus_times(self, factor)
+    }
+
+    /// `floor(self / divisor)`; `divisor` is at least 1.
+    pub fn floor_div(&self, divisor: i64) -> Option<Quasi> {
+        let (mut whole, mut rest) = (Quasi::default(), Quasi::default());
+        for (atom, &coefficient) in &self.terms {
+            match coefficient % divisor {
+                0 => whole.terms.insert(atom.clone(), coefficient / divisor),
+                _ => rest.terms.insert(atom.clone(), coefficient),
+            };
+        }
+        whole.constant = self.constant.div_euclid(divisor);
+        rest.constant = self.constant.rem_euclid(divisor);
+        if rest.terms.is_empty() {
+            return Some(whole);
+        }
+        let common = rest.terms.values().fold(divisor, |a, b| gcd(a, b.unsigned_abs() as i64));
+        let reduced = Quasi {
+            terms: rest.terms.iter().map(|(atom, coefficient)| (atom.clone(), coefficient / common)).collect(),
+            constant: rest.constant.div_euclid(common),
+        };
+        whole.plus(&reduced.floor_of_reduced(divisor / common)?)
+    }
+
+    /// Division when no term is a multiple of `divisor` and nothing cancels.
+    fn floor_of_reduced(&self, divisor: i64) -> Option<Quasi> {
+        if divisor == 1 {
+            return Some(self.clone());
+        }
+        // floor((floor(e/a) + c) / b) = floor((e + a·c) / (a·b))
+        if self.terms.len() == 1
+            && let Some((Atom::Floor(inner, by), 1)) = self.terms().next()
+        {
+            let numerator = inner.plus_constant(by.checked_mul(self.constant)?)?;
+            return numerator.floor_div(by.checked_mul(divisor)?);
+        }
+        Some(Quasi::atom(Atom::Floor(Box::new(self.clone()), divisor)))
+    }
+
+    /// `self mod divisor`, never negative; `divisor` is at least 1.
+    pub fn modulo(&self, divisor: i64) -> Option<Quasi> {
+        let mut rest = Quasi::constant(self.constant.rem_euclid(divisor));
+        rest.terms = self.terms.iter().filter(|(_, c)| *c % divisor != 0).map(|(atom, c)| (atom.clone(), *c)).collect();
+        match rest.as_constant() {
+            Some(value) => Some(Quasi::constant(value)),
+            None => Some(Quasi::atom(Atom::Mod(Box::new(rest), divisor))),
+        }
+    }
+
+    /// The smallest of `options`, of which there is at least one.
+    pub fn min(options: &[Quasi]) -> Option<Quasi> {
+        let mut flat: Vec<Quasi> = Vec::new();
+        for option in options {
+            flat.extend(option.spread()?);
+        }
+        flat.sort();
+        flat.dedup();
+        if flat.len() > MAX_OPTIONS {
+            return None;
+        }
+        let mut kept: Vec<Quasi> = Vec::new();
+        for (position, option) in flat.iter().enumerate() {
+            let larger = |other: &Quasi| option.minus(other).is_some_and(|gap| gap.is_never_negative());
+            // Of two that are equal everywhere but look different, the later one goes.
+            let beaten = kept.iter().any(larger)
+                || flat[position + 1..]
+                    .iter()
+                    .any(|other| larger(other) && !other.minus(option).is_some_and(|gap| gap.is_never_negative()));
+            if !beaten {
+                kept.push(option.clone());
+            }
+        }
+        if kept.len() == 1 {
+            return kept.pop();
+        }
+        let shift =
+            kept.iter().filter(|option| !option.terms.is_empty()).map(|option| option.constant).max().unwrap_or(0);
+        let mut shifted =
+            kept.iter().map(|option| option.plus_constant(shift.checked_neg()?)).collect::<Option<Vec<_>>>()?;
+        shifted.sort();
+        let min = Quasi::atom(Atom::Min(shifted)).plus_constant(shift)?;
+        (min.weight() <= MAX_WEIGHT).then_some(min)
+    }
+
+    /// The largest of `options`.
+    pub fn max(options: &[Quasi]) -> Option<Quasi> {
+        let negated = options.iter().map(|option| option.times(-1)).collect::<Option<Vec<_>>>()?;
+        Quasi::min(&negated)?.times(-1)
+    }
+
+    /// The expressions whose minimum this is: `min(a, b) + c` is `a + c` and `b + c`.
+    fn spread(&self) -> Option<Vec<Quasi>> {
+        for (atom, coefficient) in &self.terms {
+            if let (Atom::Min(options), 1) = (atom, *coefficient) {
+                let mut rest = self.clone();
+                rest.terms.remove(atom);
+                return options.iter().map(|option| option.plus(&rest)).collect();
+            }
+        }
+        Some(vec![self.clone()])
+    }
+
+    /// Proves that the value is at least 0 for all sizes that are. `false` says nothing.
+    pub fn is_never_negative(&self) -> bool {
+        let mut steps = MAX_STEPS;
+        self.prove(&mut steps).unwrap_or(false)
+    }
+
+    fn prove(&self, steps: &mut u32) -> Option<bool> {
+        *steps = steps.checked_sub(1)?;
+        let Some((atom, coefficient)) = self.terms.iter().rev().find(|(atom, _)| !matches!(atom, Atom::Size(_))) else {
+            return Some(self.constant >= 0 && self.terms.values().all(|coefficient| *coefficient >= 0));
+        };
+        let coefficient = *coefficient;
+        let mut rest = self.clone();
+        rest.terms.remove(atom);
+        match atom {
+            Atom::Size(_) | Atom::Index(_) => Some(false),
+            Atom::Min(options) => {
+                for option in options {
+                    let proved = rest.plus_times(option, coefficient)?.prove(steps)?;
+                    if proved != (coefficient > 0) {
+                        return Some(proved);
+                    }
+                }
+                Some(coefficient > 0)
+            }
+            Atom::Floor(inner, divisor) => {
+                // e - (d - 1) <= d·floor(e/d) <= e
+                let least = if coefficient > 0 { inner.plus_constant(1 - divisor)? } else { (**inner).clone() };
+                rest.times(*divisor)?.plus_times(&least, coefficient)?.prove(steps)
+            }
+            Atom::Mod(_, divisor) => rest
+                .plus_constant(if coefficient > 0 { 0 } else { coefficient.checked_mul(divisor - 1)? })?
+                .prove(steps),
+        }
+    }
+
+    /// Calls `see` with every index that occurs, at any depth.
+    pub fn indices(&self, see: &mut dyn FnMut(usize)) {
+        self.terms.keys().for_each(|atom| atom.indices(see));
+    }
+
+    /// Whether an index occurs.
+    pub fn has_index(&self) -> bool {
+        self.terms.keys().any(Atom::has_index)
+    }
+
+    fn weight(&self) -> usize {
+        1 + self.terms.keys().map(Atom::weight).sum::<usize>()
+    }
+
+    /// Without the term of `atom`.
+    pub fn without(&self, atom: &Atom) -> Quasi {
+        let mut rest = self.clone();
+        rest.terms.remove(atom);
+        rest
+    }
+
+    /// The smallest value while the indices that `range` knows run through theirs (bounds included); indices that it
+    /// does not know stay. Exact when every index occurs once, and never too large otherwise.
+    pub fn least(&self, range: &dyn Fn(usize) -> Option<(Quasi, Quasi)>) -> Option<Quasi> {
+        let mut sum = Quasi::constant(self.constant);
+        for (atom, coefficient) in self.terms() {
+            let extreme = match atom.bounds(range)? {
+                Some((least, most)) => {
+                    if coefficient > 0 {
+                        least
+                    } else {
+                        most
+                    }
+                }
+                None => Quasi::atom(atom.clone()),
+            };
+            sum = sum.plus_times(&extreme, coefficient)?;
+        }
+        Some(sum)
+    }
+
+    /// The largest value, likewise.
+    pub fn most(&self, range: &dyn Fn(usize) -> Option<(Quasi, Quasi)>) -> Option<Quasi> {
+        self.times(-1)?.least(range)?.times(-1)
+    }
+
+    /// As the middle form has it: index `i` is dimension `i`, size `n` is parameter `n`.
+    pub fn to_index(&self) -> Index {
+        let mut sum: Option<Index> = None;
+        for (atom, coefficient) in self.printed_order() {
+            let term = coefficient * atom.to_index();
+            sum = Some(match sum {
+                Some(sum) => sum + term,
+                None => term,
+            });
+        }
+        sum.map_or(Index::Const(self.constant), |sum| sum + Index::Const(self.constant))
+    }
+
+    /// As an expression of the language, with the names of the sizes. There is no index in it.
+    pub fn to_expr(&self, sizes: &[String]) -> Expr {
+        let mut sum: Option<Expr> = None;
+        for (atom, coefficient) in self.printed_order() {
+            let magnitude = coefficient.unsigned_abs();
+            let factor = atom.to_expr(sizes);
+            let term = if magnitude == 1 { factor } else { binary(BinaryOp::Mul, number(magnitude), factor) };
+            sum = Some(join(sum, term, coefficient < 0));
+        }
+        let magnitude = self.constant.unsigned_abs();
+        match sum {
+            Some(sum) if self.constant == 0 => sum,
+            sum => join(sum, number(magnitude), self.constant < 0),
+        }
+    }
+
+    /// `self >= 0` as people write it, with negative terms on the other side: `KH <= H + 1`.
+    pub fn condition(&self, sizes: &[String]) -> Option<String> {
+        let side = |sign: i64| -> Option<Quasi> {
+            let mut side = Quasi::default();
+            for (atom, coefficient) in self.terms().filter(|(_, coefficient)| coefficient.signum() == sign) {
+                side.terms.insert(atom.clone(), coefficient.checked_mul(sign)?);
+            }
+            if self.constant.signum() == sign {
+                side.constant = self.constant.checked_mul(sign)?;
+            }
+            Some(side)
+        };
+        Some(format!("{} <= {}", side(-1)?.to_expr(sizes), side(1)?.to_expr(sizes)))
+    }
+
+    /// Positive terms first, so that `N - M` is not written `-M + N`.
+    fn printed_order(&self) -> Vec<(&Atom, i64)> {
+        let (positive, negative): (Vec<_>, Vec<_>) = self.terms().partition(|(_, coefficient)| *coefficient > 0);
+        positive.into_iter().chain(negative).collect()
+    }
+}
+
+impl Atom {
+    /// Whether an index occurs.
+    pub fn has_index(&self) -> bool {
+        let mut found = false;
+        self.indices(&mut |_| found = true);
+        found
+    }
+
+    fn indices(&self, see: &mut dyn FnMut(usize)) {
+        match self {
+            Atom::Size(_) => (),
+            Atom::Index(at) => see(*at),
+            Atom::Floor(inner, _) | Atom::Mod(inner, _) => inner.indices(see),
+            Atom::Min(options) => options.iter().for_each(|option| option.indices(see)),
+        }
+    }
+
+    fn weight(&self) -> usize {
+        match self {
+            Atom::Size(_) | Atom::Index(_) => 1,
+            Atom::Floor(inner, _) | Atom::Mod(inner, _) => 1 + inner.weight(),
+            Atom::Min(options) => 1 + options.iter().map(Quasi::weight).sum::<usize>(),
+        }
+    }
+
+    /// Smallest and largest value over the known ranges; `None` inside when an index without range stays.
+    #[allow(clippy::type_complexity, reason = "the outer option is failure, the inner one is the answer")]
+    fn bounds(&self, range: &dyn Fn(usize) -> Option<(Quasi, Quasi)>) -> Option<Option<(Quasi, Quasi)>> {
+        match self {
+            Atom::Size(_) => Some(None),
+            Atom::Index(at) => Some(range(*at)),
+            Atom::Floor(inner, divisor) if inner.has_index() => {
+                let (least, most) = (inner.least(range)?, inner.most(range)?);
+                Some(Some((least.floor_div(*divisor)?, most.floor_div(*divisor)?)))
+            }
+            Atom::Mod(inner, divisor) if inner.has_index() => Some(Some(mod_bounds(inner, *divisor, range)?)),
+            Atom::Min(options) if options.iter().any(Quasi::has_index) => {
+                let least = options.iter().map(|option| option.least(range)).collect::<Option<Vec<_>>>()?;
+                let most = options.iter().map(|option| option.most(range)).collect::<Option<Vec<_>>>()?;
+                Some(Some((Quasi::min(&least)?, Quasi::min(&most)?)))
+            }
+            Atom::Floor(..) | Atom::Mod(..) | Atom::Min(_) => Some(None),
+        }
+    }
+
+    fn to_index(&self) -> Index {
+        match self {
+            Atom::Size(at) => Index::Param(*at),
+            Atom::Index(at) => Index::Dim(*at),
+            Atom::Floor(inner, divisor) => inner.to_index().floor_div(*divisor),
+            Atom::Mod(inner, divisor) => inner.to_index().modulo(*divisor),
+            Atom::Min(options) => {
+                let mut options = options.iter().map(Quasi::to_index);
+                let first = options.next().unwrap_or(Index::Const(0));
+                options.fold(first, Index::min)
+            }
+        }
+    }
+
+    fn to_expr(&self, sizes: &[String]) -> Expr {
+        let named = |text: String| Expr::new(ExprKind::Name(text), Span::default());
+        match self {
+            Atom::Size(at) => named(sizes.get(*at).cloned().unwrap_or_default()),
+            Atom::Index(at) => named(format!("i{at}")),
+            Atom::Floor(inner, divisor) => binary(BinaryOp::Div, inner.to_expr(sizes), number(divisor.unsigned_abs())),
+            Atom::Mod(inner, divisor) => binary(BinaryOp::Rem, inner.to_expr(sizes), number(divisor.unsigned_abs())),
+            Atom::Min(options) => {
+                let mut options = options.iter().map(|option| option.to_expr(sizes));
+                let first = options.next().unwrap_or_else(|| number(0));
+                options.fold(first, |a, b| binary(BinaryOp::Min, a, b))
+            }
+        }
+    }
+}
+
+/// `e mod d` is `e` where `e` is known to be in `0..d`.
+fn mod_bounds(inner: &Quasi, divisor: i64, range: &dyn Fn(usize) -> Option<(Quasi, Quasi)>) -> Option<(Quasi, Quasi)> {
+    let (least, most) = (inner.least(range)?, inner.most(range)?);
+    let last = Quasi::constant(divisor - 1);
+    if !least.is_never_negative() || most.has_index() {
+        return Some((Quasi::constant(0), last));
+    }
+    let within = last.minus(&most)?.is_never_negative();
+    let lower = if within { least } else { Quasi::constant(0) };
+    Some((lower, Quasi::min(&[most, last])?))
+}
+
+fn number(value: u64) -> Expr {
+    Expr::new(ExprKind::Number(Number { text: value.to_string(), whole: Some(value) }), Span::default())
+}
+
+fn binary(op: BinaryOp, a: Expr, b: Expr) -> Expr {
+    Expr::new(ExprKind::Binary(op, Box::new((a, b))), Span::default())
+}
+
+fn join(sum: Option<Expr>, term: Expr, negative: bool) -> Expr {
+    match (sum, negative) {
+        (Some(sum), true) => binary(BinaryOp::Sub, sum, term),
+        (Some(sum), false) => binary(BinaryOp::Add, sum, term),
+        (None, true) => Expr::new(ExprKind::Unary(UnaryOp::Neg, Box::new(term)), Span::default()),
+        (None, false) => term,
+    }
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(e: &Quasi) -> String {
+        e.to_expr(&["N".into(), "M".into()]).to_string()
+    }
+
+    fn n() -> Quasi {
+        Quasi::size(0)
+    }
+
+    fn m() -> Quasi {
+        Quasi::size(1)
+    }
+
+    #[test]
+    fn equal_extents_look_equal() {
+        let last = n().plus_constant(-1).unwrap().floor_div(123).unwrap();
+        assert_eq!(show(&last.plus_constant(1).unwrap()), "(N + 122) / 123");
+        let both = Quasi::min(&[n().plus_constant(-1).unwrap(), m().plus_constant(-1).unwrap()]).unwrap();
+        assert_eq!(show(&both.plus_constant(1).unwrap()), "min(N, M)");
+        let lower = Quasi::max(&[Quasi::constant(0), Quasi::constant(20).minus(&n()).unwrap()]).unwrap();
+        assert_eq!(show(&lower), "-min(N, 20) + 20");
+        assert_eq!(show(&n().floor_div(2).unwrap().floor_div(3).unwrap()), "N / 6");
+        assert_eq!(show(&n().times(4).unwrap().plus_constant(2).unwrap().floor_div(6).unwrap()), "(2 * N + 1) / 3");
+    }
+
+    #[test]
+    fn proofs_by_cases() {
+        let capped = Quasi::min(&[n(), Quasi::constant(20)]).unwrap();
+        assert!(n().minus(&capped).unwrap().is_never_negative());
+        assert!(capped.is_never_negative());
+        assert!(!capped.plus_constant(-1).unwrap().is_never_negative());
+        let half = n().floor_div(2).unwrap();
+        assert!(n().minus(&half.times(2).unwrap()).unwrap().is_never_negative());
+        assert!(!half.times(2).unwrap().minus(&n()).unwrap().is_never_negative());
+    }
+
+    #[test]
+    fn overflow_is_no_answer() {
+        assert_eq!(n().times(i64::MAX).unwrap().times(2), None);
+        assert_eq!(Quasi::constant(i64::MAX).plus_constant(1), None);
+    }
+}

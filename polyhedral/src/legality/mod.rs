@@ -1,0 +1,302 @@
+//! Proofs about schedules. Knows nothing of how a schedule was found, so it judges a scheduler, a command and a person
+//! in the same way.
+//!
+//! What is proved here is *order*: with `θ` the times that a tree gives and `D` the dependences,
+//!
+//! ```text
+//! { s -> t : (s, t) ∈ D and not θ(s) ≺ θ(t) } = ∅
+//! ```
+//!
+//! It is judged from the root down, one band member or sequence after the other: what a member carries (the sink gets
+//! the greater value) is settled, what it runs backwards is a [`Violation`], and what it leaves equal goes on to the
+//! next. Pairs of updates ([`Dependences::reduction`]) may run either way, but never at once: where a member is parallel
+//! or a vector, no pair of any kind may lie on two of its points.
+//!
+//! Proofs of *values* (storage) and of *laws* (algebra) are not here: no command changes storage, instances or
+//! expressions yet, so the dependences of the source stay those of the program.
+//!
+//! The caller bounds the work with [`isl::Ctx::with_budget`]; out of budget is [`Illegal::Isl`], so refused, never
+//! assumed.
+
+mod violation;
+
+pub use violation::{Conflict, Instance, Violation};
+
+use std::fmt;
+
+use crate::{Band, Dependences, Filtered, Kind, Member, Node, ScheduleTree, Scop, isl};
+
+/// Why a schedule is refused.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Illegal {
+    /// Two instances would run in the wrong order, or at once.
+    Violation(Box<Violation>),
+    /// The tree does not order every instance exactly once, or has no such member.
+    Malformed(String),
+    /// isl could not decide: most often the budget is spent.
+    Isl(isl::Error),
+}
+
+impl From<isl::Error> for Illegal {
+    fn from(error: isl::Error) -> Illegal {
+        Illegal::Isl(error)
+    }
+}
+
+impl fmt::Display for Illegal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Illegal::Violation(violation) => write!(f, "{violation}"),
+            Illegal::Malformed(sentence) => f.write_str(sentence),
+            Illegal::Isl(isl::Error::Quota) => {
+                write!(f, "the budget for the proof is spent, and what is not proved is refused")
+            }
+            Illegal::Isl(error) => write!(f, "the proof failed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Illegal {}
+
+/// Does `tree` run every instance once and respect the dependences?
+pub fn order_respected(tree: &ScheduleTree, deps: &Dependences, scop: &Scop) -> Result<(), Illegal> {
+    if !tree.domain.is_equal(&deps.domain)? {
+        return Err(Illegal::Malformed("the tree's domain is not the program's".into()));
+    }
+    Judge { scop, deps }.node(&tree.root, Pending::all(tree, deps)?)
+}
+
+/// May the members from the first to the last of `names`, all of one band, be permuted, and so tiled?
+///
+/// They may when every dependence that reaches the first of them is non-negative in each of them (Irigoin and Triolet,
+/// POPL 1988). Pairs of updates do not count: both orders are right. The members between count as named.
+pub fn permutable(tree: &ScheduleTree, deps: &Dependences, scop: &Scop, names: &[&str]) -> Result<(), Illegal> {
+    let Some(first) = names.first() else { return Ok(()) };
+    let (band, _) = tree.root.band_of(first).ok_or_else(|| no_member(first))?;
+    let mut positions = Vec::new();
+    for name in names {
+        let position = band.members.iter().position(|member| member.name == *name);
+        positions.push(position.ok_or_else(|| not_together(first, name))?);
+    }
+    let (from, to) = (positions.iter().copied().fold(usize::MAX, usize::min), positions.iter().copied().max());
+    let pending = Pending::before(tree, deps, &band.members[from].name)?;
+    for member in &band.members[from..=to.unwrap_or(from)] {
+        let backward = pending.order.lex_gt_at(&member.schedule.to_multi()?)?;
+        Judge { scop, deps }.expect_none(&backward, || Conflict::NotPermutable { member: member.name.clone() })?;
+    }
+    Ok(())
+}
+
+/// May the iterations of the member called `name` run at once? No dependence of any kind lies on two of its points
+/// where everything outside is equal.
+pub fn coincident(tree: &ScheduleTree, deps: &Dependences, scop: &Scop, name: &str) -> Result<(), Illegal> {
+    let (band, at) = tree.root.band_of(name).ok_or_else(|| no_member(name))?;
+    let carried = Pending::before(tree, deps, name)?.apart(&band.members[at])?;
+    Judge { scop, deps }.expect_none(&carried, || Conflict::NotCoincident { member: name.into() })
+}
+
+/// The tree with [`Band::permutable`] and [`Member::coincident`] as the dependences have them, whatever was said.
+///
+/// # Errors
+/// When isl cannot decide.
+pub fn with_attributes(tree: &ScheduleTree, deps: &Dependences) -> isl::Result<ScheduleTree> {
+    let mut tree = tree.clone();
+    let pending = Pending::all(&tree, deps)?;
+    set_attributes(&mut tree.root, pending)?;
+    Ok(tree)
+}
+
+fn no_member(name: &str) -> Illegal {
+    Illegal::Malformed(format!("no loop is called `{name}`"))
+}
+
+fn not_together(first: &str, name: &str) -> Illegal {
+    Illegal::Malformed(format!("`{first}` and `{name}` are not members of one band"))
+}
+
+impl Node {
+    /// The band that has the member called `name`, and the member's position in it.
+    pub fn band_of(&self, name: &str) -> Option<(&Band, usize)> {
+        let own = match self {
+            Node::Band(band) => band.members.iter().position(|member| member.name == name).map(|at| (band, at)),
+            _ => None,
+        };
+        own.or_else(|| self.children().into_iter().find_map(|child| child.band_of(name)))
+    }
+}
+
+/// What is still to be decided at a place of the tree: the instances that reach it, and the pairs of them that nothing
+/// above has separated.
+struct Pending {
+    instances: isl::UnionSet,
+    /// Pairs whose order matters.
+    order: isl::UnionMap,
+    /// Pairs of updates.
+    reduction: isl::UnionMap,
+}
+
+impl Pending {
+    fn all(tree: &ScheduleTree, deps: &Dependences) -> isl::Result<Pending> {
+        Ok(Pending { instances: tree.domain.clone(), order: deps.ordering(false)?, reduction: deps.reduction.clone() })
+    }
+
+    /// At the member called `name`, which exists.
+    fn before(tree: &ScheduleTree, deps: &Dependences, name: &str) -> isl::Result<Pending> {
+        Pending::all(tree, deps)?.down_to(&tree.root, name)
+    }
+
+    fn down_to(self, node: &Node, name: &str) -> isl::Result<Pending> {
+        match node {
+            Node::Leaf => Ok(self),
+            Node::Mark { child, .. } => self.down_to(child, name),
+            Node::Band(band) => {
+                let above = band.members.iter().take_while(|member| member.name != name);
+                let pending = above.clone().try_fold(self, |pending, member| pending.at_equal(member))?;
+                if above.count() < band.members.len() { Ok(pending) } else { pending.down_to(&band.child, name) }
+            }
+            Node::Sequence(children) | Node::Set(children) => {
+                match children.iter().find(|child| child.node.band_of(name).is_some()) {
+                    Some(child) => self.within(child)?.down_to(&child.node, name),
+                    None => Ok(self),
+                }
+            }
+        }
+    }
+
+    /// Below `member`: the pairs with equal values.
+    fn at_equal(&self, member: &Member) -> isl::Result<Pending> {
+        let values = member.schedule.to_multi()?;
+        Ok(Pending {
+            instances: self.instances.clone(),
+            order: self.order.eq_at(&values)?,
+            reduction: self.reduction.eq_at(&values)?,
+        })
+    }
+
+    /// In one child of a sequence or set: the pairs inside it.
+    fn within(&self, child: &Filtered) -> isl::Result<Pending> {
+        let inside = |pairs: &isl::UnionMap| pairs.intersect_domain(&child.filter)?.intersect_range(&child.filter);
+        Ok(Pending {
+            instances: self.instances.intersect(&child.filter)?,
+            order: inside(&self.order)?,
+            reduction: inside(&self.reduction)?,
+        })
+    }
+
+    /// The pairs of any kind on two different points of `member`.
+    fn apart(&self, member: &Member) -> isl::Result<isl::UnionMap> {
+        let values = member.schedule.to_multi()?;
+        let all = self.order.union(&self.reduction)?;
+        all.lex_lt_at(&values)?.union(&all.lex_gt_at(&values)?)
+    }
+}
+
+/// Walks a tree with what is pending.
+struct Judge<'a> {
+    scop: &'a Scop,
+    deps: &'a Dependences,
+}
+
+impl Judge<'_> {
+    fn node(&self, node: &Node, pending: Pending) -> Result<(), Illegal> {
+        match node {
+            Node::Leaf => self.expect_none(&pending.order, || Conflict::Unordered),
+            Node::Mark { child, .. } => self.node(child, pending),
+            Node::Band(band) => {
+                let below = band.members.iter().try_fold(pending, |pending, member| self.member(member, &pending))?;
+                self.node(&band.child, below)
+            }
+            Node::Sequence(children) => self.sequence(children, &pending),
+            Node::Set(children) => self.set(children, &pending),
+        }
+    }
+
+    /// What is pending below `member`, if it orders well.
+    fn member(&self, member: &Member, pending: &Pending) -> Result<Pending, Illegal> {
+        if !pending.instances.is_subset(&member.schedule.domain()?)? {
+            return Err(Illegal::Malformed(format!("the loop `{}` leaves out instances that reach it", member.name)));
+        }
+        match member.kind {
+            Kind::Sequential | Kind::Unroll(_) => {
+                let backward = pending.order.lex_gt_at(&member.schedule.to_multi()?)?;
+                self.expect_none(&backward, || Conflict::Backward { member: member.name.clone() })?;
+            }
+            Kind::Parallel | Kind::Vector(_) => {
+                let apart = pending.apart(member)?;
+                self.expect_none(&apart, || Conflict::AtOnce { member: member.name.clone(), kind: member.kind })?;
+            }
+        }
+        Ok(pending.at_equal(member)?)
+    }
+
+    fn sequence(&self, children: &[Filtered], pending: &Pending) -> Result<(), Illegal> {
+        covers_once(children, &pending.instances)?;
+        let mut earlier = isl::UnionSet::empty(&self.scop.ctx)?;
+        for child in children {
+            let backward = pending.order.intersect_domain(&child.filter)?.intersect_range(&earlier)?;
+            self.expect_none(&backward, || Conflict::BackwardSequence)?;
+            earlier = earlier.union(&child.filter)?;
+        }
+        self.children(children, pending)
+    }
+
+    fn set(&self, children: &[Filtered], pending: &Pending) -> Result<(), Illegal> {
+        covers_once(children, &pending.instances)?;
+        for child in children {
+            let leaving = pending.order.intersect_domain(&child.filter)?;
+            let across = leaving.subtract(&leaving.intersect_range(&child.filter)?)?;
+            self.expect_none(&across, || Conflict::AnyOrder)?;
+        }
+        self.children(children, pending)
+    }
+
+    fn children(&self, children: &[Filtered], pending: &Pending) -> Result<(), Illegal> {
+        children.iter().try_for_each(|child| self.node(&child.node, pending.within(child)?))
+    }
+
+    fn expect_none(&self, pairs: &isl::UnionMap, conflict: impl FnOnce() -> Conflict) -> Result<(), Illegal> {
+        if pairs.is_empty()? {
+            return Ok(());
+        }
+        Err(Illegal::Violation(Box::new(violation::witness(self.scop, self.deps, pairs, conflict())?)))
+    }
+}
+
+/// The filters take every instance that arrives, each once.
+fn covers_once(children: &[Filtered], instances: &isl::UnionSet) -> Result<(), Illegal> {
+    let mut taken = isl::UnionSet::empty(instances.ctx())?;
+    for child in children {
+        let own = child.filter.intersect(instances)?;
+        if !own.is_disjoint(&taken)? {
+            return Err(Illegal::Malformed("two children of a sequence or set run the same instance".into()));
+        }
+        taken = taken.union(&own)?;
+    }
+    if instances.is_subset(&taken)? {
+        Ok(())
+    } else {
+        Err(Illegal::Malformed("the children of a sequence or set leave out instances".into()))
+    }
+}
+
+fn set_attributes(node: &mut Node, pending: Pending) -> isl::Result<()> {
+    match node {
+        Node::Leaf => Ok(()),
+        Node::Mark { child, .. } => set_attributes(child, pending),
+        Node::Band(band) => {
+            band.permutable = band.members.iter().try_fold(true, |all, member| -> isl::Result<bool> {
+                Ok(all && pending.order.lex_gt_at(&member.schedule.to_multi()?)?.is_empty()?)
+            })?;
+            let mut pending = pending;
+            for member in &mut band.members {
+                member.coincident = pending.apart(member)?.is_empty()?;
+                pending = pending.at_equal(member)?;
+            }
+            set_attributes(&mut band.child, pending)
+        }
+        Node::Sequence(children) | Node::Set(children) => children.iter_mut().try_for_each(|child| {
+            let inside = pending.within(child)?;
+            set_attributes(&mut child.node, inside)
+        }),
+    }
+}

@@ -1,0 +1,203 @@
+use std::fmt;
+
+use support::Span;
+
+use crate::{Access, DependenceKind, Dependences, Kind, Scop, Stmt, Subscript, isl};
+
+/// The counter-example of a proof: two instances that a schedule really runs the wrong way, or at once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Violation {
+    /// What the schedule does to them.
+    pub conflict: Conflict,
+    /// How they depend on each other.
+    pub dependence: DependenceKind,
+    /// Runs first in the source.
+    pub source: Instance,
+    /// Runs later in the source.
+    pub sink: Instance,
+    /// The tensor that both touch, with the element unless a subscript is indirect.
+    pub through: Option<(String, Option<Vec<i64>>)>,
+    /// Values of the size parameters for which this happens.
+    pub sizes: Vec<(String, i64)>,
+}
+
+/// What a schedule does to two dependent instances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// A loop runs the sink first.
+    Backward {
+        /// The loop.
+        member: String,
+    },
+    /// A sequence runs the sink first.
+    BackwardSequence,
+    /// A set runs its children in any order.
+    AnyOrder,
+    /// Nothing orders them.
+    Unordered,
+    /// A parallel or vector loop runs them at once.
+    AtOnce {
+        /// The loop.
+        member: String,
+        /// Parallel or vector.
+        kind: Kind,
+    },
+    /// The loop runs the sink first when it is taken outwards, so its band cannot be permuted.
+    NotPermutable {
+        /// The loop.
+        member: String,
+    },
+    /// They are different iterations of the loop, so it cannot run its iterations at once.
+    NotCoincident {
+        /// The loop.
+        member: String,
+    },
+}
+
+/// One instance of a statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// The statement's name.
+    pub stmt: String,
+    /// The values of its dimensions.
+    pub point: Vec<i64>,
+    /// The statement's place in the source.
+    pub span: Span,
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", element(&self.stmt, &self.point))
+    }
+}
+
+/// One sentence, without a full stop.
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Violation { source, sink, dependence, .. } = self;
+        match dependence {
+            DependenceKind::Reduction => write!(f, "{source} and {sink} update one element")?,
+            _ => write!(f, "{sink} must run after {source}")?,
+        }
+        write!(f, " ({dependence}")?;
+        match &self.through {
+            Some((tensor, Some(at))) => write!(f, " through `{}`", element(tensor, at))?,
+            Some((tensor, None)) => write!(f, " through `{tensor}`, whose subscript is known only while running")?,
+            None => {}
+        }
+        write!(f, "), but {}", self.conflict)?;
+        for (at, (name, value)) in self.sizes.iter().enumerate() {
+            write!(f, "{}{name} = {value}", if at == 0 { ", for example for " } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Conflict::Backward { member } => write!(f, "the loop `{member}` would run it before"),
+            Conflict::BackwardSequence => write!(f, "the sequence would run it before"),
+            Conflict::AnyOrder => write!(f, "nothing orders the children of the set"),
+            Conflict::Unordered => write!(f, "nothing would order them"),
+            Conflict::AtOnce { member, kind: Kind::Vector(_) } => {
+                write!(f, "the vector loop `{member}` would run them at once")
+            }
+            Conflict::AtOnce { member, .. } => write!(f, "the parallel loop `{member}` would run them at once"),
+            Conflict::NotPermutable { member } => {
+                write!(f, "the loop `{member}` taken by itself would run it before, so its band cannot be permuted")
+            }
+            Conflict::NotCoincident { member } => {
+                write!(f, "they are different iterations of the loop `{member}`, which must not run at once")
+            }
+        }
+    }
+}
+
+fn element(name: &str, at: &[i64]) -> String {
+    let at: Vec<String> = at.iter().map(i64::to_string).collect();
+    format!("{name}[{}]", at.join(", "))
+}
+
+/// Work for finding the smallest pair; past it, any pair will do.
+const SMALLEST: u64 = 50_000;
+
+/// One concrete pair of `pairs`, which is not empty and holds dependences of `deps`.
+pub(super) fn witness(
+    scop: &Scop,
+    deps: &Dependences,
+    pairs: &isl::UnionMap,
+    conflict: Conflict,
+) -> isl::Result<Violation> {
+    for dependence in DependenceKind::ALL {
+        for map in pairs.intersect(deps.of(dependence))?.maps()? {
+            if let Some((sizes, source, sink)) = pair_of(scop, &map)? {
+                let through = through(scop, dependence, &source, &sink, &sizes);
+                let sizes = scop.params.iter().cloned().zip(sizes).collect();
+                return Ok(Violation { conflict, dependence, source, sink, through, sizes });
+            }
+        }
+    }
+    Err(isl::Error::Refused("no concrete pair in a relation that is not empty".into()))
+}
+
+/// The smallest pair with the smallest sizes, or some pair; `None` when the relation is empty.
+fn pair_of(scop: &Scop, map: &isl::Map) -> isl::Result<Option<(Vec<i64>, Instance, Instance)>> {
+    let map = map.intersect_params(&scop.context)?.align_params(&scop.param_space()?)?;
+    let (params, inputs) = (scop.params.len(), map.dim(isl::Dim::In)? as usize);
+    let all = map.wrap()?.move_dims(isl::Dim::Set, 0, isl::Dim::Param, 0, params as u32)?;
+    let smallest = scop.ctx.with_budget(SMALLEST, || all.lexmin()?.sample_point());
+    let point = match smallest {
+        Ok(point) => point,
+        Err(_) => all.sample_point()?,
+    };
+    let Some(point) = point else { return Ok(None) };
+    let (sizes, ends) = point.split_at(params);
+    let (source, sink) = ends.split_at(inputs);
+    let instance = |kind, point: &[i64]| -> isl::Result<Instance> {
+        let stmt = map.tuple_name(kind)?;
+        let span = scop.stmt_named(&stmt).map(|id| scop.stmts[id].span).unwrap_or_default();
+        Ok(Instance { stmt, point: point.to_vec(), span })
+    };
+    Ok(Some((sizes.to_vec(), instance(isl::Dim::In, source)?, instance(isl::Dim::Out, sink)?)))
+}
+
+/// The tensor, and the element where it is known, by which the two instances depend on each other.
+fn through(
+    scop: &Scop,
+    dependence: DependenceKind,
+    source: &Instance,
+    sink: &Instance,
+    sizes: &[i64],
+) -> Option<(String, Option<Vec<i64>>)> {
+    let (first, second) = (&scop.stmts[scop.stmt_named(&source.stmt)?], &scop.stmts[scop.stmt_named(&sink.stmt)?]);
+    let sources = if dependence == DependenceKind::Anti { &first.reads } else { &first.writes };
+    let sinks =
+        if dependence == DependenceKind::Flow { reads_and_state(second) } else { second.writes.iter().collect() };
+    let mut unknown = None;
+    for from in sources {
+        for to in sinks.iter().filter(|to| to.tensor == from.tensor) {
+            let name = || scop.tensors[from.tensor].name.clone();
+            match (subscripts(from, &source.point, sizes), subscripts(to, &sink.point, sizes)) {
+                (Some(a), Some(b)) if a == b => return Some((name(), Some(a))),
+                (Some(_), Some(_)) => {}
+                _ => unknown = unknown.or_else(|| Some((name(), None))),
+            }
+        }
+    }
+    unknown
+}
+
+fn reads_and_state(stmt: &Stmt) -> Vec<&Access> {
+    let state = if stmt.body.is_reduce() { stmt.writes.as_slice() } else { &[] };
+    stmt.reads.iter().chain(state).collect()
+}
+
+/// The element at a point; `None` when a subscript is indirect.
+fn subscripts(access: &Access, point: &[i64], sizes: &[i64]) -> Option<Vec<i64>> {
+    let one = |subscript: &Subscript| match subscript {
+        Subscript::Affine(index) => index.eval(point, sizes),
+        Subscript::Indirect(_) => None,
+    };
+    access.index.iter().map(one).collect()
+}

@@ -1,0 +1,207 @@
+//! The text of scripts: lines are told apart here, the words of a line by nom.
+
+use nom::bytes::complete::take_while1;
+use nom::character::complete::{char, digit1, space0};
+use nom::combinator::{all_consuming, cut, map, map_opt, opt, verify};
+use nom::error::{ErrorKind, ParseError};
+use nom::multi::many1;
+use nom::sequence::{pair, preceded};
+use nom::{IResult, Parser};
+
+use crate::{COMMANDS, Command, Names, Script, ScriptError};
+
+/// Words that stand between names, and so are none.
+const RESERVED: &[&str] = &["by", "as", "depth"];
+
+/// Reads a whole script.
+pub(crate) fn script(text: &str) -> Result<Script, ScriptError> {
+    let mut script = Script::new();
+    let mut lines = text.lines().enumerate().map(|(at, line)| (at + 1, line));
+    while let Some((at, line)) = lines.next() {
+        let code = without_comment(line);
+        if code.trim().is_empty() {
+            continue;
+        }
+        let command = match opens_order(code) {
+            true => Command::Order { tree: tree_lines(at, &mut lines)? },
+            false => command_line(at, code)?,
+        };
+        script.push_at(at, command);
+    }
+    Ok(script)
+}
+
+/// Whether `name` can be the name of a loop or a statement: words of letters, digits and `_`, joined by dots.
+pub(crate) fn is_name(name: &str) -> bool {
+    let is_word =
+        |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    name.split('.').all(is_word) && !name.starts_with(|first: char| first.is_ascii_digit()) && !RESERVED.contains(&name)
+}
+
+fn without_comment(line: &str) -> &str {
+    line.split_once('#').map_or(line, |(code, _)| code).trim_end()
+}
+
+fn opens_order(code: &str) -> bool {
+    code.trim().strip_prefix("order").is_some_and(|rest| rest.trim() == "{")
+}
+
+/// The lines up to the closing brace, without the indentation that they share.
+fn tree_lines<'a>(opened_at: usize, lines: &mut impl Iterator<Item = (usize, &'a str)>) -> Result<String, ScriptError> {
+    let mut tree: Vec<&str> = Vec::new();
+    let mut last = opened_at;
+    for (at, line) in lines {
+        last = at;
+        if line.trim() == "}" {
+            return Ok(dedent(&tree));
+        }
+        tree.push(line.trim_end());
+    }
+    let expected = format!("a line with `}}`, which closes the `order {{` of line {opened_at}");
+    Err(ScriptError { line: last + 1, column: 1, expected, found: "the end of the script".into() })
+}
+
+fn dedent(lines: &[&str]) -> String {
+    let filled = || lines.iter().filter(|line| !line.is_empty());
+    let common = filled().map(|line| line.len() - line.trim_start_matches(' ').len()).min().unwrap_or(0);
+    // Blank lines stay, so that the tree's reader counts lines as the script does.
+    lines.iter().map(|line| line.get(common..).unwrap_or("")).collect::<Vec<_>>().join("\n").trim_end().to_string()
+}
+
+fn command_line(at: usize, code: &str) -> Result<Command, ScriptError> {
+    match all_consuming(command).parse(code) {
+        Ok((_, command)) => Ok(command),
+        Err(nom::Err::Error(error) | nom::Err::Failure(error)) => Err(error.at(at, code)),
+        Err(nom::Err::Incomplete(_)) => Err(Unexpected { rest: "", expected: "a whole command" }.at(at, code)),
+    }
+}
+
+/// What should have stood at the beginning of `rest`.
+#[derive(Debug)]
+struct Unexpected<'a> {
+    rest: &'a str,
+    expected: &'static str,
+}
+
+impl<'a> ParseError<&'a str> for Unexpected<'a> {
+    fn from_error_kind(rest: &'a str, kind: ErrorKind) -> Self {
+        let expected = if kind == ErrorKind::Eof { "the end of the line" } else { "" };
+        Unexpected { rest, expected }
+    }
+
+    fn append(_: &'a str, _: ErrorKind, other: Self) -> Self {
+        other
+    }
+}
+
+impl Unexpected<'_> {
+    fn at(&self, line: usize, code: &str) -> ScriptError {
+        let rest = self.rest.trim_start();
+        let column = code[..code.len() - rest.len()].chars().count() + 1;
+        let found = match rest.split_whitespace().next() {
+            Some(word) => format!("`{}`", word.chars().take(40).collect::<String>()),
+            None => "the end of the line".into(),
+        };
+        let expected = if self.expected == A_COMMAND {
+            let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+            format!("{A_COMMAND} ({})", names.join(", "))
+        } else {
+            self.expected.to_string()
+        };
+        ScriptError { line, column, expected, found }
+    }
+}
+
+const A_COMMAND: &str = "a command";
+
+type Read<'a, T> = IResult<&'a str, T, Unexpected<'a>>;
+
+fn command(input: &str) -> Read<'_, Command> {
+    let (rest, word) = expect(A_COMMAND, word).parse(input)?;
+    match word {
+        "order" => cut(expect("`{` at the end of the line", nothing)).parse(rest),
+        "split" => cut(map(strips, |(member, by, names)| Command::Split { member, by, names })).parse(rest),
+        "vectorise" => cut(map(strips, |(member, by, names)| Command::Vectorise { member, by, names })).parse(rest),
+        "unroll" => cut(map(strips, |(member, by, names)| Command::Unroll { member, by, names })).parse(rest),
+        "tile" => cut(tile).parse(rest),
+        "reorder" => cut(map(many1(a_loop), |members| Command::Reorder { members })).parse(rest),
+        "fuse" => cut(fuse).parse(rest),
+        "distribute" => cut(map(a_loop, |member| Command::Distribute { member })).parse(rest),
+        "parallel" => cut(map(a_loop, |member| Command::Parallel { member })).parse(rest),
+        _ => Err(nom::Err::Failure(Unexpected { rest: input, expected: A_COMMAND })),
+    }
+}
+
+/// `LOOP by N [as OUTER INNER]`
+fn strips(input: &str) -> Read<'_, (String, u32, Option<Names>)> {
+    let names = map(pair(new_name, new_name), |(outer, inner)| Names::of_split(outer, inner));
+    (a_loop, preceded(keyword("by", "`by`"), size), opt_after("as", names)).parse(input)
+}
+
+/// `LOOP+ by N+ [as OUTER+ / INNER+]`
+fn tile(input: &str) -> Read<'_, Command> {
+    let slash = expect("another name, or `/`", preceded(space0, char('/')));
+    let names = map((many1(new_name), slash, many1(new_name)), |(outer, _, inner)| Names { outer, inner });
+    let (rest, (members, _, by, names)) =
+        (many1(a_loop), keyword("by", "another loop, or `by`"), many1(size), opt_after("as", names)).parse(input)?;
+    Ok((rest, Command::Tile { members, by, names }))
+}
+
+/// `STATEMENT STATEMENT [depth N]`
+fn fuse(input: &str) -> Read<'_, Command> {
+    let statement = |input| expect("a statement", name).parse(input);
+    let (rest, (first, second, depth)) = (statement, statement, opt_after("depth", size)).parse(input)?;
+    Ok((rest, Command::Fuse { first, second, depth }))
+}
+
+fn a_loop(input: &str) -> Read<'_, String> {
+    expect("a loop", name).parse(input)
+}
+
+fn new_name(input: &str) -> Read<'_, String> {
+    expect("a new name", name).parse(input)
+}
+
+fn name(input: &str) -> Read<'_, String> {
+    map(verify(word, is_name), str::to_string).parse(input)
+}
+
+fn size(input: &str) -> Read<'_, u32> {
+    let at_least_one = |digits: &str| digits.parse().ok().filter(|&size: &u32| size >= 1);
+    expect("a size from 1 to 4294967295", map_opt(preceded(space0, digit1), at_least_one)).parse(input)
+}
+
+fn word(input: &str) -> Read<'_, &str> {
+    preceded(space0, take_while1(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.')).parse(input)
+}
+
+fn nothing(input: &str) -> Read<'_, Command> {
+    Err(nom::Err::Error(Unexpected { rest: input, expected: "" }))
+}
+
+fn keyword<'a>(
+    text: &'static str,
+    expected: &'static str,
+) -> impl Parser<&'a str, Output = &'a str, Error = Unexpected<'a>> {
+    expect(expected, verify(word, move |word: &str| word == text))
+}
+
+/// Nothing, or the keyword and then `parser` for sure.
+fn opt_after<'a, T>(
+    text: &'static str,
+    parser: impl Parser<&'a str, Output = T, Error = Unexpected<'a>>,
+) -> impl Parser<&'a str, Output = Option<T>, Error = Unexpected<'a>> {
+    opt(preceded(keyword(text, ""), cut(parser)))
+}
+
+fn expect<'a, T>(
+    expected: &'static str,
+    mut parser: impl Parser<&'a str, Output = T, Error = Unexpected<'a>>,
+) -> impl Parser<&'a str, Output = T, Error = Unexpected<'a>> {
+    move |input: &'a str| {
+        parser.parse(input).map_err(|error| match error {
+            nom::Err::Failure(error) => nom::Err::Failure(error),
+            _ => nom::Err::Error(Unexpected { rest: input, expected }),
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! Commands that lay iterations out on the machine: parallel, vectorise, unroll.
+
+use polyhedral::{Band, Filtered, Kind, Member, Node, Scop};
+use support::Target;
+
+use crate::loops::{NewNames, adjective, split_member};
+use crate::place::{self, Taken};
+use crate::proof::{Edit, Proof};
+use crate::refused::Reason;
+use crate::{Command, Names};
+
+/// The most copies of a statement that vectorised and unrolled loops around it may make: code grows with them.
+pub const MAX_COPIES: u64 = 4096;
+
+/// Runs the iterations of a loop on several threads.
+///
+/// ```text
+/// parallel C.update.m
+///
+/// band [m, n, k]   ->   band [m parallel, n, k]
+/// ```
+///
+/// Needs a sequential loop. Proof: order, with no two dependent instances, reduction updates included, on different
+/// iterations. After Lamport, The Parallel Execution of DO Loops (CACM 1974).
+pub(crate) fn parallel(scop: &Scop, member: &str) -> Result<Edit, Reason> {
+    let member = place::resolve(scop, member)?;
+    let mut tree = scop.tree.clone();
+    let band = place::merged_band(&mut tree.root, std::slice::from_ref(&member))?;
+    let at = place::position(band, &member).expect("the member is of this band");
+    if band.members[at].kind != Kind::Sequential {
+        return Reason::precondition(format!("the loop `{member}` is already {}", adjective(band.members[at].kind)));
+    }
+    band.members[at].kind = Kind::Parallel;
+    let proof = Proof::order_below(band)?;
+    Ok(Edit { tree, command: Command::Parallel { member }, proof })
+}
+
+/// Runs strips of a loop in the lanes of vectors.
+///
+/// ```text
+/// vectorise C.update.n by 16 as no nv
+///
+/// band [m, n, k]   ->   band [m, no = floor(n / 16), k, nv = n vector(16)]
+/// ```
+///
+/// The lanes are sunk into every leaf below the loop. Below a sequence each child gets a copy of its own, named after its
+/// first statement.
+///
+/// Needs a width that is a power of two and at most four registers of bytes, and no vectorised loop around the same
+/// statements. Proof: order, with no two dependent instances in the lanes of one vector. After Allen and Kennedy,
+/// Automatic Translation of FORTRAN Programs to Vector Form (TOPLAS 1987).
+pub(crate) fn vectorise(
+    scop: &Scop,
+    target: &Target,
+    member: &str,
+    by: u32,
+    names: Option<&Names>,
+) -> Result<Edit, Reason> {
+    let most = target.vector_bytes.saturating_mul(4);
+    if !by.is_power_of_two() || by > most {
+        return Reason::precondition(format!(
+            "{by} lanes: the number is a power of two up to {most} on {}",
+            target.name
+        ));
+    }
+    strips_innermost(scop, member, Kind::Vector(by), by, names)
+}
+
+/// Copies strips of a loop out, innermost: unroll and jam.
+///
+/// ```text
+/// unroll C.update.m by 12 as mo mu
+///
+/// band [m, n, k, nv vector(16)]   ->   band [mo = floor(m / 12), n, k, mu = m unroll(12), nv vector(16)]
+/// ```
+///
+/// The copies are sunk into every leaf below the loop, inside the other loops and outside the lanes of vectors. Below a
+/// sequence each child gets copies of its own.
+///
+/// Needs at most [`MAX_COPIES`] copies and lanes around a statement. Proof: order. After Allen and Cocke, A Catalogue of
+/// Optimizing Transformations (1971); unroll and jam: Callahan, Carr, Kennedy, Improving Register Allocation for
+/// Subscripted Variables (PLDI 1990).
+pub(crate) fn unroll(scop: &Scop, member: &str, by: u32, names: Option<&Names>) -> Result<Edit, Reason> {
+    strips_innermost(scop, member, Kind::Unroll(by), by, names)
+}
+
+/// Splits the loop, gives the inside of a strip this kind, and sinks it into every leaf.
+fn strips_innermost(scop: &Scop, member: &str, kind: Kind, by: u32, names: Option<&Names>) -> Result<Edit, Reason> {
+    let member = place::resolve(scop, member)?;
+    let old = std::slice::from_ref(&member);
+    let ending = if matches!(kind, Kind::Vector(_)) { "v" } else { "u" };
+    let (mut tree, mut named) = (scop.tree.clone(), NewNames::of(scop, old, names, ending)?);
+    let band = place::merged_band(&mut tree.root, old)?;
+    let (outer, inner) = named.next_pair();
+    split_member(&scop.ctx, band, &member, by, (outer, inner.clone()))?;
+    let at = place::position(band, &inner).expect("the split has just made it");
+    if !band.members[at].coincident {
+        // What it carries is left to the loops inside: what was known of them is so no longer.
+        forget_attributes(band, at);
+    }
+    let strip = Member { kind, ..band.members.remove(at) };
+
+    let mut taken = Taken::by(&scop.tree, old);
+    named.take(&mut taken);
+    Sinking { scop, taken }.below(band, strip)?;
+    let proof = Proof::order_below(band)?;
+    let names = Some(named.canonical());
+    let command = match kind {
+        Kind::Vector(_) => Command::Vectorise { member, by, names },
+        _ => Command::Unroll { member, by, names },
+    };
+    Ok(Edit { tree, command, proof })
+}
+
+/// Takes a member down to the leaves.
+struct Sinking<'a> {
+    scop: &'a Scop,
+    taken: Taken,
+}
+
+impl Sinking<'_> {
+    /// From a band to the leaves below it.
+    fn below(&mut self, band: &mut Band, member: Member) -> Result<(), Reason> {
+        if let Node::Leaf = *band.child {
+            insert(band, member);
+            return Ok(());
+        }
+        self.into_node(&mut band.child, member)
+    }
+
+    fn into_node(&mut self, node: &mut Node, member: Member) -> Result<(), Reason> {
+        match node {
+            Node::Leaf => {
+                *node = Node::Band(Band { members: vec![member], permutable: false, child: Box::new(Node::Leaf) });
+                Ok(())
+            }
+            Node::Band(band) => self.below(band, member),
+            Node::Mark { child, .. } => self.into_node(child, member),
+            Node::Sequence(children) | Node::Set(children) => self.into_each(children, &member),
+        }
+    }
+
+    /// Every child gets the member restricted to its instances; the first one keeps the name.
+    fn into_each(&mut self, children: &mut [Filtered], member: &Member) -> Result<(), Reason> {
+        for (at, Filtered { filter, node }) in children.iter_mut().enumerate() {
+            let mut copy = place::restricted(member, filter)?;
+            if at > 0 {
+                copy.name = self.taken.copy(self.scop, &member.name, place::first_stmt(self.scop, filter)?);
+            }
+            self.into_node(node, copy)?;
+        }
+        Ok(())
+    }
+}
+
+/// Innermost for lanes, just outside the lanes for copies.
+fn insert(band: &mut Band, member: Member) {
+    let lanes = band.members.iter().position(|other| matches!(other.kind, Kind::Vector(_)));
+    let at = match member.kind {
+        Kind::Vector(_) => band.members.len(),
+        _ => lanes.unwrap_or(band.members.len()),
+    };
+    band.members.insert(at, member);
+}
+
+/// Forgets what is known of the members from position `at` on, and of the bands below.
+fn forget_attributes(band: &mut Band, at: usize) {
+    band.members[at..].iter_mut().for_each(|member| member.coincident = false);
+    forget_below(&mut band.child);
+}
+
+fn forget_below(node: &mut Node) {
+    if let Node::Band(band) = node {
+        band.permutable = false;
+        band.members.iter_mut().for_each(|member| member.coincident = false);
+    }
+    node.children_mut().into_iter().for_each(forget_below);
+}

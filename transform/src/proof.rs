@@ -1,0 +1,78 @@
+//! What a command hands to the session: the edited tree, what to record, and what has to be proved.
+
+use polyhedral::legality::{self, Illegal};
+use polyhedral::{Band, Dependences, ScheduleTree, Scop, isl};
+
+use crate::Command;
+use crate::refused::Reason;
+
+/// A command's result, not yet proved.
+pub(crate) struct Edit {
+    /// The tree after it.
+    pub(crate) tree: ScheduleTree,
+    /// The command with exact names and nothing left out.
+    pub(crate) command: Command,
+    /// What is left to prove.
+    pub(crate) proof: Proof,
+}
+
+/// What has to hold for the edited tree, given that it held before.
+pub(crate) enum Proof {
+    /// Nothing: the command's documentation says why the order is the same.
+    SameOrder,
+    /// The dependences between instances of this set. All other pairs are separated above the place of the change, or
+    /// beside it.
+    Order(isl::UnionSet),
+    /// All dependences, and that every instance runs once: the tree is a new one. Its attributes are found anew too.
+    Anew,
+}
+
+impl Proof {
+    /// For a change of `band`, or below it.
+    pub(crate) fn order_below(band: &Band) -> isl::Result<Proof> {
+        let member = band.members.first().expect("a band has at least one member");
+        Ok(Proof::Order(member.schedule.domain()?))
+    }
+
+    /// Proves the tree.
+    pub(crate) fn of(&self, tree: &ScheduleTree, deps: &Dependences, scop: &Scop) -> Result<(), Illegal> {
+        match self {
+            Proof::SameOrder => Ok(()),
+            Proof::Anew => legality::order_respected(tree, deps, scop),
+            Proof::Order(touched) => legality::order_respected(tree, &between(deps, touched)?, scop),
+        }
+    }
+}
+
+/// The dependences with both ends in `instances`.
+fn between(deps: &Dependences, instances: &isl::UnionSet) -> isl::Result<Dependences> {
+    if deps.domain.is_subset(instances)? {
+        return Ok(deps.clone());
+    }
+    let inside = |pairs: &isl::UnionMap| pairs.intersect_domain(instances)?.intersect_range(instances);
+    Ok(Dependences {
+        domain: deps.domain.clone(),
+        flow: inside(&deps.flow)?,
+        anti: inside(&deps.anti)?,
+        output: inside(&deps.output)?,
+        reduction: inside(&deps.reduction)?,
+    })
+}
+
+/// Runs `work` with at most `operations` of isl's operations.
+pub(crate) fn within_budget<T>(
+    ctx: &isl::Ctx,
+    operations: u64,
+    work: impl FnOnce() -> Result<T, Reason>,
+) -> Result<T, Reason> {
+    // The budget's own result carries isl's errors only; the other reasons pass through as values.
+    let result = ctx.with_budget(operations, || match work() {
+        Err(Reason::Isl(error)) => Err(error),
+        other => Ok(other),
+    });
+    match result {
+        Ok(inner) => inner,
+        Err(isl::Error::Quota) => Err(Reason::Quota(operations)),
+        Err(error) => Err(Reason::Isl(error)),
+    }
+}

@@ -1,0 +1,241 @@
+use std::fmt;
+
+use polyhedral::legality::{self, Illegal};
+use polyhedral::{Dependences, ScheduleTree, Scop, dependences};
+use support::{Malformed, Remark, Stage, Target};
+
+use crate::proof::{Edit, Proof, within_budget};
+use crate::refused::{Reason, Refused};
+use crate::{Command, Script, fusion, loops, order, parallel, shape};
+
+/// isl operations that one command, its proof included, may use: about two seconds. A two-level tiled matrix product
+/// needs a hundredth of it for its heaviest command.
+pub const OPERATIONS: u64 = 4_000_000;
+
+/// What a session may take for granted. Built by the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Keep the written order of reductions: two updates of one element are not swapped.
+    pub strict: bool,
+    /// isl operations that one command may use; past them it is refused.
+    pub operations: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { strict: false, operations: OPERATIONS }
+    }
+}
+
+/// A program, its schedule so far, and the script that made it: the only way to change a schedule.
+///
+/// [`apply`](Session::apply) edits the tree, has the edit proved by [`polyhedral::legality`], and records the command;
+/// a refused command leaves everything as it was.
+#[derive(Debug)]
+pub struct Session {
+    scop: Scop,
+    target: Target,
+    options: Options,
+    dependences: Dependences,
+    /// The tree before the first command.
+    initial: ScheduleTree,
+    script: Script,
+    remarks: Vec<Remark>,
+}
+
+/// A program with a proved schedule, and where that comes from.
+#[derive(Clone, Debug)]
+pub struct Scheduled {
+    /// The program; its tree is the schedule.
+    pub scop: Scop,
+    /// The commands that made the tree.
+    pub script: Script,
+    /// What was not done, and why.
+    pub remarks: Vec<Remark>,
+}
+
+impl Session {
+    /// Begins with the order that `scop` has; its dependences are computed here, once.
+    ///
+    /// # Errors
+    /// When the dependences take more operations than [`Options::operations`].
+    pub fn new(scop: Scop, target: &Target) -> Result<Session, Refused> {
+        Session::with_options(scop, target, Options::default())
+    }
+
+    /// The same with other options than the default ones.
+    ///
+    /// # Errors
+    /// As for [`Session::new`].
+    pub fn with_options(mut scop: Scop, target: &Target, options: Options) -> Result<Session, Refused> {
+        let analysed = within_budget(&scop.ctx, options.operations, || {
+            let all = dependences(&scop)?;
+            let dependences = if options.strict { all.strict()? } else { all };
+            let tree = legality::with_attributes(&scop.tree, &dependences)?;
+            Ok((dependences, tree))
+        });
+        let (dependences, tree) = analysed.map_err(|reason| Refused::new(&"the source's order", reason))?;
+        scop.tree = tree.clone();
+        let (target, script, remarks) = (target.clone(), Script::new(), Vec::new());
+        Ok(Session { scop, target, options, dependences, initial: tree, script, remarks })
+    }
+
+    /// Applies one command, proves it, and records it.
+    ///
+    /// # Errors
+    /// When the command does not fit the tree, when it would run two dependent instances in the wrong order, or when the
+    /// proof takes too long. The session is then as it was.
+    pub fn apply(&mut self, command: Command) -> Result<(), Refused> {
+        match self.attempt(&command) {
+            Ok(edit) => {
+                self.scop.tree = edit.tree;
+                self.script.push(edit.command);
+                Ok(())
+            }
+            Err(reason) => Err(Refused::new(&command, reason)),
+        }
+    }
+
+    /// Applies the commands of a script, up to the first that is refused.
+    ///
+    /// # Errors
+    /// As for [`Session::apply`], with the line of the script. The commands before it stay applied.
+    pub fn replay(&mut self, script: &Script) -> Result<(), Refused> {
+        script.lines().try_for_each(|(line, command)| {
+            self.apply(command.clone()).map_err(|refused| Refused { line: Some(line), ..refused })
+        })
+    }
+
+    /// The program with its schedule so far.
+    pub fn scop(&self) -> &Scop {
+        &self.scop
+    }
+
+    /// The machine that the schedule is for.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What the session takes for granted.
+    pub fn options(&self) -> Options {
+        self.options
+    }
+
+    /// What every schedule of the program must respect.
+    pub fn dependences(&self) -> &Dependences {
+        &self.dependences
+    }
+
+    /// The commands that were applied, with exact names and nothing left out.
+    pub fn script(&self) -> &Script {
+        &self.script
+    }
+
+    /// Notes something that was not done.
+    pub fn remark(&mut self, remark: Remark) {
+        self.remarks.push(remark);
+    }
+
+    /// What was not done so far.
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
+    }
+
+    /// May the loops from the first to the last of `members`, all of one band, be permuted, and so tiled?
+    ///
+    /// # Errors
+    /// The counter-example, or why it could not be decided.
+    pub fn permutable(&self, members: &[&str]) -> Result<(), Reason> {
+        self.within_budget(|| Ok(legality::permutable(&self.scop.tree, &self.dependences, &self.scop, members)?))
+    }
+
+    /// May the iterations of the loop run at once?
+    ///
+    /// # Errors
+    /// The counter-example, or why it could not be decided.
+    pub fn coincident(&self, member: &str) -> Result<(), Reason> {
+        self.within_budget(|| Ok(legality::coincident(&self.scop.tree, &self.dependences, &self.scop, member)?))
+    }
+
+    /// Ends the session: one whole proof of the tree, whatever each command proved of it.
+    ///
+    /// # Errors
+    /// When the proof fails; the commands are then replayed, each with a whole proof, and the first that breaks it is
+    /// the one that is refused.
+    pub fn finish(self) -> Result<Scheduled, Refused> {
+        let whole = self.within_budget(|| {
+            self.whole_proof(&self.scop.tree)?;
+            Ok(legality::with_attributes(&self.scop.tree, &self.dependences)?)
+        });
+        let tree = whole.map_err(|reason| self.culprit(reason))?;
+        let Session { scop, script, remarks, .. } = self;
+        Ok(Scheduled { scop: Scop { tree, ..scop }, script, remarks })
+    }
+
+    fn attempt(&self, command: &Command) -> Result<Edit, Reason> {
+        self.within_budget(|| {
+            let mut edit = edit(&self.scop, &self.target, command)?;
+            shape::check(&edit.tree.root)?;
+            edit.proof.of(&edit.tree, &self.dependences, &self.scop)?;
+            if let Proof::Anew = edit.proof {
+                edit.tree = legality::with_attributes(&edit.tree, &self.dependences)?;
+            }
+            Ok(edit)
+        })
+    }
+
+    fn whole_proof(&self, tree: &ScheduleTree) -> Result<(), Illegal> {
+        Proof::Anew.of(tree, &self.dependences, &self.scop)
+    }
+
+    /// The first command after which the whole proof fails for a reason of its own; the end when there is none.
+    fn culprit(&self, reason: Reason) -> Refused {
+        let mut scop = Scop { tree: self.initial.clone(), ..self.scop.clone() };
+        for (line, command) in self.script.lines() {
+            let step = self.within_budget(|| {
+                let edit = edit(&scop, &self.target, command)?;
+                self.whole_proof(&edit.tree)?;
+                Ok(edit.tree)
+            });
+            match step {
+                Ok(tree) => scop.tree = tree,
+                Err(reason) => return Refused { line: Some(line), ..Refused::new(command, reason) },
+            }
+        }
+        Refused::new(&"the schedule as a whole", reason)
+    }
+
+    fn within_budget<T>(&self, work: impl FnOnce() -> Result<T, Reason>) -> Result<T, Reason> {
+        within_budget(&self.scop.ctx, self.options.operations, work)
+    }
+}
+
+/// The command's function: one line for each.
+fn edit(scop: &Scop, target: &Target, command: &Command) -> Result<Edit, Reason> {
+    match command {
+        Command::Order { tree } => order::order(scop, tree),
+        Command::Split { member, by, names } => loops::split(scop, member, *by, names.as_ref()),
+        Command::Tile { members, by, names } => loops::tile(scop, members, by, names.as_ref()),
+        Command::Reorder { members } => loops::reorder(scop, members),
+        Command::Fuse { first, second, depth } => fusion::fuse(scop, first, second, *depth),
+        Command::Distribute { member } => fusion::distribute(scop, member),
+        Command::Parallel { member } => parallel::parallel(scop, member),
+        Command::Vectorise { member, by, names } => parallel::vectorise(scop, target, member, *by, names.as_ref()),
+        Command::Unroll { member, by, names } => parallel::unroll(scop, member, *by, names.as_ref()),
+    }
+}
+
+impl fmt::Display for Scheduled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.scop)
+    }
+}
+
+impl Stage for Scheduled {
+    const NAME: &'static str = "schedule";
+
+    /// The program is well formed and the script's text reads back.
+    fn verify(&self) -> Result<(), Malformed> {
+        self.script.verify()
+    }
+}
