@@ -31,6 +31,11 @@ impl Default for Options {
 ///
 /// [`apply`](Session::apply) edits the tree, has the edit proved by [`polyhedral::legality`], and records the command;
 /// a refused command leaves everything as it was.
+///
+/// The attributes of the tree's bands ([`permutable`](polyhedral::Band::permutable) and
+/// [`coincident`](polyhedral::Member::coincident)) are exact at first and after an `order`. Other commands keep what is
+/// surely still so: an attribute that is set holds, one that is not set may hold; [`Session::permutable`] and
+/// [`Session::coincident`] find out.
 #[derive(Debug)]
 pub struct Session {
     scop: Scop,
@@ -163,13 +168,10 @@ impl Session {
     /// When the proof fails; the commands are then replayed, each with a whole proof, and the first that breaks it is
     /// the one that is refused.
     pub fn finish(self) -> Result<Scheduled, Refused> {
-        let whole = self.within_budget(|| {
-            self.whole_proof(&self.scop.tree)?;
-            Ok(legality::with_attributes(&self.scop.tree, &self.dependences)?)
-        });
-        let tree = whole.map_err(|reason| self.culprit(reason))?;
+        let whole = self.within_budget(|| Ok(self.whole_proof(&self.scop.tree)?));
+        whole.map_err(|reason| self.culprit(reason))?;
         let Session { scop, script, remarks, .. } = self;
-        Ok(Scheduled { scop: Scop { tree, ..scop }, script, remarks })
+        Ok(Scheduled { scop, script, remarks })
     }
 
     fn attempt(&self, command: &Command) -> Result<Edit, Reason> {
