@@ -10,7 +10,7 @@ mod png;
 use std::fs::{self, File};
 use std::path::Path;
 
-use runtime::tensor::{DType, Tensor};
+use runtime::{DType, Tensor};
 use support::Diagnostic;
 
 use crate::{Error, Result};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 use polyhedral::{Access, BinOp, DType, Expr, Scop, Stmt, Subscript, TensorId, UnOp, Value};
-use runtime::tensor::{Bf16, Element, F16, Tensor, TensorError};
+use runtime::tensor::{Bf16, F16};
+use runtime::{Element, Tensor, TensorError};
 
 /// The largest random integer, and the smallest with its sign turned: small enough that sums of products stay exact.
 const LARGEST: i64 = 8;

@@ -5,7 +5,7 @@ use std::io::{BufReader, BufWriter, Cursor, Read, Write};
 use std::path::Path;
 
 use npyz::{Endianness, NpyHeader, Order, TypeChar, TypeStr, WriteOptions, WriterBuilder};
-use runtime::tensor::{DType, Tensor};
+use runtime::{DType, Tensor};
 use support::Diagnostic;
 
 use super::{Wanted, create, malformed, open, unreadable, unwritable};

@@ -4,7 +4,7 @@ use std::io::{BufReader, BufWriter};
 use std::path::Path;
 
 use png::{BitDepth, ColorType, Decoder, Encoder, Limits, Transformations};
-use runtime::tensor::{DType, Element, Tensor, TensorError};
+use runtime::{DType, Element, Tensor, TensorError};
 use support::Diagnostic;
 
 use super::{Wanted, create, malformed, open, unwritable};
