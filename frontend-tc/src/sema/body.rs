@@ -1,10 +1,12 @@
 //! One statement: its indices, its typed value, the elements that it reads, the ranges that it gives.
 
+use std::rc::Rc;
+
 use polyhedral::{BinOp, Builtin, CmpOp, DType, Expr, Index, UnOp};
 use support::{Diagnostic, Span};
 
 use super::scope::{Entity, Scope};
-use super::{IndexName, Origin, Read, Subscript};
+use super::{Guard, IndexName, Origin, Read, Subscript};
 use crate::ast::{self, BinaryOp, Clause, ExprKind, Name, Statement, UnaryOp};
 use crate::parser::MAX_DEPTH;
 use crate::quasi::Quasi;
@@ -21,6 +23,7 @@ pub struct Body<'s, 'a> {
     pub indices: Vec<IndexName>,
     pub reads: Vec<Read>,
     lets: Vec<(&'s Name, &'s ast::Expr)>,
+    guards: Vec<Guard>,
     nodes: u32,
 }
 
@@ -51,7 +54,15 @@ impl Place {
 
 impl<'s, 'a> Body<'s, 'a> {
     pub fn new(scope: &'s mut Scope<'a>, statement: &'s Statement) -> Body<'s, 'a> {
-        Body { scope, statement, indices: Vec::new(), reads: Vec::new(), lets: Vec::new(), nodes: 0 }
+        Body {
+            scope,
+            statement,
+            indices: Vec::new(),
+            reads: Vec::new(),
+            lets: Vec::new(),
+            guards: Vec::new(),
+            nodes: 0,
+        }
     }
 
     /// Registers the indices of the left-hand side; how many there are.
@@ -175,6 +186,7 @@ impl<'s, 'a> Body<'s, 'a> {
     fn bound_names(&mut self, expr: &ast::Expr, place: Place) -> Option<()> {
         self.count(expr, place)?;
         let refused = match &expr.kind {
+            ExprKind::Call(name, _) if Builtin::parse(&name.text).is_some() => Some(not_whole(&name.text, expr.span)),
             ExprKind::Call(name, _) => Some(refused_read(&name.text, expr.span)),
             ExprKind::Name(name) => {
                 match (self.find_let(name, place.lets), self.find_index(name), self.scope.entity(name)) {
@@ -197,14 +209,7 @@ impl<'s, 'a> Body<'s, 'a> {
                     }
                 }
             }
-            ExprKind::Number(number) if number.whole.is_none() => {
-                let error = Diagnostic::error(
-                    "TC0411",
-                    format!("`{}` in a bound is not a whole number", number.text),
-                    expr.span,
-                );
-                Some(error.help("bounds are whole numbers"))
-            }
+            ExprKind::Number(number) if number.whole.is_none() => Some(not_whole(&number.text, expr.span)),
             _ => None,
         };
         if let Some(refused) = refused {
@@ -247,7 +252,7 @@ impl<'s, 'a> Body<'s, 'a> {
         let at = self.scope.target(target)?;
         let tensor = self.scope.tensors[at].clone();
         if let Some(rank) = tensor.rank.filter(|rank| *rank != left) {
-            let message = format!("`{}` has rank {rank}, and {left} indices are given", target.text);
+            let message = format!("`{}` has rank {rank}, and {} given", target.text, are(left, "index", "indices"));
             let error = Diagnostic::error("TC0108", message, target.span).also(tensor.span, "the rank comes from here");
             self.scope.emit(error.help("write every statement of a tensor with the same number of indices"));
             return None;
@@ -277,7 +282,12 @@ impl<'s, 'a> Body<'s, 'a> {
             return Some(());
         }
         let target = &self.statement.target;
-        let message = format!("`{}` is declared with rank {}, and {left} indices are given", target.text, shape.len());
+        let message = format!(
+            "`{}` is declared with rank {}, and {} given",
+            target.text,
+            shape.len(),
+            are(left, "index", "indices")
+        );
         let error = Diagnostic::error("TC0205", message, target.span).also(*span, "declared here");
         self.scope.emit(error.help("make the two agree"));
         None
@@ -490,7 +500,9 @@ impl<'s, 'a> Body<'s, 'a> {
         if rank != subscripts.len() {
             let (code, message) = match subscripts.len() {
                 0 => ("TC0109", format!("`{name}` has rank {rank} and cannot be used as a scalar")),
-                given => ("TC0107", format!("`{name}` has rank {rank}, and {} given", are(given))),
+                given => {
+                    ("TC0107", format!("`{name}` has rank {rank}, and {} given", are(given, "subscript", "subscripts")))
+                }
             };
             let pattern = ["i", "j", "k", "l"].iter().take(rank).copied().collect::<Vec<_>>().join(", ");
             let help = match rank {
@@ -502,10 +514,11 @@ impl<'s, 'a> Body<'s, 'a> {
             return None;
         }
         let index: Vec<Subscript> = index.into_iter().collect::<Option<_>>()?;
-        let same = self.reads.iter().position(|read| read.tensor == at && read.index == index);
+        let covers = |read: &Read| read.guards.is_empty() || read.guards == self.guards;
+        let same = self.reads.iter().position(|read| read.tensor == at && read.index == index && covers(read));
         let number = same.unwrap_or(self.reads.len());
         if same.is_none() {
-            self.reads.push(Read { tensor: at, index, span });
+            self.reads.push(Read { tensor: at, index, guards: self.guards.clone(), span });
         }
         Some(Operand { expr: Expr::Load(number), dtype, literal: None })
     }
@@ -581,7 +594,9 @@ impl<'s, 'a> Body<'s, 'a> {
 
     fn select(&mut self, operands: &(ast::Expr, ast::Expr, ast::Expr), span: Span, place: Place) -> Option<Operand> {
         let condition = self.value(&operands.0, place.deeper());
-        let (a, b) = (self.value(&operands.1, place.deeper()), self.value(&operands.2, place.deeper()));
+        let test = condition.as_ref().map(|condition| Rc::new(condition.expr.clone()));
+        let a = self.arm(&operands.1, &operands.0, test.clone().map(|test| (test, true)), place);
+        let b = self.arm(&operands.2, &operands.0, test.map(|test| (test, false)), place);
         let condition = condition?;
         if condition.dtype != DType::Bool {
             let message = format!("the condition of `?:` has type `{}` and must be `bool`", spelling(condition.dtype));
@@ -592,6 +607,53 @@ impl<'s, 'a> Body<'s, 'a> {
         let (a, b, dtype) = unified(a?, b?);
         let expr = Expr::Select(Box::new(condition.expr), Box::new(a), Box::new(b));
         Some(Operand { expr, dtype, literal: None })
+    }
+
+    /// An arm of `?:`, whose value counts only where the condition holds or does not.
+    fn arm(
+        &mut self,
+        arm: &ast::Expr,
+        test: &ast::Expr,
+        guard: Option<(Rc<Expr>, bool)>,
+        place: Place,
+    ) -> Option<Operand> {
+        let outer = self.guards.len();
+        if let Some((condition, holds)) = guard {
+            let mut known = Vec::new();
+            self.implied(test, holds, place, &mut known);
+            self.guards.push(Guard { condition, holds, known: known.into() });
+        }
+        let value = self.value(arm, place.deeper());
+        self.guards.truncate(outer);
+        value
+    }
+
+    /// What is not negative where `test` is `holds`: from comparisons of affine expressions and what joins them.
+    fn implied(&self, test: &ast::Expr, holds: bool, place: Place, known: &mut Vec<Quasi>) {
+        match &test.kind {
+            ExprKind::Unary(UnaryOp::Not, inner) => self.implied(inner, !holds, place, known),
+            ExprKind::Binary(op, operands) if matches!((op, holds), (BinaryOp::And, true) | (BinaryOp::Or, false)) => {
+                self.implied(&operands.0, holds, place, known);
+                self.implied(&operands.1, holds, place, known);
+            }
+            ExprKind::Binary(op, operands) => {
+                let quasi = |e| self.quasi(e, place).flatten();
+                let (Some(a), Some(b)) = (quasi(&operands.0), quasi(&operands.1)) else { return };
+                let (at_most, below) =
+                    (|x: &Quasi, y: &Quasi| y.minus(x), |x: &Quasi, y: &Quasi| y.minus(x)?.plus_constant(-1));
+                known.extend(match (op, holds) {
+                    (BinaryOp::Lt, true) | (BinaryOp::Ge, false) => below(&a, &b),
+                    (BinaryOp::Le, true) | (BinaryOp::Gt, false) => at_most(&a, &b),
+                    (BinaryOp::Gt, true) | (BinaryOp::Le, false) => below(&b, &a),
+                    (BinaryOp::Ge, true) | (BinaryOp::Lt, false) => at_most(&b, &a),
+                    _ => None,
+                });
+                if matches!((op, holds), (BinaryOp::Eq, true) | (BinaryOp::Ne, false)) {
+                    known.extend([at_most(&a, &b), at_most(&b, &a)].into_iter().flatten());
+                }
+            }
+            _ => (),
+        }
     }
 
     /// The expression as an affine one: `Some(None)` when it is none, `None` when its numbers are too large. Called
@@ -738,6 +800,11 @@ fn refused_read(name: &str, span: Span) -> Diagnostic {
     .help("use sizes and numbers, and choose the elements in the value: `i < n ? A(i) : 0`")
 }
 
+fn not_whole(what: &str, span: Span) -> Diagnostic {
+    Diagnostic::error("TC0411", format!("`{what}` in a bound does not give a whole number"), span)
+        .help("bounds are whole: sums and multiples of sizes and numbers, with `/`, `%`, `min` and `max`")
+}
+
 fn not_logical(op: &str, dtype: DType, span: Span) -> Diagnostic {
     Diagnostic::error("TC0203", format!("`{op}` needs `bool` operands and got `{}`", spelling(dtype)), span)
         .help("compare with `!= 0`; arithmetic uses `+`, `*`, `min` and `max`")
@@ -752,9 +819,9 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-fn are(count: usize) -> String {
+fn are(count: usize, one: &str, many: &str) -> String {
     match count {
-        1 => "1 subscript is".into(),
-        _ => format!("{count} subscripts are"),
+        1 => format!("1 {one} is"),
+        _ => format!("{count} {many} are"),
     }
 }
