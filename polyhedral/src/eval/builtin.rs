@@ -19,7 +19,10 @@ pub(super) fn call(builtin: Builtin, dtype: DType, x: &[f64]) -> f64 {
 /// What rounds correctly on every machine, or picks one of its arguments: no slack for the implementation is due.
 pub(super) fn is_exact(builtin: Builtin) -> bool {
     use Builtin::*;
-    matches!(builtin, Ceil | Copysign | Fabs | Floor | Fmax | Fmin | Fmod | Logb | Nextafter | Remainder | Round | Trunc)
+    matches!(
+        builtin,
+        Ceil | Copysign | Fabs | Floor | Fmax | Fmin | Fmod | Logb | Nextafter | Remainder | Round | Trunc
+    )
 }
 
 fn unary(builtin: Builtin, x: f64) -> f64 {

@@ -43,7 +43,11 @@ impl Carried {
         let excess = (self.magnitude - value.abs()).max(0.0) * unit.round * (self.terms + 4.0);
         let own = self.e + if excess.is_nan() { 0.0 } else { excess };
         let e = scaled(own, factor) + scaled(e, value) + if own == 0.0 { 0.0 } else { own * e };
-        Carried { magnitude: finite(value * factor), terms: self.terms + 1.0, e: if e.is_nan() { f64::INFINITY } else { e } }
+        Carried {
+            magnitude: finite(value * factor),
+            terms: self.terms + 1.0,
+            e: if e.is_nan() { f64::INFINITY } else { e },
+        }
     }
 
     /// The bound.
@@ -176,7 +180,11 @@ impl Wide {
                 given: actual.shape.clone(),
             });
         }
-        if buffer.dtype.is_float() { buffer.compare_floats(&actual.to_f64s()) } else { buffer.compare_ints(&actual.to_i64s()) }
+        if buffer.dtype.is_float() {
+            buffer.compare_floats(&actual.to_f64s())
+        } else {
+            buffer.compare_ints(&actual.to_i64s())
+        }
     }
 }
 

@@ -39,14 +39,7 @@ impl Program {
         self.tensor_from(name, dtype, role, &vec![Index::Const(0); extent.len()], extent)
     }
 
-    pub fn tensor_from(
-        &mut self,
-        name: &str,
-        dtype: DType,
-        role: Role,
-        lower: &[Index],
-        extent: &[Index],
-    ) -> TensorId {
+    pub fn tensor_from(&mut self, name: &str, dtype: DType, role: Role, lower: &[Index], extent: &[Index]) -> TensorId {
         self.scop.tensors.push(Tensor {
             name: name.into(),
             dtype,
