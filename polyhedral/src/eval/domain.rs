@@ -135,10 +135,7 @@ impl Interval {
     fn at(&self, point: &[i64]) -> (i64, i64) {
         let ceil = |bound: &Bound| -(-bound.linear.at(point)).div_euclid(bound.divisor);
         let floor = |bound: &Bound| bound.linear.at(point).div_euclid(bound.divisor);
-        (
-            self.lower.iter().map(ceil).fold(self.low, i64::max),
-            self.upper.iter().map(floor).fold(self.high, i64::min),
-        )
+        (self.lower.iter().map(ceil).fold(self.low, i64::max), self.upper.iter().map(floor).fold(self.high, i64::min))
     }
 
     /// Adds a constraint, of which `dim` is the last dimension.
@@ -197,10 +194,11 @@ impl Range {
     pub fn at(&self, point: &[i64]) -> (i64, i64) {
         match self.0.as_slice() {
             [only] if only.lower.is_empty() && only.upper.is_empty() => (only.low, only.high),
-            intervals => intervals.iter().map(|interval| interval.at(point)).filter(|(low, high)| low <= high).fold(
-                (i64::MAX, i64::MIN),
-                |(low, high), (l, h)| (low.min(l), high.max(h)),
-            ),
+            intervals => intervals
+                .iter()
+                .map(|interval| interval.at(point))
+                .filter(|(low, high)| low <= high)
+                .fold((i64::MAX, i64::MIN), |(low, high), (l, h)| (low.min(l), high.max(h))),
         }
     }
 }
@@ -219,8 +217,7 @@ pub(super) struct Instances {
 /// A statement's domain with the parameters fixed and gone.
 pub(super) fn fix_params(domain: &isl::Set, space: &isl::Space, sizes: &[i64]) -> isl::Result<isl::Set> {
     let aligned = domain.align_params(space)?;
-    let fixed =
-        sizes.iter().enumerate().try_fold(aligned, |set, (at, &size)| set.fix(Dim::Param, at as u32, size))?;
+    let fixed = sizes.iter().enumerate().try_fold(aligned, |set, (at, &size)| set.fix(Dim::Param, at as u32, size))?;
     fixed.project_out(Dim::Param, 0, fixed.dim(Dim::Param)?)?.compute_divs()?.coalesce()
 }
 
@@ -235,8 +232,8 @@ pub(super) fn read(stmt: &Stmt, domain: &isl::Set) -> Result<Option<Instances>, 
     let single = matches!(exact.0.as_slice(), [only] if only.divs.is_empty());
     let own = if single { constraints(domain)?.pop().unwrap_or_default() } else { Vec::new() };
     let mut ranges = Vec::with_capacity(n);
-    for dim in 0..n {
-        ranges.push(range_of(domain, dim, hull[dim], &own)?);
+    for (dim, &hull) in hull.iter().enumerate() {
+        ranges.push(range_of(domain, dim, hull, &own)?);
     }
     check_magnitudes(stmt, &hull, &ranges, &exact)?;
     let needed = !(single && ranges.iter().all(|range| range.0.len() == 1));
@@ -293,13 +290,9 @@ fn membership(domain: &isl::Set) -> isl::Result<Membership> {
 }
 
 /// Refuses domains so large that a bound could leave 64 bits.
-fn check_magnitudes(
-    stmt: &Stmt,
-    hull: &[(i64, i64)],
-    ranges: &[Range],
-    exact: &Membership,
-) -> Result<(), EvalError> {
-    let bounds = ranges.iter().flat_map(|range| &range.0).flat_map(|interval| interval.lower.iter().chain(&interval.upper));
+fn check_magnitudes(stmt: &Stmt, hull: &[(i64, i64)], ranges: &[Range], exact: &Membership) -> Result<(), EvalError> {
+    let bounds =
+        ranges.iter().flat_map(|range| &range.0).flat_map(|interval| interval.lower.iter().chain(&interval.upper));
     let conditions = exact.0.iter().flat_map(|disjunct| &disjunct.conditions);
     let mut linears = bounds.map(|bound| &bound.linear).chain(conditions.map(|condition| &condition.linear));
     match linears.all(|linear| linear.fits(hull)) {

@@ -85,7 +85,8 @@ impl<'a> Batch<'a> {
         }
         let code = &self.kernel.code;
         for instr in &code.instrs {
-            step::<WIDE>(code, instr, &mut self.lanes, len, memory).map_err(|fault| self.out_of_range(memory, &fault))?;
+            step::<WIDE>(code, instr, &mut self.lanes, len, memory)
+                .map_err(|fault| self.out_of_range(memory, &fault))?;
         }
         match &self.kernel.update {
             Update::Assign => {
@@ -221,9 +222,8 @@ fn subscript<const WIDE: bool>(
 ) -> Result<(), Fault> {
     for lane in 0..n {
         let mut subscript = value.i[lane];
-        let inside = |subscript: i64| {
-            subscript.checked_sub(place.lower).is_some_and(|at| (0..place.extent).contains(&at))
-        };
+        let inside =
+            |subscript: i64| subscript.checked_sub(place.lower).is_some_and(|at| (0..place.extent).contains(&at));
         if !inside(subscript) {
             // Where an error decides the value, a correct kernel may well be inside.
             let ambiguous = WIDE && value.e[lane] > 0.0 && place.extent > 0;
@@ -427,4 +427,3 @@ fn taint(writes: &[Write], lanes: &[Lanes], n: usize, memory: &mut Memory) {
         memory.buffers[write.tensor].tainted |= ambiguous;
     }
 }
-

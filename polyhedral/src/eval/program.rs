@@ -20,9 +20,16 @@ pub(super) struct Column {
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     /// The element of a tensor at a linear address.
-    Gather { tensor: usize, address: Reg },
+    Gather {
+        tensor: usize,
+        address: Reg,
+    },
     /// `base + (value - lower)·stride`, after the check that `value` is a subscript.
-    Subscript { base: Reg, value: Reg, place: Place },
+    Subscript {
+        base: Reg,
+        value: Reg,
+        place: Place,
+    },
     Neg(Reg),
     Not(Reg),
     Binary(BinOp, Reg, Reg),
