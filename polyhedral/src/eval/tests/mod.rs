@@ -445,3 +445,20 @@ fn rate() {
         println!("{name}: million instances a second: typed {:.0}, wide {:.0}", millions / typed, millions / wide);
     }
 }
+
+/// Bounds near the ends of 64 bits are computed or refused, never wrong.
+#[test]
+fn far_from_zero() {
+    let text = "
+scop far()
+output C: int64[3 from 400000000000000000]
+stmt C[i, j]
+  domain { C[i, j] : 400000000000000000 <= i < 400000000000000003 and 2i <= 3j <= 2i + 2 }
+  C[i] = index(j)
+";
+    let scop = parse(text);
+    let (typed, _) = both(&scop, &[], &Tensors::new());
+    let base = 400_000_000_000_000_000i64;
+    let expected: Vec<i64> = (0..3).map(|k| (2 * (base + k) + 2).div_euclid(3)).collect();
+    assert_eq!(typed["C"].to_i64s(), expected);
+}
