@@ -462,3 +462,35 @@ stmt C[i, j]
     let expected: Vec<i64> = (0..3).map(|k| (2 * (base + k) + 2).div_euclid(3)).collect();
     assert_eq!(typed["C"].to_i64s(), expected);
 }
+
+/// In place, each element by itself: ascending, descending, and the same one again and again.
+#[test]
+fn updates_in_place() {
+    let text = "
+scop in_place(N)
+inout A: int64[N]
+stmt up[i, j]
+  domain { up[i, j] : 0 <= i <= 2 and 0 <= j < N }
+  A[j] = A[j] * 3i64 + index(i)
+stmt down[i]
+  domain { down[i] : 0 <= i < N }
+  A[N - 1 - i] = A[N - 1 - i] - index(i)
+stmt again[i]
+  domain { again[i] : 0 <= i < 5 }
+  A[2] = A[2] * 2i64 + index(i)
+stmt fold[i]
+  domain { fold[i] : 0 <= i < N }
+  A[i] sum= A[i] * index(i)
+";
+    let n = 300;
+    let mut expected: Vec<i64> = (0..n).collect();
+    for x in 0..3 {
+        expected.iter_mut().for_each(|a| *a = *a * 3 + x);
+    }
+    (0..n).for_each(|i| expected[(n - 1 - i) as usize] -= i);
+    (0..5).for_each(|i| expected[2] = expected[2] * 2 + i);
+    (0..n).for_each(|i| expected[i as usize] += expected[i as usize] * i);
+    let a = Data::from_i64s(DType::I64, &[n], &(0..n).collect::<Vec<_>>());
+    let (typed, _) = both(&parse(text), &[n], &tensors(&[("A", a)]));
+    assert_eq!(typed["A"].to_i64s(), expected);
+}
