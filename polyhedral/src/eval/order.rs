@@ -144,7 +144,7 @@ struct Counter {
 
 impl Counter {
     /// False when it is too many.
-    fn count(&mut self, step: &Step, point: &mut Vec<i64>) -> bool {
+    fn count(&mut self, step: &Step, point: &mut [i64]) -> bool {
         let nest = match step {
             Step::Stmt(_) => {
                 self.points += 1;
@@ -217,7 +217,7 @@ struct Runner<'a, 'k, const WIDE: bool> {
 
 impl<const WIDE: bool> Runner<'_, '_, WIDE> {
     /// `flush` says that what comes after may be another statement.
-    fn step(&mut self, step: &Step, point: &mut Vec<i64>, flush: bool) -> Result<(), EvalError> {
+    fn step(&mut self, step: &Step, point: &mut [i64], flush: bool) -> Result<(), EvalError> {
         match step {
             Step::Stmt(leaf) => {
                 self.instances(leaf, point, leaf.depth, 1)?;
@@ -237,7 +237,7 @@ impl<const WIDE: bool> Runner<'_, '_, WIDE> {
         self.batches[stmt].flush::<WIDE>(self.memory)
     }
 
-    fn iterate(&mut self, nest: &Loop, point: &mut Vec<i64>) -> Result<(), EvalError> {
+    fn iterate(&mut self, nest: &Loop, point: &mut [i64]) -> Result<(), EvalError> {
         let (low, high) = nest.range(point);
         if low > high {
             return Ok(());
@@ -256,7 +256,7 @@ impl<const WIDE: bool> Runner<'_, '_, WIDE> {
     }
 
     /// `count` points from `point` on along `dim`; those that the guard lets pass.
-    fn instances(&mut self, leaf: &Leaf, point: &mut Vec<i64>, dim: usize, count: i64) -> Result<(), EvalError> {
+    fn instances(&mut self, leaf: &Leaf, point: &mut [i64], dim: usize, count: i64) -> Result<(), EvalError> {
         let batch = &mut self.batches[leaf.stmt];
         let Some(guard) = &leaf.guard else { return batch.push::<WIDE>(self.memory, point, dim, count) };
         for _ in 0..count {
