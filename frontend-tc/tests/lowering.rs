@@ -45,7 +45,7 @@ fn is_sound(program: &str) {
     assert!(scop.stmts.values().all(|stmt| is_typed(&scop, stmt)), "{program}");
 }
 
-const PROGRAMS: [&str; 16] = [
+const PROGRAMS: [&str; 19] = [
     "def mm(float(M, K) A, float(K, N) B) -> (C) { C(m, n) +=! A(m, k) * B(k, n) }",
     "def conv(float(N, C, H, W) I, float(M, C, P, Q) K) -> (O) { O(n, m, h, w) +=! I(n, c, 2 * h + p, w + q) * K(m, c, p, q) }",
     "def grad(float(N, M, H, W) G, float(M, P, Q) K) -> (D) { D(n, h, w) +=! G(n, m, h - p, w - q) * K(m, p, q) }",
@@ -61,6 +61,9 @@ const PROGRAMS: [&str; 16] = [
     "def scalar(float(N) A) -> (B) { B +=! A(i) * A(i) }",
     "def modular(float(N) A) -> (B) { B(i) = A(i % 3) + A(i / 2) where i in 0:2 * N }",
     "def clamped(float(N) A) -> (B) { B(i) = A(min(max(i - 1, 0), N - 1)) where i in 0:N }",
+    "def prefix(float(N) A) -> (B) { B(i) +=! A(j) where i in 0:N, j in 0:i+1 }",
+    "def band(float(N, N) L, float(N) x) -> (y) { y(i) +=! L(i, j) * x(j) where j in max(0, i - 3):min(i + 4, N) }",
+    "def after(float(N) A) -> (B) { B(i) max=! A(i + 1 + j) where i in 0:N-1, j in 0:N-1-i }",
     "def more(float(N) A) -> (B) { B(i) += A(i) * int32(A(i)) }",
 ];
 
