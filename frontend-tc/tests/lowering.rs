@@ -3,6 +3,7 @@
 use frontend_tc::{Kernel, check, lower};
 use polyhedral::{Body, Index, Role, Scop, Stmt, Subscript, isl};
 use proptest::prelude::*;
+use support::Stage;
 
 fn scop_of(program: &str) -> (Kernel, Scop) {
     let checked = check(program);
@@ -169,5 +170,23 @@ proptest! {
         let (first, extent) = (value(&kernel.tensors[2].lower[0]), value(&kernel.tensors[2].extent[0]));
         prop_assert_eq!(kernel.check_sizes(&[n, m]).is_empty(), extent >= 0);
         prop_assert_eq!((first..first + extent.max(0)).collect::<Vec<_>>(), points, "{}", kernel);
+    }
+}
+
+/// What the middle form demands of itself, for all sizes and for some, zero among them.
+#[test]
+fn the_middle_form_verifies() {
+    for program in PROGRAMS {
+        let (kernel, scop) = scop_of(program);
+        scop.verify().unwrap_or_else(|fault| panic!("{program}: {fault}"));
+        for size in [0, 1, 7] {
+            let sizes = vec![size; kernel.sizes.len()];
+            if kernel.check_sizes(&sizes).is_empty() {
+                scop.specialise(&sizes)
+                    .unwrap()
+                    .verify()
+                    .unwrap_or_else(|fault| panic!("{program} at {size}: {fault}"));
+            }
+        }
     }
 }
