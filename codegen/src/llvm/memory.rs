@@ -83,7 +83,7 @@ impl<'c> Emitter<'c, '_> {
             }
             (Lanes::Each(offsets), mask) => self.gather(&element, offsets, mask, lanes)?,
         };
-        Ok(Typed { llvm: self.from_memory(element.dtype, bits)?, dtype: element.dtype })
+        Ok(Typed { llvm: self.unpack(element.dtype, bits)?, dtype: element.dtype })
     }
 
     /// An [`Op::Store`](crate::Op::Store).
@@ -100,7 +100,7 @@ impl<'c> Emitter<'c, '_> {
         let value = self.value(frame, value, lanes)?.expect(element.dtype)?;
         let mask = mask.map(|mask| self.mask(frame, mask, lanes)).transpose()?;
         let address = self.address(frame, buffer, at, lanes)?;
-        let value = self.ir.splat(self.to_memory(value)?, lanes)?;
+        let value = self.ir.splat(self.pack(value)?, lanes)?;
         let base = address.base;
         match (address.lanes, mask) {
             (Lanes::Same, None) => {

@@ -48,7 +48,8 @@ fn every_step_loads_and_stores_the_right_elements() {
 /// Masks of all shapes: `lane mod 3 = 1`, only a prefix, none, all.
 #[test]
 fn masked_lanes_are_left_alone_and_load_zero() {
-    let masks: [(&str, fn(i64) -> bool); 4] =
+    type Keeps = fn(i64) -> bool;
+    let masks: [(&str, Keeps); 4] =
         [("some", |lane| lane % 3 == 1), ("prefix", |lane| lane < 2), ("none", |_| false), ("all", |_| true)];
     for lanes in LANES {
         for (from, to) in [-2i64, -1, 0, 1, 2].into_iter().flat_map(|from| [-2, -1, 0, 1, 2].map(|to| (from, to))) {
