@@ -6,10 +6,12 @@
 mod int;
 pub mod interp;
 pub mod llvm;
+mod passes;
 mod program;
 mod scan;
 mod text;
 mod verify;
 
+pub use passes::{lower, lower_with_remarks, registers, simplify, unswitch};
 pub use program::{At, Buffer, Cond, Int, Op, Place, Program, Reg, RegId, Stride, Value, VarId};
 pub use scan::{Error, Options, scan};

@@ -4,8 +4,6 @@
 //! dimension of its own, and `shift` is constant within the box. Several such members of one `f`, with strides that
 //! continue each other (`n` by 16, `floor(n / 16)` by 2), make one dimension of the box, of the product of their widths.
 
-use std::collections::BTreeSet;
-
 use polyhedral::{Index, Kind, isl};
 
 /// One loop inside a box: `width` points, `stride` apart in dimension `dim`.
@@ -73,11 +71,6 @@ impl Boxing {
             if *is_vector { boxing.vector = Some(factor) } else { boxing.unrolled.push(factor) }
         }
         Some(boxing)
-    }
-
-    /// Whether dimension `dim` is one of the box.
-    pub(super) fn holds(&self, dim: usize) -> bool {
-        self.dims.iter().any(|one| one.dim == dim)
     }
 }
 
@@ -288,9 +281,4 @@ fn weighted(others: Vec<(i64, Index)>, params: &[i64], dims: &[i64]) -> Index {
     let params = params.iter().enumerate().map(|(at, &c)| (c, Index::Param(at)));
     let terms = dims.chain(params).chain(others).filter(|(c, _)| *c != 0);
     terms.fold(Index::Const(0), |sum, (c, e)| sum + c * e)
-}
-
-/// The dimensions of a statement that are in the box, as a set.
-pub(super) fn box_dims(boxing: &Boxing) -> BTreeSet<usize> {
-    boxing.dims.iter().map(|one| one.dim).collect()
 }

@@ -258,8 +258,6 @@ struct Spaces {
     on_origins: Vec<isl::PwAff>,
     /// Those that differ within a box, on the statement.
     extras: Vec<isl::PwAff>,
-    /// The origins.
-    origins: isl::Space,
     /// From points to the origins of their boxes.
     to_origin: isl::MultiAff,
     /// The first point of a box over the coordinates of its origin.
@@ -302,7 +300,7 @@ impl Spaces {
             widths[extras + one.dim] = one.width;
         }
         let extras = scanned.iter().zip(&differs).filter(|(_, differs)| **differs).map(|(f, _)| f.clone()).collect();
-        Ok(Spaces { on_origins, extras, origins, to_origin, first, widths })
+        Ok(Spaces { on_origins, extras, to_origin, first, widths })
     }
 
     /// The part, and the origins of its boxes.
