@@ -37,49 +37,54 @@ const TILED: &str = "
 
 #[test]
 fn the_test_of_a_whole_box_leaves_the_reduction_loop() {
-    check("matmul", &[16, 19, 5], TILED, expect![[r#"
-        program matmul()
-          input A: float32[16, 5] argument 0
-          input B: float32[5, 19] argument 1
-          output C: float32[16, 19] argument 2
-        for m in 0..16 {
-          for no in 0..5 {
-            if no <= 3 {
-              C[m, 4*no .. +4] = float32(0.0)
-            } else {
-              C[m, 4*no .. +4] = float32(0.0) where lane <= -4*no + 18
-            }
-          }
-        }
-        parallel for mo in 0..2 {
-          for no2 in 0..2 {
-            if no2 == 0 {
-              for mio in 4*mo..4*mo + 4 {
-                for nio in 4*no2..min(4, 4*no2 + 3) + 1 {
-                  r0: float32 x4 = C[2*mio, 4*nio .. +4]
-                  r1: float32 x4 = C[2*mio + 1, 4*nio .. +4]
-                  for k in 0..5 {
-                    r0: float32 x4 = muladd(A[2*mio, k], B[k, 4*nio .. +4], r0)
-                    r1: float32 x4 = muladd(A[2*mio + 1, k], B[k, 4*nio .. +4], r1)
-                  }
-                  C[2*mio, 4*nio .. +4] = r0
-                  C[2*mio + 1, 4*nio .. +4] = r1
+    check(
+        "matmul",
+        &[16, 19, 5],
+        TILED,
+        expect![[r#"
+            program matmul()
+              input A: float32[16, 5] argument 0
+              input B: float32[5, 19] argument 1
+              output C: float32[16, 19] argument 2
+            for m in 0..16 {
+              for no in 0..5 {
+                if no <= 3 {
+                  C[m, 4*no .. +4] = float32(0.0)
+                } else {
+                  C[m, 4*no .. +4] = float32(0.0) where lane <= -4*no + 18
                 }
               }
-            } else {
-              for mio in 4*mo..4*mo + 4 {
-                for nio in 4*no2..min(4, 4*no2 + 3) + 1 {
-                  for k in 0..5 {
-                    for m2 in 0..2 {
-                      C[2*mio + m2, 4*nio .. +4] = muladd((A[2*mio + m2, k] where lane <= -4*nio + 18), (B[k, 4*nio .. +4] where lane <= -4*nio + 18), (C[2*mio + m2, 4*nio .. +4] where lane <= -4*nio + 18)) where lane <= -4*nio + 18
+            }
+            parallel for mo in 0..2 {
+              for no2 in 0..2 {
+                if no2 == 0 {
+                  for mio in 4*mo..4*mo + 4 {
+                    for nio in 4*no2..min(4, 4*no2 + 3) + 1 {
+                      r0: float32 x4 = C[2*mio, 4*nio .. +4]
+                      r1: float32 x4 = C[2*mio + 1, 4*nio .. +4]
+                      for k in 0..5 {
+                        r0: float32 x4 = muladd(A[2*mio, k], B[k, 4*nio .. +4], r0)
+                        r1: float32 x4 = muladd(A[2*mio + 1, k], B[k, 4*nio .. +4], r1)
+                      }
+                      C[2*mio, 4*nio .. +4] = r0
+                      C[2*mio + 1, 4*nio .. +4] = r1
+                    }
+                  }
+                } else {
+                  for mio in 4*mo..4*mo + 4 {
+                    for nio in 4*no2..min(4, 4*no2 + 3) + 1 {
+                      for k in 0..5 {
+                        for m2 in 0..2 {
+                          C[2*mio + m2, 4*nio .. +4] = muladd(A[2*mio + m2, k], (B[k, 4*nio .. +4] where lane <= -4*nio + 18), (C[2*mio + m2, 4*nio .. +4] where lane <= -4*nio + 18)) where lane <= -4*nio + 18
+                        }
+                      }
                     }
                   }
                 }
               }
             }
-          }
-        }
-    "#]]);
+        "#]],
+    );
 }
 
 #[test]
@@ -99,7 +104,9 @@ fn accumulators_of_a_symbolic_product() {
             if N >= 4*no + 4 {
               C[m, 4*no .. +4] = float32(0.0)
             } else {
-              C[m, 4*no .. +4] = float32(0.0) where lane <= -4*no + N - 1
+              if N >= 4*no + 1 {
+                C[m, 4*no .. +4] = float32(0.0) where lane <= -4*no + N - 1
+              }
             }
           }
         }
@@ -121,8 +128,8 @@ fn accumulators_of_a_symbolic_product() {
                 } else {
                   for k in 0..K {
                     for m2 in 0..2 {
-                      if M >= 2*mio + m2 + 1 {
-                        C[2*mio + m2, 4*nio .. +4] = (C[2*mio + m2, 4*nio .. +4] where lane <= -4*nio + N - 1) + (A[2*mio + m2, k] where lane <= -4*nio + N - 1) * (B[k, 4*nio .. +4] where lane <= -4*nio + N - 1) where lane <= -4*nio + N - 1
+                      if M >= 2*mio + m2 + 1 && N >= 4*nio + 1 {
+                        C[2*mio + m2, 4*nio .. +4] = (C[2*mio + m2, 4*nio .. +4] where lane <= -4*nio + N - 1) + A[2*mio + m2, k] * (B[k, 4*nio .. +4] where lane <= -4*nio + N - 1) where lane <= -4*nio + N - 1
                       }
                     }
                   }
@@ -136,7 +143,11 @@ fn accumulators_of_a_symbolic_product() {
 
 #[test]
 fn an_accumulator_in_a_plain_loop() {
-    check("matmul", &[4, 3, 5], "", expect![[r#"
+    check(
+        "matmul",
+        &[4, 3, 5],
+        "",
+        expect![[r#"
         program matmul()
           input A: float32[4, 5] argument 0
           input B: float32[5, 3] argument 1
@@ -155,45 +166,55 @@ fn an_accumulator_in_a_plain_loop() {
             C[m2, n2] = r0
           }
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn boxes_that_are_never_whole() {
-    check("matmul", &[3, 3, 5], "vectorise C.update.n by 4\nunroll C.update.m by 2", expect![[r#"
-        program matmul()
-          input A: float32[3, 5] argument 0
-          input B: float32[5, 3] argument 1
-          output C: float32[3, 3] argument 2
-        for m in 0..3 {
-          for n in 0..3 {
-            C[m, n] = float32(0.0)
-          }
-        }
-        for mo in 0..2 {
-          r0: float32 x4 = (C[2*mo, 0 .. +4] where lane <= 2)
-          if 2*mo <= 1 {
-            r1: float32 x4 = (C[2*mo + 1, 0 .. +4] where lane <= 2)
-          } else {
-            r1: float32 x4 = float32(0.0)
-          }
-          for k in 0..5 {
-            r0: float32 x4 = muladd((A[2*mo, k] where lane <= 2), (B[k, 0 .. +4] where lane <= 2), r0)
-            if 2*mo <= 1 {
-              r1: float32 x4 = muladd((A[2*mo + 1, k] where lane <= 2), (B[k, 0 .. +4] where lane <= 2), r1)
+    check(
+        "matmul",
+        &[3, 3, 5],
+        "vectorise C.update.n by 4\nunroll C.update.m by 2",
+        expect![[r#"
+            program matmul()
+              input A: float32[3, 5] argument 0
+              input B: float32[5, 3] argument 1
+              output C: float32[3, 3] argument 2
+            for m in 0..3 {
+              for n in 0..3 {
+                C[m, n] = float32(0.0)
+              }
             }
-          }
-          C[2*mo, 0 .. +4] = r0 where lane <= 2
-          if 2*mo <= 1 {
-            C[2*mo + 1, 0 .. +4] = r1 where lane <= 2
-          }
-        }
-    "#]]);
+            for mo in 0..2 {
+              r0: float32 x4 = (C[2*mo, 0 .. +4] where lane <= 2)
+              if 2*mo <= 1 {
+                r1: float32 x4 = (C[2*mo + 1, 0 .. +4] where lane <= 2)
+              } else {
+                r1: float32 x4 = float32(0.0)
+              }
+              for k in 0..5 {
+                r0: float32 x4 = muladd(A[2*mo, k], (B[k, 0 .. +4] where lane <= 2), r0)
+                if 2*mo <= 1 {
+                  r1: float32 x4 = muladd(A[2*mo + 1, k], (B[k, 0 .. +4] where lane <= 2), r1)
+                }
+              }
+              C[2*mo, 0 .. +4] = r0 where lane <= 2
+              if 2*mo <= 1 {
+                C[2*mo + 1, 0 .. +4] = r1 where lane <= 2
+              }
+            }
+        "#]],
+    );
 }
 
 #[test]
 fn what_the_loop_changes_stays_in_memory() {
-    check("prefix_sum", &[5], "", expect![[r#"
+    check(
+        "prefix_sum",
+        &[5],
+        "",
+        expect![[r#"
         program prefix_sum()
           input A: int64[5] argument 0
           output S: int64[5] argument 1
@@ -201,8 +222,13 @@ fn what_the_loop_changes_stays_in_memory() {
         for i in 1..5 {
           S[i] = S[i - 1] + A[i]
         }
-    "#]]);
-    check("triangular_solve", &[4], "", expect![[r#"
+    "#]],
+    );
+    check(
+        "triangular_solve",
+        &[4],
+        "",
+        expect![[r#"
         program triangular_solve()
           input L: float64[4, 4] argument 0
           input b: float64[4] argument 1
@@ -214,5 +240,6 @@ fn what_the_loop_changes_stays_in_memory() {
           }
           x[i] = x[i] / L[i, i]
         }
-    "#]]);
+    "#]],
+    );
 }

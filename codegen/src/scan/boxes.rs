@@ -199,7 +199,7 @@ impl Cover<'_> {
         let cut = self.domain.complement()?.apply(&self.to_origin.to_map()?)?;
         let whole = self.origins.subtract(&cut)?.coalesce()?;
         let tests = match pieces.as_slice() {
-            [only] => vec![only.iter().filter(|test| self.in_box(&test.value)).cloned().collect()],
+            [only] => vec![self.needed(only)?],
             _ => pieces,
         };
         if whole.is_empty()? {
@@ -211,19 +211,28 @@ impl Cover<'_> {
         }
     }
 
-    /// Of a convex domain: a box is whole when each constraint holds at the corner where it is smallest.
-    fn whole_by_corners(&self, tests: &[Test]) -> isl::Result<(Whole, Tests)> {
-        let space = self.origins.space()?;
-        let mut whole = self.origins.clone();
+    /// Of a conjunction, the tests that not every point of every box passes.
+    fn needed(&self, tests: &[Test]) -> isl::Result<Vec<Test>> {
         let mut needed = Vec::new();
         for test in tests.iter().filter(|test| self.in_box(&test.value)) {
-            let Some(corner) = self.smallest(&test.value) else { return Err(isl::Error::Overflow) };
-            let holds = corner.to_pw_aff(&space)?.nonneg_set()?;
-            if !self.origins.is_subset(&holds)? {
-                whole = whole.intersect(&holds)?;
+            if !(test.value.affine().is_some() && !test.equality && self.origins.is_subset(&self.where_whole(test)?)?) {
                 needed.push(test.clone());
             }
         }
+        Ok(needed)
+    }
+
+    /// The origins of the boxes in which an affine test holds at every point: at the corner where it is smallest.
+    fn where_whole(&self, test: &Test) -> isl::Result<isl::Set> {
+        let corner = self.smallest(&test.value).ok_or(isl::Error::Overflow)?;
+        corner.to_pw_aff(&self.origins.space()?)?.nonneg_set()
+    }
+
+    /// Of a convex domain: a box is whole when each constraint holds at its corner.
+    fn whole_by_corners(&self, tests: &[Test]) -> isl::Result<(Whole, Tests)> {
+        let needed = self.needed(tests)?;
+        let whole =
+            needed.iter().try_fold(self.origins.clone(), |all, test| all.intersect(&self.where_whole(test)?))?;
         if needed.is_empty() {
             Ok((Whole::Always, Vec::new()))
         } else if whole.is_empty()? {
