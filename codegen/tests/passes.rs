@@ -104,9 +104,7 @@ fn accumulators_of_a_symbolic_product() {
             if N >= 4*no + 4 {
               C[m, 4*no .. +4] = float32(0.0)
             } else {
-              if N >= 4*no + 1 {
-                C[m, 4*no .. +4] = float32(0.0) where lane <= -4*no + N - 1
-              }
+              C[m, 4*no .. +4] = float32(0.0) where lane <= -4*no + N - 1
             }
           }
         }

@@ -140,7 +140,11 @@ fn several_vectors_of_one_dimension() {
         vectorise C.update.ni by 4 as nv nl
         unroll C.update.nv by 2
         unroll C.update.mi by 2";
-    check("matmul", &[6, 19, 3], script, expect![[r#"
+    check(
+        "matmul",
+        &[6, 19, 3],
+        script,
+        expect![[r#"
         program matmul()
           input A: float32[6, 3] argument 0
           input B: float32[3, 19] argument 1
@@ -174,7 +178,8 @@ fn several_vectors_of_one_dimension() {
             }
           }
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -316,14 +321,19 @@ stmt B[i]
   domain { B[i] : 0 <= i < N }
   B[i] = A[floor((i)/3)] * index(i) + index(i mod 5)
 ";
-    check(text, &[12], "vectorise B.i by 4", expect![[r#"
+    check(
+        text,
+        &[12],
+        "vectorise B.i by 4",
+        expect![[r#"
         program indices()
           input A: int64[12] argument 0
           output B: int64[12] argument 1
         for io in 0..3 {
           B[4*io .. +4] = A[@((4*io + lane) / 3)] * (4*io + lane) + (4*io + lane) % 5
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

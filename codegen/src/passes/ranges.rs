@@ -22,8 +22,8 @@ impl Ranges {
         let mut inside = self.clone();
         let last = self.interval(upper).1.and_then(|upper| upper.checked_sub(1));
         inside.vars.insert(var, (self.interval(lower).0, last));
-        each_max(lower, &mut |lower| inside.facts.push(Int::Var(var) - lower.clone()));
-        each_min(upper, &mut |upper| inside.facts.push(upper.clone() - Int::Var(var) - Int::Const(1)));
+        each_max(lower, &mut |lower| inside.learn(Int::Var(var) - lower.clone()));
+        each_min(upper, &mut |upper| inside.learn(upper.clone() - Int::Var(var) - Int::Const(1)));
         inside
     }
 
@@ -40,19 +40,31 @@ impl Ranges {
             Cond::Compare(op, a, b) => {
                 let difference = a.clone() - b.clone();
                 match op {
-                    CmpOp::Ge => self.facts.push(difference),
-                    CmpOp::Gt => self.facts.push(difference - Int::Const(1)),
-                    CmpOp::Le => self.facts.push(-difference),
-                    CmpOp::Lt => self.facts.push(-difference - Int::Const(1)),
+                    CmpOp::Ge => self.learn(difference),
+                    CmpOp::Gt => self.learn(difference - Int::Const(1)),
+                    CmpOp::Le => self.learn(-difference),
+                    CmpOp::Lt => self.learn(-difference - Int::Const(1)),
                     CmpOp::Eq => {
-                        self.facts.push(difference.clone());
-                        self.facts.push(-difference);
+                        self.learn(difference.clone());
+                        self.learn(-difference);
                     }
                     CmpOp::Ne => {}
                 }
             }
             Cond::Any(_) | Cond::Not(_) => {}
         }
+    }
+
+    /// Remembers that `fact` is not negative.
+    fn learn(&mut self, fact: Int) {
+        // floor(e / c) + r >= 0 where e + c·r >= 0.
+        let linear = fact.linear();
+        for (atom, &c) in &linear.terms {
+            if let (Int::FloorDiv(e, by), 1) = (atom, c) {
+                self.facts.push((**e).clone() + *by * (fact.clone() - atom.clone()));
+            }
+        }
+        self.facts.push(fact);
     }
 
     /// The interval of an expression.

@@ -2,7 +2,7 @@
 //!
 //! A member that can be expanded has, on the statement, the function `floor(f / s)` where `f = d + shift`: `d` is a
 //! dimension of its own, and `shift` is constant within the box. Several such members of one `f`, with strides that
-//! continue each other (`n` by 16, `floor(n / 16)` by 2), make one dimension of the box, of the product of their widths.
+//! continue each other (`floor(n / 16)` by 2, `n` by 16), make one dimension of the box, of the product of their widths.
 
 use polyhedral::{Index, Kind, isl};
 
@@ -81,12 +81,12 @@ fn width(kind: Kind) -> Option<i64> {
     }
 }
 
-/// The product of the widths of the rows of one base, when their strides continue each other from 1.
+/// The product of the widths of the rows of one base, when each continues the next inner one: strides from 1 outwards.
 fn chained_width(rows: &[(Row, i64, bool)], base: &Base) -> Option<i64> {
-    let mut chain: Vec<(i64, i64)> =
-        rows.iter().filter(|(row, _, _)| row.base == *base).map(|(row, width, _)| (row.stride, *width)).collect();
-    chain.sort_unstable();
-    chain.iter().try_fold(1i64, |next, &(stride, width)| if stride == next { next.checked_mul(width) } else { None })
+    rows.iter()
+        .rev()
+        .filter(|(row, _, _)| row.base == *base)
+        .try_fold(1i64, |next, (row, width, _)| if row.stride == next { next.checked_mul(*width) } else { None })
 }
 
 /// `floor(base / stride)`.
