@@ -18,6 +18,7 @@
 //! division by zero gives 0. `float16` and `bfloat16` are computed in `float32` and rounded after each operation.
 
 mod arith;
+mod code;
 mod cpu;
 mod expr;
 mod index;
@@ -81,6 +82,14 @@ impl From<BuilderError> for Error {
     fn from(error: BuilderError) -> Error {
         Error::Malformed(format!("LLVM's builder: {error}"))
     }
+}
+
+/// Whether the target multiplies and adds in one instruction, rounded once.
+///
+/// # Errors
+/// [`Error::Target`] when the description names what LLVM does not know.
+pub fn has_fma(target: &Target) -> Result<bool> {
+    Ok(object::Machine::new(target)?.instructions.fma)
 }
 
 /// Shorthand of this module.

@@ -21,15 +21,7 @@ pub use unswitch::unswitch;
 ///
 /// # Errors
 /// As [`scan`].
-pub fn lower(scop: &Scop, options: &Options) -> Result<Program, Error> {
-    lower_with_remarks(scop, options, &mut Vec::new())
-}
-
-/// As [`lower`]; adds to `remarks` what could not be done as the tree says.
-///
-/// # Errors
-/// As [`scan`].
-pub fn lower_with_remarks(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
+pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     let program = scan(scop, options, remarks)?;
     let program = simplify(program);
     let program = unswitch(program);

@@ -46,7 +46,7 @@ pub fn scan(scop: &Scop, options: &Options) -> (Program, Vec<Remark>) {
 
 /// The loops after every pass.
 pub fn lower(scop: &Scop, options: &Options) -> Program {
-    let program = codegen::lower(scop, options).unwrap_or_else(|error| panic!("{error}"));
+    let program = codegen::lower(scop, options, &mut Vec::new()).unwrap_or_else(|error| panic!("{error}"));
     program.verify().unwrap_or_else(|error| panic!("{error}\n{program}"));
     program
 }

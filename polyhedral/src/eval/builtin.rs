@@ -172,9 +172,9 @@ fn bessel_i_asymptotic(order: u32, a: f64) -> f64 {
         sum += term;
         k += 1.0;
     }
-    // exp(a) in two halves: it overflows later than its half-power's square root does.
+    // In two halves: exp(a) may overflow where the quotient does not.
     let half = libm::exp(a / 2.0);
-    half * (sum / (2.0 * PI * a).sqrt()) * half
+    if half.is_finite() { half * (sum / (2.0 * PI * a).sqrt()) * half } else { half }
 }
 
 /// `exp(x²)·erfc(x)`: directly while that is accurate, by the continued fraction of Abramowitz and Stegun 7.1.14 beyond.
