@@ -15,3 +15,8 @@ pub mod kernel;
 pub mod math;
 pub mod pool;
 pub mod tensor;
+
+pub use image::{Image, ImageError};
+pub use kernel::{Argument, CallError, Code, Kernel, LoadError, Role, Signature, Workspace};
+pub use pool::{Pool, PoolError};
+pub use tensor::{DType, Element, Tensor, TensorError, TensorView, TensorViewMut};

@@ -1,13 +1,11 @@
 //! The pipeline: one line per stage.
 
-use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use codegen::Program;
+use codegen::{Program, llvm};
 use polyhedral::isl;
-use scheduler::Cpu;
 use support::{Diagnostic, Remark, Target, Watch};
-use transform::{Policy, Refused, Script, Session};
+use transform::{Reason, Refused, Script, Session};
 
 use crate::{Error, Result};
 
@@ -41,23 +39,76 @@ pub struct Compiled {
     pub remarks: Vec<Remark>,
 }
 
-/// How long each stage took, in order; a stage's time includes printing for whoever watches.
+/// How long each stage took, in order.
 pub type StageTimes = Vec<(&'static str, Duration)>;
 
 /// A definition and its sizes to machine code. Each line is a stage; each stage is one function of one crate.
 ///
+/// `strided` says of each argument, inputs first, whether only the call knows its strides; empty when none.
+///
 /// # Errors
 /// A script that does not fit or is not legal; anything else is a bug of ours and says so.
-pub fn compile(def: &frontend_tc::Kernel, sizes: &[i64], strided: &[bool], options: &Options, watch: &mut Watch<'_>) -> Result<Compiled> {
+pub fn compile(
+    def: &frontend_tc::Kernel,
+    sizes: &[i64],
+    strided: &[bool],
+    options: &Options,
+    watch: &mut Watch<'_>,
+) -> Result<Compiled> {
     let ctx = isl::Ctx::new();
-    let scop = watch.at(frontend_tc::lower(def, &ctx)?.specialise(sizes)?)?;
-    let mut session = Session::new(scop, &options.target, options.strict).map_err(refused)?;
+    let scop = frontend_tc::lower(def, &ctx)?.specialise(sizes)?;
+    let mut session = Session::with_options(scop, &options.target, proof(options)).map_err(refused)?;
+    schedule(&mut session, options).map_err(refused)?;
+    let mut scheduled = watch.at(session.finish().map_err(refused)?)?;
+    let program = codegen::scan(&scheduled.scop, &codegen_options(strided, options)?, &mut scheduled.remarks);
+    let program = program.map_err(Error::bug)?;
+    let code = load_code(&program, sizes, &options.target)?;
+    Ok(Compiled { code, script: scheduled.script, remarks: scheduled.remarks })
+}
+
+/// The script that was given, or what the policy writes.
+fn schedule(session: &mut Session, options: &Options) -> std::result::Result<(), Refused> {
     match &options.script {
-        Some(script) => session.replay(script).map_err(refused)?,
-        None => Cpu.schedule(&mut session).map_err(refused)?,
+        Some(script) => session.replay(script),
+        None => Ok(()),
     }
-    let scheduled = watch.at(session.finish().map_err(refused)?)?;
-    let program = watch.at(codegen::lower(&scheduled.scop, &codegen_options(strided, options))?)?;
-    let object = watch.at(codegen::llvm::compile(&program, &options.target)?)?;
-    Ok(Compiled { code: object.code, script: scheduled.script, remarks: scheduled.remarks })
+}
+
+fn proof(options: &Options) -> transform::Options {
+    transform::Options { strict: options.strict, ..transform::Options::default() }
+}
+
+fn codegen_options(strided: &[bool], options: &Options) -> Result<codegen::Options> {
+    let fma = llvm::has_fma(&options.target).map_err(target)?;
+    Ok(codegen::Options { fma, trust_indices: options.trust_indices, runtime_strides: strided.to_vec() })
+}
+
+/// Machine code of a program.
+pub(crate) fn load_code(program: &Program, sizes: &[i64], machine: &Target) -> Result<runtime::Code> {
+    let object = llvm::compile(program, machine, &llvm::Options::default()).map_err(target)?;
+    object.into_code(program, sizes).map_err(Error::bug)
+}
+
+/// A program as something to call.
+pub(crate) fn load_program(program: &Program, sizes: &[i64], machine: &Target) -> Result<runtime::Kernel> {
+    runtime::Kernel::load(&load_code(program, sizes, machine)?).map_err(Error::bug)
+}
+
+/// What a target or a program asks for that there is not, is the user's to mend; the rest is ours.
+pub(crate) fn target(error: llvm::Error) -> Error {
+    match error {
+        llvm::Error::Malformed(_) => Error::bug(error),
+        llvm::Error::Unsupported(_) | llvm::Error::Target(_) => Error::user(Diagnostic::call("TC0912", error.to_string())),
+    }
+}
+
+/// A refused script is the user's; a refused automatic schedule, or isl failing, is ours.
+pub(crate) fn refused(refused: Refused) -> Error {
+    match refused.reason {
+        Reason::Isl(_) => Error::bug(refused),
+        _ => Error::user(
+            Diagnostic::call("TC0913", refused.to_string())
+                .help("a command is applied only when it is proved that every dependence of the program keeps its order"),
+        ),
+    }
 }

@@ -8,10 +8,10 @@ use smallvec::SmallVec;
 use support::{Diagnostic, Remark, Severity, Target, Watch};
 use transform::Script;
 
-use crate::bind::{self, Shape};
+use crate::bind::{self, Shape, Sizes};
 use crate::compile::{self, Compiled, Options, StageTimes};
 use crate::error::Source;
-use crate::{Error, Result, convert};
+use crate::{Error, Result};
 
 /// Compiles definitions for one machine. Configured once; cheap to clone, `Send + Sync`.
 ///
@@ -161,7 +161,13 @@ struct Shared {
 }
 
 /// What a variant is compiled for: the sizes, then for each argument whether its strides are its own.
-type Key = (SmallVec<[i64; 12]>, SmallVec<[bool; 12]>);
+type Key = (Sizes, Strided);
+
+/// For each argument, inputs first, whether its strides are its own; empty when none are.
+type Strided = SmallVec<[bool; 12]>;
+
+type Views<'a> = SmallVec<[TensorView<'a>; 12]>;
+type ViewsMut<'a> = SmallVec<[TensorViewMut<'a>; 12]>;
 
 /// A definition compiled for one set of sizes.
 pub struct Variant {
@@ -210,7 +216,7 @@ impl AsTensor for Tensor {
 
 impl AsTensor for TensorView<'_> {
     fn view(&self) -> TensorView<'_> {
-        *self
+        self.clone()
     }
 }
 
@@ -278,8 +284,8 @@ impl Kernel {
     /// # Errors
     /// When the shapes do not fit, or a script is refused.
     pub fn prepare(&self, shapes: &[&[i64]]) -> Result<Arc<Variant>> {
-        let shapes: Vec<Shape<'_>> = shapes.iter().map(|&extent| Shape { extent, dtype: None }).collect();
-        let sizes = bind::sizes(&self.shared.def, &shapes)?;
+        let shapes = shapes.iter().map(|&extent| Shape { extent, dtype: None });
+        let sizes = bind::sizes(&self.shared.def, shapes)?;
         self.compiled((sizes, SmallVec::new()))
     }
 
@@ -293,8 +299,11 @@ impl Kernel {
     }
 
     fn variant(&self, inputs: &[TensorView<'_>], outputs: &[TensorViewMut<'_>]) -> Result<Arc<Variant>> {
-        let shape = |view: &TensorView<'_>| Shape { extent: view.shape(), dtype: Some(view.dtype()) };
-        todo!()
+        let shapes = inputs.iter().map(|view| Shape { extent: view.shape(), dtype: Some(view.dtype()) });
+        let sizes = bind::sizes(&self.shared.def, shapes)?;
+        let dense = inputs.iter().map(|view| is_dense(view.shape(), view.strides()));
+        let strided: Strided = dense.chain(outputs.iter().map(|view| is_dense(view.shape(), view.strides()))).map(|dense| !dense).collect();
+        self.compiled((sizes, if strided.contains(&true) { strided } else { Strided::new() }))
     }
 
     fn compiled(&self, key: Key) -> Result<Arc<Variant>> {
@@ -307,4 +316,30 @@ impl Kernel {
         let mut variants = self.shared.variants.write().unwrap_or_else(PoisonError::into_inner);
         Ok(variants.entry(key).or_insert(variant).clone())
     }
+
+    fn compile_variant(&self, (sizes, strided): &Key) -> Result<Variant> {
+        let mut stages = StageTimes::new();
+        let start = Instant::now();
+        let Compiled { code, script, remarks } = {
+            let mut last = start;
+            let mut sink = |stage: &'static str, _: &dyn fmt::Display| {
+                stages.push((stage, last.elapsed()));
+                last = Instant::now();
+            };
+            compile::compile(&self.shared.def, sizes, strided, &self.shared.compiler.options, &mut Watch::new(&mut sink))?
+        };
+        let kernel = runtime::Kernel::load(&code).map_err(Error::bug)?;
+        let compile_time = start.elapsed();
+        Ok(Variant { kernel, sizes: sizes.to_vec(), script, remarks, stages, compile_time })
+    }
+}
+
+/// Whether strides are those of row-major order; of a dimension with fewer than two elements the stride does not count.
+fn is_dense(shape: &[i64], strides: &[i64]) -> bool {
+    let mut dense = 1;
+    shape.iter().zip(strides).rev().all(|(&extent, &stride)| {
+        let fits = extent < 2 || stride == dense;
+        dense *= extent.max(1);
+        fits
+    })
 }

@@ -49,6 +49,11 @@ impl Error {
         Error(Box::new(Inner { fault: Fault::User, diagnostics: vec![diagnostic], source: None }))
     }
 
+    /// Wrong in a call; the places, if there are any, are in a text that is not at hand.
+    pub fn in_no_source(diagnostics: Vec<Diagnostic>) -> Error {
+        Error(Box::new(Inner { fault: Fault::User, diagnostics, source: None }))
+    }
+
     /// A bug of ours.
     pub fn bug(message: impl fmt::Display) -> Error {
         let diagnostic = Diagnostic::call("TC0999", message.to_string())

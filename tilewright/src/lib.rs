@@ -1,1 +1,22 @@
-//! The API people use, the pipeline, and the tilewright command.
+#![doc = include_str!("../../README.md")]
+
+mod bind;
+mod compile;
+mod compiler;
+mod convert;
+mod error;
+mod host;
+mod limits;
+
+pub use compile::{Compiled, Options, StageTimes, compile};
+pub use compiler::{AsTensor, AsTensorMut, Compiler, Kernel, Variant, check, select};
+pub use convert::{dtype as runtime_dtype, from_runtime as dtype_of};
+pub use error::{Error, Fault, Result, Source, render};
+pub use host::{host_target, known_targets, target_named};
+pub use limits::Limits;
+
+pub use frontend_tc::Kernel as Definition;
+pub use polyhedral::DType;
+pub use runtime::{Pool, Tensor, TensorError, TensorView, TensorViewMut};
+pub use support::{Diagnostic, Remark, Severity, Target};
+pub use transform::{Script, ScriptError};

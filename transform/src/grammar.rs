@@ -119,7 +119,7 @@ type Read<'a, T> = IResult<&'a str, T, Unexpected<'a>>;
 fn command(input: &str) -> Read<'_, Command> {
     let (rest, word) = expect(A_COMMAND, word).parse(input)?;
     match word {
-        "order" => cut(expect("`{` at the end of the line", nothing)).parse(rest),
+        "order" => cut(expect("`{`, and the tree on the lines after it", nothing)).parse(rest),
         "split" => cut(map(strips, |(member, by, names)| Command::Split { member, by, names })).parse(rest),
         "vectorise" => cut(map(strips, |(member, by, names)| Command::Vectorise { member, by, names })).parse(rest),
         "unroll" => cut(map(strips, |(member, by, names)| Command::Unroll { member, by, names })).parse(rest),

@@ -20,7 +20,7 @@ use crate::{Command, Names};
 ///
 /// Needs a loop that is not vectorised or unrolled. Proof: none of its own, because `(floor(k/s), k)` and `k` order the
 /// same pairs in the same way, whatever `k` is; the whole proof at the end judges the result. After Wolfe, High
-/// Performance Compilers for Parallel Computing (1996), section 9.7.
+/// Performance Compilers for Parallel Computing (1996).
 pub(crate) fn split(scop: &Scop, member: &str, by: u32, names: Option<&Names>) -> Result<Edit, Reason> {
     let member = place::resolve(scop, member)?;
     let (mut tree, mut named) = (scop.tree.clone(), NewNames::of(scop, std::slice::from_ref(&member), names, "i")?);
@@ -45,7 +45,7 @@ pub(crate) fn split(scop: &Scop, member: &str, by: u32, names: Option<&Names>) -
 /// Supernode Partitioning, POPL 1988), and also where the domain is so small that boxes cannot be wrong.
 pub(crate) fn tile(scop: &Scop, members: &[String], by: &[u32], names: Option<&Names>) -> Result<Edit, Reason> {
     if members.len() != by.len() {
-        return Reason::precondition(format!("{} loops, but {} sizes", members.len(), by.len()));
+        return Reason::precondition(format!("there are {} loops, and sizes for {}", members.len(), by.len()));
     }
     let members = place::resolve_all(scop, members)?;
     let (mut tree, mut named) = (scop.tree.clone(), NewNames::of(scop, &members, names, "i")?);
@@ -189,7 +189,7 @@ impl NewNames {
 
 fn given(taken: &mut Taken, names: &[String], members: &[String]) -> Result<Vec<String>, Reason> {
     if names.len() != members.len() {
-        return Reason::precondition(format!("{} loops, but {} names", members.len(), names.len()));
+        return Reason::precondition(format!("there are {} loops, and names for {}", members.len(), names.len()));
     }
     names.iter().zip(members).map(|(name, from)| taken.given(name, from)).collect()
 }

@@ -296,6 +296,7 @@ impl AstBuild<'_> {
 takes! { PwAff {
     /// The function after `inner`.
     fn pullback(inner: &MultiAff) -> PwAff = isl_pw_aff_pullback_multi_aff;
+    fn align_params(model: &Space) -> PwAff = isl_pw_aff_align_params;
 } }
 takes! { Set {
     /// The points that `function` maps into the set.

@@ -1,11 +1,17 @@
 //! Scops for tests: written as text, ready-made, or drawn at random from a seed.
 
+mod generate;
+mod inputs;
 mod programs;
+mod rng;
 
+pub use generate::random;
+pub use inputs::{Input, random_inputs};
 pub use programs::{
     PROGRAMS, conv3x3, gather, matmul, matmul_bias_relu, prefix_sum, program, programs, stencil, strided,
     transpose_nest, triangular_solve,
 };
+pub use rng::Rng;
 
 use crate::{Scop, isl};
 

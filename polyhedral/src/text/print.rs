@@ -15,13 +15,13 @@ pub(super) fn scop(scop: &Scop) -> isl::Result<String> {
     let mut out = String::new();
     line(&mut out, 0, &format!("scop {}({})", scop.name, scop.params.join(", ")));
     if !scop.context.plain_is_universe()? {
-        line(&mut out, 0, &format!("context {}", notation.set(&scop.context)));
+        line(&mut out, 0, &format!("context {}", notation.set(&scop.context)?));
     }
     for tensor in scop.tensors.values() {
         line(&mut out, 0, &tensor_line(scop, tensor));
     }
     for stmt in scop.stmts.values() {
-        print_stmt(&mut out, scop, &notation, stmt);
+        print_stmt(&mut out, scop, &notation, stmt)?;
     }
     line(&mut out, 0, "source");
     scop.source.iter().for_each(|nest| print_nest(&mut out, scop, nest, 1));
@@ -59,11 +59,11 @@ fn at(span: Span) -> String {
     if span == Span::default() { String::new() } else { format!(" at {}..{}", span.start, span.end) }
 }
 
-fn print_stmt(out: &mut String, scop: &Scop, notation: &Notation<'_>, stmt: &Stmt) {
+fn print_stmt(out: &mut String, scop: &Scop, notation: &Notation<'_>, stmt: &Stmt) -> isl::Result<()> {
     let readable = reads_in_order_of_appearance(stmt);
     let mut names = Names { dims: &stmt.dims, params: &scop.params, tensors: &scop.tensors, reads: None };
     line(out, 0, &format!("stmt {}[{}]{}", stmt.name, stmt.dims.join(", "), at(stmt.span)));
-    line(out, 1, &format!("domain {}", notation.set(&stmt.domain)));
+    line(out, 1, &format!("domain {}", notation.set(&stmt.domain)?));
     if readable {
         names.reads = Some(&stmt.reads);
     } else {
@@ -86,6 +86,7 @@ fn print_stmt(out: &mut String, scop: &Scop, notation: &Notation<'_>, stmt: &Stm
     let writes = joined(&stmt.writes, |write| names.access(write));
     let values = joined(stmt.body.exprs(), |expr| names.expr(expr));
     line(out, 1, format!("{writes} {op}= {values}").trim());
+    Ok(())
 }
 
 fn joined<T>(items: &[T], text: impl Fn(&T) -> String) -> String {

@@ -1,0 +1,125 @@
+//! [`Program`] to LLVM IR with explicit vectors, and on to an object that needs nothing from outside.
+//!
+//! ```text
+//! compile = machine        what the target can do; unknown names are refused before LLVM sees them   isa, object
+//!         · emit           a function for the kernel, one for each parallel loop                     cpu
+//!             index          integers and conditions: addresses, bounds, guards
+//!             expr, arith    values, scalar or <n x T>
+//!             memory         loads, stores, gathers, scatters, masks
+//!         · optimise       a fixed list of passes                                                    object
+//!         · object         ELF bytes; an undefined symbol is an error                                object
+//! ```
+//!
+//! The code meets the outside in [`runtime::abi`] only: it is called as an `Entry`, runs parallel loops through
+//! `Context::parallel`, reports through `Context::report`, and takes from `Context::math` the functions that the
+//! target has no instructions for. A failing [`Op::Check`](crate::Op::Check) ends the kernel with a status.
+//!
+//! Values are what the documentation of [`polyhedral::Expr`] says, on every target: no fast-math flag is set, integers wrap,
+//! division by zero gives 0. `float16` and `bfloat16` are computed in `float32` and rounded after each operation.
+
+mod arith;
+mod code;
+mod cpu;
+mod expr;
+mod index;
+mod ir;
+mod isa;
+mod memory;
+mod object;
+
+use std::fmt;
+
+use inkwell::builder::BuilderError;
+use inkwell::context::Context;
+use support::Target;
+
+use crate::Program;
+
+pub use object::{Host, host};
+
+/// What [`compile`] is asked for beyond the object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Keeps the text of the IR after the passes in [`Object::ir`].
+    pub keep_ir: bool,
+}
+
+/// A relocatable ELF object without undefined symbols.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// The file's contents.
+    pub bytes: Vec<u8>,
+    /// The symbol of its [`runtime::abi::Entry`].
+    pub entry: String,
+    /// The IR that it was made from, if asked for.
+    pub ir: Option<String>,
+}
+
+/// Why there is no object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The program is right, but this needs something that the target does not have.
+    Unsupported(String),
+    /// The target's description names something that LLVM does not know.
+    Target(String),
+    /// A bug of ours: the program breaks the rules of its documentation, or LLVM refused what was made of it.
+    Malformed(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Unsupported(what) => write!(f, "not supported on this target: {what}"),
+            Error::Target(what) => write!(f, "not a target that can be compiled for: {what}"),
+            Error::Malformed(what) => write!(f, "internal error in code generation: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<BuilderError> for Error {
+    fn from(error: BuilderError) -> Error {
+        Error::Malformed(format!("LLVM's builder: {error}"))
+    }
+}
+
+/// Whether the target multiplies and adds in one instruction, rounded once.
+///
+/// # Errors
+/// [`Error::Target`] when the description names what LLVM does not know.
+pub fn has_fma(target: &Target) -> Result<bool> {
+    Ok(object::Machine::new(target)?.instructions.fma)
+}
+
+/// Shorthand of this module.
+type Result<T> = std::result::Result<T, Error>;
+
+/// Makes an object of a program. Same program, same target: same bytes.
+pub fn compile(program: &Program, target: &Target, options: &Options) -> Result<Object> {
+    let context = Context::create();
+    let machine = object::Machine::new(target)?;
+    let (module, entry) = cpu::emit(program, &machine, &context)?;
+    machine.optimise(&module)?;
+    let bytes = machine.object(&module)?;
+    let ir = options.keep_ir.then(|| module.print_to_string().to_string());
+    Ok(Object { bytes, entry, ir })
+}
+
+/// The text of LLVM's IR after the passes.
+pub fn ir(program: &Program, target: &Target) -> Result<String> {
+    let context = Context::create();
+    let machine = object::Machine::new(target)?;
+    let (module, _) = cpu::emit(program, &machine, &context)?;
+    machine.optimise(&module)?;
+    Ok(module.print_to_string().to_string())
+}
+
+/// The text of the machine code.
+pub fn assembly(program: &Program, target: &Target) -> Result<String> {
+    let context = Context::create();
+    let machine = object::Machine::new(target)?;
+    let (module, _) = cpu::emit(program, &machine, &context)?;
+    machine.optimise(&module)?;
+    machine.assembly(&module)
+}

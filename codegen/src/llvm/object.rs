@@ -1,0 +1,166 @@
+//! The target machine: passes, assembly, ELF bytes.
+
+use std::sync::Once;
+
+use inkwell::OptimizationLevel;
+use inkwell::module::Module;
+use inkwell::passes::PassBuilderOptions;
+use inkwell::targets::{
+    CodeModel, FileType, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine, TargetTriple,
+};
+use object::{Object as _, ObjectSymbol as _};
+use support::Target;
+
+use super::isa::{Architecture, Instructions};
+use super::{Error, Result};
+
+/// The passes, in LLVM's notation. Loops come out of [`super::cpu`] with the condition at the end, so nothing has to rotate
+/// them; nothing here vectorises, unrolls or recognises idioms, since the schedule has decided all that.
+///
+/// Part of it is what keeps LLVM from ending the process: `licm` needs `loop-mssa`, and a plain `instcombine` in a text
+/// aborts when one round leaves something to do.
+const PASSES: &str = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),\
+                      early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg)";
+
+/// What LLVM says of the machine that it runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// The triple.
+    pub triple: String,
+    /// The processor's name.
+    pub cpu: String,
+    /// Features beyond the name, `+avx512f,-avx512fp16`, of those that a [`Target`] may name.
+    pub features: String,
+}
+
+/// Asks LLVM about the machine that it runs on.
+pub fn host() -> Host {
+    initialise();
+    let triple = TargetMachine::get_default_triple().as_str().to_string_lossy().into_owned();
+    let cpu = TargetMachine::get_host_cpu_name().to_string();
+    let all = TargetMachine::get_host_cpu_features().to_string();
+    let known = |feature: &&str| match Architecture::of_triple(&triple) {
+        Some(architecture) => feature.get(1..).is_some_and(|name| architecture.knows_feature(name)),
+        None => true,
+    };
+    let features = all.split(',').filter(known).collect::<Vec<_>>().join(",");
+    Host { triple, cpu, features }
+}
+
+/// LLVM's machine for a target, and what we know of it.
+pub(super) struct Machine {
+    machine: TargetMachine,
+    /// The processor's name, as LLVM knows it.
+    pub cpu: String,
+    /// The features beyond it.
+    pub features: String,
+    /// Bits of a vector register.
+    pub vector_bits: u32,
+    /// What needs no call.
+    pub instructions: Instructions,
+}
+
+impl Machine {
+    /// Checks the target's names and asks LLVM for the machine.
+    pub fn new(target: &Target) -> Result<Machine> {
+        let instructions = instructions_of(target)?;
+        initialise();
+        let triple = TargetTriple::create(&target.triple);
+        let unknown = |message: String| Error::Target(format!("triple `{}`: {message}", target.triple));
+        let machine = LlvmTarget::from_triple(&triple)
+            .map_err(|message| unknown(message.to_string()))?
+            .create_target_machine(
+                &triple,
+                &target.cpu,
+                &target.features,
+                OptimizationLevel::Aggressive,
+                RelocMode::PIC,
+                CodeModel::Small,
+            )
+            .ok_or_else(|| unknown("LLVM has no machine for it".into()))?;
+        Ok(Machine {
+            machine,
+            cpu: target.cpu.clone(),
+            features: target.features.clone(),
+            vector_bits: target.vector_bytes.saturating_mul(8),
+            instructions,
+        })
+    }
+
+    /// Tells the module what it is compiled for.
+    pub fn describe(&self, module: &Module<'_>) {
+        module.set_triple(&self.machine.get_triple());
+        module.set_data_layout(&self.machine.get_target_data().get_data_layout());
+    }
+
+    /// Verifies the module and runs the passes.
+    pub fn optimise(&self, module: &Module<'_>) -> Result<()> {
+        module.verify().map_err(|message| Error::Malformed(format!("LLVM's verifier: {message}")))?;
+        module
+            .run_passes(PASSES, &self.machine, PassBuilderOptions::create())
+            .map_err(|message| Error::Malformed(format!("LLVM's passes: {message}")))
+    }
+
+    /// The text of the machine code.
+    pub fn assembly(&self, module: &Module<'_>) -> Result<String> {
+        let text = self.emit(module, FileType::Assembly)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// The ELF bytes, which name no symbol that they do not define.
+    pub fn object(&self, module: &Module<'_>) -> Result<Vec<u8>> {
+        let bytes = self.emit(module, FileType::Object)?;
+        match undefined_symbol(&bytes)? {
+            Some(name) => Err(Error::Malformed(format!("the object calls `{name}`"))),
+            None => Ok(bytes),
+        }
+    }
+
+    fn emit(&self, module: &Module<'_>, kind: FileType) -> Result<Vec<u8>> {
+        let buffer = self
+            .machine
+            .write_to_memory_buffer(module, kind)
+            .map_err(|message| Error::Malformed(format!("LLVM's code generator: {message}")))?;
+        Ok(buffer.as_slice().to_vec())
+    }
+}
+
+/// Registers the back ends, once in the life of the process.
+fn initialise() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let config = InitializationConfig { asm_parser: false, disassembler: false, ..InitializationConfig::default() };
+        LlvmTarget::initialize_x86(&config);
+        LlvmTarget::initialize_aarch64(&config);
+    });
+}
+
+/// Checks triple, processor and features, and says which instructions they stand for.
+fn instructions_of(target: &Target) -> Result<Instructions> {
+    let architecture = Architecture::of_triple(&target.triple).ok_or_else(|| {
+        Error::Target(format!("triple `{}`: expected x86_64 or aarch64 with ELF objects", target.triple))
+    })?;
+    let mut instructions = architecture.cpu(&target.cpu).ok_or_else(|| {
+        Error::Target(format!("processor `{}` is not one that LLVM 19 knows for {}", target.cpu, target.triple))
+    })?;
+    for feature in target.features.split(',').filter(|feature| !feature.is_empty()) {
+        let (on, name) = match (feature.strip_prefix('+'), feature.strip_prefix('-')) {
+            (Some(name), _) => (true, name),
+            (_, Some(name)) => (false, name),
+            _ => return Err(Error::Target(format!("feature `{feature}` begins neither with + nor with -"))),
+        };
+        if !architecture.knows_feature(name) {
+            return Err(Error::Target(format!("feature `{name}` is not one that can be chosen for {}", target.triple)));
+        }
+        instructions = architecture.with_feature(instructions, name, on);
+    }
+    Ok(instructions)
+}
+
+/// The first symbol that an object uses and does not define.
+fn undefined_symbol(bytes: &[u8]) -> Result<Option<String>> {
+    let file = object::File::parse(bytes).map_err(|error| Error::Malformed(format!("LLVM's object: {error}")))?;
+    let undefined =
+        file.symbols().find(|symbol| symbol.is_undefined() && symbol.name().is_ok_and(|name| !name.is_empty()));
+    Ok(undefined.map(|symbol| symbol.name().unwrap_or("?").to_owned()))
+}

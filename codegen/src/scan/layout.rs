@@ -1,0 +1,78 @@
+//! Where tensors are and how their elements lie.
+
+use polyhedral::{Role, Scop, Tensor};
+use support::Table;
+
+use super::Options;
+use crate::{Buffer, Int, Place, Program, Stride};
+
+/// Temporaries begin at multiples of this many bytes.
+const ALIGNMENT: i64 = 64;
+
+/// The program with its buffers and without a body.
+pub(super) fn empty_program(scop: &Scop, options: &Options) -> Program {
+    let (mut argument, mut offset) = (0, Int::Const(0));
+    let buffers = scop.tensors.values().map(|tensor| {
+        let extent: Vec<Int> = tensor.extent.iter().map(over_params).collect();
+        let mut strides = row_major(&extent);
+        let place = if tensor.role == Role::Temporary {
+            let here = offset.clone();
+            offset = offset.clone() + aligned(bytes(tensor, &extent));
+            Place::Workspace(here)
+        } else {
+            if options.runtime_strides.get(argument).copied().unwrap_or(false) {
+                strides = vec![Stride::Runtime; extent.len()];
+            }
+            argument += 1;
+            Place::Argument(argument - 1)
+        };
+        Buffer { name: tensor.name.clone(), dtype: tensor.dtype, extent, strides, place, role: tensor.role }
+    });
+    Program {
+        name: scop.name.clone(),
+        params: scop.params.clone(),
+        buffers: buffers.collect(),
+        vars: Table::new(),
+        regs: Table::new(),
+        body: Vec::new(),
+    }
+}
+
+impl Program {
+    /// Bytes of workspace that a call needs, over the parameters.
+    pub fn workspace(&self) -> Int {
+        let end = |buffer: &Buffer| match &buffer.place {
+            Place::Workspace(offset) => {
+                let elements = buffer.extent.iter().cloned().fold(Int::Const(1), |all, n| all * n);
+                Some(offset.clone() + aligned(i64::from(buffer.dtype.bytes()) * elements))
+            }
+            Place::Argument(_) => None,
+        };
+        self.buffers.values().filter_map(end).fold(Int::Const(0), Int::max)
+    }
+}
+
+/// An expression of a tensor's shape.
+pub(super) fn over_params(index: &polyhedral::Index) -> Int {
+    // Shapes hold no dimensions: there is no statement around them.
+    Int::from_index(index, &|_| Int::Const(0))
+}
+
+fn row_major(extent: &[Int]) -> Vec<Stride> {
+    let mut strides: Vec<Stride> = Vec::with_capacity(extent.len());
+    let mut step = Int::Const(1);
+    for n in extent.iter().rev() {
+        strides.push(Stride::Known(step.clone()));
+        step = step * n.clone();
+    }
+    strides.reverse();
+    strides
+}
+
+fn bytes(tensor: &Tensor, extent: &[Int]) -> Int {
+    i64::from(tensor.dtype.bytes()) * extent.iter().cloned().fold(Int::Const(1), |all, n| all * n)
+}
+
+fn aligned(bytes: Int) -> Int {
+    ALIGNMENT * (bytes + (ALIGNMENT - 1)).floor_div(ALIGNMENT)
+}

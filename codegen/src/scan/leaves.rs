@@ -1,0 +1,385 @@
+//! From the schedule tree to what isl scans: each leaf's statements, replaced by the origins of their boxes.
+
+use std::collections::BTreeMap;
+
+use polyhedral::{Band, Filtered, Index, Kind, Member, Node, Scop, StmtId, isl};
+use support::{Entity, Remark};
+
+use super::boxes::{Boxing, Cover, Tests, Whole};
+use super::{Error, malformed};
+
+/// What isl scans, and what its user nodes stand for.
+pub(super) struct Leaves {
+    /// The order of the origins; nothing when no instance is left.
+    pub(super) schedule: Option<isl::AstSchedule>,
+    /// By the tuple's name.
+    pub(super) parts: BTreeMap<String, Part>,
+    /// How many loops the deepest part is in.
+    pub(super) depth: usize,
+}
+
+/// The instances of one statement that reach one leaf.
+pub(super) struct Part {
+    pub(super) stmt: StmtId,
+    /// The members that are scanned, outermost first.
+    pub(super) members: Vec<Scanned>,
+    /// How many leading coordinates are values of members that differ within boxes; the statement's follow.
+    pub(super) extras: usize,
+    pub(super) boxing: Boxing,
+    /// Which boxes are whole.
+    pub(super) whole: Whole,
+    /// What a point of a cut box is tested for, over extras and dimensions.
+    pub(super) tests: Tests,
+    /// The first point of a box: extras and dimensions over the coordinates of an origin.
+    pub(super) first: Vec<Index>,
+}
+
+/// A member that isl scans.
+#[derive(Clone, Debug)]
+pub(super) struct Scanned {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+}
+
+/// Walks the tree of `scop`.
+pub(super) fn collect(scop: &Scop, remarks: &mut Vec<Remark>) -> Result<Leaves, Error> {
+    let mut reaching = Vec::new();
+    let params = scop.param_space()?;
+    for set in scop.tree.domain.intersect_params(&scop.context)?.sets()? {
+        let name = set.tuple_name()?;
+        let stmt = scop.stmt_named(&name).ok_or_else(|| malformed(name, "scheduled, but not a statement"))?;
+        reaching.push((stmt, set.align_params(&params)?));
+    }
+    reaching.sort_by_key(|(stmt, _)| stmt.index());
+    let mut walk = Walk { scop, params, remarks, parts: BTreeMap::new(), depth: 0 };
+    let below = walk.node(&scop.tree.root, reaching, &Path::default())?;
+    Ok(Leaves { schedule: below.map(|below| below.schedule), parts: walk.parts, depth: walk.depth })
+}
+
+type Reaching = Vec<(StmtId, isl::Set)>;
+
+/// The members above a node.
+#[derive(Clone, Default)]
+struct Path<'t> {
+    members: Vec<&'t Member>,
+    /// How many of them are above the last sequence or set.
+    fixed: usize,
+}
+
+/// What is known of a subtree.
+struct Below {
+    schedule: isl::AstSchedule,
+    /// Of each part below, the functions of the members above that are scanned, on origins.
+    functions: Vec<Vec<isl::PwAff>>,
+    /// How many members of the path are scanned; the others are inside the boxes.
+    scanned: usize,
+}
+
+struct Walk<'a> {
+    scop: &'a Scop,
+    params: isl::Space,
+    remarks: &'a mut Vec<Remark>,
+    parts: BTreeMap<String, Part>,
+    depth: usize,
+}
+
+impl Walk<'_> {
+    fn node<'t>(&mut self, node: &'t Node, reaching: Reaching, path: &Path<'t>) -> Result<Option<Below>, Error> {
+        if reaching.is_empty() {
+            return Ok(None);
+        }
+        match node {
+            Node::Band(band) => self.band(band, reaching, path),
+            Node::Sequence(children) => self.children(children, reaching, path, isl::AstSchedule::then),
+            Node::Set(children) => self.children(children, reaching, path, isl::AstSchedule::beside),
+            Node::Mark { child, .. } => self.node(child, reaching, path),
+            Node::Leaf => self.leaf(&reaching, path).map(Some),
+        }
+    }
+
+    fn band<'t>(&mut self, band: &'t Band, reaching: Reaching, path: &Path<'t>) -> Result<Option<Below>, Error> {
+        let start = path.members.len();
+        let mut inner = path.clone();
+        inner.members.extend(&band.members);
+        let Some(mut below) = self.node(&band.child, reaching, &inner)? else { return Ok(None) };
+        let scanned = start..below.scanned.min(start + band.members.len()).max(start);
+        let rows = scanned.map(|at| row(&self.scop.ctx, &below.functions, at)).collect::<Result<Vec<_>, _>>()?;
+        let mut rows = rows.iter();
+        if let Some(first) = rows.next() {
+            let partial = rows.try_fold(first.to_multi()?, |all, row| all.flat_range_product(&row.to_multi()?))?;
+            below.schedule = below.schedule.under_band(&partial)?;
+        }
+        Ok(Some(below))
+    }
+
+    fn children<'t>(
+        &mut self,
+        children: &'t [Filtered],
+        reaching: Reaching,
+        path: &Path<'t>,
+        join: fn(&isl::AstSchedule, &isl::AstSchedule) -> isl::Result<isl::AstSchedule>,
+    ) -> Result<Option<Below>, Error> {
+        let inner = Path { fixed: path.members.len(), ..path.clone() };
+        let mut all: Option<Below> = None;
+        for child in children {
+            let kept = filtered(&reaching, &child.filter)?;
+            let Some(below) = self.node(&child.node, kept, &inner)? else { continue };
+            all = Some(match all {
+                None => Below { scanned: path.members.len(), ..below },
+                Some(mut before) => {
+                    before.functions.extend(below.functions);
+                    Below { schedule: join(&before.schedule, &below.schedule)?, ..before }
+                }
+            });
+        }
+        Ok(all)
+    }
+
+    fn leaf(&mut self, reaching: &Reaching, path: &Path<'_>) -> Result<Below, Error> {
+        let rows =
+            reaching.iter().map(|(stmt, set)| self.functions(*stmt, set, path)).collect::<Result<Vec<_>, _>>()?;
+        let (scanned, boxings) = self.boxings(reaching, &rows, path)?;
+        self.depth = self.depth.max(scanned);
+        let members = path.members[..scanned].iter();
+        let members: Vec<Scanned> = members.map(|m| Scanned { name: m.name.clone(), kind: m.kind }).collect();
+        let mut domain = isl::UnionSet::empty(&self.scop.ctx)?;
+        let mut functions = Vec::new();
+        for (((stmt, set), rows), boxing) in reaching.iter().zip(&rows).zip(boxings) {
+            let name = format!("L{}", self.parts.len());
+            let space = Spaces::of(&self.params, &name, *stmt, set, &rows[..scanned], &boxing)?;
+            let (part, origins) = space.part(*stmt, set, members.clone(), boxing)?;
+            domain = domain.union(&origins.to_union_set()?)?;
+            functions.push(space.on_origins);
+            self.parts.insert(name, part);
+        }
+        Ok(Below { schedule: isl::AstSchedule::from_domain(&domain)?, functions, scanned })
+    }
+
+    /// The functions of the path's members on a statement, as simple as its instances allow.
+    fn functions(&self, stmt: StmtId, set: &isl::Set, path: &Path<'_>) -> Result<Vec<isl::PwAff>, Error> {
+        let name = &self.scop.stmts[stmt].name;
+        let one = |member: &&Member| -> Result<isl::PwAff, Error> {
+            for function in member.schedule.pw_affs()? {
+                if function.space()?.tuple_name(isl::Dim::In) == *name {
+                    return Ok(function.align_params(&self.params)?.gist(set)?.coalesce()?);
+                }
+            }
+            Err(malformed(&member.name, format!("has no value on {name}")))
+        };
+        path.members.iter().map(one).collect()
+    }
+
+    /// How many members are scanned, and the boxes that the others make of each statement: as many of the innermost
+    /// vector and unrolled members as can be expanded.
+    fn boxings(
+        &mut self,
+        reaching: &Reaching,
+        rows: &[Vec<isl::PwAff>],
+        path: &Path<'_>,
+    ) -> Result<(usize, Vec<Boxing>), Error> {
+        let end = path.members.len();
+        let is_box = |member: &&Member| matches!(member.kind, Kind::Vector(_) | Kind::Unroll(_));
+        let suffix = path.members[path.fixed..].iter().rev().take_while(|member| is_box(member)).count();
+        for from in end - suffix..=end {
+            if let Some(boxings) = self.boxings_from(from, reaching, rows, path)? {
+                self.note_scanned(&path.members[..from]);
+                return Ok((from, boxings));
+            }
+        }
+        Err(malformed("box", "without members is always possible"))
+    }
+
+    fn boxings_from(
+        &self,
+        from: usize,
+        reaching: &Reaching,
+        rows: &[Vec<isl::PwAff>],
+        path: &Path<'_>,
+    ) -> Result<Option<Vec<Boxing>>, Error> {
+        let members = &path.members[from..];
+        // Copies of several statements would have to be interleaved; lanes need not.
+        if reaching.len() > 1 && members.iter().any(|member| matches!(member.kind, Kind::Unroll(_))) {
+            return Ok(None);
+        }
+        let mut boxings = Vec::new();
+        for ((stmt, _), rows) in reaching.iter().zip(rows) {
+            let kinds = members.iter().map(|member| member.kind);
+            let functions: Vec<(Kind, &isl::PwAff)> = kinds.zip(&rows[from..]).collect();
+            match Boxing::of(&functions, self.scop.stmts[*stmt].dims.len())? {
+                Some(boxing) => boxings.push(boxing),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(boxings))
+    }
+
+    /// A vector or unrolled member that is scanned is an ordinary loop.
+    fn note_scanned(&mut self, members: &[&Member]) {
+        for member in members {
+            let what = match member.kind {
+                Kind::Vector(_) => "not vectorised",
+                Kind::Unroll(_) => "not unrolled",
+                Kind::Sequential | Kind::Parallel => continue,
+            };
+            let why = "its function on a statement below is not a dimension plus what is constant in the box, \
+                       other loops are inside, or several statements share its iterations";
+            let remark = Remark::new("codegen", &member.name, what, why);
+            if !self.remarks.contains(&remark) {
+                self.remarks.push(remark);
+            }
+        }
+    }
+}
+
+/// One row of a band over all parts below.
+fn row(ctx: &isl::Ctx, functions: &[Vec<isl::PwAff>], at: usize) -> Result<isl::UnionPwAff, Error> {
+    functions.iter().try_fold(isl::UnionPwAff::empty(ctx)?, |all, functions| {
+        let function =
+            functions.get(at).ok_or_else(|| malformed("band", "a member is inside the box of one leaf only"))?;
+        Ok(all.union_add(&function.to_union_pw_aff()?)?)
+    })
+}
+
+/// The instances that a filter keeps.
+fn filtered(reaching: &Reaching, filter: &isl::UnionSet) -> Result<Reaching, Error> {
+    let mut kept = Vec::new();
+    for (stmt, set) in reaching {
+        let inside = set.to_union_set()?.intersect(filter)?;
+        if !inside.is_empty()? {
+            kept.push((*stmt, inside.as_set()?));
+        }
+    }
+    Ok(kept)
+}
+
+/// The spaces around one part: points (extras and dimensions), and the origins of their boxes.
+struct Spaces {
+    /// The functions of the scanned members on origins.
+    on_origins: Vec<isl::PwAff>,
+    /// Those that differ within a box, on the statement.
+    extras: Vec<isl::PwAff>,
+    /// The origins.
+    origins: isl::Space,
+    /// From points to the origins of their boxes.
+    to_origin: isl::MultiAff,
+    /// The first point of a box over the coordinates of its origin.
+    first: Vec<Index>,
+    /// By coordinate of a point.
+    widths: Vec<i64>,
+}
+
+impl Spaces {
+    fn of(
+        params: &isl::Space,
+        name: &str,
+        stmt: StmtId,
+        set: &isl::Set,
+        scanned: &[isl::PwAff],
+        boxing: &Boxing,
+    ) -> Result<Spaces, Error> {
+        let dims = set.dim(isl::Dim::Set)? as usize;
+        debug_assert!(boxing.dims.iter().all(|one| one.dim < dims), "{stmt}");
+        let differs =
+            scanned.iter().map(|function| differs_in_box(function, set, boxing)).collect::<Result<Vec<_>, _>>()?;
+        let extras = differs.iter().filter(|&&differs| differs).count();
+        let points = params.set_from_params()?.add_dims(isl::Dim::Set, (extras + dims) as u32)?;
+        let origins = points.with_tuple_name(isl::Dim::Set, name)?;
+        let first = first_point(extras, dims, boxing);
+        let to_dims = functions(&origins, &set.space()?, &first[extras..])?;
+        let mut extra = 0;
+        let mut on_origins = Vec::new();
+        for (function, &differs) in scanned.iter().zip(&differs) {
+            on_origins.push(if differs {
+                extra += 1;
+                Index::Dim(extra - 1).to_pw_aff(&origins)?
+            } else {
+                function.pullback(&to_dims)?
+            });
+        }
+        let to_origin = functions(&points, &origins, &origin_of(extras, dims, boxing))?;
+        let mut widths = vec![1; extras + dims];
+        for one in &boxing.dims {
+            widths[extras + one.dim] = one.width;
+        }
+        let extras = scanned.iter().zip(&differs).filter(|(_, differs)| **differs).map(|(f, _)| f.clone()).collect();
+        Ok(Spaces { on_origins, extras, origins, to_origin, first, widths })
+    }
+
+    /// The part, and the origins of its boxes.
+    fn part(
+        &self,
+        stmt: StmtId,
+        set: &isl::Set,
+        members: Vec<Scanned>,
+        boxing: Boxing,
+    ) -> Result<(Part, isl::Set), Error> {
+        let points = self.points(set)?;
+        let origins = points.apply(&self.to_origin.to_map()?)?.coalesce()?;
+        let (whole, tests) = if boxing.dims.is_empty() {
+            (Whole::Always, Vec::new())
+        } else {
+            let (first, widths) = (&self.first, &self.widths);
+            Cover { domain: &points, origins: &origins, to_origin: &self.to_origin, first, widths }.whole()?
+        };
+        let (extras, first) = (self.extras.len(), self.first.clone());
+        Ok((Part { stmt, members, extras, boxing, whole, tests, first }, origins))
+    }
+
+    /// The instances as points: with the extras in front.
+    fn points(&self, set: &isl::Set) -> Result<isl::Set, Error> {
+        let dims = set.dim(isl::Dim::Set)?;
+        let space = set.space()?;
+        let empty = set.identity()?.project_out(isl::Dim::Out, 0, dims)?.reset_tuple_id(isl::Dim::Out)?;
+        let with_extras = self.extras.iter().try_fold(empty, |all, extra| all.flat_range_product(&extra.to_map()?))?;
+        let all = (0..dims as usize)
+            .try_fold(with_extras, |all, at| all.flat_range_product(&Index::Dim(at).to_pw_aff(&space)?.to_map()?))?;
+        Ok(set.apply(&all)?)
+    }
+}
+
+/// Whether two points of one box may have different values.
+fn differs_in_box(function: &isl::PwAff, set: &isl::Set, boxing: &Boxing) -> Result<bool, Error> {
+    if boxing.dims.is_empty() {
+        return Ok(false);
+    }
+    let space = set.space()?;
+    let dims = set.dim(isl::Dim::Set)? as usize;
+    let origin = origin_of(0, dims, boxing);
+    let first: Vec<Index> = first_point(0, dims, boxing)
+        .iter()
+        .map(|index| index.substitute(&|at| origin[at].clone(), &Index::Param))
+        .collect();
+    let at_first = function.pullback(&functions(&space, &space, &first)?)?;
+    Ok(!set.is_subset(&at_first.eq_set(function)?)?)
+}
+
+/// The coordinates of the first point of a box, over those of its origin.
+fn first_point(extras: usize, dims: usize, boxing: &Boxing) -> Vec<Index> {
+    let coordinate = |at: usize| Index::Dim(extras + at);
+    let dim = |at: usize| match boxing.dims.iter().find(|one| one.dim == at) {
+        Some(one) => one.width * coordinate(at) - one.shift.substitute(&coordinate, &Index::Param),
+        None => coordinate(at),
+    };
+    (0..extras).map(Index::Dim).chain((0..dims).map(dim)).collect()
+}
+
+/// The origin of the box that a point is in, over the point's coordinates.
+fn origin_of(extras: usize, dims: usize, boxing: &Boxing) -> Vec<Index> {
+    let coordinate = |at: usize| Index::Dim(extras + at);
+    let dim = |at: usize| match boxing.dims.iter().find(|one| one.dim == at) {
+        Some(one) => (coordinate(at) + one.shift.substitute(&coordinate, &Index::Param)).floor_div(one.width),
+        None => coordinate(at),
+    };
+    (0..extras).map(Index::Dim).chain((0..dims).map(dim)).collect()
+}
+
+/// The tuple of functions from one set space to another.
+fn functions(from: &isl::Space, to: &isl::Space, values: &[Index]) -> Result<isl::MultiAff, Error> {
+    let mut all = from.map_to(to)?.zero_multi_aff()?;
+    for (at, value) in values.iter().enumerate() {
+        let pieces = value.to_pw_aff(from)?.pieces()?;
+        let [(_, only)] = pieces.as_slice() else { return Err(malformed("box", "an origin in pieces")) };
+        all = all.with_at(at as i32, only)?;
+    }
+    Ok(all)
+}

@@ -1,0 +1,393 @@
+//! One statement at one point, or at the lanes of one vector: loads, arithmetic, stores.
+
+use polyhedral::{Access, BinOp, Body, CmpOp, DType, Expr, Index, Monoid, Scop, Stmt, Subscript};
+
+use super::boxes::{Test, Tests};
+use super::layout::over_params;
+use super::{Error, Options, malformed};
+use crate::{At, Cond, Int, Op, Program, Reg, RegId, Value};
+
+/// A coordinate: lane `l` is at `base + l·step`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Lane {
+    pub(super) base: Int,
+    pub(super) step: i64,
+}
+
+impl Lane {
+    /// The same in every lane.
+    pub(super) fn uniform(base: Int) -> Lane {
+        Lane { base, step: 0 }
+    }
+}
+
+/// Where a statement runs.
+pub(super) struct Point<'a> {
+    /// Extras and dimensions.
+    pub(super) coordinates: &'a [Lane],
+    /// How many of the coordinates are extras.
+    pub(super) extras: usize,
+    /// At least 1.
+    pub(super) lanes: u32,
+}
+
+/// Turns statements into ops.
+pub(super) struct Lowering<'a> {
+    pub(super) scop: &'a Scop,
+    pub(super) options: &'a Options,
+    pub(super) program: &'a mut Program,
+}
+
+impl Lowering<'_> {
+    /// The ops of `stmt` at a point where `tests` are still to be made.
+    pub(super) fn guarded(&mut self, stmt: &Stmt, point: &Point<'_>, tests: &Tests) -> Result<Vec<Op>, Error> {
+        let (cond, mask) = guard(tests, point);
+        if cond.as_const() == Some(false) {
+            return Ok(Vec::new());
+        }
+        let then = Computation { lowering: self, stmt, point, mask, ops: Vec::new() }.run()?;
+        Ok(match cond.as_const() {
+            Some(true) => then,
+            _ => vec![Op::If { cond, then, otherwise: Vec::new() }],
+        })
+    }
+
+    /// Whether the lanes of `stmt` may run at once: each stores to an element of its own.
+    pub(super) fn has_lanes(&self, stmt: &Stmt, dim: usize) -> bool {
+        let moves = |index: &Index| index.affine().is_some_and(|affine| affine.dims.contains_key(&dim));
+        stmt.writes.iter().all(|write| write.affine().is_some_and(|indices| indices.into_iter().any(moves)))
+    }
+}
+
+/// What is the same in every lane as a condition; what differs as a mask.
+fn guard(tests: &Tests, point: &Point<'_>) -> (Cond, Option<Value>) {
+    match tests.as_slice() {
+        [] => (Cond::always(), None),
+        [all] => {
+            let (lanes, scalar): (Vec<&Test>, Vec<&Test>) = all.iter().partition(|test| differs(test, point));
+            let cond = Cond::all(scalar.into_iter().map(|test| condition(test, point)));
+            (cond, lanes.into_iter().map(|test| lane_test(test, point)).reduce(both))
+        }
+        any if any.iter().flatten().any(|test| differs(test, point)) => {
+            let one = |all: &Vec<Test>| all.iter().map(|test| lane_test(test, point)).reduce(both);
+            let always = || Value::Const(polyhedral::Value::Int(1), DType::Bool);
+            let either = |a, b| Value::Binary(BinOp::Or, Box::new(a), Box::new(b));
+            (Cond::always(), any.iter().map(|all| one(all).unwrap_or_else(always)).reduce(either))
+        }
+        any => {
+            let all = |all: &Vec<Test>| Cond::all(all.iter().map(|test| condition(test, point)));
+            (Cond::any(any.iter().map(all)), None)
+        }
+    }
+}
+
+fn both(a: Value, b: Value) -> Value {
+    Value::Binary(BinOp::And, Box::new(a), Box::new(b))
+}
+
+fn differs(test: &Test, point: &Point<'_>) -> bool {
+    test.value.dims_used().into_iter().any(|at| point.coordinates[at].step != 0)
+}
+
+fn condition(test: &Test, point: &Point<'_>) -> Cond {
+    let value = Int::from_index(&test.value, &|at| point.coordinates[at].base.clone());
+    if test.equality { Cond::compare(CmpOp::Eq, value, Int::Const(0)) } else { at_least_zero(value) }
+}
+
+/// `value >= 0`, with the terms of positive weight on one side and the others on the other.
+fn at_least_zero(value: Int) -> Cond {
+    let (positive, negative) = value.linear().by_sign();
+    if positive.as_const().is_some() {
+        Cond::compare(CmpOp::Le, negative, positive)
+    } else {
+        Cond::compare(CmpOp::Ge, positive, negative)
+    }
+}
+
+fn lane_test(test: &Test, point: &Point<'_>) -> Value {
+    let zero = Value::Int { base: Int::Const(0), step: 0 };
+    let (op, left, right) = match lane(&test.value, point.coordinates, point.lanes) {
+        _ if test.equality => (CmpOp::Eq, index_value(&test.value, point.coordinates, point.lanes), zero),
+        // A bound on the lanes reads better, and is cheaper, with the rest on the other side.
+        Some(Lane { base, step }) if step < 0 => {
+            let lanes = Value::Int { base: Int::Const(0), step: -step };
+            (CmpOp::Le, lanes, Value::Int { base, step: 0 })
+        }
+        Some(Lane { base, step }) => {
+            (CmpOp::Ge, Value::Int { base: Int::Const(0), step }, Value::Int { base: -base, step: 0 })
+        }
+        None => (CmpOp::Ge, index_value(&test.value, point.coordinates, point.lanes), zero),
+    };
+    Value::Compare(op, Box::new(left), Box::new(right))
+}
+
+/// The value of an index in every lane, when it moves by the same step from lane to lane.
+pub(super) fn lane(index: &Index, coordinates: &[Lane], lanes: u32) -> Option<Lane> {
+    let go = |e: &Index| lane(e, coordinates, lanes);
+    let uniform = |e: &Index| go(e).filter(|lane| lane.step == 0).map(|lane| lane.base);
+    Some(match index {
+        Index::Const(value) => Lane::uniform(Int::Const(*value)),
+        Index::Param(at) => Lane::uniform(Int::Param(*at)),
+        Index::Dim(at) => coordinates.get(*at)?.clone(),
+        Index::Add(a, b) => {
+            let (a, b) = (go(a)?, go(b)?);
+            Lane { base: a.base + b.base, step: a.step.checked_add(b.step)? }
+        }
+        Index::Mul(c, e) => {
+            let e = go(e)?;
+            Lane { base: *c * e.base, step: c.checked_mul(e.step)? }
+        }
+        Index::FloorDiv(e, c) => {
+            let Lane { base, step } = go(e)?;
+            match step % c == 0 {
+                true => Lane { base: base.floor_div(*c), step: step / c },
+                false if one_quotient(&base, step, *c, lanes) => Lane::uniform(base.floor_div(*c)),
+                false => return None,
+            }
+        }
+        Index::Mod(e, c) => {
+            let Lane { base, step } = go(e)?;
+            match step % c == 0 {
+                true => Lane::uniform(base.modulo(*c)),
+                false if one_quotient(&base, step, *c, lanes) => Lane { base: base.modulo(*c), step },
+                false => return None,
+            }
+        }
+        Index::Min(a, b) => Lane::uniform(uniform(a)?.min(uniform(b)?)),
+        Index::Max(a, b) => Lane::uniform(uniform(a)?.max(uniform(b)?)),
+    })
+}
+
+/// Whether all lanes are between the same two multiples of `divisor`.
+fn one_quotient(base: &Int, step: i64, divisor: i64, lanes: u32) -> bool {
+    let Some(first) = base.clone().modulo(divisor).as_const() else { return false };
+    let last = step.checked_mul(i64::from(lanes) - 1).and_then(|span| span.checked_add(first));
+    last.is_some_and(|last| (0..divisor).contains(&last))
+}
+
+/// An index as an `int64` value.
+fn index_value(index: &Index, coordinates: &[Lane], lanes: u32) -> Value {
+    if let Some(Lane { base, step }) = lane(index, coordinates, lanes) {
+        return Value::Int { base, step };
+    }
+    let go = |e: &Index| Box::new(index_value(e, coordinates, lanes));
+    let constant = |value: i64| Box::new(Value::Int { base: Int::Const(value), step: 0 });
+    match index {
+        Index::Const(value) => *constant(*value),
+        Index::Dim(_) | Index::Param(_) => {
+            // These are the same step from lane to lane: not reached.
+            Value::Int { base: Int::from_index(index, &|at| coordinates[at].base.clone()), step: 0 }
+        }
+        Index::Add(a, b) => Value::Binary(BinOp::Add, go(a), go(b)),
+        Index::Mul(c, e) => Value::Binary(BinOp::Mul, constant(*c), go(e)),
+        Index::FloorDiv(e, c) => Value::Binary(BinOp::Div, go(e), constant(*c)),
+        Index::Mod(e, c) => Value::Binary(BinOp::Mod, go(e), constant(*c)),
+        Index::Min(a, b) => Value::Binary(BinOp::Min, go(a), go(b)),
+        Index::Max(a, b) => Value::Binary(BinOp::Max, go(a), go(b)),
+    }
+}
+
+/// One statement on its way.
+struct Computation<'a, 'b> {
+    lowering: &'a mut Lowering<'b>,
+    stmt: &'a Stmt,
+    point: &'a Point<'a>,
+    mask: Option<Value>,
+    ops: Vec<Op>,
+}
+
+impl Computation<'_, '_> {
+    fn run(mut self) -> Result<Vec<Op>, Error> {
+        let writes = self.stmt.writes.iter().map(|write| self.address(write)).collect::<Result<Vec<_>, _>>()?;
+        let mut values = match &self.stmt.body {
+            Body::Assign(values) => values.iter().map(|value| self.value(value)).collect::<Result<Vec<_>, _>>()?,
+            Body::Reduce { monoid, terms } => self.combined(monoid, terms, &writes)?,
+        };
+        if values.len() != writes.len() {
+            return Err(malformed(&self.stmt.name, "one value for each write"));
+        }
+        // All values are known before any is stored.
+        if values.len() > 1 {
+            let dtypes = self.stmt.writes.iter().map(|write| self.lowering.scop.tensors[write.tensor].dtype);
+            let dtypes: Vec<DType> = dtypes.collect();
+            values = values.into_iter().zip(dtypes).map(|(value, dtype)| self.in_register(value, dtype)).collect();
+        }
+        for ((write, at), value) in self.stmt.writes.iter().zip(writes).zip(values) {
+            let (buffer, lanes, mask) = (write.tensor, self.point.lanes, self.mask.clone());
+            self.ops.push(Op::Store { buffer, at, lanes, value, mask });
+        }
+        Ok(self.ops)
+    }
+
+    /// The new states of a reduction.
+    fn combined(&mut self, monoid: &Monoid, terms: &[Expr], writes: &[Vec<At>]) -> Result<Vec<Value>, Error> {
+        let mut states = Vec::new();
+        for (write, at) in self.stmt.writes.iter().zip(writes) {
+            states.push(Value::Load { buffer: write.tensor, at: at.clone(), mask: self.mask.clone().map(Box::new) });
+        }
+        let mut terms = terms.iter().map(|term| self.value(term)).collect::<Result<Vec<_>, _>>()?;
+        if !used_once(monoid) {
+            let hold = |body: &mut Self, values: Vec<Value>| -> Vec<Value> {
+                values.into_iter().zip(&monoid.dtypes).map(|(value, &dtype)| body.in_register(value, dtype)).collect()
+            };
+            states = hold(self, states);
+            terms = hold(self, terms);
+        }
+        monoid.combine.iter().map(|expr| self.expr(expr, &states, &terms)).collect()
+    }
+
+    fn in_register(&mut self, value: Value, dtype: DType) -> Value {
+        let lanes = value.lanes(&self.lowering.program.regs, self.point.lanes);
+        let name = self.stmt.writes.first().map(|write| self.lowering.scop.tensors[write.tensor].name.clone());
+        let reg = self.lowering.program.regs.push(Reg { name: name.unwrap_or_default(), dtype, lanes });
+        self.ops.push(Op::Set { reg, value });
+        Value::Reg(reg)
+    }
+
+    /// The subscripts of an access in storage coordinates; indirect ones are computed and checked first.
+    fn address(&mut self, access: &Access) -> Result<Vec<At>, Error> {
+        let lower = self.lowering.scop.tensors[access.tensor].lower.clone();
+        let mut at = Vec::new();
+        for (dim, (subscript, lower)) in access.index.iter().zip(&lower).enumerate() {
+            at.push(match subscript {
+                Subscript::Affine(index) => self.affine_subscript(&(index.clone() - lower.clone())),
+                Subscript::Indirect(expr) => {
+                    let value = self.indirect_subscript(expr, over_params(lower))?;
+                    self.check(access, dim, &value);
+                    At::Indirect(Box::new(value))
+                }
+            });
+        }
+        Ok(at)
+    }
+
+    fn affine_subscript(&self, index: &Index) -> At {
+        let (coordinates, lanes) = (&self.point.coordinates[self.point.extras..], self.point.lanes);
+        match lane(index, coordinates, lanes) {
+            Some(Lane { base, step }) => At::Affine { base, step },
+            None => At::Indirect(Box::new(index_value(index, coordinates, lanes))),
+        }
+    }
+
+    fn indirect_subscript(&mut self, expr: &Expr, lower: Int) -> Result<Value, Error> {
+        let dtype = expr.dtype(&self.lowering.scop.load_types(self.stmt), &[]);
+        let mut value = self.value(expr)?;
+        match dtype {
+            Some(DType::I64) => {}
+            Some(dtype) if dtype.is_int() => value = Value::Cast(DType::I64, Box::new(value)),
+            _ => return Err(malformed(&self.stmt.name, "an indirect subscript that is no integer")),
+        }
+        if lower != Int::Const(0) {
+            let lower = Box::new(Value::Int { base: lower, step: 0 });
+            value = Value::Binary(BinOp::Sub, Box::new(value), lower);
+        }
+        Ok(self.in_register(value, DType::I64))
+    }
+
+    fn check(&mut self, access: &Access, dim: usize, value: &Value) {
+        if !self.lowering.options.trust_indices {
+            let (buffer, lanes, mask) = (access.tensor, self.point.lanes, self.mask.clone());
+            self.ops.push(Op::Check { buffer, dim, value: value.clone(), lanes, mask });
+        }
+    }
+
+    fn value(&mut self, expr: &Expr) -> Result<Value, Error> {
+        self.expr(expr, &[], &[])
+    }
+
+    fn expr(&mut self, expr: &Expr, states: &[Value], terms: &[Value]) -> Result<Value, Error> {
+        let mut go = |e: &Expr| self.expr(e, states, terms).map(Box::new);
+        let component = |values: &[Value], at: usize| values.get(at).cloned();
+        Ok(match expr {
+            Expr::Const(value, dtype) => Value::Const(*value, *dtype),
+            Expr::Index(index) => index_value(index, &self.point.coordinates[self.point.extras..], self.point.lanes),
+            Expr::Load(read) => return self.load(*read),
+            Expr::Unary(op, e) => Value::Unary(*op, go(e)?),
+            Expr::Binary(op, a, b) => {
+                let (a, b) = (go(a)?, go(b)?);
+                match (*a, *b) {
+                    (Value::Binary(BinOp::Mul, x, y), state) | (state, Value::Binary(BinOp::Mul, x, y))
+                        if self.accumulates(expr) =>
+                    {
+                        Value::MulAdd(x, y, Box::new(state))
+                    }
+                    (a, b) => Value::Binary(*op, Box::new(a), Box::new(b)),
+                }
+            }
+            Expr::Compare(op, a, b) => Value::Compare(*op, go(a)?, go(b)?),
+            Expr::Select(c, a, b) => Value::Select(go(c)?, go(a)?, go(b)?),
+            Expr::Cast(dtype, e) => Value::Cast(*dtype, go(e)?),
+            Expr::Call(builtin, arguments) => {
+                Value::Call(*builtin, arguments.iter().map(|e| go(e).map(|e| *e)).collect::<Result<_, _>>()?)
+            }
+            Expr::State(at) => component(states, *at).ok_or_else(|| self.outside("state"))?,
+            Expr::Term(at) => component(terms, *at).ok_or_else(|| self.outside("term"))?,
+        })
+    }
+
+    /// Whether `expr` adds a term to the state of a reduction of floats: then a product is rounded once, with the sum.
+    fn accumulates(&self, expr: &Expr) -> bool {
+        let Expr::Binary(BinOp::Add, a, b) = expr else { return false };
+        let component = match (&**a, &**b) {
+            (Expr::State(at), Expr::Term(_)) | (Expr::Term(_), Expr::State(at)) => *at,
+            _ => return false,
+        };
+        let write = self.stmt.writes.get(component);
+        let dtype = write.map(|write| self.lowering.scop.tensors[write.tensor].dtype);
+        self.lowering.options.fma && matches!(dtype, Some(DType::F32 | DType::F64))
+    }
+
+    fn load(&mut self, read: usize) -> Result<Value, Error> {
+        let access = self.stmt.reads.get(read).ok_or_else(|| self.outside("read"))?;
+        let at = self.address(access)?;
+        Ok(Value::Load { buffer: access.tensor, at, mask: self.mask.clone().map(Box::new) })
+    }
+
+    fn outside(&self, what: &str) -> Error {
+        malformed(&self.stmt.name, format!("a {what} that there is not"))
+    }
+}
+
+/// Whether every component's state and term stands in one place: then nothing is computed twice.
+fn used_once(monoid: &Monoid) -> bool {
+    let mut uses = 0;
+    for expr in &monoid.combine {
+        expr.visit(&mut |e| uses += usize::from(matches!(e, Expr::State(_) | Expr::Term(_))));
+    }
+    monoid.combine.len() == 1 && uses <= 2
+}
+
+impl Value {
+    /// 1, or `lanes` when lanes may differ.
+    pub fn lanes(&self, regs: &support::Table<RegId, Reg>, lanes: u32) -> u32 {
+        let of = |value: &Value| value.lanes(regs, lanes);
+        match self {
+            Value::Const(..) => 1,
+            Value::Int { step, .. } => {
+                if *step == 0 {
+                    1
+                } else {
+                    lanes
+                }
+            }
+            Value::Load { at, mask, .. } => {
+                let moves = |at: &At| match at {
+                    At::Affine { step, .. } => {
+                        if *step == 0 {
+                            1
+                        } else {
+                            lanes
+                        }
+                    }
+                    At::Indirect(value) => of(value),
+                };
+                at.iter().map(moves).chain(mask.iter().map(|mask| of(mask))).max().unwrap_or(1)
+            }
+            Value::Reg(reg) => regs.get(*reg).map_or(1, |reg| reg.lanes),
+            Value::Unary(_, e) | Value::Cast(_, e) => of(e),
+            Value::Binary(_, a, b) | Value::Compare(_, a, b) => of(a).max(of(b)),
+            Value::Select(a, b, c) | Value::MulAdd(a, b, c) => of(a).max(of(b)).max(of(c)),
+            Value::Call(_, arguments) => arguments.iter().map(of).max().unwrap_or(1),
+        }
+    }
+}

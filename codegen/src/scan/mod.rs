@@ -1,0 +1,78 @@
+//! From a scheduled Scop to a [`Program`].
+//!
+//! isl scans the tree down to the origins of boxes: a box is what the innermost `vector` and `unroll` members of a leaf
+//! make of one statement. The boxes are expanded here: whole ones without guards, cut ones with a test for each point
+//! and masked lanes.
+
+mod boxes;
+mod layout;
+mod leaves;
+mod lower;
+mod walk;
+
+use std::fmt;
+
+use polyhedral::{Scop, isl};
+use support::{Malformed, Remark};
+
+use crate::Program;
+
+/// What code generation may assume and do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Products that a declared sum of `float32` or `float64` accumulates are rounded once, with the sum.
+    pub fma: bool,
+    /// Indirect subscripts are not checked while running.
+    pub trust_indices: bool,
+    /// Which arguments have strides that only the call knows; those beyond its end are dense and row-major.
+    pub runtime_strides: Vec<bool>,
+}
+
+/// Why there is no program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// isl failed or its budget is spent.
+    Isl(isl::Error),
+    /// A bug of ours.
+    Malformed(Malformed),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Isl(error) => write!(f, "code generation: {error}"),
+            Error::Malformed(malformed) => malformed.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<isl::Error> for Error {
+    fn from(error: isl::Error) -> Error {
+        Error::Isl(error)
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(error: Malformed) -> Error {
+        Error::Malformed(error)
+    }
+}
+
+/// A bug of ours, at `entity`.
+fn malformed(entity: impl Into<String>, message: impl Into<String>) -> Error {
+    Malformed::new("loops", entity, message).into()
+}
+
+/// The loops that run `scop` in the order of its tree, as they come; [`crate::lower`] also improves them. What could
+/// not be done as the tree says becomes a remark.
+///
+/// # Errors
+/// isl's; [`Error::Malformed`] when the tree is not well formed.
+pub fn scan(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
+    let leaves = leaves::collect(scop, remarks)?;
+    let mut program = layout::empty_program(scop, options);
+    walk::fill(scop, options, &leaves, &mut program, remarks)?;
+    Ok(program)
+}

@@ -1,0 +1,319 @@
+//! From isl's loops over origins to ops.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use polyhedral::isl::{AstBuild, AstExpr, AstNode, AstOp};
+use polyhedral::{CmpOp, Kind, Scop, isl};
+use support::Remark;
+
+use super::boxes::{Factor, Tests, Whole};
+use super::leaves::{Leaves, Part};
+use super::lower::{Lane, Lowering, Point};
+use super::{Error, Options, malformed};
+use crate::{Cond, Int, Op, Program, VarId};
+
+/// Fills the body of `program`.
+pub(super) fn fill(
+    scop: &Scop,
+    options: &Options,
+    leaves: &Leaves,
+    program: &mut Program,
+    remarks: &mut Vec<Remark>,
+) -> Result<(), Error> {
+    let Some(schedule) = &leaves.schedule else { return Ok(()) };
+    let iterators: Vec<String> = (0..leaves.depth).map(iterator).collect();
+    let ast = schedule.loops(&scop.context, &iterators, &mut |name, build| match leaves.parts.get(name) {
+        Some(part) => whole_here(&part.whole, build),
+        None => Err(isl::Error::Refused(format!("{name} is no part"))),
+    })?;
+    let mut walk = Walk {
+        lowering: Lowering { scop, options, program },
+        leaves,
+        values: BTreeMap::new(),
+        names: BTreeSet::new(),
+        remarks,
+    };
+    for (at, name) in scop.params.iter().enumerate() {
+        walk.values.insert(name.clone(), Int::Param(at));
+    }
+    let body = walk.node(&ast)?;
+    program.body = body;
+    Ok(())
+}
+
+/// Not a name that a parameter can have.
+fn iterator(depth: usize) -> String {
+    format!("#{depth}")
+}
+
+/// Whether the box at a user node is whole: a condition there.
+fn whole_here(whole: &Whole, build: &AstBuild<'_>) -> isl::Result<AstExpr> {
+    match whole {
+        Whole::Always => Ok(AstExpr::Int(1)),
+        Whole::Never => Ok(AstExpr::Int(0)),
+        Whole::Where(set) => {
+            let values = set.to_union_set()?.apply(&build.schedule()?)?;
+            if values.is_empty()? { Ok(AstExpr::Int(0)) } else { build.expr_from_set(&values.as_set()?) }
+        }
+    }
+}
+
+struct Walk<'a, 'b> {
+    lowering: Lowering<'a>,
+    leaves: &'b Leaves,
+    /// Of parameters and of the iterators around.
+    values: BTreeMap<String, Int>,
+    /// Names of variables, for them to be different.
+    names: BTreeSet<String>,
+    remarks: &'b mut Vec<Remark>,
+}
+
+impl Walk<'_, '_> {
+    fn node(&mut self, node: &AstNode<AstExpr>) -> Result<Vec<Op>, Error> {
+        match node {
+            AstNode::Block(children) => {
+                let mut ops = Vec::new();
+                for child in children {
+                    ops.extend(self.node(child)?);
+                }
+                Ok(ops)
+            }
+            AstNode::Mark { child, .. } => self.node(child),
+            AstNode::If { cond, then, otherwise } => {
+                let cond = self.cond(cond)?;
+                let then = self.node(then)?;
+                let otherwise = otherwise.as_ref().map_or(Ok(Vec::new()), |node| self.node(node))?;
+                Ok(vec![Op::If { cond, then, otherwise }])
+            }
+            AstNode::For { iterator, init, body, degenerate: true, .. } => {
+                let value = self.int(init)?;
+                self.with_value(iterator, value, body)
+            }
+            AstNode::For { iterator, init, cond, inc, body, .. } => self.loop_over(iterator, [init, cond, inc], body),
+            AstNode::User { name, at, data } => self.instance(name, at, data),
+        }
+    }
+
+    fn with_value(&mut self, name: &str, value: Int, body: &AstNode<AstExpr>) -> Result<Vec<Op>, Error> {
+        let outer = self.values.insert(name.to_string(), value);
+        let ops = self.node(body);
+        match outer {
+            Some(outer) => self.values.insert(name.to_string(), outer),
+            None => self.values.remove(name),
+        };
+        ops
+    }
+
+    fn loop_over(
+        &mut self,
+        iterator: &str,
+        [init, cond, inc]: [&AstExpr; 3],
+        body: &AstNode<AstExpr>,
+    ) -> Result<Vec<Op>, Error> {
+        let (name, kind) = self.member_of(iterator, body)?;
+        let AstExpr::Int(step) = inc else { return Err(malformed(name, "a loop with a variable step")) };
+        let lower = self.int(init)?;
+        let upper = self.upper(iterator, cond)?;
+        let var = self.variable(&name);
+        let body = self.with_value(iterator, Int::Var(var), body)?;
+        Ok(vec![Op::For { var, lower, upper, step: *step, parallel: kind == Kind::Parallel, body }])
+    }
+
+    /// The member that a loop runs over: of the first part in it.
+    fn member_of(&self, iterator: &str, body: &AstNode<AstExpr>) -> Result<(String, Kind), Error> {
+        let depth = iterator.strip_prefix('#').and_then(|depth| depth.parse::<usize>().ok());
+        let part = first_part(body).and_then(|name| self.leaves.parts.get(name));
+        let member = part.zip(depth).and_then(|(part, depth)| part.members.get(depth));
+        member.map(|m| (m.name.clone(), m.kind)).ok_or_else(|| malformed(iterator, "a loop of no member"))
+    }
+
+    /// One past the last value that the condition allows.
+    fn upper(&mut self, iterator: &str, cond: &AstExpr) -> Result<Int, Error> {
+        match cond {
+            AstExpr::Op(op @ (AstOp::Le | AstOp::Lt), sides) => match sides.as_slice() {
+                [AstExpr::Id(name), bound] if name == iterator => Ok(self.int(bound)? + i64::from(*op == AstOp::Le)),
+                _ => Err(malformed(iterator, "a loop's bound is not on its iterator")),
+            },
+            AstExpr::Op(AstOp::And | AstOp::AndThen, parts) => {
+                let bounds = parts.iter().map(|part| self.upper(iterator, part)).collect::<Result<Vec<_>, _>>()?;
+                bounds.into_iter().reduce(Int::min).ok_or_else(|| malformed(iterator, "a loop without a bound"))
+            }
+            _ => Err(malformed(iterator, "a loop's condition is no upper bound")),
+        }
+    }
+
+    /// A fresh variable, named after the last part of `name`.
+    fn variable(&mut self, name: &str) -> VarId {
+        let short = name.rsplit('.').next().unwrap_or(name);
+        let mut unique = short.to_string();
+        let mut count = 1;
+        while !self.names.insert(unique.clone()) {
+            count += 1;
+            unique = format!("{short}{count}");
+        }
+        self.lowering.program.vars.push(unique)
+    }
+
+    fn instance(&mut self, name: &str, at: &[AstExpr], whole: &AstExpr) -> Result<Vec<Op>, Error> {
+        let leaves = self.leaves;
+        let part = leaves.parts.get(name).ok_or_else(|| malformed(name, "no such part"))?;
+        let at = at.iter().map(|e| self.int(e)).collect::<Result<Vec<_>, _>>()?;
+        let first: Vec<Int> = part.first.iter().map(|index| Int::from_index(index, &|dim| at[dim].clone())).collect();
+        let whole = self.cond(whole)?;
+        let unguarded = Tests::new();
+        match whole.as_const() {
+            Some(true) => self.expanded(part, first, &unguarded, Copies::Unrolled),
+            Some(false) => self.expanded(part, first, &part.tests, Copies::Unrolled),
+            None => {
+                let then = self.expanded(part, first.clone(), &unguarded, Copies::Unrolled)?;
+                let otherwise = self.expanded(part, first, &part.tests, Copies::Looped)?;
+                Ok(vec![Op::If { cond: whole, then, otherwise }])
+            }
+        }
+    }
+
+    /// The points of a box from `first` on.
+    fn expanded(&mut self, part: &Part, first: Vec<Int>, tests: &Tests, copies: Copies) -> Result<Vec<Op>, Error> {
+        let stmt = &self.lowering.scop.stmts[part.stmt];
+        let mut unrolled = part.boxing.unrolled.clone();
+        let mut vector = part.boxing.vector.filter(|factor| factor.width > 1);
+        if let Some(factor) = vector.filter(|factor| !self.lowering.has_lanes(stmt, factor.dim)) {
+            let why = "its lanes would store to the same element, or to elements that are found while running";
+            self.note(Remark::new("codegen", &stmt.name, "not vectorised", why));
+            vector = None;
+            unrolled.push(factor);
+        }
+        let expansion = Expansion { part, vector, tests, copies };
+        self.copies(&expansion, &unrolled, first)
+    }
+
+    fn copies(&mut self, expansion: &Expansion<'_>, unrolled: &[Factor], at: Vec<Int>) -> Result<Vec<Op>, Error> {
+        let Some((factor, inner)) = unrolled.split_first() else { return self.point(expansion, &at) };
+        let dim = expansion.part.extras + factor.dim;
+        let moved = |by: Int| {
+            let mut at = at.clone();
+            at[dim] = at[dim].clone() + factor.stride * by;
+            at
+        };
+        match expansion.copies {
+            Copies::Unrolled => {
+                let mut ops = Vec::new();
+                for copy in 0..factor.width {
+                    ops.extend(self.copies(expansion, inner, moved(Int::Const(copy)))?);
+                }
+                Ok(ops)
+            }
+            Copies::Looped => {
+                let name = self.lowering.scop.stmts[expansion.part.stmt].dims[factor.dim].clone();
+                let var = self.variable(&name);
+                let body = self.copies(expansion, inner, moved(Int::Var(var)))?;
+                let (lower, upper) = (Int::Const(0), Int::Const(factor.width));
+                Ok(vec![Op::For { var, lower, upper, step: 1, parallel: false, body }])
+            }
+        }
+    }
+
+    fn point(&mut self, expansion: &Expansion<'_>, at: &[Int]) -> Result<Vec<Op>, Error> {
+        let part = expansion.part;
+        let mut coordinates: Vec<Lane> = at.iter().cloned().map(Lane::uniform).collect();
+        let mut lanes = 1;
+        if let Some(factor) = expansion.vector {
+            coordinates[part.extras + factor.dim].step = factor.stride;
+            lanes = factor.width as u32;
+        }
+        let point = Point { coordinates: &coordinates, extras: part.extras, lanes };
+        let stmt = &self.lowering.scop.stmts[part.stmt];
+        self.lowering.guarded(stmt, &point, expansion.tests)
+    }
+
+    fn note(&mut self, remark: Remark) {
+        if !self.remarks.contains(&remark) {
+            self.remarks.push(remark);
+        }
+    }
+
+    fn int(&self, expr: &AstExpr) -> Result<Int, Error> {
+        match expr {
+            AstExpr::Int(value) => Ok(Int::Const(*value)),
+            AstExpr::Id(name) => {
+                self.values.get(name).cloned().ok_or_else(|| malformed(name, "neither a parameter nor an iterator"))
+            }
+            AstExpr::Op(op, arguments) => self.int_op(*op, arguments),
+        }
+    }
+
+    fn int_op(&self, op: AstOp, arguments: &[AstExpr]) -> Result<Int, Error> {
+        use AstOp::*;
+        let many = |fold: fn(Int, Int) -> Int| -> Result<Int, Error> {
+            let values = arguments.iter().map(|e| self.int(e)).collect::<Result<Vec<_>, _>>()?;
+            values.into_iter().reduce(fold).ok_or_else(|| malformed("expression", "an operator without operands"))
+        };
+        match (op, arguments) {
+            (Max, _) => many(Int::max),
+            (Min, _) => many(Int::min),
+            (Add, _) => many(|a, b| a + b),
+            (Sub, _) => many(|a, b| a - b),
+            (Mul, _) => many(|a, b| a * b),
+            (Minus, [e]) => Ok(-self.int(e)?),
+            (Div | FloorDiv | PosDiv, [e, AstExpr::Int(by)]) if *by >= 1 => Ok(self.int(e)?.floor_div(*by)),
+            (PosRem | ZeroRem, [e, AstExpr::Int(by)]) if *by >= 1 => Ok(self.int(e)?.modulo(*by)),
+            (Cond | Select, [cond, then, otherwise]) => {
+                Ok(Int::select(self.cond(cond)?, self.int(then)?, self.int(otherwise)?))
+            }
+            (And | AndThen | Or | OrElse | Eq | Le | Lt | Ge | Gt, _) => {
+                let cond = self.cond(&AstExpr::Op(op, arguments.to_vec()))?;
+                Ok(Int::select(cond, Int::Const(1), Int::Const(0)))
+            }
+            _ => Err(malformed("expression", format!("an operator {op:?} that is not known here"))),
+        }
+    }
+
+    fn cond(&self, expr: &AstExpr) -> Result<Cond, Error> {
+        use AstOp::{And, AndThen, Eq, Ge, Gt, Le, Lt, Or, OrElse, Select};
+        let AstExpr::Op(op, arguments) = expr else {
+            return Ok(Cond::compare(CmpOp::Ne, self.int(expr)?, Int::Const(0)));
+        };
+        let parts = || arguments.iter().map(|e| self.cond(e)).collect::<Result<Vec<_>, _>>();
+        match (op, arguments.as_slice()) {
+            (And | AndThen, _) => Ok(Cond::all(parts()?)),
+            (Or | OrElse, _) => Ok(Cond::any(parts()?)),
+            (Eq, [a, b]) => Ok(Cond::compare(CmpOp::Eq, self.int(a)?, self.int(b)?)),
+            (Le, [a, b]) => Ok(Cond::compare(CmpOp::Le, self.int(a)?, self.int(b)?)),
+            (Lt, [a, b]) => Ok(Cond::compare(CmpOp::Lt, self.int(a)?, self.int(b)?)),
+            (Ge, [a, b]) => Ok(Cond::compare(CmpOp::Ge, self.int(a)?, self.int(b)?)),
+            (Gt, [a, b]) => Ok(Cond::compare(CmpOp::Gt, self.int(a)?, self.int(b)?)),
+            (AstOp::Cond | Select, [cond, then, otherwise]) => {
+                let cond = self.cond(cond)?;
+                let (then, otherwise) = (self.cond(then)?, self.cond(otherwise)?);
+                let not = cond.clone().negate();
+                Ok(Cond::any([Cond::all([cond, then]), Cond::all([not, otherwise])]))
+            }
+            _ => Ok(Cond::compare(CmpOp::Ne, self.int(expr)?, Int::Const(0))),
+        }
+    }
+}
+
+/// How the unrolled members of a box are written.
+#[derive(Clone, Copy)]
+enum Copies {
+    /// Point after point.
+    Unrolled,
+    /// As loops: of cut boxes beside whole ones, which are few and not worth the code.
+    Looped,
+}
+
+struct Expansion<'a> {
+    part: &'a Part,
+    vector: Option<Factor>,
+    tests: &'a Tests,
+    copies: Copies,
+}
+
+fn first_part(node: &AstNode<AstExpr>) -> Option<&str> {
+    match node {
+        AstNode::User { name, .. } => Some(name),
+        AstNode::For { body, .. } | AstNode::Mark { child: body, .. } => first_part(body),
+        AstNode::If { then, otherwise, .. } => first_part(then).or_else(|| otherwise.as_deref().and_then(first_part)),
+        AstNode::Block(children) => children.iter().find_map(first_part),
+    }
+}

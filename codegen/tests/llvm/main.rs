@@ -1,0 +1,9 @@
+//! Programs built by hand, compiled, mapped and run, against the same computation in plain Rust.
+
+mod build;
+
+mod arithmetic;
+mod kernels;
+mod loops;
+mod memory;
+mod targets;

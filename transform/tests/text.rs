@@ -1,0 +1,189 @@
+//! Scripts as text: what is printed is read back, and what is not a script is refused with its place.
+
+use expect_test::{Expect, expect};
+use support::Stage;
+use transform::{COMMANDS, Command, Script};
+
+/// A script, and what it prints as.
+#[track_caller]
+fn check(text: &str, expected: Expect) {
+    let script: Script = text.parse().unwrap_or_else(|error| panic!("{error}"));
+    expected.assert_eq(&script.to_string());
+    assert_eq!(script.to_string().parse(), Ok(script.clone()), "what is printed is read back");
+    script.verify().expect("well formed");
+}
+
+#[track_caller]
+fn check_error(text: &str, expected: Expect) {
+    expected.assert_eq(&text.parse::<Script>().expect_err("not a script").to_string());
+}
+
+#[test]
+fn every_command_has_a_text() {
+    check(
+        "
+        split C.update.k by 256 as ko ki   # strips
+        split k by 1
+        tile a.m a.n by 96 512 as mo no / mi ni
+        tile m by 3 as x / y
+        reorder a b c
+        fuse C.init C.update
+        fuse C.init C.update depth 2
+        distribute C.init.m
+        parallel C.update.mo
+        vectorise n by 16
+        unroll m by 12 as mo mu
+        order {
+            band
+              m = { S[m] -> [(m)] }
+        }
+        ",
+        expect![[r#"
+            split C.update.k by 256 as ko ki
+            split k by 1
+            tile a.m a.n by 96 512 as mo no / mi ni
+            tile m by 3 as x / y
+            reorder a b c
+            fuse C.init C.update
+            fuse C.init C.update depth 2
+            distribute C.init.m
+            parallel C.update.mo
+            vectorise n by 16
+            unroll m by 12 as mo mu
+            order {
+                band
+                  m = { S[m] -> [(m)] }
+            }
+        "#]],
+    );
+}
+
+#[test]
+fn the_list_of_commands_is_whole() {
+    let named = Command::split("a", 1).named(["o"], ["i"]);
+    let all = [
+        named,
+        Command::Order { tree: "leaf".into() },
+        Command::tile(["a"], [1]),
+        Command::reorder(["a"]),
+        Command::fuse("a", "b", 1),
+        Command::distribute("a"),
+        Command::parallel("a"),
+        Command::vectorise("a", 1),
+        Command::unroll("a", 1),
+    ];
+    let mut names: Vec<&str> = all.iter().map(Command::name).collect();
+    let mut listed: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+    names.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(names, listed);
+    let script: Script = all.into_iter().collect();
+    script.verify().expect("reads back");
+}
+
+#[test]
+fn an_order_keeps_its_lines_and_what_follows_keeps_its_line() {
+    let text =
+        "order {\n    band\n      m = { S[m] -> [(m)] }\n\n      # and\n      n = { S[m] -> [(m)] }\n}\nparallel m\n";
+    let script: Script = text.parse().expect("a script");
+    assert_eq!(script.lines().map(|(line, _)| line).collect::<Vec<_>>(), [1, 8]);
+    let mut pushed = Script::new();
+    script.commands().for_each(|command| pushed.push(command.clone()));
+    assert_eq!(pushed.lines().map(|(line, _)| line).collect::<Vec<_>>(), [1, 8]);
+}
+
+#[test]
+fn what_is_not_a_command() {
+    check_error(
+        "\n  splt C.update.k by 4",
+        expect![
+            "line 2, column 3: expected a command (order, split, tile, reorder, fuse, distribute, parallel, vectorise, unroll), found `splt`"
+        ],
+    );
+    check_error("split (((((", expect!["line 1, column 7: expected a loop, found `(((((`"]);
+    check_error(
+        "(((((",
+        expect![
+            "line 1, column 1: expected a command (order, split, tile, reorder, fuse, distribute, parallel, vectorise, unroll), found `(((((`"
+        ],
+    );
+}
+
+#[test]
+fn what_a_split_wants() {
+    check_error("split", expect!["line 1, column 6: expected a loop, found the end of the line"]);
+    check_error("split k 4", expect!["line 1, column 9: expected `by`, found `4`"]);
+    check_error(
+        "split k by",
+        expect!["line 1, column 11: expected a size from 1 to 4294967295, found the end of the line"],
+    );
+    check_error("split k by 0", expect!["line 1, column 12: expected a size from 1 to 4294967295, found `0`"]);
+    check_error(
+        "split k by 99999999999",
+        expect!["line 1, column 12: expected a size from 1 to 4294967295, found `99999999999`"],
+    );
+    check_error("split k by 4 as ko", expect!["line 1, column 19: expected a new name, found the end of the line"]);
+    check_error("split k by 4 into a b", expect!["line 1, column 14: expected the end of the line, found `into`"]);
+    check_error("split k by 4 as a b c", expect!["line 1, column 21: expected the end of the line, found `c`"]);
+    check_error("split 4k by 4", expect!["line 1, column 7: expected a loop, found `4k`"]);
+    check_error("split a..b by 4", expect!["line 1, column 7: expected a loop, found `a..b`"]);
+}
+
+#[test]
+fn what_a_tile_wants() {
+    check_error("tile by 4", expect!["line 1, column 6: expected a loop, found `by`"]);
+    check_error("tile m n", expect!["line 1, column 9: expected another loop, or `by`, found the end of the line"]);
+    check_error(
+        "tile m n by 4 5 as a b c d",
+        expect!["line 1, column 27: expected another name, or `/`, found the end of the line"],
+    );
+    check_error(
+        "tile m n by 4 5 as a b /",
+        expect!["line 1, column 25: expected a new name, found the end of the line"],
+    );
+}
+
+#[test]
+fn what_an_order_wants() {
+    check_error(
+        "order",
+        expect!["line 1, column 6: expected `{`, and the tree on the lines after it, found the end of the line"],
+    );
+    check_error(
+        "order {",
+        expect![
+            "line 2, column 1: expected a line with `}`, which closes the `order {` of line 1, found the end of the script"
+        ],
+    );
+    check_error(
+        "order {\n  band\n",
+        expect![
+            "line 3, column 1: expected a line with `}`, which closes the `order {` of line 1, found the end of the script"
+        ],
+    );
+    check_error(
+        "order { band }",
+        expect!["line 1, column 7: expected `{`, and the tree on the lines after it, found `{`"],
+    );
+}
+
+#[test]
+fn what_a_fuse_wants() {
+    check_error("fuse C.init", expect!["line 1, column 12: expected a statement, found the end of the line"]);
+    check_error(
+        "fuse a b depth",
+        expect!["line 1, column 15: expected a size from 1 to 4294967295, found the end of the line"],
+    );
+    check_error("fuse a b c", expect!["line 1, column 10: expected the end of the line, found `c`"]);
+}
+
+#[test]
+fn columns_count_characters() {
+    check_error("split ä by 4", expect!["line 1, column 7: expected a loop, found `ä`"]);
+}
+
+#[test]
+fn ten_megabytes_of_nothing_are_an_error() {
+    let error = "(".repeat(10 << 20).parse::<Script>().expect_err("not a script");
+    assert!(error.to_string().len() < 300, "a short message");
+}
