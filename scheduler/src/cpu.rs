@@ -1,6 +1,6 @@
 //! The policy for CPUs.
 
-use polyhedral::Scop;
+use polyhedral::{Scop, isl};
 use support::Remark;
 use transform::{Command, Names, Policy, Refused, Session};
 
@@ -45,27 +45,34 @@ fn remark(session: &mut Session, entity: &str, what: &str, why: &str) {
     session.remark(Remark::new(STAGE, entity, what, why));
 }
 
-/// isl's order without fusion where every loop stays a plain dimension; else the order of the source.
+/// isl's order without fusion, where the source's own has nests that cannot be permuted or hold several statements, and
+/// where every loop stays a plain dimension; else the order of the source.
 fn order(session: &mut Session) {
     let entity = session.scop().name.clone();
-    let found = Isl { fusion: Fusion::Min }.tree(session).and_then(|tree| {
-        let scop = Scop { tree: tree.clone(), ..session.scop().clone() };
-        Ok((tree, nest::nests(&scop)?.iter().all(Nest::is_plain)))
-    });
     let what = "kept the order of the source";
-    match found {
-        Ok((tree, true)) => match Command::order(session.scop(), &tree) {
-            Ok(command) if Command::order(session.scop(), &session.scop().tree).is_ok_and(|now| now == command) => {}
-            Ok(command) => {
-                attempt(session, &entity, what, command);
-            }
-            Err(error) => remark(session, &entity, what, &error.to_string()),
-        },
-        Ok((_, false)) => {
-            remark(session, &entity, what, "isl's schedule skews loops, which costs more than it gives on a CPU");
+    match order_of_isl(session) {
+        Ok(None) => {}
+        Ok(Some(command)) => {
+            attempt(session, &entity, what, command);
         }
-        Err(error) => remark(session, &entity, what, &format!("isl's scheduler: {error}")),
+        Err(why) => remark(session, &entity, what, &why),
     }
+}
+
+/// The command for isl's order; none when the one that is there serves as well. The error is a reason for a remark.
+fn order_of_isl(session: &Session) -> Result<Option<Command>, String> {
+    let say = |error: isl::Error| format!("isl's scheduler: {error}");
+    let scop = session.scop();
+    if nest::nests(scop).map_err(say)?.iter().all(|nest| nest.is_permutable && nest.stmts.len() == 1) {
+        return Ok(None);
+    }
+    let tree = Isl { fusion: Fusion::Min }.tree(session).map_err(say)?;
+    let (now, found) = (Command::order(scop, &scop.tree).map_err(say)?, Command::order(scop, &tree).map_err(say)?);
+    let scheduled = Scop { tree, ..scop.clone() };
+    if !nest::nests(&scheduled).map_err(say)?.iter().all(Nest::is_plain) {
+        return Err("isl's schedule skews loops, which costs more than it gives on a CPU".into());
+    }
+    Ok((found != now).then_some(found))
 }
 
 /// Applies a command; a refusal is a remark that `what` was the consequence.

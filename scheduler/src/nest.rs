@@ -15,6 +15,8 @@ pub(crate) struct Nest {
     pub(crate) stmts: Vec<StmtId>,
     /// What the body runs one after the other; empty when it is one leaf.
     pub(crate) parts: Vec<Nest>,
+    /// Whether the loops are those of one band that may be permuted; without loops they may.
+    pub(crate) is_permutable: bool,
 }
 
 /// One loop of a [`Nest`].
@@ -55,25 +57,26 @@ pub(crate) fn nests(scop: &Scop) -> isl::Result<Vec<Nest>> {
 }
 
 fn nest(scop: &Scop, node: &Node, stmts: &[StmtId]) -> isl::Result<Nest> {
-    let mut loops = Vec::new();
+    let (mut loops, mut is_permutable) = (Vec::new(), true);
     let mut node = node;
     loop {
         match node {
             Node::Band(band) => {
+                is_permutable &= band.permutable && loops.is_empty();
                 for member in &band.members {
                     loops.push(loop_of(scop, member, stmts)?);
                 }
                 node = &band.child;
             }
             Node::Mark { child, .. } => node = child,
-            Node::Leaf => return Ok(Nest { loops, stmts: stmts.to_vec(), parts: Vec::new() }),
+            Node::Leaf => return Ok(Nest { loops, stmts: stmts.to_vec(), parts: Vec::new(), is_permutable }),
             Node::Sequence(children) | Node::Set(children) => {
                 let mut parts = Vec::new();
                 for child in children {
                     let inside: Vec<StmtId> = stmts_in(scop, &child.filter)?;
                     parts.push(nest(scop, &child.node, &inside)?);
                 }
-                return Ok(Nest { loops, stmts: stmts.to_vec(), parts });
+                return Ok(Nest { loops, stmts: stmts.to_vec(), parts, is_permutable });
             }
         }
     }
