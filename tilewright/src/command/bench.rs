@@ -55,7 +55,7 @@ impl Bench {
         let call = call.into_inner();
         drop(progress);
         let progress = Progress::new("measuring this machine's limits");
-        let limits = Limits::measure(call.compiler.target(), call.compiler.pool_ref())?;
+        let limits = Limits::measure(call.compiler.target(), call.compiler.pool())?;
         drop(progress);
         let measured = Measured::new(&call, first_call, times, &limits, agreement);
         terminal::print(if self.json { measured.json(&call) } else { measured.text(&call, &limits) })
@@ -113,7 +113,7 @@ impl Measured {
         let line = Line {
             def: &def.name,
             target: &call.compiler.target().name,
-            threads: call.compiler.pool_ref().threads(),
+            threads: call.compiler.pool().threads(),
             sizes: def.sizes.iter().map(String::as_str).zip(call.sizes.iter().copied()).collect(),
             compile_ms: milliseconds(call.variant.compile_time),
             first_call_ms: milliseconds(self.first_call),

@@ -115,7 +115,7 @@ impl Call {
     pub fn title(&self) -> String {
         let def = self.kernel.definition();
         let sizes = def.sizes.iter().zip(&self.sizes).map(|(name, size)| format!(" {name}={size}"));
-        let threads = self.compiler.pool_ref().threads();
+        let threads = self.compiler.pool().threads();
         let plural = if threads == 1 { "" } else { "s" };
         format!("{} {}   {}, {threads} thread{plural}", def.name, sizes.collect::<String>(), self.compiler.target().name)
     }

@@ -135,7 +135,7 @@ impl Machine {
         let mut compiler = Compiler::new(target).strict(self.strict).trust_indices(self.trust_indices);
         if let Some(threads) = threads {
             let refused = |error| Error::user(Diagnostic::call("TC0935", format!("{error}")).help("ask for fewer threads"));
-            compiler = compiler.pool(Pool::with_threads(threads.into()).map_err(refused)?);
+            compiler = compiler.with_pool(Pool::with_threads(threads.into()).map_err(refused)?);
         }
         Ok(match self.script()? {
             Some(script) => compiler.script(script),
