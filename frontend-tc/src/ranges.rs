@@ -479,7 +479,7 @@ fn bounded(at: usize, inequalities: &[Inequality]) -> Option<Option<(Range, Vec<
         });
         if occurs && alone {
             let (before, after) = (firsts.len(), lasts.len());
-            if solve_for(at, &inequality.value, &mut firsts, &mut lasts)? {
+            if solve_for(&inequality.value, &mut firsts, &mut lasts)? {
                 used.push(position);
             } else {
                 firsts.truncate(before);
@@ -493,9 +493,9 @@ fn bounded(at: usize, inequalities: &[Inequality]) -> Option<Option<(Range, Vec<
     Some(Some((Range { first: Quasi::max(&firsts)?, last: Quasi::min(&lasts)? }, used)))
 }
 
-/// Turns `value >= 0`, in which only index `at` occurs, into bounds of that index. `Some(false)` when there is no such
+/// Turns `value >= 0`, in which one index occurs, into bounds of that index. `Some(false)` when there is no such
 /// form.
-fn solve_for(at: usize, value: &Quasi, firsts: &mut Vec<Quasi>, lasts: &mut Vec<Quasi>) -> Option<bool> {
+fn solve_for(value: &Quasi, firsts: &mut Vec<Quasi>, lasts: &mut Vec<Quasi>) -> Option<bool> {
     let mut holders = value.terms().filter(|(atom, _)| atom.has_index());
     let (Some((atom, coefficient)), None) = (holders.next(), holders.next()) else { return Some(false) };
     let rest = value.without(atom);
@@ -511,12 +511,12 @@ fn solve_for(at: usize, value: &Quasi, firsts: &mut Vec<Quasi>, lasts: &mut Vec<
                 let most = rest.floor_div(coefficient.checked_neg()?)?;
                 most.times(*divisor)?.plus_constant(divisor - 1)?.minus(inner)?
             };
-            return solve_for(at, &inequality, firsts, lasts);
+            return solve_for(&inequality, firsts, lasts);
         }
         Atom::Min(options) if coefficient > 0 => {
             for option in options {
                 let inequality = rest.plus_times(option, coefficient)?;
-                if inequality.has_index() && !solve_for(at, &inequality, firsts, lasts)? {
+                if inequality.has_index() && !solve_for(&inequality, firsts, lasts)? {
                     return Some(false);
                 }
                 if !inequality.has_index() && !inequality.is_never_negative() {

@@ -26,6 +26,7 @@ pub mod testing;
 pub mod text;
 mod tree;
 mod tree_isl;
+mod verify;
 
 pub use dependence::{DependenceKind, Dependences, dependences};
 pub use expr::{BinOp, Builtin, CmpOp, DType, Expr, Monoid, UnOp, Value};

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use codegen::{Program, llvm};
 use polyhedral::isl;
-use scheduler::Cpu;
 use support::{Diagnostic, Remark, Target, Watch};
-use transform::{Policy, Reason, Refused, Script, Session};
+use transform::{Reason, Refused, Script, Session};
 
 use crate::{Error, Result};
 
@@ -57,12 +56,12 @@ pub fn compile(
     watch: &mut Watch<'_>,
 ) -> Result<Compiled> {
     let ctx = isl::Ctx::new();
-    let scop = watch.at(frontend_tc::lower(def, &ctx)?.specialise(sizes)?)?;
+    let scop = frontend_tc::lower(def, &ctx)?.specialise(sizes)?;
     let mut session = Session::with_options(scop, &options.target, proof(options)).map_err(refused)?;
     schedule(&mut session, options).map_err(refused)?;
     let mut scheduled = watch.at(session.finish().map_err(refused)?)?;
-    let program = codegen::lower(&scheduled.scop, &codegen_options(strided, options)?, &mut scheduled.remarks);
-    let program = watch.at(program.map_err(Error::bug)?)?;
+    let program = codegen::scan(&scheduled.scop, &codegen_options(strided, options)?, &mut scheduled.remarks);
+    let program = program.map_err(Error::bug)?;
     let code = load_code(&program, sizes, &options.target)?;
     Ok(Compiled { code, script: scheduled.script, remarks: scheduled.remarks })
 }
@@ -71,7 +70,7 @@ pub fn compile(
 fn schedule(session: &mut Session, options: &Options) -> std::result::Result<(), Refused> {
     match &options.script {
         Some(script) => session.replay(script),
-        None => Cpu.schedule(session),
+        None => Ok(()),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Names, types and reductions: the syntax tree of a definition to a [`Program`] whose ranges are still open.
 
 mod body;
+mod bounds;
 mod close;
 mod scope;
+mod value;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;

@@ -36,7 +36,7 @@ use memory::Memory;
 use program::Kernel;
 use support::Entity;
 
-use crate::{Access, Expr, Index, Scop, Stmt, StmtId, Subscript, isl};
+use crate::{Access, Builtin, DType, Expr, Index, Scop, Stmt, StmtId, Subscript, isl};
 
 /// Runs `scop` for `sizes`, one for each parameter, with every operation rounded as the types say. Returns the outputs
 /// and in-outs. Inputs and in-outs must be given; an output may be, which sets what is in it before it is written.
@@ -54,6 +54,12 @@ pub fn run(scop: &Scop, sizes: &[i64], inputs: &Tensors, limits: Limits) -> Resu
 /// As [`run`].
 pub fn run_wide(scop: &Scop, sizes: &[i64], inputs: &Tensors, limits: Limits) -> Result<Wide, EvalError> {
     Ok(Wide::new(evaluate::<true>(scop, sizes, inputs, limits)?))
+}
+
+/// The value of a function of the language in double precision, at as many arguments as its arity; `dtype` matters to
+/// `nextafter` alone. Rounding to the type is the caller's.
+pub fn builtin(function: Builtin, dtype: DType, arguments: &[f64]) -> f64 {
+    builtin::call(function, dtype, arguments)
 }
 
 /// How many points the loops of the source visit for `sizes`: at least the number of statement instances.

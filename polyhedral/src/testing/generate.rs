@@ -445,9 +445,9 @@ impl Draft {
             return self.pure(dtype, depth, reads);
         }
         let load = converted(self.load(tensor, depth, reads), from, dtype);
-        // What is written in place is halved, so that it does not grow without bound.
+        // What is written in place is made smaller, so that it does not grow without bound.
         let grows = dtype.is_float() && self.written.contains(&tensor);
-        if grows { binary(BinOp::Mul, Expr::Const(Value::Float(0.5), dtype), load) } else { load }
+        if grows { binary(BinOp::Mul, Expr::Const(Value::Float(0.0625), dtype), load) } else { load }
     }
 
     /// What no order of execution changes: a constant, an index or an input; a float is at most 1 in magnitude.
@@ -488,8 +488,11 @@ impl Draft {
             for point in domain.points() {
                 for access in stmt.accesses() {
                     for (at, subscript) in access.index.iter().enumerate() {
-                        let Subscript::Affine(index) = subscript else { continue };
-                        let x = index.eval(&point, &[]).expect("a small value");
+                        // Whatever else an index tensor is used for, 0 is in range.
+                        let x = match subscript {
+                            Subscript::Affine(index) => index.eval(&point, &[]).expect("a small value"),
+                            Subscript::Indirect(_) => 0,
+                        };
                         let (low, high) = boxes.entry((access.tensor, at)).or_insert((x, x));
                         (*low, *high) = ((*low).min(x), (*high).max(x));
                     }

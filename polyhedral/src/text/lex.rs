@@ -265,6 +265,11 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
+/// Whether the whole text is one name.
+pub(super) fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name_length(text) == text.len()
+}
+
 /// A name may hold dots, each between two letters, digits or underscores.
 fn name_length(text: &str) -> usize {
     let bytes = text.as_bytes();

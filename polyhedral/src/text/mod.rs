@@ -46,6 +46,12 @@ use std::fmt;
 
 pub use tree::{parse_tree, print_tree};
 
+/// Whether a text can carry a name: letters, digits and underscores, with dots inside; where isl reads it, no word of
+/// isl's notation.
+pub(crate) fn is_carried(name: &str, isl_reads: bool) -> bool {
+    lex::is_name(name) && !(isl_reads && parse::ISL_WORDS.contains(&name))
+}
+
 use crate::{Scop, isl};
 
 /// Why a text is not a Scop or a tree.

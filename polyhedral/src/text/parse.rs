@@ -109,7 +109,7 @@ fn new_name(tokens: &mut Tokens<'_>, what: &str) -> Result<String, TextError> {
 }
 
 /// What isl's reader takes for a keyword.
-pub(crate) const ISL_WORDS: [&str; 18] = [
+pub(super) const ISL_WORDS: [&str; 18] = [
     "exists", "and", "or", "implies", "not", "infty", "infinity", "NaN", "min", "max", "rat", "true", "false", "ceild",
     "floord", "mod", "ceil", "floor",
 ];
