@@ -538,8 +538,6 @@ takes! { Set {
     fn align_params(model: &Space) -> Set = isl_set_align_params;
     fn set_from_params() -> Set = isl_set_from_params;
     /// The largest value of dimension `at`; infinite or NaN as [`Val`] tells.
-    fn dim_max_val(at: i32) -> Val = isl_set_dim_max_val;
-    fn dim_min_val(at: i32) -> Val = isl_set_dim_min_val;
     fn move_dims(to: Dim, to_at: u32, from: Dim, from_at: u32, n: u32) -> Set = isl_set_move_dims;
     fn flat_product(other: &Set) -> Set = isl_set_flat_product;
     /// Every pair of an element of this set and one of `range`.
@@ -960,8 +958,6 @@ takes! { PwAff {
     fn to_union_pw_aff() -> UnionPwAff = isl_union_pw_aff_from_pw_aff;
     fn to_map() -> Map = isl_map_from_pw_aff;
     fn mul(other: &PwAff) -> PwAff = isl_pw_aff_mul;
-    fn max_val() -> Val = isl_pw_aff_max_val;
-    fn min_val() -> Val = isl_pw_aff_min_val;
 } }
 keeps! { PwAff {
     fn space() -> Space = isl_pw_aff_get_space;
