@@ -3,12 +3,14 @@
 //! [`Program`] is the loop form. `scan` makes it from a scheduled Scop, its passes improve it, `interp` runs it without
 //! LLVM, `llvm` makes an object of it.
 
+pub mod interp;
 pub mod llvm;
 
 mod int;
 mod program;
 mod scan;
 mod text;
+mod verify;
 
 pub use program::{At, Buffer, Cond, Int, Op, Place, Program, Reg, RegId, Stride, Value, VarId};
 pub use scan::{Error, Options, scan};

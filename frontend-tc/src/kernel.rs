@@ -118,8 +118,8 @@ impl Kernel {
             .collect::<Option<Vec<_>>>()?;
         let preconditions =
             ranges.conditions.iter().map(|condition| condition.described(&sizes)).collect::<Option<Vec<_>>>()?;
-        let statements = steps.into_iter().zip(&ranges.steps).map(|(step, ranges)| {
-            let bounds = ranges.iter().map(|range| Some((range.first.to_index(), range.extent()?.to_index())));
+        let statements = steps.into_iter().zip(ranges.steps).map(|(step, solved)| {
+            let bounds = solved.ranges.iter().map(|range| Some((range.first.to_index(), range.extent()?.to_index())));
             Some(Statement {
                 target: step.target,
                 occurrence: step.occurrence,
@@ -129,7 +129,7 @@ impl Kernel {
                 ranges: bounds.collect::<Option<_>>()?,
                 value: step.value,
                 span: step.span,
-                reads: step.reads,
+                reads: solved.reads,
             })
         });
         let statements = statements.collect::<Option<Vec<_>>>()?;
@@ -158,10 +158,10 @@ fn described(tensor: &Declared, elements: &[crate::ranges::Range]) -> Option<Ten
 /// `def` with the range of every index in `where`.
 fn explicit(def: &Def, steps: &[crate::sema::Step], ranges: &Ranges, sizes: &[String]) -> Option<Def> {
     let mut def = def.clone();
-    for (step, ranges) in steps.iter().zip(&ranges.steps) {
+    for (step, solved) in steps.iter().zip(&ranges.steps) {
         let statement = &mut def.statements[step.position];
         statement.clauses.retain(|clause| !matches!(clause, Clause::Range { .. }));
-        let given = step.indices.iter().zip(ranges).map(|(IndexName { name, span }, range)| {
+        let given = step.indices.iter().zip(&solved.ranges).map(|(IndexName { name, span }, range)| {
             let index = Name { text: name.clone(), span: *span };
             let upper = range.last.plus_constant(1)?;
             Some(Clause::Range { index, lower: range.first.to_expr(sizes), upper: upper.to_expr(sizes) })

@@ -32,6 +32,8 @@ pub enum TokenKind {
     Type(ScalarType),
     /// A reserved word that is not a type.
     Keyword(&'static str),
+    /// Text in quotes; no construct of this version has one.
+    Text,
     /// An operator or a bracket.
     Symbol(&'static str),
     /// After the last token.
@@ -43,6 +45,7 @@ impl fmt::Display for TokenKind {
         match self {
             TokenKind::Name => f.write_str("a name"),
             TokenKind::Number => f.write_str("a number"),
+            TokenKind::Text => f.write_str("text in quotes"),
             TokenKind::Type(scalar) => write!(f, "`{scalar}`"),
             TokenKind::Keyword(word) | TokenKind::Symbol(word) => write!(f, "`{word}`"),
             TokenKind::End => f.write_str("the end of the file"),
@@ -160,14 +163,16 @@ impl<'a> Lexer<'a> {
             self.decimal()
         };
         let glued = self.run_of(length, |byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let hex_without_digits = length == 2 && matches!(self.byte(1), b'x' | b'X');
-        if glued > 0 || hex_without_digits {
-            let span = Span::new(self.at, self.at + length + glued);
-            let message = format!("`{}` is not a number", &self.text[span.range()]);
+        // `0x` without digits is read as 0, `3x` as 3: the parser has nothing more to say about them.
+        let readable = if length == 2 && matches!(self.byte(1), b'x' | b'X') { 1 } else { length };
+        let whole = Span::new(self.at, self.at + length + glued);
+        if whole.range().len() > readable {
+            let message = format!("`{}` is not a number", &self.text[whole.range()]);
             let help = "numbers look like 3, 1.5, .3, 3e-5 and 0xff; a name begins with a letter";
-            self.errors.push(Diagnostic::error("TC0005", message, span).help(help));
+            self.errors.push(Diagnostic::error("TC0005", message, whole).help(help));
         }
-        self.push(TokenKind::Number, length + glued);
+        self.push(TokenKind::Number, readable);
+        self.at = whole.range().end;
     }
 
     /// The length of `digits [. digits] [e [sign] digits]`. `0..2` is `0`, `.` and `.2`, so that the range gets a message of its own.
@@ -188,9 +193,19 @@ impl<'a> Lexer<'a> {
         length
     }
 
+    /// The length of text in quotes that ends on its line.
+    fn quoted(&self) -> Option<usize> {
+        let inside = self.rest().strip_prefix('"')?;
+        let end = inside.find(['"', '\n'])?;
+        inside[end..].starts_with('"').then_some(end + 2)
+    }
+
     fn symbol(&mut self) {
         if self.rest().starts_with("..") {
             return self.push(TokenKind::Symbol(".."), 2);
+        }
+        if let Some(length) = self.quoted() {
+            return self.push(TokenKind::Text, length);
         }
         if let Some(symbol) = SYMBOLS.into_iter().find(|symbol| self.rest().starts_with(symbol)) {
             return self.push(TokenKind::Symbol(symbol), symbol.len());

@@ -179,9 +179,11 @@ impl Quasi {
         }
         let shift =
             kept.iter().filter(|option| !option.terms.is_empty()).map(|option| option.constant).max().unwrap_or(0);
+        // Numbers last: `min(N, 20)`.
+        let key = |option: &Quasi| (option.terms.is_empty(), option.clone());
         let mut shifted =
             kept.iter().map(|option| option.plus_constant(shift.checked_neg()?)).collect::<Option<Vec<_>>>()?;
-        shifted.sort();
+        shifted.sort_by_cached_key(key);
         let min = Quasi::atom(Atom::Min(shifted)).plus_constant(shift)?;
         (min.weight() <= MAX_WEIGHT).then_some(min)
     }
@@ -230,9 +232,18 @@ impl Quasi {
                 Some(coefficient > 0)
             }
             Atom::Floor(inner, divisor) => {
-                // e - (d - 1) <= d·floor(e/d) <= e
-                let least = if coefficient > 0 { inner.plus_constant(1 - divisor)? } else { (**inner).clone() };
-                rest.times(*divisor)?.plus_times(&least, coefficient)?.prove(steps)
+                let scaled = rest.times(*divisor)?;
+                let implied = match coefficient {
+                    // floor(e/d) >= -r  is  e >= -d·r
+                    1 => scaled.plus(inner)?,
+                    // floor(e/d) <= r  is  e <= d·r + d - 1
+                    -1 => scaled.plus_constant(divisor - 1)?.minus(inner)?,
+                    // e - (d - 1) <= d·floor(e/d) <= e
+                    2.. => scaled.plus_times(&inner.plus_constant(1 - divisor)?, coefficient)?,
+                    _ => scaled.plus_times(inner, coefficient)?,
+                };
+                let at_least_zero = coefficient > 0 && inner.prove(steps)? && rest.prove(steps)?;
+                Some(at_least_zero || implied.prove(steps)?)
             }
             Atom::Mod(_, divisor) => rest
                 .plus_constant(if coefficient > 0 { 0 } else { coefficient.checked_mul(divisor - 1)? })?
@@ -288,35 +299,52 @@ impl Quasi {
 
     /// As the middle form has it: index `i` is dimension `i`, size `n` is parameter `n`.
     pub fn to_index(&self) -> Index {
-        let mut sum: Option<Index> = None;
-        for (atom, coefficient) in self.printed_order() {
-            let term = coefficient * atom.to_index();
-            sum = Some(match sum {
-                Some(sum) => sum + term,
-                None => term,
-            });
-        }
-        sum.map_or(Index::Const(self.constant), |sum| sum + Index::Const(self.constant))
+        let constant = Index::Const(self.constant);
+        let (leads, parts) = self.parts();
+        let mut parts: Vec<Index> = parts.iter().map(|part| part.factor * part.to_index()).collect();
+        parts.insert(if leads { 0 } else { parts.len() }, constant);
+        parts.into_iter().reduce(|sum, part| sum + part).unwrap_or(Index::Const(0))
     }
 
     /// As an expression of the language, with the names of the sizes. There is no index in it.
     pub fn to_expr(&self, sizes: &[String]) -> Expr {
-        let mut sum: Option<Expr> = None;
-        for (atom, coefficient) in self.printed_order() {
-            let magnitude = coefficient.unsigned_abs();
-            let factor = atom.to_expr(sizes);
-            let term = if magnitude == 1 { factor } else { binary(BinaryOp::Mul, number(magnitude), factor) };
-            sum = Some(join(sum, term, coefficient < 0));
+        let (leads, parts) = self.parts();
+        let mut terms: Vec<(Expr, bool)> = parts.iter().map(|part| (part.to_expr(sizes), part.factor < 0)).collect();
+        if self.constant != 0 || terms.is_empty() {
+            let constant = (number(self.constant.unsigned_abs()), self.constant < 0);
+            terms.insert(if leads { 0 } else { terms.len() }, constant);
         }
-        let magnitude = self.constant.unsigned_abs();
-        match sum {
-            Some(sum) if self.constant == 0 => sum,
-            sum => join(sum, number(magnitude), self.constant < 0),
-        }
+        let sum = terms.into_iter().fold(None, |sum, (term, negative)| Some(join(sum, term, negative)));
+        sum.unwrap_or_else(|| number(0))
+    }
+
+    /// The terms in the order in which they print, positive ones first so that `N - M` is not written `-M + N`, and
+    /// whether the constant comes before them.
+    fn parts(&self) -> (bool, Vec<Part<'_>>) {
+        let mut parts: Vec<Part<'_>> = self.terms().map(|(atom, coefficient)| Part::new(atom, coefficient)).collect();
+        parts.sort_by_key(|part| part.factor < 0);
+        let leads = self.constant > 0 && parts.first().is_some_and(|part| part.factor < 0);
+        (leads, parts)
+    }
+
+    /// What must not be negative for `self` not to be, when that is several things: `min(a, b) >= 0` is `a >= 0` and
+    /// `b >= 0`.
+    pub fn conjunction(&self) -> Option<Vec<Quasi>> {
+        let (atom, options, coefficient) = self.terms().find_map(|(atom, coefficient)| match atom {
+            Atom::Min(options) if coefficient > 0 => Some((atom, options, coefficient)),
+            _ => None,
+        })?;
+        let rest = self.without(atom);
+        options.iter().map(|option| rest.plus_times(option, coefficient)).collect()
     }
 
     /// `self >= 0` as people write it, with negative terms on the other side: `KH <= H + 1`.
     pub fn condition(&self, sizes: &[String]) -> Option<String> {
+        for (atom, coefficient) in self.terms() {
+            if let (Atom::Floor(inner, divisor), 1) = (atom, coefficient) {
+                return self.without(atom).times(*divisor)?.plus(inner)?.condition(sizes);
+            }
+        }
         let side = |sign: i64| -> Option<Quasi> {
             let mut side = Quasi::default();
             for (atom, coefficient) in self.terms().filter(|(_, coefficient)| coefficient.signum() == sign) {
@@ -329,11 +357,41 @@ impl Quasi {
         };
         Some(format!("{} <= {}", side(-1)?.to_expr(sizes), side(1)?.to_expr(sizes)))
     }
+}
 
-    /// Positive terms first, so that `N - M` is not written `-M + N`.
-    fn printed_order(&self) -> Vec<(&Atom, i64)> {
-        let (positive, negative): (Vec<_>, Vec<_>) = self.terms().partition(|(_, coefficient)| *coefficient > 0);
-        positive.into_iter().chain(negative).collect()
+/// A term as it prints: `factor` times an atom, or times the maximum of some expressions, which is how a negative
+/// multiple of a minimum of negative expressions reads best.
+struct Part<'a> {
+    factor: i64,
+    atom: &'a Atom,
+    largest_of: Vec<Quasi>,
+}
+
+impl Part<'_> {
+    fn new(atom: &Atom, coefficient: i64) -> Part<'_> {
+        let negative = |option: &Quasi| option.constant <= 0 && option.terms.values().all(|c| *c < 0);
+        if let (Atom::Min(options), ..0, Some(factor)) = (atom, coefficient, coefficient.checked_neg())
+            && options.iter().all(negative)
+            && let Some(largest_of) = options.iter().map(|option| option.times(-1)).collect::<Option<Vec<_>>>()
+        {
+            return Part { factor, atom, largest_of };
+        }
+        Part { factor: coefficient, atom, largest_of: Vec::new() }
+    }
+
+    fn to_index(&self) -> Index {
+        let largest = self.largest_of.iter().map(Quasi::to_index).reduce(Index::max);
+        largest.unwrap_or_else(|| self.atom.to_index())
+    }
+
+    fn to_expr(&self, sizes: &[String]) -> Expr {
+        let largest =
+            self.largest_of.iter().map(|option| option.to_expr(sizes)).reduce(|a, b| binary(BinaryOp::Max, a, b));
+        let value = largest.unwrap_or_else(|| self.atom.to_expr(sizes));
+        match self.factor.unsigned_abs() {
+            1 => value,
+            magnitude => binary(BinaryOp::Mul, number(magnitude), value),
+        }
     }
 }
 
@@ -468,7 +526,7 @@ mod tests {
         let both = Quasi::min(&[n().plus_constant(-1).unwrap(), m().plus_constant(-1).unwrap()]).unwrap();
         assert_eq!(show(&both.plus_constant(1).unwrap()), "min(N, M)");
         let lower = Quasi::max(&[Quasi::constant(0), Quasi::constant(20).minus(&n()).unwrap()]).unwrap();
-        assert_eq!(show(&lower), "-min(N, 20) + 20");
+        assert_eq!(show(&lower), "20 - min(N, 20)");
         assert_eq!(show(&n().floor_div(2).unwrap().floor_div(3).unwrap()), "N / 6");
         assert_eq!(show(&n().times(4).unwrap().plus_constant(2).unwrap().floor_div(6).unwrap()), "(2 * N + 1) / 3");
     }

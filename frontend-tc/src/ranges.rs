@@ -7,20 +7,33 @@
 
 use std::collections::BTreeSet;
 
+use polyhedral::{BinOp, Expr, UnOp};
 use support::{Diagnostic, Span};
 
 use crate::quasi::{Atom, Quasi};
-use crate::sema::{Declared, Origin, Program, Read, Step, Subscript};
+use crate::sema::{Declared, Guard, Origin, Program, Read, Step, Subscript};
+
+/// Nodes of the conditions that go into the subscripts of one statement.
+const MAX_GUARD_NODES: usize = 20_000;
 
 /// The ranges of a program.
 #[derive(Clone, Debug)]
 pub struct Ranges {
-    /// By statement and index.
-    pub steps: Vec<Vec<Range>>,
+    /// By statement.
+    pub steps: Vec<Solved>,
     /// By tensor and dimension: the elements that it has.
     pub boxes: Vec<Vec<Range>>,
     /// What must hold of the sizes.
     pub conditions: Vec<Condition>,
+}
+
+/// What is known of a statement.
+#[derive(Clone, Debug)]
+pub struct Solved {
+    /// By index.
+    pub ranges: Vec<Range>,
+    /// The reads, with what a `?:` keeps inside of the tensor.
+    pub reads: Vec<Read>,
 }
 
 /// Consecutive integers, both ends included.
@@ -111,11 +124,15 @@ struct Inequality {
     span: Span,
     tensor: usize,
     dim: usize,
+    /// Whether it is of the first element, or else of the last.
+    first: bool,
+    /// Which read of the value it is of.
+    read: Option<usize>,
 }
 
 impl Inference<'_> {
     /// The ranges of the indices of `step`.
-    fn step(&mut self, step: &Step) -> Option<Vec<Range>> {
+    fn step(&mut self, step: &Step) -> Option<Solved> {
         let inequalities = match self.inequalities(step) {
             Some(Some(inequalities)) => inequalities,
             // A tensor without a box was reported where it was written.
@@ -133,15 +150,55 @@ impl Inference<'_> {
             }
         };
         let extents = self.extents(step, &ranges)?;
-        let mut sound = true;
+        let (mut sound, mut masked) = (true, BTreeSet::new());
         for inequality in rest {
-            sound &= self.require_inside(inequality, &extents);
+            match inequality.read.filter(|read| !step.reads[*read].guards.is_empty()) {
+                Some(read) if !inequality.value.is_never_negative() => {
+                    masked.insert((read, inequality.dim));
+                }
+                _ => sound &= self.require_inside(inequality, &extents),
+            }
         }
         if !sound {
             return None;
         }
+        let reads = self.masked(step, &masked, &ranges, &extents)?;
         self.write(step, &ranges)?;
-        Some(ranges)
+        Some(Solved { ranges, reads })
+    }
+
+    /// The reads of a step. A subscript that is inside of its tensor only where a `?:` chooses the read becomes one that
+    /// always is: clamped, where the condition proves that this changes nothing, and else chosen by the condition while
+    /// running, so that it is checked where the value counts and nowhere else.
+    fn masked(
+        &mut self,
+        step: &Step,
+        masked: &BTreeSet<(usize, usize)>,
+        ranges: &[Range],
+        extents: &[Quasi],
+    ) -> Option<Vec<Read>> {
+        let mut reads = step.reads.clone();
+        let mut nodes = 0;
+        for (at, read) in reads.iter_mut().enumerate().filter(|(_, read)| !read.guards.is_empty()) {
+            let elements = self.boxes[read.tensor].clone()?;
+            for (dim, (subscript, range)) in read.index.iter_mut().zip(&elements).enumerate() {
+                if !masked.contains(&(at, dim)) && matches!(subscript, Subscript::Affine(_)) {
+                    continue;
+                }
+                let Some(filled) = range.extent().and_then(|extent| extent.plus_constant(-1)) else {
+                    return self.too_large(read.span);
+                };
+                if !filled.is_never_negative() {
+                    let reason = format!("`{}` has an element to read", self.program.tensors[read.tensor].name);
+                    self.require(Condition { value: filled, extents: extents.to_vec(), reason, span: read.span });
+                }
+                let Some(kept) = inside(subscript, &read.guards, range, ranges, &mut nodes) else {
+                    return self.too_large(read.span);
+                };
+                *subscript = kept;
+            }
+        }
+        Some(reads)
     }
 
     fn too_large<T>(&mut self, span: Span) -> Option<T> {
@@ -153,13 +210,15 @@ impl Inference<'_> {
     fn inequalities(&self, step: &Step) -> Option<Option<Vec<Inequality>>> {
         let mut all = Vec::new();
         let own = own_element(step);
-        for read in step.reads.iter().chain(&step.exists).chain(&own) {
+        for (position, read) in step.reads.iter().chain(&step.exists).chain(&own).enumerate() {
+            let number = (position < step.reads.len()).then_some(position);
             let Some(elements) = &self.boxes[read.tensor] else { return Some(None) };
             for (dim, (subscript, range)) in read.index.iter().zip(elements).enumerate() {
                 let Subscript::Affine(subscript) = subscript else { continue };
-                let inequality = |value| Inequality { value, span: read.span, tensor: read.tensor, dim };
-                all.push(inequality(subscript.minus(&range.first)?));
-                all.push(inequality(range.last.minus(subscript)?));
+                let (span, tensor) = (read.span, read.tensor);
+                let inequality = |value, first| Inequality { value, span, tensor, dim, first, read: number };
+                all.push(inequality(subscript.minus(&range.first)?, true));
+                all.push(inequality(range.last.minus(subscript)?, false));
             }
         }
         Some(Some(all))
@@ -191,7 +250,14 @@ impl Inference<'_> {
         Some(extents)
     }
 
+    /// Asks the call for `condition`, part by part where it is a minimum.
     fn require(&mut self, condition: Condition) {
+        if let Some(parts) = condition.value.conjunction() {
+            for value in parts.into_iter().filter(|value| !value.is_never_negative()) {
+                self.require(Condition { value, ..condition.clone() });
+            }
+            return;
+        }
         let known = |old: &Condition| {
             old.value == condition.value && (old.extents.is_empty() || old.extents == condition.extents)
         };
@@ -202,20 +268,22 @@ impl Inference<'_> {
 
     /// A subscript must be inside: proved, asked of the call, or refused when it never is.
     fn require_inside(&mut self, inequality: Inequality, extents: &[Quasi]) -> bool {
-        let Inequality { value, span, tensor, dim } = inequality;
+        let Inequality { value, span, tensor, dim, first, .. } = inequality;
         if value.is_never_negative() {
             return true;
         }
         let name = &self.program.tensors[tensor].name;
         let never =
             value.times(-1).and_then(|value| value.plus_constant(-1)).is_some_and(|value| value.is_never_negative());
+        let side = if first { "before the first" } else { "past the last" };
         if never {
-            let message = format!("subscript {} of `{name}` is outside the tensor for all sizes", dim + 1);
-            let error = Diagnostic::error("TC0407", message, span);
+            let message = format!("subscript {} of `{name}` runs {side} element for all sizes", dim + 1);
+            let error =
+                Diagnostic::error("TC0407", message, span).also(self.program.tensors[tensor].span, "declared here");
             self.diagnostics.push(error.help("restrict the range in `where`, or change the subscript"));
             return false;
         }
-        let reason = format!("subscript {} of `{name}` stays inside the tensor", dim + 1);
+        let reason = format!("else subscript {} of `{name}` runs {side} element", dim + 1);
         self.require(Condition { value, extents: extents.to_vec(), reason, span });
         true
     }
@@ -315,11 +383,57 @@ impl Inference<'_> {
     }
 }
 
+/// `subscript` as one that is inside of `range` whether the guards hold or not; `None` when it gets too large.
+fn inside(
+    subscript: &Subscript,
+    guards: &[Guard],
+    range: &Range,
+    ranges: &[Range],
+    nodes: &mut usize,
+) -> Option<Subscript> {
+    let (chosen, affine) = match subscript {
+        Subscript::Affine(affine) => (Expr::Index(affine.to_index()), Some(affine)),
+        Subscript::Indirect(expr) => (expr.clone(), None),
+    };
+    if let Some(affine) = affine {
+        let sides = [affine.minus(&range.first)?, range.last.minus(affine)?];
+        if sides.iter().all(|side| follows(side, guards, ranges).unwrap_or(false)) {
+            let below = Quasi::min(&[affine.clone(), range.last.clone()])?;
+            return Some(Subscript::Affine(Quasi::max(&[below, range.first.clone()])?));
+        }
+    }
+    for guard in guards {
+        guard.condition.visit(&mut |_| *nodes += 1);
+    }
+    let met = guards.iter().map(|guard| match guard.holds {
+        true => (*guard.condition).clone(),
+        false => Expr::Unary(UnOp::Not, Box::new((*guard.condition).clone())),
+    });
+    let met = met.reduce(|a, b| Expr::Binary(BinOp::And, Box::new(a), Box::new(b)))?;
+    let first = Expr::Index(range.first.to_index());
+    let choice = Expr::Select(Box::new(met), Box::new(chosen), Box::new(first));
+    (*nodes <= MAX_GUARD_NODES).then_some(Subscript::Indirect(choice))
+}
+
+/// Whether `value >= 0` wherever the guards hold: alone, or because it is at least something that the guards say is.
+fn follows(value: &Quasi, guards: &[Guard], ranges: &[Range]) -> Option<bool> {
+    let known = |at: usize| ranges.get(at).map(|range| (range.first.clone(), range.last.clone()));
+    if value.least(&known)?.is_never_negative() {
+        return Some(true);
+    }
+    for fact in guards.iter().flat_map(|guard| guard.known.iter()) {
+        if value.minus(fact)?.least(&known)?.is_never_negative() {
+            return Some(true);
+        }
+    }
+    Some(false)
+}
+
 /// A reduction without `!` on a tensor that has contents reads the element that it writes.
 fn own_element(step: &Step) -> Option<Read> {
     let reads = step.assign.reduction.is_some() && !step.assign.init && step.occurrence > 1;
     let index = (0..step.left).map(|at| Subscript::Affine(Quasi::index(at))).collect();
-    reads.then_some(Read { tensor: step.target, index, span: step.span })
+    reads.then_some(Read { tensor: step.target, index, guards: Vec::new(), span: step.span })
 }
 
 /// Gives ranges to as many indices as it can. What is left are the inequalities that no index was solved from, with the
@@ -365,7 +479,7 @@ fn bounded(at: usize, inequalities: &[Inequality]) -> Option<Option<(Range, Vec<
         });
         if occurs && alone {
             let (before, after) = (firsts.len(), lasts.len());
-            if solve_for(at, &inequality.value, &mut firsts, &mut lasts)? {
+            if solve_for(&inequality.value, &mut firsts, &mut lasts)? {
                 used.push(position);
             } else {
                 firsts.truncate(before);
@@ -379,9 +493,9 @@ fn bounded(at: usize, inequalities: &[Inequality]) -> Option<Option<(Range, Vec<
     Some(Some((Range { first: Quasi::max(&firsts)?, last: Quasi::min(&lasts)? }, used)))
 }
 
-/// Turns `value >= 0`, in which only index `at` occurs, into bounds of that index. `Some(false)` when there is no such
+/// Turns `value >= 0`, in which one index occurs, into bounds of that index. `Some(false)` when there is no such
 /// form.
-fn solve_for(at: usize, value: &Quasi, firsts: &mut Vec<Quasi>, lasts: &mut Vec<Quasi>) -> Option<bool> {
+fn solve_for(value: &Quasi, firsts: &mut Vec<Quasi>, lasts: &mut Vec<Quasi>) -> Option<bool> {
     let mut holders = value.terms().filter(|(atom, _)| atom.has_index());
     let (Some((atom, coefficient)), None) = (holders.next(), holders.next()) else { return Some(false) };
     let rest = value.without(atom);
@@ -397,12 +511,12 @@ fn solve_for(at: usize, value: &Quasi, firsts: &mut Vec<Quasi>, lasts: &mut Vec<
                 let most = rest.floor_div(coefficient.checked_neg()?)?;
                 most.times(*divisor)?.plus_constant(divisor - 1)?.minus(inner)?
             };
-            return solve_for(at, &inequality, firsts, lasts);
+            return solve_for(&inequality, firsts, lasts);
         }
         Atom::Min(options) if coefficient > 0 => {
             for option in options {
                 let inequality = rest.plus_times(option, coefficient)?;
-                if inequality.has_index() && !solve_for(at, &inequality, firsts, lasts)? {
+                if inequality.has_index() && !solve_for(&inequality, firsts, lasts)? {
                     return Some(false);
                 }
                 if !inequality.has_index() && !inequality.is_never_negative() {

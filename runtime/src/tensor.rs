@@ -188,6 +188,11 @@ impl<'a> TensorViewMut<'a> {
         self.data
     }
 
+    /// The same tensor for a shorter time, to write.
+    pub fn reborrow(&mut self) -> TensorViewMut<'_> {
+        TensorViewMut { layout: self.layout.clone(), data: self.data, memory: PhantomData }
+    }
+
     /// The same tensor, to read.
     pub fn as_view(&self) -> TensorView<'_> {
         TensorView { layout: self.layout.clone(), data: self.data, memory: PhantomData }

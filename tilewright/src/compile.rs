@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use codegen::{Program, llvm};
-use polyhedral::isl;
-use scheduler::Cpu;
+use polyhedral::{Scop, isl};
 use support::{Diagnostic, Remark, Target, Watch};
-use transform::{Policy, Reason, Refused, Script, Session};
+use transform::{Reason, Refused, Scheduled, Script, Session};
 
 use crate::{Error, Result};
 
@@ -58,21 +57,25 @@ pub fn compile(
 ) -> Result<Compiled> {
     let ctx = isl::Ctx::new();
     let scop = watch.at(frontend_tc::lower(def, &ctx)?.specialise(sizes)?)?;
-    let mut session = Session::with_options(scop, &options.target, proof(options)).map_err(refused)?;
-    schedule(&mut session, options).map_err(refused)?;
-    let mut scheduled = watch.at(session.finish().map_err(refused)?)?;
-    let program = codegen::lower(&scheduled.scop, &codegen_options(strided, options)?, &mut scheduled.remarks);
-    let program = watch.at(program.map_err(Error::bug)?)?;
+    let mut scheduled = watch.at(schedule(scop, options)?)?;
+    let program = program(&mut scheduled, strided, options)?;
     let code = load_code(&program, sizes, &options.target)?;
     Ok(Compiled { code, script: scheduled.script, remarks: scheduled.remarks })
 }
 
-/// The script that was given, or what the policy writes.
-fn schedule(session: &mut Session, options: &Options) -> std::result::Result<(), Refused> {
-    match &options.script {
-        Some(script) => session.replay(script),
-        None => Cpu.schedule(session),
+/// The schedule of the script that was given, or of what the policy writes.
+pub(crate) fn schedule(scop: Scop, options: &Options) -> Result<Scheduled> {
+    let mut session = Session::with_options(scop, &options.target, proof(options)).map_err(refused)?;
+    if let Some(script) = &options.script {
+        session.replay(script).map_err(refused)?;
     }
+    session.finish().map_err(refused)
+}
+
+/// The loops of a schedule; adds what was not done to its remarks.
+pub(crate) fn program(scheduled: &mut Scheduled, strided: &[bool], options: &Options) -> Result<Program> {
+    let options = codegen_options(strided, options)?;
+    codegen::scan(&scheduled.scop, &options, &mut scheduled.remarks).map_err(Error::bug)
 }
 
 fn proof(options: &Options) -> transform::Options {

@@ -216,7 +216,7 @@ impl AsTensor for Tensor {
 
 impl AsTensor for TensorView<'_> {
     fn view(&self) -> TensorView<'_> {
-        *self
+        self.clone()
     }
 }
 
@@ -299,9 +299,8 @@ impl Kernel {
     }
 
     fn variant(&self, inputs: &[TensorView<'_>], outputs: &[TensorViewMut<'_>]) -> Result<Arc<Variant>> {
-        let shape = |view: &TensorView<'_>| Shape { extent: view.shape(), dtype: Some(view.dtype()) };
-        let shapes: SmallVec<[Shape<'_>; 12]> = inputs.iter().map(shape).collect();
-        let sizes = bind::sizes(&self.shared.def, shapes.iter().copied())?;
+        let shapes = inputs.iter().map(|view| Shape { extent: view.shape(), dtype: Some(view.dtype()) });
+        let sizes = bind::sizes(&self.shared.def, shapes)?;
         let dense = inputs.iter().map(|view| is_dense(view.shape(), view.strides()));
         let strided: Strided = dense.chain(outputs.iter().map(|view| is_dense(view.shape(), view.strides()))).map(|dense| !dense).collect();
         self.compiled((sizes, if strided.contains(&true) { strided } else { Strided::new() }))

@@ -1,12 +1,19 @@
 #![doc = include_str!("../../README.md")]
 
 mod bind;
+pub mod codes;
 mod compile;
 mod compiler;
 mod convert;
+pub mod cost;
+pub mod emit;
 mod error;
+pub mod files;
 mod host;
 mod limits;
+pub mod random;
+pub mod timing;
+pub mod verify;
 
 pub use compile::{Compiled, Options, StageTimes, compile};
 pub use compiler::{AsTensor, AsTensorMut, Compiler, Kernel, Variant, check, select};

@@ -10,7 +10,7 @@ use crate::order;
 /// order { TREE }                                              the whole tree, literally
 /// split LOOP by N [as OUTER INNER]
 /// tile LOOP+ by N+ [as OUTER+ / INNER+]
-/// reorder LOOP LOOP+
+/// reorder LOOP+
 /// fuse STATEMENT STATEMENT [depth N]
 /// distribute LOOP
 /// parallel LOOP
@@ -115,7 +115,7 @@ pub const COMMANDS: &[Description] = &[
     Description { name: "order", form: "order { TREE }", summary: "Take a literal band tree." },
     Description { name: "split", form: "split LOOP by N [as OUTER INNER]", summary: "Cut a loop into strips." },
     Description { name: "tile", form: "tile LOOP+ by N+ [as OUTER+ / INNER+]", summary: "Cut a nest into boxes." },
-    Description { name: "reorder", form: "reorder LOOP LOOP+", summary: "Permute loops of a nest." },
+    Description { name: "reorder", form: "reorder LOOP+", summary: "Permute loops of a nest." },
     Description { name: "fuse", form: "fuse STATEMENT STATEMENT [depth N]", summary: "Join two nests at the top." },
     Description { name: "distribute", form: "distribute LOOP", summary: "Take a nest at the top apart." },
     Description { name: "parallel", form: "parallel LOOP", summary: "Run a loop on several threads." },

@@ -23,28 +23,22 @@ use crate::refused::Reason;
 /// same kinds, none of them vectorised or unrolled. The common loops keep the names of the first nest. Proof: order. After Kennedy and McKinley, Maximizing
 /// Loop Parallelism and Improving Data Locality via Loop Fusion and Distribution (LCPC 1993).
 pub(crate) fn fuse(scop: &Scop, first: &str, second: &str, depth: Option<u32>) -> Result<Edit, Reason> {
-    let at = adjacent(scop, first, second)?;
-    let mut tree = scop.tree.clone();
-    let Node::Sequence(children) = &mut tree.root else { unreachable!("`adjacent` found a sequence") };
-    let common = children[at..at + 2].iter().map(|child| nest_depth(&child.node)).min().unwrap_or(0);
+    let mut top = top_children(&scop.tree);
+    let at = adjacent(scop, &top, first, second)?;
+    let common = top[at..at + 2].iter().map(|child| nest_depth(&child.node)).min().unwrap_or(0);
     let depth = depth.map_or(common, |depth| depth as usize);
     if depth == 0 || depth > common {
         return Reason::precondition(format!(
             "the two nests have {common} perfectly nested loops in common, not {depth}"
         ));
     }
-
-    let mut pair = children.drain(at..at + 2);
-    let (Some(a), Some(b)) = (pair.next(), pair.next()) else { unreachable!("`at + 1` is a child") };
-    drop(pair);
+    let (b, a) = (top.remove(at + 1), top.remove(at));
     let filter = a.filter.union(&b.filter)?;
-    let node = joined(a, b, depth)?;
-    children.insert(at, Filtered { filter: filter.clone(), node });
-    unwrap_single(&mut tree);
+    top.insert(at, Filtered { filter: filter.clone(), node: joined(a, b, depth)? });
 
     let depth = Some(u32::try_from(depth).unwrap_or(u32::MAX));
     let command = Command::Fuse { first: first.to_string(), second: second.to_string(), depth };
-    Ok(Edit { tree, command, proof: Proof::Order(filter) })
+    Ok(Edit { tree: with_top(&scop.tree, top), command, proof: Proof::Order(filter) })
 }
 
 /// Takes a nest at the top apart: one nest for each child of the sequence in its body.
@@ -64,10 +58,11 @@ pub(crate) fn fuse(scop: &Scop, first: &str, second: &str, depth: Option<u32>) -
 /// Optimizations (POPL 1981).
 pub(crate) fn distribute(scop: &Scop, member: &str) -> Result<Edit, Reason> {
     let member = place::resolve(scop, member)?;
-    let (mut top, at) = (top_children(&scop.tree), top_child_with(scop, &member));
+    let mut top = top_children(&scop.tree);
+    let at = top.iter().position(|child| place::path_to(&child.node, &member).is_some()).unwrap_or(0);
     let Filtered { filter, node } = top.remove(at);
     let (members, body) = peel(node, usize::MAX);
-    let Node::Sequence(parts) = body else {
+    let (Node::Sequence(parts) | Node::Set(parts)) = body else {
         return Reason::precondition(format!("the nest of `{member}` holds one thing only"));
     };
     if !members.iter().any(|own| own.name == member) {
@@ -78,21 +73,21 @@ pub(crate) fn distribute(scop: &Scop, member: &str) -> Result<Edit, Reason> {
     let apart: Vec<Filtered> =
         parts.into_iter().enumerate().map(|(at, part)| copies.around(at, part)).collect::<Result<_, Reason>>()?;
     top.splice(at..at, apart);
-    let tree = ScheduleTree { domain: scop.tree.domain.clone(), root: Node::Sequence(top) };
+    let tree = with_top(&scop.tree, top);
     Ok(Edit { tree, command: Command::Distribute { member }, proof: Proof::Order(filter) })
 }
 
 /// The position at the top of the nest with `first`, when the one with `second` follows it.
-fn adjacent(scop: &Scop, first: &str, second: &str) -> Result<usize, Reason> {
-    let Node::Sequence(children) = &scop.tree.root else {
+fn adjacent(scop: &Scop, top: &[Filtered], first: &str, second: &str) -> Result<usize, Reason> {
+    if top.len() < 2 {
         return Reason::precondition("there is one nest at the top, and nothing to fuse it with");
-    };
+    }
     let position = |name: &str| -> Result<usize, Reason> {
         if scop.stmt_named(name).is_none() {
             let known: Vec<String> = scop.stmts.values().map(|stmt| stmt.name.clone()).collect();
             return Reason::precondition(place::no_such("statement", name, &known));
         }
-        for (at, child) in children.iter().enumerate() {
+        for (at, child) in top.iter().enumerate() {
             if child.filter.sets()?.iter().any(|set| set.tuple_name().is_ok_and(|tuple| tuple == name)) {
                 return Ok(at);
             }
@@ -155,26 +150,18 @@ fn peel(mut node: Node, depth: usize) -> (Vec<Member>, Node) {
 /// The children at the top, with the whole domain as the filter of a single one.
 fn top_children(tree: &ScheduleTree) -> Vec<Filtered> {
     match &tree.root {
-        Node::Sequence(children) => children.clone(),
+        Node::Sequence(children) | Node::Set(children) => children.clone(),
         node => vec![Filtered { filter: tree.domain.clone(), node: node.clone() }],
     }
 }
 
-fn top_child_with(scop: &Scop, member: &str) -> usize {
-    let path = place::path_to(&scop.tree.root, member);
-    match (&scop.tree.root, path) {
-        (Node::Sequence(_), Some(path)) => path.first().copied().unwrap_or(0),
-        _ => 0,
-    }
-}
-
-fn unwrap_single(tree: &mut ScheduleTree) {
-    if let Node::Sequence(children) = &mut tree.root
-        && children.len() == 1
-        && let Some(only) = children.pop()
-    {
-        tree.root = only.node;
-    }
+/// The tree with these children at the top, one after another; that is one of the orders that a set allows.
+fn with_top(tree: &ScheduleTree, mut top: Vec<Filtered>) -> ScheduleTree {
+    let root = match top.pop() {
+        Some(only) if top.is_empty() => only.node,
+        last => Node::Sequence(top.into_iter().chain(last).collect()),
+    };
+    ScheduleTree { domain: tree.domain.clone(), root }
 }
 
 /// Copies the loops around the parts of a body.

@@ -5,7 +5,7 @@
 //! | `order { TREE }` | take a literal band tree | order |
 //! | `split LOOP by N [as OUTER INNER]` | cut a loop into strips | the order is the same |
 //! | `tile LOOP+ by N+ [as OUTER+ / INNER+]` | cut a nest into boxes | order |
-//! | `reorder LOOP LOOP+` | permute loops of a nest | order |
+//! | `reorder LOOP+` | permute loops of a nest | order |
 //! | `fuse STATEMENT STATEMENT [depth N]` | join two nests at the top | order |
 //! | `distribute LOOP` | take a nest at the top apart | order |
 //! | `parallel LOOP` | run a loop on several threads | order, none carried |
@@ -15,6 +15,28 @@
 //! A [`Command`] is one step, a [`Script`] a list of them with a text form (`.sched`). A [`Session`] applies commands to a
 //! program; a command that its proof refuses is a [`Refused`], with two instances as the counter-example. A [`Policy`]
 //! decides which commands to apply.
+//!
+//! ```
+//! use polyhedral::{isl, testing};
+//! use transform::{Command, Session};
+//!
+//! # let target = support::Target::from_toml("name = 't'\ntriple = ''\ncpu = ''\nthreads = 1\nvector_bytes = 64\n\
+//! #     vector_registers = 32\nfma_per_cycle = 2\nfma_latency = 4\ncaches = []").unwrap();
+//! let matmul = testing::matmul(&isl::Ctx::new());
+//! let mut session = Session::new(matmul, &target)?;
+//! session.apply(Command::tile(["C.update.m", "C.update.n"], [96, 512]))?;
+//! session.apply(Command::parallel("C.update.mo"))?;
+//!
+//! let refused = session.apply(Command::parallel("C.update.k")).unwrap_err();
+//! assert!(refused.violation().is_some(), "two updates of one element cannot run at once");
+//!
+//! let scheduled = session.finish()?;
+//! assert_eq!(
+//!     scheduled.script.to_string(),
+//!     "tile C.update.m C.update.n by 96 512 as mo no / mi ni\nparallel C.update.mo\n"
+//! );
+//! # Ok::<(), transform::Refused>(())
+//! ```
 //!
 //! Each command is a function of its family's file: `loops`, `order`, `fusion`, `parallel`. It edits a copy of the tree
 //! and says what is to be proved; it never judges itself.
@@ -41,3 +63,4 @@ pub use policy::Policy;
 pub use refused::{Reason, Refused};
 pub use script::{Script, ScriptError};
 pub use session::{OPERATIONS, Options, Scheduled, Session};
+pub use shape::MAX_LOOPS;

@@ -20,7 +20,7 @@ use crate::{Command, Names};
 ///
 /// Needs a loop that is not vectorised or unrolled. Proof: none of its own, because `(floor(k/s), k)` and `k` order the
 /// same pairs in the same way, whatever `k` is; the whole proof at the end judges the result. After Wolfe, High
-/// Performance Compilers for Parallel Computing (1996), section 9.7.
+/// Performance Compilers for Parallel Computing (1996).
 pub(crate) fn split(scop: &Scop, member: &str, by: u32, names: Option<&Names>) -> Result<Edit, Reason> {
     let member = place::resolve(scop, member)?;
     let (mut tree, mut named) = (scop.tree.clone(), NewNames::of(scop, std::slice::from_ref(&member), names, "i")?);

@@ -74,8 +74,8 @@ pub(crate) fn vectorise(
 /// band [m, n, k, nv vector(16)]   ->   band [mo = floor(m / 12), n, k, mu = m unroll(12), nv vector(16)]
 /// ```
 ///
-/// The copies are sunk into every leaf below the loop, inside the other loops and outside the lanes of vectors. Below a
-/// sequence each child gets copies of its own.
+/// The copies are sunk into every leaf below the loop, inside the other loops and outside the lanes and copies that are
+/// there. Below a sequence each child gets copies of its own.
 ///
 /// Needs at most [`MAX_COPIES`] copies and lanes around a statement. Proof: order. After Allen and Cocke, A Catalogue of
 /// Optimizing Transformations (1971); unroll and jam: Callahan, Carr, Kennedy, Improving Register Allocation for
@@ -125,40 +125,40 @@ impl Sinking<'_> {
             insert(band, member);
             return Ok(());
         }
-        self.into_node(&mut band.child, member)
+        self.sink(&mut band.child, member)
     }
 
-    fn into_node(&mut self, node: &mut Node, member: Member) -> Result<(), Reason> {
+    fn sink(&mut self, node: &mut Node, member: Member) -> Result<(), Reason> {
         match node {
             Node::Leaf => {
                 *node = Node::Band(Band { members: vec![member], permutable: false, child: Box::new(Node::Leaf) });
                 Ok(())
             }
             Node::Band(band) => self.below(band, member),
-            Node::Mark { child, .. } => self.into_node(child, member),
-            Node::Sequence(children) | Node::Set(children) => self.into_each(children, &member),
+            Node::Mark { child, .. } => self.sink(child, member),
+            Node::Sequence(children) | Node::Set(children) => self.sink_into_each(children, &member),
         }
     }
 
     /// Every child gets the member restricted to its instances; the first one keeps the name.
-    fn into_each(&mut self, children: &mut [Filtered], member: &Member) -> Result<(), Reason> {
+    fn sink_into_each(&mut self, children: &mut [Filtered], member: &Member) -> Result<(), Reason> {
         for (at, Filtered { filter, node }) in children.iter_mut().enumerate() {
             let mut copy = place::restricted(member, filter)?;
             if at > 0 {
                 copy.name = self.taken.copy(self.scop, &member.name, place::first_stmt(self.scop, filter)?);
             }
-            self.into_node(node, copy)?;
+            self.sink(node, copy)?;
         }
         Ok(())
     }
 }
 
-/// Innermost for lanes, just outside the lanes for copies.
+/// Innermost for lanes; outside all lanes and copies for further copies, which may be of strips that were made before.
 fn insert(band: &mut Band, member: Member) {
-    let lanes = band.members.iter().position(|other| matches!(other.kind, Kind::Vector(_)));
+    let laid_out = |other: &Member| matches!(other.kind, Kind::Vector(_) | Kind::Unroll(_));
     let at = match member.kind {
         Kind::Vector(_) => band.members.len(),
-        _ => lanes.unwrap_or(band.members.len()),
+        _ => band.members.iter().position(laid_out).unwrap_or(band.members.len()),
     };
     band.members.insert(at, member);
 }

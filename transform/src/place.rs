@@ -70,11 +70,20 @@ pub(crate) fn no_such(kind: &str, name: &str, known: &[String]) -> String {
     let closest = known
         .iter()
         .map(|other| (strsim::osa_distance(name, other), other))
-        .filter(|(distance, other)| *distance <= 2.max(other.len() / 3))
+        .filter(|(distance, other)| *distance <= 1.max(other.len() / 4))
         .min_by_key(|(distance, _)| *distance);
     let hint = closest.map_or_else(String::new, |(_, other)| format!("; did you mean `{other}`?"));
-    let list = if known.is_empty() { format!("there are no {kind}s") } else { known.join(", ") };
-    format!("there is no {kind} `{name}`{hint} ({kind}s: {list})")
+    format!("there is no {kind} `{name}`{hint} ({kind}s: {})", listed(known))
+}
+
+/// The names, as many as one can read at a glance.
+fn listed(names: &[String]) -> String {
+    const GLANCE: usize = 24;
+    match names.len() {
+        0 => "none".into(),
+        n if n > GLANCE => format!("{}, and {} more", names[..GLANCE].join(", "), n - GLANCE),
+        _ => names.join(", "),
+    }
 }
 
 /// The path to the band that has the member.

@@ -36,7 +36,9 @@ impl Default for Options {
 /// [`coincident`](polyhedral::Member::coincident)) are exact at first and after an `order`. Other commands keep what is
 /// surely still so: an attribute that is set holds, one that is not set may hold; [`Session::permutable`] and
 /// [`Session::coincident`] find out.
-#[derive(Debug)]
+///
+/// A clone is cheap, and shares nothing but isl's context: a policy can try steps on it.
+#[derive(Clone, Debug)]
 pub struct Session {
     scop: Scop,
     target: Target,
@@ -177,7 +179,7 @@ impl Session {
     fn attempt(&self, command: &Command) -> Result<Edit, Reason> {
         self.within_budget(|| {
             let mut edit = edit(&self.scop, &self.target, command)?;
-            shape::check(&edit.tree.root)?;
+            shape::check(&edit.tree)?;
             edit.proof.of(&edit.tree, &self.dependences, &self.scop)?;
             if let Proof::Anew = edit.proof {
                 edit.tree = legality::with_attributes(&edit.tree, &self.dependences)?;
@@ -236,8 +238,54 @@ impl fmt::Display for Scheduled {
 impl Stage for Scheduled {
     const NAME: &'static str = "schedule";
 
-    /// The program is well formed and the script's text reads back.
+    /// The program is well formed, its new tree included, and the script's text reads back.
     fn verify(&self) -> Result<(), Malformed> {
-        self.script.verify()
+        let scop = self.scop.verify().map_err(|malformed| Malformed { stage: Self::NAME, ..malformed });
+        scop.and_then(|()| self.script.verify())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use polyhedral::{isl, testing};
+
+    use super::*;
+
+    fn target() -> Target {
+        Target::from_toml(
+            "name = 'test'\ntriple = ''\ncpu = ''\nthreads = 1\nvector_bytes = 64\nvector_registers = 32\n\
+             fma_per_cycle = 2\nfma_latency = 4\ncaches = []\n",
+        )
+        .expect("a target")
+    }
+
+    /// A session in which `command` was recorded and its edit taken over without a proof.
+    fn unproved(commands: &[Command]) -> Session {
+        let scop = testing::matmul(&isl::Ctx::new());
+        let mut session = Session::new(scop, &target()).expect("its dependences are found");
+        for command in commands {
+            let edit = edit(&session.scop, &session.target, command).expect("it fits");
+            session.scop.tree = edit.tree;
+            session.script.push(edit.command);
+        }
+        session
+    }
+
+    #[test]
+    fn the_whole_proof_names_the_culprit() {
+        let commands =
+            [Command::split("C.update.k", 4), Command::parallel("C.update.ko"), Command::split("C.update.m", 2)];
+        let refused = unproved(&commands).finish().expect_err("a parallel reduction");
+        assert_eq!((refused.line, refused.command.as_str()), (Some(2), "parallel C.update.ko"));
+        assert!(refused.violation().is_some(), "{refused}");
+        unproved(&commands[..1]).finish().expect("a split is legal");
+    }
+
+    #[test]
+    fn a_tree_that_no_command_made_is_refused_as_a_whole() {
+        let mut session = unproved(&[]);
+        session.scop.tree.root = polyhedral::Node::Leaf;
+        let refused = session.finish().expect_err("nothing orders the updates");
+        assert_eq!((refused.line, refused.command.as_str()), (None, "the schedule as a whole"));
     }
 }

@@ -1,25 +1,36 @@
 //! What every tree must look like for code generation, whatever command made it.
 
-use polyhedral::{Kind, Member, Node};
+use polyhedral::{Kind, Member, Node, ScheduleTree, isl};
 
 use crate::MAX_COPIES;
 use crate::loops::adjective;
 use crate::refused::Reason;
 
-/// Checks that vectorised and unrolled members are innermost, copies outside lanes, at most one vectorised around a
-/// statement and at most [`MAX_COPIES`] copies and lanes together.
-pub(crate) fn check(root: &Node) -> Result<(), Reason> {
-    below(root, Innermost::default())
+/// The most loops around a statement: isl's work grows steeply with them.
+pub const MAX_LOOPS: usize = 64;
+
+/// Checks that
+///
+/// - at most [`MAX_LOOPS`] members are around a statement;
+/// - vectorised and unrolled members are innermost, copies outside lanes;
+/// - at most one vectorised member is around a statement, and at most [`MAX_COPIES`] copies and lanes together;
+/// - each of them stays inside one strip while the members around it stay as they are.
+pub(crate) fn check(tree: &ScheduleTree) -> Result<(), Reason> {
+    below(&tree.root, Around::default())?;
+    strips_are_whole(&tree.root, &tree.domain, &mut Vec::new())
 }
 
-/// The vectorised and unrolled members around a node.
+/// The members around a node.
 #[derive(Clone, Copy, Default)]
-struct Innermost<'a> {
+struct Around<'a> {
+    loops: usize,
+    /// The innermost one when it is vectorised or unrolled.
     last: Option<&'a Member>,
+    /// How many copies and lanes these make.
     copies: u64,
 }
 
-fn below<'a>(node: &'a Node, around: Innermost<'a>) -> Result<(), Reason> {
+fn below<'a>(node: &'a Node, around: Around<'a>) -> Result<(), Reason> {
     let inside = match (node, around.last) {
         (Node::Band(band), _) => band.members.iter().try_fold(around, one_more)?,
         (Node::Sequence(_) | Node::Set(_), Some(outer)) => {
@@ -31,7 +42,11 @@ fn below<'a>(node: &'a Node, around: Innermost<'a>) -> Result<(), Reason> {
     node.children().into_iter().try_for_each(|child| below(child, inside))
 }
 
-fn one_more<'a>(around: Innermost<'a>, member: &'a Member) -> Result<Innermost<'a>, Reason> {
+fn one_more<'a>(around: Around<'a>, member: &'a Member) -> Result<Around<'a>, Reason> {
+    if around.loops == MAX_LOOPS {
+        return Reason::precondition(format!("`{}` is inside {MAX_LOOPS} loops already", member.name));
+    }
+    let around = Around { loops: around.loops + 1, ..around };
     let factor = match member.kind {
         Kind::Vector(factor) | Kind::Unroll(factor) => u64::from(factor),
         Kind::Sequential | Kind::Parallel => 0,
@@ -50,5 +65,62 @@ fn one_more<'a>(around: Innermost<'a>, member: &'a Member) -> Result<Innermost<'
         let name = &member.name;
         return Reason::precondition(format!("`{name}` would make {copies} copies and lanes; at most {MAX_COPIES}"));
     }
-    Ok(Innermost { last: Some(member), copies })
+    Ok(Around { last: Some(member), copies, ..around })
+}
+
+/// Checks that every vectorised or unrolled member stays inside one strip while the members around it, `outer`, stay as
+/// they are: lanes and copies run over at most so many integers, from a multiple of their number.
+fn strips_are_whole<'a>(node: &'a Node, instances: &isl::UnionSet, outer: &mut Vec<&'a Member>) -> Result<(), Reason> {
+    let depth = outer.len();
+    match node {
+        Node::Leaf => {}
+        Node::Mark { child, .. } => strips_are_whole(child, instances, outer)?,
+        Node::Sequence(children) | Node::Set(children) => {
+            for child in children {
+                strips_are_whole(&child.node, &instances.intersect(&child.filter)?, outer)?;
+            }
+        }
+        Node::Band(band) => {
+            for member in &band.members {
+                if let Kind::Vector(by) | Kind::Unroll(by) = member.kind
+                    && !is_whole(member, by, instances, outer)?
+                {
+                    let name = &member.name;
+                    return Reason::precondition(format!("no loop outside `{name}` runs over its strips of {by}"));
+                }
+                outer.push(member);
+            }
+            strips_are_whole(&band.child, instances, outer)?;
+        }
+    }
+    outer.truncate(depth);
+    Ok(())
+}
+
+fn is_whole(member: &Member, by: u32, instances: &isl::UnionSet, outer: &[&Member]) -> isl::Result<bool> {
+    let by = isl::Val::int(instances.ctx(), i64::from(by))?;
+    let strip = member.schedule.intersect_domain(instances)?.scale_down(&by)?.floor()?;
+    // A split leaves just this function in a member outside, and that is cheap to see.
+    for other in outer.iter().rev() {
+        if other.schedule.intersect_domain(instances)?.plain_is_equal(&strip)? {
+            return Ok(true);
+        }
+    }
+    is_function_of(&strip.to_union_map()?, outer)
+}
+
+/// Whether equal values of all `outer` members mean equal values of `strip`.
+fn is_function_of(strip: &isl::UnionMap, outer: &[&Member]) -> isl::Result<bool> {
+    let mut around: Option<isl::UnionMap> = None;
+    for member in outer {
+        let own = member.schedule.to_union_map()?;
+        around = Some(match around {
+            Some(around) => around.flat_range_product(&own)?,
+            None => own,
+        });
+    }
+    match around {
+        Some(around) => around.intersect_domain(&strip.domain()?)?.reverse()?.apply_range(strip)?.is_single_valued(),
+        None => Ok(strip.is_empty()? || strip.range()?.as_set()?.is_singleton()?),
+    }
 }

@@ -197,24 +197,24 @@ fn unroll_stays_outside_the_lanes() {
         "matmul",
         "vectorise C.update.n by 16 as no nv\nunroll C.update.m by 12\nunroll C.update.no by 2",
         expect![[r#"
-        sequence
-          filter { C.init[m, n] }
-            band permutable
-              C.init.m = { C.init[m, n] -> [(m)] } coincident
-              C.init.n = { C.init[m, n] -> [(n)] } coincident
-          filter { C.update[m, n, k] }
-            band permutable
-              C.update.mo = { C.update[m, n, k] -> [(floor((m)/12))] } coincident
-              C.update.noo = { C.update[m, n, k] -> [(floor((n)/32))] } coincident
-              C.update.k = { C.update[m, n, k] -> [(k)] }
-              C.update.mu = { C.update[m, n, k] -> [(m)] } coincident unroll 12
-              C.update.nou = { C.update[m, n, k] -> [(floor((n)/16))] } coincident unroll 2
-              C.update.nv = { C.update[m, n, k] -> [(n)] } coincident vector 16
-        ---
-        vectorise C.update.n by 16 as no nv
-        unroll C.update.m by 12 as mo mu
-        unroll C.update.no by 2 as noo nou
-    "#]],
+            sequence
+              filter { C.init[m, n] }
+                band permutable
+                  C.init.m = { C.init[m, n] -> [(m)] } coincident
+                  C.init.n = { C.init[m, n] -> [(n)] } coincident
+              filter { C.update[m, n, k] }
+                band permutable
+                  C.update.mo = { C.update[m, n, k] -> [(floor((m)/12))] } coincident
+                  C.update.noo = { C.update[m, n, k] -> [(floor((n)/32))] } coincident
+                  C.update.k = { C.update[m, n, k] -> [(k)] }
+                  C.update.nou = { C.update[m, n, k] -> [(floor((n)/16))] } coincident unroll 2
+                  C.update.mu = { C.update[m, n, k] -> [(m)] } coincident unroll 12
+                  C.update.nv = { C.update[m, n, k] -> [(n)] } coincident vector 16
+            ---
+            vectorise C.update.n by 16 as no nv
+            unroll C.update.m by 12 as mo mu
+            unroll C.update.no by 2 as noo nou
+        "#]],
     );
 }
 
@@ -438,8 +438,8 @@ fn a_matrix_product_as_it_is_run() {
                   C.update.mio = { C.update[m, n, k] -> [(floor((m)/12))] }
                   C.update.nioo = { C.update[m, n, k] -> [(floor((n)/32))] }
                   C.update.ki = { C.update[m, n, k] -> [(k)] }
-                  C.update.miu = { C.update[m, n, k] -> [(m)] } unroll 12
                   C.update.niou = { C.update[m, n, k] -> [(floor((n)/16))] } unroll 2
+                  C.update.miu = { C.update[m, n, k] -> [(m)] } unroll 12
                   C.update.niv = { C.update[m, n, k] -> [(n)] } vector 16
             ---
             parallel C.init.m
@@ -449,6 +449,45 @@ fn a_matrix_product_as_it_is_run() {
             vectorise C.update.ni by 16 as nio niv
             unroll C.update.nio by 2 as nioo niou
             reorder C.update.ko C.update.mo
+        "#]],
+    );
+}
+
+#[test]
+fn a_set_at_the_top_becomes_a_sequence() {
+    check(
+        "strided",
+        "order {
+  set
+    filter { B.even[i] }
+      band
+        even = { B.even[i] -> [(i)] }
+    filter { B.odd[i] }
+      band
+        odd = { B.odd[i] -> [(2i + 1)] }
+}
+fuse B.even B.odd
+distribute even",
+        expect![[r#"
+            sequence
+              filter { B.even[i] }
+                band
+                  even = { B.even[i] -> [(i)] }
+              filter { B.odd[i] }
+                band
+                  even.B.odd = { B.odd[i] -> [(1 + 2i)] }
+            ---
+            order {
+                set
+                  filter { B.even[i] }
+                    band
+                      even = { B.even[i] -> [(i)] }
+                  filter { B.odd[i] }
+                    band
+                      odd = { B.odd[i] -> [(1 + 2i)] }
+            }
+            fuse B.even B.odd depth 1
+            distribute even
         "#]],
     );
 }

@@ -145,7 +145,10 @@ fn what_a_tile_wants() {
 
 #[test]
 fn what_an_order_wants() {
-    check_error("order", expect!["line 1, column 6: expected `{`, and the tree on the lines after it, found the end of the line"]);
+    check_error(
+        "order",
+        expect!["line 1, column 6: expected `{`, and the tree on the lines after it, found the end of the line"],
+    );
     check_error(
         "order {",
         expect![
@@ -158,7 +161,10 @@ fn what_an_order_wants() {
             "line 3, column 1: expected a line with `}`, which closes the `order {` of line 1, found the end of the script"
         ],
     );
-    check_error("order { band }", expect!["line 1, column 7: expected `{`, and the tree on the lines after it, found `{`"]);
+    check_error(
+        "order { band }",
+        expect!["line 1, column 7: expected `{`, and the tree on the lines after it, found `{`"],
+    );
 }
 
 #[test]

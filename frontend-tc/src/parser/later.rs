@@ -32,6 +32,12 @@ pub fn file_level(input: Tokens<'_>) -> Result<(), Stop<'_>> {
     }
 }
 
+/// The name that a `let` between definitions gives.
+pub fn constant(input: Tokens<'_>) -> Option<&str> {
+    let named = input.peek() == TokenKind::Name && input.word() == "let" && input.next().peek() == TokenKind::Name;
+    named.then(|| input.next().word())
+}
+
 /// `for t in …` and `(a, b) = f(…)`.
 pub fn statement(input: Tokens<'_>) -> Result<(), Stop<'_>> {
     match (input.peek(), input.next().peek()) {
@@ -42,6 +48,7 @@ pub fn statement(input: Tokens<'_>) -> Result<(), Stop<'_>> {
             input.span(),
             "write the steps as statements, or call the kernel once for each step",
         )),
+        (TokenKind::Symbol("&" | "|" | "^" | "<<" | ">>"), _) => Err(bitwise(input)),
         (TokenKind::Symbol("("), _) => Err(later(
             input,
             "TC0021",

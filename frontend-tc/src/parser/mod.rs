@@ -38,9 +38,12 @@ pub fn parse(text: &str) -> (File, Vec<Diagnostic>) {
 
 fn file(mut input: Tokens<'_>) -> File {
     let mut file = File::default();
+    let mut constants = BTreeSet::new();
     while input.peek() != TokenKind::End && !too_many(input) {
+        constants.extend(later::constant(input).map(str::to_owned));
         match def(input) {
-            Ok((rest, def)) => {
+            Ok((rest, mut def)) => {
+                def.broken.extend(constants.iter().cloned());
                 file.defs.push(def);
                 input = rest;
             }
@@ -80,7 +83,8 @@ fn def(input: Tokens<'_>) -> Parsed<'_, Def> {
     let (input, _) = cut(symbol("{")).parse(input)?;
     let (input, (statements, broken)) = statements(input);
     let end = input.span();
-    let (input, _) = cut(symbol("}")).parse(input)?;
+    let cut_short = input.peek() == TokenKind::End && !broken.is_empty();
+    let input = if cut_short { input } else { cut(symbol("}")).parse(input)?.0 };
     Ok((input, Def { name, inputs, outputs, statements, broken, span: start.to(end) }))
 }
 
@@ -165,8 +169,12 @@ fn statements(mut input: Tokens<'_>) -> (Tokens<'_>, (Vec<Statement>, BTreeSet<S
                 input = rest;
             }
             Err(error) => {
-                let failed = input.report(error).max_progress(input);
-                let rest = skip_to_statement(failed);
+                let failed = input.report(error);
+                // Where no statement begins, the one before ended too early.
+                let begins = matches!(input.peek(), TokenKind::Name | TokenKind::Symbol("("));
+                let last: Option<Statement> = if begins || !failed.is_at(input) { None } else { good.pop() };
+                broken.extend(last.into_iter().flat_map(|last| words(&last)));
+                let rest = skip_to_statement(failed.max_progress(input));
                 broken.extend(input.names_until(rest));
                 input = rest;
             }
@@ -178,6 +186,19 @@ fn statements(mut input: Tokens<'_>) -> (Tokens<'_>, (Vec<Statement>, BTreeSet<S
         }
     }
     (input, (good, broken))
+}
+
+/// The names that a statement writes and reads.
+fn words(statement: &Statement) -> Vec<String> {
+    let mut words = vec![statement.target.text.clone()];
+    let mut open = vec![&statement.value];
+    while let Some(expr) = open.pop() {
+        if let ExprKind::Name(name) | ExprKind::Call(Name { text: name, .. }, _) = &expr.kind {
+            words.push(name.clone());
+        }
+        open.extend(expr.children());
+    }
+    words
 }
 
 fn ends_body(input: Tokens<'_>) -> bool {
@@ -223,7 +244,7 @@ fn begins_statement(input: Tokens<'_>) -> bool {
 fn statement(input: Tokens<'_>) -> Parsed<'_, Statement> {
     let start = input.span();
     later::statement(input)?;
-    let (input, target) = name("a statement, which begins with the name of the tensor that it writes").parse(input)?;
+    let (input, target) = name("an operator, a statement or `}`").parse(input)?;
     let (input, indices) = left_indices(input)?;
     later::assignment(input)?;
     let (input, assign) = assign(input)?;

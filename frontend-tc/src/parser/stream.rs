@@ -97,6 +97,11 @@ impl<'a> Tokens<'a> {
         Tokens { depth: outer.depth, ..self }
     }
 
+    /// Whether both are at the same token.
+    pub fn is_at(self, other: Tokens<'a>) -> bool {
+        self.at == other.at
+    }
+
     /// The later of the two, and past `start` in any case, so that skipping always gets on.
     pub fn max_progress(self, start: Tokens<'a>) -> Tokens<'a> {
         if self.at > start.at { self.at_depth_of(start) } else { start.next() }
@@ -310,7 +315,7 @@ fn quoted(word: &'static str) -> &'static str {
         "(" => "`(`",
         ")" => "`)`",
         "{" => "`{`",
-        "}" => "a statement or `}`",
+        "}" => "an operator, a statement or `}`",
         "," => "`,`",
         ":" => "`:`",
         "=" => "`=` or `in`",

@@ -1,57 +1,40 @@
-//! One statement: its indices, its typed value, the elements that it reads, the ranges that it gives.
+//! One statement: its indices, what its `where` names, and how its value goes into its target.
 
-use polyhedral::{BinOp, Builtin, CmpOp, DType, Expr, Index, UnOp};
-use support::{Diagnostic, Span};
+use polyhedral::{DType, Expr};
+use support::Diagnostic;
 
-use super::scope::{Entity, Scope};
-use super::{IndexName, Origin, Read, Subscript};
-use crate::ast::{self, BinaryOp, Clause, ExprKind, Name, Statement, UnaryOp};
+use super::scope::Scope;
+use super::value::{Operand, Place, are, cast, no_arithmetic_on_bool};
+use super::{Guard, IndexName, Origin, Read};
+use crate::ast::{self, Clause, Name, Statement};
 use crate::parser::MAX_DEPTH;
-use crate::quasi::Quasi;
-use crate::ranges::too_large;
-use crate::types::{Literal, promote, spelling};
+use crate::types::{promote, spelling};
 
 /// Nodes of the value of one statement, with the names of `where` put in.
 const MAX_NODES: u32 = 20_000;
 
 /// The state of the check of one statement.
 pub struct Body<'s, 'a> {
-    scope: &'s mut Scope<'a>,
-    statement: &'s Statement,
+    pub(super) scope: &'s mut Scope<'a>,
+    pub(super) statement: &'s Statement,
     pub indices: Vec<IndexName>,
     pub reads: Vec<Read>,
-    lets: Vec<(&'s Name, &'s ast::Expr)>,
+    pub(super) lets: Vec<(&'s Name, &'s ast::Expr)>,
+    pub(super) guards: Vec<Guard>,
     nodes: u32,
-}
-
-/// A typed expression; a literal's type is still open.
-#[derive(Clone, Debug)]
-pub struct Operand {
-    expr: Expr,
-    dtype: DType,
-    literal: Option<Literal>,
-}
-
-/// Where an expression stands.
-#[derive(Clone, Copy)]
-struct Place {
-    /// In a subscript, where indices, sizes and whole literals have 64 bits.
-    subscript: bool,
-    /// How deep, through the names of `where` too.
-    depth: u32,
-    /// How many of the names of `where` are visible.
-    lets: usize,
-}
-
-impl Place {
-    fn deeper(self) -> Place {
-        Place { depth: self.depth + 1, ..self }
-    }
 }
 
 impl<'s, 'a> Body<'s, 'a> {
     pub fn new(scope: &'s mut Scope<'a>, statement: &'s Statement) -> Body<'s, 'a> {
-        Body { scope, statement, indices: Vec::new(), reads: Vec::new(), lets: Vec::new(), nodes: 0 }
+        Body {
+            scope,
+            statement,
+            indices: Vec::new(),
+            reads: Vec::new(),
+            lets: Vec::new(),
+            guards: Vec::new(),
+            nodes: 0,
+        }
     }
 
     /// Registers the indices of the left-hand side; how many there are.
@@ -106,120 +89,11 @@ impl<'s, 'a> Body<'s, 'a> {
         sound.then_some(exists)
     }
 
-    /// The ranges that the `where` gives, by index and with both bounds included.
-    #[allow(clippy::type_complexity, reason = "one line, used once")]
-    pub fn ranges(&mut self) -> Option<Vec<Option<(Quasi, Quasi, Span)>>> {
-        let mut ranges: Vec<Option<(Quasi, Quasi, Span)>> = vec![None; self.indices.len()];
-        let mut sound = true;
-        for clause in &self.statement.clauses {
-            let Clause::Range { index, lower, upper } = clause else { continue };
-            let at = self.ranged_index(index);
-            let (lower, upper, span) = (self.bound(lower), self.bound(upper), index.span.to(upper.span));
-            let (Some(at), Some(lower), Some(upper)) = (at, lower, upper) else {
-                sound = false;
-                continue;
-            };
-            let Some(last) = upper.plus_constant(-1) else {
-                sound = false;
-                self.scope.emit(too_large(span));
-                continue;
-            };
-            if let Some((_, _, first)) = &ranges[at] {
-                let message = format!("`{}` gets a second range, and the last one holds", index.text);
-                let warning = Diagnostic::warning("TC0409", message, span).also(*first, "this one has no effect");
-                self.scope.emit(warning.help("remove one of the two"));
-            }
-            ranges[at] = Some((lower, last, span));
-        }
-        sound.then_some(ranges)
-    }
-
-    fn ranged_index(&mut self, index: &Name) -> Option<usize> {
-        if let Some(at) = self.find_index(&index.text) {
-            return Some(at);
-        }
-        let message = format!("`{}` is no index of this statement and cannot have a range", index.text);
-        let error = Diagnostic::error("TC0115", message, index.span);
-        let close = super::close::close(&index.text, self.indices.iter().map(|known| known.name.as_str()));
-        let help = match close {
-            Some(close) => format!("did you mean `{close}`?"),
-            None => "remove the range, or use the index in the statement".into(),
-        };
-        self.scope.emit(error.help(help));
-        None
-    }
-
-    /// A bound of a range: an affine expression of sizes.
-    fn bound(&mut self, expr: &ast::Expr) -> Option<Quasi> {
-        let place = Place { subscript: true, depth: 0, lets: self.lets.len() };
-        self.bound_names(expr, place)?;
-        match self.quasi(expr, place) {
-            Some(Some(bound)) => Some(bound),
-            Some(None) => {
-                let error = Diagnostic::error("TC0406", "a bound must be affine in the sizes", expr.span);
-                self.scope.emit(
-                    error.help(
-                        "sums, products with a number, division and remainder by a number, min and max are affine",
-                    ),
-                );
-                None
-            }
-            None => {
-                self.scope.emit(too_large(expr.span));
-                None
-            }
-        }
-    }
-
-    /// Refuses what cannot stand in a bound.
-    fn bound_names(&mut self, expr: &ast::Expr, place: Place) -> Option<()> {
-        self.count(expr, place)?;
-        let refused = match &expr.kind {
-            ExprKind::Call(name, _) => Some(refused_read(&name.text, expr.span)),
-            ExprKind::Name(name) => {
-                match (self.find_let(name, place.lets), self.find_index(name), self.scope.entity(name)) {
-                    (Some((_, value, lets)), ..) => return self.bound_names(value, Place { lets, ..place.deeper() }),
-                    (_, Some(_), _) => {
-                        let message = format!("the bound mentions the index `{name}`, which is not supported yet");
-                        let help = "give the full range, and choose the elements in the value: `j <= i ? A(i, j) : 0`";
-                        Some(Diagnostic::error("TC0031", message, expr.span).help(help))
-                    }
-                    (_, _, Some(Entity::Tensor(_))) => Some(refused_read(name, expr.span)),
-                    (_, _, Some(Entity::Size(_))) => None,
-                    _ if self.scope.is_poisoned(name) => return None,
-                    _ => {
-                        let error = Diagnostic::error("TC0116", format!("`{name}` is no size"), expr.span);
-                        let help = self.scope.close_entity(name).map_or_else(
-                            || "sizes are the names in the types of the inputs".to_owned(),
-                            |close| format!("did you mean `{close}`?"),
-                        );
-                        Some(error.help(help))
-                    }
-                }
-            }
-            ExprKind::Number(number) if number.whole.is_none() => {
-                let error = Diagnostic::error(
-                    "TC0411",
-                    format!("`{}` in a bound is not a whole number", number.text),
-                    expr.span,
-                );
-                Some(error.help("bounds are whole numbers"))
-            }
-            _ => None,
-        };
-        if let Some(refused) = refused {
-            self.scope.emit(refused);
-            return None;
-        }
-        let checked: Vec<_> =
-            expr.children().into_iter().map(|child| self.bound_names(child, place.deeper())).collect();
-        checked.into_iter().collect()
-    }
-
     /// Checks the indices beyond the left-hand side's: only a reduction has them.
     pub fn indices_are_allowed(&mut self, left: usize) -> Option<()> {
         if self.statement.assign.reduction.is_some() {
-            for index in self.indices[left..].to_vec() {
+            for at in left..self.indices.len() {
+                let index = self.indices[at].clone();
                 if let Some(close) = self.scope.close_entity(&index.name) {
                     let message = format!("`{}` is not declared, so it is a new reduction index", index.name);
                     let warning = Diagnostic::warning("TC0102", message, index.span);
@@ -229,7 +103,8 @@ impl<'s, 'a> Body<'s, 'a> {
             return Some(());
         }
         let mut sound = Some(());
-        for index in self.indices[left..].to_vec() {
+        for at in left..self.indices.len() {
+            let index = self.indices[at].clone();
             let message = format!("`=` does not reduce, and `{}` is not on the left-hand side", index.name);
             let help = match self.scope.close_entity(&index.name) {
                 Some(close) => format!("did you mean `{close}`?"),
@@ -247,7 +122,7 @@ impl<'s, 'a> Body<'s, 'a> {
         let at = self.scope.target(target)?;
         let tensor = self.scope.tensors[at].clone();
         if let Some(rank) = tensor.rank.filter(|rank| *rank != left) {
-            let message = format!("`{}` has rank {rank}, and {left} indices are given", target.text);
+            let message = format!("`{}` has rank {rank}, and {} given", target.text, are(left, "index", "indices"));
             let error = Diagnostic::error("TC0108", message, target.span).also(tensor.span, "the rank comes from here");
             self.scope.emit(error.help("write every statement of a tensor with the same number of indices"));
             return None;
@@ -277,7 +152,12 @@ impl<'s, 'a> Body<'s, 'a> {
             return Some(());
         }
         let target = &self.statement.target;
-        let message = format!("`{}` is declared with rank {}, and {left} indices are given", target.text, shape.len());
+        let message = format!(
+            "`{}` is declared with rank {}, and {} given",
+            target.text,
+            shape.len(),
+            are(left, "index", "indices")
+        );
         let error = Diagnostic::error("TC0205", message, target.span).also(*span, "declared here");
         self.scope.emit(error.help("make the two agree"));
         None
@@ -332,18 +212,18 @@ impl<'s, 'a> Body<'s, 'a> {
         Some(cast(value.expr, value.dtype, dtype))
     }
 
-    fn find_index(&self, name: &str) -> Option<usize> {
+    pub(super) fn find_index(&self, name: &str) -> Option<usize> {
         self.indices.iter().position(|index| index.name == name)
     }
 
     /// The expression that `name` stands for, and how many names are visible in it.
-    fn find_let(&self, name: &str, visible: usize) -> Option<(&'s Name, &'s ast::Expr, usize)> {
+    pub(super) fn find_let(&self, name: &str, visible: usize) -> Option<(&'s Name, &'s ast::Expr, usize)> {
         let at = self.lets[..visible].iter().position(|(known, _)| known.text == name)?;
         Some((self.lets[at].0, self.lets[at].1, at))
     }
 
     /// Counts a node; says so when there are too many or they are too deep.
-    fn count(&mut self, expr: &ast::Expr, place: Place) -> Option<()> {
+    pub(super) fn count(&mut self, expr: &ast::Expr, place: Place) -> Option<()> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
             if self.nodes == MAX_NODES + 1 {
@@ -360,401 +240,5 @@ impl<'s, 'a> Body<'s, 'a> {
             return None;
         }
         Some(())
-    }
-
-    /// The typed expression; `None` when something in it was reported.
-    fn value(&mut self, expr: &ast::Expr, place: Place) -> Option<Operand> {
-        self.count(expr, place)?;
-        match &expr.kind {
-            ExprKind::Number(number) => Some(literal(Literal { number: number.clone(), negative: false }, place)),
-            ExprKind::Bool(value) => {
-                let value = polyhedral::Value::Int(i128::from(*value));
-                Some(Operand { expr: Expr::Const(value, DType::Bool), dtype: DType::Bool, literal: None })
-            }
-            ExprKind::Name(name) => self.named(name, expr.span, place),
-            ExprKind::Call(name, arguments) => self.call(name, arguments, expr.span, place),
-            ExprKind::Cast(to, value) => self.cast(*to, value, expr.span, place),
-            ExprKind::Unary(op, value) => self.unary(*op, value, expr.span, place),
-            ExprKind::Binary(op, operands) => self.binary(*op, operands, expr.span, place),
-            ExprKind::Select(operands) => self.select(operands, expr.span, place),
-        }
-    }
-
-    fn named(&mut self, name: &str, span: Span, place: Place) -> Option<Operand> {
-        if let Some((_, value, lets)) = self.find_let(name, place.lets) {
-            return self.value(value, Place { lets, ..place.deeper() });
-        }
-        if let Some(at) = self.find_index(name) {
-            return Some(whole(Index::Dim(at), place));
-        }
-        match self.scope.entity(name) {
-            Some(Entity::Size(at)) => return Some(whole(Index::Param(at), place)),
-            Some(Entity::Tensor(at)) => return self.read(at, &[], name, span, place),
-            None if self.scope.is_poisoned(name) => return None,
-            None => (),
-        }
-        let name = Name { text: name.to_owned(), span };
-        if !self.scope.is_free(&name, "an index") {
-            return None;
-        }
-        self.indices.push(IndexName { name: name.text, span });
-        Some(whole(Index::Dim(self.indices.len() - 1), place))
-    }
-
-    fn call(&mut self, name: &Name, arguments: &[ast::Expr], span: Span, place: Place) -> Option<Operand> {
-        if let Some(builtin) = Builtin::parse(&name.text) {
-            return self.builtin(builtin, arguments, span, place);
-        }
-        let what = match self.scope.entity(&name.text) {
-            Some(Entity::Tensor(at)) => return self.read(at, arguments, &name.text, span, place),
-            Some(Entity::Size(_)) => "a size",
-            None if self.find_index(&name.text).is_some() => "an index",
-            None if self.find_let(&name.text, place.lets).is_some() => "a name of `where`",
-            None => {
-                self.undefined(name);
-                return None;
-            }
-        };
-        let message = format!("`{}` is {what} and takes no subscripts", name.text);
-        self.scope.emit(Diagnostic::error("TC0110", message, span).help(format!("write `{}` alone", name.text)));
-        None
-    }
-
-    fn undefined(&mut self, name: &Name) {
-        let word = name.text.as_str();
-        if self.scope.is_poisoned(word) {
-            return;
-        }
-        let later = |code, what: String, help: &str| Diagnostic::error(code, what, name.span).help(help);
-        let error = match word {
-            _ if self.scope.is_def(word) => later(
-                "TC0021",
-                "calls of other definitions are not supported yet".into(),
-                "write the statements of the called definition here",
-            ),
-            "clamp" | "wrap" | "mirror" | "pad" => later(
-                "TC0029",
-                format!("the border function `{word}` is not supported yet"),
-                "restrict the range in `where`, or choose with `?:` and a subscript `min(max(i, 0), N - 1)`",
-            ),
-            "round_even" | "sat_int8" | "sat_uint8" | "sat_int16" | "sat_uint16" | "sat_int32" => later(
-                "TC0030",
-                format!("the conversion `{word}` is not supported yet"),
-                "write it with `min`, `max`, `round` and a cast",
-            ),
-            _ => {
-                let help = match self.scope.close_name(word) {
-                    Some(close) => format!("did you mean `{close}`?"),
-                    None => "a tensor is an input, or written by an earlier statement".into(),
-                };
-                Diagnostic::error("TC0101", format!("no tensor or function is called `{word}`"), name.span).help(help)
-            }
-        };
-        self.scope.emit(error);
-    }
-
-    fn builtin(&mut self, builtin: Builtin, arguments: &[ast::Expr], span: Span, place: Place) -> Option<Operand> {
-        let values: Vec<Option<Operand>> = arguments.iter().map(|e| self.value(e, place.deeper())).collect();
-        if arguments.len() != builtin.arity() {
-            let message = format!(
-                "`{}` takes {}, and {} are given",
-                builtin.name(),
-                counted(builtin.arity(), "argument"),
-                arguments.len()
-            );
-            self.scope
-                .emit(Diagnostic::error("TC0112", message, span).help("give as many arguments as the function takes"));
-            return None;
-        }
-        let values: Vec<Operand> = values.into_iter().collect::<Option<_>>()?;
-        let typed = values.iter().filter(|value| value.literal.is_none()).map(|value| value.dtype);
-        let dtype = typed.fold(DType::F32, promote);
-        let arguments = values.into_iter().map(|value| value.into_type(dtype)).collect();
-        Some(Operand { expr: Expr::Call(builtin, arguments), dtype, literal: None })
-    }
-
-    fn read(&mut self, at: usize, subscripts: &[ast::Expr], name: &str, span: Span, place: Place) -> Option<Operand> {
-        let place = Place { subscript: true, ..place.deeper() };
-        let index: Vec<Option<Subscript>> =
-            subscripts.iter().map(|subscript| self.subscript(subscript, name, place)).collect();
-        let tensor = &self.scope.tensors[at];
-        let (Some(rank), Some(dtype)) = (tensor.rank, tensor.dtype) else {
-            if !self.scope.is_poisoned(name) {
-                let message = format!("`{name}` is read before a statement writes it");
-                let error = Diagnostic::error("TC0118", message, span).also(tensor.span, "declared here");
-                self.scope.emit(error.help("write it first"));
-            }
-            return None;
-        };
-        let place_of_tensor = tensor.span;
-        if rank != subscripts.len() {
-            let (code, message) = match subscripts.len() {
-                0 => ("TC0109", format!("`{name}` has rank {rank} and cannot be used as a scalar")),
-                given => ("TC0107", format!("`{name}` has rank {rank}, and {} given", are(given))),
-            };
-            let pattern = ["i", "j", "k", "l"].iter().take(rank).copied().collect::<Vec<_>>().join(", ");
-            let help = match rank {
-                0 => format!("write `{name}` alone"),
-                1..=4 => format!("write `{name}({pattern})`"),
-                _ => format!("give {rank} subscripts"),
-            };
-            self.scope.emit(Diagnostic::error(code, message, span).also(place_of_tensor, "declared here").help(help));
-            return None;
-        }
-        let index: Vec<Subscript> = index.into_iter().collect::<Option<_>>()?;
-        let same = self.reads.iter().position(|read| read.tensor == at && read.index == index);
-        let number = same.unwrap_or(self.reads.len());
-        if same.is_none() {
-            self.reads.push(Read { tensor: at, index, span });
-        }
-        Some(Operand { expr: Expr::Load(number), dtype, literal: None })
-    }
-
-    fn subscript(&mut self, expr: &ast::Expr, tensor: &str, place: Place) -> Option<Subscript> {
-        let value = self.value(expr, place)?;
-        if !value.dtype.is_int() {
-            let message = format!(
-                "a subscript of `{tensor}` has type `{}`, and subscripts are whole numbers",
-                spelling(value.dtype)
-            );
-            self.scope.emit(Diagnostic::error("TC0201", message, expr.span).help("write `int32(…)` around it"));
-            return None;
-        }
-        match self.quasi(expr, place) {
-            Some(Some(affine)) => Some(Subscript::Affine(affine)),
-            Some(None) => Some(Subscript::Indirect(value.into_type(DType::I64))),
-            None => {
-                self.scope.emit(too_large(expr.span));
-                None
-            }
-        }
-    }
-
-    fn cast(&mut self, to: ast::ScalarType, value: &ast::Expr, span: Span, place: Place) -> Option<Operand> {
-        let dtype = self.scope.dtype(to, span);
-        let value = self.value(value, place.deeper())?;
-        let expr = match value.literal.as_ref().and_then(|literal| literal.value_as(dtype)) {
-            Some(constant) => Expr::Const(constant, dtype),
-            None => cast(value.expr, value.dtype, dtype),
-        };
-        Some(Operand { expr, dtype, literal: None })
-    }
-
-    fn unary(&mut self, op: UnaryOp, operand: &ast::Expr, span: Span, place: Place) -> Option<Operand> {
-        let value = self.value(operand, place.deeper())?;
-        match op {
-            UnaryOp::Not if value.dtype != DType::Bool => {
-                self.scope.emit(not_logical("!", value.dtype, span));
-                None
-            }
-            UnaryOp::Not => Some(Operand { expr: Expr::Unary(UnOp::Not, Box::new(value.expr)), ..value }),
-            UnaryOp::Neg if value.dtype == DType::Bool => {
-                self.scope.emit(no_arithmetic_on_bool("`-`", span));
-                None
-            }
-            UnaryOp::Neg => Some(match value.literal {
-                Some(known) => literal(Literal { negative: !known.negative, ..known }, place),
-                None => Operand { expr: Expr::Unary(UnOp::Neg, Box::new(value.expr)), ..value },
-            }),
-        }
-    }
-
-    fn binary(&mut self, op: BinaryOp, operands: &(ast::Expr, ast::Expr), span: Span, place: Place) -> Option<Operand> {
-        let (a, b) = (self.value(&operands.0, place.deeper()), self.value(&operands.1, place.deeper()));
-        let (a, b, dtype) = unified(a?, b?);
-        let logical = matches!(op, BinaryOp::And | BinaryOp::Or);
-        let is_bool = dtype == DType::Bool;
-        if logical && !is_bool {
-            self.scope.emit(not_logical(op.symbol(), dtype, span));
-            return None;
-        }
-        if is_bool && !logical && !op.is_comparison() {
-            self.scope.emit(no_arithmetic_on_bool(&format!("`{}`", op.symbol()), span));
-            return None;
-        }
-        let (a, b) = (Box::new(a), Box::new(b));
-        Some(match comparison(op) {
-            Some(op) => Operand { expr: Expr::Compare(op, a, b), dtype: DType::Bool, literal: None },
-            None => Operand { expr: Expr::Binary(arithmetic(op), a, b), dtype, literal: None },
-        })
-    }
-
-    fn select(&mut self, operands: &(ast::Expr, ast::Expr, ast::Expr), span: Span, place: Place) -> Option<Operand> {
-        let condition = self.value(&operands.0, place.deeper());
-        let (a, b) = (self.value(&operands.1, place.deeper()), self.value(&operands.2, place.deeper()));
-        let condition = condition?;
-        if condition.dtype != DType::Bool {
-            let message = format!("the condition of `?:` has type `{}` and must be `bool`", spelling(condition.dtype));
-            let error = Diagnostic::error("TC0202", message, operands.0.span).also(span, "in this choice");
-            self.scope.emit(error.help("compare it: `… != 0`"));
-            return None;
-        }
-        let (a, b, dtype) = unified(a?, b?);
-        let expr = Expr::Select(Box::new(condition.expr), Box::new(a), Box::new(b));
-        Some(Operand { expr, dtype, literal: None })
-    }
-
-    /// The expression as an affine one: `Some(None)` when it is none, `None` when its numbers are too large. Called
-    /// after [`Body::value`], which knows every name by then.
-    fn quasi(&self, expr: &ast::Expr, place: Place) -> Option<Option<Quasi>> {
-        let affine = |e: &ast::Expr| self.quasi(e, place.deeper());
-        Some(match &expr.kind {
-            ExprKind::Number(number) => match number.whole.map(i64::try_from) {
-                Some(Ok(value)) => Some(Quasi::constant(value)),
-                Some(Err(_)) => return None,
-                None => None,
-            },
-            ExprKind::Name(name) => match self.find_let(name, place.lets) {
-                Some((_, value, lets)) => self.quasi(value, Place { lets, ..place.deeper() })?,
-                None => self.named_quasi(name),
-            },
-            ExprKind::Cast(ast::ScalarType::Int64, value) => affine(value)?,
-            ExprKind::Unary(UnaryOp::Neg, value) => match affine(value)? {
-                Some(value) => Some(value.times(-1)?),
-                None => None,
-            },
-            ExprKind::Binary(op, operands) => match (affine(&operands.0)?, affine(&operands.1)?) {
-                (Some(a), Some(b)) => affine_binary(*op, &a, &b)?,
-                _ => None,
-            },
-            ExprKind::Bool(_) | ExprKind::Call(..) | ExprKind::Cast(..) | ExprKind::Unary(..) | ExprKind::Select(_) => {
-                None
-            }
-        })
-    }
-
-    fn named_quasi(&self, name: &str) -> Option<Quasi> {
-        match (self.find_index(name), self.scope.entity(name)) {
-            (Some(at), _) => Some(Quasi::index(at)),
-            (None, Some(Entity::Size(at))) => Some(Quasi::size(at)),
-            _ => None,
-        }
-    }
-}
-
-impl Operand {
-    /// In type `dtype`; a literal without rounding on the way.
-    fn into_type(self, dtype: DType) -> Expr {
-        match self.literal.as_ref().and_then(|literal| literal.value_as(dtype)) {
-            Some(constant) => Expr::Const(constant, dtype),
-            None => cast(self.expr, self.dtype, dtype),
-        }
-    }
-}
-
-fn literal(literal: Literal, place: Place) -> Operand {
-    let own = literal.own_type();
-    match literal.value_as(DType::I64).filter(|_| place.subscript && own.is_int()) {
-        Some(value) => Operand { expr: Expr::Const(value, DType::I64), dtype: DType::I64, literal: Some(literal) },
-        None => Operand { expr: literal.constant(), dtype: own, literal: Some(literal) },
-    }
-}
-
-/// An index or a size: `int32` as a value, 64 bits in a subscript.
-fn whole(index: Index, place: Place) -> Operand {
-    let expr = Expr::Index(index);
-    match place.subscript {
-        true => Operand { expr, dtype: DType::I64, literal: None },
-        false => Operand { expr: Expr::Cast(DType::I32, Box::new(expr)), dtype: DType::I32, literal: None },
-    }
-}
-
-fn cast(expr: Expr, from: DType, to: DType) -> Expr {
-    if from == to { expr } else { Expr::Cast(to, Box::new(expr)) }
-}
-
-/// Both operands in their common type. A literal takes the other's type where that represents it.
-fn unified(a: Operand, b: Operand) -> (Expr, Expr, DType) {
-    let adapted = |literal: &Operand, other: &Operand| match (&literal.literal, &other.literal) {
-        (Some(literal), None) => literal.value_as(other.dtype).is_some(),
-        _ => false,
-    };
-    let dtype = match () {
-        () if adapted(&a, &b) => b.dtype,
-        () if adapted(&b, &a) => a.dtype,
-        () => promote(a.dtype, b.dtype),
-    };
-    (a.into_type(dtype), b.into_type(dtype), dtype)
-}
-
-fn comparison(op: BinaryOp) -> Option<CmpOp> {
-    Some(match op {
-        BinaryOp::Lt => CmpOp::Lt,
-        BinaryOp::Le => CmpOp::Le,
-        BinaryOp::Gt => CmpOp::Gt,
-        BinaryOp::Ge => CmpOp::Ge,
-        BinaryOp::Eq => CmpOp::Eq,
-        BinaryOp::Ne => CmpOp::Ne,
-        _ => return None,
-    })
-}
-
-/// The operator of the middle form for what is no comparison.
-fn arithmetic(op: BinaryOp) -> BinOp {
-    match op {
-        BinaryOp::Sub => BinOp::Sub,
-        BinaryOp::Mul => BinOp::Mul,
-        BinaryOp::Div => BinOp::Div,
-        BinaryOp::Rem => BinOp::Mod,
-        BinaryOp::Min => BinOp::Min,
-        BinaryOp::Max => BinOp::Max,
-        BinaryOp::And => BinOp::And,
-        BinaryOp::Or => BinOp::Or,
-        _ => BinOp::Add,
-    }
-}
-
-/// `a op b` where it is affine; `None` on overflow.
-fn affine_binary(op: BinaryOp, a: &Quasi, b: &Quasi) -> Option<Option<Quasi>> {
-    Some(match op {
-        BinaryOp::Add => Some(a.plus(b)?),
-        BinaryOp::Sub => Some(a.minus(b)?),
-        BinaryOp::Min => Some(Quasi::min(&[a.clone(), b.clone()])?),
-        BinaryOp::Max => Some(Quasi::max(&[a.clone(), b.clone()])?),
-        BinaryOp::Mul => match (a.as_constant(), b.as_constant()) {
-            (Some(factor), _) => Some(b.times(factor)?),
-            (_, Some(factor)) => Some(a.times(factor)?),
-            _ => None,
-        },
-        BinaryOp::Div => match b.as_constant() {
-            Some(divisor @ 1..) => Some(a.floor_div(divisor)?),
-            Some(divisor) if divisor < 0 => Some(a.times(-1)?.floor_div(divisor.checked_neg()?)?),
-            _ => None,
-        },
-        BinaryOp::Rem => match b.as_constant() {
-            Some(divisor @ 1..) => Some(a.modulo(divisor)?),
-            _ => None,
-        },
-        _ => None,
-    })
-}
-
-fn refused_read(name: &str, span: Span) -> Diagnostic {
-    Diagnostic::error(
-        "TC0405",
-        format!("a bound cannot depend on `{name}`, whose values are known only while running"),
-        span,
-    )
-    .help("use sizes and numbers, and choose the elements in the value: `i < n ? A(i) : 0`")
-}
-
-fn not_logical(op: &str, dtype: DType, span: Span) -> Diagnostic {
-    Diagnostic::error("TC0203", format!("`{op}` needs `bool` operands and got `{}`", spelling(dtype)), span)
-        .help("compare with `!= 0`; arithmetic uses `+`, `*`, `min` and `max`")
-}
-
-fn no_arithmetic_on_bool(op: &str, span: Span) -> Diagnostic {
-    Diagnostic::error("TC0206", format!("{op} does not work on `bool`"), span)
-        .help("write `int32(…)` around it, or use `&&`, `||`, `!`")
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-fn are(count: usize) -> String {
-    match count {
-        1 => "1 subscript is".into(),
-        _ => format!("{count} subscripts are"),
     }
 }

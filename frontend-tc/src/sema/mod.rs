@@ -1,10 +1,13 @@
 //! Names, types and reductions: the syntax tree of a definition to a [`Program`] whose ranges are still open.
 
 mod body;
+mod bounds;
 mod close;
 mod scope;
+mod value;
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use polyhedral::{DType, Expr};
 use support::{Diagnostic, Span};
@@ -102,8 +105,21 @@ pub struct Read {
     pub tensor: usize,
     /// One for each dimension.
     pub index: Vec<Subscript>,
+    /// The conditions of the `?:` in whose arms it stands, outermost first.
+    pub guards: Vec<Guard>,
     /// Its place.
     pub span: Span,
+}
+
+/// A condition that holds, or does not, wherever a value counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guard {
+    /// The condition.
+    pub condition: Rc<Expr>,
+    /// Whether it holds there.
+    pub holds: bool,
+    /// What is not negative there because of it.
+    pub known: Rc<[Quasi]>,
 }
 
 /// One subscript.

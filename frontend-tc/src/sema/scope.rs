@@ -82,6 +82,9 @@ impl<'a> Scope<'a> {
     /// A name of the header or a built-in function that `word` may stand for.
     pub fn close_name(&self, word: &str) -> Option<String> {
         let own = self.names.keys().map(String::as_str);
+        if let Some(other_case) = own.clone().find(|name| name.eq_ignore_ascii_case(word)) {
+            return Some(other_case.to_owned());
+        }
         close(word, own.chain(Builtin::ALL.iter().map(|builtin| builtin.name()))).map(str::to_owned)
     }
 

@@ -529,6 +529,9 @@ takes! { Set {
     /// Over-approximates away the integer divisions.
     fn remove_divs() -> Set = isl_set_remove_divs;
     fn sample() -> BasicSet = isl_set_sample;
+    /// The largest value of dimension `at`; infinite or NaN as [`Val`] tells.
+    fn dim_max_val(at: i32) -> Val = isl_set_dim_max_val;
+    fn dim_min_val(at: i32) -> Val = isl_set_dim_min_val;
     fn dim_max(at: i32) -> PwAff = isl_set_dim_max;
     fn dim_min(at: i32) -> PwAff = isl_set_dim_min;
     fn indicator() -> PwAff = isl_set_indicator_function;
@@ -552,9 +555,6 @@ keeps! { Set {
     fn involves_dims(kind: Dim, first: u32, n: u32) -> bool = isl_set_involves_dims;
     fn n_basic_set() -> u32 = isl_set_n_basic_set;
     fn plain_is_universe() -> bool = isl_set_plain_is_universe;
-    /// The largest value of dimension `at`; infinite or NaN as [`Val`] tells.
-    fn dim_max_val(at: i32) -> Val = isl_set_dim_max_val;
-    fn dim_min_val(at: i32) -> Val = isl_set_dim_min_val;
     fn count_val() -> Val = isl_set_count_val;
     fn max_val(objective: &Aff) -> Val = isl_set_max_val;
     fn min_val(objective: &Aff) -> Val = isl_set_min_val;
@@ -951,6 +951,8 @@ takes! { PwAff {
     fn ge_set(other: &PwAff) -> Set = isl_pw_aff_ge_set;
     fn gt_set(other: &PwAff) -> Set = isl_pw_aff_gt_set;
     fn eq_set(other: &PwAff) -> Set = isl_pw_aff_eq_set;
+    fn max_val() -> Val = isl_pw_aff_max_val;
+    fn min_val() -> Val = isl_pw_aff_min_val;
     fn nonneg_set() -> Set = isl_pw_aff_nonneg_set;
     fn to_union_pw_aff() -> UnionPwAff = isl_union_pw_aff_from_pw_aff;
     fn to_map() -> Map = isl_map_from_pw_aff;
@@ -960,8 +962,6 @@ keeps! { PwAff {
     fn space() -> Space = isl_pw_aff_get_space;
     fn is_equal(other: &PwAff) -> bool = isl_pw_aff_is_equal;
     fn n_piece() -> u32 = isl_pw_aff_n_piece;
-    fn max_val() -> Val = isl_pw_aff_max_val;
-    fn min_val() -> Val = isl_pw_aff_min_val;
     fn is_cst() -> bool = isl_pw_aff_is_cst;
 } }
 
@@ -1109,4 +1109,24 @@ pub(super) fn collect<T: Ret<C = *mut c_void>>(
     let mut gather = Gather { ctx: ctx.clone(), found: Vec::new() };
     let status = walk(push::<T>, (&raw mut gather).cast());
     if status < 0 { Err(ctx.take_error()) } else { Ok(gather.found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// isl takes what these are called on: a receiver that was not copied would be freed twice.
+    #[test]
+    fn extreme_values_leave_the_receiver_alive() {
+        let ctx = Ctx::new();
+        let set = Set::read(&ctx, "{ A[i, j] : 0 <= i <= 9 and i <= j <= 2i }").unwrap();
+        for _ in 0..3 {
+            assert_eq!(set.dim_max_val(1).unwrap().to_i64(), Ok(18));
+            assert_eq!(set.dim_min_val(1).unwrap().to_i64(), Ok(0));
+            let most = set.project_out(Dim::Set, 1, 1).unwrap().dim_max(0).unwrap();
+            assert_eq!(most.max_val().unwrap().to_i64(), Ok(9));
+            assert_eq!(most.min_val().unwrap().to_i64(), Ok(9));
+        }
+        assert_eq!(set.to_string(), "{ A[i, j] : 0 <= i <= 9 and i <= j <= 2i }");
+    }
 }

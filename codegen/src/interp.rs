@@ -1,0 +1,353 @@
+//! Runs a [`Program`] without LLVM: exactly what its loops say, with every access checked.
+//!
+//! Vectors run lane by lane after all lanes are loaded; the iterations of a parallel loop run in an order drawn from a
+//! seed, so that a loop which may not be parallel is likely to give something else.
+
+mod scalar;
+
+use std::fmt;
+
+use polyhedral::{DType, Role, TensorId, Value as Scalar};
+use support::Entity;
+
+use crate::{At, Buffer, Cond, Int, Op, Program, RegId, Value, VarId};
+
+pub use polyhedral::eval::{Data, Tensors};
+
+/// Why a run stopped.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// An access outside of a buffer: a bug of whoever made the program.
+    Outside {
+        /// The buffer's name.
+        buffer: String,
+        /// The subscripts.
+        at: Vec<i128>,
+    },
+    /// An [`Op::Check`] that does not hold.
+    Index {
+        /// The buffer's name.
+        buffer: String,
+        /// The dimension.
+        dim: usize,
+        /// The first value that is outside.
+        value: i128,
+    },
+    /// An argument is missing, or its type or shape is another.
+    Argument(String),
+    /// The program is not well formed: what is wrong.
+    Malformed(String),
+    /// An integer expression does not fit 64 bits.
+    Overflow,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Outside { buffer, at } => write!(f, "{buffer}{at:?} is outside of {buffer}"),
+            Fault::Index { buffer, dim, value } => {
+                write!(f, "the index {value} is outside of dimension {dim} of {buffer}")
+            }
+            Fault::Argument(words) | Fault::Malformed(words) => f.write_str(words),
+            Fault::Overflow => f.write_str("an integer does not fit 64 bits"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// Runs `program` for `sizes`, one for each parameter. Inputs and in-outs must be given; an output may be, which sets
+/// what is in it before. Returns outputs and in-outs.
+///
+/// # Errors
+/// See [`Fault`].
+pub fn interpret(program: &Program, sizes: &[i64], inputs: &Tensors, seed: u64) -> Result<Tensors, Fault> {
+    if sizes.len() != program.params.len() {
+        return Err(Fault::Argument(format!("{} sizes for {} parameters", sizes.len(), program.params.len())));
+    }
+    let mut run = Run {
+        program,
+        sizes,
+        vars: vec![None; program.vars.len()],
+        regs: vec![None; program.regs.len()],
+        memory: Vec::new(),
+        random: seed,
+    };
+    for buffer in program.buffers.values() {
+        let memory = run.memory_of(buffer, inputs.get(&buffer.name))?;
+        run.memory.push(memory);
+    }
+    run.ops(&program.body)?;
+    let outputs = program.buffers.values().zip(run.memory);
+    let outputs = outputs.filter(|(buffer, _)| matches!(buffer.role, Role::Output | Role::InOut));
+    Ok(outputs.map(|(buffer, memory)| (buffer.name.clone(), memory.into_data(buffer.dtype))).collect())
+}
+
+/// A value per lane, or one for all.
+type Lanes = Vec<Scalar>;
+
+struct Run<'a> {
+    program: &'a Program,
+    sizes: &'a [i64],
+    vars: Vec<Option<i64>>,
+    regs: Vec<Option<Lanes>>,
+    memory: Vec<Memory>,
+    random: u64,
+}
+
+struct Memory {
+    extent: Vec<i64>,
+    elements: Vec<Scalar>,
+}
+
+impl Memory {
+    fn into_data(self, dtype: DType) -> Data {
+        scalar::to_data(dtype, &self.extent, &self.elements)
+    }
+
+    /// The position of an element; `None` outside.
+    fn position(&self, at: &[i128]) -> Option<usize> {
+        if at.len() != self.extent.len() {
+            return None;
+        }
+        at.iter().zip(&self.extent).try_fold(0usize, |position, (&at, &extent)| {
+            let inside = (0..i128::from(extent)).contains(&at);
+            inside.then(|| position * extent as usize + at as usize)
+        })
+    }
+}
+
+/// More elements than any test has; beyond, a run would only exhaust memory.
+const MOST_ELEMENTS: i64 = 1 << 32;
+
+impl Run<'_> {
+    fn memory_of(&self, buffer: &Buffer, given: Option<&Data>) -> Result<Memory, Fault> {
+        let extent = buffer.extent.iter().map(|n| self.int(n)).collect::<Result<Vec<i64>, _>>()?;
+        let count = extent.iter().try_fold(1i64, |all, &n| all.checked_mul(n.max(0)));
+        let count = count.filter(|&n| n <= MOST_ELEMENTS).ok_or(Fault::Overflow)? as usize;
+        let elements = match given {
+            Some(data) if buffer.role != Role::Temporary => {
+                if data.dtype != buffer.dtype || data.shape != extent {
+                    return Err(Fault::Argument(format!("{} has another type or shape", buffer.name)));
+                }
+                scalar::of_data(data)
+            }
+            _ if matches!(buffer.role, Role::Input | Role::InOut) => {
+                return Err(Fault::Argument(format!("{} is not given", buffer.name)));
+            }
+            // What nobody has written is not to be read.
+            _ if buffer.role == Role::Temporary => vec![scalar::poison(buffer.dtype); count],
+            _ => vec![scalar::zero(buffer.dtype); count],
+        };
+        Ok(Memory { extent, elements })
+    }
+
+    fn ops(&mut self, ops: &[Op]) -> Result<(), Fault> {
+        ops.iter().try_for_each(|op| self.op(op))
+    }
+
+    fn op(&mut self, op: &Op) -> Result<(), Fault> {
+        match op {
+            Op::For { var, lower, upper, step, parallel, body } => {
+                let (lower, upper) = (self.int(lower)?, self.int(upper)?);
+                let step = usize::try_from(*step).ok().filter(|&step| step > 0);
+                let step = step.ok_or_else(|| Fault::Malformed(format!("{var}: a step below 1")))?;
+                if *parallel {
+                    self.parallel(*var, (lower..upper).step_by(step).collect(), body)
+                } else {
+                    (lower..upper).step_by(step).try_for_each(|value| self.iteration(*var, value, body))
+                }
+            }
+            Op::If { cond, then, otherwise } => {
+                let taken = if self.cond(cond)? { then } else { otherwise };
+                self.ops(taken)
+            }
+            Op::Store { buffer, at, lanes, value, mask } => {
+                let value = self.value(value, *lanes)?;
+                let mask = self.mask(mask.as_ref(), *lanes)?;
+                let at = self.subscripts(at, *lanes)?;
+                for lane in 0..*lanes as usize {
+                    if kept(mask.as_deref(), lane) {
+                        let position = self.position(*buffer, &of_lane(&at, lane))?;
+                        self.memory[buffer.index()].elements[position] = pick(&value, lane);
+                    }
+                }
+                Ok(())
+            }
+            Op::Set { reg, value } => {
+                let lanes = self.program.regs[*reg].lanes;
+                self.regs[reg.index()] = Some(self.value(value, lanes)?);
+                Ok(())
+            }
+            Op::Check { buffer, dim, value, lanes, mask } => {
+                let value = self.value(value, *lanes)?;
+                let mask = self.mask(mask.as_ref(), *lanes)?;
+                let extent = self.memory[buffer.index()].extent.get(*dim).copied().unwrap_or(0);
+                let outside = |value: i128| !(0..i128::from(extent)).contains(&value);
+                for lane in (0..*lanes as usize).filter(|&lane| kept(mask.as_deref(), lane)) {
+                    let value = whole(pick(&value, lane))?;
+                    if outside(value) {
+                        let buffer = self.program.buffers[*buffer].name.clone();
+                        return Err(Fault::Index { buffer, dim: *dim, value });
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn iteration(&mut self, var: VarId, value: i64, body: &[Op]) -> Result<(), Fault> {
+        self.vars[var.index()] = Some(value);
+        let result = self.ops(body);
+        self.vars[var.index()] = None;
+        result
+    }
+
+    /// Runs the iterations shuffled (Fisher and Yates), each with no register set.
+    fn parallel(&mut self, var: VarId, mut values: Vec<i64>, body: &[Op]) -> Result<(), Fault> {
+        for at in (1..values.len()).rev() {
+            let other = self.draw() as usize % (at + 1);
+            values.swap(at, other);
+        }
+        let outside = std::mem::replace(&mut self.regs, vec![None; self.program.regs.len()]);
+        for value in values {
+            self.iteration(var, value, body)?;
+            self.regs.fill(None);
+        }
+        self.regs = outside;
+        Ok(())
+    }
+
+    /// SplitMix64.
+    fn draw(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn int(&self, int: &Int) -> Result<i64, Fault> {
+        int.eval(&|var| self.vars.get(var.index()).copied().flatten(), self.sizes).ok_or(Fault::Overflow)
+    }
+
+    fn cond(&self, cond: &Cond) -> Result<bool, Fault> {
+        cond.eval(&|var| self.vars.get(var.index()).copied().flatten(), self.sizes).ok_or(Fault::Overflow)
+    }
+
+    fn mask(&self, mask: Option<&Value>, lanes: u32) -> Result<Option<Lanes>, Fault> {
+        mask.map(|mask| self.value(mask, lanes)).transpose()
+    }
+
+    /// By dimension, then by lane.
+    fn subscripts(&self, at: &[At], lanes: u32) -> Result<Vec<Vec<i128>>, Fault> {
+        let one = |at: &At| match at {
+            At::Affine { base, step } => {
+                let base = self.int(base)?;
+                Ok((0..i128::from(lanes)).map(|lane| i128::from(base) + lane * i128::from(*step)).collect())
+            }
+            At::Indirect(value) => {
+                let value = self.value(value, lanes)?;
+                (0..lanes as usize).map(|lane| whole(pick(&value, lane))).collect()
+            }
+        };
+        at.iter().map(one).collect()
+    }
+
+    fn position(&self, buffer: TensorId, at: &[i128]) -> Result<usize, Fault> {
+        let name = || self.program.buffers[buffer].name.clone();
+        self.memory[buffer.index()].position(at).ok_or_else(|| Fault::Outside { buffer: name(), at: at.to_vec() })
+    }
+
+    fn register(&self, reg: RegId) -> Result<Lanes, Fault> {
+        let set = self.regs.get(reg.index()).cloned().flatten();
+        set.ok_or_else(|| Fault::Malformed(format!("{reg} is read before it is set")))
+    }
+
+    fn load(&self, buffer: TensorId, at: &[At], mask: Option<&Value>, lanes: u32) -> Result<Lanes, Fault> {
+        let moves = |at: &At| !matches!(at, At::Affine { step: 0, .. });
+        let lanes = if mask.is_none() && !at.iter().any(moves) { 1 } else { lanes };
+        let mask = self.mask(mask, lanes)?;
+        let at = self.subscripts(at, lanes)?;
+        let one = |lane: usize| {
+            if kept(mask.as_deref(), lane) {
+                let position = self.position(buffer, &of_lane(&at, lane))?;
+                Ok(self.memory[buffer.index()].elements[position])
+            } else {
+                Ok(scalar::zero(self.program.buffers[buffer].dtype))
+            }
+        };
+        (0..lanes as usize).map(one).collect()
+    }
+
+    fn value(&self, value: &Value, lanes: u32) -> Result<Lanes, Fault> {
+        let go = |value: &Value| self.value(value, lanes);
+        match value {
+            Value::Const(value, dtype) => Ok(vec![scalar::constant(*value, *dtype)]),
+            Value::Int { base, step } => {
+                let base = self.int(base)?;
+                let count = if *step == 0 { 1 } else { lanes };
+                let lane = |lane: u32| step.checked_mul(i64::from(lane)).and_then(|by| base.checked_add(by));
+                (0..count).map(|at| lane(at).map(|v| Scalar::Int(i128::from(v))).ok_or(Fault::Overflow)).collect()
+            }
+            Value::Load { buffer, at, mask } => self.load(*buffer, at, mask.as_deref(), lanes),
+            Value::Reg(reg) => self.register(*reg),
+            Value::Unary(op, e) => {
+                let dtype = self.dtype(e)?;
+                Ok(go(e)?.into_iter().map(|e| scalar::unary(*op, dtype, e)).collect())
+            }
+            Value::Binary(op, a, b) => {
+                let dtype = self.dtype(a)?;
+                Ok(lane_by_lane(&[go(a)?, go(b)?], |x| scalar::binary(*op, dtype, x[0], x[1])))
+            }
+            Value::Compare(op, a, b) => Ok(lane_by_lane(&[go(a)?, go(b)?], |x| scalar::compare(*op, x[0], x[1]))),
+            Value::Select(c, a, b) => {
+                Ok(lane_by_lane(&[go(c)?, go(a)?, go(b)?], |x| if scalar::is_true(x[0]) { x[1] } else { x[2] }))
+            }
+            Value::Cast(to, e) => Ok(go(e)?.into_iter().map(|e| scalar::cast(*to, e)).collect()),
+            Value::Call(builtin, arguments) => {
+                let dtype = arguments.first().map_or(Ok(DType::F64), |first| self.dtype(first))?;
+                let arguments = arguments.iter().map(go).collect::<Result<Vec<_>, _>>()?;
+                Ok(lane_by_lane(&arguments, |x| scalar::call(*builtin, dtype, x)))
+            }
+            Value::MulAdd(a, b, c) => {
+                let dtype = self.dtype(a)?;
+                Ok(lane_by_lane(&[go(a)?, go(b)?, go(c)?], |x| scalar::mul_add(dtype, x[0], x[1], x[2])))
+            }
+        }
+    }
+
+    fn dtype(&self, value: &Value) -> Result<DType, Fault> {
+        value.dtype(self.program).ok_or_else(|| Fault::Malformed("operands of different types".into()))
+    }
+}
+
+fn lane_by_lane(operands: &[Lanes], f: impl Fn(&[Scalar]) -> Scalar) -> Lanes {
+    let lanes = operands.iter().map(Vec::len).max().unwrap_or(1);
+    let mut arguments = Vec::with_capacity(operands.len());
+    let one = |lane: usize| {
+        arguments.clear();
+        arguments.extend(operands.iter().map(|operand| pick(operand, lane)));
+        f(&arguments)
+    };
+    (0..lanes).map(one).collect()
+}
+
+fn pick(value: &[Scalar], lane: usize) -> Scalar {
+    if value.len() == 1 { value[0] } else { value[lane] }
+}
+
+fn kept(mask: Option<&[Scalar]>, lane: usize) -> bool {
+    mask.is_none_or(|mask| scalar::is_true(pick(mask, lane)))
+}
+
+fn of_lane(at: &[Vec<i128>], lane: usize) -> Vec<i128> {
+    at.iter().map(|dim| dim[lane]).collect()
+}
+
+fn whole(value: Scalar) -> Result<i128, Fault> {
+    match value {
+        Scalar::Int(value) => Ok(value),
+        Scalar::Float(_) => Err(Fault::Malformed("a subscript that is no integer".into())),
+    }
+}

@@ -1,0 +1,265 @@
+//! What a well-formed [`Program`] is.
+//!
+//! - Every buffer has a stride for each dimension, and no two are the same argument.
+//! - Every variable is bound by one loop and used inside of it only; parameters exist; divisors and steps are at least 1.
+//! - Every register is set before it is read, on every path; a parallel body reads none that is set outside, and none
+//!   that is set inside is read after it.
+//! - Every access has a subscript for each dimension; nothing is stored to an input.
+//! - Values have one type, that of where they go; masks are `bool`, checked and indirect subscripts `int64`.
+//! - Every value has one lane or as many as its op.
+
+use std::collections::BTreeSet;
+
+use polyhedral::{BinOp, DType, Role, TensorId, UnOp};
+use support::{Malformed, Stage};
+
+use crate::{At, Cond, Int, Op, Place, Program, RegId, Value, VarId};
+
+impl Stage for Program {
+    const NAME: &'static str = "loops";
+
+    fn verify(&self) -> Result<(), Malformed> {
+        let mut check = Verifier { program: self, bound: BTreeSet::new(), visible: BTreeSet::new(), faults: Vec::new() };
+        check.buffers();
+        check.ops(&self.body, &mut BTreeSet::new());
+        Malformed::check(Self::NAME, check.faults)
+    }
+}
+
+impl Value {
+    /// The type; `None` when the operands do not fit.
+    pub fn dtype(&self, program: &Program) -> Option<DType> {
+        let of = |value: &Value| value.dtype(program);
+        match self {
+            Value::Const(_, dtype) => Some(*dtype),
+            Value::Int { .. } => Some(DType::I64),
+            Value::Load { buffer, .. } => program.buffers.get(*buffer).map(|buffer| buffer.dtype),
+            Value::Reg(reg) => program.regs.get(*reg).map(|reg| reg.dtype),
+            Value::Unary(UnOp::Not, e) => of(e).filter(|dtype| *dtype == DType::Bool),
+            Value::Unary(UnOp::Neg, e) => of(e).filter(|dtype| *dtype != DType::Bool),
+            Value::Binary(op, a, b) => {
+                let logical = matches!(op, BinOp::And | BinOp::Or);
+                let dtype = of(a)?;
+                (of(b)? == dtype && logical == (dtype == DType::Bool)).then_some(dtype)
+            }
+            Value::Compare(_, a, b) => (of(a)? == of(b)?).then_some(DType::Bool),
+            Value::Select(c, a, b) => {
+                let dtype = of(a)?;
+                (of(c)? == DType::Bool && of(b)? == dtype).then_some(dtype)
+            }
+            Value::Cast(dtype, e) => of(e).map(|_| *dtype),
+            Value::Call(builtin, arguments) => {
+                let first = of(arguments.first()?)?;
+                let fits = arguments.len() == builtin.arity() && arguments.iter().all(|e| of(e) == Some(first));
+                (fits && first.is_float()).then_some(first)
+            }
+            Value::MulAdd(a, b, c) => {
+                let dtype = of(a)?;
+                (dtype.is_float() && of(b)? == dtype && of(c)? == dtype).then_some(dtype)
+            }
+        }
+    }
+
+    /// The values directly below.
+    pub(crate) fn children(&self) -> Vec<&Value> {
+        match self {
+            Value::Const(..) | Value::Int { .. } | Value::Reg(_) => Vec::new(),
+            Value::Load { at, mask, .. } => {
+                let indirect = at.iter().filter_map(|at| match at {
+                    At::Indirect(value) => Some(&**value),
+                    At::Affine { .. } => None,
+                });
+                indirect.chain(mask.as_deref()).collect()
+            }
+            Value::Unary(_, e) | Value::Cast(_, e) => vec![e],
+            Value::Binary(_, a, b) | Value::Compare(_, a, b) => vec![a, b],
+            Value::Select(a, b, c) | Value::MulAdd(a, b, c) => vec![a, b, c],
+            Value::Call(_, arguments) => arguments.iter().collect(),
+        }
+    }
+}
+
+struct Verifier<'a> {
+    program: &'a Program,
+    /// By any loop so far.
+    bound: BTreeSet<VarId>,
+    /// By the loops around.
+    visible: BTreeSet<VarId>,
+    faults: Vec<(String, String)>,
+}
+
+impl Verifier<'_> {
+    fn report(&mut self, entity: impl ToString, message: impl Into<String>) {
+        self.faults.push((entity.to_string(), message.into()));
+    }
+
+    fn buffers(&mut self) {
+        let mut arguments = BTreeSet::new();
+        for buffer in self.program.buffers.values() {
+            if buffer.strides.len() != buffer.extent.len() {
+                self.report(&buffer.name, "not one stride for each dimension");
+            }
+            if let Place::Argument(at) = buffer.place
+                && !arguments.insert(at)
+            {
+                self.report(&buffer.name, format!("argument {at} is another buffer's too"));
+            }
+            buffer.extent.iter().for_each(|extent| self.int(extent));
+        }
+    }
+
+    /// `set` are the registers that every path to here has set.
+    fn ops(&mut self, ops: &[Op], set: &mut BTreeSet<RegId>) {
+        for op in ops {
+            self.op(op, set);
+        }
+    }
+
+    fn op(&mut self, op: &Op, set: &mut BTreeSet<RegId>) {
+        match op {
+            Op::For { var, lower, upper, step, parallel, body } => {
+                self.int(lower);
+                self.int(upper);
+                if *step < 1 {
+                    self.report(var, "a step below 1");
+                }
+                if self.program.vars.get(*var).is_none() {
+                    self.report(var, "not in the table");
+                }
+                if !self.bound.insert(*var) {
+                    self.report(var, "bound by two loops");
+                }
+                self.visible.insert(*var);
+                // The body may not run at all, so that what it sets is not set after it.
+                let mut inside = if *parallel { BTreeSet::new() } else { set.clone() };
+                self.ops(body, &mut inside);
+                self.visible.remove(var);
+            }
+            Op::If { cond, then, otherwise } => {
+                self.cond(cond);
+                let mut after_then = set.clone();
+                self.ops(then, &mut after_then);
+                let mut after_otherwise = set.clone();
+                self.ops(otherwise, &mut after_otherwise);
+                *set = after_then.intersection(&after_otherwise).copied().collect();
+            }
+            Op::Store { buffer, at, lanes, value, mask } => {
+                let dtype = self.program.buffers.get(*buffer).map(|buffer| buffer.dtype);
+                if self.program.buffers.get(*buffer).is_some_and(|buffer| buffer.role == Role::Input) {
+                    self.report(buffer, "an input is stored to");
+                }
+                self.access(*buffer, at, *lanes, set);
+                self.typed(value, dtype, *lanes, set);
+                self.mask(mask.as_ref(), *lanes, set);
+            }
+            Op::Set { reg, value } => {
+                match self.program.regs.get(*reg) {
+                    Some(row) => self.typed(value, Some(row.dtype), row.lanes, set),
+                    None => self.report(reg, "not in the table"),
+                }
+                set.insert(*reg);
+            }
+            Op::Check { buffer, dim, value, lanes, mask } => {
+                if self.program.buffers.get(*buffer).is_none_or(|buffer| *dim >= buffer.extent.len()) {
+                    self.report(buffer, format!("dimension {dim} is checked, but there is none"));
+                }
+                self.typed(value, Some(DType::I64), *lanes, set);
+                self.mask(mask.as_ref(), *lanes, set);
+            }
+        }
+    }
+
+    fn mask(&mut self, mask: Option<&Value>, lanes: u32, set: &BTreeSet<RegId>) {
+        if let Some(mask) = mask {
+            self.typed(mask, Some(DType::Bool), lanes, set);
+        }
+    }
+
+    fn typed(&mut self, value: &Value, dtype: Option<DType>, lanes: u32, set: &BTreeSet<RegId>) {
+        let actual = value.dtype(self.program);
+        if actual.is_none() {
+            self.report("value", format!("operands of different types: {value:?}"));
+        } else if actual != dtype {
+            self.report("value", format!("{actual:?} where {dtype:?} is wanted: {value:?}"));
+        }
+        self.value(value, lanes, set);
+    }
+
+    fn value(&mut self, value: &Value, lanes: u32, set: &BTreeSet<RegId>) {
+        match value {
+            Value::Int { base, .. } => self.int(base),
+            Value::Load { buffer, at, mask } => {
+                self.access(*buffer, at, lanes, set);
+                self.mask(mask.as_deref(), lanes, set);
+                return;
+            }
+            Value::Reg(reg) => match self.program.regs.get(*reg) {
+                None => self.report(reg, "not in the table"),
+                Some(_) if !set.contains(reg) => self.report(reg, "read where it may not be set"),
+                Some(row) if row.lanes != 1 && row.lanes != lanes => {
+                    self.report(reg, format!("{} lanes in an op of {lanes}", row.lanes));
+                }
+                Some(_) => {}
+            },
+            _ => {}
+        }
+        for child in value.children() {
+            self.value(child, lanes, set);
+        }
+    }
+
+    fn access(&mut self, buffer: TensorId, at: &[At], lanes: u32, set: &BTreeSet<RegId>) {
+        match self.program.buffers.get(buffer) {
+            None => self.report(buffer, "not in the table"),
+            Some(row) if row.extent.len() != at.len() => {
+                self.report(&row.name, format!("{} subscripts for {} dimensions", at.len(), row.extent.len()));
+            }
+            Some(_) => {}
+        }
+        if lanes < 1 {
+            self.report(buffer, "an access without lanes");
+        }
+        for at in at {
+            match at {
+                At::Affine { base, .. } => self.int(base),
+                At::Indirect(value) => self.typed(value, Some(DType::I64), lanes, set),
+            }
+        }
+    }
+
+    fn int(&mut self, int: &Int) {
+        match int {
+            Int::Const(_) => {}
+            Int::Var(var) if self.visible.contains(var) => {}
+            Int::Var(var) => self.report(var, "used outside of its loop"),
+            Int::Param(at) if *at < self.program.params.len() => {}
+            Int::Param(at) => self.report(format!("p{at}"), "no such parameter"),
+            Int::Add(a, b) | Int::Mul(a, b) | Int::Min(a, b) | Int::Max(a, b) => {
+                self.int(a);
+                self.int(b);
+            }
+            Int::FloorDiv(e, by) | Int::Mod(e, by) => {
+                if *by < 1 {
+                    self.report("integer", format!("a divisor of {by}"));
+                }
+                self.int(e);
+            }
+            Int::Select(cond, a, b) => {
+                self.cond(cond);
+                self.int(a);
+                self.int(b);
+            }
+        }
+    }
+
+    fn cond(&mut self, cond: &Cond) {
+        match cond {
+            Cond::Compare(_, a, b) => {
+                self.int(a);
+                self.int(b);
+            }
+            Cond::All(parts) | Cond::Any(parts) => parts.iter().for_each(|part| self.cond(part)),
+            Cond::Not(inner) => self.cond(inner),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! No text makes the front end panic, hang, or overflow its stack.
+
+use std::time::Instant;
+
+use frontend_tc::check;
+use proptest::prelude::*;
+
+fn survives(text: &str) {
+    let start = Instant::now();
+    let checked = check(text);
+    for kernel in &checked.defs {
+        // Whatever was accepted prints to something that is accepted.
+        let again = check(&kernel.to_string());
+        assert!(checked.has_errors() || !again.has_errors(), "{text}\n{kernel}{:?}", again.diagnostics);
+    }
+    assert!(start.elapsed().as_secs() < 20, "{} bytes took {:?}", text.len(), start.elapsed());
+}
+
+const WORDS: [&str; 64] = [
+    "def",
+    "f",
+    "(",
+    ")",
+    "(",
+    ")",
+    "->",
+    "{",
+    "}",
+    ",",
+    "float",
+    "int32",
+    "double",
+    "bool",
+    "N",
+    "M",
+    "A",
+    "B",
+    "C",
+    "i",
+    "j",
+    "k",
+    "=",
+    "+=",
+    "+=!",
+    "max=!",
+    "where",
+    "in",
+    ":",
+    "exists",
+    "min",
+    "max",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "?",
+    "<",
+    "==",
+    "&&",
+    "||",
+    "!",
+    "0",
+    "1",
+    "2",
+    "3",
+    "17",
+    "0.5",
+    "1e-5",
+    "9223372036854775807",
+    "true",
+    "exp",
+    "<=>",
+    "for",
+    "argmin",
+    "~",
+    "..",
+    "[",
+    ";",
+    "# c\n",
+    "A(i)",
+    "B(i) =",
+    "where i in 0:N",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn bytes(soup in prop::collection::vec(any::<u8>(), 0..300)) {
+        survives(&String::from_utf8_lossy(&soup));
+    }
+
+    #[test]
+    fn tokens(soup in prop::collection::vec(prop::sample::select(&WORDS[..]), 0..120)) {
+        survives(&soup.join(" "));
+    }
+
+    #[test]
+    fn bodies(soup in prop::collection::vec(prop::sample::select(&WORDS[..]), 0..60)) {
+        survives(&format!("def f(float(N) A, float(M, N) C) -> (B) {{ B(i) = {} }}", soup.join(" ")));
+    }
+}
+
+#[test]
+fn deep_and_long_text_ends() {
+    let body = |text: &str| format!("def f(float(N) a) -> (B) {{ B(i) = {text}");
+    for (unit, times) in
+        [("(", 200_000), ("a||a&&a<a+a*-(", 20_000), ("a?", 100_000), ("-", 200_000), ("a(", 100_000), ("a+", 100_000)]
+    {
+        survives(&body(&unit.repeat(times)));
+        survives(&unit.repeat(times));
+    }
+    survives(&body(&"a where x = ".repeat(50_000)));
+    survives(&format!("def f(float(N) a) -> (B) {{ {} }}", "B(i) = ".repeat(100_000)));
+    survives(&"def f(".repeat(100_000));
+    survives(&format!("{}{}", "(".repeat(5 << 20), "("));
+}
+
+#[test]
+fn expressions_of_all_allowed_depths_check() {
+    for depth in [150, 195, 199, 200, 201] {
+        let nested = format!("{}a(i){}", "exp(a(i)+1*-(".repeat(depth / 4), "))".repeat(depth / 4));
+        survives(&format!("def f(float(N) a) -> (B) {{ B(i) = {nested} }}"));
+        survives(&format!("def f(float(N) a) -> (B) {{ B(i) = {}a(i){} }}", "(".repeat(depth), ")".repeat(depth)));
+        survives(&format!("def f(int32(N) a) -> (B) {{ B(i) = {}i{} }}", "a(".repeat(depth), ")".repeat(depth)));
+    }
+}
+
+#[test]
+fn names_that_double_end() {
+    let lets: Vec<String> = (1..200).map(|at| format!("x{at} = x{} + x{}", at - 1, at - 1)).collect();
+    survives(&format!("def f(float(N) a) -> (B) {{ B(i) = x199 where x0 = a(i), {} }}", lets.join(", ")));
+    survives(&format!("def f(float(N) a) -> (B) {{ B(i) = a(x199) where x0 = i, {} }}", lets.join(", ")));
+    survives(&format!("def f(float(N) a) -> (B) {{ B(i) = a(i) where x0 = N, {}, i in 0:x199 }}", lets.join(", ")));
+}
+
+#[test]
+fn ranges_that_grow_end() {
+    let mut text = "def f(float(N) A0, float(M) A1) -> (B) {".to_owned();
+    for at in 2..60 {
+        text += &format!(" A{at}(i) +=! A{}(i + j) * A{}(2 * j + i / 3)", at - 1, at - 2);
+    }
+    survives(&format!("{text} B(i) = A59(i) }}"));
+    let sizes: Vec<String> = (0..100).map(|at| format!("float(N{at}) A{at}")).collect();
+    let reads: Vec<String> = (0..100).map(|at| format!("A{at}(i + {at})")).collect();
+    survives(&format!("def f({}) -> (B) {{ B(i) = {} }}", sizes.join(", "), reads.join(" + ")));
+}

@@ -1,0 +1,386 @@
+//! From files and options to a compiled kernel with its tensors: what `run` and `bench` share.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use frontend_tc::Kernel as Definition;
+use polyhedral::{Index, Role, isl};
+use runtime::Tensor;
+use support::Diagnostic;
+use tilewright::cost::tensor_bytes;
+use tilewright::files::{self, Wanted};
+use tilewright::random::Random;
+use tilewright::verify::{Agreement, Judge, Reference};
+use tilewright::{AsTensor, AsTensorMut, Compiler, Error, Kernel, Result, Source, Variant};
+
+use super::options::{Assignment, Data, Machine, Program};
+use super::terminal::{self, Progress};
+
+/// A compiled kernel and its tensors.
+pub struct Call {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Its code for these sizes.
+    pub variant: Arc<Variant>,
+    /// The values of the size parameters.
+    pub sizes: Vec<i64>,
+    /// What it runs on.
+    pub compiler: Compiler,
+    /// The tensors that are read.
+    pub inputs: Vec<(String, Tensor)>,
+    /// The tensors that are written or updated, as they are before the call.
+    pub initial: Vec<(String, Tensor)>,
+    /// The tensors that are written or updated.
+    pub outputs: Vec<(String, Tensor)>,
+    strict: bool,
+}
+
+impl Call {
+    /// Reads the program and the inputs, compiles, and fills what was not given with random elements.
+    pub fn prepare(program: &Program, machine: &Machine, data: &Data) -> Result<Call> {
+        let source = program.source()?;
+        let def = program.definition(&source)?;
+        output_files(&def, data)?;
+        let mut given = read_inputs(&def, data)?;
+        let sizes = sizes(&def, &source, &program.sizes, &given)?;
+        fits_in_memory(&def, &sizes)?;
+        let compiler = machine.compiler(data.threads)?;
+        let kernel = compiler.definition(def);
+        let progress = Progress::new(format!("compiling `{}`", kernel.definition().name));
+        let variant = kernel.prepare_sizes(&sizes)?;
+        drop(progress);
+        terminal::remarks(&variant.remarks);
+        let random = random(kernel.definition(), &sizes, data.seed)?;
+        let (mut inputs, mut initial) = (Vec::new(), Vec::new());
+        for argument in arguments(kernel.definition()) {
+            let shape = shape(argument, &sizes)?;
+            let tensor = match given.remove(&argument.name) {
+                Some(tensor) => fitting(argument, tensor, &shape)?,
+                None if argument.role == Role::Output => zeros(argument, &shape)?,
+                None => random.tensor(&argument.name, argument.dtype, &shape).map_err(no_memory)?,
+            };
+            let list = if argument.role == Role::Input { &mut inputs } else { &mut initial };
+            list.push((argument.name.clone(), tensor));
+        }
+        let outputs = initial.clone();
+        Ok(Call { kernel, variant, sizes, compiler, inputs, initial, outputs, strict: machine.strict })
+    }
+
+    /// Calls the kernel once; says how long it took.
+    pub fn run(&mut self) -> Result<Duration> {
+        let inputs: Vec<&dyn AsTensor> = self.inputs.iter().map(|(_, tensor)| tensor as &dyn AsTensor).collect();
+        let mut outputs: Vec<&mut dyn AsTensorMut> =
+            self.outputs.iter_mut().map(|(_, tensor)| tensor as &mut dyn AsTensorMut).collect();
+        let start = Instant::now();
+        self.kernel.run(&inputs, &mut outputs)?;
+        Ok(start.elapsed())
+    }
+
+    /// Compares the outputs of the first call with the reference evaluator's.
+    pub fn verify(&self) -> Result<Agreement> {
+        let _progress = Progress::new("verifying with the reference evaluator");
+        let def = self.kernel.definition();
+        let updated = self.initial.iter().filter(|(name, _)| is_updated(def, name));
+        let given = self.inputs.iter().chain(updated).map(|(name, tensor)| (name.as_str(), tensor));
+        let reference = Reference::evaluate(def, &self.sizes, given, Judge::of(def, self.strict))?;
+        reference.check(self.outputs.iter().map(|(name, tensor)| (name.as_str(), tensor)))
+    }
+
+    /// Puts back what updated tensors had before the first call.
+    pub fn reset(&mut self) {
+        for ((name, before), (_, now)) in self.initial.iter().zip(&mut self.outputs) {
+            if is_updated(self.kernel.definition(), name) {
+                now.clone_from(before);
+            }
+        }
+    }
+
+    /// Writes the outputs to the files that were asked for; says which.
+    pub fn write(&self, data: &Data) -> Result<Vec<(String, PathBuf)>> {
+        let mut written = Vec::new();
+        for (name, path) in output_files(self.kernel.definition(), data)? {
+            let (_, tensor) = self.outputs.iter().find(|(output, _)| *output == name).expect("checked to be an output");
+            if let Some(dir) = data.output_dir.as_deref().filter(|dir| path.starts_with(dir)) {
+                files::create_dir(dir)?;
+            }
+            files::write(&path, tensor)?;
+            written.push((name, path));
+        }
+        Ok(written)
+    }
+
+    /// `mm  M=4 K=8`
+    pub fn title(&self) -> String {
+        let def = self.kernel.definition();
+        let sizes = def.sizes.iter().zip(&self.sizes).map(|(name, size)| format!(" {name}={size}"));
+        let threads = self.compiler.pool().threads();
+        let plural = if threads == 1 { "" } else { "s" };
+        format!("{} {}   {}, {threads} thread{plural}", def.name, sizes.collect::<String>(), self.compiler.target().name)
+    }
+}
+
+fn arguments(def: &Definition) -> impl Iterator<Item = &frontend_tc::Tensor> {
+    def.inputs().chain(def.outputs())
+}
+
+fn is_updated(def: &Definition, name: &str) -> bool {
+    def.tensors.iter().any(|tensor| tensor.name == name && tensor.role == Role::InOut)
+}
+
+fn is_read(tensor: &frontend_tc::Tensor) -> bool {
+    matches!(tensor.role, Role::Input | Role::InOut)
+}
+
+/// The value of every size parameter, from `-s` and from the shapes of the inputs.
+///
+/// # Errors
+/// A size that is unknown, given twice, not a number, negative, or other than the inputs'.
+pub fn sizes(
+    def: &Definition,
+    source: &Source,
+    assignments: &[Assignment],
+    given: &BTreeMap<String, Tensor>,
+) -> Result<Vec<i64>> {
+    let mut known: Vec<Option<(i64, String)>> = vec![None; def.sizes.len()];
+    for assignment in assignments {
+        let at = def.sizes.iter().position(|name| *name == assignment.name).ok_or_else(|| no_such_size(def, assignment))?;
+        learn(&mut known[at], &assignment.name, size(assignment)?, "given with -s".into())?;
+    }
+    for input in def.inputs() {
+        let Some(tensor) = given.get(&input.name) else { continue };
+        for (dim, (extent, &found)) in input.extent.iter().zip(tensor.shape()).enumerate() {
+            if let Index::Param(at) = extent {
+                let place = format!("dimension {dim} of `{}`", input.name);
+                learn(&mut known[*at], &def.sizes[*at], found, place)?;
+            }
+        }
+    }
+    let missing: Vec<&str> =
+        def.sizes.iter().zip(&known).filter(|(_, value)| value.is_none()).map(|(name, _)| name.as_str()).collect();
+    if !missing.is_empty() {
+        return Err(sizes_missing(def, &missing));
+    }
+    let sizes: Vec<i64> = known.into_iter().flatten().map(|(value, _)| value).collect();
+    let broken = def.check_sizes(&sizes);
+    if broken.is_empty() { Ok(sizes) } else { Err(Error::in_source(broken, source.clone())) }
+}
+
+fn size(assignment: &Assignment) -> Result<i64> {
+    let Assignment { name, value } = assignment;
+    let wrong = |what: &str| Err(Error::user(Diagnostic::call("TC0931", format!("the size `{name}` is `{value}`: {what}"))));
+    match value.parse::<i128>() {
+        Ok(size) if size < 0 => wrong("a size is not negative"),
+        Ok(size) => i64::try_from(size).or_else(|_| wrong("no tensor is so large")),
+        Err(_) if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => wrong("no tensor is so large"),
+        Err(_) => wrong("a size is a whole number"),
+    }
+}
+
+fn learn(known: &mut Option<(i64, String)>, name: &str, value: i64, place: String) -> Result<()> {
+    match known {
+        None => *known = Some((value, place)),
+        Some((before, first)) if *before != value || *first == place => {
+            let message = if *first == place && place.starts_with("given") {
+                format!("the size `{name}` is given twice with -s: {before} and {value}")
+            } else {
+                format!("the size `{name}` is {before} ({first}) and {value} ({place})")
+            };
+            return Err(Error::user(Diagnostic::call("TC0932", message)));
+        }
+        Some(_) => {}
+    }
+    Ok(())
+}
+
+fn no_such_size(def: &Definition, assignment: &Assignment) -> Error {
+    let error = Diagnostic::call("TC0930", format!("`{}` has no size `{}`", def.name, assignment.name));
+    Error::user(match def.sizes.is_empty() {
+        true => error.help("all its sizes are fixed: leave out -s"),
+        false => error.help(format!("its sizes are {}", def.sizes.join(", "))),
+    })
+}
+
+fn sizes_missing(def: &Definition, missing: &[&str]) -> Error {
+    let verb = if missing.len() == 1 { "size is" } else { "sizes are" };
+    let example: Vec<String> = missing.iter().map(|name| format!("{name}=128")).collect();
+    let message = format!("these {verb} not known: {}", missing.join(", "));
+    let inputs: Vec<&str> = def.inputs().map(|input| input.name.as_str()).collect();
+    let files = if inputs.is_empty() { String::new() } else { format!(", or inputs with -i {}=…", inputs.join("=…, -i ")) };
+    Error::user(Diagnostic::call("TC0933", message).help(format!("give them with -s {}{files}", example.join(","))))
+}
+
+/// The tensors that files hold, by name.
+fn read_inputs(def: &Definition, data: &Data) -> Result<BTreeMap<String, Tensor>> {
+    let mut given = BTreeMap::new();
+    for Assignment { name, value } in &data.inputs {
+        let tensor = arguments(def).find(|tensor| tensor.name == *name && is_read(tensor));
+        let Some(tensor) = tensor else { return Err(no_such_tensor(def, name, "input", is_read)) };
+        if given.insert(name.clone(), read(tensor, Path::new(value))?).is_some() {
+            return Err(twice("input", name));
+        }
+    }
+    if let Some(dir) = &data.input_dir {
+        for tensor in arguments(def).filter(|tensor| is_read(tensor)) {
+            let path = dir.join(format!("{}.npy", tensor.name));
+            let optional = tensor.role == Role::InOut && !path.exists();
+            if !given.contains_key(&tensor.name) && !optional {
+                given.insert(tensor.name.clone(), read(tensor, &path)?);
+            }
+        }
+    }
+    Ok(given)
+}
+
+fn read(tensor: &frontend_tc::Tensor, path: &Path) -> Result<Tensor> {
+    let wanted = Wanted { name: &tensor.name, dtype: tilewright::runtime_dtype(tensor.dtype), rank: tensor.extent.len() };
+    files::read(path, &wanted)
+}
+
+/// Which output goes to which file.
+fn output_files(def: &Definition, data: &Data) -> Result<Vec<(String, PathBuf)>> {
+    let is_output = |tensor: &frontend_tc::Tensor| tensor.role != Role::Input;
+    let mut all: Vec<(String, PathBuf)> = Vec::new();
+    for Assignment { name, value } in &data.outputs {
+        if !def.outputs().any(|tensor| tensor.name == *name) {
+            return Err(no_such_tensor(def, name, "output", is_output));
+        }
+        if all.iter().any(|(other, _)| other == name) {
+            return Err(twice("output", name));
+        }
+        all.push((name.clone(), PathBuf::from(value)));
+    }
+    if let Some(dir) = &data.output_dir {
+        all.extend(def.outputs().map(|tensor| (tensor.name.clone(), dir.join(format!("{}.npy", tensor.name)))));
+    }
+    Ok(all)
+}
+
+fn no_such_tensor(def: &Definition, name: &str, what: &str, is_one: impl Fn(&frontend_tc::Tensor) -> bool) -> Error {
+    let names: Vec<String> = arguments(def).filter(|tensor| is_one(tensor)).map(|tensor| format!("`{}`", tensor.name)).collect();
+    let error = Diagnostic::call("TC0934", format!("`{}` has no {what} `{name}`", def.name));
+    Error::user(if names.is_empty() { error } else { error.help(format!("its {what}s are {}", names.join(", "))) })
+}
+
+fn twice(what: &str, name: &str) -> Error {
+    Error::user(Diagnostic::call("TC0934", format!("the {what} `{name}` is given twice")))
+}
+
+/// Refuses what the machine has no memory for, before any of it is asked for: the system would promise it and then
+/// end the process.
+fn fits_in_memory(def: &Definition, sizes: &[i64]) -> Result<()> {
+    // What is updated is kept twice: before and after the call.
+    let needed = def.tensors.iter().try_fold(0_u64, |sum, tensor| {
+        let copies = if tensor.role == Role::Input { 1 } else { 2 };
+        sum.checked_add(tensor_bytes(tensor, sizes)?.checked_mul(copies)?)
+    });
+    let free = available_memory();
+    match (needed, free) {
+        (Some(needed), None) if needed <= isize::MAX as u64 => Ok(()),
+        (Some(needed), Some(free)) if needed <= free => Ok(()),
+        (needed, free) => {
+            let needed = needed.map_or("more bytes than can be counted".into(), gigabytes);
+            let free = free.map_or(String::new(), |free| format!(", and this machine has {} free", gigabytes(free)));
+            let message = format!("the tensors of `{}` take {needed}{free}", def.name);
+            Err(Error::user(Diagnostic::call("TC0909", message).help("choose smaller sizes with -s")))
+        }
+    }
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
+}
+
+/// What Linux says can be had without swapping.
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+fn random(def: &Definition, sizes: &[i64], seed: u64) -> Result<Random> {
+    let scop = frontend_tc::lower(def, &isl::Ctx::new())?.specialise(sizes)?;
+    Ok(Random::new(seed, &scop))
+}
+
+fn shape(tensor: &frontend_tc::Tensor, sizes: &[i64]) -> Result<Vec<i64>> {
+    let extents = tensor.extent.iter().map(|extent| extent.eval(&[], sizes));
+    extents.collect::<Option<_>>().ok_or_else(|| Error::bug(format!("the extents of `{}` overflow", tensor.name)))
+}
+
+fn fitting(argument: &frontend_tc::Tensor, tensor: Tensor, shape: &[i64]) -> Result<Tensor> {
+    if tensor.shape() == shape {
+        return Ok(tensor);
+    }
+    let message = format!("`{}` has the shape {:?}, but {shape:?} is needed", argument.name, tensor.shape());
+    Err(Error::user(Diagnostic::call("TC0908", message)))
+}
+
+fn zeros(argument: &frontend_tc::Tensor, shape: &[i64]) -> Result<Tensor> {
+    Tensor::zeros(tilewright::runtime_dtype(argument.dtype), shape).map_err(no_memory)
+}
+
+fn no_memory(error: runtime::TensorError) -> Error {
+    Error::user(Diagnostic::call("TC0909", error.to_string()).help("choose smaller sizes with -s"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MM: &str = "def mm(float(M,K) A, float(K,N) B) -> (C) { C(m,n) +=! A(m,k) * B(k,n) }";
+
+    fn solve(assignments: &[&str], inputs: &[(&str, &[i64])]) -> Result<Vec<i64>> {
+        let source = Source { name: "mm.tc".into(), text: MM.into() };
+        let def = frontend_tc::check(MM).defs.remove(0);
+        let assignments: Vec<Assignment> = assignments.iter().map(|text| text.parse().unwrap()).collect();
+        let zeros = |shape| Tensor::zeros(runtime::DType::FLOAT32, shape).unwrap();
+        let given = inputs.iter().map(|(name, shape)| (name.to_string(), zeros(shape))).collect();
+        sizes(&def, &source, &assignments, &given)
+    }
+
+    #[track_caller]
+    fn refused(assignments: &[&str], inputs: &[(&str, &[i64])], code: &str, words: &str) {
+        let error = solve(assignments, inputs).unwrap_err();
+        assert_eq!(error.diagnostics()[0].code, code, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+
+    #[test]
+    fn sizes_come_from_options_and_inputs() {
+        let mut sorted = |assignments: &[&str], inputs: &[(&str, &[i64])]| {
+            let mut values = solve(assignments, inputs).unwrap();
+            values.sort_unstable();
+            values
+        };
+        assert_eq!(sorted(&["M=1", "N=2", "K=3"], &[]), [1, 2, 3]);
+        assert_eq!(sorted(&["N=2"], &[("A", &[1, 3])]), [1, 2, 3]);
+        assert_eq!(sorted(&["M=1"], &[("A", &[1, 3]), ("B", &[3, 2])]), [1, 2, 3]);
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        refused(&["M=1", "N=2"], &[], "TC0933", "not known: K");
+        refused(&["M=1"], &[], "TC0933", "-i A=…");
+        refused(&["Q=1"], &[], "TC0930", "its sizes are M, K, N");
+        refused(&["M=1", "M=2"], &[], "TC0932", "given twice");
+        refused(&["M=1", "M=1"], &[], "TC0932", "given twice");
+        refused(&["M=-1"], &[], "TC0931", "not negative");
+        refused(&["M=x"], &[], "TC0931", "whole number");
+        refused(&["M=99999999999999999999"], &[], "TC0931", "so large");
+        refused(&["M=999999999999999999999999999999999999999999"], &[], "TC0931", "so large");
+        refused(&["K=4"], &[("A", &[1, 3])], "TC0932", "`K` is 4 (given with -s) and 3 (dimension 1 of `A`)");
+        refused(&[], &[("A", &[1, 3]), ("B", &[4, 2])], "TC0932", "dimension 0 of `B`");
+    }
+
+    #[test]
+    fn what_no_machine_has_is_refused() {
+        let def = frontend_tc::check(MM).defs.remove(0);
+        for size in [1 << 30, i64::MAX] {
+            let error = fits_in_memory(&def, &[size, size, size]).unwrap_err();
+            assert_eq!(error.diagnostics()[0].code, "TC0909", "{error}");
+        }
+        assert!(fits_in_memory(&def, &[10, 10, 10]).is_ok());
+    }
+}

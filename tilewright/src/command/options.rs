@@ -1,0 +1,160 @@
+//! The options that subcommands share.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+use runtime::Pool;
+use support::{Diagnostic, Target};
+use tilewright::{Compiler, Error, Result, Source, files};
+use transform::Script;
+
+use super::{targets, terminal};
+
+/// A larger file is not a program.
+const LARGEST_TEXT: u64 = 64 << 20;
+
+/// Which definition, and for which sizes.
+#[derive(Debug, Args)]
+pub struct Program {
+    /// The program
+    pub file: PathBuf,
+    /// Which definition; needed when the file has several
+    #[arg(short, long = "def", value_name = "NAME")]
+    pub definition: Option<String>,
+    /// Sizes of symbolic dimensions; repeatable
+    #[arg(short, long = "size", value_name = "M=128,K=64", value_delimiter = ',')]
+    pub sizes: Vec<Assignment>,
+}
+
+/// For which machine, and how.
+#[derive(Debug, Args)]
+pub struct Machine {
+    /// `host`, or a name that `tilewright targets` lists
+    #[arg(short, long, default_value = "host")]
+    pub target: String,
+    /// Replay this script in place of the automatic schedule
+    #[arg(long, value_name = "F.sched")]
+    pub schedule: Option<PathBuf>,
+    /// Keep the written order of reductions
+    #[arg(long)]
+    pub strict: bool,
+    /// No run-time check of indirect subscripts
+    #[arg(long)]
+    pub trust_indices: bool,
+}
+
+/// What goes in and out.
+#[derive(Debug, Args)]
+pub struct Data {
+    /// Read a tensor from a .npy or .png file (pictures are uint8 or float, H×W or H×W×C); repeatable
+    #[arg(short, long = "input", value_name = "A=a.npy")]
+    pub inputs: Vec<Assignment>,
+    /// Write a tensor to a .npy or .png file; repeatable
+    #[arg(short, long = "output", value_name = "C=c.npy")]
+    pub outputs: Vec<Assignment>,
+    /// Read every input from DIR/<name>.npy
+    #[arg(long, value_name = "DIR")]
+    pub input_dir: Option<PathBuf>,
+    /// Write every output to DIR/<name>.npy
+    #[arg(long, value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
+    /// For random inputs
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Worker threads; all cores unless given
+    #[arg(short = 'j', long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Compare with the reference evaluator; fail on a mismatch and print where
+    #[arg(long)]
+    pub verify: bool,
+}
+
+/// `name=value`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// Before the `=`.
+    pub name: String,
+    /// After it.
+    pub value: String,
+}
+
+impl FromStr for Assignment {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> std::result::Result<Assignment, Self::Err> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
+                Ok(Assignment { name: name.trim().into(), value: value.trim().into() })
+            }
+            _ => Err("expected NAME=VALUE"),
+        }
+    }
+}
+
+impl Program {
+    /// The text.
+    pub fn source(&self) -> Result<Source> {
+        source(&self.file)
+    }
+
+    /// The definition that is asked for. Warnings are shown.
+    pub fn definition(&self, source: &Source) -> Result<frontend_tc::Kernel> {
+        let (defs, warnings) = tilewright::check(source)?;
+        terminal::warnings(&warnings, source);
+        tilewright::select(defs, self.definition.as_deref())
+    }
+}
+
+/// A program's text and its name.
+pub fn source(file: &Path) -> Result<Source> {
+    Ok(Source { name: file.display().to_string(), text: files::read_text(file, LARGEST_TEXT)?.into() })
+}
+
+impl Machine {
+    /// What to compile for.
+    pub fn target(&self) -> Result<Target> {
+        targets::named(&self.target)
+    }
+
+    /// The script that replaces the automatic schedule.
+    pub fn script(&self) -> Result<Option<Script>> {
+        let Some(file) = &self.schedule else { return Ok(None) };
+        let text = files::read_text(file, LARGEST_TEXT)?;
+        let malformed = |error: transform::ScriptError| {
+            let message = format!("{} is not a script: {error}", file.display());
+            Error::user(Diagnostic::call("TC0936", message).help("`tilewright emit script` prints the automatic schedule as a script"))
+        };
+        text.parse().map(Some).map_err(malformed)
+    }
+
+    /// A compiler for this machine, with `threads` threads.
+    pub fn compiler(&self, threads: Option<u16>) -> Result<Compiler> {
+        let target = self.target()?;
+        targets::runs_here(&target)?;
+        let mut compiler = Compiler::new(target).strict(self.strict).trust_indices(self.trust_indices);
+        if let Some(threads) = threads {
+            let refused = |error| Error::user(Diagnostic::call("TC0935", format!("{error}")).help("ask for fewer threads"));
+            compiler = compiler.with_pool(Pool::with_threads(threads.into()).map_err(refused)?);
+        }
+        Ok(match self.script()? {
+            Some(script) => compiler.script(script),
+            None => compiler,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_assignment_has_two_sides() {
+        let parsed: Assignment = " M = 4 ".parse().unwrap();
+        assert_eq!(parsed, Assignment { name: "M".into(), value: "4".into() });
+        assert_eq!("A=b=c.npy".parse::<Assignment>().unwrap().value, "b=c.npy");
+        for text in ["", "M", "=4", "M=", " = "] {
+            assert!(text.parse::<Assignment>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `tilewright run`
+
+use std::fmt::Write;
+
+use clap::Args;
+use runtime::Tensor;
+use tilewright::Result;
+
+use super::call::Call;
+use super::options::{Data, Machine, Program};
+use super::{bench, terminal};
+
+/// Compile and run a program; random inputs unless given
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tilewright run examples/mm.tc -s M=2,N=3,K=4 --verify
+  tilewright run examples/edges.tc -i Picture=examples/lake.png -o Edges=edges.png")]
+pub struct Run {
+    #[command(flatten)]
+    program: Program,
+    #[command(flatten)]
+    machine: Machine,
+    #[command(flatten)]
+    data: Data,
+}
+
+impl Run {
+    /// Compiles, runs once, verifies if asked to, writes.
+    pub fn run(self) -> Result<()> {
+        let mut call = Call::prepare(&self.program, &self.machine, &self.data)?;
+        let time = call.run()?;
+        let agreement = self.data.verify.then(|| call.verify()).transpose()?;
+        let written = call.write(&self.data)?;
+        let compile = bench::duration(call.variant.compile_time);
+        let mut out = format!("{}\n  compiled in {compile}, ran in {}\n", call.title(), bench::duration(time));
+        for (name, tensor) in &call.outputs {
+            let files = written.iter().filter(|(output, _)| output == name).map(|(_, path)| format!("  -> {}", path.display()));
+            let shape: Vec<String> = tensor.shape().iter().map(i64::to_string).collect();
+            let (dtype, shape, files) = (tensor.dtype(), shape.join(", "), files.collect::<String>());
+            writeln!(out, "  {name}: {dtype}({shape}) {}{files}", summary(tensor)).expect("a string takes text");
+        }
+        if let Some(agreement) = agreement {
+            writeln!(out, "  {}", bench::verified(&agreement)).expect("a string takes text");
+        }
+        terminal::print(out)
+    }
+}
+
+/// As many elements as are shown one by one.
+const FEW: usize = 12;
+
+/// All elements when they are few, else the smallest, the largest and the mean.
+fn summary(tensor: &Tensor) -> String {
+    let values = values(tensor);
+    if values.len() <= FEW {
+        let texts: Vec<String> = values.iter().map(|value| format!("{value}")).collect();
+        return format!("= [{}]", texts.join(", "));
+    }
+    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)));
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let odd = values.iter().filter(|value| !value.is_finite()).count();
+    let odd = if odd == 0 { String::new() } else { format!(", {odd} not finite") };
+    format!("from {low} to {high}, mean {mean:.4}{odd}")
+}
+
+/// The elements as doubles; for people.
+fn values(tensor: &Tensor) -> Vec<f64> {
+    macro_rules! of {
+        ($($T:ty),*) => {
+            $(if let Ok(elements) = tensor.as_slice::<$T>() {
+                return elements.iter().map(|&element| element as f64).collect();
+            })*
+        };
+    }
+    of!(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64);
+    tensor.as_slice::<bool>().map(|elements| elements.iter().map(|&b| f64::from(u8::from(b))).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_elements_are_shown_and_many_summed_up() {
+        let tensor = Tensor::from_slice(&[1.5_f32, -2.0], &[2]).unwrap();
+        assert_eq!(summary(&tensor), "= [1.5, -2]");
+        let tensor = Tensor::from_slice(&(0..20).collect::<Vec<i32>>(), &[20]).unwrap();
+        assert_eq!(summary(&tensor), "from 0 to 19, mean 9.5000");
+        let mut many = vec![0.0; 20];
+        many[3] = f64::NAN;
+        assert!(summary(&Tensor::from_slice(&many, &[20]).unwrap()).contains("1 not finite"));
+        assert_eq!(summary(&Tensor::from_slice(&[true, false], &[2]).unwrap()), "= [1, 0]");
+    }
+}

@@ -1,0 +1,103 @@
+//! The text of every stage.
+
+use codegen::llvm;
+use polyhedral::{Scop, dependences, isl};
+use support::Stage;
+
+use crate::compile::{self, Options};
+use crate::{Definition, Error, Result};
+
+/// The stages that print themselves, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StageName {
+    /// The program with every range explicit.
+    Tc,
+    /// Statements, domains, accesses, and the order of the source.
+    Scop,
+    /// Which instance depends on which other one, and why.
+    Deps,
+    /// The commands that made the schedule; replays with `--schedule`.
+    Script,
+    /// The schedule tree that they made.
+    Schedule,
+    /// Loops with vectors, guards and register tiles.
+    Loops,
+    /// LLVM's intermediate code after its passes.
+    Llvm,
+    /// Machine code as text.
+    Asm,
+}
+
+impl StageName {
+    /// All of them, in order.
+    pub const ALL: [StageName; 8] = [
+        StageName::Tc,
+        StageName::Scop,
+        StageName::Deps,
+        StageName::Script,
+        StageName::Schedule,
+        StageName::Loops,
+        StageName::Llvm,
+        StageName::Asm,
+    ];
+
+    /// The name that `tilewright emit` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            StageName::Tc => "tc",
+            StageName::Scop => "scop",
+            StageName::Deps => "deps",
+            StageName::Script => "script",
+            StageName::Schedule => "schedule",
+            StageName::Loops => "loops",
+            StageName::Llvm => "llvm",
+            StageName::Asm => "asm",
+        }
+    }
+
+    /// Whether the stage can be had before the sizes are known.
+    pub fn is_symbolic(self) -> bool {
+        self <= StageName::Deps
+    }
+}
+
+/// The text of a stage; `sizes` may be absent for the stages that are [symbolic](StageName::is_symbolic).
+///
+/// # Errors
+/// What compiling reports; a stage that needs sizes without them is a bug of the caller.
+pub fn emit(stage: StageName, def: &Definition, sizes: Option<&[i64]>, options: &Options) -> Result<String> {
+    if stage == StageName::Tc {
+        return Ok(verified(def)?.to_string());
+    }
+    let scop = frontend_tc::lower(def, &isl::Ctx::new())?;
+    let scop = match sizes {
+        Some(sizes) => scop.specialise(sizes)?,
+        None if stage.is_symbolic() => scop,
+        None => return Err(Error::bug(format!("stage `{}` needs sizes", stage.name()))),
+    };
+    match stage {
+        StageName::Tc | StageName::Scop => Ok(scop.to_string()),
+        StageName::Deps => Ok(verified(&dependences(&scop)?)?.to_string()),
+        StageName::Script | StageName::Schedule | StageName::Loops | StageName::Llvm | StageName::Asm => later(stage, scop, options),
+    }
+}
+
+fn later(stage: StageName, scop: Scop, options: &Options) -> Result<String> {
+    let mut scheduled = compile::schedule(scop, options)?;
+    match stage {
+        StageName::Script => return Ok(scheduled.script.to_string()),
+        StageName::Schedule => return Ok(verified(&scheduled)?.to_string()),
+        _ => {}
+    }
+    let program = compile::program(&mut scheduled, &[], options)?;
+    match stage {
+        StageName::Llvm => llvm::ir(&program, &options.target).map_err(compile::target),
+        StageName::Asm => llvm::assembly(&program, &options.target).map_err(compile::target),
+        _ => Ok(program.to_string()),
+    }
+}
+
+fn verified<S: Stage>(stage: &S) -> Result<&S> {
+    stage.verify()?;
+    Ok(stage)
+}
