@@ -152,18 +152,18 @@ fn large_files_end() {
     let repeated = |count: usize, each: &dyn Fn(usize) -> String| (0..count).map(each).collect::<String>();
     survives(&format!(
         "def f(float(N) A) -> (B) {{ {} }}",
-        repeated(4_000, &|at| format!("B(i) = A(i) where i in 0:{at} "))
+        repeated(2_000, &|at| format!("B(i) = A(i) where i in 0:{at} "))
     ));
     survives(&format!(
         "def f(float(N) A) -> (B) {{ B(i) = A(i) {} }}",
-        repeated(4_000, &|at| format!("T{at}(i) = B(i) + A(i) "))
+        repeated(2_000, &|at| format!("T{at}(i) = B(i) + A(i) "))
     ));
-    survives(&repeated(4_000, &|at| format!("def f{at}(float(N) A) -> (B) {{ B(i) = A(i) }}\n")));
+    survives(&repeated(2_000, &|at| format!("def f{at}(float(N) A) -> (B) {{ B(i) = A(i) }}\n")));
     survives(&format!(
         "def f({}float(N) A) -> (B) {{ B(i) = A(i) }}",
-        repeated(4_000, &|at| format!("float(N{at}) A{at}, "))
+        repeated(2_000, &|at| format!("float(N{at}) A{at}, "))
     ));
-    survives(&format!("def f(float(N) A) -> (B) {{ B(i) +=! A(i) {} }}", repeated(4_000, &|at| format!("+ x{at} "))));
+    survives(&format!("def f(float(N) A) -> (B) {{ B(i) +=! A(i) {} }}", repeated(2_000, &|at| format!("+ x{at} "))));
     let names = |count| (0..count).map(|at| format!("i{at}")).collect::<Vec<_>>().join(", ");
     survives(&format!("def f(float(N) A) -> (B) {{ B({}) = A(i0) }}", names(100_000)));
     survives(&format!("def f(float(N) A) -> (B) {{ B(i) = A({}) }}", names(100_000)));
@@ -174,6 +174,6 @@ fn large_files_end() {
     ));
     survives(&format!(
         "def f(float(N) A) -> (B) {{ {} }}",
-        repeated(4_000, &|at| format!("Long{at}(i) = Lone{at}(i) "))
+        repeated(2_000, &|at| format!("Long{at}(i) = Lone{at}(i) "))
     ));
 }
