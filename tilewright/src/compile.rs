@@ -75,7 +75,7 @@ pub(crate) fn schedule(scop: Scop, options: &Options) -> Result<Scheduled> {
 /// The loops of a schedule; adds what was not done to its remarks.
 pub(crate) fn program(scheduled: &mut Scheduled, strided: &[bool], options: &Options) -> Result<Program> {
     let options = codegen_options(strided, options)?;
-    codegen::scan(&scheduled.scop, &options, &mut scheduled.remarks).map_err(Error::bug)
+    codegen::lower(&scheduled.scop, &options, &mut scheduled.remarks).map_err(Error::bug)
 }
 
 fn proof(options: &Options) -> transform::Options {

@@ -136,12 +136,12 @@ fn ready_made_programs() {
     let ctx = isl::Ctx::new();
     let mut tally = Tally::default();
     for (at, (name, _)) in testing::PROGRAMS.iter().enumerate() {
-        for seed in 0..6 {
+        for seed in 0..4 {
             run(&testing::program(&ctx, name), 1000 * at as u64 + seed, 12, &mut tally);
         }
     }
     let Tally { applied, violations, misfits } = tally;
-    assert!(applied > 100 && violations > 40 && misfits > 100, "{applied} {violations} {misfits}");
+    assert!(applied > 60 && violations > 15 && misfits > 40, "{applied} {violations} {misfits}");
 }
 
 #[test]

@@ -309,6 +309,14 @@ struct Expansion<'a> {
     copies: Copies,
 }
 
+/// `bound + 1`, inside of minima.
+fn one_more(bound: Int) -> Int {
+    match bound {
+        Int::Min(a, b) => one_more(*a).min(one_more(*b)),
+        other => other + 1,
+    }
+}
+
 fn first_part(node: &AstNode<AstExpr>) -> Option<&str> {
     match node {
         AstNode::User { name, .. } => Some(name),
