@@ -3,14 +3,15 @@
 //! [`Program`] is the loop form. `scan` makes it from a scheduled Scop, its passes improve it, `interp` runs it without
 //! LLVM, `llvm` makes an object of it.
 
+mod int;
 pub mod interp;
 pub mod llvm;
-
-mod int;
+mod passes;
 mod program;
 mod scan;
 mod text;
 mod verify;
 
+pub use passes::{lower, registers, simplify, unswitch};
 pub use program::{At, Buffer, Cond, Int, Op, Place, Program, Reg, RegId, Stride, Value, VarId};
 pub use scan::{Error, Options, scan};

@@ -29,19 +29,6 @@ impl Display for Program {
     }
 }
 
-/// An integer expression of a program, with the program's names.
-pub(crate) fn int_text(program: &Program, int: &Int) -> String {
-    Shown(|f: &mut Formatter<'_>| program.int(f, int, Tightness::Sum)).to_string()
-}
-
-struct Shown<F>(F);
-
-impl<F: Fn(&mut Formatter<'_>) -> fmt::Result> Display for Shown<F> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        (self.0)(f)
-    }
-}
-
 /// How tightly an expression holds together, loosest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Tightness {

@@ -19,7 +19,8 @@ impl Stage for Program {
     const NAME: &'static str = "loops";
 
     fn verify(&self) -> Result<(), Malformed> {
-        let mut check = Verifier { program: self, bound: BTreeSet::new(), visible: BTreeSet::new(), faults: Vec::new() };
+        let mut check =
+            Verifier { program: self, bound: BTreeSet::new(), visible: BTreeSet::new(), faults: Vec::new() };
         check.buffers();
         check.ops(&self.body, &mut BTreeSet::new());
         Malformed::check(Self::NAME, check.faults)

@@ -128,11 +128,8 @@ fn to_odd(value: i128) -> f64 {
     if nearest as i128 == value {
         return nearest;
     }
-    let towards_zero = if (nearest as i128).abs() > value.abs() {
-        f64::from_bits(nearest.to_bits() - 1)
-    } else {
-        nearest
-    };
+    let towards_zero =
+        if (nearest as i128).abs() > value.abs() { f64::from_bits(nearest.to_bits() - 1) } else { nearest };
     f64::from_bits(towards_zero.to_bits() | 1)
 }
 

@@ -2,9 +2,7 @@
 //!
 //! A member that can be expanded has, on the statement, the function `floor(f / s)` where `f = d + shift`: `d` is a
 //! dimension of its own, and `shift` is constant within the box. Several such members of one `f`, with strides that
-//! continue each other (`n` by 16, `floor(n / 16)` by 2), make one dimension of the box, of the product of their widths.
-
-use std::collections::BTreeSet;
+//! continue each other (`floor(n / 16)` by 2, `n` by 16), make one dimension of the box, of the product of their widths.
 
 use polyhedral::{Index, Kind, isl};
 
@@ -74,11 +72,6 @@ impl Boxing {
         }
         Some(boxing)
     }
-
-    /// Whether dimension `dim` is one of the box.
-    pub(super) fn holds(&self, dim: usize) -> bool {
-        self.dims.iter().any(|one| one.dim == dim)
-    }
 }
 
 fn width(kind: Kind) -> Option<i64> {
@@ -88,12 +81,12 @@ fn width(kind: Kind) -> Option<i64> {
     }
 }
 
-/// The product of the widths of the rows of one base, when their strides continue each other from 1.
+/// The product of the widths of the rows of one base, when each continues the next inner one: strides from 1 outwards.
 fn chained_width(rows: &[(Row, i64, bool)], base: &Base) -> Option<i64> {
-    let mut chain: Vec<(i64, i64)> =
-        rows.iter().filter(|(row, _, _)| row.base == *base).map(|(row, width, _)| (row.stride, *width)).collect();
-    chain.sort_unstable();
-    chain.iter().try_fold(1i64, |next, &(stride, width)| if stride == next { next.checked_mul(width) } else { None })
+    rows.iter()
+        .rev()
+        .filter(|(row, _, _)| row.base == *base)
+        .try_fold(1i64, |next, (row, width, _)| if row.stride == next { next.checked_mul(*width) } else { None })
 }
 
 /// `floor(base / stride)`.
@@ -206,7 +199,7 @@ impl Cover<'_> {
         let cut = self.domain.complement()?.apply(&self.to_origin.to_map()?)?;
         let whole = self.origins.subtract(&cut)?.coalesce()?;
         let tests = match pieces.as_slice() {
-            [only] => vec![only.iter().filter(|test| self.in_box(&test.value)).cloned().collect()],
+            [only] => vec![self.needed(only)?],
             _ => pieces,
         };
         if whole.is_empty()? {
@@ -218,19 +211,28 @@ impl Cover<'_> {
         }
     }
 
-    /// Of a convex domain: a box is whole when each constraint holds at the corner where it is smallest.
-    fn whole_by_corners(&self, tests: &[Test]) -> isl::Result<(Whole, Tests)> {
-        let space = self.origins.space()?;
-        let mut whole = self.origins.clone();
+    /// Of a conjunction, the tests that not every point of every box passes.
+    fn needed(&self, tests: &[Test]) -> isl::Result<Vec<Test>> {
         let mut needed = Vec::new();
         for test in tests.iter().filter(|test| self.in_box(&test.value)) {
-            let Some(corner) = self.smallest(&test.value) else { return Err(isl::Error::Overflow) };
-            let holds = corner.to_pw_aff(&space)?.nonneg_set()?;
-            if !self.origins.is_subset(&holds)? {
-                whole = whole.intersect(&holds)?;
+            if !(test.value.affine().is_some() && !test.equality && self.origins.is_subset(&self.where_whole(test)?)?) {
                 needed.push(test.clone());
             }
         }
+        Ok(needed)
+    }
+
+    /// The origins of the boxes in which an affine test holds at every point: at the corner where it is smallest.
+    fn where_whole(&self, test: &Test) -> isl::Result<isl::Set> {
+        let corner = self.smallest(&test.value).ok_or(isl::Error::Overflow)?;
+        corner.to_pw_aff(&self.origins.space()?)?.nonneg_set()
+    }
+
+    /// Of a convex domain: a box is whole when each constraint holds at its corner.
+    fn whole_by_corners(&self, tests: &[Test]) -> isl::Result<(Whole, Tests)> {
+        let needed = self.needed(tests)?;
+        let whole =
+            needed.iter().try_fold(self.origins.clone(), |all, test| all.intersect(&self.where_whole(test)?))?;
         if needed.is_empty() {
             Ok((Whole::Always, Vec::new()))
         } else if whole.is_empty()? {
@@ -288,9 +290,4 @@ fn weighted(others: Vec<(i64, Index)>, params: &[i64], dims: &[i64]) -> Index {
     let params = params.iter().enumerate().map(|(at, &c)| (c, Index::Param(at)));
     let terms = dims.chain(params).chain(others).filter(|(c, _)| *c != 0);
     terms.fold(Index::Const(0), |sum, (c, e)| sum + c * e)
-}
-
-/// The dimensions of a statement that are in the box, as a set.
-pub(super) fn box_dims(boxing: &Boxing) -> BTreeSet<usize> {
-    boxing.dims.iter().map(|one| one.dim).collect()
 }

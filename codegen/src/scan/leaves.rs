@@ -202,12 +202,12 @@ impl Walk<'_> {
             return Ok(None);
         }
         let mut boxings = Vec::new();
-        for ((stmt, _), rows) in reaching.iter().zip(rows) {
+        for ((stmt, set), rows) in reaching.iter().zip(rows) {
             let kinds = members.iter().map(|member| member.kind);
             let functions: Vec<(Kind, &isl::PwAff)> = kinds.zip(&rows[from..]).collect();
             match Boxing::of(&functions, self.scop.stmts[*stmt].dims.len())? {
-                Some(boxing) => boxings.push(boxing),
-                None => return Ok(None),
+                Some(boxing) if one_box_at_a_time(&boxing, set, &rows[..from])? => boxings.push(boxing),
+                _ => return Ok(None),
             }
         }
         Ok(Some(boxings))
@@ -258,8 +258,6 @@ struct Spaces {
     on_origins: Vec<isl::PwAff>,
     /// Those that differ within a box, on the statement.
     extras: Vec<isl::PwAff>,
-    /// The origins.
-    origins: isl::Space,
     /// From points to the origins of their boxes.
     to_origin: isl::MultiAff,
     /// The first point of a box over the coordinates of its origin.
@@ -302,7 +300,7 @@ impl Spaces {
             widths[extras + one.dim] = one.width;
         }
         let extras = scanned.iter().zip(&differs).filter(|(_, differs)| **differs).map(|(f, _)| f.clone()).collect();
-        Ok(Spaces { on_origins, extras, origins, to_origin, first, widths })
+        Ok(Spaces { on_origins, extras, to_origin, first, widths })
     }
 
     /// The part, and the origins of its boxes.
@@ -335,6 +333,34 @@ impl Spaces {
             .try_fold(with_extras, |all, at| all.flat_range_product(&Index::Dim(at).to_pw_aff(&space)?.to_map()?))?;
         Ok(set.apply(&all)?)
     }
+}
+
+/// Whether the values of the scanned members say in which box an instance is.
+fn one_box_at_a_time(boxing: &Boxing, set: &isl::Set, scanned: &[isl::PwAff]) -> Result<bool, Error> {
+    if boxing.dims.is_empty() {
+        return Ok(true);
+    }
+    let space = set.space()?;
+    let origin = origin_of(0, set.dim(isl::Dim::Set)? as usize, boxing);
+    let mut open = Vec::new();
+    for one in &boxing.dims {
+        let number = origin[one.dim].to_pw_aff(&space)?.intersect_domain(set)?;
+        // Mostly a member is the number of the box, or there is only one box.
+        let differs = |member: &isl::PwAff| Ok::<_, Error>(!set.is_subset(&number.eq_set(member)?)?);
+        let mut known = number.gist(set)?.is_cst()?;
+        for member in scanned.iter().rev() {
+            known = known || !differs(member)?;
+        }
+        if !known {
+            open.push(number.to_map()?);
+        }
+    }
+    let Some((first, others)) = open.split_first() else { return Ok(true) };
+    let numbers = others.iter().try_fold(first.clone(), |all, map| all.flat_range_product(map))?;
+    let dims = set.dim(isl::Dim::Set)?;
+    let empty = set.identity()?.project_out(isl::Dim::Out, 0, dims)?.reset_tuple_id(isl::Dim::Out)?;
+    let values = scanned.iter().try_fold(empty, |all, member| all.flat_range_product(&member.to_map()?))?;
+    Ok(numbers.apply_domain(&values)?.is_single_valued()?)
 }
 
 /// Whether two points of one box may have different values.

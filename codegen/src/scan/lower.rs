@@ -1,6 +1,6 @@
 //! One statement at one point, or at the lanes of one vector: loads, arithmetic, stores.
 
-use polyhedral::{Access, BinOp, Body, CmpOp, DType, Expr, Index, Monoid, Scop, Stmt, Subscript};
+use polyhedral::{Access, BinOp, Body, CmpOp, DType, Expr, Index, Monoid, Scop, Stmt, Subscript, TensorId};
 
 use super::boxes::{Test, Tests};
 use super::layout::over_params;
@@ -41,11 +41,12 @@ pub(super) struct Lowering<'a> {
 impl Lowering<'_> {
     /// The ops of `stmt` at a point where `tests` are still to be made.
     pub(super) fn guarded(&mut self, stmt: &Stmt, point: &Point<'_>, tests: &Tests) -> Result<Vec<Op>, Error> {
-        let (cond, mask) = guard(tests, point);
-        if cond.as_const() == Some(false) {
+        let guard = Guard::of(tests, point);
+        if guard.cond.as_const() == Some(false) {
             return Ok(Vec::new());
         }
-        let then = Computation { lowering: self, stmt, point, mask, ops: Vec::new() }.run()?;
+        let cond = guard.cond.clone();
+        let then = Computation { lowering: self, stmt, point, guard, ops: Vec::new() }.run()?;
         Ok(match cond.as_const() {
             Some(true) => then,
             _ => vec![Op::If { cond, then, otherwise: Vec::new() }],
@@ -59,25 +60,47 @@ impl Lowering<'_> {
     }
 }
 
-/// What is the same in every lane as a condition; what differs as a mask.
-fn guard(tests: &Tests, point: &Point<'_>) -> (Cond, Option<Value>) {
-    match tests.as_slice() {
-        [] => (Cond::always(), None),
-        [all] => {
-            let (lanes, scalar): (Vec<&Test>, Vec<&Test>) = all.iter().partition(|test| differs(test, point));
-            let cond = Cond::all(scalar.into_iter().map(|test| condition(test, point)));
-            (cond, lanes.into_iter().map(|test| lane_test(test, point)).reduce(both))
+/// The tests at a point: what is the same in every lane, and what differs.
+struct Guard {
+    cond: Cond,
+    mask: Option<Value>,
+    /// Where the condition holds, the mask keeps a lane: what is the same in every lane may be loaded.
+    keeps_one: bool,
+}
+
+impl Guard {
+    fn of(tests: &Tests, point: &Point<'_>) -> Guard {
+        match tests.as_slice() {
+            [] => Guard { cond: Cond::always(), mask: None, keeps_one: true },
+            [all] => Guard::of_all(all, point),
+            any if any.iter().flatten().any(|test| differs(test, point)) => {
+                let one = |all: &Vec<Test>| all.iter().map(|test| lane_test(test, point)).reduce(both);
+                let always = || Value::Const(polyhedral::Value::Int(1), DType::Bool);
+                let either = |a, b| Value::Binary(BinOp::Or, Box::new(a), Box::new(b));
+                let mask = any.iter().map(|all| one(all).unwrap_or_else(always)).reduce(either);
+                Guard { cond: Cond::always(), mask, keeps_one: false }
+            }
+            any => {
+                let all = |all: &Vec<Test>| Cond::all(all.iter().map(|test| condition(test, point)));
+                Guard { cond: Cond::any(any.iter().map(all)), mask: None, keeps_one: true }
+            }
         }
-        any if any.iter().flatten().any(|test| differs(test, point)) => {
-            let one = |all: &Vec<Test>| all.iter().map(|test| lane_test(test, point)).reduce(both);
-            let always = || Value::Const(polyhedral::Value::Int(1), DType::Bool);
-            let either = |a, b| Value::Binary(BinOp::Or, Box::new(a), Box::new(b));
-            (Cond::always(), any.iter().map(|all| one(all).unwrap_or_else(always)).reduce(either))
-        }
-        any => {
-            let all = |all: &Vec<Test>| Cond::all(all.iter().map(|test| condition(test, point)));
-            (Cond::any(any.iter().map(all)), None)
-        }
+    }
+
+    fn of_all(tests: &[Test], point: &Point<'_>) -> Guard {
+        let (lanes, scalar): (Vec<&Test>, Vec<&Test>) = tests.iter().partition(|test| differs(test, point));
+        let mut conds: Vec<Cond> = scalar.into_iter().map(|test| condition(test, point)).collect();
+        // One bound on the lanes keeps a lane when it keeps the one where it is weakest.
+        let weakest = match lanes.as_slice() {
+            [only] if !only.equality => lane(&only.value, point.coordinates, point.lanes),
+            _ => None,
+        };
+        let keeps_one = lanes.is_empty() || weakest.is_some();
+        conds.extend(
+            weakest.map(|Lane { base, step }| at_least_zero(base + step.max(0) * (i64::from(point.lanes) - 1))),
+        );
+        let mask = lanes.into_iter().map(|test| lane_test(test, point)).reduce(both);
+        Guard { cond: Cond::all(conds), mask, keeps_one }
     }
 }
 
@@ -192,7 +215,7 @@ struct Computation<'a, 'b> {
     lowering: &'a mut Lowering<'b>,
     stmt: &'a Stmt,
     point: &'a Point<'a>,
-    mask: Option<Value>,
+    guard: Guard,
     ops: Vec<Op>,
 }
 
@@ -213,7 +236,7 @@ impl Computation<'_, '_> {
             values = values.into_iter().zip(dtypes).map(|(value, dtype)| self.in_register(value, dtype)).collect();
         }
         for ((write, at), value) in self.stmt.writes.iter().zip(writes).zip(values) {
-            let (buffer, lanes, mask) = (write.tensor, self.point.lanes, self.mask.clone());
+            let (buffer, lanes, mask) = (write.tensor, self.point.lanes, self.guard.mask.clone());
             self.ops.push(Op::Store { buffer, at, lanes, value, mask });
         }
         Ok(self.ops)
@@ -223,7 +246,7 @@ impl Computation<'_, '_> {
     fn combined(&mut self, monoid: &Monoid, terms: &[Expr], writes: &[Vec<At>]) -> Result<Vec<Value>, Error> {
         let mut states = Vec::new();
         for (write, at) in self.stmt.writes.iter().zip(writes) {
-            states.push(Value::Load { buffer: write.tensor, at: at.clone(), mask: self.mask.clone().map(Box::new) });
+            states.push(self.masked_load(write.tensor, at.clone()));
         }
         let mut terms = terms.iter().map(|term| self.value(term)).collect::<Result<Vec<_>, _>>()?;
         if !used_once(monoid) {
@@ -286,7 +309,7 @@ impl Computation<'_, '_> {
 
     fn check(&mut self, access: &Access, dim: usize, value: &Value) {
         if !self.lowering.options.trust_indices {
-            let (buffer, lanes, mask) = (access.tensor, self.point.lanes, self.mask.clone());
+            let (buffer, lanes, mask) = (access.tensor, self.point.lanes, self.guard.mask.clone());
             self.ops.push(Op::Check { buffer, dim, value: value.clone(), lanes, mask });
         }
     }
@@ -340,7 +363,14 @@ impl Computation<'_, '_> {
     fn load(&mut self, read: usize) -> Result<Value, Error> {
         let access = self.stmt.reads.get(read).ok_or_else(|| self.outside("read"))?;
         let at = self.address(access)?;
-        Ok(Value::Load { buffer: access.tensor, at, mask: self.mask.clone().map(Box::new) })
+        Ok(self.masked_load(access.tensor, at))
+    }
+
+    /// A load of the lanes that are kept.
+    fn masked_load(&self, buffer: TensorId, at: Vec<At>) -> Value {
+        let uniform = at.iter().all(|at| matches!(at, At::Affine { step: 0, .. }));
+        let mask = self.guard.mask.clone().filter(|_| !(uniform && self.guard.keeps_one));
+        Value::Load { buffer, at, mask: mask.map(Box::new) }
     }
 
     fn outside(&self, what: &str) -> Error {

@@ -131,7 +131,10 @@ impl Walk<'_, '_> {
     fn upper(&mut self, iterator: &str, cond: &AstExpr) -> Result<Int, Error> {
         match cond {
             AstExpr::Op(op @ (AstOp::Le | AstOp::Lt), sides) => match sides.as_slice() {
-                [AstExpr::Id(name), bound] if name == iterator => Ok(self.int(bound)? + i64::from(*op == AstOp::Le)),
+                [AstExpr::Id(name), bound] if name == iterator => {
+                    let bound = self.int(bound)?;
+                    Ok(if *op == AstOp::Le { one_more(bound) } else { bound })
+                },
                 _ => Err(malformed(iterator, "a loop's bound is not on its iterator")),
             },
             AstExpr::Op(AstOp::And | AstOp::AndThen, parts) => {
@@ -307,6 +310,14 @@ struct Expansion<'a> {
     vector: Option<Factor>,
     tests: &'a Tests,
     copies: Copies,
+}
+
+/// `bound + 1`, inside of minima.
+fn one_more(bound: Int) -> Int {
+    match bound {
+        Int::Min(a, b) => one_more(*a).min(one_more(*b)),
+        other => other + 1,
+    }
 }
 
 fn first_part(node: &AstNode<AstExpr>) -> Option<&str> {

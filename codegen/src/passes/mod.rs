@@ -1,0 +1,137 @@
+//! What improves a [`Program`] without changing what it computes. Each pass is a function from program to program.
+
+mod ranges;
+mod registers;
+mod simplify;
+mod unswitch;
+
+use std::collections::BTreeMap;
+
+use polyhedral::Scop;
+use support::{Remark, Table};
+
+use crate::scan::{Error, Options, scan};
+use crate::{At, Int, Op, Program, Value, VarId};
+
+pub use registers::registers;
+pub use simplify::simplify;
+pub use unswitch::unswitch;
+
+/// A scheduled Scop to loops: [`scan`], then the passes.
+///
+/// # Errors
+/// As [`scan`].
+pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
+    let program = scan(scop, options, remarks)?;
+    let program = simplify(program);
+    let program = unswitch(program);
+    let program = registers(program);
+    Ok(simplify(program))
+}
+
+/// A copy of `ops` with loop variables of its own, so that both may stand in one program.
+fn fresh_copy(ops: &[Op], vars: &mut Table<VarId, String>) -> Vec<Op> {
+    let mut renamed = BTreeMap::new();
+    rename(ops, vars, &mut renamed)
+}
+
+fn rename(ops: &[Op], vars: &mut Table<VarId, String>, renamed: &mut BTreeMap<VarId, VarId>) -> Vec<Op> {
+    let mut copy = Vec::with_capacity(ops.len());
+    for op in ops {
+        copy.push(match op {
+            Op::For { var, lower, upper, step, parallel, body } => {
+                let (lower, upper) = (replaced(lower, renamed), replaced(upper, renamed));
+                let name = vars[*var].clone();
+                let fresh = vars.push(name);
+                renamed.insert(*var, fresh);
+                let body = rename(body, vars, renamed);
+                Op::For { var: fresh, lower, upper, step: *step, parallel: *parallel, body }
+            }
+            Op::If { cond, then, otherwise } => Op::If {
+                cond: cond.replace(&|var| Int::Var(renamed.get(&var).copied().unwrap_or(var))),
+                then: rename(then, vars, renamed),
+                otherwise: rename(otherwise, vars, renamed),
+            },
+            other => map_ints(other.clone(), &|int| replaced(int, renamed)),
+        });
+    }
+    copy
+}
+
+fn replaced(int: &Int, renamed: &BTreeMap<VarId, VarId>) -> Int {
+    int.replace(&|var| Int::Var(renamed.get(&var).copied().unwrap_or(var)))
+}
+
+/// Changes every integer expression in the values and subscripts of a store, a set or a check.
+fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
+    let value = |value: &Value| map_value(value, change);
+    match op {
+        Op::Store { buffer, at, lanes, value: stored, mask } => Op::Store {
+            buffer,
+            at: at.iter().map(|at| map_at(at, change)).collect(),
+            lanes,
+            value: value(&stored),
+            mask: mask.as_ref().map(value),
+        },
+        Op::Set { reg, value: set } => Op::Set { reg, value: value(&set) },
+        Op::Check { buffer, dim, value: checked, lanes, mask } => {
+            Op::Check { buffer, dim, value: value(&checked), lanes, mask: mask.as_ref().map(value) }
+        }
+        Op::For { .. } | Op::If { .. } => op,
+    }
+}
+
+fn map_at(at: &At, change: &dyn Fn(&Int) -> Int) -> At {
+    match at {
+        At::Affine { base, step } => At::Affine { base: change(base), step: *step },
+        At::Indirect(value) => At::Indirect(Box::new(map_value(value, change))),
+    }
+}
+
+fn map_value(value: &Value, change: &dyn Fn(&Int) -> Int) -> Value {
+    value.rebuild(&mut |value| match value {
+        Value::Int { base, step } => Value::Int { base: change(&base), step },
+        Value::Load { buffer, at, mask } => Value::Load {
+            buffer,
+            at: at
+                .into_iter()
+                .map(|at| match at {
+                    At::Affine { base, step } => At::Affine { base: change(&base), step },
+                    // Its values have been rebuilt before.
+                    indirect => indirect,
+                })
+                .collect(),
+            mask,
+        },
+        other => other,
+    })
+}
+
+impl Value {
+    /// Rebuilds the value bottom-up.
+    pub(crate) fn rebuild(&self, change: &mut dyn FnMut(Value) -> Value) -> Value {
+        let mut go = |value: &Value| Box::new(value.rebuild(change));
+        let rebuilt = match self {
+            Value::Const(..) | Value::Int { .. } | Value::Reg(_) => self.clone(),
+            Value::Load { buffer, at, mask } => Value::Load {
+                buffer: *buffer,
+                at: at
+                    .iter()
+                    .map(|at| match at {
+                        At::Affine { .. } => at.clone(),
+                        At::Indirect(value) => At::Indirect(go(value)),
+                    })
+                    .collect(),
+                mask: mask.as_deref().map(&mut go),
+            },
+            Value::Unary(op, e) => Value::Unary(*op, go(e)),
+            Value::Binary(op, a, b) => Value::Binary(*op, go(a), go(b)),
+            Value::Compare(op, a, b) => Value::Compare(*op, go(a), go(b)),
+            Value::Select(c, a, b) => Value::Select(go(c), go(a), go(b)),
+            Value::Cast(dtype, e) => Value::Cast(*dtype, go(e)),
+            Value::Call(builtin, arguments) => Value::Call(*builtin, arguments.iter().map(|e| *go(e)).collect()),
+            Value::MulAdd(a, b, c) => Value::MulAdd(go(a), go(b), go(c)),
+        };
+        change(rebuilt)
+    }
+}

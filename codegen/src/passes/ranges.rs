@@ -1,0 +1,232 @@
+//! What is known of integer expressions at a place in a program.
+
+use std::collections::BTreeMap;
+
+use polyhedral::CmpOp;
+
+use crate::{Cond, Int, VarId};
+
+/// Smallest and largest value, where known.
+pub(super) type Interval = (Option<i64>, Option<i64>);
+
+/// Intervals of the variables around, and expressions that are not negative.
+#[derive(Clone, Default)]
+pub(super) struct Ranges {
+    vars: BTreeMap<VarId, Interval>,
+    facts: Vec<Int>,
+}
+
+impl Ranges {
+    /// Inside a loop.
+    pub(super) fn inside(&self, var: VarId, lower: &Int, upper: &Int) -> Ranges {
+        let mut inside = self.clone();
+        let last = self.interval(upper).1.and_then(|upper| upper.checked_sub(1));
+        inside.vars.insert(var, (self.interval(lower).0, last));
+        each_max(lower, &mut |lower| inside.learn(Int::Var(var) - lower.clone()));
+        each_min(upper, &mut |upper| inside.learn(upper.clone() - Int::Var(var) - Int::Const(1)));
+        inside
+    }
+
+    /// Where a condition holds.
+    pub(super) fn where_holds(&self, cond: &Cond) -> Ranges {
+        let mut there = self.clone();
+        there.assume(cond);
+        there
+    }
+
+    fn assume(&mut self, cond: &Cond) {
+        match cond {
+            Cond::All(parts) => parts.iter().for_each(|part| self.assume(part)),
+            Cond::Compare(op, a, b) => {
+                let difference = a.clone() - b.clone();
+                match op {
+                    CmpOp::Ge => self.learn(difference),
+                    CmpOp::Gt => self.learn(difference - Int::Const(1)),
+                    CmpOp::Le => self.learn(-difference),
+                    CmpOp::Lt => self.learn(-difference - Int::Const(1)),
+                    CmpOp::Eq => {
+                        self.learn(difference.clone());
+                        self.learn(-difference);
+                    }
+                    CmpOp::Ne => {}
+                }
+            }
+            Cond::Any(_) | Cond::Not(_) => {}
+        }
+    }
+
+    /// Remembers that `fact` is not negative.
+    fn learn(&mut self, fact: Int) {
+        // floor(e / c) + r >= 0 where e + c·r >= 0.
+        let linear = fact.linear();
+        for (atom, &c) in &linear.terms {
+            if let (Int::FloorDiv(e, by), 1) = (atom, c) {
+                self.facts.push((**e).clone() + *by * (fact.clone() - atom.clone()));
+            }
+        }
+        self.facts.push(fact);
+    }
+
+    /// The interval of an expression.
+    pub(super) fn interval(&self, int: &Int) -> Interval {
+        let linear = int.linear();
+        let constant = (Some(linear.constant), Some(linear.constant));
+        linear.terms.iter().fold(constant, |sum, (atom, &c)| {
+            let (low, high) = self.atom(atom);
+            let (low, high) = if c < 0 { (high, low) } else { (low, high) };
+            let times = |value: Option<i64>| value.and_then(|value| value.checked_mul(c));
+            (plus(sum.0, times(low)), plus(sum.1, times(high)))
+        })
+    }
+
+    fn atom(&self, atom: &Int) -> Interval {
+        match atom {
+            Int::Const(value) => (Some(*value), Some(*value)),
+            Int::Var(var) => self.vars.get(var).copied().unwrap_or((None, None)),
+            Int::FloorDiv(e, by) => {
+                let (low, high) = self.interval(e);
+                (low.map(|v| v.div_euclid(*by)), high.map(|v| v.div_euclid(*by)))
+            }
+            Int::Mod(_, by) => (Some(0), Some(by - 1)),
+            Int::Min(a, b) => {
+                let (a, b) = (self.interval(a), self.interval(b));
+                (both(a.0, b.0, i64::min), either(a.1, b.1, i64::min))
+            }
+            Int::Max(a, b) => {
+                let (a, b) = (self.interval(a), self.interval(b));
+                (either(a.0, b.0, i64::max), both(a.1, b.1, i64::max))
+            }
+            Int::Select(_, a, b) => {
+                let (a, b) = (self.interval(a), self.interval(b));
+                (both(a.0, b.0, i64::min), both(a.1, b.1, i64::max))
+            }
+            Int::Param(_) | Int::Add(..) | Int::Mul(..) => (None, None),
+        }
+    }
+
+    /// Whether an expression is known not to be negative.
+    pub(super) fn at_least_zero(&self, int: &Int) -> bool {
+        let low = |int: &Int| self.interval(int).0.is_some_and(|low| low >= 0);
+        low(int) || self.facts.iter().any(|fact| low(&(int.clone() - fact.clone())))
+    }
+
+    /// Whether a comparison holds, when that is known.
+    pub(super) fn decide(&self, op: CmpOp, a: &Int, b: &Int) -> Option<bool> {
+        let difference = a.clone() - b.clone();
+        let at_least = |int: Int| self.at_least_zero(&int);
+        let less = |e: Int| at_least(-e - Int::Const(1));
+        let more = |e: Int| at_least(e - Int::Const(1));
+        let known = |yes: bool, no: bool| {
+            if yes {
+                Some(true)
+            } else if no {
+                Some(false)
+            } else {
+                None
+            }
+        };
+        match op {
+            CmpOp::Ge => known(at_least(difference.clone()), less(difference)),
+            CmpOp::Lt => known(less(difference.clone()), at_least(difference)),
+            CmpOp::Le => known(at_least(-difference.clone()), more(difference)),
+            CmpOp::Gt => known(more(difference.clone()), at_least(-difference)),
+            CmpOp::Eq | CmpOp::Ne => {
+                let differ = less(difference.clone()) || more(difference.clone());
+                let equal = at_least(difference.clone()) && at_least(-difference);
+                known(equal, differ).map(|equal| equal == (op == CmpOp::Eq))
+            }
+        }
+    }
+
+    /// The expression without what its values make superfluous: divisions, remainders, minima, maxima.
+    pub(super) fn int(&self, int: &Int) -> Int {
+        match int {
+            Int::Const(_) | Int::Var(_) | Int::Param(_) => int.clone(),
+            Int::Add(a, b) => self.int(a) + self.int(b),
+            Int::Mul(a, b) => self.int(a) * self.int(b),
+            Int::FloorDiv(e, by) => {
+                let e = self.int(e);
+                self.quotient(&e, *by).map_or_else(|| e.floor_div(*by), Int::Const)
+            }
+            Int::Mod(e, by) => {
+                let e = self.int(e);
+                match self.quotient(&e, *by) {
+                    Some(quotient) if quotient.checked_mul(*by).is_some() => e - Int::Const(quotient * by),
+                    _ => e.modulo(*by),
+                }
+            }
+            Int::Min(a, b) => {
+                let (a, b) = (self.int(a), self.int(b));
+                match self.decide(CmpOp::Le, &a, &b) {
+                    Some(true) => a,
+                    Some(false) => b,
+                    None => a.min(b),
+                }
+            }
+            Int::Max(a, b) => {
+                let (a, b) = (self.int(a), self.int(b));
+                match self.decide(CmpOp::Ge, &a, &b) {
+                    Some(true) => a,
+                    Some(false) => b,
+                    None => a.max(b),
+                }
+            }
+            Int::Select(cond, a, b) => Int::select(self.cond(cond), self.int(a), self.int(b)),
+        }
+    }
+
+    /// The only value of `floor(e / by)`.
+    fn quotient(&self, e: &Int, by: i64) -> Option<i64> {
+        let (low, high) = self.interval(e);
+        let (low, high) = (low?.div_euclid(by), high?.div_euclid(by));
+        (low == high).then_some(low)
+    }
+
+    /// The condition without what is known.
+    pub(super) fn cond(&self, cond: &Cond) -> Cond {
+        match cond {
+            Cond::Compare(op, a, b) => match self.decide(*op, a, b) {
+                Some(true) => Cond::always(),
+                Some(false) => Cond::never(),
+                None => Cond::compare(*op, self.int(a), self.int(b)),
+            },
+            Cond::All(parts) => Cond::all(parts.iter().map(|part| self.cond(part))),
+            Cond::Any(parts) => Cond::any(parts.iter().map(|part| self.cond(part))),
+            Cond::Not(inner) => self.cond(inner).negate(),
+        }
+    }
+}
+
+fn plus(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+    a?.checked_add(b?)
+}
+
+/// From both, where both are known.
+fn both(a: Option<i64>, b: Option<i64>, pick: fn(i64, i64) -> i64) -> Option<i64> {
+    Some(pick(a?, b?))
+}
+
+/// From both, or from the one that is known.
+fn either(a: Option<i64>, b: Option<i64>, pick: fn(i64, i64) -> i64) -> Option<i64> {
+    both(a, b, pick).or(a).or(b)
+}
+
+fn each_max(int: &Int, see: &mut dyn FnMut(&Int)) {
+    match int {
+        Int::Max(a, b) => {
+            each_max(a, see);
+            each_max(b, see);
+        }
+        other => see(other),
+    }
+}
+
+fn each_min(int: &Int, see: &mut dyn FnMut(&Int)) {
+    match int {
+        Int::Min(a, b) => {
+            each_min(a, see);
+            each_min(b, see);
+        }
+        other => see(other),
+    }
+}
