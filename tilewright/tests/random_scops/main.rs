@@ -163,12 +163,7 @@ fn schedule(session: &mut Session, rng: &mut Rng, commands: u64, tally: &mut Tal
 }
 
 /// A refusal says why the command does not fit, or names two instances that it would run the wrong way.
-fn refusal_is_right(
-    session: &Session,
-    command: &Command,
-    refused: &Refused,
-    tally: &mut Tally,
-) -> Result<(), String> {
+fn refusal_is_right(session: &Session, command: &Command, refused: &Refused, tally: &mut Tally) -> Result<(), String> {
     match &refused.reason {
         Reason::Precondition(sentence) if sentence.is_empty() => return Err("nothing is said".into()),
         Reason::Precondition(_) => tally.misfits += 1,
@@ -184,12 +179,7 @@ fn refusal_is_right(
 }
 
 /// The schedule is proved as a whole, and gives the evaluator's tensors in both engines.
-fn computes_the_same(
-    session: &Session,
-    oracle: &Oracle,
-    machine: &Machine,
-    tally: &mut Tally,
-) -> Result<(), String> {
+fn computes_the_same(session: &Session, oracle: &Oracle, machine: &Machine, tally: &mut Tally) -> Result<(), String> {
     let scheduled = session.clone().finish().map_err(|refused| format!("not legal as a whole: {refused}"))?;
     scheduled.verify().map_err(|malformed| malformed.to_string())?;
     let scop: &Scop = &scheduled.scop;
