@@ -334,3 +334,14 @@ fn strict_keeps_the_order_of_a_reduction() {
     Cpu.schedule(&mut session).expect("a policy that takes what it gets");
     session.finish().expect("legal");
 }
+
+#[test]
+fn random_programs_are_scheduled_legally() {
+    let ctx = isl::Ctx::new();
+    for seed in 0..40 {
+        let scop = testing::random(&ctx, seed);
+        for policy in [&Isl { fusion: Fusion::Max } as &dyn Policy, &Cpu] {
+            replays(&scop, &target(2), policy);
+        }
+    }
+}
