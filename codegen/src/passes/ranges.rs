@@ -59,7 +59,7 @@ impl Ranges {
     fn learn(&mut self, fact: Int) {
         // floor(e / c) + r >= 0 where e + c·r >= 0.
         let linear = fact.linear();
-        for (atom, &c) in &linear.terms {
+        for (atom, c) in &linear.terms {
             if let (Int::FloorDiv(e, by), 1) = (atom, c) {
                 self.facts.push((**e).clone() + *by * (fact.clone() - atom.clone()));
             }
@@ -71,7 +71,7 @@ impl Ranges {
     pub(super) fn interval(&self, int: &Int) -> Interval {
         let linear = int.linear();
         let constant = (Some(linear.constant), Some(linear.constant));
-        linear.terms.iter().fold(constant, |sum, (atom, &c)| {
+        linear.terms.iter().fold(constant, |sum, &(ref atom, c)| {
             let (low, high) = self.atom(atom);
             let (low, high) = if c < 0 { (high, low) } else { (low, high) };
             let times = |value: Option<i64>| value.and_then(|value| value.checked_mul(c));
