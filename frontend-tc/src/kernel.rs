@@ -6,7 +6,7 @@ use polyhedral::{DType, Expr, Index, Role};
 use support::{Diagnostic, Malformed, Span, Stage};
 
 use crate::ast::{Assign, Clause, Def, Name};
-use crate::quasi::Quasi;
+use crate::quasi::{Names, Quasi};
 use crate::ranges::{Condition, Ranges};
 use crate::sema::{Declared, IndexName, Origin, Program, Read};
 
@@ -58,7 +58,8 @@ pub struct Statement {
     pub indices: Vec<String>,
     /// How many indices are the left-hand side's.
     pub left: usize,
-    /// The range of each index: the smallest value and the extent, over the sizes.
+    /// The range of each index: the smallest value and the extent, over the sizes. Those of a reduction index may
+    /// depend on other indices ([`Index::Dim`]), and then the extent of an empty range is 0 or less.
     pub ranges: Vec<(Index, Index)>,
     /// The value, of the target's type.
     pub value: Expr,
@@ -161,10 +162,12 @@ fn explicit(def: &Def, steps: &[crate::sema::Step], ranges: &Ranges, sizes: &[St
     for (step, solved) in steps.iter().zip(&ranges.steps) {
         let statement = &mut def.statements[step.position];
         statement.clauses.retain(|clause| !matches!(clause, Clause::Range { .. }));
+        let indices: Vec<String> = step.indices.iter().map(|index| index.name.clone()).collect();
+        let names = Names { sizes, indices: &indices };
         let given = step.indices.iter().zip(&solved.ranges).map(|(IndexName { name, span }, range)| {
             let index = Name { text: name.clone(), span: *span };
             let upper = range.last.plus_constant(1)?;
-            Some(Clause::Range { index, lower: range.first.to_expr(sizes), upper: upper.to_expr(sizes) })
+            Some(Clause::Range { index, lower: range.first.to_expr(names), upper: upper.to_expr(names) })
         });
         let given = given.collect::<Option<Vec<_>>>()?;
         statement.clauses.splice(0..0, given);

@@ -37,6 +37,22 @@ pub enum Atom {
     Min(Vec<Quasi>),
 }
 
+/// What sizes and indices are called.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// By position.
+    pub sizes: &'a [String],
+    /// By position.
+    pub indices: &'a [String],
+}
+
+impl Names<'_> {
+    /// For expressions without indices.
+    pub fn of_sizes(sizes: &[String]) -> Names<'_> {
+        Names { sizes, indices: &[] }
+    }
+}
+
 impl Quasi {
     /// The constant `value`.
     pub fn constant(value: i64) -> Quasi {
@@ -306,10 +322,10 @@ impl Quasi {
         parts.into_iter().reduce(|sum, part| sum + part).unwrap_or(Index::Const(0))
     }
 
-    /// As an expression of the language, with the names of the sizes. There is no index in it.
-    pub fn to_expr(&self, sizes: &[String]) -> Expr {
+    /// As an expression of the language.
+    pub fn to_expr(&self, names: Names<'_>) -> Expr {
         let (leads, parts) = self.parts();
-        let mut terms: Vec<(Expr, bool)> = parts.iter().map(|part| (part.to_expr(sizes), part.factor < 0)).collect();
+        let mut terms: Vec<(Expr, bool)> = parts.iter().map(|part| (part.to_expr(names), part.factor < 0)).collect();
         if self.constant != 0 || terms.is_empty() {
             let constant = (number(self.constant.unsigned_abs()), self.constant < 0);
             terms.insert(if leads { 0 } else { terms.len() }, constant);
@@ -355,7 +371,8 @@ impl Quasi {
             }
             Some(side)
         };
-        Some(format!("{} <= {}", side(-1)?.to_expr(sizes), side(1)?.to_expr(sizes)))
+        let names = Names::of_sizes(sizes);
+        Some(format!("{} <= {}", side(-1)?.to_expr(names), side(1)?.to_expr(names)))
     }
 }
 
@@ -384,10 +401,10 @@ impl Part<'_> {
         largest.unwrap_or_else(|| self.atom.to_index())
     }
 
-    fn to_expr(&self, sizes: &[String]) -> Expr {
+    fn to_expr(&self, names: Names<'_>) -> Expr {
         let largest =
-            self.largest_of.iter().map(|option| option.to_expr(sizes)).reduce(|a, b| binary(BinaryOp::Max, a, b));
-        let value = largest.unwrap_or_else(|| self.atom.to_expr(sizes));
+            self.largest_of.iter().map(|option| option.to_expr(names)).reduce(|a, b| binary(BinaryOp::Max, a, b));
+        let value = largest.unwrap_or_else(|| self.atom.to_expr(names));
         match self.factor.unsigned_abs() {
             1 => value,
             magnitude => binary(BinaryOp::Mul, number(magnitude), value),
@@ -430,13 +447,17 @@ impl Atom {
                 let (least, most) = (inner.least(range)?, inner.most(range)?);
                 Some(Some((least.floor_div(*divisor)?, most.floor_div(*divisor)?)))
             }
-            Atom::Mod(inner, divisor) if inner.has_index() => Some(Some(mod_bounds(inner, *divisor, range)?)),
+            Atom::Mod(inner, divisor) => {
+                let mut known = false;
+                inner.indices(&mut |at| known |= range(at).is_some());
+                Some(if known { Some(mod_bounds(inner, *divisor, range)?) } else { None })
+            }
             Atom::Min(options) if options.iter().any(Quasi::has_index) => {
                 let least = options.iter().map(|option| option.least(range)).collect::<Option<Vec<_>>>()?;
                 let most = options.iter().map(|option| option.most(range)).collect::<Option<Vec<_>>>()?;
                 Some(Some((Quasi::min(&least)?, Quasi::min(&most)?)))
             }
-            Atom::Floor(..) | Atom::Mod(..) | Atom::Min(_) => Some(None),
+            Atom::Floor(..) | Atom::Min(_) => Some(None),
         }
     }
 
@@ -454,15 +475,15 @@ impl Atom {
         }
     }
 
-    fn to_expr(&self, sizes: &[String]) -> Expr {
+    fn to_expr(&self, names: Names<'_>) -> Expr {
         let named = |text: String| Expr::new(ExprKind::Name(text), Span::default());
         match self {
-            Atom::Size(at) => named(sizes.get(*at).cloned().unwrap_or_default()),
-            Atom::Index(at) => named(format!("i{at}")),
-            Atom::Floor(inner, divisor) => binary(BinaryOp::Div, inner.to_expr(sizes), number(divisor.unsigned_abs())),
-            Atom::Mod(inner, divisor) => binary(BinaryOp::Rem, inner.to_expr(sizes), number(divisor.unsigned_abs())),
+            Atom::Size(at) => named(names.sizes.get(*at).cloned().unwrap_or_default()),
+            Atom::Index(at) => named(names.indices.get(*at).cloned().unwrap_or_default()),
+            Atom::Floor(inner, divisor) => binary(BinaryOp::Div, inner.to_expr(names), number(divisor.unsigned_abs())),
+            Atom::Mod(inner, divisor) => binary(BinaryOp::Rem, inner.to_expr(names), number(divisor.unsigned_abs())),
             Atom::Min(options) => {
-                let mut options = options.iter().map(|option| option.to_expr(sizes));
+                let mut options = options.iter().map(|option| option.to_expr(names));
                 let first = options.next().unwrap_or_else(|| number(0));
                 options.fold(first, |a, b| binary(BinaryOp::Min, a, b))
             }
@@ -470,7 +491,7 @@ impl Atom {
     }
 }
 
-/// `e mod d` is `e` where `e` is known to be in `0..d`.
+/// The bounds of `e mod d` when an index of `e` is known: it is `e` where `e` is known to be in `0..d`.
 fn mod_bounds(inner: &Quasi, divisor: i64, range: &dyn Fn(usize) -> Option<(Quasi, Quasi)>) -> Option<(Quasi, Quasi)> {
     let (least, most) = (inner.least(range)?, inner.most(range)?);
     let last = Quasi::constant(divisor - 1);
@@ -508,7 +529,7 @@ mod tests {
     use super::*;
 
     fn show(e: &Quasi) -> String {
-        e.to_expr(&["N".into(), "M".into()]).to_string()
+        e.to_expr(Names::of_sizes(&["N".into(), "M".into()])).to_string()
     }
 
     fn n() -> Quasi {

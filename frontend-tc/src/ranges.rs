@@ -5,12 +5,12 @@
 //! replaced in the other inequalities by the ends of their ranges, which over a box is exact. An inequality that has no
 //! index left and cannot be proved for all sizes is a precondition of the call.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use polyhedral::{BinOp, Expr, UnOp};
 use support::{Diagnostic, Span};
 
-use crate::quasi::{Atom, Quasi};
+use crate::quasi::{Atom, Names, Quasi};
 use crate::sema::{Declared, Guard, Origin, Program, Read, Step, Subscript};
 
 /// Nodes of the conditions that go into the subscripts of one statement.
@@ -59,6 +59,11 @@ pub struct Condition {
 }
 
 impl Range {
+    /// Whether the ends depend on other indices.
+    fn is_dependent(&self) -> bool {
+        self.first.has_index() || self.last.has_index()
+    }
+
     /// How many there are.
     pub fn extent(&self) -> Option<Quasi> {
         self.last.minus(&self.first)?.plus_constant(1)
@@ -73,7 +78,8 @@ impl Range {
 /// The ranges of `program`; `None` when something was reported.
 pub fn infer(program: &Program, diagnostics: &mut Vec<Diagnostic>) -> Option<Ranges> {
     let boxes = program.tensors.iter().map(input_box).collect();
-    let mut inference = Inference { program, boxes, conditions: Vec::new(), diagnostics, sound: true };
+    let mut inference =
+        Inference { program, boxes, conditions: Vec::new(), required: BTreeMap::new(), diagnostics, sound: true };
     let mut steps = Vec::new();
     for step in &program.steps {
         let ranges = inference.step(step);
@@ -113,6 +119,8 @@ struct Inference<'a> {
     program: &'a Program,
     boxes: Vec<Option<Vec<Range>>>,
     conditions: Vec<Condition>,
+    /// The extents with which each value is a condition already.
+    required: BTreeMap<Quasi, Vec<Vec<Quasi>>>,
     diagnostics: &'a mut Vec<Diagnostic>,
     sound: bool,
 }
@@ -227,25 +235,30 @@ impl Inference<'_> {
     /// The extents of the indices: an index that never runs is an error, one that might not is a condition.
     fn extents(&mut self, step: &Step, ranges: &[Range]) -> Option<Vec<Quasi>> {
         let mut extents = Vec::new();
-        for (index, range) in step.indices.iter().zip(ranges) {
-            let Some(extent) = range.extent() else { return self.too_large(step.span) };
-            let Some(lacking) = extent.times(-1) else { return self.too_large(step.span) };
+        for (at, (index, range)) in step.indices.iter().zip(ranges).enumerate() {
+            let most = range.extent().and_then(|extent| settled(&extent.times(-1)?, ranges)?.times(-1));
+            let (Some(extent), Some(lacking)) = (&most, most.as_ref().and_then(|most| most.times(-1))) else {
+                return self.too_large(step.span);
+            };
             if lacking.is_never_negative() {
-                let given = step.given.iter().zip(&step.indices).find(|(_, other)| other.name == index.name);
-                let span = given.and_then(|(given, _)| given.as_ref()).map_or(index.span, |(_, _, span)| *span);
-                let sizes = &self.program.sizes;
-                let (first, last) = (range.first.to_expr(sizes), range.last.to_expr(sizes));
+                let span = step.given[at].as_ref().map_or(index.span, |(_, _, span)| *span);
+                let indices: Vec<String> = step.indices.iter().map(|index| index.name.clone()).collect();
+                let names = Names { sizes: &self.program.sizes, indices: &indices };
+                let (first, last) = (range.first.to_expr(names), range.last.to_expr(names));
                 let message = format!("the range of `{}` is empty: from {first} to {last}", index.name);
                 let error = Diagnostic::error("TC0403", message, span);
                 self.diagnostics.push(error.help("a range `a:b` runs from a to b - 1; make b larger than a"));
                 return None;
             }
+            if range.is_dependent() {
+                continue;
+            }
             if !extent.is_never_negative() {
-                let reason =
-                    format!("the range of `{}` has {} elements", index.name, extent.to_expr(&self.program.sizes));
+                let shown = extent.to_expr(Names::of_sizes(&self.program.sizes));
+                let reason = format!("the range of `{}` has {shown} elements", index.name);
                 self.require(Condition { value: extent.clone(), extents: Vec::new(), reason, span: index.span });
             }
-            extents.push(extent);
+            extents.push(extent.clone());
         }
         Some(extents)
     }
@@ -258,10 +271,9 @@ impl Inference<'_> {
             }
             return;
         }
-        let known = |old: &Condition| {
-            old.value == condition.value && (old.extents.is_empty() || old.extents == condition.extents)
-        };
-        if !self.conditions.iter().any(known) {
+        let known = self.required.entry(condition.value.clone()).or_default();
+        if !known.iter().any(|extents| extents.is_empty() || *extents == condition.extents) {
+            known.push(condition.extents.clone());
             self.conditions.push(condition);
         }
     }
@@ -359,15 +371,15 @@ impl Inference<'_> {
     }
 
     fn same_size(&mut self, tensor: usize, dim: usize, declared: &Quasi, range: &Range, span: Span) {
-        let sizes = &self.program.sizes;
+        let names = Names::of_sizes(&self.program.sizes);
         let gap = range.extent().and_then(|extent| extent.minus(declared));
         let (Some(gap), Some(extent)) = (gap, range.extent()) else {
             self.sound = false;
             return self.too_large(span).unwrap_or(());
         };
         let Some(back) = gap.times(-1) else { return };
-        let (name, extent) = (&self.program.tensors[tensor].name, extent.to_expr(sizes));
-        let reason = format!("size {} of `{name}` is {extent} and is declared {}", dim + 1, declared.to_expr(sizes));
+        let (name, extent) = (&self.program.tensors[tensor].name, extent.to_expr(names));
+        let reason = format!("size {} of `{name}` is {extent} and is declared {}", dim + 1, declared.to_expr(names));
         let differs = |value: &Quasi| value.plus_constant(-1).is_some_and(|value| value.is_never_negative());
         if differs(&gap) || differs(&back) {
             let error = Diagnostic::error("TC0412", reason, span);
@@ -417,16 +429,32 @@ fn inside(
 
 /// Whether `value >= 0` wherever the guards hold: alone, or because it is at least something that the guards say is.
 fn follows(value: &Quasi, guards: &[Guard], ranges: &[Range]) -> Option<bool> {
-    let known = |at: usize| ranges.get(at).map(|range| (range.first.clone(), range.last.clone()));
-    if value.least(&known)?.is_never_negative() {
+    if settled(value, ranges)?.is_never_negative() {
         return Some(true);
     }
     for fact in guards.iter().flat_map(|guard| guard.known.iter()) {
-        if value.minus(fact)?.least(&known)?.is_never_negative() {
+        if settled(&value.minus(fact)?, ranges)?.is_never_negative() {
             return Some(true);
         }
     }
     Some(false)
+}
+
+/// The least value while all indices run through `ranges`.
+fn settled(value: &Quasi, ranges: &[Range]) -> Option<Quasi> {
+    least(value, &|at| ranges.get(at))
+}
+
+/// The least value while the indices that `range` knows run through theirs. Those whose ranges depend on others go
+/// first, and leave the others behind.
+fn least<'a>(value: &Quasi, range: &dyn Fn(usize) -> Option<&'a Range>) -> Option<Quasi> {
+    let ends = |dependent: bool| {
+        move |at: usize| {
+            let known = range(at).filter(|range| range.is_dependent() == dependent)?;
+            Some((known.first.clone(), known.last.clone()))
+        }
+    };
+    value.least(&ends(true))?.least(&ends(false))
 }
 
 /// A reduction without `!` on a tensor that has contents reads the element that it writes.
@@ -441,8 +469,7 @@ fn own_element(step: &Step) -> Option<Read> {
 fn solve(mut inequalities: Vec<Inequality>, ranges: &mut [Option<Range>]) -> Option<Vec<Inequality>> {
     loop {
         for inequality in &mut inequalities {
-            let known = |at: usize| ranges[at].clone().map(|range| (range.first, range.last));
-            inequality.value = inequality.value.least(&known)?;
+            inequality.value = least(&inequality.value, &|at| ranges[at].as_ref())?;
         }
         let mut found = Vec::new();
         let mut used = BTreeSet::new();

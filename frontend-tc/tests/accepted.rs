@@ -93,6 +93,7 @@ fn ranges_of_the_rest() {
     let table = [
         ("def f(float(N) A) -> (O) { O(i) = A(i % 3) where i in 0:N }", "O: float32 [0] [N]"),
         ("def f(float(N) A) -> (O) { O(i) = A(i % 3) where i in 0:6 }", "O: float32 [0] [6]\nneeds 3 <= N"),
+        ("def f(float(N) A) -> (O) { O(i) = A(i % 3) * A(i) }", "O: float32 [0] [N]"),
         ("def f(float(N) A) -> (O) { O(i) = A(i / 2) }", "O: float32 [0] [2*N]"),
         ("def f(float(N) A) -> (O) { O(i) = A(-i) }", "O: float32 [1 - N] [N]"),
         ("def f(float(N) A) -> (O) { O(i) = A(N - 1 - i) }", "O: float32 [0] [N]"),
@@ -108,6 +109,8 @@ fn ranges_of_the_rest() {
         ("def f(float(N) A, float(M) B) -> (O) { O(i) = A(i) O(i) += B(i) }", "O: float32 [0] [N]"),
         ("def f(float(M, D) T, int32(N) I) -> (O) { O(i, d) = T(I(i), d) }", "O: float32 [0; 0] [N; D]"),
         ("def f(float(N) A) -> (C) { T(i) = A(i) * A(i) C(i) = T(i) }", "C: float32 [0] [N]\nT: float32 [0] [N]"),
+        ("def f(float(N) A) -> (O) { O(i) +=! A(j) where i in 0:N, j in 0:i+1 }", "O: float32 [0] [N]"),
+        ("def f(float(N) A) -> (O) { O(i) +=! A(j) where i in 0:2*N, j in 0:i }", "O: float32 [0] [2*N]\nneeds N <= 1"),
         ("def f(float(N) A) -> (float(M) O) { O(i) = A(i) }", "O: float32 [0] [N]"),
         (
             "def f(float(N) A, float(M) B) -> (float(M) O) { O(i) = A(i) + 0 * B(0) }",

@@ -3,6 +3,7 @@
 use frontend_tc::{Kernel, check, lower};
 use polyhedral::{Body, Index, Role, Scop, Stmt, Subscript, isl};
 use proptest::prelude::*;
+use support::Stage;
 
 fn scop_of(program: &str) -> (Kernel, Scop) {
     let checked = check(program);
@@ -45,7 +46,7 @@ fn is_sound(program: &str) {
     assert!(scop.stmts.values().all(|stmt| is_typed(&scop, stmt)), "{program}");
 }
 
-const PROGRAMS: [&str; 16] = [
+const PROGRAMS: [&str; 19] = [
     "def mm(float(M, K) A, float(K, N) B) -> (C) { C(m, n) +=! A(m, k) * B(k, n) }",
     "def conv(float(N, C, H, W) I, float(M, C, P, Q) K) -> (O) { O(n, m, h, w) +=! I(n, c, 2 * h + p, w + q) * K(m, c, p, q) }",
     "def grad(float(N, M, H, W) G, float(M, P, Q) K) -> (D) { D(n, h, w) +=! G(n, m, h - p, w - q) * K(m, p, q) }",
@@ -61,6 +62,9 @@ const PROGRAMS: [&str; 16] = [
     "def scalar(float(N) A) -> (B) { B +=! A(i) * A(i) }",
     "def modular(float(N) A) -> (B) { B(i) = A(i % 3) + A(i / 2) where i in 0:2 * N }",
     "def clamped(float(N) A) -> (B) { B(i) = A(min(max(i - 1, 0), N - 1)) where i in 0:N }",
+    "def prefix(float(N) A) -> (B) { B(i) +=! A(j) where i in 0:N, j in 0:i+1 }",
+    "def band(float(N, N) L, float(N) x) -> (y) { y(i) +=! L(i, j) * x(j) where j in max(0, i - 3):min(i + 4, N) }",
+    "def after(float(N) A) -> (B) { B(i) max=! A(i + 1 + j) where i in 0:N-1, j in 0:N-1-i }",
     "def more(float(N) A) -> (B) { B(i) += A(i) * int32(A(i)) }",
 ];
 
@@ -166,5 +170,23 @@ proptest! {
         let (first, extent) = (value(&kernel.tensors[2].lower[0]), value(&kernel.tensors[2].extent[0]));
         prop_assert_eq!(kernel.check_sizes(&[n, m]).is_empty(), extent >= 0);
         prop_assert_eq!((first..first + extent.max(0)).collect::<Vec<_>>(), points, "{}", kernel);
+    }
+}
+
+/// What the middle form demands of itself, for all sizes and for some, zero among them.
+#[test]
+fn the_middle_form_verifies() {
+    for program in PROGRAMS {
+        let (kernel, scop) = scop_of(program);
+        scop.verify().unwrap_or_else(|fault| panic!("{program}: {fault}"));
+        for size in [0, 1, 7] {
+            let sizes = vec![size; kernel.sizes.len()];
+            if kernel.check_sizes(&sizes).is_empty() {
+                scop.specialise(&sizes)
+                    .unwrap()
+                    .verify()
+                    .unwrap_or_else(|fault| panic!("{program} at {size}: {fault}"));
+            }
+        }
     }
 }

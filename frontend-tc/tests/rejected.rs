@@ -383,7 +383,7 @@ fn reductions() {
               TC0301 at `wieght`: `=` does not reduce, and `wieght` is not on the left-hand side
                 help: write `+=!` for a sum over `wieght`, or put it on the left
             def f(float(N, M) A) -> (C) { T(i) max= A(i, j) C(i) = T(i) }
-              TC0303 at `T`: `max=` adds to `T`, which has no contents yet and is not returned
+              TC0303 at `T`: `max=` goes on from `T`, which has no contents yet and is not returned
                 help: write `max=!` to start from nothing
         "#]],
     );
@@ -409,6 +409,9 @@ fn ranges() {
             "def f(float(N, M) A) -> (O) { O(i, j) = A(i, j) where i in 0:N*M }",
             "def f(float(N) A) -> (O) { O(i) = A(i) where i in 0:sin(3) }",
             "def f(float(N) A) -> (O) { O(i, j) = A(i) where j in 0:i }",
+            "def f(float(N) A) -> (O) { O(i) +=! A(j) where i in 0:N, j in 0:j }",
+            "def f(float(N) A) -> (O) { O(i) +=! A(j) * k where i in 0:N, j in 0:i, k in j:N }",
+            "def f(float(N) A) -> (O) { O(i) +=! A(j) where i in 0:N, j in i:i }",
             "def f(float(Num) A) -> (O) { O(i) = A(i) where i in 0:num }",
             "def f(float(N) A) -> (O) { O(i) = A(4611686018427387904 * i * 4) }",
         ],
@@ -463,8 +466,17 @@ fn ranges() {
               TC0411 at `sin(3)`: `sin` in a bound does not give a whole number
                 help: bounds are whole: sums and multiples of sizes and numbers, with `/`, `%`, `min` and `max`
             def f(float(N) A) -> (O) { O(i, j) = A(i) where j in 0:i }
-              TC0031 at `i`: the bound mentions the index `i`, which is not supported yet
+              TC0031 at `i`: the range of an index of the left-hand side mentions `i`, which is not supported yet
                 help: give the full range, and choose the elements in the value: `j <= i ? A(i, j) : 0`
+            def f(float(N) A) -> (O) { O(i) +=! A(j) where i in 0:N, j in 0:j }
+              TC0408 at `j`: the range of `j` mentions `j` itself
+                help: bound it by sizes and numbers
+            def f(float(N) A) -> (O) { O(i) +=! A(j) * k where i in 0:N, j in 0:i, k in j:N }
+              TC0031 at `k in j:N`: the range depends on `j`, whose range depends on another index, which is not supported yet
+                help: give one of them its full range, and choose the elements in the value
+            def f(float(N) A) -> (O) { O(i) +=! A(j) where i in 0:N, j in i:i }
+              TC0403 at `j in i:i`: the range of `j` is empty: from i to i - 1
+                help: a range `a:b` runs from a to b - 1; make b larger than a
             def f(float(Num) A) -> (O) { O(i) = A(i) where i in 0:num }
               TC0116 at `num`: `num` is no size
                 help: did you mean `Num`?
@@ -486,7 +498,7 @@ fn warnings() {
     assert!(programs.iter().all(|program| !check(program).has_errors()));
     expect![[r#"
         def f(float(N, M) A) -> (B) { B(i) += A(i, j) }
-          warning TC0302 at `B`: `+=` adds to what the caller's `B` holds
+          warning TC0302 at `B`: `+=` goes on from what the caller's `B` holds
             help: write `+=!` to start from nothing
         def f(float(Rows, N) A) -> (B) { B +=! A(i, j) * rows where rows in 0:3 }
           warning TC0102 at `rows`: `rows` is not declared, so it is a new reduction index

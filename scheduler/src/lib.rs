@@ -1,1 +1,23 @@
 //! Policies for CPUs: which steps to take.
+//!
+//! | policy | what it does |
+//! |---|---|
+//! | [`SourceOrder`] | nothing: the program runs as it is written |
+//! | [`Isl`] | isl's scheduler, with Max or Min fusion, recorded as one `order` |
+//! | [`Cpu`] | isl's order, then tiles for caches and registers, vectors and threads for the session's target |
+//!
+//! A policy only decides. `transform` applies each command and has it proved; a refused one leaves the program as it was
+//! and becomes a remark. Decisions come from access relations, extents and the `Target`, never from names or spelling.
+
+mod cost;
+mod cpu;
+mod nest;
+mod order;
+mod plan;
+mod registers;
+
+pub use cpu::Cpu;
+pub use order::{Fusion, Isl, SourceOrder};
+
+/// The stage's name in remarks.
+const STAGE: &str = "scheduler";

@@ -25,9 +25,9 @@ pub fn cost(def: &Kernel, sizes: &[i64]) -> Cost {
     }
 }
 
-/// How many instances of all statements there are.
-pub fn total_instances(def: &Kernel, sizes: &[i64]) -> f64 {
-    def.statements.iter().map(|statement| instances(statement, sizes)).sum()
+/// The extents of a tensor; `None` when they overflow.
+pub fn tensor_shape(tensor: &Tensor, sizes: &[i64]) -> Option<Vec<i64>> {
+    tensor.extent.iter().map(|extent| extent.eval(&[], sizes)).collect()
 }
 
 /// The bytes of a tensor; `None` when they cannot be counted in 63 bits.

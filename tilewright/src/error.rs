@@ -146,7 +146,16 @@ mod tests {
             .also(Span::new(6, 16), "declared here")
             .help("write `A(i)`");
         let source = Source { name: "f.tc".into(), text: text.into() };
-        expect![[r#""#]].assert_eq(&render(&[diagnostic], Some(&source), false));
+        expect![[r#"
+            error[TC0001]: `A` has 1 dimension, but 2 subscripts are given
+             --> f.tc:2:10
+              |
+            1 | def f(float(N) A) -> (B) {
+              |       ---------- declared here
+            2 |   B(i) = A(i, j)
+              |          ^^^^^^^ two subscripts
+              |
+              = help: write `A(i)`"#]].assert_eq(&render(&[diagnostic], Some(&source), false));
     }
 
     #[test]

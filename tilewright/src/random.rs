@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
-use polyhedral::{Access, BinOp, DType, Expr, Scop, Stmt, Subscript, TensorId, UnOp, Value};
+use polyhedral::{Access, BinOp, DType, Expr, Scop, Stmt, Subscript, TensorId, UnOp, Value, isl};
 use runtime::tensor::{Bf16, F16};
 use runtime::{Element, Tensor, TensorError};
+use support::Diagnostic;
+
+use crate::cost::tensor_shape;
+use crate::{Definition, Error, Result};
 
 /// The largest random integer, and the smallest with its sign turned: small enough that sums of products stay exact.
 const LARGEST: i64 = 8;
@@ -15,28 +19,39 @@ const LARGEST: i64 = 8;
 #[derive(Clone, Debug)]
 pub struct Random {
     seed: u64,
+    sizes: Vec<i64>,
     /// For tensors that subscript others: one past the largest value allowed.
     subscripts: BTreeMap<String, i64>,
 }
 
 impl Random {
-    /// For the arguments of a program with its sizes fixed.
-    pub fn new(seed: u64, scop: &Scop) -> Random {
+    /// For the arguments of `def` with these sizes.
+    ///
+    /// # Errors
+    /// Only bugs of ours.
+    pub fn new(seed: u64, def: &Definition, sizes: &[i64]) -> Result<Random> {
+        let scop = frontend_tc::lower(def, &isl::Ctx::new())?.specialise(sizes)?;
         let mut subscripts = BTreeMap::new();
         for stmt in scop.stmts.values() {
             for access in stmt.accesses() {
-                note_subscripts(scop, stmt, access, &mut subscripts);
+                note_subscripts(&scop, stmt, access, &mut subscripts);
             }
         }
-        Random { seed, subscripts }
+        Ok(Random { seed, sizes: sizes.to_vec(), subscripts })
     }
 
-    /// Random elements for the tensor with that name.
+    /// Random elements for an argument of the definition.
     ///
     /// # Errors
     /// When there is no memory for it.
-    pub fn tensor(&self, name: &str, dtype: DType, shape: &[i64]) -> Result<Tensor, TensorError> {
-        let count = shape.iter().map(|&extent| extent.max(0) as usize).product();
+    pub fn argument(&self, argument: &frontend_tc::Tensor) -> Result<Tensor> {
+        let shape = tensor_shape(argument, &self.sizes);
+        let shape = shape.ok_or_else(|| Error::bug(format!("the extents of `{}` overflow", argument.name)))?;
+        let no_memory = |error: TensorError| Error::user(Diagnostic::call("TC0909", error.to_string()));
+        self.tensor(&argument.name, argument.dtype, &shape).map_err(no_memory)
+    }
+
+    fn tensor(&self, name: &str, dtype: DType, shape: &[i64]) -> std::result::Result<Tensor, TensorError> {
         let rng = &mut Rng::with_seed(name.bytes().fold(self.seed, mix));
         let limit = self.subscripts.get(name).copied();
         let int = |rng: &mut Rng| match limit {
@@ -44,28 +59,26 @@ impl Random {
             None => small(rng),
         };
         match dtype {
-            DType::Bool => fill(shape, count, || rng.bool()),
-            DType::I8 => fill(shape, count, || int(rng).min(i8::MAX.into()) as i8),
-            DType::I16 => fill(shape, count, || int(rng).min(i16::MAX.into()) as i16),
-            DType::I32 => fill(shape, count, || int(rng).min(i32::MAX.into()) as i32),
-            DType::I64 => fill(shape, count, || int(rng)),
-            DType::U8 => fill(shape, count, || int(rng).unsigned_abs().min(u8::MAX.into()) as u8),
-            DType::U16 => fill(shape, count, || int(rng).unsigned_abs().min(u16::MAX.into()) as u16),
-            DType::U32 => fill(shape, count, || int(rng).unsigned_abs().min(u32::MAX.into()) as u32),
-            DType::U64 => fill(shape, count, || int(rng).unsigned_abs()),
-            DType::F16 => fill(shape, count, || F16(half_bits(rng))),
-            DType::BF16 => fill(shape, count, || Bf16((unit(rng) as f32).to_bits().wrapping_shr(16) as u16)),
-            DType::F32 => fill(shape, count, || unit(rng) as f32),
-            DType::F64 => fill(shape, count, || unit(rng)),
+            DType::Bool => fill(shape, || rng.bool()),
+            DType::I8 => fill(shape, || int(rng).min(i8::MAX.into()) as i8),
+            DType::I16 => fill(shape, || int(rng).min(i16::MAX.into()) as i16),
+            DType::I32 => fill(shape, || int(rng).min(i32::MAX.into()) as i32),
+            DType::I64 => fill(shape, || int(rng)),
+            DType::U8 => fill(shape, || int(rng).unsigned_abs().min(u8::MAX.into()) as u8),
+            DType::U16 => fill(shape, || int(rng).unsigned_abs().min(u16::MAX.into()) as u16),
+            DType::U32 => fill(shape, || int(rng).unsigned_abs().min(u32::MAX.into()) as u32),
+            DType::U64 => fill(shape, || int(rng).unsigned_abs()),
+            DType::F16 => fill(shape, || F16(half_bits(rng))),
+            DType::BF16 => fill(shape, || Bf16((unit(rng) as f32).to_bits().wrapping_shr(16) as u16)),
+            DType::F32 => fill(shape, || unit(rng) as f32),
+            DType::F64 => fill(shape, || unit(rng)),
         }
     }
 }
 
-fn fill<T: Element>(shape: &[i64], count: usize, mut next: impl FnMut() -> T) -> Result<Tensor, TensorError> {
+fn fill<T: Element>(shape: &[i64], mut next: impl FnMut() -> T) -> std::result::Result<Tensor, TensorError> {
     let mut tensor = Tensor::zeros(T::DTYPE, shape)?;
-    let elements = tensor.as_mut_slice::<T>()?;
-    debug_assert_eq!(elements.len(), count);
-    elements.iter_mut().for_each(|element| *element = next());
+    tensor.as_mut_slice::<T>()?.iter_mut().for_each(|element| *element = next());
     Ok(tensor)
 }
 
@@ -161,13 +174,11 @@ fn loads(stmt: &Stmt, expr: &Expr) -> Vec<TensorId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use polyhedral::isl;
 
     fn random(text: &str, sizes: &[i64]) -> Random {
         let checked = frontend_tc::check(text);
         assert!(!checked.has_errors(), "{:?}", checked.diagnostics);
-        let scop = frontend_tc::lower(&checked.defs[0], &isl::Ctx::new()).unwrap();
-        Random::new(1, &scop.specialise(sizes).unwrap())
+        Random::new(1, &checked.defs[0], sizes).unwrap()
     }
 
     const COPY: &str = "def f(float(N) A) -> (B) { B(i) = A(i) }";

@@ -240,7 +240,7 @@ impl<'c> Emitter<'c, '_> {
     /// A result in the precision of its type: rounds the `float32` in which the short types are computed.
     fn round_to(&self, dtype: DType, value: Llvm<'c>) -> Result<Llvm<'c>> {
         match dtype {
-            DType::F16 => self.from_bits(dtype, self.to_bits(dtype, value)?),
+            DType::F16 => self.widen_bits(dtype, self.narrow_bits(dtype, value)?),
             DType::BF16 => self.round_to_bfloat(value),
             _ => Ok(value),
         }
@@ -260,19 +260,19 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// A value as it lies in memory.
-    pub fn to_memory(&self, value: Typed<'c>) -> Result<Llvm<'c>> {
+    pub fn pack(&self, value: Typed<'c>) -> Result<Llvm<'c>> {
         match value.dtype {
             DType::Bool => self.ir.cast(Op::ZExt, value.llvm, self.ir.context.i8_type()),
-            DType::F16 | DType::BF16 => self.to_bits(value.dtype, value.llvm),
+            DType::F16 | DType::BF16 => self.narrow_bits(value.dtype, value.llvm),
             _ => Ok(value.llvm),
         }
     }
 
     /// What lies in memory as a value.
-    pub fn from_memory(&self, dtype: DType, value: Llvm<'c>) -> Result<Llvm<'c>> {
+    pub fn unpack(&self, dtype: DType, value: Llvm<'c>) -> Result<Llvm<'c>> {
         match dtype {
             DType::Bool => self.ir.compare_ints(IntPredicate::NE, value, self.like(value, 0)?),
-            DType::F16 | DType::BF16 => self.from_bits(dtype, value),
+            DType::F16 | DType::BF16 => self.widen_bits(dtype, value),
             _ => Ok(value),
         }
     }
@@ -286,7 +286,7 @@ impl<'c> Emitter<'c, '_> {
         }
     }
 
-    fn to_bits(&self, dtype: DType, value: Llvm<'c>) -> Result<Llvm<'c>> {
+    fn narrow_bits(&self, dtype: DType, value: Llvm<'c>) -> Result<Llvm<'c>> {
         if dtype == DType::F16 {
             self.require_half()?;
             let half = self.ir.cast(Op::FPTrunc, value, self.ir.context.f16_type())?;
@@ -297,7 +297,7 @@ impl<'c> Emitter<'c, '_> {
         self.ir.cast(Op::Trunc, high, self.ir.context.i16_type())
     }
 
-    fn from_bits(&self, dtype: DType, bits: Llvm<'c>) -> Result<Llvm<'c>> {
+    fn widen_bits(&self, dtype: DType, bits: Llvm<'c>) -> Result<Llvm<'c>> {
         if dtype == DType::F16 {
             self.require_half()?;
             let half = self.ir.cast(Op::BitCast, bits, self.ir.context.f16_type())?;

@@ -5,10 +5,10 @@ use inkwell::context::Context;
 use inkwell::intrinsics::Intrinsic;
 use inkwell::llvm_sys::core::LLVMBuildGEP2;
 use inkwell::module::Module;
-use inkwell::types::{AsTypeRef, BasicType, BasicTypeEnum, IntType, PointerType, VectorType};
+use inkwell::types::{BasicType, BasicTypeEnum, IntType, PointerType, VectorType};
 use inkwell::values::{
-    AsValueRef, BasicMetadataValueEnum, BasicValue, BasicValueEnum, CallSiteValue, InstructionOpcode, IntValue,
-    PointerValue, VectorValue,
+    AsValueRef, BasicMetadataValueEnum, BasicValueEnum, CallSiteValue, InstructionOpcode, IntValue, PointerValue,
+    VectorValue,
 };
 use inkwell::{AddressSpace, FloatPredicate, IntPredicate};
 

@@ -1,7 +1,7 @@
 //! What LLVM 19 calls processors and their features, and which of them have the instructions that we ask about.
 //!
 //! LLVM prints a warning on a name that it does not know and goes on with a default, and its C interface cannot be asked. So the names are
-//! here, as `llc -mcpu=help` lists them for 64-bit code; `tests/llvm_targets.rs` compares them with LLVM.
+//! here, as `llc -mcpu=help` lists them for 64-bit code; the tests compare them with LLVM.
 
 /// Instructions without which LLVM would call a function of the C library.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,3 +140,77 @@ const AARCH64_CPUS: &str = "a64fx ampere1 ampere1a ampere1b apple-a10 apple-a11 
 const AARCH64_FEATURES: &str = "aes b16b16 bf16 complxnum crc crypto cssc dit dotprod f32mm f64mm faminmax flagm fp16fml fp8 fp8dot2 \
      fp8dot4 fp8fma fptoint fullfp16 i8mm jsconv lse lse128 lse2 lut mops rand rcpc rcpc3 rcpc-immo rdm sb sha2 sha3 \
      sm4 sve sve-b16b16 sve2 sve2-aes sve2-bitperm sve2-sha3 sve2-sm4 sve2p1";
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use inkwell::OptimizationLevel;
+    use inkwell::targets::{CodeModel, InitializationConfig, RelocMode, Target, TargetTriple};
+
+    use super::*;
+
+    fn names(architecture: Architecture) -> (Vec<&'static str>, Vec<&'static str>) {
+        let (cpus, features) = match architecture {
+            Architecture::X86 => (X86_CPUS.map(|(_, names)| names).to_vec(), X86_FEATURES),
+            Architecture::AArch64 => (vec![AARCH64_CPUS], AARCH64_FEATURES),
+        };
+        (cpus.iter().flat_map(|names| names.split_whitespace()).collect(), features.split_whitespace().collect())
+    }
+
+    /// Run by the test below in a process of its own, whose standard error is LLVM's.
+    #[test]
+    #[ignore = "only prints what LLVM says"]
+    fn name_everything_to_llvm() {
+        Target::initialize_x86(&InitializationConfig::default());
+        Target::initialize_aarch64(&InitializationConfig::default());
+        let ask = |triple: &str, cpu: &str, features: &str| {
+            let triple = TargetTriple::create(triple);
+            let target = Target::from_triple(&triple).unwrap();
+            let level = OptimizationLevel::None;
+            let machine = target.create_target_machine(&triple, cpu, features, level, RelocMode::PIC, CodeModel::Small);
+            assert!(machine.is_some(), "{cpu} {features}");
+        };
+        for (architecture, triple) in
+            [(Architecture::X86, "x86_64-unknown-linux-gnu"), (Architecture::AArch64, "aarch64-unknown-linux-gnu")]
+        {
+            let (cpus, features) = names(architecture);
+            cpus.iter().for_each(|cpu| ask(triple, cpu, ""));
+            features.iter().for_each(|feature| ask(triple, "generic", &format!("+{feature}")));
+            ask(triple, "no-such-processor", "");
+        }
+    }
+
+    #[test]
+    fn llvm_knows_every_name() {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "llvm::isa::tests::name_everything_to_llvm", "--ignored", "--nocapture"])
+            .output()
+            .unwrap();
+        assert!(child.status.success());
+        let said = String::from_utf8_lossy(&child.stderr);
+        assert!(
+            said.contains("'no-such-processor' is not a recognized processor"),
+            "LLVM says when it does not know: {said}"
+        );
+        let other: Vec<&str> =
+            said.lines().filter(|line| line.contains("not a recognized") && !line.contains("no-such")).collect();
+        assert!(other.is_empty(), "{other:#?}");
+    }
+
+    #[test]
+    fn features_change_what_is_there() {
+        let with = |cpu: &str, features: &[(&str, bool)]| {
+            let before = Architecture::X86.cpu(cpu).unwrap();
+            features.iter().fold(before, |now, (name, on)| Architecture::X86.with_feature(now, name, *on))
+        };
+        assert_eq!(with("x86-64", &[]), Instructions::NONE);
+        assert_eq!(with("x86-64", &[("avx512vl", true)]), Instructions::ALL);
+        assert_eq!(with("znver5", &[("fma", false)]), Instructions { fma: false, ..Instructions::ALL });
+        assert_eq!(with("znver5", &[("avx", false)]), Instructions { round: true, ..Instructions::NONE });
+        assert_eq!(
+            with("x86-64", &[("sse4.1", true), ("adx", true)]),
+            Instructions { round: true, ..Instructions::NONE }
+        );
+    }
+}

@@ -6,7 +6,7 @@
 //! anything else         scalar accesses lane by lane; with a mask or computed subscripts LLVM's gather and scatter
 //! ```
 
-use inkwell::values::{BasicValue, InstructionValue, IntValue, PointerValue, VectorValue};
+use inkwell::values::{BasicValue, InstructionValue, IntMathValue, IntValue, PointerValue, VectorValue};
 use polyhedral::{DType, TensorId};
 
 use super::cpu::{Emitter, Frame};
@@ -83,7 +83,7 @@ impl<'c> Emitter<'c, '_> {
             }
             (Lanes::Each(offsets), mask) => self.gather(&element, offsets, mask, lanes)?,
         };
-        Ok(Typed { llvm: self.from_memory(element.dtype, bits)?, dtype: element.dtype })
+        Ok(Typed { llvm: self.unpack(element.dtype, bits)?, dtype: element.dtype })
     }
 
     /// An [`Op::Store`](crate::Op::Store).
@@ -100,7 +100,7 @@ impl<'c> Emitter<'c, '_> {
         let value = self.value(frame, value, lanes)?.expect(element.dtype)?;
         let mask = mask.map(|mask| self.mask(frame, mask, lanes)).transpose()?;
         let address = self.address(frame, buffer, at, lanes)?;
-        let value = self.ir.splat(self.to_memory(value)?, lanes)?;
+        let value = self.ir.splat(self.pack(value)?, lanes)?;
         let base = address.base;
         match (address.lanes, mask) {
             (Lanes::Same, None) => {
@@ -154,12 +154,14 @@ impl<'c> Emitter<'c, '_> {
                     step = self.add(step, self.multiply(self.ir.i64(*by), stride)?)?;
                 }
                 At::Indirect(value) => match self.value(frame, value, lanes)?.expect(DType::I64)?.llvm {
-                    Llvm::IntValue(first) => base = self.add(base, self.multiply(first, stride)?)?,
+                    Llvm::IntValue(first) => {
+                        base = self.ir.builder.build_int_add(base, self.wrapping(first, stride)?, "")?
+                    }
                     computed => {
                         let stride = self.ir.splat(stride.into(), lanes)?.into_vector_value();
-                        let offsets = self.ir.builder.build_int_nsw_mul(computed.into_vector_value(), stride, "")?;
+                        let offsets = self.wrapping(computed.into_vector_value(), stride)?;
                         each = Some(match each {
-                            Some(others) => self.ir.builder.build_int_nsw_add(others, offsets, "")?,
+                            Some(others) => self.ir.builder.build_int_add(others, offsets, "")?,
                             None => offsets,
                         });
                     }
@@ -169,7 +171,7 @@ impl<'c> Emitter<'c, '_> {
         let lanes = match (each, step.get_sign_extended_constant()) {
             (Some(each), _) => {
                 let affine = self.ramp(base.into(), step, lanes)?;
-                Lanes::Each(self.ir.builder.build_int_nsw_add(affine, each, "")?)
+                Lanes::Each(self.ir.builder.build_int_add(affine, each, "")?)
             }
             _ if lanes == 1 => Lanes::Same,
             (None, Some(0)) => Lanes::Same,
@@ -196,6 +198,11 @@ impl<'c> Emitter<'c, '_> {
             (_, Some(0)) => Ok(b),
             _ => Ok(self.ir.builder.build_int_nsw_mul(a, b, "")?),
         }
+    }
+
+    /// The product of a computed subscript, which may be anything in a lane that the mask drops, and a stride.
+    fn wrapping<T: IntMathValue<'c>>(&self, subscript: T, stride: T) -> Result<T> {
+        Ok(self.ir.builder.build_int_mul(subscript, stride, "")?)
     }
 
     /// `base + lane·step` as a vector of integers.

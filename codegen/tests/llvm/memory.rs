@@ -48,28 +48,30 @@ fn every_step_loads_and_stores_the_right_elements() {
 /// Masks of all shapes: `lane mod 3 = 1`, only a prefix, none, all.
 #[test]
 fn masked_lanes_are_left_alone_and_load_zero() {
-    let masks: [(&str, fn(i64) -> bool); 4] =
+    type Keeps = fn(i64) -> bool;
+    let masks: [(&str, Keeps); 4] =
         [("some", |lane| lane % 3 == 1), ("prefix", |lane| lane < 2), ("none", |_| false), ("all", |_| true)];
     for lanes in LANES {
         for (from, to) in [-2i64, -1, 0, 1, 2].into_iter().flat_map(|from| [-2, -1, 0, 1, 2].map(|to| (from, to))) {
+            let base = 3 * i64::from(lanes);
+            let mut b = Builder::new("masked");
+            let x = b.input("x", DType::F32, &[128]);
+            let m = b.input("m", DType::Bool, &[lanes.into()]);
+            let loaded = b.output("loaded", DType::F32, &[lanes.into()]);
+            let stored = b.argument("stored", DType::F32, Role::InOut, &[128]);
+            let mask = || load(m, vec![lanes_at(c(0), 1)]);
+            let value = || load(x, vec![lanes_at(c(base), from)]);
+            b.program.body = vec![
+                store(loaded, vec![lanes_at(c(0), 1)], lanes, load_if(x, vec![lanes_at(c(base), from)], mask())),
+                store_if(stored, vec![lanes_at(c(base), to)], lanes, value(), mask()),
+            ];
+            let kernel = b.kernel();
             for (name, keeps) in masks {
                 let keeps: Vec<bool> = (0..i64::from(lanes)).map(keeps).collect();
-                let base = 3 * i64::from(lanes);
-                let mut b = Builder::new("masked");
-                let x = b.input("x", DType::F32, &[128]);
-                let m = b.input("m", DType::Bool, &[lanes.into()]);
-                let loaded = b.output("loaded", DType::F32, &[lanes.into()]);
-                let stored = b.argument("stored", DType::F32, Role::InOut, &[128]);
-                let mask = || load(m, vec![lanes_at(c(0), 1)]);
-                let value = || load(x, vec![lanes_at(c(base), from)]);
-                b.program.body = vec![
-                    store(loaded, vec![lanes_at(c(0), 1)], lanes, load_if(x, vec![lanes_at(c(base), from)], mask())),
-                    store_if(stored, vec![lanes_at(c(base), to)], lanes, value(), mask()),
-                ];
                 let mut results = [zeros(DType::F32, &[lanes.into()]), tensor(&[-1.0; 128])];
                 let [first, second] = &mut results;
                 let mask = Tensor::from_slice(&keeps, &[lanes.into()]).unwrap();
-                b.run(&[&tensor(&counting(128)), &mask], &mut [first, second]).unwrap();
+                run(&kernel, &[&tensor(&counting(128)), &mask], &mut [first, second], &Pool::single()).unwrap();
 
                 let element = |lane: usize| (base + lane as i64 * from) as f32;
                 let mut expected_loaded = vec![0.0; lanes as usize];

@@ -99,6 +99,26 @@ fn every_level_of_x86_and_arm_gives_closed_objects() {
     assert!(compile(&everything(DType::F16).program, &target(LINUX, "x86-64-v3", "", 32), &Options::default()).is_ok());
 }
 
+/// What the table of processors promises is there: an object that calls nothing.
+#[test]
+fn every_processor_has_what_we_think_it_has() {
+    let b = unary(DType::F32, |x| {
+        let product = Value::MulAdd(x.clone().into(), x.clone().into(), x.into());
+        Value::Call(Builtin::Floor, vec![product])
+    });
+    let short = unary(DType::F16, |x| binary(BinOp::Add, x.clone(), x));
+    let cpus = "x86-64 nehalem sandybridge ivybridge bdver1 bdver2 btver2 haswell skylake skx knl icelake-server \
+                alderlake sapphirerapids graniterapids sierraforest znver1 znver2 znver3 znver4 znver5";
+    for cpu in cpus.split_whitespace() {
+        let target = target(LINUX, cpu, "", 32);
+        compile(&b.program, &target, &Options::default()).unwrap();
+        match compile(&short.program, &target, &Options::default()) {
+            Ok(_) | Err(Error::Unsupported(_)) => (),
+            Err(other) => panic!("{cpu}: {other}"),
+        }
+    }
+}
+
 /// Without the instructions, the functions of the context do the same.
 #[test]
 fn a_target_without_fused_multiply_add_computes_the_same() {

@@ -103,6 +103,13 @@ pub const PAGES: &[Page] = &[
         right: "def f(float(N) A) -> (B) { B(i) = A(i) }",
     },
     Page {
+        code: "TC0015",
+        title: "a list is too long",
+        text: "What stands between commas, subscripts, arguments, sizes, tensors or the parts of a `where`, may be 1000 elements.",
+        wrong: "def f(float(N) A) -> (B) { B(i) = A(i, i, … 1001 times …, i) }",
+        right: "def f(float(N) A) -> (B) { B(i) = A(i) }",
+    },
+    Page {
         code: "TC0020",
         title: "half precision comes later",
         text: "`float16` and `bfloat16` are not supported yet.",
@@ -181,10 +188,10 @@ pub const PAGES: &[Page] = &[
     },
     Page {
         code: "TC0031",
-        title: "ranges that depend on an index come later",
-        text: "A bound cannot mention another index yet. Give the full range, and choose the elements in the value.",
-        wrong: "def f(float(N) A) -> (B) { B(i) +=! A(j) where i in 0:N, j in 0:i+1 }",
-        right: "def f(float(N) A) -> (B) { B(i) +=! j <= i ? A(j) : 0 where i in 0:N }",
+        title: "a range that depends on an index, on the left, comes later",
+        text: "The range of a reduction index may depend on other indices. That of an index on the left-hand side may not yet, because tensors are boxes: give the full range, and choose the elements in the value. Nor may a range depend on an index whose range depends on another.",
+        wrong: "def f(float(N) A) -> (B) { B(i, j) = A(j) where i in 0:N, j in 0:i+1 }",
+        right: "def f(float(N) A) -> (B) { B(i, j) = j <= i ? A(j) : 0 where i in 0:N }",
     },
     Page {
         code: "TC0101",
@@ -423,6 +430,13 @@ pub const PAGES: &[Page] = &[
         text: "The element does not exist, whatever the sizes are.",
         wrong: "def f(float(3) A) -> (B) { B(i) = A(i + 3) where i in 0:3 }",
         right: "def f(float(3) A) -> (B) { B(i) = A(i) where i in 0:3 }",
+    },
+    Page {
+        code: "TC0408",
+        title: "a range mentions its own index",
+        text: "The bounds of an index are known before it runs.",
+        wrong: "def f(float(N) A) -> (B) { B(i) +=! A(j) where i in 0:N, j in 0:j+1 }",
+        right: "def f(float(N) A) -> (B) { B(i) +=! A(j) where i in 0:N, j in 0:i+1 }",
     },
     Page {
         code: "TC0409",

@@ -19,7 +19,7 @@ impl Body<'_, '_> {
         for clause in &self.statement.clauses {
             let Clause::Range { index, lower, upper } = clause else { continue };
             let at = self.ranged_index(index);
-            let (lower, upper, span) = (self.bound(lower), self.bound(upper), index.span.to(upper.span));
+            let (lower, upper, span) = (self.bound(lower, at), self.bound(upper, at), index.span.to(upper.span));
             let (Some(at), Some(lower), Some(upper)) = (at, lower, upper) else {
                 sound = false;
                 continue;
@@ -36,7 +36,30 @@ impl Body<'_, '_> {
             }
             ranges[at] = Some((lower, last, span));
         }
+        sound &= self.dependences_end(&ranges);
         sound.then_some(ranges)
+    }
+
+    /// A bound may mention an index only if that index' own range mentions none.
+    fn dependences_end(&mut self, ranges: &[Option<(Quasi, Quasi, Span)>]) -> bool {
+        let dependent = |range: &Option<(Quasi, Quasi, Span)>| {
+            range.as_ref().is_some_and(|(first, last, _)| first.has_index() || last.has_index())
+        };
+        let mut sound = true;
+        for (first, last, span) in ranges.iter().flatten() {
+            let mut nested = None;
+            for bound in [first, last] {
+                bound.indices(&mut |at| nested = nested.or(dependent(&ranges[at]).then_some(at)));
+            }
+            if let Some(at) = nested {
+                let message =
+                    format!("the range depends on `{}`, whose range depends on another index", self.indices[at].name);
+                let error = Diagnostic::error("TC0031", format!("{message}, which is not supported yet"), *span);
+                self.scope.emit(error.help("give one of them its full range, and choose the elements in the value"));
+                sound = false;
+            }
+        }
+        sound
     }
 
     fn ranged_index(&mut self, index: &Name) -> Option<usize> {
@@ -55,9 +78,9 @@ impl Body<'_, '_> {
     }
 
     /// A bound of a range: an affine expression of sizes.
-    fn bound(&mut self, expr: &ast::Expr) -> Option<Quasi> {
+    fn bound(&mut self, expr: &ast::Expr, own: Option<usize>) -> Option<Quasi> {
         let place = Place { subscript: true, depth: 0, lets: self.lets.len() };
-        self.bound_names(expr, place)?;
+        self.bound_names(expr, own, place)?;
         match self.quasi(expr, place) {
             Some(Some(bound)) => Some(bound),
             Some(None) => {
@@ -76,20 +99,35 @@ impl Body<'_, '_> {
         }
     }
 
+    /// A bound of a reduction index may mention other indices.
+    fn refused_index(&self, at: usize, own: Option<usize>, span: Span) -> Option<Diagnostic> {
+        let own = own?;
+        let name = &self.indices[at].name;
+        if own == at {
+            let message = format!("the range of `{name}` mentions `{name}` itself");
+            return Some(Diagnostic::error("TC0408", message, span).help("bound it by sizes and numbers"));
+        }
+        if own >= self.statement.indices.len() {
+            return None;
+        }
+        let message =
+            format!("the range of an index of the left-hand side mentions `{name}`, which is not supported yet");
+        let help = "give the full range, and choose the elements in the value: `j <= i ? A(i, j) : 0`";
+        Some(Diagnostic::error("TC0031", message, span).help(help))
+    }
+
     /// Refuses what cannot stand in a bound.
-    fn bound_names(&mut self, expr: &ast::Expr, place: Place) -> Option<()> {
+    fn bound_names(&mut self, expr: &ast::Expr, own: Option<usize>, place: Place) -> Option<()> {
         self.count(expr, place)?;
         let refused = match &expr.kind {
             ExprKind::Call(name, _) if Builtin::parse(&name.text).is_some() => Some(not_whole(&name.text, expr.span)),
             ExprKind::Call(name, _) => Some(refused_read(&name.text, expr.span)),
             ExprKind::Name(name) => {
                 match (self.find_let(name, place.lets), self.find_index(name), self.scope.entity(name)) {
-                    (Some((_, value, lets)), ..) => return self.bound_names(value, Place { lets, ..place.deeper() }),
-                    (_, Some(_), _) => {
-                        let message = format!("the bound mentions the index `{name}`, which is not supported yet");
-                        let help = "give the full range, and choose the elements in the value: `j <= i ? A(i, j) : 0`";
-                        Some(Diagnostic::error("TC0031", message, expr.span).help(help))
+                    (Some((_, value, lets)), ..) => {
+                        return self.bound_names(value, own, Place { lets, ..place.deeper() });
                     }
+                    (_, Some(at), _) => self.refused_index(at, own, expr.span),
                     (_, _, Some(Entity::Tensor(_))) => Some(refused_read(name, expr.span)),
                     (_, _, Some(Entity::Size(_))) => None,
                     _ if self.scope.is_poisoned(name) => return None,
@@ -111,7 +149,7 @@ impl Body<'_, '_> {
             return None;
         }
         let checked: Vec<_> =
-            expr.children().into_iter().map(|child| self.bound_names(child, place.deeper())).collect();
+            expr.children().into_iter().map(|child| self.bound_names(child, own, place.deeper())).collect();
         checked.into_iter().collect()
     }
 }

@@ -35,8 +35,7 @@ pub(super) fn propagate(code: &Code, instr: &Instr, before: &[Lanes], into: &mut
         Op::Binary(op, a, b) => {
             let (a, b) = (&before[*a], &before[*b]);
             for lane in 0..n {
-                into.e[lane] =
-                    int_binary(*op, dtype, (a.i[lane], a.e[lane]), (b.i[lane], b.e[lane]), into.i[lane]);
+                into.e[lane] = int_binary(*op, dtype, (a.i[lane], a.e[lane]), (b.i[lane], b.e[lane]), into.i[lane]);
             }
         }
         Op::Compare(_, a, b) => compare(&before[*a], &before[*b], into, n),
@@ -54,13 +53,7 @@ fn each(into: &mut Lanes, n: usize, f: impl Fn(usize) -> f64) {
 
 /// `propagated + u·|r|`, or what the rare cases need: a result that is certain though not finite has no error, one
 /// that may overflow may be anything.
-fn settle(
-    unit: &Unit,
-    into: &mut Lanes,
-    n: usize,
-    propagated: impl Fn(usize) -> f64,
-    certain: impl Fn(usize) -> bool,
-) {
+fn settle(unit: &Unit, into: &mut Lanes, n: usize, propagated: impl Fn(usize) -> f64, certain: impl Fn(usize) -> bool) {
     let mut common = true;
     for (lane, (e, r)) in into.e.iter_mut().zip(&into.f).enumerate().take(n) {
         let magnitude = r.abs();

@@ -19,7 +19,10 @@ pub(super) fn call(builtin: Builtin, dtype: DType, x: &[f64]) -> f64 {
 /// What rounds correctly on every machine, or picks one of its arguments: no slack for the implementation is due.
 pub(super) fn is_exact(builtin: Builtin) -> bool {
     use Builtin::*;
-    matches!(builtin, Ceil | Copysign | Fabs | Floor | Fmax | Fmin | Fmod | Logb | Nextafter | Remainder | Round | Trunc)
+    matches!(
+        builtin,
+        Ceil | Copysign | Fabs | Floor | Fmax | Fmin | Fmod | Logb | Nextafter | Remainder | Round | Trunc
+    )
 }
 
 fn unary(builtin: Builtin, x: f64) -> f64 {
@@ -263,11 +266,11 @@ mod tests {
     #[test]
     fn known_values() {
         near(Builtin::CylBesselI0, &[1.0], 1.266_065_877_752_008_3);
-        near(Builtin::CylBesselI1, &[1.0], 0.565_159_103_992_485_03);
+        near(Builtin::CylBesselI1, &[1.0], 0.565_159_103_992_485);
         near(Builtin::CylBesselI0, &[10.0], 2_815.716_628_466_254_5);
         near(Builtin::Erfcx, &[1.0], 0.427_583_576_155_807);
-        near(Builtin::Erfinv, &[0.5], 0.476_936_276_204_469_87);
-        near(Builtin::Erfcinv, &[0.1], 1.163_087_153_676_674_1);
+        near(Builtin::Erfinv, &[0.5], 0.476_936_276_204_469_9);
+        near(Builtin::Erfcinv, &[0.1], 1.163_087_153_676_674);
         near(Builtin::Normcdf, &[-1.0], 0.158_655_253_931_457_05);
         near(Builtin::Normcdfinv, &[0.975], 1.959_963_984_540_054);
         near(Builtin::Norm4d, &[1.0, 1.0, 1.0, 1.0], 2.0);

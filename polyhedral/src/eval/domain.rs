@@ -30,6 +30,12 @@ impl Linear {
         self.dims.iter().fold(self.constant, |sum, &(dim, c)| sum.wrapping_add(c.wrapping_mul(point[dim])))
     }
 
+    /// The value at a point, whatever its size.
+    fn exact(&self, point: &[i64]) -> i128 {
+        let term = |&(dim, c): &(usize, i64)| i128::from(c) * i128::from(point[dim]);
+        i128::from(self.constant) + self.dims.iter().map(term).sum::<i128>()
+    }
+
     /// By how much the value grows with dimension `dim`.
     pub fn stride(&self, dim: usize) -> i64 {
         self.dims.iter().find(|&&(at, _)| at == dim).map_or(0, |&(_, c)| c)
@@ -75,9 +81,9 @@ impl Floor {
         Floor { linear, floors, divisor: terms.denominator }
     }
 
-    fn at(&self, point: &[i64]) -> i64 {
-        let inner = self.floors.iter().map(|(c, floor)| c * floor.at(point)).sum::<i64>();
-        (self.linear.at(point) + inner).div_euclid(self.divisor)
+    fn at(&self, point: &[i64]) -> i128 {
+        let inner = self.floors.iter().map(|(c, floor)| i128::from(*c) * floor.at(point)).sum::<i128>();
+        (self.linear.exact(point) + inner).div_euclid(self.divisor.into())
     }
 }
 
@@ -98,8 +104,8 @@ struct Disjunct {
 impl Disjunct {
     fn holds(&self, point: &[i64]) -> bool {
         self.conditions.iter().all(|condition| {
-            let divs = condition.divs.iter().map(|&(div, c)| c * self.divs[div].at(point)).sum::<i64>();
-            let value = condition.linear.at(point) + divs;
+            let divs = condition.divs.iter().map(|&(div, c)| i128::from(c) * self.divs[div].at(point)).sum::<i128>();
+            let value = condition.linear.exact(point) + divs;
             if condition.equality { value == 0 } else { value >= 0 }
         })
     }
@@ -135,27 +141,31 @@ impl Interval {
     fn at(&self, point: &[i64]) -> (i64, i64) {
         let ceil = |bound: &Bound| -(-bound.linear.at(point)).div_euclid(bound.divisor);
         let floor = |bound: &Bound| bound.linear.at(point).div_euclid(bound.divisor);
-        (
-            self.lower.iter().map(ceil).fold(self.low, i64::max),
-            self.upper.iter().map(floor).fold(self.high, i64::min),
-        )
+        (self.lower.iter().map(ceil).fold(self.low, i64::max), self.upper.iter().map(floor).fold(self.high, i64::min))
     }
 
-    /// Adds a constraint, of which `dim` is the last dimension.
-    fn restrict(&mut self, constraint: &Constraint, dim: usize) {
+    /// Adds a constraint, of which `dim` is the last dimension; `None` on overflow.
+    fn restrict(&mut self, constraint: &Constraint, dim: usize) -> Option<()> {
         let c = constraint.dims[dim];
         let rest = Linear::new(constraint.constant, &constraint.dims[..dim]);
         let mut minus = Linear::default();
-        // The coefficients come from isl, whose overflow was checked when they were read.
-        minus.add_scaled(-1, &rest).unwrap_or_default();
-        if c > 0 || constraint.equality {
-            let (linear, divisor) = if c > 0 { (minus.clone(), c) } else { (rest.clone(), -c) };
+        minus.add_scaled(-1, &rest)?;
+        let divisor = c.checked_abs()?;
+        // c·x + rest ≥ 0
+        let (below, above) = if c > 0 { (Some(minus.clone()), None) } else { (None, Some(rest.clone())) };
+        // c·x + rest ≤ 0 as well
+        let (below, above) = match constraint.equality {
+            true if c > 0 => (below, Some(minus)),
+            true => (Some(rest), above),
+            false => (below, above),
+        };
+        if let Some(linear) = below {
             self.bound_below(Bound { linear, divisor });
         }
-        if c < 0 || constraint.equality {
-            let (linear, divisor) = if c < 0 { (rest, -c) } else { (minus, c) };
+        if let Some(linear) = above {
             self.bound_above(Bound { linear, divisor });
         }
+        Some(())
     }
 
     fn bound_below(&mut self, bound: Bound) {
@@ -197,10 +207,11 @@ impl Range {
     pub fn at(&self, point: &[i64]) -> (i64, i64) {
         match self.0.as_slice() {
             [only] if only.lower.is_empty() && only.upper.is_empty() => (only.low, only.high),
-            intervals => intervals.iter().map(|interval| interval.at(point)).filter(|(low, high)| low <= high).fold(
-                (i64::MAX, i64::MIN),
-                |(low, high), (l, h)| (low.min(l), high.max(h)),
-            ),
+            intervals => intervals
+                .iter()
+                .map(|interval| interval.at(point))
+                .filter(|(low, high)| low <= high)
+                .fold((i64::MAX, i64::MIN), |(low, high), (l, h)| (low.min(l), high.max(h))),
         }
     }
 }
@@ -219,8 +230,7 @@ pub(super) struct Instances {
 /// A statement's domain with the parameters fixed and gone.
 pub(super) fn fix_params(domain: &isl::Set, space: &isl::Space, sizes: &[i64]) -> isl::Result<isl::Set> {
     let aligned = domain.align_params(space)?;
-    let fixed =
-        sizes.iter().enumerate().try_fold(aligned, |set, (at, &size)| set.fix(Dim::Param, at as u32, size))?;
+    let fixed = sizes.iter().enumerate().try_fold(aligned, |set, (at, &size)| set.fix(Dim::Param, at as u32, size))?;
     fixed.project_out(Dim::Param, 0, fixed.dim(Dim::Param)?)?.compute_divs()?.coalesce()
 }
 
@@ -235,10 +245,10 @@ pub(super) fn read(stmt: &Stmt, domain: &isl::Set) -> Result<Option<Instances>, 
     let single = matches!(exact.0.as_slice(), [only] if only.divs.is_empty());
     let own = if single { constraints(domain)?.pop().unwrap_or_default() } else { Vec::new() };
     let mut ranges = Vec::with_capacity(n);
-    for dim in 0..n {
-        ranges.push(range_of(domain, dim, hull[dim], &own)?);
+    for (dim, &hull) in hull.iter().enumerate() {
+        ranges.push(range_of(domain, dim, hull, &own)?);
     }
-    check_magnitudes(stmt, &hull, &ranges, &exact)?;
+    check_magnitudes(stmt, &hull, &ranges)?;
     let needed = !(single && ranges.iter().all(|range| range.0.len() == 1));
     let membership = needed.then(|| exact.clone());
     Ok(Some(Instances { ranges, membership, exact }))
@@ -264,12 +274,12 @@ fn range_of(domain: &isl::Set, dim: usize, hull: (i64, i64), own: &[Constraint])
     let interval = |constraints: &Vec<Constraint>| {
         let mut interval = Interval { low: hull.0, high: hull.1, lower: Vec::new(), upper: Vec::new() };
         for constraint in constraints.iter().filter(|c| c.dims[dim] != 0).chain(own.iter().copied()) {
-            interval.restrict(constraint, dim);
+            interval.restrict(constraint, dim).ok_or(isl::Error::Overflow)?;
         }
         interval.normalise();
-        interval
+        Ok(interval)
     };
-    let mut intervals: Vec<Interval> = constraints(&projected)?.iter().map(interval).collect();
+    let mut intervals = constraints(&projected)?.iter().map(interval).collect::<isl::Result<Vec<Interval>>>()?;
     intervals.sort();
     intervals.dedup();
     Ok(Range(intervals))
@@ -293,16 +303,10 @@ fn membership(domain: &isl::Set) -> isl::Result<Membership> {
 }
 
 /// Refuses domains so large that a bound could leave 64 bits.
-fn check_magnitudes(
-    stmt: &Stmt,
-    hull: &[(i64, i64)],
-    ranges: &[Range],
-    exact: &Membership,
-) -> Result<(), EvalError> {
-    let bounds = ranges.iter().flat_map(|range| &range.0).flat_map(|interval| interval.lower.iter().chain(&interval.upper));
-    let conditions = exact.0.iter().flat_map(|disjunct| &disjunct.conditions);
-    let mut linears = bounds.map(|bound| &bound.linear).chain(conditions.map(|condition| &condition.linear));
-    match linears.all(|linear| linear.fits(hull)) {
+fn check_magnitudes(stmt: &Stmt, hull: &[(i64, i64)], ranges: &[Range]) -> Result<(), EvalError> {
+    let mut bounds =
+        ranges.iter().flat_map(|range| &range.0).flat_map(|interval| interval.lower.iter().chain(&interval.upper));
+    match bounds.all(|bound| bound.linear.fits(hull)) {
         true => Ok(()),
         false => Err(EvalError::Unbounded { stmt: stmt.name.clone(), dim: stmt.dims.join(", ") }),
     }

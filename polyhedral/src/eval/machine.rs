@@ -4,7 +4,7 @@
 use super::bounds;
 use super::memory::{Buffer, Memory};
 use super::numbers;
-use super::program::{Code, Combine, Instr, Kernel, Op, Place, Reg, Update, Write};
+use super::program::{Batching, Code, Combine, Instr, Kernel, Op, Place, Reg, Update, Write};
 use super::wide::Carried;
 use super::{EvalError, builtin};
 use crate::{BinOp, Builtin, CmpOp, DType};
@@ -46,7 +46,7 @@ impl<'a> Batch<'a> {
             Update::General(combine) => lanes_of(&combine.code, 1, wide),
             Update::Assign | Update::Fold(_) => Vec::new(),
         };
-        let capacity = if kernel.batched { LANES } else { 1 };
+        let capacity = if kernel.batching == Batching::Single { 1 } else { LANES };
         Batch { kernel, lanes: lanes_of(&kernel.code, capacity, wide), combine, len: 0, capacity }
     }
 
@@ -59,7 +59,11 @@ impl<'a> Batch<'a> {
         mut count: i64,
     ) -> Result<(), EvalError> {
         while count > 0 {
-            let take = count.min((self.capacity - self.len) as i64);
+            let take = match self.kernel.batching {
+                Batching::Ascending(address) => self.ascending::<WIDE>(memory, address, point, dim)?,
+                Batching::Free | Batching::Single => count,
+            };
+            let take = take.min(count).min((self.capacity - self.len) as i64);
             for (reg, linear) in &self.kernel.code.fills {
                 let (base, stride) = (linear.at(point), linear.stride(dim));
                 let into = &mut self.lanes[*reg].i[self.len..self.len + take as usize];
@@ -77,6 +81,22 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// How many of the next instances may join those that wait, the batch being run first when none may.
+    fn ascending<const WIDE: bool>(
+        &mut self,
+        memory: &mut Memory,
+        address: Reg,
+        point: &[i64],
+        dim: usize,
+    ) -> Result<i64, EvalError> {
+        let fill = self.kernel.code.fills.iter().find(|(reg, _)| *reg == address);
+        let Some((_, linear)) = fill else { return Ok(1) };
+        if self.len > 0 && linear.at(point) <= self.lanes[address].i[self.len - 1] {
+            self.flush::<WIDE>(memory)?;
+        }
+        Ok(if linear.stride(dim) > 0 { i64::MAX } else { 1 })
+    }
+
     /// Runs the instances that wait.
     pub fn flush<const WIDE: bool>(&mut self, memory: &mut Memory) -> Result<(), EvalError> {
         let len = std::mem::take(&mut self.len);
@@ -85,7 +105,8 @@ impl<'a> Batch<'a> {
         }
         let code = &self.kernel.code;
         for instr in &code.instrs {
-            step::<WIDE>(code, instr, &mut self.lanes, len, memory).map_err(|fault| self.out_of_range(memory, &fault))?;
+            step::<WIDE>(code, instr, &mut self.lanes, len, memory)
+                .map_err(|fault| self.out_of_range(memory, &fault))?;
         }
         match &self.kernel.update {
             Update::Assign => {
@@ -221,9 +242,8 @@ fn subscript<const WIDE: bool>(
 ) -> Result<(), Fault> {
     for lane in 0..n {
         let mut subscript = value.i[lane];
-        let inside = |subscript: i64| {
-            subscript.checked_sub(place.lower).is_some_and(|at| (0..place.extent).contains(&at))
-        };
+        let inside =
+            |subscript: i64| subscript.checked_sub(place.lower).is_some_and(|at| (0..place.extent).contains(&at));
         if !inside(subscript) {
             // Where an error decides the value, a correct kernel may well be inside.
             let ambiguous = WIDE && value.e[lane] > 0.0 && place.extent > 0;
@@ -427,4 +447,3 @@ fn taint(writes: &[Write], lanes: &[Lanes], n: usize, memory: &mut Memory) {
         memory.buffers[write.tensor].tainted |= ambiguous;
     }
 }
-

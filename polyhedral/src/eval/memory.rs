@@ -34,19 +34,12 @@ pub(super) struct Buffer {
 
 impl Memory {
     /// The tensors of `scop` with what the caller gave, outputs and temporaries unwritten.
-    pub fn new(
-        scop: &Scop,
-        sizes: &[i64],
-        inputs: &Tensors,
-        limits: Limits,
-        wide: bool,
-    ) -> Result<Memory, EvalError> {
+    pub fn new(scop: &Scop, sizes: &[i64], inputs: &Tensors, limits: Limits, wide: bool) -> Result<Memory, EvalError> {
         let mut memory = Memory { buffers: Vec::new() };
         for tensor in scop.tensors.values() {
             let malformed = |message| EvalError::Malformed { entity: tensor.name.clone(), message };
-            let all = |indices: &[Index]| {
-                indices.iter().map(|index| index.eval(&[], sizes)).collect::<Option<Vec<i64>>>()
-            };
+            let all =
+                |indices: &[Index]| indices.iter().map(|index| index.eval(&[], sizes)).collect::<Option<Vec<i64>>>();
             let (lower, extent) = all(&tensor.lower)
                 .zip(all(&tensor.extent))
                 .ok_or_else(|| malformed("a bound that the sizes do not decide"))?;
@@ -56,7 +49,17 @@ impl Memory {
             let (floats, ints, carried) = Default::default();
             let tainted = false;
             memory.buffers.push(Buffer {
-                name, dtype, role, lower, extent, strides, floats, ints, carried, exact, tainted,
+                name,
+                dtype,
+                role,
+                lower,
+                extent,
+                strides,
+                floats,
+                ints,
+                carried,
+                exact,
+                tainted,
             });
         }
         memory.check_limit(limits, wide)?;
@@ -103,9 +106,9 @@ impl Buffer {
         let given = match self.role {
             Role::Temporary => None,
             Role::Output => inputs.get(&self.name),
-            Role::Input | Role::InOut => Some(
-                inputs.get(&self.name).ok_or_else(|| EvalError::MissingInput { tensor: self.name.clone() })?,
-            ),
+            Role::Input | Role::InOut => {
+                Some(inputs.get(&self.name).ok_or_else(|| EvalError::MissingInput { tensor: self.name.clone() })?)
+            }
         };
         if let Some(data) = given {
             self.check(data)?;

@@ -29,7 +29,7 @@ mod wide;
 
 pub use data::{Data, Tensors};
 pub use error::{EvalError, Limits};
-pub use wide::{Mismatch, Report, Wide};
+pub use wide::{Mismatch, Report, Wide, WrongElement};
 
 use machine::Batch;
 use memory::Memory;

@@ -58,8 +58,7 @@ impl Builder<'_> {
         match nest {
             Nest::Stmt(stmt) => self.leaf(*stmt, depth, around),
             Nest::Loop { body, .. } => {
-                let stmts: Vec<StmtId> =
-                    nest.stmts().into_iter().filter(|&stmt| self.of(stmt).is_some()).collect();
+                let stmts: Vec<StmtId> = nest.stmts().into_iter().filter(|&stmt| self.of(stmt).is_some()).collect();
                 let Some(ranges) = self.ranges(&stmts, depth)? else { return Ok(None) };
                 let around: Vec<bool> = around.iter().copied().chain([ranges.len() == 1]).collect();
                 let body = body
@@ -103,10 +102,11 @@ impl Builder<'_> {
 impl Loop {
     /// First and last value.
     fn range(&self, point: &[i64]) -> (i64, i64) {
-        self.ranges.iter().map(|range| range.at(point)).filter(|(low, high)| low <= high).fold(
-            (i64::MAX, i64::MIN),
-            |(low, high), (l, h)| (low.min(l), high.max(h)),
-        )
+        self.ranges
+            .iter()
+            .map(|range| range.at(point))
+            .filter(|(low, high)| low <= high)
+            .fold((i64::MAX, i64::MIN), |(low, high), (l, h)| (low.min(l), high.max(h)))
     }
 
     /// The leaf when it is all of the body.
@@ -125,7 +125,8 @@ impl Loop {
 pub(super) fn count(steps: &[Step], limits: Limits) -> Result<u64, EvalError> {
     /// Loops entered while counting: fewer than this take no time beside what they would run.
     const ENTERED: u64 = 20_000_000;
-    let mut counter = Counter { points: 0, entered: 0, limit: limits.instances.max(1), most: ENTERED.max(limits.instances / 16) };
+    let mut counter =
+        Counter { points: 0, entered: 0, limit: limits.instances.max(1), most: ENTERED.max(limits.instances / 16) };
     let mut point = vec![0; depth_of(steps)];
     let too_large = |instances| EvalError::TooLarge { instances, limit: limits.instances };
     match steps.iter().all(|step| counter.count(step, &mut point)) && counter.points <= limits.instances {
@@ -143,7 +144,7 @@ struct Counter {
 
 impl Counter {
     /// False when it is too many.
-    fn count(&mut self, step: &Step, point: &mut Vec<i64>) -> bool {
+    fn count(&mut self, step: &Step, point: &mut [i64]) -> bool {
         let nest = match step {
             Step::Stmt(_) => {
                 self.points += 1;
@@ -216,7 +217,7 @@ struct Runner<'a, 'k, const WIDE: bool> {
 
 impl<const WIDE: bool> Runner<'_, '_, WIDE> {
     /// `flush` says that what comes after may be another statement.
-    fn step(&mut self, step: &Step, point: &mut Vec<i64>, flush: bool) -> Result<(), EvalError> {
+    fn step(&mut self, step: &Step, point: &mut [i64], flush: bool) -> Result<(), EvalError> {
         match step {
             Step::Stmt(leaf) => {
                 self.instances(leaf, point, leaf.depth, 1)?;
@@ -236,7 +237,7 @@ impl<const WIDE: bool> Runner<'_, '_, WIDE> {
         self.batches[stmt].flush::<WIDE>(self.memory)
     }
 
-    fn iterate(&mut self, nest: &Loop, point: &mut Vec<i64>) -> Result<(), EvalError> {
+    fn iterate(&mut self, nest: &Loop, point: &mut [i64]) -> Result<(), EvalError> {
         let (low, high) = nest.range(point);
         if low > high {
             return Ok(());
@@ -255,7 +256,7 @@ impl<const WIDE: bool> Runner<'_, '_, WIDE> {
     }
 
     /// `count` points from `point` on along `dim`; those that the guard lets pass.
-    fn instances(&mut self, leaf: &Leaf, point: &mut Vec<i64>, dim: usize, count: i64) -> Result<(), EvalError> {
+    fn instances(&mut self, leaf: &Leaf, point: &mut [i64], dim: usize, count: i64) -> Result<(), EvalError> {
         let batch = &mut self.batches[leaf.stmt];
         let Some(guard) = &leaf.guard else { return batch.push::<WIDE>(self.memory, point, dim, count) };
         for _ in 0..count {

@@ -20,9 +20,16 @@ pub(super) struct Column {
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     /// The element of a tensor at a linear address.
-    Gather { tensor: usize, address: Reg },
+    Gather {
+        tensor: usize,
+        address: Reg,
+    },
     /// `base + (value - lower)·stride`, after the check that `value` is a subscript.
-    Subscript { base: Reg, value: Reg, place: Place },
+    Subscript {
+        base: Reg,
+        value: Reg,
+        place: Place,
+    },
     Neg(Reg),
     Not(Reg),
     Binary(BinOp, Reg, Reg),
@@ -96,8 +103,18 @@ pub(super) struct Kernel {
     pub update: Update,
     /// The registers of the dimensions, when an error message may need them.
     pub dims: Vec<Reg>,
-    /// Whether several instances may be computed before the first is stored: it reads nothing that it writes.
-    pub batched: bool,
+    pub batching: Batching,
+}
+
+/// Which instances may be computed before the first of them is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Batching {
+    /// Any: the statement reads nothing that it writes.
+    Free,
+    /// Those at which this fill, an address, ascends: of what it writes, each reads just the element it writes.
+    Ascending(Reg),
+    /// None: one after the other.
+    Single,
 }
 
 impl Code {
@@ -160,11 +177,28 @@ pub(super) fn compile(stmt: &Stmt, memory: &Memory) -> Result<Kernel, EvalError>
         Body::Assign(_) => Update::Assign,
         Body::Reduce { monoid, .. } => update_of(monoid, &mut compiler, &writes)?,
     };
-    let written: Vec<usize> = writes.iter().map(|write| write.tensor).collect();
-    let reads_own = stmt.reads.iter().any(|access| written.contains(&memory.index(access.tensor)));
-    let twice = (1..written.len()).any(|at| written[..at].contains(&written[at]));
     let code = compiler.code;
-    Ok(Kernel { name: stmt.name.clone(), code, writes, update, dims, batched: !reads_own && !twice })
+    let batching = batching(&code, &writes);
+    Ok(Kernel { name: stmt.name.clone(), code, writes, update, dims, batching })
+}
+
+fn batching(code: &Code, writes: &[Write]) -> Batching {
+    let is_written = |tensor: usize| writes.iter().any(|write| write.tensor == tensor);
+    let mut own = code.instrs.iter().filter_map(|instr| match instr.op {
+        Op::Gather { tensor, address } if is_written(tensor) => Some(address),
+        _ => None,
+    });
+    let twice = (1..writes.len()).any(|at| writes[..at].iter().any(|write| write.tensor == writes[at].tensor));
+    match (own.next(), writes) {
+        _ if twice => Batching::Single,
+        (None, _) => Batching::Free,
+        (Some(first), [only]) => {
+            let is_fill = code.fills.iter().any(|(reg, _)| *reg == only.address);
+            let same = is_fill && first == only.address && own.all(|address| address == only.address);
+            if same { Batching::Ascending(only.address) } else { Batching::Single }
+        }
+        (Some(_), _) => Batching::Single,
+    }
 }
 
 fn update_of(monoid: &Monoid, compiler: &mut Compiler<'_>, writes: &[Write]) -> Result<Update, EvalError> {

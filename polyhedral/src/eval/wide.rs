@@ -43,7 +43,11 @@ impl Carried {
         let excess = (self.magnitude - value.abs()).max(0.0) * unit.round * (self.terms + 4.0);
         let own = self.e + if excess.is_nan() { 0.0 } else { excess };
         let e = scaled(own, factor) + scaled(e, value) + if own == 0.0 { 0.0 } else { own * e };
-        Carried { magnitude: finite(value * factor), terms: self.terms + 1.0, e: if e.is_nan() { f64::INFINITY } else { e } }
+        Carried {
+            magnitude: finite(value * factor),
+            terms: self.terms + 1.0,
+            e: if e.is_nan() { f64::INFINITY } else { e },
+        }
     }
 
     /// The bound.
@@ -84,26 +88,8 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Mismatch {
     /// An element is wrong.
-    #[error(
-        "`{tensor}`{subscripts:?} is {got}, expected {expected} (tolerance {tolerance:.3e}); {wrong} of {elements} elements are wrong",
-        got = show(got), expected = show(expected)
-    )]
-    Element {
-        /// The tensor's name.
-        tensor: String,
-        /// The first wrong element, in the coordinates of the source.
-        subscripts: Vec<i64>,
-        /// What the program computes.
-        expected: Value,
-        /// What the data hold.
-        got: Value,
-        /// How far they may be apart.
-        tolerance: f64,
-        /// How many elements are wrong.
-        wrong: u64,
-        /// How many there are.
-        elements: u64,
-    },
+    #[error(transparent)]
+    Element(Box<WrongElement>),
     /// The data are not of the tensor's type and shape.
     #[error("`{tensor}` is {dtype} {shape:?}, the data are {given_dtype} {given:?}")]
     Shape {
@@ -124,6 +110,30 @@ pub enum Mismatch {
         /// The name.
         tensor: String,
     },
+}
+
+/// The first wrong element of a tensor.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error(
+    "`{tensor}`{subscripts:?} is {}, expected {} (tolerance {tolerance:.3e}); {wrong} of {elements} elements are wrong",
+    show(got),
+    show(expected)
+)]
+pub struct WrongElement {
+    /// The tensor's name.
+    pub tensor: String,
+    /// Where it is, in the coordinates of the source.
+    pub subscripts: Vec<i64>,
+    /// What the program computes.
+    pub expected: Value,
+    /// What the data hold.
+    pub got: Value,
+    /// How far they may be apart.
+    pub tolerance: f64,
+    /// How many elements are wrong.
+    pub wrong: u64,
+    /// How many there are.
+    pub elements: u64,
 }
 
 fn show(value: &Value) -> String {
@@ -176,7 +186,11 @@ impl Wide {
                 given: actual.shape.clone(),
             });
         }
-        if buffer.dtype.is_float() { buffer.compare_floats(&actual.to_f64s()) } else { buffer.compare_ints(&actual.to_i64s()) }
+        if buffer.dtype.is_float() {
+            buffer.compare_floats(&actual.to_f64s())
+        } else {
+            buffer.compare_ints(&actual.to_i64s())
+        }
     }
 }
 
@@ -232,7 +246,7 @@ impl Buffer {
     fn verdict(&self, tally: Tally, values: impl Fn(usize) -> (Value, Value)) -> Result<Report, Mismatch> {
         let Some(first) = tally.first else { return Ok(tally.report) };
         let (expected, got) = values(first);
-        Err(Mismatch::Element {
+        Err(Mismatch::Element(Box::new(WrongElement {
             tensor: self.name.clone(),
             subscripts: self.subscripts(first),
             expected,
@@ -240,7 +254,7 @@ impl Buffer {
             tolerance: self.tolerance(first),
             wrong: tally.wrong,
             elements: self.len() as u64,
-        })
+        })))
     }
 }
 

@@ -537,7 +537,6 @@ takes! { Set {
     fn indicator() -> PwAff = isl_set_indicator_function;
     fn align_params(model: &Space) -> Set = isl_set_align_params;
     fn set_from_params() -> Set = isl_set_from_params;
-    /// The largest value of dimension `at`; infinite or NaN as [`Val`] tells.
     fn move_dims(to: Dim, to_at: u32, from: Dim, from_at: u32, n: u32) -> Set = isl_set_move_dims;
     fn flat_product(other: &Set) -> Set = isl_set_flat_product;
     /// Every pair of an element of this set and one of `range`.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use frontend_tc::Kernel as Definition;
-use polyhedral::{Index, Role, isl};
+use polyhedral::{Index, Role};
 use runtime::Tensor;
 use support::Diagnostic;
-use tilewright::cost::tensor_bytes;
+use tilewright::cost::{tensor_bytes, tensor_shape};
 use tilewright::files::{self, Wanted};
 use tilewright::random::Random;
 use tilewright::verify::{Agreement, Judge, Reference};
@@ -52,14 +52,14 @@ impl Call {
         let variant = kernel.prepare_sizes(&sizes)?;
         drop(progress);
         terminal::remarks(&variant.remarks);
-        let random = random(kernel.definition(), &sizes, data.seed)?;
+        let random = Random::new(data.seed, kernel.definition(), &sizes)?;
         let (mut inputs, mut initial) = (Vec::new(), Vec::new());
         for argument in arguments(kernel.definition()) {
             let shape = shape(argument, &sizes)?;
             let tensor = match given.remove(&argument.name) {
                 Some(tensor) => fitting(argument, tensor, &shape)?,
                 None if argument.role == Role::Output => zeros(argument, &shape)?,
-                None => random.tensor(&argument.name, argument.dtype, &shape).map_err(no_memory)?,
+                None => random.argument(argument)?,
             };
             let list = if argument.role == Role::Input { &mut inputs } else { &mut initial };
             list.push((argument.name.clone(), tensor));
@@ -299,14 +299,8 @@ fn available_memory() -> Option<u64> {
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-fn random(def: &Definition, sizes: &[i64], seed: u64) -> Result<Random> {
-    let scop = frontend_tc::lower(def, &isl::Ctx::new())?.specialise(sizes)?;
-    Ok(Random::new(seed, &scop))
-}
-
 fn shape(tensor: &frontend_tc::Tensor, sizes: &[i64]) -> Result<Vec<i64>> {
-    let extents = tensor.extent.iter().map(|extent| extent.eval(&[], sizes));
-    extents.collect::<Option<_>>().ok_or_else(|| Error::bug(format!("the extents of `{}` overflow", tensor.name)))
+    tensor_shape(tensor, sizes).ok_or_else(|| Error::bug(format!("the extents of `{}` overflow", tensor.name)))
 }
 
 fn fitting(argument: &frontend_tc::Tensor, tensor: Tensor, shape: &[i64]) -> Result<Tensor> {
@@ -318,11 +312,8 @@ fn fitting(argument: &frontend_tc::Tensor, tensor: Tensor, shape: &[i64]) -> Res
 }
 
 fn zeros(argument: &frontend_tc::Tensor, shape: &[i64]) -> Result<Tensor> {
+    let no_memory = |error: runtime::TensorError| Error::user(Diagnostic::call("TC0909", error.to_string()));
     Tensor::zeros(tilewright::runtime_dtype(argument.dtype), shape).map_err(no_memory)
-}
-
-fn no_memory(error: runtime::TensorError) -> Error {
-    Error::user(Diagnostic::call("TC0909", error.to_string()).help("choose smaller sizes with -s"))
 }
 
 #[cfg(test)]

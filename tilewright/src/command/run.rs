@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use clap::Args;
-use runtime::Tensor;
+use runtime::{DType, Tensor};
 use tilewright::Result;
 
 use super::call::Call;
@@ -54,14 +54,19 @@ const FEW: usize = 12;
 fn summary(tensor: &Tensor) -> String {
     let values = values(tensor);
     if values.len() <= FEW {
-        let texts: Vec<String> = values.iter().map(|value| format!("{value}")).collect();
+        let texts: Vec<String> = values.iter().map(|value| shown(tensor, *value)).collect();
         return format!("= [{}]", texts.join(", "));
     }
     let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)));
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let odd = values.iter().filter(|value| !value.is_finite()).count();
     let odd = if odd == 0 { String::new() } else { format!(", {odd} not finite") };
-    format!("from {low} to {high}, mean {mean:.4}{odd}")
+    format!("from {} to {}, mean {mean:.4}{odd}", shown(tensor, low), shown(tensor, high))
+}
+
+/// With the digits that the element type has.
+fn shown(tensor: &Tensor, value: f64) -> String {
+    if tensor.dtype() == DType::FLOAT32 { (value as f32).to_string() } else { value.to_string() }
 }
 
 /// The elements as doubles; for people.

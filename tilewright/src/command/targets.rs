@@ -14,12 +14,12 @@ use super::terminal;
 pub struct Targets {}
 
 impl Targets {
-    /// A line for each known target, then this machine's description.
+    /// A row for each known target, then this machine's description.
     pub fn run(self) -> Result<()> {
         let host = host_target();
-        let mut out = format!("{:<14}{:<28}{:<14}{}\n", "name", "machine", "vectors", "caches");
+        let mut out = row(["name", "cpu", "threads", "vectors", "caches"]);
         for target in std::iter::once(&host).chain(&known_targets()) {
-            writeln!(out, "{}", line(target)).expect("a string takes text");
+            out += &described(target);
         }
         let runs: Vec<String> = known_targets().into_iter().filter(|it| can_run(it, &host)).map(|it| it.name).collect();
         write!(out, "\nthis machine, `host`, also runs code for: {}\n\n{}", list(&runs), host.to_toml()).expect("a string takes text");
@@ -31,12 +31,16 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "none of them".into() } else { names.join(", ") }
 }
 
-fn line(target: &Target) -> String {
+fn described(target: &Target) -> String {
     let arch = target.triple.split('-').next().unwrap_or_default();
-    let machine = format!("{} ({arch}, {} threads)", target.cpu, target.threads);
-    let vectors = format!("{} × {} bit", target.vector_registers, 8 * target.vector_bytes);
+    let cpu = format!("{} ({arch})", target.cpu);
+    let vectors = format!("{} of {} bits", target.vector_registers, 8 * target.vector_bytes);
     let caches: Vec<String> = target.caches.iter().map(|cache| size(cache.bytes)).collect();
-    format!("{:<14}{machine:<28}{vectors:<14}{}", target.name, caches.join(", "))
+    row([&target.name, &cpu, &target.threads.to_string(), &vectors, &caches.join(", ")])
+}
+
+fn row([name, cpu, threads, vectors, caches]: [&str; 5]) -> String {
+    format!("{name:<14}{cpu:<24}{threads:<9}{vectors:<18}{caches}\n")
 }
 
 fn size(bytes: u64) -> String {

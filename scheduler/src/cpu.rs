@@ -1,0 +1,199 @@
+//! The policy for CPUs.
+
+use polyhedral::{Scop, isl};
+use support::Remark;
+use transform::{Command, Names, Policy, Refused, Session};
+
+use crate::nest::{self, Nest};
+use crate::plan::{Box, Piece, Plan};
+use crate::{Fusion, Isl, STAGE, cost};
+
+/// The default for CPUs, for the session's target.
+///
+/// Orders by isl's scheduler without fusion, then takes each nest at the top by itself:
+///
+/// - A **reduction** whose reads are the same along some loop of its result gets a box of accumulators (`unroll` rows of
+///   `vectorise`d columns) that stays in registers over the reduction, and strips of a long reduction loop so that what
+///   the rows share stays in the second cache: the blocking of Goto and van de Geijn (TOMS 2008) without packing.
+/// - **Anything else** is vectorised along the loop in which it writes contiguously; where it reads contiguously along
+///   another one, both are cut into squares of a cache line.
+/// - The outermost loop without dependences that is long enough runs in **parallel** when the work is worth it.
+///
+/// Whatever does not apply is left out with a remark.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cpu;
+
+impl Policy for Cpu {
+    fn name(&self) -> &str {
+        "cpu"
+    }
+
+    fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
+        order(session);
+        match nest::nests(session.scop()) {
+            Ok(nests) => nests.iter().for_each(|nest| schedule_nest(session, nest, false)),
+            Err(error) => {
+                let entity = session.scop().name.clone();
+                remark(session, &entity, "not optimised", &format!("the loops could not be examined: {error}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn remark(session: &mut Session, entity: &str, what: &str, why: &str) {
+    session.remark(Remark::new(STAGE, entity, what, why));
+}
+
+/// isl's order without fusion, where the source's own has nests that cannot be permuted or hold several statements, and
+/// where every loop stays a plain dimension; else the order of the source.
+fn order(session: &mut Session) {
+    let entity = session.scop().name.clone();
+    let what = "kept the order of the source";
+    match order_of_isl(session) {
+        Ok(None) => {}
+        Ok(Some(command)) => {
+            attempt(session, &entity, what, command);
+        }
+        Err(why) => remark(session, &entity, what, &why),
+    }
+}
+
+/// The command for isl's order; none when the one that is there serves as well. The error is a reason for a remark.
+fn order_of_isl(session: &Session) -> Result<Option<Command>, String> {
+    let say = |error: isl::Error| format!("isl's scheduler: {error}");
+    let scop = session.scop();
+    if nest::nests(scop).map_err(say)?.iter().all(|nest| nest.is_permutable && nest.stmts.len() == 1) {
+        return Ok(None);
+    }
+    let tree = Isl { fusion: Fusion::Min }.tree(session).map_err(say)?;
+    let (now, found) = (Command::order(scop, &scop.tree).map_err(say)?, Command::order(scop, &tree).map_err(say)?);
+    let scheduled = Scop { tree, ..scop.clone() };
+    if !nest::nests(&scheduled).map_err(say)?.iter().all(Nest::is_plain) {
+        return Err("isl's schedule skews loops, which costs more than it gives on a CPU".into());
+    }
+    Ok((found != now).then_some(found))
+}
+
+/// Applies a command; a refusal is a remark that `what` was the consequence.
+fn attempt(session: &mut Session, entity: &str, what: &str, command: Command) -> bool {
+    let text = command.to_string();
+    match session.apply(command) {
+        Ok(()) => true,
+        Err(refused) => {
+            let step = text.lines().next().unwrap_or_default().trim_end_matches(" {");
+            remark(session, entity, what, &format!("`{step}`: {}", refused.reason));
+            false
+        }
+    }
+}
+
+/// Applies a command that makes two loops of one: their names, outer and inner.
+fn divide(session: &mut Session, entity: &str, what: &str, command: Command) -> Option<(String, String)> {
+    if !attempt(session, entity, what, command) {
+        return None;
+    }
+    let (member, names) = match session.script().commands().last()? {
+        Command::Split { member, names, .. }
+        | Command::Vectorise { member, names, .. }
+        | Command::Unroll { member, names, .. } => (member, names.as_ref()?),
+        _ => return None,
+    };
+    let full = |name: &String| match member.rfind('.') {
+        Some(dot) if !name.contains('.') => format!("{}{name}", &member[..=dot]),
+        _ => name.clone(),
+    };
+    let Names { outer, inner } = names;
+    Some((full(outer.first()?), full(inner.first()?)))
+}
+
+/// A nest at the top, or `inside` of other loops.
+fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
+    let entity = nest.name(session.scop());
+    if let Some(stmt) = nest.only_stmt() {
+        if !nest.loops.is_empty() {
+            let plan = Plan::of(session.scop(), session.target(), nest, stmt, inside);
+            plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
+            apply(session, &entity, nest, &plan);
+        }
+        return;
+    }
+    nest.parts.iter().for_each(|part| schedule_nest(session, part, true));
+    if nest.parts.iter().all(|part| part.loops.is_empty()) {
+        remark(session, &entity, "not vectorised", "several statements share its loops");
+    }
+    if !inside && !nest.loops.is_empty() {
+        parallel_as_it_is(session, &entity, nest);
+    }
+}
+
+/// Runs the outermost loop that can in parallel, without moving loops.
+fn parallel_as_it_is(session: &mut Session, entity: &str, nest: &Nest) {
+    let what = "not parallel";
+    let cycles = cost::cycles(session.scop(), nest, 1);
+    if session.target().threads <= 1 {
+        return;
+    }
+    if cycles < cost::PARALLEL_GRAIN {
+        return remark(session, entity, what, &cost::too_small(cycles));
+    }
+    let mut entries: u128 = 1;
+    for one in &nest.loops {
+        if one.coincident && cycles / entries >= cost::PARALLEL_GRAIN {
+            attempt(session, entity, what, Command::parallel(&one.name));
+            return;
+        }
+        entries = entries.saturating_mul(one.estimate().max(1).unsigned_abs().into());
+    }
+    remark(session, entity, what, "every loop that is long enough carries a dependence");
+}
+
+/// Takes the plan's steps; each that is refused leaves a remark, and the others are taken all the same.
+fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
+    // The names of every loop's pieces, outermost first; `None` for one that was not made.
+    let mut pieces: Vec<Vec<Option<String>>> = Vec::new();
+    let mut boxed: Vec<(usize, String)> = Vec::new();
+    for (at, one) in nest.loops.iter().enumerate() {
+        let (mut name, mut made) = (one.name.clone(), Vec::new());
+        for &by in &plan.cuts[at] {
+            match divide(session, entity, "not tiled", Command::split(&name, by)) {
+                Some((outer, inner)) => {
+                    made.push(Some(outer));
+                    name = inner;
+                }
+                None => made.push(None),
+            }
+        }
+        boxed.push((at, name));
+        pieces.push(made);
+    }
+    // Lanes before copies, so that copies are put outside of lanes.
+    boxed.sort_by_key(|(at, _)| !matches!(plan.boxes[*at], Some(Box::Vector(_))));
+    for (at, name) in boxed {
+        let (what, command) = match plan.boxes[at] {
+            Some(Box::Vector(by)) => ("not vectorised", Command::vectorise(&name, by)),
+            Some(Box::Unroll(by)) => ("not unrolled", Command::unroll(&name, by)),
+            None => {
+                pieces[at].push(Some(name));
+                continue;
+            }
+        };
+        let outer = divide(session, entity, what, command).map_or(name, |(outer, _)| outer);
+        pieces[at].push(Some(outer));
+    }
+    let name_of = |piece: &Piece| pieces[piece.of].get(piece.level).cloned().flatten();
+    let order: Vec<String> = plan.order.iter().filter_map(name_of).collect();
+    if !is_in_order(session.scop(), &order) {
+        attempt(session, entity, "loops not reordered", Command::reorder(order));
+    }
+    if let Some(name) = plan.parallel.as_ref().and_then(name_of) {
+        attempt(session, entity, "not parallel", Command::parallel(name));
+    }
+}
+
+/// Whether the loops come in this order already.
+fn is_in_order(scop: &Scop, names: &[String]) -> bool {
+    let members = scop.tree.root.members();
+    let positions: Vec<_> = names.iter().map(|name| members.iter().position(|member| member.name == *name)).collect();
+    positions.is_sorted()
+}

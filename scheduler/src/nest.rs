@@ -1,0 +1,204 @@
+//! What a policy asks of the loops of a tree: how long they are, and how accesses move along them.
+
+use polyhedral::{Access, Expr, Member, Node, Scop, Stmt, StmtId, Subscript, isl};
+
+/// Loops around one or several things: a band with the bands perfectly nested in it.
+///
+/// ```text
+/// nest = loop* (stmt | nest+)
+/// ```
+#[derive(Clone, Debug)]
+pub(crate) struct Nest {
+    /// Outermost first.
+    pub(crate) loops: Vec<Loop>,
+    /// Everything inside, in source order.
+    pub(crate) stmts: Vec<StmtId>,
+    /// What the body runs one after the other; empty when it is one leaf.
+    pub(crate) parts: Vec<Nest>,
+    /// Whether the loops are those of one band that may be permuted; without loops they may.
+    pub(crate) is_permutable: bool,
+}
+
+/// One loop of a [`Nest`].
+#[derive(Clone, Debug)]
+pub(crate) struct Loop {
+    /// The member's name.
+    pub(crate) name: String,
+    /// Whether its iterations may run at once.
+    pub(crate) coincident: bool,
+    /// How many iterations there are at most; unknown when sizes are.
+    pub(crate) extent: Option<i64>,
+    /// The dimension of each statement that its value is, up to a constant; none when it is another function.
+    dims: Vec<(StmtId, Option<usize>)>,
+}
+
+/// How an access moves from one iteration of a loop to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stride {
+    /// Not at all.
+    Constant,
+    /// To the next element in memory.
+    Unit,
+    /// By a constant number of elements.
+    Strided,
+    /// In a way that is known only while running, or in jumps.
+    Irregular,
+}
+
+/// The nests at the top of the tree, in order of execution.
+pub(crate) fn nests(scop: &Scop) -> isl::Result<Vec<Nest>> {
+    let all: Vec<StmtId> = scop.stmts.keys().collect();
+    match &scop.tree.root {
+        Node::Sequence(children) | Node::Set(children) => {
+            children.iter().map(|child| nest(scop, &child.node, &stmts_in(scop, &child.filter)?)).collect()
+        }
+        root => Ok(vec![nest(scop, root, &all)?]),
+    }
+}
+
+fn nest(scop: &Scop, node: &Node, stmts: &[StmtId]) -> isl::Result<Nest> {
+    let (mut loops, mut is_permutable) = (Vec::new(), true);
+    let mut node = node;
+    loop {
+        match node {
+            Node::Band(band) => {
+                is_permutable &= band.permutable && loops.is_empty();
+                for member in &band.members {
+                    loops.push(loop_of(scop, member, stmts)?);
+                }
+                node = &band.child;
+            }
+            Node::Mark { child, .. } => node = child,
+            Node::Leaf => return Ok(Nest { loops, stmts: stmts.to_vec(), parts: Vec::new(), is_permutable }),
+            Node::Sequence(children) | Node::Set(children) => {
+                let mut parts = Vec::new();
+                for child in children {
+                    let inside: Vec<StmtId> = stmts_in(scop, &child.filter)?;
+                    parts.push(nest(scop, &child.node, &inside)?);
+                }
+                return Ok(Nest { loops, stmts: stmts.to_vec(), parts, is_permutable });
+            }
+        }
+    }
+}
+
+fn stmts_in(scop: &Scop, filter: &isl::UnionSet) -> isl::Result<Vec<StmtId>> {
+    let names: Vec<String> = filter.sets()?.iter().map(isl::Set::tuple_name).collect::<isl::Result<_>>()?;
+    Ok(scop.stmts.iter().filter(|(_, stmt)| names.contains(&stmt.name)).map(|(id, _)| id).collect())
+}
+
+fn loop_of(scop: &Scop, member: &Member, stmts: &[StmtId]) -> isl::Result<Loop> {
+    let functions = member.schedule.pw_affs()?;
+    let (mut dims, mut range): (Vec<_>, Option<(i64, i64)>) = (Vec::new(), None);
+    let mut bounded = true;
+    for &id in stmts {
+        let stmt = &scop.stmts[id];
+        let of_stmt = |pw: &&isl::PwAff| pw.space().is_ok_and(|space| space.tuple_name(isl::Dim::In) == stmt.name);
+        let Some(function) = functions.iter().find(of_stmt) else { continue };
+        let function = function.intersect_domain(&stmt.domain)?;
+        dims.push((id, dimension_of(&function)?));
+        match (function.min_val()?.to_i64(), function.max_val()?.to_i64()) {
+            (Ok(low), Ok(high)) => {
+                range = Some(range.map_or((low, high), |(from, to)| (from.min(low), to.max(high))));
+            }
+            _ => bounded = false,
+        }
+    }
+    let extent = range.filter(|_| bounded).and_then(|(low, high)| high.checked_sub(low)?.checked_add(1));
+    Ok(Loop { name: member.name.clone(), coincident: member.coincident, extent, dims })
+}
+
+/// The dimension that a function is, up to a constant; `None` for other functions.
+fn dimension_of(function: &isl::PwAff) -> isl::Result<Option<usize>> {
+    let mut found = None;
+    for (_, aff) in function.pieces()? {
+        let terms = aff.terms()?;
+        let used: Vec<usize> = (0..terms.dims.len()).filter(|&dim| terms.dims[dim] != 0).collect();
+        let [dim] = used.as_slice() else { return Ok(None) };
+        let plain = terms.denominator == 1 && terms.dims[*dim] == 1 && terms.floors.is_empty();
+        if !plain || found.is_some_and(|other| other != *dim) {
+            return Ok(None);
+        }
+        found = Some(*dim);
+    }
+    Ok(found)
+}
+
+impl Loop {
+    /// The dimension of `stmt` that its value is.
+    pub(crate) fn dim(&self, stmt: StmtId) -> Option<usize> {
+        self.dims.iter().find(|(id, _)| *id == stmt)?.1
+    }
+
+    /// Whether it is a plain dimension of everything inside.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.dims.iter().all(|(_, dim)| dim.is_some())
+    }
+
+    /// The extent for estimates: a symbolic loop counts as long.
+    pub(crate) fn estimate(&self) -> i64 {
+        self.extent.unwrap_or(1024)
+    }
+}
+
+impl Nest {
+    /// The only statement, when the body is one leaf.
+    pub(crate) fn only_stmt(&self) -> Option<StmtId> {
+        match self.stmts.as_slice() {
+            [stmt] if self.parts.is_empty() => Some(*stmt),
+            _ => None,
+        }
+    }
+
+    /// Whether every loop, here and inside, is a plain dimension of its statements.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.loops.iter().all(Loop::is_plain) && self.parts.iter().all(Nest::is_plain)
+    }
+
+    /// What it is called in remarks.
+    pub(crate) fn name(&self, scop: &Scop) -> String {
+        self.stmts.iter().map(|&id| scop.stmts[id].name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// How `access` of `stmt` moves along dimension `dim`.
+pub(crate) fn stride(stmt: &Stmt, access: &Access, dim: usize) -> Stride {
+    let mut stride = Stride::Constant;
+    let last = access.index.len().saturating_sub(1);
+    for (at, subscript) in access.index.iter().enumerate() {
+        let here = match subscript {
+            Subscript::Indirect(value) if moves(stmt, value, dim) => Stride::Irregular,
+            Subscript::Affine(index) if index.dims_used().contains(&dim) => {
+                match index.affine().and_then(|affine| affine.dims.get(&dim).copied()) {
+                    Some(1) if at == last && stride == Stride::Constant => Stride::Unit,
+                    Some(_) => Stride::Strided,
+                    None => Stride::Irregular,
+                }
+            }
+            _ => Stride::Constant,
+        };
+        stride = stride.max(here);
+    }
+    stride
+}
+
+/// Whether the value changes along dimension `dim`.
+fn moves(stmt: &Stmt, value: &Expr, dim: usize) -> bool {
+    let mut found = false;
+    value.visit(&mut |e| {
+        found |= match e {
+            Expr::Index(index) => index.dims_used().contains(&dim),
+            // Reads of a subscript come earlier in the list, so this ends.
+            Expr::Load(read) => {
+                stmt.reads.get(*read).is_some_and(|access| stride(stmt, access, dim) != Stride::Constant)
+            }
+            _ => false,
+        };
+    });
+    found
+}
+
+/// Whether the loop over `dim` leaves every written element where it is: what is summed over.
+pub(crate) fn is_reduced(stmt: &Stmt, dim: usize) -> bool {
+    stmt.body.is_reduce() && stmt.writes.iter().all(|write| stride(stmt, write, dim) == Stride::Constant)
+}

@@ -1,0 +1,110 @@
+//! The register tile of a reduction: how many rows of how many vectors are accumulated at once.
+//!
+//! After the analytic model of Low, Igual, Smith, Quintana-Ortí (TOMS 2016), widened to loads that are not contiguous
+//! and to extents that the tile does not divide.
+
+use support::Target;
+
+/// What a reduction loads, by how the loads move along the rows and the lanes of a tile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Loads {
+    /// Contiguous along the lanes, the same in every row: one vector for all rows.
+    pub(crate) shared_vectors: u32,
+    /// The same, but gathered lane by lane.
+    pub(crate) shared_gathers: u32,
+    /// Contiguous along the lanes, and different in each row.
+    pub(crate) own_vectors: u32,
+    /// Different in each row, gathered lane by lane.
+    pub(crate) own_gathers: u32,
+    /// The same in every lane: one scalar a row.
+    pub(crate) scalars: u32,
+}
+
+/// A box of accumulators: `rows` of `vectors`, each of `lanes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RegisterTile {
+    /// Copies of the row loop.
+    pub(crate) rows: u32,
+    /// Vector registers of one row.
+    pub(crate) vectors: u32,
+    /// Lanes of a vector register that are used.
+    pub(crate) lanes: u32,
+}
+
+impl RegisterTile {
+    /// Elements of one row.
+    pub(crate) fn width(&self) -> u32 {
+        self.vectors * self.lanes
+    }
+}
+
+/// How much dearer an iteration of a box that the domain cuts is: its copies are guarded and its lanes masked.
+const CUT: f64 = 4.0;
+/// Loads that start in one cycle.
+const LOADS_PER_CYCLE: f64 = 2.0;
+/// A vector load against a scalar one: vectors stream from further away, scalars stay in the first cache.
+const VECTOR_LOAD: f64 = 2.0;
+/// One lane of a gather: a load and an insertion.
+const GATHERED_LANE: f64 = 1.5;
+
+/// The tile with the least estimated time for elements of `bytes`; extents are `None` when they are not known.
+pub(crate) fn choose(
+    target: &Target,
+    bytes: u32,
+    rows: Option<i64>,
+    columns: Option<i64>,
+    loads: &Loads,
+) -> RegisterTile {
+    let lanes = lanes_for(target, bytes, columns);
+    let mut best: Option<(f64, RegisterTile)> = None;
+    let most_rows = rows.map_or(i64::from(target.vector_registers), |rows| rows.max(1));
+    for vectors in [4, 2, 1] {
+        for rows_here in 1..=target.vector_registers.min(u32::try_from(most_rows).unwrap_or(u32::MAX)) {
+            let tile = RegisterTile { rows: rows_here, vectors, lanes };
+            if !fits(target, &tile, loads) || (vectors > 1 && columns.is_some_and(|n| n <= i64::from(lanes))) {
+                continue;
+            }
+            let blocks = blocks(rows, rows_here) * blocks(columns, tile.width());
+            let time = blocks * cycles(target, &tile, loads);
+            // Of equals the later one wins: fewer vectors stream in for more rows of scalars.
+            if best.as_ref().is_none_or(|(least, _)| time <= *least * 1.000_001) {
+                best = Some((time, tile));
+            }
+        }
+    }
+    best.map_or(RegisterTile { rows: 1, vectors: 1, lanes }, |(_, tile)| tile)
+}
+
+/// A full vector, or the power of two that holds a short loop.
+pub(crate) fn lanes_for(target: &Target, bytes: u32, columns: Option<i64>) -> u32 {
+    let full = target.lanes(bytes);
+    let short = columns.and_then(|n| u32::try_from(n).ok()).map(|n| n.max(1).next_power_of_two());
+    short.map_or(full, |short| short.min(full))
+}
+
+/// Accumulators, the vectors that all rows share, and one more for what a row loads.
+fn fits(target: &Target, tile: &RegisterTile, loads: &Loads) -> bool {
+    let shared = (loads.shared_vectors + loads.shared_gathers) * tile.vectors;
+    tile.rows * tile.vectors + shared < target.vector_registers
+}
+
+/// Boxes of `size` in `extent`, the cut one at its price; for an unknown extent, boxes per element.
+fn blocks(extent: Option<i64>, size: u32) -> f64 {
+    let Some(extent) = extent else { return 1.0 / f64::from(size) };
+    let size = i64::from(size);
+    let cut = if extent % size == 0 { 0.0 } else { CUT };
+    (extent / size) as f64 + cut
+}
+
+/// Cycles of one step of the reduction over the whole tile.
+fn cycles(target: &Target, tile: &RegisterTile, loads: &Loads) -> f64 {
+    let accumulators = f64::from(tile.rows * tile.vectors);
+    let lanes = f64::from(tile.lanes);
+    let each =
+        |vectors: u32, gathers: u32| f64::from(vectors) * VECTOR_LOAD + f64::from(gathers) * lanes * GATHERED_LANE;
+    let loaded = f64::from(tile.vectors) * each(loads.shared_vectors, loads.shared_gathers)
+        + accumulators * each(loads.own_vectors, loads.own_gathers)
+        + f64::from(tile.rows) * f64::from(loads.scalars);
+    let arithmetic = accumulators / f64::from(target.fma_per_cycle);
+    arithmetic.max(loaded / LOADS_PER_CYCLE).max(f64::from(target.fma_latency))
+}

@@ -1,0 +1,334 @@
+//! What the policies decide, as scripts, and that every decision is legal and replays.
+
+use expect_test::{Expect, expect};
+use polyhedral::{Scop, isl, testing};
+use scheduler::{Cpu, Fusion, Isl, SourceOrder};
+use support::Target;
+use transform::{Options, Policy, Scheduled, Script, Session};
+
+const TARGETS: [&str; 3] = [
+    include_str!("../../tilewright/targets/znver5.toml"),
+    include_str!("../../tilewright/targets/x86-64-v3.toml"),
+    include_str!("../../tilewright/targets/aarch64-neon.toml"),
+];
+
+fn target(threads: u32) -> Target {
+    Target { threads, ..Target::from_toml(TARGETS[0]).expect("a target") }
+}
+
+fn schedule(scop: Scop, target: &Target, policy: &dyn Policy) -> Scheduled {
+    let mut session = Session::new(scop, target).expect("a session");
+    policy.schedule(&mut session).expect("a policy that takes what it gets");
+    session.finish().expect("legal")
+}
+
+/// The script without an `order`, and the remarks.
+#[track_caller]
+fn check(text: &str, sizes: &[i64], threads: u32, expected: Expect) {
+    let scop = testing::scop(&isl::Ctx::new(), text);
+    let scop = if sizes.is_empty() { scop } else { scop.specialise(sizes).expect("sizes that fit") };
+    let scheduled = schedule(scop, &target(threads), &Cpu);
+    let mut out = String::new();
+    for command in scheduled.script.commands() {
+        let text = command.to_string();
+        out += text.lines().next().expect("a line");
+        out += "\n";
+    }
+    for remark in &scheduled.remarks {
+        out += &format!("# {remark}\n");
+    }
+    expected.assert_eq(&out);
+}
+
+const MATMUL: &str = "
+    scop mm(M, N, K)
+    input A: float32[M, K]
+    input B: float32[K, N]
+    inout C: float32[M, N]
+    stmt C[m, n, k]
+      domain { C[m, n, k] : 0 <= m < M and 0 <= n < N and 0 <= k < K }
+      C[m, n] sum= A[m, k] * B[k, n]
+";
+
+#[test]
+fn a_large_product_is_blocked_and_keeps_its_accumulators() {
+    check(
+        MATMUL,
+        &[1024, 1024, 1024],
+        1,
+        expect![[r#"
+        split C.k by 128 as ko ki
+        vectorise C.n by 32 as no nv
+        unroll C.m by 8 as mo mu
+        reorder C.ko C.mo C.no C.ki
+    "#]],
+    );
+    check(
+        MATMUL,
+        &[1024, 1024, 1024],
+        8,
+        expect![[r#"
+        split C.m by 64 as mo mi
+        split C.k by 128 as ko ki
+        vectorise C.n by 32 as no nv
+        unroll C.mi by 8 as mio miu
+        reorder C.mo C.ko C.mio C.no C.ki
+        parallel C.mo
+    "#]],
+    );
+}
+
+#[test]
+fn a_product_of_any_size_is_blocked_too() {
+    check(
+        MATMUL,
+        &[],
+        8,
+        expect![[r#"
+        split C.m by 70 as mo mi
+        split C.k by 128 as ko ki
+        vectorise C.n by 32 as no nv
+        unroll C.mi by 14 as mio miu
+        reorder C.mo C.ko C.mio C.no C.ki
+        parallel C.mo
+    "#]],
+    );
+}
+
+#[test]
+fn a_small_product_has_no_strips_and_no_threads() {
+    check(
+        MATMUL,
+        &[7, 10, 5],
+        8,
+        expect![[r#"
+        vectorise C.n by 16 as no nv
+        unroll C.m by 7 as mo mu
+        # scheduler: C: not parallel: about 109 cycles of work are less than starting threads costs
+    "#]],
+    );
+}
+
+#[test]
+fn a_product_with_a_transposed_factor_loads_few_vectors() {
+    let text = "
+        scop tmm(M, N, K)
+        input A: float32[M, K]
+        input B: float32[N, K]
+        inout C: float32[M, N]
+        stmt C[m, n, k]
+          domain { C[m, n, k] : 0 <= m < M and 0 <= n < N and 0 <= k < K }
+          C[m, n] sum= A[m, k] * B[n, k]
+    ";
+    check(
+        text,
+        &[128, 1024, 1024],
+        1,
+        expect![[r#"
+        split C.k by 128 as ko ki
+        vectorise C.n by 16 as no nv
+        unroll C.m by 16 as mo mu
+        reorder C.ko C.mo C.no C.ki
+    "#]],
+    );
+}
+
+#[test]
+fn a_batch_runs_in_parallel_as_it_is() {
+    let text = "
+        scop tbmm(B, M, N, K)
+        input X: float32[B, M, K]
+        input Y: float32[B, K, N]
+        inout Z: float32[B, M, N]
+        stmt Z[b, m, n, k]
+          domain { Z[b, m, n, k] : 0 <= b < B and 0 <= m < M and 0 <= n < N and 0 <= k < K }
+          Z[b, m, n] sum= X[b, m, k] * Y[b, k, n]
+    ";
+    check(
+        text,
+        &[500, 26, 72, 26],
+        8,
+        expect![[r#"
+        vectorise Z.n by 16 as no nv
+        unroll Z.m by 26 as mo mu
+        parallel Z.b
+    "#]],
+    );
+}
+
+#[test]
+fn a_convolution_shares_rows_over_channels() {
+    let text = "
+        scop conv(N, F, C, H, W)
+        input I: float32[N, C, H + 2, W + 2]
+        input G: float32[F, C, 3, 3]
+        inout O: float32[N, F, H, W]
+        stmt O[n, f, h, w, c, r, s]
+          domain { O[n, f, h, w, c, r, s] : 0 <= n < N and 0 <= f < F and 0 <= h < H and 0 <= w < W and 0 <= c < C and 0 <= r < 3 and 0 <= s < 3 }
+          O[n, f, h, w] sum= I[n, c, h + r, w + s] * G[f, c, r, s]
+    ";
+    check(
+        text,
+        &[8, 64, 64, 56, 56],
+        8,
+        expect![[r#"
+        vectorise O.w by 16 as wo wv
+        unroll O.f by 16 as fo fu
+        reorder O.h O.n O.fo O.wo O.c O.r O.s
+        parallel O.h
+    "#]],
+    );
+}
+
+#[test]
+fn sums_of_rows_and_of_columns() {
+    let rows = "
+        scop rows(M, N)
+        input A: float32[M, N]
+        inout s: float32[M]
+        stmt s[i, j]
+          domain { s[i, j] : 0 <= i < M and 0 <= j < N }
+          s[i] sum= A[i, j]
+    ";
+    let columns = rows.replace("inout s: float32[M]", "inout s: float32[N]").replace("s[i] sum=", "s[j] sum=");
+    check(
+        rows,
+        &[4096, 4096],
+        2,
+        expect![[r#"
+        unroll s.i by 8 as io iu
+        parallel s.io
+        # scheduler: s: not vectorised: its reads are contiguous along the reduction only, and lanes would need partial sums
+    "#]],
+    );
+    check(
+        &columns,
+        &[4096, 4096],
+        2,
+        expect![[r#"
+            vectorise s.j by 64 as jo jv
+            reorder s.jo s.i
+            parallel s.jo
+        "#]],
+    );
+    let all = rows.replace("inout s: float32[M]", "inout s: float32[]").replace("s[i] sum=", "s[] sum=");
+    check(
+        &all,
+        &[4096, 4096],
+        2,
+        expect![[r#"
+            # scheduler: s: not vectorised: no loop without dependences writes neighbouring elements
+            # scheduler: s: not parallel: every outer loop carries a dependence
+        "#]],
+    );
+}
+
+#[test]
+fn one_element_after_the_other() {
+    let pointwise = "
+        scop f(M, N)
+        input A: uint8[M, N]
+        output B: float32[M, N]
+        stmt B[i, j]
+          domain { B[i, j] : 0 <= i < M and 0 <= j < N }
+          B[i, j] = float32(A[i, j])
+    ";
+    check(
+        pointwise,
+        &[2048, 2048],
+        2,
+        expect![[r#"
+        vectorise B.j by 16 as jo jv
+        parallel B.i
+    "#]],
+    );
+    let transpose = pointwise.replace("uint8[M, N]", "uint8[N, M]").replace("A[i, j]", "A[j, i]");
+    check(
+        &transpose,
+        &[2048, 2048],
+        2,
+        expect![[r#"
+        split B.i by 32 as io ii
+        split B.j by 32 as jo ji
+        vectorise B.ji by 16 as jio jiv
+        reorder B.io B.jo B.ii B.jio
+        parallel B.io
+    "#]],
+    );
+}
+
+#[test]
+fn what_stays_as_it_is_says_why() {
+    let stencil = "
+        scop f(N)
+        inout A: float64[N, N]
+        stmt A[i, j]
+          domain { A[i, j] : 0 < i < N - 1 and 0 < j < N - 1 }
+          A[i, j] = A[i - 1, j] + A[i, j - 1] + A[i + 1, j] + A[i, j + 1]
+    ";
+    check(
+        stencil,
+        &[1000],
+        2,
+        expect![[r#"
+            # scheduler: A: not vectorised: no loop without dependences writes neighbouring elements
+            # scheduler: A: not parallel: every outer loop carries a dependence
+        "#]],
+    );
+}
+
+#[track_caller]
+fn replays(scop: &Scop, target: &Target, policy: &dyn Policy) {
+    let scheduled = schedule(scop.clone(), target, policy);
+    let text = scheduled.script.to_string();
+    let script: Script = text.parse().expect("our own text");
+    let again = schedule(scop.clone(), target, &script);
+    assert_eq!(again.script.to_string(), text, "{} of {}", policy.name(), scop.name);
+    assert_eq!(again.scop.to_string(), scheduled.scop.to_string(), "{} of {}", policy.name(), scop.name);
+}
+
+#[test]
+fn every_program_is_scheduled_legally_and_replays() {
+    for scop in testing::programs(&isl::Ctx::new()) {
+        for policy in [&SourceOrder as &dyn Policy, &Isl { fusion: Fusion::Max }, &Isl { fusion: Fusion::Min }, &Cpu] {
+            replays(&scop, &target(2), policy);
+        }
+    }
+}
+
+#[test]
+fn every_target_gets_a_legal_schedule() {
+    let ctx = isl::Ctx::new();
+    for text in TARGETS {
+        let target = Target::from_toml(text).expect("a target");
+        for (scop, sizes) in [(testing::matmul(&ctx), [33, 70, 40].as_slice()), (testing::conv3x3(&ctx), &[40, 50])] {
+            replays(&scop.specialise(sizes).expect("sizes that fit"), &target, &Cpu);
+        }
+    }
+}
+
+#[test]
+fn out_of_budget_is_a_remark() {
+    let ctx = isl::Ctx::new();
+    let session = |operations| {
+        let options = Options { operations, ..Options::default() };
+        Session::with_options(testing::triangular_solve(&ctx), &target(2), options).ok()
+    };
+    // The smallest of these budgets that the dependences fit into: too small for a scheduler.
+    let mut session = (8..).find_map(|bits| session(1 << bits)).expect("some budget is enough");
+    for policy in [&Cpu as &dyn Policy, &Isl::default()] {
+        policy.schedule(&mut session).expect("never fails");
+    }
+    let is_about_order = |remark: &support::Remark| remark.what.contains("order of the source");
+    assert!(session.script().is_empty() || !session.remarks().iter().any(is_about_order), "{}", session.script());
+    assert!(!session.remarks().is_empty());
+}
+
+#[test]
+fn strict_keeps_the_order_of_a_reduction() {
+    let scop = testing::scop(&isl::Ctx::new(), MATMUL).specialise(&[64, 64, 64]).expect("sizes");
+    let options = Options { strict: true, ..Options::default() };
+    let mut session = Session::with_options(scop, &target(2), options).expect("a session");
+    Cpu.schedule(&mut session).expect("a policy that takes what it gets");
+    session.finish().expect("legal");
+}

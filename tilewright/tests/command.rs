@@ -1,0 +1,465 @@
+//! The command as a user meets it: every example of every help text, every option, and every kind of bad input, with the
+//! exit status and the message that a stranger can act on.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const MM: &str = "def mm(float(M,K) A, float(K,N) B) -> (C) { C(m,n) +=! A(m,k) * B(k,n) }\n";
+
+/// A directory of its own with `mm.tc`, `a.npy` (2×3 float32) and the repository's examples in `examples`.
+struct Place {
+    dir: TempDir,
+}
+
+/// What a run of the command did.
+struct Ran {
+    status: i32,
+    out: String,
+    err: String,
+}
+
+impl Place {
+    fn new() -> Place {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place { dir };
+        place.file("mm.tc", MM);
+        place.npy("a.npy", "<f4", "2, 3", &floats(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+        fs::create_dir(place.path("examples")).unwrap();
+        for entry in fs::read_dir(repository().join("examples")).unwrap().flatten() {
+            fs::copy(entry.path(), place.path("examples").join(entry.file_name())).unwrap();
+        }
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn file(&self, name: &str, contents: impl AsRef<[u8]>) {
+        fs::write(self.path(name), contents).unwrap();
+    }
+
+    fn npy(&self, name: &str, descr: &str, shape: &str, data: &[u8]) {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}\n");
+        let length = (header.len() as u16).to_le_bytes();
+        self.file(name, [&b"\x93NUMPY\x01\x00"[..], &length, header.as_bytes(), data].concat());
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_os(arguments.iter().map(OsStr::new))
+    }
+
+    fn run_os<'a>(&self, arguments: impl IntoIterator<Item = &'a OsStr>) -> Ran {
+        let output = command().args(arguments).current_dir(self.dir.path()).output().unwrap();
+        Ran::from(output)
+    }
+
+    /// The arguments are refused with this status; all `words` are on standard error, and nothing panicked.
+    #[track_caller]
+    fn refused(&self, status: i32, arguments: &[&str], words: &[&str]) {
+        let ran = self.run(arguments);
+        assert_eq!(ran.status, status, "{arguments:?}: {}", ran.err);
+        assert!(!ran.err.contains("panicked"), "{}", ran.err);
+        assert_eq!(ran.out, "", "{arguments:?}");
+        for word in words {
+            assert!(ran.err.contains(word), "{arguments:?}: no {word:?} in {}", ran.err);
+        }
+    }
+
+    /// The arguments are accepted; standard output.
+    #[track_caller]
+    fn accepted(&self, arguments: &[&str]) -> String {
+        let ran = self.run(arguments);
+        assert_eq!(ran.status, 0, "{arguments:?}: {}{}", ran.out, ran.err);
+        ran.out
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Ran {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ran { status: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+}
+
+fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tilewright"));
+    command.stdin(Stdio::null());
+    command
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn floats(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// The elements of a file that the command wrote.
+fn read_floats(path: &Path) -> Vec<f32> {
+    let bytes = fs::read(path).unwrap();
+    let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    bytes[start..].chunks_exact(4).map(|element| f32::from_le_bytes(element.try_into().unwrap())).collect()
+}
+
+const SUBCOMMANDS: [&str; 6] = ["check", "run", "bench", "emit", "targets", "explain-code"];
+
+#[test]
+fn the_examples_of_every_help_work() {
+    let place = Place::new();
+    let mut helps = vec![place.accepted(&["--help"])];
+    helps.extend(SUBCOMMANDS.map(|name| place.accepted(&[name, "--help"])));
+    for help in helps {
+        let (_, examples) = help.split_once("Example").expect("an example in every help");
+        let examples: Vec<&str> = examples.lines().filter_map(|line| line.strip_prefix("  tilewright ")).collect();
+        assert!(!examples.is_empty(), "{help}");
+        for example in examples {
+            let out = place.accepted(&example.split_whitespace().collect::<Vec<_>>());
+            assert!(!out.is_empty(), "{example}");
+        }
+    }
+    assert!(place.path("edges.png").exists());
+}
+
+#[test]
+fn the_help_lists_every_subcommand() {
+    let help = Place::new().accepted(&["--help"]);
+    for name in SUBCOMMANDS {
+        assert!(help.contains(&format!("\n  {name}")), "{name}");
+    }
+}
+
+#[test]
+fn run_computes_what_is_in_the_files() {
+    let place = Place::new();
+    place.npy("b.npy", "<f4", "3, 1", &floats(&[1.0, 10.0, 100.0]));
+    let out = place.accepted(&["run", "mm.tc", "-i", "A=a.npy", "-i", "B=b.npy", "-o", "C=c.npy", "--verify"]);
+    assert!(out.contains("= [321, 654]"), "{out}");
+    assert!(out.contains("verified 2 elements"), "{out}");
+    assert_eq!(read_floats(&place.path("c.npy")), [321.0, 654.0]);
+}
+
+#[test]
+fn directories_of_inputs_and_outputs() {
+    let place = Place::new();
+    fs::create_dir(place.path("in")).unwrap();
+    fs::rename(place.path("a.npy"), place.path("in/A.npy")).unwrap();
+    place.npy("in/B.npy", "<f4", "3, 2", &floats(&[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]));
+    let arguments = ["--input-dir", "in", "--output-dir", "out/deep", "--reps", "3", "--json", "-j", "1"];
+    let out = place.accepted(&[&["bench", "mm.tc", "-s", "M=2"], &arguments[..]].concat());
+    assert_eq!(out.lines().count(), 1);
+    assert_eq!(read_floats(&place.path("out/deep/C.npy")), [1.0, 2.0, 4.0, 5.0]);
+    fs::remove_file(place.path("in/B.npy")).unwrap();
+    place.refused(1, &[&["run", "mm.tc"], &arguments[..2]].concat(), &["TC0920", "B.npy"]);
+}
+
+#[test]
+fn what_is_updated_is_read_and_counted_once() {
+    let place = Place::new();
+    place.file("add.tc", "def add(float(N) A) -> (S) { S(i) += A(i) }");
+    place.npy("x.npy", "<f4", "2,", &floats(&[1.0, 2.0]));
+    place.npy("s.npy", "<f4", "2,", &floats(&[10.0, 20.0]));
+    let files = ["-i", "A=x.npy", "-i", "S=s.npy", "-o", "S=t.npy", "--verify"];
+    place.accepted(&[&["run", "add.tc"], &files[..]].concat());
+    assert_eq!(read_floats(&place.path("t.npy")), [11.0, 22.0]);
+    place.accepted(&[&["bench", "add.tc", "--reps", "5"], &files[..]].concat());
+    assert_eq!(read_floats(&place.path("t.npy")), [11.0, 22.0]);
+}
+
+#[test]
+fn bench_prints_one_object_with_these_keys() {
+    let place = Place::new();
+    let out = place.accepted(&["bench", "mm.tc", "-s", "M=8,N=8", "-s", "K=4", "--reps", "4", "--json", "--verify", "-j", "2"]);
+    let line: Value = serde_json::from_str(&out).unwrap();
+    let keys = "def target threads sizes compile_ms first_call_ms min_ns median_ns reps flops bytes gflops gbytes_per_s \
+                peak_fraction verified max_rel_error script";
+    let in_order: Vec<Option<usize>> = keys.split_whitespace().map(|key| out.find(&format!("\"{key}\":"))).collect();
+    assert!(in_order.iter().all(Option::is_some) && in_order.is_sorted(), "{out}");
+    assert_eq!(line.as_object().unwrap().len(), keys.split_whitespace().count());
+    assert_eq!(line["def"], "mm");
+    assert_eq!(line["threads"], 2);
+    assert_eq!(line["sizes"], serde_json::json!({"K": 4, "M": 8, "N": 8}));
+    assert_eq!(line["reps"], 4);
+    assert_eq!(line["flops"], 512.0);
+    assert_eq!(line["bytes"], 4.0 * (32.0 + 32.0 + 64.0));
+    assert_eq!(line["verified"], true);
+    assert!(line["min_ns"].as_u64() <= line["median_ns"].as_u64());
+    let out = place.accepted(&["bench", "mm.tc", "-s", "M=8,N=8,K=4", "--reps", "1", "--json"]);
+    assert!(out.contains("\"verified\":null,\"max_rel_error\":null"), "{out}");
+}
+
+#[test]
+fn the_seed_decides_the_inputs() {
+    let place = Place::new();
+    let with = |seed| place.accepted(&["run", "mm.tc", "-s", "M=1,N=2,K=3", "--seed", seed]).lines().nth(2).unwrap().to_string();
+    assert_eq!(with("1"), with("1"));
+    assert_ne!(with("1"), with("2"));
+}
+
+#[test]
+fn a_script_replays_to_itself() {
+    let place = Place::new();
+    let sizes = ["mm.tc", "-s", "M=32,N=32,K=32"];
+    let script = place.accepted(&[&["emit", "script"], &sizes[..]].concat());
+    place.file("mm.sched", &script);
+    let again = place.accepted(&[&["emit", "script", "--schedule", "mm.sched"], &sizes[..]].concat());
+    assert_eq!(again, script);
+    place.file("tiled.sched", "tile C.update.m C.update.n by 8 16\n");
+    place.accepted(&[&["run", "--schedule", "tiled.sched", "--verify"], &sizes[..]].concat());
+    let loops = place.accepted(&[&["emit", "loops", "--schedule", "tiled.sched"], &sizes[..]].concat());
+    assert_ne!(loops, place.accepted(&[&["emit", "loops"], &sizes[..]].concat()));
+}
+
+#[test]
+fn strict_and_trusting_runs_verify() {
+    let place = Place::new();
+    place.accepted(&["run", "mm.tc", "-s", "M=20,N=30,K=40", "--strict", "--verify"]);
+    place.accepted(&["run", "examples/gather.tc", "-s", "Rows=5,D=7,N=100", "--trust-indices", "--verify"]);
+    place.accepted(&["run", "examples/softmax.tc", "-s", "M=5,N=70", "--strict", "--verify"]);
+}
+
+#[test]
+fn every_stage_prints_and_twice_the_same() {
+    let place = Place::new();
+    for stage in ["tc", "scop", "deps", "script", "schedule", "loops", "llvm", "asm"] {
+        let emit = || place.accepted(&["emit", stage, "examples/softmax.tc", "-s", "M=8,N=16"]);
+        assert_eq!(emit(), emit(), "{stage}");
+    }
+    let scop = place.accepted(&["emit", "scop", "mm.tc"]);
+    assert!(scop.contains('M'), "for all sizes: {scop}");
+    place.refused(1, &["emit", "loops", "mm.tc"], &["TC0933", "M, K, N"]);
+}
+
+#[test]
+fn check_prints_ranges_and_shapes() {
+    let place = Place::new();
+    let out = place.accepted(&["check", "examples/conv.tc", "mm.tc"]);
+    assert!(out.contains("y in 0:H - KH + 1"), "{out}");
+    assert!(out.contains("# output    float32 C(M, N)"), "{out}");
+    let out = place.accepted(&["check", "--json", "examples/conv.tc", "mm.tc"]);
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[1]["tensors"][2]["extent"], serde_json::json!(["M", "N"]));
+}
+
+#[test]
+fn all_wrong_files_are_shown() {
+    let place = Place::new();
+    place.file("one.tc", "def f(float(N) A) -> (B) { B(i) = A(i, j) }");
+    place.file("two.tc", "def f(float(N) A) -> (B) { B(i) = A(i }");
+    let ran = place.run(&["check", "one.tc", "mm.tc", "two.tc"]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.err.contains("one.tc:1:") && ran.err.contains("two.tc:1:"), "{}", ran.err);
+    assert!(ran.out.contains("def mm"), "{}", ran.out);
+}
+
+#[test]
+fn diagnostics_underline_the_source_without_colours() {
+    let place = Place::new();
+    place.file("one.tc", "def f(float(N) A) -> (B) { B(i) = A(i, j) }");
+    place.refused(1, &["run", "one.tc", "-s", "N=4"], &["error[TC", "one.tc:1:35", "^^^"]);
+    assert!(!place.run(&["check", "one.tc"]).err.contains('\u{1b}'));
+}
+
+#[test]
+fn which_definition() {
+    let place = Place::new();
+    place.file("two.tc", format!("{MM}def id(float(N) A) -> (B) {{ B(i) = A(i) }}"));
+    place.refused(1, &["run", "two.tc", "-s", "N=4"], &["TC0902", "`mm`, `id`"]);
+    place.refused(1, &["run", "two.tc", "-d", "mmm"], &["TC0903", "`mm`, `id`"]);
+    place.accepted(&["run", "two.tc", "-d", "id", "-s", "N=4", "--verify"]);
+    place.file("none.tc", "# nothing\n");
+    place.refused(1, &["run", "none.tc"], &["error[TC"]);
+}
+
+#[test]
+fn usage_is_status_2() {
+    let place = Place::new();
+    for arguments in [
+        &["fly"][..],
+        &[],
+        &["run"],
+        &["run", "mm.tc", "-s", "M"],
+        &["run", "mm.tc", "-j", "0"],
+        &["run", "mm.tc", "-j", "many"],
+        &["bench", "mm.tc", "--reps", "0"],
+        &["emit", "soup", "mm.tc"],
+        &["run", "mm.tc", "--no-such-option"],
+    ] {
+        place.refused(2, arguments, &["Usage"]);
+    }
+}
+
+#[test]
+fn files_that_cannot_be_programs() {
+    let place = Place::new();
+    place.refused(1, &["check", "absent.tc"], &["TC0920", "absent.tc", "No such file"]);
+    place.refused(1, &["check", "examples"], &["TC0920", "directory"]);
+    place.file("latin.tc", b"# caf\xe9\n");
+    place.refused(1, &["check", "latin.tc"], &["TC0920", "UTF-8", "byte 5"]);
+    place.file("deep.tc", "(".repeat(10 << 20));
+    place.refused(1, &["check", "deep.tc"], &["error[TC"]);
+    place.file("deep.tc", format!("def f(float(N) A) -> (B) {{ B(i) = {}A(i) }}", "(".repeat(1 << 20)));
+    place.refused(1, &["check", "deep.tc"], &["error[TC"]);
+    place.file("empty.tc", "");
+    place.refused(1, &["run", "empty.tc"], &["error[TC"]);
+    place.file("zeros.tc", [0; 4096]);
+    place.refused(1, &["check", "zeros.tc"], &["error[TC"]);
+}
+
+#[test]
+fn wrong_types_and_empty_ranges() {
+    let place = Place::new();
+    place.file("type.tc", "def f(float(N) A, bool(N) B) -> (C) { C(i) = A(i) + (B(i) && A(i)) }");
+    place.refused(1, &["check", "type.tc"], &["error[TC", "type.tc:1:"]);
+    place.file("empty.tc", "def f(float(N) A) -> (B) { B(i) = A(i) where i in 5:2 }");
+    place.refused(1, &["check", "empty.tc"], &["error[TC", "empty.tc:1:"]);
+    let conv = ["run", "examples/conv.tc", "-s", "N=1,C=1,M=1,H=2,W=9,KH=5,KW=3"];
+    place.refused(1, &conv, &["TC0501", "KH = 5", "examples/conv.tc:"]);
+}
+
+#[test]
+fn wrong_sizes() {
+    let place = Place::new();
+    let with = |sizes: &str, words: &[&str]| place.refused(1, &["run", "mm.tc", "-s", sizes], words);
+    with("M=2,N=2", &["TC0933", "K", "-s K=128"]);
+    with("M=2,N=2,K=2,Q=2", &["TC0930", "`Q`", "M, K, N"]);
+    with("M=2,N=2,K=2,M=3", &["TC0932", "given twice"]);
+    with("M=-2,N=2,K=2", &["TC0931", "not negative"]);
+    with("M=two,N=2,K=2", &["TC0931", "whole number"]);
+    with("M=1000000000,N=1000000000,K=1000000000", &["TC0909", "GB"]);
+    with("M=9223372036854775807,N=9223372036854775807,K=9223372036854775807", &["TC0909"]);
+    with("M=99999999999999999999,N=1,K=1", &["TC0931", "so large"]);
+    place.refused(1, &["run", "mm.tc", "-s", "M=2,N=2,K=2", "-i", "A=a.npy"], &["TC0932", "`K` is 2", "dimension 1 of `A`"]);
+}
+
+#[test]
+fn sizes_of_zero_are_sizes() {
+    let place = Place::new();
+    for sizes in ["M=0,N=2,K=2", "M=2,N=2,K=0", "M=0,N=0,K=0"] {
+        place.accepted(&["run", "mm.tc", "-s", sizes, "--verify"]);
+    }
+    let out = place.accepted(&["bench", "mm.tc", "-s", "M=0,N=0,K=0", "--reps", "2", "--json"]);
+    assert!(serde_json::from_str::<Value>(&out).is_ok(), "{out}");
+}
+
+#[test]
+fn wrong_npy_files() {
+    let place = Place::new();
+    let with = |words: &[&str]| place.refused(1, &["run", "mm.tc", "-s", "N=2", "-i", "A=x.npy"], words);
+    place.refused(1, &["run", "mm.tc", "-s", "N=2", "-i", "A=absent.npy"], &["TC0920", "absent.npy"]);
+    place.file("x.npy", "no array");
+    with(&["TC0922", "not a .npy file"]);
+    place.npy("x.npy", "<f8", "2, 3", &[0; 48]);
+    with(&["TC0923", "`A`", "float32", "float64", "astype"]);
+    place.npy("x.npy", "<f4", "2, 3", &[0; 23]);
+    with(&["TC0922", "24 bytes", "23 follow"]);
+    place.npy("x.npy", "<f4", "6,", &[0; 24]);
+    with(&["TC0924", "2 dimensions"]);
+    place.npy("x.npy", "|O", "2, 3", &[0; 48]);
+    with(&["TC0922", "pickled"]);
+    place.npy("x.npy", "<f4", "9223372036854775807, 9223372036854775807", &[0; 24]);
+    with(&["TC0922", "larger than any memory"]);
+    place.npy("x.npy", &"(".repeat(9000), "2, 3", &[0; 24]);
+    with(&["TC0922", "plain array"]);
+    fs::create_dir(place.path("d.npy")).unwrap();
+    place.refused(1, &["run", "mm.tc", "-s", "N=2", "-i", "A=d.npy"], &["TC0920", "directory"]);
+    place.refused(1, &["run", "mm.tc", "-s", "N=2", "-i", "A=a.txt"], &["TC0921", ".npy"]);
+}
+
+#[test]
+fn wrong_names_of_tensors_and_outputs() {
+    let place = Place::new();
+    let sizes = ["run", "mm.tc", "-s", "M=2,N=2,K=3"];
+    let with = |more: &[&str], words: &[&str]| place.refused(1, &[&sizes[..], more].concat(), words);
+    with(&["-i", "Q=a.npy"], &["TC0934", "`A`, `B`"]);
+    with(&["-i", "C=a.npy"], &["TC0934", "no input `C`"]);
+    with(&["-i", "A=a.npy", "-i", "A=a.npy"], &["TC0934", "twice"]);
+    with(&["-o", "A=a.npy"], &["TC0934", "no output `A`"]);
+    with(&["-o", "C=c.txt"], &["TC0921"]);
+    with(&["-o", "C=absent/c.npy"], &["TC0925", "absent/c.npy"]);
+    with(&["-t", "pentium"], &["TC0937", "x86-64-v3"]);
+}
+
+#[test]
+fn pictures_that_do_not_fit() {
+    let place = Place::new();
+    place.refused(1, &["run", "examples/edges.tc", "-i", "Picture=a.png"], &["TC0920"]);
+    place.file("a.png", "no picture");
+    place.refused(1, &["run", "examples/edges.tc", "-i", "Picture=a.png"], &["TC0922"]);
+    place.refused(1, &["run", "mm.tc", "-s", "N=2", "-i", "A=examples/lake.png"], &["TC0924", "3 channels"]);
+    place.refused(1, &["run", "examples/softmax.tc", "-s", "M=2,N=0", "-o", "Y=y.png"], &["TC0925"]);
+}
+
+#[test]
+fn scripts_that_do_not_fit() {
+    let place = Place::new();
+    let with = |words: &[&str]| {
+        place.refused(1, &["run", "mm.tc", "-s", "M=8,N=8,K=8", "--schedule", "x.sched"], words);
+    };
+    place.refused(1, &["run", "mm.tc", "-s", "M=8,N=8,K=8", "--schedule", "absent.sched"], &["TC0920"]);
+    place.file("x.sched", "bake C.update.m\n");
+    with(&["TC0936", "line 1", "bake"]);
+    place.file("x.sched", "# of another program\nparallel Y.row\n");
+    with(&["TC0913", "line 2"]);
+    place.file("x.sched", "parallel C.update.k\n");
+    with(&["TC0913", "C.update"]);
+    place.file("x.sched", [0xff, 0xfe]);
+    with(&["TC0920", "UTF-8"]);
+    place.file("x.sched", "(".repeat(1 << 20));
+    with(&["TC0936"]);
+}
+
+#[test]
+fn an_index_out_of_range_is_named() {
+    let place = Place::new();
+    place.npy("i.npy", "<i4", "2,", &[1, 0, 0, 0, 99, 0, 0, 0]);
+    let arguments = ["run", "examples/gather.tc", "-s", "Rows=5,D=3", "-i", "Index=i.npy"];
+    place.refused(1, &arguments, &["TC0911", "Table", "99"]);
+}
+
+#[test]
+fn what_is_too_large_to_verify_says_so() {
+    let place = Place::new();
+    place.file("many.tc", "def many(float(N) A) -> (S) { S +=! A(i) * A(j) }");
+    place.refused(1, &["run", "many.tc", "-s", "N=100000", "--verify", "--schedule", "/dev/null"], &["TC0941", "smaller sizes"]);
+}
+
+#[test]
+fn codes_are_explained() {
+    let place = Place::new();
+    assert!(place.accepted(&["explain-code", "TC0501"]).starts_with("TC0501"));
+    assert!(place.accepted(&["explain-code"]).lines().count() > 50);
+    place.refused(1, &["explain-code", "TC0000"], &["TC0939"]);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let place = Place::new();
+    let mut child = command()
+        .args(["explain-code"])
+        .current_dir(place.dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_files_need_not_be_utf8() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    let name = OsStr::from_bytes(b"m\xffm.tc");
+    fs::copy(place.path("mm.tc"), place.dir.path().join(name)).unwrap();
+    assert_eq!(place.run_os([OsStr::new("check"), name]).status, 0);
+}
