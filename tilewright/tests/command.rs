@@ -292,7 +292,7 @@ fn usage_is_status_2() {
         &["emit", "soup", "mm.tc"],
         &["run", "mm.tc", "--no-such-option"],
     ] {
-        place.refused(2, arguments, &["Usage"]);
+        place.refused(2, arguments, &["--help"]);
     }
 }
 

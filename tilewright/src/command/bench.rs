@@ -19,7 +19,7 @@ use super::terminal::{self, Progress};
 #[command(after_help = "\
 Examples:
   tilewright bench examples/mm.tc -s M=256,N=256,K=256 --verify
-  tilewright bench examples/mlp3.tc -s B=64,I=128,H=128,O=16 -j 1 --json
+  tilewright bench examples/softmax.tc -s M=256,N=1000 -j 1 --json
 
 The limit is the longer of two times: the operations at the rate of fused multiply-adds, and the compulsory bytes at
 the rate of memory, both measured in this process with as many threads. --json prints one object per line with the keys
