@@ -59,7 +59,7 @@ fn the_test_of_a_whole_box_leaves_the_reduction_loop() {
               for no2 in 0..2 {
                 if no2 == 0 {
                   for mio in 4*mo..4*mo + 4 {
-                    for nio in 4*no2..min(4, 4*no2 + 3) + 1 {
+                    for nio in 4*no2..min(5, 4*no2 + 4) {
                       r0: float32 x4 = C[2*mio, 4*nio .. +4]
                       r1: float32 x4 = C[2*mio + 1, 4*nio .. +4]
                       for k in 0..5 {
@@ -72,7 +72,7 @@ fn the_test_of_a_whole_box_leaves_the_reduction_loop() {
                   }
                 } else {
                   for mio in 4*mo..4*mo + 4 {
-                    for nio in 4*no2..min(4, 4*no2 + 3) + 1 {
+                    for nio in 4*no2..min(5, 4*no2 + 4) {
                       for k in 0..5 {
                         for m2 in 0..2 {
                           C[2*mio + m2, 4*nio .. +4] = muladd(A[2*mio + m2, k], (B[k, 4*nio .. +4] where lane <= -4*nio + 18), (C[2*mio + m2, 4*nio .. +4] where lane <= -4*nio + 18)) where lane <= -4*nio + 18
@@ -110,8 +110,8 @@ fn accumulators_of_a_symbolic_product() {
         }
         parallel for mo in 0..floor((M + 7)/8) {
           for no2 in 0..floor((N + 15)/16) {
-            for mio in 4*mo..min(4*mo + 3, floor((M + 1)/2) - 1) + 1 {
-              for nio in 4*no2..min(4*no2 + 3, floor((N + 3)/4) - 1) + 1 {
+            for mio in 4*mo..min(4*mo + 4, floor((M + 1)/2)) {
+              for nio in 4*no2..min(4*no2 + 4, floor((N + 3)/4)) {
                 if M >= 2*mio + 2 && N >= 4*nio + 4 {
                   if 0 < K {
                     r0: float32 x4 = C[2*mio, 4*nio .. +4]
@@ -126,7 +126,7 @@ fn accumulators_of_a_symbolic_product() {
                 } else {
                   for k in 0..K {
                     for m2 in 0..2 {
-                      if M >= 2*mio + m2 + 1 && N >= 4*nio + 1 {
+                      if M >= 2*mio + m2 + 1 {
                         C[2*mio + m2, 4*nio .. +4] = (C[2*mio + m2, 4*nio .. +4] where lane <= -4*nio + N - 1) + A[2*mio + m2, k] * (B[k, 4*nio .. +4] where lane <= -4*nio + N - 1) where lane <= -4*nio + N - 1
                       }
                     }

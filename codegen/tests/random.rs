@@ -3,7 +3,7 @@
 mod common;
 
 use codegen::Options;
-use common::{agrees, lower, scan, target};
+use common::{agrees, agrees_closely, lower, scan, target};
 use polyhedral::{isl, testing};
 use transform::{Command, Session};
 
@@ -71,4 +71,32 @@ fn one(name: &str, random: &mut Random) {
     let given = if symbolic { sizes.as_slice() } else { &[] };
     agrees(&scop, &scan(&scop, &Options::default()).0, given);
     agrees(&scop, &lower(&scop, &Options { fma: random.below(2) == 0, ..Options::default() }), given);
+}
+
+#[test]
+fn random_programs_under_random_schedules_run_as_the_source_does() {
+    let mut scheduled = 0;
+    for seed in 0..100 {
+        scheduled += usize::from(one_drawn(seed));
+    }
+    assert!(scheduled > 50, "only {scheduled} are within the budget");
+}
+
+/// Whether a schedule was found within the budget.
+fn one_drawn(seed: u64) -> bool {
+    let scop = testing::random(&isl::Ctx::new(), seed);
+    let mut random = Random(seed);
+    let small = transform::Options { operations: 150_000, ..transform::Options::default() };
+    let Ok(mut session) = Session::with_options(scop, &target(), small) else { return false };
+    for _ in 0..8 {
+        if let Some(command) = command(&session, &mut random) {
+            // A refusal leaves the session as it was.
+            let _ = session.apply(command);
+        }
+    }
+    let Ok(scheduled) = session.finish() else { return false };
+    let scop = scheduled.scop;
+    agrees_closely(&scop, &scan(&scop, &Options::default()).0, seed);
+    agrees_closely(&scop, &lower(&scop, &Options { fma: seed % 2 == 0, ..Options::default() }), seed);
+    true
 }

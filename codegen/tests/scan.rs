@@ -111,8 +111,8 @@ fn a_register_tile() {
             }
             parallel for mo in 0..2 {
               for no2 in 0..2 {
-                for mio in 4*mo..min(4, 4*mo + 3) + 1 {
-                  for nio in 4*no2..min(4, 4*no2 + 3) + 1 {
+                for mio in 4*mo..min(5, 4*mo + 4) {
+                  for nio in 4*no2..min(5, 4*no2 + 4) {
                     for k in 0..5 {
                       if no2 == 0 {
                         C[2*mio, 4*nio .. +4] = muladd(A[2*mio, k], B[k, 4*nio .. +4], C[2*mio, 4*nio .. +4])
@@ -145,30 +145,32 @@ fn several_vectors_of_one_dimension() {
         &[6, 19, 3],
         script,
         expect![[r#"
-        program matmul()
-          input A: float32[6, 3] argument 0
-          input B: float32[3, 19] argument 1
-          output C: float32[6, 19] argument 2
-        for m in 0..6 {
-          for n in 0..19 {
-            C[m, n] = float32(0.0)
-          }
-        }
-        for mo in 0..2 {
-          for no in 0..2 {
-            for mio in 2*mo..min(2, 2*mo + 1) + 1 {
-              for nvo in 2*no..min(2, 2*no + 1) + 1 {
-                for k in 0..3 {
-                  if no == 0 {
-                    C[2*mio, 8*nvo .. +4] = muladd(A[2*mio, k], B[k, 8*nvo .. +4], C[2*mio, 8*nvo .. +4])
-                    C[2*mio + 1, 8*nvo .. +4] = muladd(A[2*mio + 1, k], B[k, 8*nvo .. +4], C[2*mio + 1, 8*nvo .. +4])
-                    C[2*mio, 8*nvo + 4 .. +4] = muladd(A[2*mio, k], B[k, 8*nvo + 4 .. +4], C[2*mio, 8*nvo + 4 .. +4])
-                    C[2*mio + 1, 8*nvo + 4 .. +4] = muladd(A[2*mio + 1, k], B[k, 8*nvo + 4 .. +4], C[2*mio + 1, 8*nvo + 4 .. +4])
-                  } else {
-                    for n2 in 0..2 {
-                      for m2 in 0..2 {
-                        if 8*nvo + 4*n2 <= 18 {
-                          C[2*mio + m2, 8*nvo + 4*n2 .. +4] = muladd(A[2*mio + m2, k], (B[k, 8*nvo + 4*n2 .. +4] where lane <= -8*nvo - 4*n2 + 18), (C[2*mio + m2, 8*nvo + 4*n2 .. +4] where lane <= -8*nvo - 4*n2 + 18)) where lane <= -8*nvo - 4*n2 + 18
+            program matmul()
+              input A: float32[6, 3] argument 0
+              input B: float32[3, 19] argument 1
+              output C: float32[6, 19] argument 2
+            for m in 0..6 {
+              for n in 0..19 {
+                C[m, n] = float32(0.0)
+              }
+            }
+            for mo in 0..2 {
+              for no in 0..2 {
+                for mio in 2*mo..min(3, 2*mo + 2) {
+                  for nvo in 2*no..min(3, 2*no + 2) {
+                    for k in 0..3 {
+                      if no == 0 {
+                        C[2*mio, 8*nvo .. +4] = muladd(A[2*mio, k], B[k, 8*nvo .. +4], C[2*mio, 8*nvo .. +4])
+                        C[2*mio, 8*nvo + 4 .. +4] = muladd(A[2*mio, k], B[k, 8*nvo + 4 .. +4], C[2*mio, 8*nvo + 4 .. +4])
+                        C[2*mio + 1, 8*nvo .. +4] = muladd(A[2*mio + 1, k], B[k, 8*nvo .. +4], C[2*mio + 1, 8*nvo .. +4])
+                        C[2*mio + 1, 8*nvo + 4 .. +4] = muladd(A[2*mio + 1, k], B[k, 8*nvo + 4 .. +4], C[2*mio + 1, 8*nvo + 4 .. +4])
+                      } else {
+                        for m2 in 0..2 {
+                          for n2 in 0..2 {
+                            if 8*nvo + 4*n2 <= 18 {
+                              C[2*mio + m2, 8*nvo + 4*n2 .. +4] = muladd(A[2*mio + m2, k], (B[k, 8*nvo + 4*n2 .. +4] where lane <= -8*nvo - 4*n2 + 18), (C[2*mio + m2, 8*nvo + 4*n2 .. +4] where lane <= -8*nvo - 4*n2 + 18)) where lane <= -8*nvo - 4*n2 + 18
+                            }
+                          }
                         }
                       }
                     }
@@ -176,9 +178,7 @@ fn several_vectors_of_one_dimension() {
                 }
               }
             }
-          }
-        }
-    "#]],
+        "#]],
     );
 }
 
@@ -192,29 +192,29 @@ fn a_box_that_straddles_tiles() {
         &[3, 44, 2],
         script,
         expect![[r#"
-        program matmul()
-          input A: float32[3, 2] argument 0
-          input B: float32[2, 44] argument 1
-          output C: float32[3, 44] argument 2
-        for m in 0..3 {
-          for n in 0..44 {
-            C[m, n] = float32(0.0)
-          }
-        }
-        for no in 0..3 {
-          for mi in 0..3 {
-            for nio in 2*no + floor(no/2)..min(5, 2*no + floor(no/2) + 2) + 1 {
-              for k in 0..2 {
-                if nio <= 4 && 2*nio >= 5*no && 5*no + 3 >= 2*nio {
-                  C[mi, 8*nio .. +8] = muladd(A[mi, k], B[k, 8*nio .. +8], C[mi, 8*nio .. +8])
-                } else {
-                  C[mi, 8*nio .. +8] = muladd((A[mi, k] where lane >= 20*no - 8*nio && lane <= -8*nio + 43 && lane <= 20*no - 8*nio + 19), (B[k, 8*nio .. +8] where lane >= 20*no - 8*nio && lane <= -8*nio + 43 && lane <= 20*no - 8*nio + 19), (C[mi, 8*nio .. +8] where lane >= 20*no - 8*nio && lane <= -8*nio + 43 && lane <= 20*no - 8*nio + 19)) where lane >= 20*no - 8*nio && lane <= -8*nio + 43 && lane <= 20*no - 8*nio + 19
+            program matmul()
+              input A: float32[3, 2] argument 0
+              input B: float32[2, 44] argument 1
+              output C: float32[3, 44] argument 2
+            for m in 0..3 {
+              for n in 0..44 {
+                C[m, n] = float32(0.0)
+              }
+            }
+            for no in 0..3 {
+              for mi in 0..3 {
+                for nio in 2*no + floor(no/2)..min(6, 2*no + floor(no/2) + 3) {
+                  for k in 0..2 {
+                    if nio <= 4 && 2*nio >= 5*no && 5*no + 3 >= 2*nio {
+                      C[mi, 8*nio .. +8] = muladd(A[mi, k], B[k, 8*nio .. +8], C[mi, 8*nio .. +8])
+                    } else {
+                      C[mi, 8*nio .. +8] = muladd((A[mi, k] where lane >= 20*no - 8*nio && lane <= -8*nio + 43 && lane <= 20*no - 8*nio + 19), (B[k, 8*nio .. +8] where lane >= 20*no - 8*nio && lane <= -8*nio + 43 && lane <= 20*no - 8*nio + 19), (C[mi, 8*nio .. +8] where lane >= 20*no - 8*nio && lane <= -8*nio + 43 && lane <= 20*no - 8*nio + 19)) where lane >= 20*no - 8*nio && lane <= -8*nio + 43 && lane <= 20*no - 8*nio + 19
+                    }
+                  }
                 }
               }
             }
-          }
-        }
-    "#]],
+        "#]],
     );
 }
 
@@ -385,8 +385,8 @@ fn sizes_that_the_call_knows() {
         }
         parallel for mo in 0..floor((M + 7)/8) {
           for no in 0..floor((N + 15)/16) {
-            for mio in 4*mo..min(4*mo + 3, floor((M + 1)/2) - 1) + 1 {
-              for nio in 4*no..min(4*no + 3, floor((N + 3)/4) - 1) + 1 {
+            for mio in 4*mo..min(4*mo + 4, floor((M + 1)/2)) {
+              for nio in 4*no..min(4*no + 4, floor((N + 3)/4)) {
                 for k in 0..K {
                   if M >= 2*mio + 2 && N >= 4*nio + 4 {
                     C[2*mio, 4*nio .. +4] = C[2*mio, 4*nio .. +4] + A[2*mio, k] * B[k, 4*nio .. +4]

@@ -207,7 +207,9 @@ impl<'a> Lexer<'a> {
         if let Some(length) = self.quoted() {
             return self.push(TokenKind::Text, length);
         }
-        if let Some(symbol) = SYMBOLS.into_iter().find(|symbol| self.rest().starts_with(symbol)) {
+        let first = self.byte(0);
+        let is_here = |symbol: &&&str| symbol.as_bytes()[0] == first && self.rest().starts_with(**symbol);
+        if let Some(symbol) = SYMBOLS.iter().find(is_here) {
             return self.push(TokenKind::Symbol(symbol), symbol.len());
         }
         let unknown =

@@ -3,6 +3,12 @@
 //! ```text
 //! text ─ lexer ─ parser ─► ast::File ─ sema ─► program ─ ranges ─► Kernel ─ lower ─► polyhedral::Scop
 //! ```
+//!
+//! ```
+//! let checked = frontend_tc::check("def f(float(N) A) -> (B) { B(i) = A(2 * i) }");
+//! let text = checked.defs[0].to_string();
+//! assert_eq!(text, "def f(float(N) A) -> (B) {\n  B(i) = A(2 * i) where i in 0:(N + 1) / 2\n}\n");
+//! ```
 //! Every stage reports all that it finds and goes on; [`check`] gives the definitions in which nothing is wrong.
 
 pub mod ast;

@@ -5,7 +5,7 @@
 //! replaced in the other inequalities by the ends of their ranges, which over a box is exact. An inequality that has no
 //! index left and cannot be proved for all sizes is a precondition of the call.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use polyhedral::{BinOp, Expr, UnOp};
 use support::{Diagnostic, Span};
@@ -78,7 +78,8 @@ impl Range {
 /// The ranges of `program`; `None` when something was reported.
 pub fn infer(program: &Program, diagnostics: &mut Vec<Diagnostic>) -> Option<Ranges> {
     let boxes = program.tensors.iter().map(input_box).collect();
-    let mut inference = Inference { program, boxes, conditions: Vec::new(), diagnostics, sound: true };
+    let mut inference =
+        Inference { program, boxes, conditions: Vec::new(), required: BTreeMap::new(), diagnostics, sound: true };
     let mut steps = Vec::new();
     for step in &program.steps {
         let ranges = inference.step(step);
@@ -118,6 +119,8 @@ struct Inference<'a> {
     program: &'a Program,
     boxes: Vec<Option<Vec<Range>>>,
     conditions: Vec<Condition>,
+    /// The extents with which each value is a condition already.
+    required: BTreeMap<Quasi, Vec<Vec<Quasi>>>,
     diagnostics: &'a mut Vec<Diagnostic>,
     sound: bool,
 }
@@ -268,10 +271,9 @@ impl Inference<'_> {
             }
             return;
         }
-        let known = |old: &Condition| {
-            old.value == condition.value && (old.extents.is_empty() || old.extents == condition.extents)
-        };
-        if !self.conditions.iter().any(known) {
+        let known = self.required.entry(condition.value.clone()).or_default();
+        if !known.iter().any(|extents| extents.is_empty() || *extents == condition.extents) {
+            known.push(condition.extents.clone());
             self.conditions.push(condition);
         }
     }

@@ -383,7 +383,7 @@ fn reductions() {
               TC0301 at `wieght`: `=` does not reduce, and `wieght` is not on the left-hand side
                 help: write `+=!` for a sum over `wieght`, or put it on the left
             def f(float(N, M) A) -> (C) { T(i) max= A(i, j) C(i) = T(i) }
-              TC0303 at `T`: `max=` adds to `T`, which has no contents yet and is not returned
+              TC0303 at `T`: `max=` goes on from `T`, which has no contents yet and is not returned
                 help: write `max=!` to start from nothing
         "#]],
     );
@@ -498,7 +498,7 @@ fn warnings() {
     assert!(programs.iter().all(|program| !check(program).has_errors()));
     expect![[r#"
         def f(float(N, M) A) -> (B) { B(i) += A(i, j) }
-          warning TC0302 at `B`: `+=` adds to what the caller's `B` holds
+          warning TC0302 at `B`: `+=` goes on from what the caller's `B` holds
             help: write `+=!` to start from nothing
         def f(float(Rows, N) A) -> (B) { B +=! A(i, j) * rows where rows in 0:3 }
           warning TC0102 at `rows`: `rows` is not declared, so it is a new reduction index

@@ -235,7 +235,7 @@ impl Scop {
     pub fn relation(&self, stmt: &Stmt, access: &Access) -> isl::Result<isl::Map> {
         let elements = self.elements(access.tensor)?;
         let space = stmt.domain.space()?;
-        let mut map = space.map_from_set()?.universe_map()?.project_out(isl::Dim::Out, 0, stmt.dims.len() as u32)?;
+        let mut map = stmt.domain.identity()?.project_out(isl::Dim::Out, 0, stmt.dims.len() as u32)?;
         for subscript in &access.index {
             let one = match subscript {
                 Subscript::Affine(index) => index.to_pw_aff(&space)?.to_map()?,

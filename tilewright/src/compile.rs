@@ -5,7 +5,7 @@ use std::time::Duration;
 use codegen::{Program, llvm};
 use polyhedral::{Scop, isl};
 use support::{Diagnostic, Remark, Target, Watch};
-use transform::{Reason, Refused, Scheduled, Script, Session};
+use transform::{Policy, Reason, Refused, Scheduled, Script, Session};
 
 use crate::{Error, Result};
 
@@ -66,9 +66,11 @@ pub fn compile(
 /// The schedule of the script that was given, or of what the policy writes.
 pub(crate) fn schedule(scop: Scop, options: &Options) -> Result<Scheduled> {
     let mut session = Session::with_options(scop, &options.target, proof(options)).map_err(refused)?;
-    if let Some(script) = &options.script {
-        session.replay(script).map_err(refused)?;
-    }
+    let policy: &dyn Policy = match &options.script {
+        Some(script) => script,
+        None => &scheduler::Cpu,
+    };
+    policy.schedule(&mut session).map_err(refused)?;
     session.finish().map_err(refused)
 }
 

@@ -131,7 +131,10 @@ impl Walk<'_, '_> {
     fn upper(&mut self, iterator: &str, cond: &AstExpr) -> Result<Int, Error> {
         match cond {
             AstExpr::Op(op @ (AstOp::Le | AstOp::Lt), sides) => match sides.as_slice() {
-                [AstExpr::Id(name), bound] if name == iterator => Ok(self.int(bound)? + i64::from(*op == AstOp::Le)),
+                [AstExpr::Id(name), bound] if name == iterator => {
+                    let bound = self.int(bound)?;
+                    Ok(if *op == AstOp::Le { one_more(bound) } else { bound })
+                },
                 _ => Err(malformed(iterator, "a loop's bound is not on its iterator")),
             },
             AstExpr::Op(AstOp::And | AstOp::AndThen, parts) => {

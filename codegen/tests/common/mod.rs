@@ -95,3 +95,18 @@ pub fn agrees(scop: &Scop, program: &Program, sizes: &[i64]) {
         }
     }
 }
+
+/// Runs a Scop's loops on drawn inputs. Integers must be the evaluator's; floats may differ as far as the evaluator allows.
+#[track_caller]
+pub fn agrees_closely(scop: &Scop, program: &Program, seed: u64) {
+    let drawn = testing::random_inputs(scop, &[], seed);
+    let inputs: Tensors = drawn
+        .into_iter()
+        .map(|input| (input.name, Data::from_f64s(input.dtype, &input.shape, &input.values)))
+        .collect();
+    let expected = eval::run_wide(scop, &[], &inputs, eval::Limits::default()).unwrap();
+    let actual = interp::interpret(program, &[], &inputs, seed).unwrap_or_else(|fault| panic!("{fault}\n{program}"));
+    for (name, data) in &actual {
+        expected.compare(name, data).unwrap_or_else(|mismatch| panic!("seed {seed}: {mismatch:?}\n{scop}\n{program}"));
+    }
+}

@@ -2,6 +2,7 @@
 
 mod build;
 
+mod agree;
 mod arithmetic;
 mod kernels;
 mod loops;

@@ -103,6 +103,13 @@ pub const PAGES: &[Page] = &[
         right: "def f(float(N) A) -> (B) { B(i) = A(i) }",
     },
     Page {
+        code: "TC0015",
+        title: "a list is too long",
+        text: "What stands between commas, subscripts, arguments, sizes, tensors or the parts of a `where`, may be 1000 elements.",
+        wrong: "def f(float(N) A) -> (B) { B(i) = A(i, i, … 1001 times …, i) }",
+        right: "def f(float(N) A) -> (B) { B(i) = A(i) }",
+    },
+    Page {
         code: "TC0020",
         title: "half precision comes later",
         text: "`float16` and `bfloat16` are not supported yet.",

@@ -47,6 +47,7 @@ pub fn arguments(input: Tokens<'_>) -> Parsed<'_, Vec<Expr>> {
             _ => break,
         }
     }
+    super::not_too_long(input, arguments.len())?;
     closed(rest, arguments, opened)
 }
 

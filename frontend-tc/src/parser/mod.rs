@@ -23,6 +23,8 @@ use crate::lexer::{self, TokenKind};
 
 /// How deeply expressions may nest.
 pub const MAX_DEPTH: u32 = 200;
+/// How many elements a list may have.
+const MAX_LIST: usize = 1000;
 /// After this many errors the rest of a file is not read.
 const MAX_ERRORS: usize = 100;
 
@@ -115,8 +117,20 @@ fn list<'a, T>(
         if input.peek() == TokenKind::Symbol(close) {
             return Ok((input, Vec::new()));
         }
-        separated_list1(symbol(","), cut(element)).parse(input)
+        let (rest, elements) = separated_list1(symbol(","), cut(element)).parse(input)?;
+        not_too_long(input, elements.len())?;
+        Ok((rest, elements))
     }
+}
+
+/// Bounds the length of what stands between commas.
+fn not_too_long(start: Tokens<'_>, length: usize) -> Result<(), nom::Err<Failure<'_>>> {
+    if length <= MAX_LIST {
+        return Ok(());
+    }
+    let message = format!("a list of {length} elements is longer than the {MAX_LIST} that are accepted");
+    let error = Diagnostic::error("TC0015", message, start.span()).help("make it shorter");
+    Err(nom::Err::Failure(Failure::because(start, error)))
 }
 
 fn param(input: Tokens<'_>) -> Parsed<'_, Param> {
@@ -251,7 +265,9 @@ fn statement(input: Tokens<'_>) -> Parsed<'_, Statement> {
     let (input, value) = cut(expression).parse(input)?;
     let (input, equivalent) =
         opt(preceded(symbol("<=>"), cut((name("the name of a library call"), arguments)))).parse(input)?;
+    let first_clause = input;
     let (input, clauses) = opt(preceded(keyword("where"), separated_list1(symbol(","), cut(clause)))).parse(input)?;
+    not_too_long(first_clause, clauses.as_ref().map_or(0, Vec::len))?;
     let span = start.to(input.before());
     let clauses = clauses.unwrap_or_default();
     Ok((input, Statement { target, indices, assign, value, equivalent, clauses, span }))

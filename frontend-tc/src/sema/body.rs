@@ -181,11 +181,12 @@ impl<'s, 'a> Body<'s, 'a> {
         let name = &self.statement.target;
         let help = format!("write `{assign}!` to start from nothing");
         if tensor.origin == Origin::Temporary {
-            let message = format!("`{assign}` adds to `{}`, which has no contents yet and is not returned", name.text);
+            let message =
+                format!("`{assign}` goes on from `{}`, which has no contents yet and is not returned", name.text);
             self.scope.emit(Diagnostic::error("TC0303", message, name.span).help(help));
             return None;
         }
-        let message = format!("`{assign}` adds to what the caller's `{}` holds", name.text);
+        let message = format!("`{assign}` goes on from what the caller's `{}` holds", name.text);
         self.scope.emit(Diagnostic::warning("TC0302", message, name.span).help(help));
         self.scope.tensors[at].continues = true;
         Some(())

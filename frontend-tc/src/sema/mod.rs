@@ -6,7 +6,7 @@ mod close;
 mod scope;
 mod value;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use polyhedral::{DType, Expr};
@@ -133,14 +133,14 @@ pub enum Subscript {
 
 /// Resolves the definitions of `file`; `None` for one in which something is wrong.
 pub fn resolve(file: &File, diagnostics: &mut Vec<Diagnostic>) -> Vec<Option<Program>> {
-    let mut seen: Vec<&crate::ast::Name> = Vec::new();
+    let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
     for def in &file.defs {
-        if let Some(first) = seen.iter().find(|first| first.text == def.name.text) {
+        let first = *seen.entry(&def.name.text).or_insert(def.name.span);
+        if first != def.name.span {
             let message = format!("`{}` is defined twice", def.name.text);
-            let error = Diagnostic::error("TC0113", message, def.name.span).also(first.span, "first here");
+            let error = Diagnostic::error("TC0113", message, def.name.span).also(first, "first here");
             diagnostics.push(error.help("give one of the two another name"));
         }
-        seen.push(&def.name);
     }
     let names: BTreeSet<String> = file.defs.iter().map(|def| def.name.text.clone()).collect();
     file.defs.iter().map(|def| program(def, &names, diagnostics)).collect()
@@ -151,6 +151,9 @@ fn program(def: &Def, defs: &BTreeSet<String>, diagnostics: &mut Vec<Diagnostic>
     let mut scope = Scope::new(def, defs, diagnostics);
     let mut steps = Vec::new();
     for (position, statement) in def.statements.iter().enumerate() {
+        if scope.has_said_enough(statement.span) {
+            return None;
+        }
         match step(&mut scope, position, statement) {
             Some(step) => steps.push(step),
             None => scope.poison(statement),

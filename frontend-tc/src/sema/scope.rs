@@ -11,6 +11,9 @@ use crate::ast::{Def, Dim, Name, Param, ScalarType, Statement, Type};
 use crate::quasi::Quasi;
 use crate::types::dtype_of;
 
+/// After this many errors and warnings a definition is not checked further.
+const MAX_DIAGNOSTICS: usize = 1000;
+
 /// The names of a definition; those of indices and of `where` belong to a statement.
 pub struct Scope<'a> {
     pub sizes: Vec<String>,
@@ -52,6 +55,17 @@ impl<'a> Scope<'a> {
 
     pub fn emit(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
+    }
+
+    /// Whether so much was said that the rest of the definition is not checked; says that, too.
+    pub fn has_said_enough(&mut self, at: Span) -> bool {
+        let enough = self.diagnostics.len() >= MAX_DIAGNOSTICS;
+        if enough {
+            let message =
+                format!("more than {MAX_DIAGNOSTICS} errors and warnings: the rest of the definition was not checked");
+            self.emit(Diagnostic::error("TC0007", message, at).help("correct the first ones and check again"));
+        }
+        enough
     }
 
     pub fn entity(&self, name: &str) -> Option<Entity> {
