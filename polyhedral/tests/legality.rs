@@ -367,9 +367,15 @@ fn eval(terms: &isl::Terms, point: &[i64]) -> i64 {
     (terms.constant + dims + floors).div_euclid(terms.denominator)
 }
 
+/// An element of a tensor.
+type Element = (String, Vec<i64>);
+
+/// A touch of an element: the position of the instance, the operator when it is an update, whether it writes.
+type Touch = (usize, Option<String>, bool);
+
 /// Every pair that shares an element and does not only read it; `true` for updates that may be swapped.
 fn conflicts(scop: &Scop, all: &[Point]) -> Vec<(usize, usize, bool)> {
-    let mut touched: BTreeMap<(String, Vec<i64>), Vec<(usize, Option<String>, bool)>> = BTreeMap::new();
+    let mut touched: BTreeMap<Element, Vec<Touch>> = BTreeMap::new();
     for (at, (id, point)) in all.iter().enumerate() {
         let stmt = &scop.stmts[*id];
         let element = |access: &polyhedral::Access| {
