@@ -97,6 +97,6 @@ fn one_drawn(seed: u64) -> bool {
     let Ok(scheduled) = session.finish() else { return false };
     let scop = scheduled.scop;
     agrees_closely(&scop, &scan(&scop, &Options::default()).0, seed);
-    agrees_closely(&scop, &lower(&scop, &Options { fma: seed % 2 == 0, ..Options::default() }), seed);
+    agrees_closely(&scop, &lower(&scop, &Options { fma: seed.is_multiple_of(2), ..Options::default() }), seed);
     true
 }

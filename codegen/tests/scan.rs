@@ -118,10 +118,11 @@ fn a_register_tile() {
                         C[2*mio, 4*nio .. +4] = muladd(A[2*mio, k], B[k, 4*nio .. +4], C[2*mio, 4*nio .. +4])
                         C[2*mio + 1, 4*nio .. +4] = muladd(A[2*mio + 1, k], B[k, 4*nio .. +4], C[2*mio + 1, 4*nio .. +4])
                       } else {
-                        for m2 in 0..2 {
-                          if 4*nio <= 18 {
-                            C[2*mio + m2, 4*nio .. +4] = muladd(A[2*mio + m2, k], (B[k, 4*nio .. +4] where lane <= -4*nio + 18), (C[2*mio + m2, 4*nio .. +4] where lane <= -4*nio + 18)) where lane <= -4*nio + 18
-                          }
+                        if 4*nio <= 18 {
+                          C[2*mio, 4*nio .. +4] = muladd(A[2*mio, k], (B[k, 4*nio .. +4] where lane <= -4*nio + 18), (C[2*mio, 4*nio .. +4] where lane <= -4*nio + 18)) where lane <= -4*nio + 18
+                        }
+                        if 4*nio <= 18 {
+                          C[2*mio + 1, 4*nio .. +4] = muladd(A[2*mio + 1, k], (B[k, 4*nio .. +4] where lane <= -4*nio + 18), (C[2*mio + 1, 4*nio .. +4] where lane <= -4*nio + 18)) where lane <= -4*nio + 18
                         }
                       }
                     }
@@ -165,12 +166,17 @@ fn several_vectors_of_one_dimension() {
                         C[2*mio + 1, 8*nvo .. +4] = muladd(A[2*mio + 1, k], B[k, 8*nvo .. +4], C[2*mio + 1, 8*nvo .. +4])
                         C[2*mio + 1, 8*nvo + 4 .. +4] = muladd(A[2*mio + 1, k], B[k, 8*nvo + 4 .. +4], C[2*mio + 1, 8*nvo + 4 .. +4])
                       } else {
-                        for m2 in 0..2 {
-                          for n2 in 0..2 {
-                            if 8*nvo + 4*n2 <= 18 {
-                              C[2*mio + m2, 8*nvo + 4*n2 .. +4] = muladd(A[2*mio + m2, k], (B[k, 8*nvo + 4*n2 .. +4] where lane <= -8*nvo - 4*n2 + 18), (C[2*mio + m2, 8*nvo + 4*n2 .. +4] where lane <= -8*nvo - 4*n2 + 18)) where lane <= -8*nvo - 4*n2 + 18
-                            }
-                          }
+                        if 8*nvo <= 18 {
+                          C[2*mio, 8*nvo .. +4] = muladd(A[2*mio, k], (B[k, 8*nvo .. +4] where lane <= -8*nvo + 18), (C[2*mio, 8*nvo .. +4] where lane <= -8*nvo + 18)) where lane <= -8*nvo + 18
+                        }
+                        if 8*nvo <= 14 {
+                          C[2*mio, 8*nvo + 4 .. +4] = muladd(A[2*mio, k], (B[k, 8*nvo + 4 .. +4] where lane <= -8*nvo + 14), (C[2*mio, 8*nvo + 4 .. +4] where lane <= -8*nvo + 14)) where lane <= -8*nvo + 14
+                        }
+                        if 8*nvo <= 18 {
+                          C[2*mio + 1, 8*nvo .. +4] = muladd(A[2*mio + 1, k], (B[k, 8*nvo .. +4] where lane <= -8*nvo + 18), (C[2*mio + 1, 8*nvo .. +4] where lane <= -8*nvo + 18)) where lane <= -8*nvo + 18
+                        }
+                        if 8*nvo <= 14 {
+                          C[2*mio + 1, 8*nvo + 4 .. +4] = muladd(A[2*mio + 1, k], (B[k, 8*nvo + 4 .. +4] where lane <= -8*nvo + 14), (C[2*mio + 1, 8*nvo + 4 .. +4] where lane <= -8*nvo + 14)) where lane <= -8*nvo + 14
                         }
                       }
                     }
@@ -392,10 +398,11 @@ fn sizes_that_the_call_knows() {
                     C[2*mio, 4*nio .. +4] = C[2*mio, 4*nio .. +4] + A[2*mio, k] * B[k, 4*nio .. +4]
                     C[2*mio + 1, 4*nio .. +4] = C[2*mio + 1, 4*nio .. +4] + A[2*mio + 1, k] * B[k, 4*nio .. +4]
                   } else {
-                    for m2 in 0..2 {
-                      if M >= 2*mio + m2 + 1 && N >= 4*nio + 1 {
-                        C[2*mio + m2, 4*nio .. +4] = (C[2*mio + m2, 4*nio .. +4] where lane <= -4*nio + N - 1) + A[2*mio + m2, k] * (B[k, 4*nio .. +4] where lane <= -4*nio + N - 1) where lane <= -4*nio + N - 1
-                      }
+                    if M >= 2*mio + 1 && N >= 4*nio + 1 {
+                      C[2*mio, 4*nio .. +4] = (C[2*mio, 4*nio .. +4] where lane <= -4*nio + N - 1) + A[2*mio, k] * (B[k, 4*nio .. +4] where lane <= -4*nio + N - 1) where lane <= -4*nio + N - 1
+                    }
+                    if M >= 2*mio + 2 && N >= 4*nio + 1 {
+                      C[2*mio + 1, 4*nio .. +4] = (C[2*mio + 1, 4*nio .. +4] where lane <= -4*nio + N - 1) + A[2*mio + 1, k] * (B[k, 4*nio .. +4] where lane <= -4*nio + N - 1) where lane <= -4*nio + N - 1
                     }
                   }
                 }
