@@ -45,7 +45,7 @@ fn empty(kernel: &Kernel, ctx: &isl::Ctx, tensors: Table<TensorId, polyhedral::T
     Ok(Scop {
         name: kernel.name.clone(),
         ctx: ctx.clone(),
-        params: kernel.sizes.clone(),
+        params: kernel.sizes.iter().map(|size| dim_name(size, kernel)).collect(),
         context,
         tensors,
         stmts: Table::new(),
@@ -63,7 +63,8 @@ fn finish(mut scop: Scop) -> isl::Result<Scop> {
 
 /// Sizes are not negative, and the preconditions hold.
 fn context(kernel: &Kernel, ctx: &isl::Ctx) -> isl::Result<isl::Set> {
-    let space = isl::Space::parameters(ctx, &kernel.sizes)?.set_from_params()?;
+    let names: Vec<String> = kernel.sizes.iter().map(|size| dim_name(size, kernel)).collect();
+    let space = isl::Space::parameters(ctx, &names)?.set_from_params()?;
     let mut set = space.universe_set()?;
     for at in 0..kernel.sizes.len() {
         set = set.intersect(&Index::Param(at).to_pw_aff(&space)?.nonneg_set()?)?;
@@ -86,17 +87,17 @@ fn statements_of(kernel: &Kernel, statement: &Statement, scop: &Scop) -> Result<
     let named = |kind: &str| format!("{}{kind}{again}", target.name);
     let Some(reduction) = statement.assign.reduction else {
         let body = Body::Assign(vec![statement.value.clone()]);
-        return Ok(vec![stmt(named(""), statement, statement.indices.len(), body, scop)?]);
+        return Ok(vec![stmt(named(""), kernel, statement, statement.indices.len(), body, scop)?]);
     };
     let monoid = monoid(reduction, target.dtype);
     let mut stmts = Vec::new();
     if statement.assign.init {
         let identity = Expr::Const(monoid.identity[0], target.dtype);
-        let mut init = stmt(named(".init"), statement, statement.left, Body::Assign(vec![identity]), scop)?;
+        let mut init = stmt(named(".init"), kernel, statement, statement.left, Body::Assign(vec![identity]), scop)?;
         init.reads.clear();
         stmts.push(init);
     }
-    stmts.push(update(named(".update"), statement, monoid, scop)?);
+    stmts.push(update(named(".update"), kernel, statement, monoid, scop)?);
     Ok(stmts)
 }
 
@@ -111,13 +112,19 @@ fn monoid(reduction: Reduction, dtype: DType) -> Monoid {
 
 /// A reduction's step. One whose term depends on the tensor that it accumulates into is no reduction: it is an
 /// assignment, in the order that is written.
-fn update(name: String, statement: &Statement, monoid: Monoid, scop: &Scop) -> Result<Stmt, Malformed> {
+fn update(
+    name: String,
+    kernel: &Kernel,
+    statement: &Statement,
+    monoid: Monoid,
+    scop: &Scop,
+) -> Result<Stmt, Malformed> {
     let dims = statement.indices.len();
     if statement.reads.iter().all(|read| read.tensor != statement.target) {
         let terms = vec![statement.value.clone()];
-        return stmt(name, statement, dims, Body::Reduce { monoid, terms }, scop);
+        return stmt(name, kernel, statement, dims, Body::Reduce { monoid, terms }, scop);
     }
-    let mut stmt = stmt(name, statement, dims, Body::Assign(Vec::new()), scop)?;
+    let mut stmt = stmt(name, kernel, statement, dims, Body::Assign(Vec::new()), scop)?;
     let own = stmt.writes[0].clone();
     let number =
         stmt.reads.iter().position(|read| read.tensor == own.tensor && read.index == own.index).unwrap_or_else(|| {
@@ -133,9 +140,38 @@ fn update(name: String, statement: &Statement, monoid: Monoid, scop: &Scop) -> R
     Ok(stmt)
 }
 
+/// Words of isl's notation, in any case: no index or size of a set may be called so.
+const ISL_WORDS: [&str; 18] = [
+    "exists", "and", "or", "implies", "not", "infty", "infinity", "nan", "min", "max", "rat", "true", "false", "ceild",
+    "floord", "mod", "ceil", "floor",
+];
+
+/// The name of an index or size inside sets: its own, with underscores behind it where isl would misread it.
+fn dim_name(name: &str, kernel: &Kernel) -> String {
+    let taken = |name: &str| {
+        kernel.sizes.iter().any(|size| size == name)
+            || kernel.statements.iter().any(|statement| statement.indices.iter().any(|index| index == name))
+    };
+    let mut safe = name.to_string();
+    if ISL_WORDS.iter().any(|word| word.eq_ignore_ascii_case(name)) {
+        safe.push('_');
+        while taken(&safe) {
+            safe.push('_');
+        }
+    }
+    safe
+}
+
 /// A statement over the first `dims` indices.
-fn stmt(name: String, statement: &Statement, dims: usize, body: Body, scop: &Scop) -> Result<Stmt, Malformed> {
-    let names = statement.indices[..dims].to_vec();
+fn stmt(
+    name: String,
+    kernel: &Kernel,
+    statement: &Statement,
+    dims: usize,
+    body: Body,
+    scop: &Scop,
+) -> Result<Stmt, Malformed> {
+    let names: Vec<String> = statement.indices[..dims].iter().map(|index| dim_name(index, kernel)).collect();
     let domain = domain(&name, &names, &statement.ranges, scop).map_err(|error| fault(&name, error))?;
     let reads = statement.reads.iter().map(access).collect();
     let element = (0..statement.left).map(|at| polyhedral::Subscript::Affine(Index::Dim(at))).collect();

@@ -19,8 +19,8 @@ use crate::{Error, Result};
 /// use tilewright::{Compiler, Tensor};
 ///
 /// let compiler = Compiler::host().threads(1);
-/// let double = compiler.compile("def double(float(N) A) -> (B) { B(i) = A(i) + A(i) }")?;
-/// let b = double.call(&[&Tensor::from_slice(&[1.0f32, 2.5], &[2])?])?;
+/// let twice = compiler.compile("def twice(float(N) A) -> (B) { B(i) = A(i) + A(i) }")?;
+/// let b = twice.call(&[&Tensor::from_slice(&[1.0f32, 2.5], &[2])?])?;
 /// assert_eq!(b.as_slice::<f32>()?, [2.0, 5.0]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -7,7 +7,7 @@ mod scope;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use polyhedral::{DType, Expr};
 use support::{Diagnostic, Span};
@@ -115,11 +115,11 @@ pub struct Read {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Guard {
     /// The condition.
-    pub condition: Rc<Expr>,
+    pub condition: Arc<Expr>,
     /// Whether it holds there.
     pub holds: bool,
     /// What is not negative there because of it.
-    pub known: Rc<[Quasi]>,
+    pub known: Arc<[Quasi]>,
 }
 
 /// One subscript.

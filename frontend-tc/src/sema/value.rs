@@ -1,6 +1,6 @@
 //! Expressions: names resolved, types found, reads collected, subscripts brought into affine form.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use polyhedral::{BinOp, Builtin, CmpOp, DType, Expr, Index, UnOp};
 use support::{Diagnostic, Span};
@@ -262,7 +262,7 @@ impl Body<'_, '_> {
 
     fn select(&mut self, operands: &(ast::Expr, ast::Expr, ast::Expr), span: Span, place: Place) -> Option<Operand> {
         let condition = self.value(&operands.0, place.deeper());
-        let test = condition.as_ref().map(|condition| Rc::new(condition.expr.clone()));
+        let test = condition.as_ref().map(|condition| Arc::new(condition.expr.clone()));
         let a = self.arm(&operands.1, &operands.0, test.clone().map(|test| (test, true)), place);
         let b = self.arm(&operands.2, &operands.0, test.map(|test| (test, false)), place);
         let condition = condition?;
@@ -282,7 +282,7 @@ impl Body<'_, '_> {
         &mut self,
         arm: &ast::Expr,
         test: &ast::Expr,
-        guard: Option<(Rc<Expr>, bool)>,
+        guard: Option<(Arc<Expr>, bool)>,
         place: Place,
     ) -> Option<Operand> {
         let outer = self.guards.len();

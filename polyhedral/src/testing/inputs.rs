@@ -1,4 +1,5 @@
 use super::Rng;
+use crate::eval::{Data, Tensors};
 use crate::{DType, Expr, Index, Role, Scop, Subscript, TensorId};
 
 /// Contents for a tensor that a program reads from its caller.
@@ -30,6 +31,12 @@ pub fn random_inputs(scop: &Scop, sizes: &[i64], seed: u64) -> Vec<Input> {
         Input { name: tensor.name.clone(), dtype: tensor.dtype, shape, values }
     })
     .collect()
+}
+
+/// The same, as the evaluator takes them.
+pub fn random_tensors(scop: &Scop, sizes: &[i64], seed: u64) -> Tensors {
+    let data = |input: Input| (input.name, Data::from_f64s(input.dtype, &input.shape, &input.values));
+    random_inputs(scop, sizes, seed).into_iter().map(data).collect()
 }
 
 fn value(index: &Index, sizes: &[i64]) -> i64 {

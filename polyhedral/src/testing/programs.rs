@@ -197,17 +197,3 @@ stmt O.update[b, d, l]
   domain { O.update[b, d, l] : 0 <= b < B and 0 <= d < D and 0 <= l < L }
   O[b, d] sum= T[value(I[b, l]), d]
 ";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_is_read_and_named_by_its_entry() {
-        let ctx = isl::Ctx::new();
-        for (name, _) in PROGRAMS {
-            let scop = program(&ctx, name);
-            assert_eq!(scop.name, *name);
-        }
-    }
-}

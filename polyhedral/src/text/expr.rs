@@ -178,6 +178,11 @@ impl Scope<'_> {
             if !minus && !tokens.eat("+") {
                 return Ok(sum);
             }
+            let subtracted = if minus { subtracted_number(tokens)? } else { None };
+            if let Some(subtracted) = subtracted {
+                sum = Deep::over(tokens, &[sum.depth], Index::Add(Box::new(sum.value), Box::new(subtracted)))?;
+                continue;
+            }
             let term = self.index_term(tokens, nesting)?;
             let right = if minus { subtrahend(term.value) } else { term.value };
             sum = Deep::over(tokens, &[sum.depth, term.depth], Index::Add(Box::new(sum.value), Box::new(right)))?;
@@ -251,10 +256,20 @@ impl Scope<'_> {
     }
 }
 
+/// The number after a minus, negated, when it is a whole term: it may be one more than the largest there is.
+fn subtracted_number(tokens: &mut Tokens<'_>) -> Result<Option<Index>, TextError> {
+    let factor = matches!(tokens.peek_second(), Some(Token::Symbol("*") | Token::Name("mod")));
+    if factor || !matches!(tokens.peek(), Some(Token::Number(_))) {
+        return Ok(None);
+    }
+    let magnitude: i128 = tokens.integer("an integer")?;
+    let value = i64::try_from(-magnitude).map_err(|_| tokens.error(format!("-{magnitude} does not fit 64 bits")))?;
+    Ok(Some(Index::Const(value)))
+}
+
 /// What is added when `term` stands after a minus: the form that prints so.
 fn subtrahend(term: Index) -> Index {
     match term {
-        Index::Const(value) if value > 0 => Index::Const(-value),
         Index::Mul(factor, e) if factor > 0 => Index::Mul(-factor, e),
         other => Index::Mul(-1, Box::new(other)),
     }

@@ -8,6 +8,9 @@ use super::TextError;
 use super::lex::Line;
 use crate::isl;
 
+/// What reading one set may cost, in isl's operations: about a second. A program's sets take a thousandth of it.
+const READ_OPERATIONS: u64 = 2_000_000;
+
 /// How sets are written where the parameters are known.
 pub(super) struct Notation<'s> {
     pub ctx: &'s isl::Ctx,
@@ -117,7 +120,8 @@ impl Notation<'_> {
         if text.is_empty() {
             return Err(line.error("expected isl's notation: `{ … }`"));
         }
-        read(self.ctx, &self.with_params(text)).map_err(|error| line.error(error.to_string()))
+        let bounded = self.ctx.with_budget(READ_OPERATIONS, || read(self.ctx, &self.with_params(text)));
+        bounded.map_err(|error| line.error(error.to_string()))
     }
 
     /// What isl reads: the parameters of the program stand before the brace.
@@ -140,6 +144,8 @@ fn function_pieces(pw: &isl::PwAff, reach: &isl::UnionSet) -> isl::Result<Vec<is
     }
     let mut pieces = Vec::new();
     for (domain, aff) in parts {
+        let here = reach.intersect(&domain.to_union_set()?.universe()?)?;
+        let domain = if here.n_set()? == 1 { domain.gist(&here.as_set()?)? } else { domain };
         for part in domain.basic_sets()? {
             pieces.push(aff.to_pw_aff()?.intersect_domain(&part.to_set()?)?);
         }

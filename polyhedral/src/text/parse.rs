@@ -44,7 +44,7 @@ pub(super) fn scop(ctx: &isl::Ctx, text: &str) -> Result<Scop, TextError> {
         }
     }
     scop.source = match source {
-        Some(block) => nests(&scop, block.body)?,
+        Some(block) => nests(&scop, block.body, 0)?,
         None => scop.stmts.iter().map(|(id, stmt)| Nest::of_stmt(id, &stmt.dims)).collect(),
     };
     let last = blocks.last().map_or(head.head, |block| block.head);
@@ -359,23 +359,27 @@ fn set_spans(stmt: &mut Stmt, spans: &[Span]) -> Result<(), String> {
     Ok(())
 }
 
-/// The source order below `source`.
-fn nests(scop: &Scop, lines: &[Line<'_>]) -> Result<Vec<Nest>, TextError> {
-    lex::blocks(lines)?.iter().map(|block| nest(scop, block)).collect()
+/// The source order below `source`, or below a loop.
+fn nests(scop: &Scop, lines: &[Line<'_>], depth: usize) -> Result<Vec<Nest>, TextError> {
+    lex::blocks(lines)?.iter().map(|block| nest(scop, block, depth)).collect()
 }
 
-fn nest(scop: &Scop, block: &Block<'_, '_>) -> Result<Nest, TextError> {
+fn nest(scop: &Scop, block: &Block<'_, '_>, depth: usize) -> Result<Nest, TextError> {
     let mut tokens = block.head.tokens()?;
     let word = tokens.name("`for NAME` or a statement")?;
     if word == "for" && tokens.peek().is_some() {
         let name = tokens.name("a loop's name")?.to_owned();
         tokens.end()?;
-        return Ok(Nest::Loop { name, body: nests(scop, block.body)? });
+        return Ok(Nest::Loop { name, body: nests(scop, block.body, depth + 1)? });
     }
     tokens.end()?;
     let stmt: StmtId = scop
         .stmt_named(word)
         .ok_or_else(|| block.head.error(format!("expected `for NAME` or a statement, found `{word}`")))?;
+    let dims = scop.stmts[stmt].dims.len();
+    if dims != depth {
+        return Err(block.head.error(format!("`{word}` has {dims} dimensions and stands under {depth} loops")));
+    }
     alone(block)?;
     Ok(Nest::Stmt(stmt))
 }
