@@ -465,7 +465,8 @@ fn lanes_of_several_statements_at_one_leaf() {
           }
         }
         C[8 .. +4] = int32(0) where lane <= 1
-    "#]].assert_eq(&program.to_string());
+    "#]]
+    .assert_eq(&program.to_string());
 }
 
 #[test]
