@@ -48,7 +48,7 @@ fn command(session: &Session, random: &mut Random) -> Option<Command> {
 fn accepted_schedules_run_as_the_source_does() {
     for (name, _) in testing::PROGRAMS {
         let mut random = Random(name.len() as u64);
-        for _ in 0..12 {
+        for _ in 0..8 {
             one(name, &mut random);
         }
     }
@@ -76,10 +76,10 @@ fn one(name: &str, random: &mut Random) {
 #[test]
 fn random_programs_under_random_schedules_run_as_the_source_does() {
     let mut scheduled = 0;
-    for seed in 0..100 {
+    for seed in 0..60 {
         scheduled += usize::from(one_drawn(seed));
     }
-    assert!(scheduled > 50, "only {scheduled} are within the budget");
+    assert!(scheduled > 30, "only {scheduled} are within the budget");
 }
 
 /// Whether a schedule was found within the budget.
