@@ -29,7 +29,9 @@ pub fn sizes<'a>(def: &frontend_tc::Kernel, shapes: impl ExactSizeIterator<Item 
     if shapes.len() != expected {
         let names: Vec<String> = def.inputs().map(|input| format!("`{}`", input.name)).collect();
         let message = format!("`{}` expected {expected} inputs, found {}", def.name, shapes.len());
-        return Err(Error::user(Diagnostic::call("TC0905", message).help(format!("the inputs are {}", names.join(", ")))));
+        return Err(Error::user(
+            Diagnostic::call("TC0905", message).help(format!("the inputs are {}", names.join(", "))),
+        ));
     }
     let mut known: SmallVec<[Option<i64>; 12]> = SmallVec::from_elem(None, def.sizes.len());
     for (input, shape) in def.inputs().zip(shapes) {

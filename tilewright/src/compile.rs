@@ -105,7 +105,9 @@ pub(crate) fn load_program(program: &Program, sizes: &[i64], machine: &Target) -
 pub(crate) fn target(error: llvm::Error) -> Error {
     match error {
         llvm::Error::Malformed(_) => Error::bug(error),
-        llvm::Error::Unsupported(_) | llvm::Error::Target(_) => Error::user(Diagnostic::call("TC0912", error.to_string())),
+        llvm::Error::Unsupported(_) | llvm::Error::Target(_) => {
+            Error::user(Diagnostic::call("TC0912", error.to_string()))
+        }
     }
 }
 
@@ -113,9 +115,10 @@ pub(crate) fn target(error: llvm::Error) -> Error {
 pub(crate) fn refused(refused: Refused) -> Error {
     match refused.reason {
         Reason::Isl(_) => Error::bug(refused),
-        _ => Error::user(
-            Diagnostic::call("TC0913", refused.to_string())
-                .help("a command is applied only when it is proved that every dependence of the program keeps its order"),
-        ),
+        _ => {
+            Error::user(Diagnostic::call("TC0913", refused.to_string()).help(
+                "a command is applied only when it is proved that every dependence of the program keeps its order",
+            ))
+        }
     }
 }

@@ -176,6 +176,15 @@ impl Session {
         Ok(Scheduled { scop, script, remarks })
     }
 
+    /// The tree that the command would give, with nothing proved: what a refusal speaks of. For tests.
+    ///
+    /// # Errors
+    /// When the command does not fit the tree.
+    #[cfg(feature = "testing")]
+    pub fn preview(&self, command: &Command) -> Result<ScheduleTree, Reason> {
+        Ok(edit(&self.scop, &self.target, command)?.tree)
+    }
+
     fn attempt(&self, command: &Command) -> Result<Edit, Reason> {
         self.within_budget(|| {
             let mut edit = edit(&self.scop, &self.target, command)?;

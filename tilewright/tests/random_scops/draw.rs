@@ -1,0 +1,96 @@
+//! Random commands, over the loops that a session has.
+
+use polyhedral::isl::{Constraints, SchedulerOptions, Val};
+use polyhedral::testing::Rng;
+use polyhedral::{Node, ScheduleTree, isl};
+use transform::{Command, Session};
+
+/// isl's operations for one run of its scheduler.
+const SCHEDULER: u64 = 500_000;
+
+/// A command that may or may not fit; none when isl's scheduler takes too long.
+pub fn command(rng: &mut Rng, session: &Session) -> isl::Result<Option<Command>> {
+    let scop = session.scop();
+    let mut loops: Vec<String> = scop.tree.root.members().iter().map(|member| member.name.clone()).collect();
+    if loops.is_empty() || rng.percent(2) {
+        loops.push("nowhere".into());
+    }
+    let stmts: Vec<String> = scop.stmts.values().map(|stmt| stmt.name.clone()).collect();
+    // Neighbours in the tree are more often of one nest.
+    let from = rng.below(loops.len());
+    let some = &loops[from..(from + 1 + rng.below(3)).min(loops.len())];
+    let one = some[0].clone();
+    Ok(Some(match rng.below(16) {
+        0 => Command::split(one, rng.pick(&[1, 2, 3, 4])),
+        1 | 2 => Command::tile(some, some.iter().map(|_| rng.pick(&[1, 2, 3, 4])).collect::<Vec<u32>>()),
+        3 | 4 => Command::reorder(some.iter().rev()),
+        5 | 6 => Command::parallel(one),
+        7 | 8 => Command::vectorise(one, rng.pick(&[2, 4, 8])),
+        9 | 10 => Command::unroll(one, rng.pick(&[2, 3, 4])),
+        11 => Command::distribute(one),
+        12 => {
+            let first = rng.below(stmts.len());
+            Command::fuse(&stmts[first], &stmts[(first + 1) % stmts.len()], rng.pick(&[1, 2]))
+        }
+        13 => return scheduled(rng, session),
+        _ => {
+            let mut tree = scop.tree.clone();
+            disturb(rng, &mut tree.root)?;
+            Command::order(scop, &tree)?
+        }
+    }))
+}
+
+/// What isl's scheduler finds.
+fn scheduled(rng: &mut Rng, session: &Session) -> isl::Result<Option<Command>> {
+    let (scop, deps) = (session.scop(), session.dependences());
+    let options = SchedulerOptions { serialize_sccs: rng.percent(50), ..SchedulerOptions::default() };
+    let found = scop.ctx.with_budget(SCHEDULER, || {
+        let validity = deps.ordering(false)?;
+        let constraints = Constraints {
+            domain: scop.domain()?,
+            context: scop.context.clone(),
+            coincidence: validity.union(&deps.reduction)?,
+            proximity: deps.flow.clone(),
+            validity,
+        };
+        let tree = ScheduleTree::from_isl(&constraints.schedule(&options)?, scop)?;
+        Command::order(scop, &tree)
+    });
+    match found {
+        Err(isl::Error::Quota) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// Changes one or two things that a literal tree may say: a loop backwards, shifted or skewed, loops swapped, the
+/// children of a sequence in another order.
+fn disturb(rng: &mut Rng, node: &mut Node) -> isl::Result<()> {
+    match node {
+        Node::Band(band) if rng.percent(60) => {
+            let (at, other) = (rng.below(band.members.len()), rng.below(band.members.len()));
+            let schedule = band.members[at].schedule.clone();
+            let number = |n: i64| Val::int(schedule.ctx(), n);
+            band.members[at].schedule = match rng.below(4) {
+                0 => schedule.scale(&number(-1)?)?,
+                1 => schedule.union_add(&schedule.domain()?.constant(&number(rng.between(-2, 2))?)?)?,
+                2 if at != other => schedule.union_add(&band.members[other].schedule)?,
+                _ => {
+                    band.members.swap(at, other);
+                    return Ok(());
+                }
+            };
+        }
+        Node::Sequence(children) if rng.percent(60) => rng.shuffle(children),
+        _ => {}
+    }
+    match node {
+        Node::Band(band) => disturb(rng, &mut band.child),
+        Node::Mark { child, .. } => disturb(rng, child),
+        Node::Sequence(children) | Node::Set(children) => {
+            let at = rng.below(children.len());
+            disturb(rng, &mut children[at].node)
+        }
+        Node::Leaf => Ok(()),
+    }
+}

@@ -1,0 +1,92 @@
+//! What a scheduled Scop computes: by the reference evaluator, by the loop interpreter, by machine code.
+
+use codegen::{Program, interp, llvm};
+use polyhedral::eval::{self, Data, Limits, Report, Tensors, Wide};
+use polyhedral::testing::random_inputs;
+use polyhedral::{Role, Scop};
+use runtime::{Kernel, Pool, Tensor};
+use support::{Stage, Target};
+
+/// Where machine code runs.
+pub struct Machine {
+    pub target: Target,
+    pool: Pool,
+    fma: bool,
+}
+
+impl Machine {
+    /// This machine, with more threads than one so that parallel loops are cut.
+    pub fn host() -> Machine {
+        let target = tilewright::host_target();
+        let fma = llvm::has_fma(&target).expect("the host's description");
+        Machine { target, pool: Pool::with_threads(3).expect("threads"), fma }
+    }
+}
+
+/// What the program computes from some inputs.
+pub struct Oracle {
+    inputs: Tensors,
+    wide: Wide,
+}
+
+impl Oracle {
+    pub fn of(scop: &Scop, seed: u64) -> Result<Oracle, String> {
+        let inputs: Tensors = random_inputs(scop, &[], seed)
+            .into_iter()
+            .map(|input| (input.name, Data::from_f64s(input.dtype, &input.shape, &input.values)))
+            .collect();
+        let wide = eval::run_wide(scop, &[], &inputs, Limits::default()).map_err(|error| error.to_string())?;
+        Ok(Oracle { inputs, wide })
+    }
+
+    /// Integers are equal, floats within the bound of the evaluator's error analysis.
+    fn accepts(&self, engine: &str, outputs: &Tensors) -> Result<Report, String> {
+        let mut all = Report::default();
+        for name in self.wide.names() {
+            let data = outputs.get(name).ok_or_else(|| format!("the {engine} gives no `{name}`"))?;
+            let report = self.wide.compare(name, data).map_err(|mismatch| format!("the {engine}: {mismatch}"))?;
+            all.checked += report.checked;
+            all.ambiguous += report.ambiguous;
+        }
+        Ok(all)
+    }
+}
+
+/// Runs the Scop in the order of its tree by both engines.
+pub fn compare(scop: &Scop, oracle: &Oracle, machine: &Machine) -> Result<Report, String> {
+    let options = codegen::Options { fma: machine.fma, ..codegen::Options::default() };
+    let program = codegen::scan(scop, &options, &mut Vec::new()).map_err(|error| error.to_string())?;
+    let in_program = |failure: String| format!("{failure}\nof the loops\n{program}");
+    program.verify().map_err(|malformed| in_program(malformed.to_string()))?;
+    let interpreted = interp::interpret(&program, &[], &oracle.inputs, 1);
+    let interpreted = interpreted.map_err(|fault| in_program(format!("the interpreter stops: {fault}")))?;
+    oracle.accepts("interpreter", &interpreted).map_err(in_program)?;
+    let computed = run(scop, &program, oracle, machine).map_err(in_program)?;
+    oracle.accepts("machine", &computed).map_err(in_program)
+}
+
+/// Compiles and calls the program. Outputs hold other bits than zeros before.
+fn run(scop: &Scop, program: &Program, oracle: &Oracle, machine: &Machine) -> Result<Tensors, String> {
+    let object = llvm::compile(program, &machine.target, &llvm::Options::default()).map_err(|e| e.to_string())?;
+    let code = object.into_code(program, &[]).map_err(|error| error.to_string())?;
+    let kernel = Kernel::load(&code).map_err(|error| error.to_string())?;
+    let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
+    for argument in &kernel.signature().arguments {
+        let bytes = argument.shape.iter().product::<i64>() as usize * argument.dtype.bytes();
+        let given = oracle.inputs.get(&argument.name).map(|data| data.bytes.clone());
+        let bytes = given.unwrap_or_else(|| vec![0xa5; bytes]);
+        let tensor = Tensor::from_bytes(argument.dtype, &argument.shape, &bytes).map_err(|error| error.to_string())?;
+        let all = if argument.role == runtime::Role::Input { &mut inputs } else { &mut outputs };
+        all.push(tensor);
+    }
+    let inputs: Vec<_> = inputs.iter().map(Tensor::view).collect();
+    let mut views: Vec<_> = outputs.iter_mut().map(Tensor::view_mut).collect();
+    kernel.run(&inputs, &mut views, &machine.pool).map_err(|error| format!("the machine stops: {error}"))?;
+    drop(views);
+    let names = scop.tensors.values().filter(|tensor| matches!(tensor.role, Role::Output | Role::InOut));
+    let data = names.zip(&outputs).map(|(tensor, output)| {
+        let data = Data { dtype: tensor.dtype, shape: output.shape().to_vec(), bytes: output.as_bytes().to_vec() };
+        (tensor.name.clone(), data)
+    });
+    Ok(data.collect())
+}
