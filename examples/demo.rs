@@ -99,7 +99,8 @@ fn run(example: &Example, compiler: &Compiler, limits: &Limits) -> Result<Option
     let names = def.outputs().map(|output| output.name.as_str());
     let agreement = reference.check(names.zip(&outputs))?;
 
-    let mut targets: Vec<&mut dyn AsTensorMut> = outputs.iter_mut().map(|tensor| tensor as &mut dyn AsTensorMut).collect();
+    let mut targets: Vec<&mut dyn AsTensorMut> =
+        outputs.iter_mut().map(|tensor| tensor as &mut dyn AsTensorMut).collect();
     let times = timing::time(None, || Ok(()), || kernel.run(&views, &mut targets))?;
     let (work, seconds) = (cost(&def, &sizes), times.min.as_secs_f64());
     let (flops, bytes) = (work.flops / seconds / 1e9, work.bytes / seconds / 1e9);

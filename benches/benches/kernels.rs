@@ -7,7 +7,10 @@ use tilewright::{Compiler, DType, Limits};
 fn main() {
     for threads in [1, std::thread::available_parallelism().map_or(1, |n| n.get())] {
         let compiler = Compiler::host().threads(threads);
-        println!("{threads} thread(s)\n{:<24}{:>12}{:>12}{:>12}{:>12}", "kernel", "min ms", "median ms", "GFLOP/s", "of limit");
+        println!(
+            "{threads} thread(s)\n{:<24}{:>12}{:>12}{:>12}{:>12}",
+            "kernel", "min ms", "median ms", "GFLOP/s", "of limit"
+        );
         for case in CASES {
             row(&compiler, case);
         }

@@ -10,7 +10,8 @@ const ROUNDS: usize = 5;
 fn main() {
     let compiler = Compiler::host().threads(1);
     let tables: Vec<_> = CASES.iter().map(|case| (case.name, medians(&compiler, case))).collect();
-    let stages: Vec<&str> = tables.first().map(|(_, row)| row.iter().map(|(name, _)| *name).collect()).unwrap_or_default();
+    let stages: Vec<&str> =
+        tables.first().map(|(_, row)| row.iter().map(|(name, _)| *name).collect()).unwrap_or_default();
     print!("{:<24}", "ms");
     stages.iter().for_each(|stage| print!("{stage:>11}"));
     println!();

@@ -21,16 +21,36 @@ pub struct Case {
 /// The set.
 pub const CASES: &[Case] = &[
     Case { name: "sgemm 256", text: SGEMM, shapes: &[&[256, 256], &[256, 256]], flops: 2.0 * 256.0 * 256.0 * 256.0 },
-    Case { name: "sgemm 1024", text: SGEMM, shapes: &[&[1024, 1024], &[1024, 1024]], flops: 2.0 * 1024.0 * 1024.0 * 1024.0 },
-    Case { name: "sgemm 1000x999x1001", text: SGEMM, shapes: &[&[1000, 1001], &[1001, 999]], flops: 2.0 * 1000.0 * 999.0 * 1001.0 },
-    Case { name: "tmm 128x1024x1024", text: TMM, shapes: &[&[128, 1024], &[1024, 1024]], flops: 2.0 * 128.0 * 1024.0 * 1024.0 },
+    Case {
+        name: "sgemm 1024",
+        text: SGEMM,
+        shapes: &[&[1024, 1024], &[1024, 1024]],
+        flops: 2.0 * 1024.0 * 1024.0 * 1024.0,
+    },
+    Case {
+        name: "sgemm 1000x999x1001",
+        text: SGEMM,
+        shapes: &[&[1000, 1001], &[1001, 999]],
+        flops: 2.0 * 1000.0 * 999.0 * 1001.0,
+    },
+    Case {
+        name: "tmm 128x1024x1024",
+        text: TMM,
+        shapes: &[&[128, 1024], &[1024, 1024]],
+        flops: 2.0 * 128.0 * 1024.0 * 1024.0,
+    },
     Case {
         name: "conv 3x3 64x56x56",
         text: CONV,
         shapes: &[&[1, 64, 58, 58], &[64, 64, 3, 3]],
         flops: 2.0 * 64.0 * 64.0 * 9.0 * 56.0 * 56.0,
     },
-    Case { name: "mlp1 128x2000x128", text: MLP1, shapes: &[&[128, 2000], &[128, 2000], &[128]], flops: 2.0 * 128.0 * 2000.0 * 128.0 },
+    Case {
+        name: "mlp1 128x2000x128",
+        text: MLP1,
+        shapes: &[&[128, 2000], &[128, 2000], &[128]],
+        flops: 2.0 * 128.0 * 2000.0 * 128.0,
+    },
     Case { name: "axpy 4M", text: AXPY, shapes: &[&[1 << 22], &[1 << 22]], flops: 2.0 * 4194304.0 },
     Case { name: "row sum 2048x2048", text: ROW_SUM, shapes: &[&[2048, 2048]], flops: 2048.0 * 2048.0 },
 ];

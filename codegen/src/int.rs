@@ -1,6 +1,5 @@
 //! Arithmetic on [`Int`] and [`Cond`] in a normal form: equal sums are equal values, whatever their order.
 
-use std::collections::BTreeMap;
 use std::ops::{Add, Mul, Neg, Sub};
 
 use polyhedral::{CmpOp, Index};
@@ -11,23 +10,39 @@ use crate::{Cond, Int, VarId};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Linear {
     pub(crate) constant: i64,
-    pub(crate) terms: BTreeMap<Int, i64>,
+    /// Each atom once, in their order.
+    pub(crate) terms: Vec<(Int, i64)>,
 }
 
 impl Linear {
     fn constant(constant: i64) -> Linear {
-        Linear { constant, terms: BTreeMap::new() }
+        Linear { constant, terms: Vec::new() }
+    }
+
+    fn atom(atom: &Int) -> Linear {
+        Linear { constant: 0, terms: vec![(atom.clone(), 1)] }
     }
 
     /// The sum of this and `factor` times the other; `None` on overflow.
-    fn plus(mut self, factor: i64, other: &Linear) -> Option<Linear> {
-        self.constant = self.constant.checked_add(factor.checked_mul(other.constant)?)?;
-        for (atom, &c) in &other.terms {
-            let sum = self.terms.entry(atom.clone()).or_insert(0);
-            *sum = sum.checked_add(factor.checked_mul(c)?)?;
+    fn plus(self, factor: i64, other: Linear) -> Option<Linear> {
+        let constant = self.constant.checked_add(factor.checked_mul(other.constant)?)?;
+        let mut terms = Vec::with_capacity(self.terms.len() + other.terms.len());
+        let mut mine = self.terms.into_iter().peekable();
+        for (atom, c) in other.terms {
+            let c = factor.checked_mul(c)?;
+            while let Some(before) = mine.next_if(|(own, _)| *own < atom) {
+                terms.push(before);
+            }
+            let sum = match mine.next_if(|(own, _)| *own == atom) {
+                Some((_, own)) => own.checked_add(c)?,
+                None => c,
+            };
+            if sum != 0 {
+                terms.push((atom, sum));
+            }
         }
-        self.terms.retain(|_, c| *c != 0);
-        Some(self)
+        terms.extend(mine);
+        Some(Linear { constant, terms })
     }
 
     /// `(a, b)` with `self = a - b`, where no term of either has a negative weight; the constant goes to the side that
@@ -36,8 +51,8 @@ impl Linear {
         let (mut positive, mut negative) = (Linear::default(), Linear::default());
         for (atom, c) in self.terms {
             match c.checked_neg() {
-                Some(opposite) if c < 0 => negative.terms.insert(atom, opposite),
-                _ => positive.terms.insert(atom, c),
+                Some(opposite) if c < 0 => negative.terms.push((atom, opposite)),
+                _ => positive.terms.push((atom, c)),
             };
         }
         match self.constant.checked_neg() {
@@ -62,19 +77,19 @@ impl Linear {
 impl Int {
     /// As a linear combination of atoms; an overflow makes the whole expression one atom.
     pub(crate) fn linear(&self) -> Linear {
-        self.try_linear().unwrap_or_else(|| Linear { constant: 0, terms: BTreeMap::from([(self.clone(), 1)]) })
+        self.try_linear().unwrap_or_else(|| Linear::atom(self))
     }
 
     fn try_linear(&self) -> Option<Linear> {
         match self {
             Int::Const(value) => Some(Linear::constant(*value)),
-            Int::Add(a, b) => a.linear().plus(1, &b.linear()),
+            Int::Add(a, b) => a.linear().plus(1, b.linear()),
             Int::Mul(a, b) => match (a.as_const(), b.as_const()) {
-                (Some(c), _) => Linear::default().plus(c, &b.linear()),
-                (_, Some(c)) => Linear::default().plus(c, &a.linear()),
-                _ => Some(Linear { constant: 0, terms: BTreeMap::from([(self.clone(), 1)]) }),
+                (Some(c), _) => Linear::default().plus(c, b.linear()),
+                (_, Some(c)) => Linear::default().plus(c, a.linear()),
+                _ => Some(Linear::atom(self)),
             },
-            atom => Some(Linear { constant: 0, terms: BTreeMap::from([(atom.clone(), 1)]) }),
+            atom => Some(Linear::atom(atom)),
         }
     }
 
@@ -111,9 +126,9 @@ impl Int {
         let (mut even, mut rest) = (Linear::default(), Linear::default());
         for (atom, c) in terms {
             if c % divisor == 0 {
-                even.terms.insert(atom, c / divisor);
+                even.terms.push((atom, c / divisor));
             } else {
-                rest.terms.insert(atom, c);
+                rest.terms.push((atom, c));
             }
         }
         even.constant = constant.div_euclid(divisor);
@@ -366,7 +381,7 @@ impl From<i64> for Int {
 impl Add for Int {
     type Output = Int;
     fn add(self, other: Int) -> Int {
-        match self.linear().plus(1, &other.linear()) {
+        match self.linear().plus(1, other.linear()) {
             Some(sum) => sum.into_int(),
             None => Int::Add(Box::new(self), Box::new(other)),
         }
@@ -383,7 +398,7 @@ impl Add<i64> for Int {
 impl Sub for Int {
     type Output = Int;
     fn sub(self, other: Int) -> Int {
-        match self.linear().plus(-1, &other.linear()) {
+        match self.linear().plus(-1, other.linear()) {
             Some(difference) => difference.into_int(),
             None => Int::Add(Box::new(self), Box::new(-other)),
         }
@@ -400,7 +415,7 @@ impl Neg for Int {
 impl Mul<Int> for i64 {
     type Output = Int;
     fn mul(self, e: Int) -> Int {
-        match Linear::default().plus(self, &e.linear()) {
+        match Linear::default().plus(self, e.linear()) {
             Some(product) => product.into_int(),
             None => Int::Mul(Box::new(Int::Const(self)), Box::new(e)),
         }

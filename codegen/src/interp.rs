@@ -118,7 +118,7 @@ impl Memory {
 }
 
 /// More elements than any test has; beyond, a run would only exhaust memory.
-const MOST_ELEMENTS: i64 = 1 << 32;
+const MOST_ELEMENTS: i64 = 1 << 26;
 
 impl Run<'_> {
     fn memory_of(&self, buffer: &Buffer, given: Option<&Data>) -> Result<Memory, Fault> {

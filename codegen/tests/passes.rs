@@ -59,7 +59,7 @@ fn the_test_of_a_whole_box_leaves_the_reduction_loop() {
               for no2 in 0..2 {
                 if no2 == 0 {
                   for mio in 4*mo..4*mo + 4 {
-                    for nio in 4*no2..min(5, 4*no2 + 4) {
+                    for nio in 4*no2..4*no2 + 4 {
                       r0: float32 x4 = C[2*mio, 4*nio .. +4]
                       r1: float32 x4 = C[2*mio + 1, 4*nio .. +4]
                       for k in 0..5 {
@@ -73,11 +73,14 @@ fn the_test_of_a_whole_box_leaves_the_reduction_loop() {
                 } else {
                   for mio in 4*mo..4*mo + 4 {
                     for nio in 4*no2..min(5, 4*no2 + 4) {
+                      r2: float32 x4 = (C[2*mio, 4*nio .. +4] where lane <= -4*nio + 18)
+                      r3: float32 x4 = (C[2*mio + 1, 4*nio .. +4] where lane <= -4*nio + 18)
                       for k in 0..5 {
-                        for m2 in 0..2 {
-                          C[2*mio + m2, 4*nio .. +4] = muladd(A[2*mio + m2, k], (B[k, 4*nio .. +4] where lane <= -4*nio + 18), (C[2*mio + m2, 4*nio .. +4] where lane <= -4*nio + 18)) where lane <= -4*nio + 18
-                        }
+                        r2: float32 x4 = muladd(A[2*mio, k], (B[k, 4*nio .. +4] where lane <= -4*nio + 18), r2)
+                        r3: float32 x4 = muladd(A[2*mio + 1, k], (B[k, 4*nio .. +4] where lane <= -4*nio + 18), r3)
                       }
+                      C[2*mio, 4*nio .. +4] = r2 where lane <= -4*nio + 18
+                      C[2*mio + 1, 4*nio .. +4] = r3 where lane <= -4*nio + 18
                     }
                   }
                 }
@@ -124,11 +127,22 @@ fn accumulators_of_a_symbolic_product() {
                     C[2*mio + 1, 4*nio .. +4] = r1
                   }
                 } else {
-                  for k in 0..K {
-                    for m2 in 0..2 {
-                      if M >= 2*mio + m2 + 1 {
-                        C[2*mio + m2, 4*nio .. +4] = (C[2*mio + m2, 4*nio .. +4] where lane <= -4*nio + N - 1) + A[2*mio + m2, k] * (B[k, 4*nio .. +4] where lane <= -4*nio + N - 1) where lane <= -4*nio + N - 1
+                  if 0 < K {
+                    r2: float32 x4 = (C[2*mio, 4*nio .. +4] where lane <= -4*nio + N - 1)
+                    if M >= 2*mio + 2 {
+                      r3: float32 x4 = (C[2*mio + 1, 4*nio .. +4] where lane <= -4*nio + N - 1)
+                    } else {
+                      r3: float32 x4 = float32(0.0)
+                    }
+                    for k in 0..K {
+                      r2: float32 x4 = r2 + A[2*mio, k] * (B[k, 4*nio .. +4] where lane <= -4*nio + N - 1)
+                      if M >= 2*mio + 2 {
+                        r3: float32 x4 = r3 + A[2*mio + 1, k] * (B[k, 4*nio .. +4] where lane <= -4*nio + N - 1)
                       }
+                    }
+                    C[2*mio, 4*nio .. +4] = r2 where lane <= -4*nio + N - 1
+                    if M >= 2*mio + 2 {
+                      C[2*mio + 1, 4*nio .. +4] = r3 where lane <= -4*nio + N - 1
                     }
                   }
                 }
@@ -136,7 +150,8 @@ fn accumulators_of_a_symbolic_product() {
             }
           }
         }
-    "#]].assert_eq(&program.to_string());
+    "#]]
+    .assert_eq(&program.to_string());
 }
 
 #[test]

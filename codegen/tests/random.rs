@@ -48,7 +48,7 @@ fn command(session: &Session, random: &mut Random) -> Option<Command> {
 fn accepted_schedules_run_as_the_source_does() {
     for (name, _) in testing::PROGRAMS {
         let mut random = Random(name.len() as u64);
-        for _ in 0..12 {
+        for _ in 0..8 {
             one(name, &mut random);
         }
     }
@@ -76,10 +76,10 @@ fn one(name: &str, random: &mut Random) {
 #[test]
 fn random_programs_under_random_schedules_run_as_the_source_does() {
     let mut scheduled = 0;
-    for seed in 0..100 {
+    for seed in 0..60 {
         scheduled += usize::from(one_drawn(seed));
     }
-    assert!(scheduled > 50, "only {scheduled} are within the budget");
+    assert!(scheduled > 30, "only {scheduled} are within the budget");
 }
 
 /// Whether a schedule was found within the budget.
@@ -97,6 +97,6 @@ fn one_drawn(seed: u64) -> bool {
     let Ok(scheduled) = session.finish() else { return false };
     let scop = scheduled.scop;
     agrees_closely(&scop, &scan(&scop, &Options::default()).0, seed);
-    agrees_closely(&scop, &lower(&scop, &Options { fma: seed % 2 == 0, ..Options::default() }), seed);
+    agrees_closely(&scop, &lower(&scop, &Options { fma: seed.is_multiple_of(2), ..Options::default() }), seed);
     true
 }

@@ -5,7 +5,7 @@ mod common;
 use codegen::Options;
 use common::{agrees, scan, scheduled};
 use expect_test::{Expect, expect};
-use polyhedral::testing;
+use polyhedral::{Band, Kind, Member, Node, Scop, isl, testing};
 
 /// The loops of a ready-made program, which must agree with the evaluator, and the remarks.
 #[track_caller]
@@ -118,10 +118,11 @@ fn a_register_tile() {
                         C[2*mio, 4*nio .. +4] = muladd(A[2*mio, k], B[k, 4*nio .. +4], C[2*mio, 4*nio .. +4])
                         C[2*mio + 1, 4*nio .. +4] = muladd(A[2*mio + 1, k], B[k, 4*nio .. +4], C[2*mio + 1, 4*nio .. +4])
                       } else {
-                        for m2 in 0..2 {
-                          if 4*nio <= 18 {
-                            C[2*mio + m2, 4*nio .. +4] = muladd(A[2*mio + m2, k], (B[k, 4*nio .. +4] where lane <= -4*nio + 18), (C[2*mio + m2, 4*nio .. +4] where lane <= -4*nio + 18)) where lane <= -4*nio + 18
-                          }
+                        if 4*nio <= 18 {
+                          C[2*mio, 4*nio .. +4] = muladd(A[2*mio, k], (B[k, 4*nio .. +4] where lane <= -4*nio + 18), (C[2*mio, 4*nio .. +4] where lane <= -4*nio + 18)) where lane <= -4*nio + 18
+                        }
+                        if 4*nio <= 18 {
+                          C[2*mio + 1, 4*nio .. +4] = muladd(A[2*mio + 1, k], (B[k, 4*nio .. +4] where lane <= -4*nio + 18), (C[2*mio + 1, 4*nio .. +4] where lane <= -4*nio + 18)) where lane <= -4*nio + 18
                         }
                       }
                     }
@@ -165,12 +166,17 @@ fn several_vectors_of_one_dimension() {
                         C[2*mio + 1, 8*nvo .. +4] = muladd(A[2*mio + 1, k], B[k, 8*nvo .. +4], C[2*mio + 1, 8*nvo .. +4])
                         C[2*mio + 1, 8*nvo + 4 .. +4] = muladd(A[2*mio + 1, k], B[k, 8*nvo + 4 .. +4], C[2*mio + 1, 8*nvo + 4 .. +4])
                       } else {
-                        for m2 in 0..2 {
-                          for n2 in 0..2 {
-                            if 8*nvo + 4*n2 <= 18 {
-                              C[2*mio + m2, 8*nvo + 4*n2 .. +4] = muladd(A[2*mio + m2, k], (B[k, 8*nvo + 4*n2 .. +4] where lane <= -8*nvo - 4*n2 + 18), (C[2*mio + m2, 8*nvo + 4*n2 .. +4] where lane <= -8*nvo - 4*n2 + 18)) where lane <= -8*nvo - 4*n2 + 18
-                            }
-                          }
+                        if 8*nvo <= 18 {
+                          C[2*mio, 8*nvo .. +4] = muladd(A[2*mio, k], (B[k, 8*nvo .. +4] where lane <= -8*nvo + 18), (C[2*mio, 8*nvo .. +4] where lane <= -8*nvo + 18)) where lane <= -8*nvo + 18
+                        }
+                        if 8*nvo <= 14 {
+                          C[2*mio, 8*nvo + 4 .. +4] = muladd(A[2*mio, k], (B[k, 8*nvo + 4 .. +4] where lane <= -8*nvo + 14), (C[2*mio, 8*nvo + 4 .. +4] where lane <= -8*nvo + 14)) where lane <= -8*nvo + 14
+                        }
+                        if 8*nvo <= 18 {
+                          C[2*mio + 1, 8*nvo .. +4] = muladd(A[2*mio + 1, k], (B[k, 8*nvo .. +4] where lane <= -8*nvo + 18), (C[2*mio + 1, 8*nvo .. +4] where lane <= -8*nvo + 18)) where lane <= -8*nvo + 18
+                        }
+                        if 8*nvo <= 14 {
+                          C[2*mio + 1, 8*nvo + 4 .. +4] = muladd(A[2*mio + 1, k], (B[k, 8*nvo + 4 .. +4] where lane <= -8*nvo + 14), (C[2*mio + 1, 8*nvo + 4 .. +4] where lane <= -8*nvo + 14)) where lane <= -8*nvo + 14
                         }
                       }
                     }
@@ -392,10 +398,11 @@ fn sizes_that_the_call_knows() {
                     C[2*mio, 4*nio .. +4] = C[2*mio, 4*nio .. +4] + A[2*mio, k] * B[k, 4*nio .. +4]
                     C[2*mio + 1, 4*nio .. +4] = C[2*mio + 1, 4*nio .. +4] + A[2*mio + 1, k] * B[k, 4*nio .. +4]
                   } else {
-                    for m2 in 0..2 {
-                      if M >= 2*mio + m2 + 1 && N >= 4*nio + 1 {
-                        C[2*mio + m2, 4*nio .. +4] = (C[2*mio + m2, 4*nio .. +4] where lane <= -4*nio + N - 1) + A[2*mio + m2, k] * (B[k, 4*nio .. +4] where lane <= -4*nio + N - 1) where lane <= -4*nio + N - 1
-                      }
+                    if M >= 2*mio + 1 && N >= 4*nio + 1 {
+                      C[2*mio, 4*nio .. +4] = (C[2*mio, 4*nio .. +4] where lane <= -4*nio + N - 1) + A[2*mio, k] * (B[k, 4*nio .. +4] where lane <= -4*nio + N - 1) where lane <= -4*nio + N - 1
+                    }
+                    if M >= 2*mio + 2 && N >= 4*nio + 1 {
+                      C[2*mio + 1, 4*nio .. +4] = (C[2*mio + 1, 4*nio .. +4] where lane <= -4*nio + N - 1) + A[2*mio + 1, k] * (B[k, 4*nio .. +4] where lane <= -4*nio + N - 1) where lane <= -4*nio + N - 1
                     }
                   }
                 }
@@ -404,4 +411,86 @@ fn sizes_that_the_call_knows() {
           }
         }
     "#]].assert_eq(&program.to_string());
+}
+
+/// Two statements at one leaf, under a band of strips of 4.
+fn at_one_leaf(kind: Kind) -> Scop {
+    let text = "
+scop two()
+input A: int32[10]
+output B: int32[10]
+output C: int32[10]
+stmt B[i]
+  domain { B[i] : 0 <= i < 10 }
+  B[i] = A[i]
+stmt C[i]
+  domain { C[i] : 0 <= i < 8 }
+  C[i] = A[i] * 2i32
+stmt C.rest[i]
+  domain { C.rest[i] : 8 <= i < 10 }
+  C[i] = 0i32
+";
+    let mut scop = testing::scop(&isl::Ctx::new(), text);
+    let member = |name: &str, value: &str, kind: Kind| {
+        let text = format!("{{ B[i] -> [({value})]; C[i] -> [({value})]; C.rest[i] -> [({value})] }}");
+        let schedule = isl::UnionPwAff::read(&scop.ctx, &text).unwrap();
+        Member { name: name.into(), schedule, coincident: true, kind }
+    };
+    let members = vec![member("io", "floor((i)/4)", Kind::Sequential), member("ii", "i", kind)];
+    scop.tree.root = Node::Band(Band { members, permutable: true, child: Box::new(Node::Leaf) });
+    scop
+}
+
+#[test]
+fn lanes_of_several_statements_at_one_leaf() {
+    let scop = at_one_leaf(Kind::Vector(4));
+    let (program, remarks) = scan(&scop, &Options::default());
+    agrees(&scop, &program, &[]);
+    assert!(remarks.is_empty(), "{remarks:?}");
+    expect![[r#"
+        program two()
+          input A: int32[10] argument 0
+          output B: int32[10] argument 1
+          output C: int32[10] argument 2
+        for io in 0..3 {
+          if io <= 1 {
+            B[4*io .. +4] = A[4*io .. +4]
+          } else {
+            if 4*io <= 9 {
+              B[4*io .. +4] = (A[4*io .. +4] where lane <= -4*io + 9) where lane <= -4*io + 9
+            }
+          }
+          if io <= 1 {
+            C[4*io .. +4] = A[4*io .. +4] * int32(2)
+          }
+        }
+        C[8 .. +4] = int32(0) where lane <= 1
+    "#]]
+    .assert_eq(&program.to_string());
+}
+
+#[test]
+fn copies_of_several_statements_would_be_interleaved() {
+    let scop = at_one_leaf(Kind::Unroll(4));
+    let (program, remarks) = scan(&scop, &Options::default());
+    agrees(&scop, &program, &[]);
+    assert_eq!(remarks.len(), 1, "{remarks:?}");
+    assert_eq!((remarks[0].entity.as_str(), remarks[0].what.as_str()), ("ii", "not unrolled"));
+}
+
+#[test]
+fn a_vector_without_its_strips_is_an_ordinary_loop() {
+    // No session makes this tree: the lanes conflict. The order of the points is kept all the same.
+    let mut scop = scheduled("prefix_sum", Some(&[9]), "");
+    fn vectorise(node: &mut Node) {
+        if let Node::Band(band) = node {
+            band.members[0].kind = Kind::Vector(4);
+        }
+        node.children_mut().into_iter().for_each(vectorise);
+    }
+    vectorise(&mut scop.tree.root);
+    let (program, remarks) = scan(&scop, &Options::default());
+    agrees(&scop, &program, &[]);
+    // There is no loop over the strips, so that there is no one box at a time.
+    assert_eq!(remarks.len(), 1, "{remarks:?}");
 }

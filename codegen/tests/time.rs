@@ -24,10 +24,10 @@ fn a_tiled_matrix_product() {
     for sizes in [[1024, 1024, 1024], [960, 1024, 1024], [1000, 1000, 1000], [128, 1024, 1024], [100, 100, 100]] {
         let scop = scheduled("matmul", Some(&sizes), SCRIPT);
         let options = Options { fma: true, ..Options::default() };
-        let scanned = best(3, || scan(&scop, &options));
-        let lowered = best(3, || lower(&scop, &options));
+        let scanned = best(9, || scan(&scop, &options));
+        let lowered = best(9, || lower(&scop, &options));
         let program = lower(&scop, &options);
-        let compiled = best(3, || kernel(&program));
+        let compiled = best(5, || kernel(&program));
         let run = run(&kernel(&program), sizes);
         let flops = 2.0 * sizes.iter().product::<i64>() as f64;
         println!(

@@ -30,7 +30,7 @@ impl Policy for Cpu {
 
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
         order(session);
-        match nest::nests(session.scop()) {
+        match examine(session, session.scop()) {
             Ok(nests) => nests.iter().for_each(|nest| schedule_nest(session, nest, false)),
             Err(error) => {
                 let entity = session.scop().name.clone();
@@ -39,6 +39,11 @@ impl Policy for Cpu {
         }
         Ok(())
     }
+}
+
+/// The nests of a program, within the session's budget.
+fn examine(session: &Session, scop: &Scop) -> isl::Result<Vec<Nest>> {
+    scop.ctx.with_budget(session.options().operations, || nest::nests(scop))
 }
 
 fn remark(session: &mut Session, entity: &str, what: &str, why: &str) {
@@ -63,13 +68,13 @@ fn order(session: &mut Session) {
 fn order_of_isl(session: &Session) -> Result<Option<Command>, String> {
     let say = |error: isl::Error| format!("isl's scheduler: {error}");
     let scop = session.scop();
-    if nest::nests(scop).map_err(say)?.iter().all(|nest| nest.is_permutable && nest.stmts.len() == 1) {
+    if examine(session, scop).map_err(say)?.iter().all(|nest| nest.is_permutable && nest.stmts.len() == 1) {
         return Ok(None);
     }
     let tree = Isl { fusion: Fusion::Min }.tree(session).map_err(say)?;
     let (now, found) = (Command::order(scop, &scop.tree).map_err(say)?, Command::order(scop, &tree).map_err(say)?);
     let scheduled = Scop { tree, ..scop.clone() };
-    if !nest::nests(&scheduled).map_err(say)?.iter().all(Nest::is_plain) {
+    if !examine(session, &scheduled).map_err(say)?.iter().all(Nest::is_plain) {
         return Err("isl's schedule skews loops, which costs more than it gives on a CPU".into());
     }
     Ok((found != now).then_some(found))

@@ -154,6 +154,7 @@ impl Planner<'_> {
         if rows.is_none() && loads.shared_gathers + loads.own_gathers > 0 {
             return self.independent_sums(columns, reduced);
         }
+        self.remark_gathers(columns);
         let row_extent = rows.map_or(Some(1), |rows| self.one(rows).extent);
         let tile = registers::choose(self.target, self.bytes(), row_extent, self.one(columns).extent, &loads);
         self.plan.boxes[columns] = Some(Box::Vector(tile.width()));
@@ -165,6 +166,16 @@ impl Planner<'_> {
         }
         self.order_of_reduction(rows, columns, reduced);
         self.parallel_reduction(rows, columns);
+    }
+
+    fn remark_gathers(&mut self, columns: usize) {
+        for read in &self.stmt.reads {
+            if self.stride(read, columns) > Stride::Unit {
+                let name = &self.scop.tensors[read.tensor].name;
+                let why = format!("`{name}` is not contiguous along the lanes, and is read lane by lane");
+                self.plan.remarks.push(("not loaded as vectors", why));
+            }
+        }
     }
 
     /// Cuts a long reduction so that what all rows share of it stays in the second cache, and cuts the columns too when
@@ -248,6 +259,7 @@ impl Planner<'_> {
 
     /// One vector at a time along the columns; squares where a read is contiguous along another loop.
     fn pointwise(&mut self, columns: usize) {
+        self.remark_gathers(columns);
         let lanes = registers::lanes_for(self.target, self.bytes(), self.one(columns).extent);
         if lanes > 1 {
             self.plan.boxes[columns] = Some(Box::Vector(lanes));

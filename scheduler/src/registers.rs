@@ -38,8 +38,8 @@ impl RegisterTile {
     }
 }
 
-/// How much dearer an iteration of a box that the domain cuts is: its copies are guarded and its lanes masked.
-const CUT: f64 = 4.0;
+/// How much dearer a box is that the domain cuts: its lanes are masked, and its accumulators stay in memory.
+const CUT: f64 = 8.0;
 /// Loads that start in one cycle.
 const LOADS_PER_CYCLE: f64 = 2.0;
 /// A vector load against a scalar one: vectors stream from further away, scalars stay in the first cache.
@@ -55,24 +55,26 @@ pub(crate) fn choose(
     columns: Option<i64>,
     loads: &Loads,
 ) -> RegisterTile {
-    let lanes = lanes_for(target, bytes, columns);
+    let full = lanes_for(target, bytes, columns);
+    let most_rows = rows.map_or(u32::MAX, |rows| u32::try_from(rows.max(1)).unwrap_or(u32::MAX));
     let mut best: Option<(f64, RegisterTile)> = None;
-    let most_rows = rows.map_or(i64::from(target.vector_registers), |rows| rows.max(1));
-    for vectors in [4, 2, 1] {
-        for rows_here in 1..=target.vector_registers.min(u32::try_from(most_rows).unwrap_or(u32::MAX)) {
-            let tile = RegisterTile { rows: rows_here, vectors, lanes };
-            if !fits(target, &tile, loads) || (vectors > 1 && columns.is_some_and(|n| n <= i64::from(lanes))) {
-                continue;
-            }
-            let blocks = blocks(rows, rows_here) * blocks(columns, tile.width());
-            let time = blocks * cycles(target, &tile, loads);
-            // Of equals the later one wins: fewer vectors stream in for more rows of scalars.
-            if best.as_ref().is_none_or(|(least, _)| time <= *least * 1.000_001) {
-                best = Some((time, tile));
+    // Narrower vectors waste lanes, but may leave no box cut.
+    for lanes in [full / 4, full / 2, full].into_iter().filter(|&lanes| lanes > 0) {
+        for vectors in [4, 2, 1] {
+            for rows_here in 1..=target.vector_registers.min(most_rows) {
+                let tile = RegisterTile { rows: rows_here, vectors, lanes };
+                if !fits(target, &tile, loads) || (vectors > 1 && columns.is_some_and(|n| n <= i64::from(lanes))) {
+                    continue;
+                }
+                let time = blocks(rows, rows_here) * blocks(columns, tile.width()) * cycles(target, &tile, loads);
+                // Of equals the later one wins: fewer vectors stream in for more rows of scalars.
+                if best.as_ref().is_none_or(|(least, _)| time <= *least * 1.000_001) {
+                    best = Some((time, tile));
+                }
             }
         }
     }
-    best.map_or(RegisterTile { rows: 1, vectors: 1, lanes }, |(_, tile)| tile)
+    best.map_or(RegisterTile { rows: 1, vectors: 1, lanes: full }, |(_, tile)| tile)
 }
 
 /// A full vector, or the power of two that holds a short loop.
@@ -107,4 +109,52 @@ fn cycles(target: &Target, tile: &RegisterTile, loads: &Loads) -> f64 {
         + f64::from(tile.rows) * f64::from(loads.scalars);
     let arithmetic = accumulators / f64::from(target.fma_per_cycle);
     arithmetic.max(loaded / LOADS_PER_CYCLE).max(f64::from(target.fma_latency))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MATMUL: Loads = Loads { shared_vectors: 1, shared_gathers: 0, own_vectors: 0, own_gathers: 0, scalars: 1 };
+
+    fn target(text: &str) -> Target {
+        Target::from_toml(text).expect("a target")
+    }
+
+    #[track_caller]
+    fn check(target: &Target, (rows, columns): (Option<i64>, Option<i64>), loads: &Loads, expected: (u32, u32, u32)) {
+        let tile = choose(target, 4, rows, columns, loads);
+        assert_eq!((tile.rows, tile.vectors, tile.lanes), expected);
+        assert!(fits(target, &tile, loads));
+    }
+
+    #[test]
+    fn the_known_tiles_of_products() {
+        let avx512 = target(include_str!("../../tilewright/targets/znver5.toml"));
+        let avx2 = target(include_str!("../../tilewright/targets/x86-64-v3.toml"));
+        check(&avx512, (None, None), &MATMUL, (14, 2, 16));
+        check(&avx2, (None, None), &MATMUL, (6, 2, 8));
+    }
+
+    #[test]
+    fn a_tile_that_divides_the_extents_is_better_than_a_large_one() {
+        let avx512 = target(include_str!("../../tilewright/targets/znver5.toml"));
+        check(&avx512, (Some(1024), Some(1024)), &MATMUL, (8, 2, 16));
+        check(&avx512, (Some(1001), Some(1024)), &MATMUL, (13, 2, 16));
+        check(&avx512, (Some(64), Some(56)), &MATMUL, (16, 1, 8));
+    }
+
+    #[test]
+    fn gathers_are_shared_by_many_rows() {
+        let avx512 = target(include_str!("../../tilewright/targets/znver5.toml"));
+        let gathers = Loads { shared_vectors: 0, shared_gathers: 1, ..MATMUL };
+        assert!(choose(&avx512, 4, Some(128), Some(1024), &gathers).rows >= 16);
+    }
+
+    #[test]
+    fn without_rows_several_vectors_hide_the_latency() {
+        let avx512 = target(include_str!("../../tilewright/targets/znver5.toml"));
+        let sums = Loads { shared_vectors: 1, ..Loads::default() };
+        check(&avx512, (Some(1), Some(4096)), &sums, (1, 4, 16));
+    }
 }

@@ -29,7 +29,9 @@ pub fn sizes<'a>(def: &frontend_tc::Kernel, shapes: impl ExactSizeIterator<Item 
     if shapes.len() != expected {
         let names: Vec<String> = def.inputs().map(|input| format!("`{}`", input.name)).collect();
         let message = format!("`{}` expected {expected} inputs, found {}", def.name, shapes.len());
-        return Err(Error::user(Diagnostic::call("TC0905", message).help(format!("the inputs are {}", names.join(", ")))));
+        return Err(Error::user(
+            Diagnostic::call("TC0905", message).help(format!("the inputs are {}", names.join(", "))),
+        ));
     }
     let mut known: SmallVec<[Option<i64>; 12]> = SmallVec::from_elem(None, def.sizes.len());
     for (input, shape) in def.inputs().zip(shapes) {
@@ -98,8 +100,8 @@ pub fn preconditions(def: &frontend_tc::Kernel, sizes: &[i64]) -> Result<()> {
         return Err(Error::in_no_source(broken));
     }
     for tensor in &def.tensors {
-        let extents = tensor.extent.iter().map(|extent| extent.eval(&[], sizes));
-        let bytes = extents.fold(Some(i64::from(tensor.dtype.bytes())), |all, extent| all?.checked_mul(extent?.max(1)));
+        let mut extents = tensor.extent.iter().map(|extent| extent.eval(&[], sizes));
+        let bytes = extents.try_fold(i64::from(tensor.dtype.bytes()), |all, extent| all.checked_mul(extent?.max(1)));
         if bytes.is_none_or(|bytes| bytes > isize::MAX as i64 / 4) {
             let message = format!("`{}` would have more bytes than an address can count", tensor.name);
             return Err(Error::user(Diagnostic::call("TC0909", message).help("choose smaller sizes")));

@@ -85,7 +85,8 @@ fn proof(options: &Options) -> transform::Options {
 }
 
 fn codegen_options(strided: &[bool], options: &Options) -> Result<codegen::Options> {
-    let fma = llvm::has_fma(&options.target).map_err(target)?;
+    // A fused multiply-add rounds once where the program says twice: strict results are those of the program.
+    let fma = !options.strict && llvm::has_fma(&options.target).map_err(target)?;
     Ok(codegen::Options { fma, trust_indices: options.trust_indices, runtime_strides: strided.to_vec() })
 }
 
@@ -104,7 +105,9 @@ pub(crate) fn load_program(program: &Program, sizes: &[i64], machine: &Target) -
 pub(crate) fn target(error: llvm::Error) -> Error {
     match error {
         llvm::Error::Malformed(_) => Error::bug(error),
-        llvm::Error::Unsupported(_) | llvm::Error::Target(_) => Error::user(Diagnostic::call("TC0912", error.to_string())),
+        llvm::Error::Unsupported(_) | llvm::Error::Target(_) => {
+            Error::user(Diagnostic::call("TC0912", error.to_string()))
+        }
     }
 }
 
@@ -112,9 +115,10 @@ pub(crate) fn target(error: llvm::Error) -> Error {
 pub(crate) fn refused(refused: Refused) -> Error {
     match refused.reason {
         Reason::Isl(_) => Error::bug(refused),
-        _ => Error::user(
-            Diagnostic::call("TC0913", refused.to_string())
-                .help("a command is applied only when it is proved that every dependence of the program keeps its order"),
-        ),
+        _ => {
+            Error::user(Diagnostic::call("TC0913", refused.to_string()).help(
+                "a command is applied only when it is proved that every dependence of the program keeps its order",
+            ))
+        }
     }
 }

@@ -19,8 +19,8 @@ use crate::{Error, Result};
 /// use tilewright::{Compiler, Tensor};
 ///
 /// let compiler = Compiler::host().threads(1);
-/// let double = compiler.compile("def double(float(N) A) -> (B) { B(i) = A(i) + A(i) }")?;
-/// let b = double.call(&[&Tensor::from_slice(&[1.0f32, 2.5], &[2])?])?;
+/// let twice = compiler.compile("def twice(float(N) A) -> (B) { B(i) = A(i) + A(i) }")?;
+/// let b = twice.call(&[&Tensor::from_slice(&[1.0f32, 2.5], &[2])?])?;
 /// assert_eq!(b.as_slice::<f32>()?, [2.0, 5.0]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -135,15 +135,20 @@ pub fn select(defs: Vec<frontend_tc::Kernel>, name: Option<&str>) -> Result<fron
     let names: Vec<String> = defs.iter().map(|def| format!("`{}`", def.name)).collect();
     let wrong = |code, message: String| {
         let error = Diagnostic::call(code, message);
-        Error::user(if names.is_empty() { error } else { error.help(format!("the definitions are {}", names.join(", "))) })
+        Error::user(if names.is_empty() {
+            error
+        } else {
+            error.help(format!("the definitions are {}", names.join(", ")))
+        })
     };
     match (name, defs.len()) {
         (_, 0) => Err(wrong("TC0901", "the text has no definition".into())),
         (None, 1) => Ok(defs.into_iter().next().expect("there is one")),
         (None, _) => Err(wrong("TC0902", "the text has several definitions: one must be named".into())),
-        (Some(name), _) => {
-            defs.into_iter().find(|def| def.name == name).ok_or_else(|| wrong("TC0903", format!("no definition is called `{name}`")))
-        }
+        (Some(name), _) => defs
+            .into_iter()
+            .find(|def| def.name == name)
+            .ok_or_else(|| wrong("TC0903", format!("no definition is called `{name}`"))),
     }
 }
 
@@ -247,7 +252,8 @@ impl Kernel {
         match outputs.len() {
             1 => Ok(outputs.remove(0)),
             n => Err(Error::user(
-                Diagnostic::call("TC0904", format!("`{}` has {n} outputs", self.shared.def.name)).help("use `call_all`"),
+                Diagnostic::call("TC0904", format!("`{}` has {n} outputs", self.shared.def.name))
+                    .help("use `call_all`"),
             )),
         }
     }
@@ -260,7 +266,12 @@ impl Kernel {
         let views: Views<'_> = inputs.iter().map(|input| input.view()).collect();
         let variant = self.variant(&views, &[])?;
         let zeros = |argument: &runtime::Argument| Tensor::zeros(argument.dtype, &argument.shape);
-        let mut outputs = variant.signature().outputs().map(zeros).collect::<std::result::Result<Vec<_>, _>>().map_err(bind::tensor)?;
+        let mut outputs = variant
+            .signature()
+            .outputs()
+            .map(zeros)
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(bind::tensor)?;
         let mut targets: ViewsMut<'_> = outputs.iter_mut().map(|output| output.view_mut()).collect();
         variant.kernel.run(&views, &mut targets, &self.shared.compiler.pool).map_err(bind::call)?;
         drop(targets);
@@ -302,7 +313,10 @@ impl Kernel {
         let shapes = inputs.iter().map(|view| Shape { extent: view.shape(), dtype: Some(view.dtype()) });
         let sizes = bind::sizes(&self.shared.def, shapes)?;
         let dense = inputs.iter().map(|view| is_dense(view.shape(), view.strides()));
-        let strided: Strided = dense.chain(outputs.iter().map(|view| is_dense(view.shape(), view.strides()))).map(|dense| !dense).collect();
+        let strided: Strided = dense
+            .chain(outputs.iter().map(|view| is_dense(view.shape(), view.strides())))
+            .map(|dense| !dense)
+            .collect();
         self.compiled((sizes, if strided.contains(&true) { strided } else { Strided::new() }))
     }
 
@@ -326,7 +340,13 @@ impl Kernel {
                 stages.push((stage, last.elapsed()));
                 last = Instant::now();
             };
-            compile::compile(&self.shared.def, sizes, strided, &self.shared.compiler.options, &mut Watch::new(&mut sink))?
+            compile::compile(
+                &self.shared.def,
+                sizes,
+                strided,
+                &self.shared.compiler.options,
+                &mut Watch::new(&mut sink),
+            )?
         };
         let kernel = runtime::Kernel::load(&code).map_err(Error::bug)?;
         let compile_time = start.elapsed();

@@ -1,6 +1,6 @@
-//! The two crates that describe elements and roles do not know each other; this file does.
+//! The two crates that describe elements do not know each other; this file does.
 
-use polyhedral::{DType, Role};
+use polyhedral::DType;
 
 /// The run time's name of an element type.
 pub fn dtype(dtype: DType) -> runtime::DType {
@@ -24,14 +24,4 @@ pub fn dtype(dtype: DType) -> runtime::DType {
 /// The compiler's name of an element type.
 pub fn from_runtime(dtype: runtime::DType) -> Option<DType> {
     DType::ALL.into_iter().find(|&ours| self::dtype(ours) == dtype)
-}
-
-/// The run time's name of a role; `None` for temporaries, which no caller sees.
-pub fn role(role: Role) -> Option<runtime::Role> {
-    match role {
-        Role::Input => Some(runtime::Role::Input),
-        Role::Output => Some(runtime::Role::Output),
-        Role::InOut => Some(runtime::Role::InOut),
-        Role::Temporary => None,
-    }
 }

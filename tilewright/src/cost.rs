@@ -32,8 +32,8 @@ pub fn tensor_shape(tensor: &Tensor, sizes: &[i64]) -> Option<Vec<i64>> {
 
 /// The bytes of a tensor; `None` when they cannot be counted in 63 bits.
 pub fn tensor_bytes(tensor: &Tensor, sizes: &[i64]) -> Option<u64> {
-    let extents = tensor.extent.iter().map(|extent| extent.eval(&[], sizes));
-    let bytes = extents.fold(Some(i64::from(tensor.dtype.bytes())), |all, extent| all?.checked_mul(extent?.max(0)));
+    let mut extents = tensor.extent.iter().map(|extent| extent.eval(&[], sizes));
+    let bytes = extents.try_fold(i64::from(tensor.dtype.bytes()), |all, extent| all.checked_mul(extent?.max(0)));
     bytes.map(i64::unsigned_abs)
 }
 

@@ -78,7 +78,9 @@ pub fn emit(stage: StageName, def: &Definition, sizes: Option<&[i64]>, options: 
     match stage {
         StageName::Tc | StageName::Scop => Ok(scop.to_string()),
         StageName::Deps => Ok(verified(&dependences(&scop)?)?.to_string()),
-        StageName::Script | StageName::Schedule | StageName::Loops | StageName::Llvm | StageName::Asm => later(stage, scop, options),
+        StageName::Script | StageName::Schedule | StageName::Loops | StageName::Llvm | StageName::Asm => {
+            later(stage, scop, options)
+        }
     }
 }
 

@@ -56,8 +56,9 @@ impl Error {
 
     /// A bug of ours.
     pub fn bug(message: impl fmt::Display) -> Error {
-        let diagnostic = Diagnostic::call("TC0999", message.to_string())
-            .help("this is a bug in Tilewright, not in your program: please report it with the program and the command");
+        let diagnostic = Diagnostic::call("TC0999", message.to_string()).help(
+            "this is a bug in Tilewright, not in your program: please report it with the program and the command",
+        );
         Error(Box::new(Inner { fault: Fault::Bug, diagnostics: vec![diagnostic], source: None }))
     }
 
@@ -141,10 +142,11 @@ mod tests {
     fn a_diagnostic_reads_like_rustc() {
         let text = "def f(float(N) A) -> (B) {\n  B(i) = A(i, j)\n}\n";
         let at = text.find("A(i, j)").expect("it is there");
-        let diagnostic = Diagnostic::error("TC0001", "`A` has 1 dimension, but 2 subscripts are given", Span::new(at, at + 7))
-            .saying("two subscripts")
-            .also(Span::new(6, 16), "declared here")
-            .help("write `A(i)`");
+        let diagnostic =
+            Diagnostic::error("TC0001", "`A` has 1 dimension, but 2 subscripts are given", Span::new(at, at + 7))
+                .saying("two subscripts")
+                .also(Span::new(6, 16), "declared here")
+                .help("write `A(i)`");
         let source = Source { name: "f.tc".into(), text: text.into() };
         expect![[r#"
             error[TC0001]: `A` has 1 dimension, but 2 subscripts are given
@@ -155,7 +157,8 @@ mod tests {
             2 |   B(i) = A(i, j)
               |          ^^^^^^^ two subscripts
               |
-              = help: write `A(i)`"#]].assert_eq(&render(&[diagnostic], Some(&source), false));
+              = help: write `A(i)`"#]]
+        .assert_eq(&render(&[diagnostic], Some(&source), false));
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn measure_fma(target: &Target, pool: &Pool, threads: i64, dtype: DType) -> Resu
     let operands = tensor_of(dtype, 2)?;
     let mut sums = tensor_of(dtype, threads * i64::from(lanes))?;
     let seconds = best(Duration::from_millis(60), || {
-        Ok(kernel.run(&[operands.view()], &mut [sums.view_mut()], pool).map_err(crate::Error::bug)?)
+        kernel.run(&[operands.view()], &mut [sums.view_mut()], pool).map_err(crate::Error::bug)
     })?;
     let flops = 2 * threads * i64::from(lanes) * i64::from(chains) * FMA_STEPS;
     Ok(flops as f64 / seconds)
@@ -82,7 +82,7 @@ fn measure_read(target: &Target, pool: &Pool, threads: i64) -> Result<f64> {
     let source = tensor_of(DType::F32, STREAM_ELEMENTS)?;
     let mut sums = tensor_of(DType::F32, threads * i64::from(lanes))?;
     let seconds = best(Duration::from_millis(80), || {
-        Ok(kernel.run(&[source.view()], &mut [sums.view_mut()], pool).map_err(crate::Error::bug)?)
+        kernel.run(&[source.view()], &mut [sums.view_mut()], pool).map_err(crate::Error::bug)
     })?;
     Ok((STREAM_ELEMENTS * 4) as f64 / seconds)
 }

@@ -80,7 +80,9 @@ impl Reference {
     /// # Errors
     /// When an element is wrong: says where, what it is and what it should be.
     pub fn check<'a>(&self, results: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Agreement> {
-        results.into_iter().try_fold(Agreement::default(), |sum, (name, tensor)| Ok(sum.and(self.check_one(name, tensor)?)))
+        results
+            .into_iter()
+            .try_fold(Agreement::default(), |sum, (name, tensor)| Ok(sum.and(self.check_one(name, tensor)?)))
     }
 
     fn check_one(&self, name: &str, tensor: &Tensor) -> Result<Agreement> {
@@ -172,7 +174,9 @@ fn refused(error: EvalError) -> Error {
             Error::user(Diagnostic::call("TC0941", format!("cannot verify: {error}")).help(help))
         }
         EvalError::IndexOutOfRange { .. } => Error::user(Diagnostic::call("TC0911", error.to_string())),
-        EvalError::WrongInput { .. } | EvalError::MissingInput { .. } | EvalError::WrongSizes { .. } => Error::bug(error),
+        EvalError::WrongInput { .. } | EvalError::MissingInput { .. } | EvalError::WrongSizes { .. } => {
+            Error::bug(error)
+        }
         EvalError::Unbounded { .. } | EvalError::Malformed { .. } | EvalError::Isl(_) => Error::bug(error),
     }
 }

@@ -12,7 +12,8 @@ fn root() -> PathBuf {
 /// The table under "Who may use whom".
 fn drawn(architecture: &str) -> BTreeMap<String, BTreeSet<String>> {
     let (_, section) = architecture.split_once("## Who may use whom").expect("the section is there");
-    let rows = section.lines().skip_while(|line| !line.starts_with("|---")).skip(1).take_while(|line| line.starts_with('|'));
+    let rows =
+        section.lines().skip_while(|line| !line.starts_with("|---")).skip(1).take_while(|line| line.starts_with('|'));
     rows.map(|row| {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
         let uses = cells[1].split(',').map(str::trim).filter(|name| !name.is_empty()).map(String::from).collect();
@@ -30,8 +31,12 @@ fn manifest(path: &Path) -> toml::Table {
 fn actual() -> BTreeMap<String, BTreeSet<String>> {
     let root = root();
     let workspace = manifest(&root.join("Cargo.toml"));
-    let members: Vec<&str> =
-        workspace["workspace"]["members"].as_array().expect("a list").iter().map(|m| m.as_str().expect("text")).collect();
+    let members: Vec<&str> = workspace["workspace"]["members"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|m| m.as_str().expect("text"))
+        .collect();
     let uses = |member: &str| -> BTreeSet<String> {
         let manifest = manifest(&root.join(member).join("Cargo.toml"));
         ["dependencies", "build-dependencies"]

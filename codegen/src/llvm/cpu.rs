@@ -21,8 +21,9 @@ use super::object::Machine;
 use super::{Error, Result};
 use crate::{Buffer, Int, Op, Place, Program, Reg, RegId, Stride, Value, VarId};
 
-/// No register of any machine comes near this; code size and LLVM's time grow with it.
-const MAX_LANES: u32 = 1024;
+/// Two registers of bytes on the widest machine. LLVM takes an access lane by lane apart where the machine has no better
+/// way, and its time grows with the square of the lanes: a masked gather of 1024 takes minutes.
+const MAX_LANES: u32 = 128;
 
 /// Builds the module and names its entry.
 pub(super) fn emit<'c>(program: &Program, machine: &Machine, context: &'c LlvmContext) -> Result<(Module<'c>, String)> {

@@ -59,7 +59,10 @@ impl Ranges {
     fn learn(&mut self, fact: Int) {
         // floor(e / c) + r >= 0 where e + c·r >= 0.
         let linear = fact.linear();
-        for (atom, &c) in &linear.terms {
+        if let [(Int::Var(var), c)] = linear.terms.as_slice() {
+            self.narrow(*var, *c, linear.constant);
+        }
+        for (atom, c) in &linear.terms {
             if let (Int::FloorDiv(e, by), 1) = (atom, c) {
                 self.facts.push((**e).clone() + *by * (fact.clone() - atom.clone()));
             }
@@ -67,11 +70,22 @@ impl Ranges {
         self.facts.push(fact);
     }
 
+    /// `c·var + constant >= 0`, `c` not 0.
+    fn narrow(&mut self, var: VarId, c: i64, constant: i64) {
+        let (low, high) = self.vars.entry(var).or_insert((None, None));
+        if c > 0 {
+            // var >= ceil(-constant / c)
+            *low = either(*low, constant.div_euclid(c).checked_neg(), i64::max);
+        } else if let Some(by) = c.checked_neg() {
+            *high = either(*high, Some(constant.div_euclid(by)), i64::min);
+        }
+    }
+
     /// The interval of an expression.
     pub(super) fn interval(&self, int: &Int) -> Interval {
         let linear = int.linear();
         let constant = (Some(linear.constant), Some(linear.constant));
-        linear.terms.iter().fold(constant, |sum, (atom, &c)| {
+        linear.terms.iter().fold(constant, |sum, &(ref atom, c)| {
             let (low, high) = self.atom(atom);
             let (low, high) = if c < 0 { (high, low) } else { (low, high) };
             let times = |value: Option<i64>| value.and_then(|value| value.checked_mul(c));

@@ -54,10 +54,16 @@ impl Pass<'_> {
     fn around(&mut self, head: Loop, mut body: Vec<Op>) -> Vec<Op> {
         let (mut before, mut after) = (Vec::new(), Vec::new());
         for (buffer, elements) in Accesses::of(&head, &body, self.regs).held() {
-            for element in elements {
-                let row = &self.buffers[buffer];
-                let reg = self.regs.push(Reg { name: row.name.clone(), dtype: row.dtype, lanes: element.lanes });
-                body = in_register(body, buffer, &element, reg);
+            let row = &self.buffers[buffer];
+            let held: Vec<(Element, RegId)> = elements
+                .into_iter()
+                .map(|element| {
+                    let reg = Reg { name: row.name.clone(), dtype: row.dtype, lanes: element.lanes };
+                    (element, self.regs.push(reg))
+                })
+                .collect();
+            body = in_registers(body, buffer, &held);
+            for (element, reg) in held {
                 let Element { at, lanes, mask, guard } = element;
                 let load = Value::Load { buffer, at: at.clone(), mask: mask.clone().map(Box::new) };
                 before.push(guarded(
@@ -185,6 +191,10 @@ impl<'a> Accesses<'a> {
     }
 
     fn access(&mut self, buffer: TensorId, at: &[At], lanes: u32, mask: Option<Value>, guard: &Cond, stored: bool) {
+        // Once a buffer must stay in memory, nothing more is asked of it.
+        if self.uses.get(&buffer).is_some_and(|one| one.other) {
+            return;
+        }
         let element = Element { at: at.to_vec(), lanes, mask, guard: guard.clone() };
         let fixed = element.at.iter().all(|at| matches!(at, At::Affine { base, .. } if self.fixed(base)))
             && element.mask.as_ref().is_none_or(|mask| self.fixed_mask(mask));
@@ -269,29 +279,30 @@ fn disjoint(a: &Element, b: &Element) -> bool {
     a.at.len() == b.at.len() && a.at.iter().zip(&b.at).any(apart)
 }
 
-/// Reads and sets the register in place of the element.
-fn in_register(ops: Vec<Op>, buffer: TensorId, element: &Element, reg: RegId) -> Vec<Op> {
+/// Reads and sets registers in place of a buffer's elements.
+fn in_registers(ops: Vec<Op>, buffer: TensorId, held: &[(Element, RegId)]) -> Vec<Op> {
+    let register = |at: &[At]| held.iter().find(|(element, _)| element.at == *at).map(|(_, reg)| *reg);
     let value = |value: Value| {
-        value.rebuild(&mut |value| match value {
-            Value::Load { buffer: from, at, .. } if from == buffer && at == element.at => Value::Reg(reg),
-            other => other,
+        value.rebuild(&mut |value| match &value {
+            Value::Load { buffer: from, at, .. } if *from == buffer => register(at).map_or(value, Value::Reg),
+            _ => value,
         })
     };
     let one = |op: Op| match op {
         Op::For { var, lower, upper, step, parallel, body } => {
-            let body = in_register(body, buffer, element, reg);
+            let body = in_registers(body, buffer, held);
             Op::For { var, lower, upper, step, parallel, body }
         }
-        Op::If { cond, then, otherwise } => Op::If {
-            cond,
-            then: in_register(then, buffer, element, reg),
-            otherwise: in_register(otherwise, buffer, element, reg),
-        },
-        Op::Store { buffer: to, at, value: stored, .. } if to == buffer && at == element.at => {
-            Op::Set { reg, value: value(stored) }
+        Op::If { cond, then, otherwise } => {
+            let (then, otherwise) = (in_registers(then, buffer, held), in_registers(otherwise, buffer, held));
+            Op::If { cond, then, otherwise }
         }
-        Op::Store { buffer, at, lanes, value: stored, mask } => {
-            Op::Store { buffer, at, lanes, value: value(stored), mask: mask.map(value) }
+        Op::Store { buffer: to, at, lanes, value: stored, mask } => {
+            let stored = value(stored);
+            match register(&at).filter(|_| to == buffer) {
+                Some(reg) => Op::Set { reg, value: stored },
+                None => Op::Store { buffer: to, at, lanes, value: stored, mask: mask.map(value) },
+            }
         }
         Op::Set { reg, value: set } => Op::Set { reg, value: value(set) },
         Op::Check { buffer, dim, value: checked, lanes, mask } => {

@@ -264,7 +264,7 @@ impl Cover<'_> {
 }
 
 fn tests_of(piece: &isl::BasicSet) -> isl::Result<Vec<Test>> {
-    let floors: Vec<Index> = piece.divs()?.iter().map(|terms| floor(terms)).collect();
+    let floors: Vec<Index> = piece.divs()?.iter().map(floor).collect();
     let constraints = piece.constraints()?;
     // isl also bounds each division as a constraint would; these hold by definition.
     let mut tests: Vec<Test> = Vec::new();

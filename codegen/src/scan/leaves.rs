@@ -51,7 +51,7 @@ pub(super) fn collect(scop: &Scop, remarks: &mut Vec<Remark>) -> Result<Leaves, 
         reaching.push((stmt, set.align_params(&params)?));
     }
     reaching.sort_by_key(|(stmt, _)| stmt.index());
-    let mut walk = Walk { scop, params, remarks, parts: BTreeMap::new(), depth: 0 };
+    let mut walk = Walk { scop, params, remarks, parts: BTreeMap::new(), depth: 0, functions: BTreeMap::new() };
     let below = walk.node(&scop.tree.root, reaching, &Path::default())?;
     Ok(Leaves { schedule: below.map(|below| below.schedule), parts: walk.parts, depth: walk.depth })
 }
@@ -81,6 +81,8 @@ struct Walk<'a> {
     remarks: &'a mut Vec<Remark>,
     parts: BTreeMap<String, Part>,
     depth: usize,
+    /// By member, then by statement.
+    functions: BTreeMap<String, BTreeMap<String, isl::PwAff>>,
 }
 
 impl Walk<'_> {
@@ -156,17 +158,27 @@ impl Walk<'_> {
     }
 
     /// The functions of the path's members on a statement, as simple as its instances allow.
-    fn functions(&self, stmt: StmtId, set: &isl::Set, path: &Path<'_>) -> Result<Vec<isl::PwAff>, Error> {
+    fn functions(&mut self, stmt: StmtId, set: &isl::Set, path: &Path<'_>) -> Result<Vec<isl::PwAff>, Error> {
         let name = &self.scop.stmts[stmt].name;
-        let one = |member: &&Member| -> Result<isl::PwAff, Error> {
+        let mut all = Vec::with_capacity(path.members.len());
+        for member in &path.members {
+            let function = self.by_stmt(member)?.get(name).cloned();
+            let function = function.ok_or_else(|| malformed(&member.name, format!("has no value on {name}")))?;
+            all.push(function.align_params(&self.params)?.gist(set)?.coalesce()?);
+        }
+        Ok(all)
+    }
+
+    /// A member's function on every statement.
+    fn by_stmt(&mut self, member: &Member) -> Result<&BTreeMap<String, isl::PwAff>, Error> {
+        if !self.functions.contains_key(&member.name) {
+            let mut by_stmt = BTreeMap::new();
             for function in member.schedule.pw_affs()? {
-                if function.space()?.tuple_name(isl::Dim::In) == *name {
-                    return Ok(function.align_params(&self.params)?.gist(set)?.coalesce()?);
-                }
+                by_stmt.insert(function.space()?.tuple_name(isl::Dim::In), function);
             }
-            Err(malformed(&member.name, format!("has no value on {name}")))
-        };
-        path.members.iter().map(one).collect()
+            self.functions.insert(member.name.clone(), by_stmt);
+        }
+        self.functions.get(&member.name).ok_or_else(|| malformed(&member.name, "has no functions"))
     }
 
     /// How many members are scanned, and the boxes that the others make of each statement: as many of the innermost

@@ -65,12 +65,28 @@ fn malformed(entity: impl Into<String>, message: impl Into<String>) -> Error {
     Malformed::new("loops", entity, message).into()
 }
 
+/// isl operations that one scan may use: some seconds, a hundred times what an ordinary kernel needs.
+const OPERATIONS: u64 = 10_000_000;
+
 /// The loops that run `scop` in the order of its tree, as they come; [`crate::lower`] also improves them. What could
 /// not be done as the tree says becomes a remark.
 ///
 /// # Errors
-/// isl's; [`Error::Malformed`] when the tree is not well formed.
+/// isl's, also when its budget is spent; [`Error::Malformed`] when the tree is not well formed.
 pub fn scan(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
+    let mut failed = None;
+    let scanned = scop.ctx.with_budget(OPERATIONS, || match scanned(scop, options, remarks) {
+        Err(Error::Isl(error)) => Err(error),
+        Err(error) => {
+            failed = Some(error);
+            Ok(None)
+        }
+        Ok(program) => Ok(Some(program)),
+    })?;
+    scanned.ok_or_else(|| failed.unwrap_or_else(|| malformed("scan", "neither loops nor an error")))
+}
+
+fn scanned(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     let leaves = leaves::collect(scop, remarks)?;
     let mut program = layout::empty_program(scop, options);
     walk::fill(scop, options, &leaves, &mut program, remarks)?;

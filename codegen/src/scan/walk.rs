@@ -134,7 +134,7 @@ impl Walk<'_, '_> {
                 [AstExpr::Id(name), bound] if name == iterator => {
                     let bound = self.int(bound)?;
                     Ok(if *op == AstOp::Le { one_more(bound) } else { bound })
-                },
+                }
                 _ => Err(malformed(iterator, "a loop's bound is not on its iterator")),
             },
             AstExpr::Op(AstOp::And | AstOp::AndThen, parts) => {
@@ -169,7 +169,9 @@ impl Walk<'_, '_> {
             Some(false) => self.expanded(part, first, &part.tests, Copies::Unrolled),
             None => {
                 let then = self.expanded(part, first.clone(), &unguarded, Copies::Unrolled)?;
-                let otherwise = self.expanded(part, first, &part.tests, Copies::Looped)?;
+                let copies = part.boxing.unrolled.iter().map(|factor| factor.width).product::<i64>();
+                let how = if copies <= MOST_CUT_COPIES { Copies::Unrolled } else { Copies::Looped };
+                let otherwise = self.expanded(part, first, &part.tests, how)?;
                 Ok(vec![Op::If { cond: whole, then, otherwise }])
             }
         }
@@ -295,6 +297,9 @@ impl Walk<'_, '_> {
         }
     }
 }
+
+/// Cut boxes of more copies than this are written as loops.
+const MOST_CUT_COPIES: i64 = 32;
 
 /// How the unrolled members of a box are written.
 #[derive(Clone, Copy)]

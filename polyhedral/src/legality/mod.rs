@@ -18,6 +18,8 @@
 //! The caller bounds the work with [`isl::Ctx::with_budget`]; out of budget is [`Illegal::Isl`], so refused, never
 //! assumed.
 
+#[cfg(test)]
+mod tests;
 mod violation;
 
 pub use violation::{Conflict, Instance, Violation};

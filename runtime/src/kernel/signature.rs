@@ -29,7 +29,7 @@ pub struct Argument {
     /// The extent of each dimension.
     pub shape: Vec<i64>,
     /// The stride of each dimension in elements where the kernel is compiled for one, `None` where it takes any. Of a
-    /// dimension with fewer than two elements the stride does not count.
+    /// dimension with fewer than two elements the stride does not count, nor does any of a tensor without elements.
     pub strides: Vec<Option<i64>>,
 }
 
@@ -124,9 +124,10 @@ impl Argument {
                 return Err(CallError::WrongExtent { argument: argument(), dim, expected, found });
             }
         }
+        let is_empty = shape.contains(&0);
         for (dim, (&expected, &found)) in self.strides.iter().zip(strides).enumerate() {
             match expected {
-                Some(expected) if expected != found && shape[dim] > 1 => {
+                Some(expected) if expected != found && shape[dim] > 1 && !is_empty => {
                     return Err(CallError::WrongStride { argument: argument(), dim, expected, found });
                 }
                 _ => (),

@@ -19,7 +19,7 @@ use super::terminal::{self, Progress};
 #[command(after_help = "\
 Examples:
   tilewright bench examples/mm.tc -s M=256,N=256,K=256 --verify
-  tilewright bench examples/mlp3.tc -s B=64,I=128,H=128,O=16 -j 1 --json
+  tilewright bench examples/softmax.tc -s M=256,N=1000 -j 1 --json
 
 The limit is the longer of two times: the operations at the rate of fused multiply-adds, and the compulsory bytes at
 the rate of memory, both measured in this process with as many threads. --json prints one object per line with the keys
@@ -50,7 +50,10 @@ impl Bench {
         call.write(&self.data)?;
         let progress = Progress::new("timing");
         let call = std::cell::RefCell::new(call);
-        let prepare = || Ok(call.borrow_mut().reset());
+        let prepare = || {
+            call.borrow_mut().reset();
+            Ok(())
+        };
         let times = timing::time(self.reps.map(|reps| reps as usize), prepare, || call.borrow_mut().run().map(|_| ()))?;
         let call = call.into_inner();
         drop(progress);
@@ -177,7 +180,13 @@ pub fn duration(time: Duration) -> String {
         _ if ns < 1e9 => (ns / 1e6, "ms"),
         _ => (ns / 1e9, "s"),
     };
-    let digits = if value < 10.0 { 2 } else if value < 100.0 { 1 } else { 0 };
+    let digits = if value < 10.0 {
+        2
+    } else if value < 100.0 {
+        1
+    } else {
+        0
+    };
     format!("{value:.digits$} {unit}")
 }
 
@@ -195,8 +204,9 @@ mod tests {
     #[test]
     fn times_have_three_digits() {
         let of = |ns| duration(Duration::from_nanos(ns));
-        assert_eq!([of(7), of(12_345), of(123_456), of(9_876_543), of(2_000_000_000)], [
-            "7.00 ns", "12.3 µs", "123 µs", "9.88 ms", "2.00 s"
-        ]);
+        assert_eq!(
+            [of(7), of(12_345), of(123_456), of(9_876_543), of(2_000_000_000)],
+            ["7.00 ns", "12.3 µs", "123 µs", "9.88 ms", "2.00 s"]
+        );
     }
 }

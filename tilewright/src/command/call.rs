@@ -117,7 +117,12 @@ impl Call {
         let sizes = def.sizes.iter().zip(&self.sizes).map(|(name, size)| format!(" {name}={size}"));
         let threads = self.compiler.pool().threads();
         let plural = if threads == 1 { "" } else { "s" };
-        format!("{} {}   {}, {threads} thread{plural}", def.name, sizes.collect::<String>(), self.compiler.target().name)
+        format!(
+            "{} {}   {}, {threads} thread{plural}",
+            def.name,
+            sizes.collect::<String>(),
+            self.compiler.target().name
+        )
     }
 }
 
@@ -145,7 +150,8 @@ pub fn sizes(
 ) -> Result<Vec<i64>> {
     let mut known: Vec<Option<(i64, String)>> = vec![None; def.sizes.len()];
     for assignment in assignments {
-        let at = def.sizes.iter().position(|name| *name == assignment.name).ok_or_else(|| no_such_size(def, assignment))?;
+        let at =
+            def.sizes.iter().position(|name| *name == assignment.name).ok_or_else(|| no_such_size(def, assignment))?;
         learn(&mut known[at], &assignment.name, size(assignment)?, "given with -s".into())?;
     }
     for input in def.inputs() {
@@ -169,11 +175,14 @@ pub fn sizes(
 
 fn size(assignment: &Assignment) -> Result<i64> {
     let Assignment { name, value } = assignment;
-    let wrong = |what: &str| Err(Error::user(Diagnostic::call("TC0931", format!("the size `{name}` is `{value}`: {what}"))));
+    let wrong =
+        |what: &str| Err(Error::user(Diagnostic::call("TC0931", format!("the size `{name}` is `{value}`: {what}"))));
     match value.parse::<i128>() {
         Ok(size) if size < 0 => wrong("a size is not negative"),
         Ok(size) => i64::try_from(size).or_else(|_| wrong("no tensor is so large")),
-        Err(_) if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => wrong("no tensor is so large"),
+        Err(_) if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => {
+            wrong("no tensor is so large")
+        }
         Err(_) => wrong("a size is a whole number"),
     }
 }
@@ -207,7 +216,8 @@ fn sizes_missing(def: &Definition, missing: &[&str]) -> Error {
     let example: Vec<String> = missing.iter().map(|name| format!("{name}=128")).collect();
     let message = format!("these {verb} not known: {}", missing.join(", "));
     let inputs: Vec<&str> = def.inputs().map(|input| input.name.as_str()).collect();
-    let files = if inputs.is_empty() { String::new() } else { format!(", or inputs with -i {}=…", inputs.join("=…, -i ")) };
+    let files =
+        if inputs.is_empty() { String::new() } else { format!(", or inputs with -i {}=…", inputs.join("=…, -i ")) };
     Error::user(Diagnostic::call("TC0933", message).help(format!("give them with -s {}{files}", example.join(","))))
 }
 
@@ -234,7 +244,8 @@ fn read_inputs(def: &Definition, data: &Data) -> Result<BTreeMap<String, Tensor>
 }
 
 fn read(tensor: &frontend_tc::Tensor, path: &Path) -> Result<Tensor> {
-    let wanted = Wanted { name: &tensor.name, dtype: tilewright::runtime_dtype(tensor.dtype), rank: tensor.extent.len() };
+    let wanted =
+        Wanted { name: &tensor.name, dtype: tilewright::runtime_dtype(tensor.dtype), rank: tensor.extent.len() };
     files::read(path, &wanted)
 }
 
@@ -258,7 +269,8 @@ fn output_files(def: &Definition, data: &Data) -> Result<Vec<(String, PathBuf)>>
 }
 
 fn no_such_tensor(def: &Definition, name: &str, what: &str, is_one: impl Fn(&frontend_tc::Tensor) -> bool) -> Error {
-    let names: Vec<String> = arguments(def).filter(|tensor| is_one(tensor)).map(|tensor| format!("`{}`", tensor.name)).collect();
+    let names: Vec<String> =
+        arguments(def).filter(|tensor| is_one(tensor)).map(|tensor| format!("`{}`", tensor.name)).collect();
     let error = Diagnostic::call("TC0934", format!("`{}` has no {what} `{name}`", def.name));
     Error::user(if names.is_empty() { error } else { error.help(format!("its {what}s are {}", names.join(", "))) })
 }
@@ -340,7 +352,7 @@ mod tests {
 
     #[test]
     fn sizes_come_from_options_and_inputs() {
-        let mut sorted = |assignments: &[&str], inputs: &[(&str, &[i64])]| {
+        let sorted = |assignments: &[&str], inputs: &[(&str, &[i64])]| {
             let mut values = solve(assignments, inputs).unwrap();
             values.sort_unstable();
             values

@@ -53,7 +53,8 @@ fn text(def: &Kernel) -> String {
     let mut out = def.to_string();
     for tensor in &def.tensors {
         let role = role(tensor);
-        let origin = if starts_at_zero(tensor) { String::new() } else { format!(" from ({})", indices(def, &tensor.lower)) };
+        let origin =
+            if starts_at_zero(tensor) { String::new() } else { format!(" from ({})", indices(def, &tensor.lower)) };
         let shape = format!("{} {}({})", tensor.dtype, tensor.name, indices(def, &tensor.extent));
         writeln!(out, "# {role:<9} {shape}{origin}").expect("a string takes text");
     }

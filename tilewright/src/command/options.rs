@@ -123,7 +123,10 @@ impl Machine {
         let text = files::read_text(file, LARGEST_TEXT)?;
         let malformed = |error: transform::ScriptError| {
             let message = format!("{} is not a script: {error}", file.display());
-            Error::user(Diagnostic::call("TC0936", message).help("`tilewright emit script` prints the automatic schedule as a script"))
+            Error::user(
+                Diagnostic::call("TC0936", message)
+                    .help("`tilewright emit script` prints the automatic schedule as a script"),
+            )
         };
         text.parse().map(Some).map_err(malformed)
     }
@@ -134,7 +137,8 @@ impl Machine {
         targets::runs_here(&target)?;
         let mut compiler = Compiler::new(target).strict(self.strict).trust_indices(self.trust_indices);
         if let Some(threads) = threads {
-            let refused = |error| Error::user(Diagnostic::call("TC0935", format!("{error}")).help("ask for fewer threads"));
+            let refused =
+                |error| Error::user(Diagnostic::call("TC0935", format!("{error}")).help("ask for fewer threads"));
             compiler = compiler.with_pool(Pool::with_threads(threads.into()).map_err(refused)?);
         }
         Ok(match self.script()? {

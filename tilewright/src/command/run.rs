@@ -35,7 +35,8 @@ impl Run {
         let compile = bench::duration(call.variant.compile_time);
         let mut out = format!("{}\n  compiled in {compile}, ran in {}\n", call.title(), bench::duration(time));
         for (name, tensor) in &call.outputs {
-            let files = written.iter().filter(|(output, _)| output == name).map(|(_, path)| format!("  -> {}", path.display()));
+            let files =
+                written.iter().filter(|(output, _)| output == name).map(|(_, path)| format!("  -> {}", path.display()));
             let shape: Vec<String> = tensor.shape().iter().map(i64::to_string).collect();
             let (dtype, shape, files) = (tensor.dtype(), shape.join(", "), files.collect::<String>());
             writeln!(out, "  {name}: {dtype}({shape}) {}{files}", summary(tensor)).expect("a string takes text");
@@ -57,7 +58,8 @@ fn summary(tensor: &Tensor) -> String {
         let texts: Vec<String> = values.iter().map(|value| shown(tensor, *value)).collect();
         return format!("= [{}]", texts.join(", "));
     }
-    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)));
+    let (low, high) =
+        values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)));
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let odd = values.iter().filter(|value| !value.is_finite()).count();
     let odd = if odd == 0 { String::new() } else { format!(", {odd} not finite") };
@@ -79,7 +81,10 @@ fn values(tensor: &Tensor) -> Vec<f64> {
         };
     }
     of!(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64);
-    tensor.as_slice::<bool>().map(|elements| elements.iter().map(|&b| f64::from(u8::from(b))).collect()).unwrap_or_default()
+    tensor
+        .as_slice::<bool>()
+        .map(|elements| elements.iter().map(|&b| f64::from(u8::from(b))).collect())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -22,7 +22,8 @@ impl Targets {
             out += &described(target);
         }
         let runs: Vec<String> = known_targets().into_iter().filter(|it| can_run(it, &host)).map(|it| it.name).collect();
-        write!(out, "\nthis machine, `host`, also runs code for: {}\n\n{}", list(&runs), host.to_toml()).expect("a string takes text");
+        write!(out, "\nthis machine, `host`, also runs code for: {}\n\n{}", list(&runs), host.to_toml())
+            .expect("a string takes text");
         terminal::print(out)
     }
 }
