@@ -347,16 +347,16 @@ impl Spaces {
     }
 }
 
-/// Whether the values of the scanned members say in which box an instance is.
+/// Whether the values of the scanned members say in which box an instance is: all its coordinates, since what nothing
+/// outside of the box tells apart must be in one box, where lanes and copies have their order.
 fn one_box_at_a_time(boxing: &Boxing, set: &isl::Set, scanned: &[isl::PwAff]) -> Result<bool, Error> {
     if boxing.dims.is_empty() {
         return Ok(true);
     }
     let space = set.space()?;
-    let origin = origin_of(0, set.dim(isl::Dim::Set)? as usize, boxing);
     let mut open = Vec::new();
-    for one in &boxing.dims {
-        let number = origin[one.dim].to_pw_aff(&space)?.intersect_domain(set)?;
+    for coordinate in origin_of(0, set.dim(isl::Dim::Set)? as usize, boxing) {
+        let number = coordinate.to_pw_aff(&space)?.intersect_domain(set)?;
         // Mostly a member is the number of the box, or there is only one box.
         let differs = |member: &isl::PwAff| Ok::<_, Error>(!set.is_subset(&number.eq_set(member)?)?);
         let mut known = number.gist(set)?.is_cst()?;

@@ -119,11 +119,14 @@ impl Walk<'_, '_> {
         Ok(vec![Op::For { var, lower, upper, step: *step, parallel: kind == Kind::Parallel, body }])
     }
 
-    /// The member that a loop runs over: of the first part in it.
+    /// The member that a loop runs over: of the first part in it. A loop over instances that no member tells apart has
+    /// a name of isl's; they are in any order.
     fn member_of(&self, iterator: &str, body: &AstNode<AstExpr>) -> Result<(String, Kind), Error> {
-        let depth = iterator.strip_prefix('#').and_then(|depth| depth.parse::<usize>().ok());
+        let Some(depth) = iterator.strip_prefix('#').and_then(|depth| depth.parse::<usize>().ok()) else {
+            return Ok((iterator.to_string(), Kind::Sequential));
+        };
         let part = first_part(body).and_then(|name| self.leaves.parts.get(name));
-        let member = part.zip(depth).and_then(|(part, depth)| part.members.get(depth));
+        let member = part.and_then(|part| part.members.get(depth));
         member.map(|m| (m.name.clone(), m.kind)).ok_or_else(|| malformed(iterator, "a loop of no member"))
     }
 
