@@ -494,3 +494,73 @@ fn a_vector_without_its_strips_is_an_ordinary_loop() {
     // There is no loop over the strips, so that there is no one box at a time.
     assert_eq!(remarks.len(), 1, "{remarks:?}");
 }
+
+#[test]
+fn copies_of_a_skewed_loop_keep_their_order() {
+    // Equal sums of i and j run by i: in the copies of one i there are several j, so that it is no box.
+    let text = "
+scop skewed()
+inout A: int64[9]
+stmt A[i, j]
+  domain { A[i, j] : 0 <= i < 5 and 0 <= j < 2 }
+  A[i + j] = A[i + j] * 2i64 + index(i)
+";
+    let skew = "order {\n    band\n      A.t = { A[i, j] -> [(i + j)] }\n      A.i = { A[i, j] -> [(i)] }\n}\n";
+    for strips in ["", "unroll A.i by 4", "unroll A.i by 3"] {
+        let scop = scheduled(text, Some(&[]), &format!("{skew}{strips}\n"));
+        agrees(&scop, &scan(&scop, &Options::default()).0, &[]);
+    }
+}
+
+#[test]
+fn instances_that_nothing_orders_are_looped_over() {
+    let text = "
+scop copied()
+input A: int32[6, 7]
+output B: int32[6, 7]
+stmt B[i, j]
+  domain { B[i, j] : 0 <= i < 6 and 0 <= j < 7 }
+  B[i, j] = A[i, j] + 1i32
+";
+    let mut scop = testing::scop(&isl::Ctx::new(), text);
+    scop.tree.root = Node::Leaf;
+    let (program, _) = scan(&scop, &Options::default());
+    agrees(&scop, &program, &[]);
+}
+
+#[test]
+fn bounds_that_divide_without_remainder_hold_nothing_where_there_is_one() {
+    // The instances of `P.update` have an even `t`. isl says so by exact divisions of `t` in the bounds of the inner
+    // loop alone, which it therefore does not leave out for odd ones.
+    let text = "
+scop parity()
+inout P: int64[5 from -1, 9]
+stmt P[i, j]
+  domain { P[i, j] : i >= 0 and 0 <= j <= 2 - i }
+  P[i, j] = index(j)
+stmt P.update[i, j]
+  domain { P.update[i, j] : 0 <= i <= 1 and 0 <= j <= 4 }
+  P[i, 2*j] min= P[j - 1, i]
+source
+  for i
+    for j
+      P
+      P.update
+";
+    let script = "
+order {
+    band
+      P.t = { P.update[i, j] -> [(4i + 2j)]; P[i, j] -> [(4i + j)] }
+      band
+        P.so = { P.update[i, j] -> [(floor((-j)/3))]; P[i, j] -> [(0)] }
+        P.si = { P.update[i, j] -> [(-j)]; P[i, j] -> [(0)] }
+        sequence
+          filter { P[i, j] }
+            band
+              P.i = { P[i, j] -> [(i)] }
+          filter { P.update[i, j] }
+}
+";
+    let scop = scheduled(text, Some(&[]), script);
+    agrees(&scop, &scan(&scop, &Options::default()).0, &[]);
+}

@@ -87,7 +87,8 @@ impl Walk<'_, '_> {
             }
             AstNode::For { iterator, init, body, degenerate: true, .. } => {
                 let value = self.int(init)?;
-                self.with_value(iterator, value, body)
+                let ops = self.with_value(iterator, value, body)?;
+                self.where_exact(&[init], ops)
             }
             AstNode::For { iterator, init, cond, inc, body, .. } => self.loop_over(iterator, [init, cond, inc], body),
             AstNode::User { name, at, data } => self.instance(name, at, data),
@@ -116,7 +117,25 @@ impl Walk<'_, '_> {
         let upper = self.upper(iterator, cond)?;
         let var = self.variable(&name);
         let body = self.with_value(iterator, Int::Var(var), body)?;
-        Ok(vec![Op::For { var, lower, upper, step: *step, parallel: kind == Kind::Parallel, body }])
+        let parallel = kind == Kind::Parallel;
+        self.where_exact(&[init, cond], vec![Op::For { var, lower, upper, step: *step, parallel, body }])
+    }
+
+    /// The loop where the divisions in its bounds leave no remainder. isl promises that of all of them, and takes the
+    /// bounds to say what it then knows of the loops around; but where these have values for which there is a
+    /// remainder, it is the promise that is wrong: there is no instance for them.
+    fn where_exact(&self, bounds: &[&AstExpr], ops: Vec<Op>) -> Result<Vec<Op>, Error> {
+        let mut divisions = Vec::new();
+        bounds.iter().for_each(|bound| exact_divisions(bound, &mut divisions));
+        let exact = divisions.into_iter().map(|[dividend, divisor]| {
+            let remainder = self.int(&AstExpr::Op(AstOp::ZeroRem, vec![dividend.clone(), divisor.clone()]))?;
+            Ok(Cond::compare(CmpOp::Eq, remainder, Int::Const(0)))
+        });
+        let cond = Cond::all(exact.collect::<Result<Vec<_>, Error>>()?);
+        if cond.as_const() == Some(true) {
+            return Ok(ops);
+        }
+        Ok(vec![Op::If { cond, then: ops, otherwise: Vec::new() }])
     }
 
     /// The member that a loop runs over: of the first part in it. A loop over instances that no member tells apart has
@@ -326,6 +345,17 @@ fn one_more(bound: Int) -> Int {
         Int::Min(a, b) => one_more(*a).min(one_more(*b)),
         other => other + 1,
     }
+}
+
+/// The dividends and divisors of the divisions that isl takes to leave no remainder.
+fn exact_divisions<'e>(expr: &'e AstExpr, found: &mut Vec<[&'e AstExpr; 2]>) {
+    let AstExpr::Op(op, arguments) = expr else { return };
+    if let (AstOp::Div, [dividend, divisor]) = (op, arguments.as_slice())
+        && !found.contains(&[dividend, divisor])
+    {
+        found.push([dividend, divisor]);
+    }
+    arguments.iter().for_each(|argument| exact_divisions(argument, found));
 }
 
 fn first_part(node: &AstNode<AstExpr>) -> Option<&str> {
