@@ -40,11 +40,11 @@ impl Oracle {
     }
 
     /// Integers are equal, floats within the bound of the evaluator's error analysis.
-    fn accepts(&self, engine: &str, outputs: &Tensors) -> Result<Report, String> {
+    fn accepts(&self, outputs: &Tensors) -> Result<Report, String> {
         let mut all = Report::default();
         for name in self.wide.names() {
-            let data = outputs.get(name).ok_or_else(|| format!("the {engine} gives no `{name}`"))?;
-            let report = self.wide.compare(name, data).map_err(|mismatch| format!("the {engine}: {mismatch}"))?;
+            let data = outputs.get(name).ok_or_else(|| format!("there is no `{name}`"))?;
+            let report = self.wide.compare(name, data).map_err(|mismatch| mismatch.to_string())?;
             all.checked += report.checked;
             all.ambiguous += report.ambiguous;
         }
@@ -52,17 +52,23 @@ impl Oracle {
     }
 }
 
-/// Runs the Scop in the order of its tree by both engines.
+/// Runs the Scop in the order of its tree: the loops as they are scanned and after every pass in the interpreter, these
+/// in machine code too.
 pub fn compare(scop: &Scop, oracle: &Oracle, machine: &Machine) -> Result<Report, String> {
     let options = codegen::Options { fma: machine.fma, ..codegen::Options::default() };
-    let program = codegen::scan(scop, &options, &mut Vec::new()).map_err(|error| error.to_string())?;
-    let in_program = |failure: String| format!("{failure}\nof the loops\n{program}");
-    program.verify().map_err(|malformed| in_program(malformed.to_string()))?;
-    let interpreted = interp::interpret(&program, &[], &oracle.inputs, 1);
-    let interpreted = interpreted.map_err(|fault| in_program(format!("the interpreter stops: {fault}")))?;
-    oracle.accepts("interpreter", &interpreted).map_err(in_program)?;
-    let computed = run(scop, &program, oracle, machine).map_err(in_program)?;
-    oracle.accepts("machine", &computed).map_err(in_program)
+    let scanned = codegen::scan(scop, &options, &mut Vec::new()).map_err(|error| error.to_string())?;
+    interpret("loops as they are scanned", &scanned, oracle)?;
+    let lowered = codegen::lower(scop, &options, &mut Vec::new()).map_err(|error| error.to_string())?;
+    interpret("loops after every pass", &lowered, oracle)?;
+    let computed = run(scop, &lowered, oracle, machine).and_then(|outputs| oracle.accepts(&outputs));
+    computed.map_err(|failure| format!("in machine code: {failure}\nof the loops\n{lowered}"))
+}
+
+fn interpret(what: &str, program: &Program, oracle: &Oracle) -> Result<(), String> {
+    let verified = program.verify().map_err(|malformed| malformed.to_string());
+    let run = || interp::interpret(program, &[], &oracle.inputs, 1).map_err(|fault| fault.to_string());
+    let accepted = verified.and_then(|()| run()).and_then(|outputs| oracle.accepts(&outputs));
+    accepted.map(drop).map_err(|failure| format!("in the {what}: {failure}\n{program}"))
 }
 
 /// Compiles and calls the program. Outputs hold other bits than zeros before.
@@ -81,7 +87,7 @@ fn run(scop: &Scop, program: &Program, oracle: &Oracle, machine: &Machine) -> Re
     }
     let inputs: Vec<_> = inputs.iter().map(Tensor::view).collect();
     let mut views: Vec<_> = outputs.iter_mut().map(Tensor::view_mut).collect();
-    kernel.run(&inputs, &mut views, &machine.pool).map_err(|error| format!("the machine stops: {error}"))?;
+    kernel.run(&inputs, &mut views, &machine.pool).map_err(|error| format!("it stops: {error}"))?;
     drop(views);
     let names = scop.tensors.values().filter(|tensor| matches!(tensor.role, Role::Output | Role::InOut));
     let data = names.zip(&outputs).map(|(tensor, output)| {
