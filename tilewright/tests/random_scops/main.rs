@@ -29,7 +29,7 @@ use support::Stage;
 use transform::{Command, Options, Reason, Refused, Session};
 
 /// How many seeds are drawn, and how many programs of them must be judged to the end.
-const SEEDS: u64 = 1_250;
+const SEEDS: u64 = 1_150;
 const PROGRAMS: u64 = 1_000;
 
 /// Schedules of one program: the source's own order, then random ones.
