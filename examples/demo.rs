@@ -78,6 +78,8 @@ fn demo() -> Result<()> {
         picture = run(example, &compiler, &limits)?.or(picture);
     }
     if let Some(path) = picture {
+        let here = std::env::current_dir()?;
+        let path = path.strip_prefix(here).unwrap_or(&path);
         println!("\nThe edges of examples/lake.png are in {}.", path.display());
     }
     Ok(())

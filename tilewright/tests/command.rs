@@ -228,6 +228,16 @@ fn strict_and_trusting_runs_verify() {
 }
 
 #[test]
+fn remarks_are_said_when_asked_for() {
+    let place = Place::new();
+    let small = ["run", "mm.tc", "-s", "M=4,N=4,K=4", "-j", "2"];
+    let quiet = place.run(&small);
+    assert_eq!((quiet.status, quiet.err.as_str()), (0, ""));
+    let said = place.run(&[&small[..], &["--remarks"]].concat());
+    assert!(said.status == 0 && said.err.contains("note: scheduler: C.update: not parallel"), "{}", said.err);
+}
+
+#[test]
 fn every_stage_prints_and_twice_the_same() {
     let place = Place::new();
     for stage in ["tc", "scop", "deps", "script", "schedule", "loops", "llvm", "asm"] {

@@ -51,7 +51,9 @@ impl Call {
         let progress = Progress::new(format!("compiling `{}`", kernel.definition().name));
         let variant = kernel.prepare_sizes(&sizes)?;
         drop(progress);
-        terminal::remarks(&variant.remarks);
+        if data.remarks {
+            terminal::remarks(&variant.remarks);
+        }
         let random = Random::new(data.seed, kernel.definition(), &sizes)?;
         let (mut inputs, mut initial) = (Vec::new(), Vec::new());
         for argument in arguments(kernel.definition()) {

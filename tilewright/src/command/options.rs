@@ -68,6 +68,9 @@ pub struct Data {
     /// Compare with the reference evaluator; fail on a mismatch and print where
     #[arg(long)]
     pub verify: bool,
+    /// Say on standard error what the compiler did not do, and why
+    #[arg(long)]
+    pub remarks: bool,
 }
 
 /// `name=value`
