@@ -58,8 +58,9 @@ pub fn compile(
     let ctx = isl::Ctx::new();
     let scop = watch.at(frontend_tc::lower(def, &ctx)?.specialise(sizes)?)?;
     let mut scheduled = watch.at(schedule(scop, options)?)?;
-    let program = program(&mut scheduled, strided, options)?;
+    let program = watch.at(program(&mut scheduled, strided, options)?)?;
     let code = load_code(&program, sizes, &options.target)?;
+    watch.passed("object");
     Ok(Compiled { code, script: scheduled.script, remarks: scheduled.remarks })
 }
 
