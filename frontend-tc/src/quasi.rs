@@ -12,6 +12,8 @@ use support::Span;
 const MAX_WEIGHT: usize = 300;
 /// Options of the largest minimum.
 const MAX_OPTIONS: usize = 32;
+/// The largest constant or coefficient; twice as much still fits, so that `a + 1` and `-a` never overflow.
+const MAX_NUMBER: i64 = 1 << 62;
 /// Steps of a proof.
 const MAX_STEPS: u32 = 1_000;
 
@@ -107,12 +109,17 @@ impl Quasi {
             }
         }
         sum.terms.retain(|_, coefficient| *coefficient != 0);
-        (sum.weight() <= MAX_WEIGHT).then_some(sum)
+        (sum.weight() <= MAX_WEIGHT && sum.is_small()).then_some(sum)
     }
 
     /// `self + value`
     pub fn plus_constant(&self, value: i64) -> Option<Quasi> {
-        Some(Quasi { terms: self.terms.clone(), constant: self.constant.checked_add(value)? })
+        let sum = Quasi { terms: self.terms.clone(), constant: self.constant.checked_add(value)? };
+        sum.is_small().then_some(sum)
+    }
+
+    fn is_small(&self) -> bool {
+        self.terms.values().chain([&self.constant]).all(|number| (-MAX_NUMBER..=MAX_NUMBER).contains(number))
     }
 
     /// `factor · self`
@@ -308,9 +315,19 @@ impl Quasi {
         Some(sum)
     }
 
-    /// The largest value, likewise.
-    pub fn most(&self, range: &dyn Fn(usize) -> Option<(Quasi, Quasi)>) -> Option<Quasi> {
-        self.times(-1)?.least(range)?.times(-1)
+    /// The smallest and the largest value, likewise, in one walk: nested atoms are visited once, not once for each end.
+    fn ends(&self, range: &dyn Fn(usize) -> Option<(Quasi, Quasi)>) -> Option<(Quasi, Quasi)> {
+        let (mut low, mut high) = (Quasi::constant(self.constant), Quasi::constant(self.constant));
+        for (atom, coefficient) in self.terms() {
+            let (least, most) = match atom.bounds(range)? {
+                Some((least, most)) if coefficient > 0 => (least, most),
+                Some((least, most)) => (most, least),
+                None => (Quasi::atom(atom.clone()), Quasi::atom(atom.clone())),
+            };
+            low = low.plus_times(&least, coefficient)?;
+            high = high.plus_times(&most, coefficient)?;
+        }
+        Some((low, high))
     }
 
     /// As the middle form has it: index `i` is dimension `i`, size `n` is parameter `n`.
@@ -444,7 +461,7 @@ impl Atom {
             Atom::Size(_) => Some(None),
             Atom::Index(at) => Some(range(*at)),
             Atom::Floor(inner, divisor) if inner.has_index() => {
-                let (least, most) = (inner.least(range)?, inner.most(range)?);
+                let (least, most) = inner.ends(range)?;
                 Some(Some((least.floor_div(*divisor)?, most.floor_div(*divisor)?)))
             }
             Atom::Mod(inner, divisor) => {
@@ -453,8 +470,8 @@ impl Atom {
                 Some(if known { Some(mod_bounds(inner, *divisor, range)?) } else { None })
             }
             Atom::Min(options) if options.iter().any(Quasi::has_index) => {
-                let least = options.iter().map(|option| option.least(range)).collect::<Option<Vec<_>>>()?;
-                let most = options.iter().map(|option| option.most(range)).collect::<Option<Vec<_>>>()?;
+                let ends = options.iter().map(|option| option.ends(range)).collect::<Option<Vec<_>>>()?;
+                let (least, most): (Vec<Quasi>, Vec<Quasi>) = ends.into_iter().unzip();
                 Some(Some((Quasi::min(&least)?, Quasi::min(&most)?)))
             }
             Atom::Floor(..) | Atom::Min(_) => Some(None),
@@ -493,7 +510,7 @@ impl Atom {
 
 /// The bounds of `e mod d` when an index of `e` is known: it is `e` where `e` is known to be in `0..d`.
 fn mod_bounds(inner: &Quasi, divisor: i64, range: &dyn Fn(usize) -> Option<(Quasi, Quasi)>) -> Option<(Quasi, Quasi)> {
-    let (least, most) = (inner.least(range)?, inner.most(range)?);
+    let (least, most) = inner.ends(range)?;
     let last = Quasi::constant(divisor - 1);
     if !least.is_never_negative() || most.has_index() {
         return Some((Quasi::constant(0), last));
@@ -564,8 +581,20 @@ mod tests {
     }
 
     #[test]
+    fn nested_remainders_take_no_exponential_time() {
+        let range = |_: usize| Some((Quasi::constant(0), n().plus_constant(-1).unwrap()));
+        let mut nested = Quasi::index(0);
+        for depth in 0..60 {
+            nested = nested.plus_constant(depth).unwrap().modulo(depth + 7).unwrap();
+        }
+        let (least, most) = nested.ends(&range).unwrap();
+        assert_eq!(nested.least(&range), Some(least));
+        assert_eq!(most.as_constant(), Some(65));
+    }
+
+    #[test]
     fn overflow_is_no_answer() {
-        assert_eq!(n().times(i64::MAX).unwrap().times(2), None);
+        assert_eq!(n().times(MAX_NUMBER).unwrap().times(2), None);
         assert_eq!(Quasi::constant(i64::MAX).plus_constant(1), None);
     }
 }

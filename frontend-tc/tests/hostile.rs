@@ -177,3 +177,35 @@ fn large_files_end() {
         repeated(2_000, &|at| format!("Long{at}(i) = Lone{at}(i) "))
     ));
 }
+
+#[test]
+fn a_thousand_errors_end_the_report() {
+    let found = frontend_tc::check(&"def f(float(N) A) -> (B) { B(i) = A(i) }\n".repeat(5000));
+    assert!(found.diagnostics.len() <= 1001, "{}", found.diagnostics.len());
+    assert_eq!(found.diagnostics.iter().filter(|diagnostic| diagnostic.code == "TC0007").count(), 1);
+}
+
+#[test]
+fn very_long_numbers_are_not_repeated_in_full() {
+    let found = frontend_tc::check(&format!("def f(float(N) A) -> (B) {{ B(i) = A(i + {}) }}", "9".repeat(100_000)));
+    assert!(found.has_errors() && found.diagnostics.iter().all(|diagnostic| diagnostic.message.len() < 200));
+}
+
+/// What is accepted prints as text that is accepted, up to the largest numbers.
+#[test]
+fn large_numbers_are_refused_or_check_again() {
+    for number in [1 << 32, 1 << 61, (1 << 62) - 1, 1 << 62, i64::MAX - 1, i64::MAX] {
+        for text in [
+            format!("def f(float(N) A) -> (B) {{ B(i) = A(i + {number}) }}"),
+            format!("def f(float(N) A) -> (B) {{ B(i) = A({number} * i) }}"),
+            format!("def f(float(N) A) -> (B) {{ B(i) = A(i) where i in 0:{number} }}"),
+            format!("def f(float({number}) A) -> (B) {{ B(i) = A(i) }}"),
+        ] {
+            let found = frontend_tc::check(&text);
+            assert!(!found.defs.is_empty() || found.has_errors(), "{text}");
+            for def in found.defs {
+                support::Stage::verify(&def).unwrap_or_else(|error| panic!("{text}: {error}"));
+            }
+        }
+    }
+}

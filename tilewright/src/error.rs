@@ -98,11 +98,23 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Diagnostics as rustc prints them: code, message, the source underlined, help.
+/// Nobody reads more diagnostics than this at once.
+const MAX_SHOWN: usize = 100;
+
+/// Diagnostics as rustc prints them: code, message, the source underlined, help. Of very many the first ones,
+/// errors before warnings.
 pub fn render(diagnostics: &[Diagnostic], source: Option<&Source>, colours: bool) -> String {
     let renderer = if colours { Renderer::styled() } else { Renderer::plain() };
     let one = |diagnostic: &Diagnostic| renderer.render(&report(diagnostic, source));
-    diagnostics.iter().map(one).collect::<Vec<_>>().join("\n\n")
+    let mut order: Vec<&Diagnostic> = diagnostics.iter().collect();
+    if order.len() > MAX_SHOWN {
+        order.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
+    }
+    let mut texts: Vec<String> = order.into_iter().take(MAX_SHOWN).map(one).collect();
+    if diagnostics.len() > MAX_SHOWN {
+        texts.push(format!("and {} more, not shown", diagnostics.len() - MAX_SHOWN));
+    }
+    texts.join("\n\n")
 }
 
 fn report<'a>(diagnostic: &'a Diagnostic, source: Option<&'a Source>) -> Vec<Group<'a>> {
@@ -159,6 +171,15 @@ mod tests {
               |
               = help: write `A(i)`"#]]
         .assert_eq(&render(&[diagnostic], Some(&source), false));
+    }
+
+    #[test]
+    fn very_many_diagnostics_are_counted() {
+        let source = Source { name: "f.tc".into(), text: "x".into() };
+        let many = vec![Diagnostic::error("TC0001", "odd", Span::new(0, 1)); MAX_SHOWN + 7];
+        let text = render(&many, Some(&source), false);
+        assert!(text.ends_with("and 7 more, not shown"), "{text}");
+        assert_eq!(text.matches("error[TC0001]").count(), MAX_SHOWN);
     }
 
     #[test]

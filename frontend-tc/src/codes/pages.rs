@@ -49,7 +49,7 @@ pub const PAGES: &[Page] = &[
     Page {
         code: "TC0007",
         title: "too many errors",
-        text: "After 100 errors the rest of the file is not read. Correct the first ones and check again.",
+        text: "After 100 errors in its form, or 1000 in its meaning, the rest of the file is not read. Correct the first ones and check again.",
         wrong: "# more than 100 errors",
         right: "def f(float(N) A) -> (B) { B(i) = A(i) }",
     },

@@ -172,13 +172,26 @@ fn call(input: Tokens<'_>) -> Parsed<'_, Expr> {
     Ok((rest, bounded(input, expr)?))
 }
 
+/// The text of a number, without the middle of a very long one.
+pub(super) fn abridged(digits: &str) -> String {
+    const ENDS: usize = 16;
+    match (digits.get(..ENDS), digits.len().checked_sub(ENDS).and_then(|at| digits.get(at..))) {
+        (Some(head), Some(tail)) if digits.len() > 4 * ENDS => format!("{head}…{tail}"),
+        _ => digits.to_string(),
+    }
+}
+
 fn number(input: Tokens<'_>) -> Parsed<'_, Expr> {
     let number = number_at(input);
     let floating =
         number.text.contains(['.', 'e', 'E']) && !number.text.starts_with("0x") && !number.text.starts_with("0X");
     if number.whole.is_none() && !floating {
-        let error = Diagnostic::error("TC0006", format!("`{}` does not fit into 64 bits", number.text), input.span())
-            .help("whole numbers go up to 18446744073709551615; a floating number has a `.` or an exponent");
+        let error = Diagnostic::error(
+            "TC0006",
+            format!("`{}` does not fit into 64 bits", abridged(&number.text)),
+            input.span(),
+        )
+        .help("whole numbers go up to 18446744073709551615; a floating number has a `.` or an exponent");
         return Err(nom::Err::Failure(Failure::because(input, error)));
     }
     Ok((input.next(), Expr::new(ExprKind::Number(number), input.span())))

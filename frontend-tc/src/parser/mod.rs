@@ -161,13 +161,20 @@ fn dim(input: Tokens<'_>) -> Parsed<'_, Dim> {
     }
 }
 
+/// The largest size in a type.
+const MAX_SIZE: i64 = 1 << 62;
+
 fn constant_dim(input: Tokens<'_>) -> Parsed<'_, Dim> {
     let number = expression::number_at(input);
-    match number.whole.and_then(|value| i64::try_from(value).ok()) {
+    match number.whole.and_then(|value| i64::try_from(value).ok()).filter(|value| *value <= MAX_SIZE) {
         Some(value) => Ok((input.next(), Dim::Constant(value, input.span()))),
         None => {
-            let error = Diagnostic::error("TC0008", format!("`{}` is not a size", number.text), input.span())
-                .help("a size is a name or a whole number below 2^63");
+            let error = Diagnostic::error(
+                "TC0008",
+                format!("`{}` is not a size", expression::abridged(&number.text)),
+                input.span(),
+            )
+            .help("a size is a name or a whole number up to 2^62");
             Err(nom::Err::Failure(Failure::because(input, error)))
         }
     }

@@ -136,7 +136,7 @@ pub fn resolve(file: &File, diagnostics: &mut Vec<Diagnostic>) -> Vec<Option<Pro
     let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
     for def in &file.defs {
         let first = *seen.entry(&def.name.text).or_insert(def.name.span);
-        if first != def.name.span {
+        if first != def.name.span && diagnostics.len() < scope::MAX_DIAGNOSTICS {
             let message = format!("`{}` is defined twice", def.name.text);
             let error = Diagnostic::error("TC0113", message, def.name.span).also(first, "first here");
             diagnostics.push(error.help("give one of the two another name"));

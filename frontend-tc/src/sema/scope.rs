@@ -12,7 +12,7 @@ use crate::quasi::Quasi;
 use crate::types::dtype_of;
 
 /// After this many errors and warnings a definition is not checked further.
-const MAX_DIAGNOSTICS: usize = 1000;
+pub(super) const MAX_DIAGNOSTICS: usize = 1000;
 
 /// The names of a definition; those of indices and of `where` belong to a statement.
 pub struct Scope<'a> {
@@ -60,9 +60,9 @@ impl<'a> Scope<'a> {
     /// Whether so much was said that the rest of the definition is not checked; says that, too.
     pub fn has_said_enough(&mut self, at: Span) -> bool {
         let enough = self.diagnostics.len() >= MAX_DIAGNOSTICS;
-        if enough {
+        if enough && !self.diagnostics.iter().any(|diagnostic| diagnostic.code == "TC0007") {
             let message =
-                format!("more than {MAX_DIAGNOSTICS} errors and warnings: the rest of the definition was not checked");
+                format!("more than {MAX_DIAGNOSTICS} errors and warnings: the rest of the file was not checked");
             self.emit(Diagnostic::error("TC0007", message, at).help("correct the first ones and check again"));
         }
         enough

@@ -434,7 +434,7 @@ fn general<const WIDE: bool>(
         }
         if WIDE {
             // The bound already holds the rounding of the operations.
-            buffer.carried[at] = Carried { terms: 0.0, magnitude: 0.0, e: result.e[0] };
+            buffer.carried[at] = Carried::picked(result.e[0]);
         }
     }
     Ok(())

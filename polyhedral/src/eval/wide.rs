@@ -5,36 +5,39 @@ use super::numbers::Unit;
 use super::{Data, Tensors};
 use crate::{DType, Role, Value};
 
-/// What an element carries beside its value. Its error is at most `(terms + 4)·u·magnitude + e`, `u` being the unit
-/// round-off of its type: a sum of `terms` terms in any order (Higham, section 4.2) with a little room.
+/// What an element carries beside its value. Its error is at most `(terms + 4)·u·magnitude + terms·tiny·growth + e`, `u`
+/// being the unit round-off of its type and `tiny` its smallest positive number: a sum of `terms` terms in any order
+/// (Higham, section 4.2) with a little room, or a product whose partial products may underflow in some order.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Carried {
     /// Sum of the absolute values of the terms.
     pub magnitude: f64,
     /// How many terms were added.
     pub terms: f64,
+    /// What the largest partial product of any order is at most; 0 where nothing was multiplied.
+    pub growth: f64,
     /// What the terms brought along. For integers, all there is.
     pub e: f64,
 }
 
 impl Carried {
     /// Of an element that nobody has written.
-    pub const UNWRITTEN: Carried = Carried { magnitude: 0.0, terms: 0.0, e: f64::INFINITY };
+    pub const UNWRITTEN: Carried = Carried { magnitude: 0.0, terms: 0.0, growth: 0.0, e: f64::INFINITY };
 
     /// Of an element just stored, with the error of its value.
     pub fn stored(value: f64, e: f64) -> Carried {
-        Carried { magnitude: finite(value), terms: 0.0, e }
+        Carried { magnitude: finite(value), terms: 0.0, growth: 0.0, e }
     }
 
     /// After a minimum or maximum, which rounds nothing.
     pub fn picked(e: f64) -> Carried {
-        Carried { magnitude: 0.0, terms: 0.0, e }
+        Carried { magnitude: 0.0, terms: 0.0, growth: 0.0, e }
     }
 
     /// After adding a term.
     #[inline]
     pub fn plus(self, term: f64, e: f64) -> Carried {
-        Carried { magnitude: self.magnitude + finite(term), terms: self.terms + 1.0, e: self.e + e }
+        Carried { magnitude: self.magnitude + finite(term), terms: self.terms + 1.0, e: self.e + e, ..self }
     }
 
     /// After multiplying `value`, which carries this, by a factor: the errors are relative ones.
@@ -46,6 +49,7 @@ impl Carried {
         Carried {
             magnitude: finite(value * factor),
             terms: self.terms + 1.0,
+            growth: self.growth.max(finite(value)).max(1.0) * finite(factor).max(1.0),
             e: if e.is_nan() { f64::INFINITY } else { e },
         }
     }
@@ -53,9 +57,10 @@ impl Carried {
     /// The bound.
     #[inline]
     pub fn error(&self, unit: &Unit) -> f64 {
-        let bound = (self.terms + 4.0) * (unit.round * self.magnitude) + self.e;
-        // Some order of the terms may overflow.
-        if bound + self.magnitude <= unit.max { bound } else { f64::INFINITY }
+        let rounded = (self.terms + 4.0) * (unit.round * self.magnitude);
+        let bound = rounded + self.terms * (unit.tiny * self.growth) + self.e;
+        // Some order of the terms or factors may overflow.
+        if bound + self.magnitude.max(self.growth) <= unit.max { bound } else { f64::INFINITY }
     }
 }
 

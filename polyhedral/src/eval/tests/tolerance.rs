@@ -29,6 +29,22 @@ fn scalar(value: f32) -> Data {
     floats(&[], &[f64::from(value)])
 }
 
+/// A product underflows, early or late: what is left may be 0, and what is far from underflow may not.
+#[test]
+fn a_product_may_underflow() {
+    let scop = parse(&SUM.replace("0.0f32", "1.0f32").replace("sum= A[i] * B[i]", "prod= A[i] * B[i]"));
+    let compare = |factors: &[f32], got: f32| {
+        let n = factors.len() as i64;
+        let inputs = tensors(&[("A", data(factors)), ("B", data(&vec![1.0; factors.len()]))]);
+        run_wide(&scop, &[n], &inputs, Limits::default()).unwrap().compare("C", &scalar(got))
+    };
+    assert!(compare(&[1e-20; 4], 0.0).is_ok());
+    assert!(compare(&[1e-20; 4], 1e-37).is_err());
+    assert_eq!(compare(&[1e-30, 1e-30, 1e30, 1e30], 0.0).map(|report| report.ambiguous), Ok(1));
+    assert!(compare(&[0.5; 8], 0.0).is_err());
+    assert!(compare(&[0.5; 8], 0.5f32.powi(8)).is_ok());
+}
+
 /// Sums in many orders, with and without fused multiplication, split over accumulators, all pass.
 #[test]
 fn every_order_of_a_sum_passes() {
