@@ -114,12 +114,13 @@ pub(crate) fn target(error: llvm::Error) -> Error {
 
 /// A refused script is the user's; a refused automatic schedule, or isl failing, is ours.
 pub(crate) fn refused(refused: Refused) -> Error {
-    match refused.reason {
-        Reason::Isl(_) => Error::bug(refused),
-        _ => {
-            Error::user(Diagnostic::call("TC0913", refused.to_string()).help(
-                "a command is applied only when it is proved that every dependence of the program keeps its order",
-            ))
+    let help = match refused.reason {
+        Reason::Isl(_) => return Error::bug(refused),
+        Reason::Violation(_) => {
+            "a command is applied only when every dependence of the program is proved to keep its order"
         }
-    }
+        Reason::Quota(_) => "schedule with fewer or simpler commands",
+        Reason::Precondition(_) => "print the script of this program with `tilewright emit script`, and change that",
+    };
+    Error::user(Diagnostic::call("TC0913", refused.to_string()).help(help))
 }

@@ -214,9 +214,9 @@ fn no_such_size(def: &Definition, assignment: &Assignment) -> Error {
 }
 
 fn sizes_missing(def: &Definition, missing: &[&str]) -> Error {
-    let verb = if missing.len() == 1 { "size is" } else { "sizes are" };
+    let subject = if missing.len() == 1 { "this size is" } else { "these sizes are" };
     let example: Vec<String> = missing.iter().map(|name| format!("{name}=128")).collect();
-    let message = format!("these {verb} not known: {}", missing.join(", "));
+    let message = format!("{subject} not known: {}", missing.join(", "));
     let inputs: Vec<&str> = def.inputs().map(|input| input.name.as_str()).collect();
     let files =
         if inputs.is_empty() { String::new() } else { format!(", or inputs with -i {}=…", inputs.join("=…, -i ")) };
