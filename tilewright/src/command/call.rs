@@ -214,9 +214,9 @@ fn no_such_size(def: &Definition, assignment: &Assignment) -> Error {
 }
 
 fn sizes_missing(def: &Definition, missing: &[&str]) -> Error {
-    let verb = if missing.len() == 1 { "size is" } else { "sizes are" };
+    let which = if missing.len() == 1 { "this size is" } else { "these sizes are" };
     let example: Vec<String> = missing.iter().map(|name| format!("{name}=128")).collect();
-    let message = format!("these {verb} not known: {}", missing.join(", "));
+    let message = format!("{which} not known: {}", missing.join(", "));
     let inputs: Vec<&str> = def.inputs().map(|input| input.name.as_str()).collect();
     let files =
         if inputs.is_empty() { String::new() } else { format!(", or inputs with -i {}=…", inputs.join("=…, -i ")) };
@@ -262,7 +262,9 @@ fn output_files(def: &Definition, data: &Data) -> Result<Vec<(String, PathBuf)>>
         if all.iter().any(|(other, _)| other == name) {
             return Err(twice("output", name));
         }
-        all.push((name.clone(), PathBuf::from(value)));
+        let path = PathBuf::from(value);
+        files::check_name(&path)?;
+        all.push((name.clone(), path));
     }
     if let Some(dir) = &data.output_dir {
         all.extend(def.outputs().map(|tensor| (tensor.name.clone(), dir.join(format!("{}.npy", tensor.name)))));
