@@ -12,7 +12,7 @@ use support::Diagnostic;
 use tilewright::cost::{tensor_bytes, tensor_shape};
 use tilewright::files::{self, Wanted};
 use tilewright::random::Random;
-use tilewright::verify::{Agreement, Judge, Reference};
+use tilewright::verify::{self, Agreement, Judge, Reference};
 use tilewright::{AsTensor, AsTensorMut, Compiler, Error, Kernel, Result, Source, Variant};
 
 use super::options::{Assignment, Data, Machine, Program};
@@ -46,6 +46,9 @@ impl Call {
         let mut given = read_inputs(&def, data)?;
         let sizes = sizes(&def, &source, &program.sizes, &given)?;
         fits_in_memory(&def, &sizes)?;
+        if data.verify {
+            verify::check_size(&def, &sizes)?;
+        }
         let compiler = machine.compiler(data.threads)?;
         let kernel = compiler.definition(def);
         let progress = Progress::new(format!("compiling `{}`", kernel.definition().name));
