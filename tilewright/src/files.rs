@@ -78,6 +78,14 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String> {
     })
 }
 
+/// Checks that the name says which kind of file it is, before there is anything to write.
+///
+/// # Errors
+/// When the name ends neither in .npy nor in .png.
+pub fn check_name(path: &Path) -> Result<()> {
+    Format::of(path).map(|_| ())
+}
+
 /// The kinds of file, by the ending of the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {

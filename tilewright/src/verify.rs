@@ -54,6 +54,15 @@ impl Agreement {
     }
 }
 
+/// Checks that the evaluator can run `def` for these sizes, before anybody waits for the kernel.
+///
+/// # Errors
+/// When there are too many instances.
+pub fn check_size(def: &Kernel, sizes: &[i64]) -> Result<()> {
+    let scop = frontend_tc::lower(def, &isl::Ctx::new())?;
+    eval::count(&scop, sizes, Limits::default()).map(|_| ()).map_err(refused)
+}
+
 impl Reference {
     /// Evaluates `def`; `given` are its inputs, and what is in the tensors that it updates, by name.
     ///

@@ -341,7 +341,8 @@ fn wrong_types_and_empty_ranges() {
 fn wrong_sizes() {
     let place = Place::new();
     let with = |sizes: &str, words: &[&str]| place.refused(1, &["run", "mm.tc", "-s", sizes], words);
-    with("M=2,N=2", &["TC0933", "K", "-s K=128"]);
+    with("M=2,N=2", &["TC0933", "this size is not known: K", "-s K=128"]);
+    with("M=2", &["TC0933", "these sizes are not known: K, N"]);
     with("M=2,N=2,K=2,Q=2", &["TC0930", "`Q`", "M, K, N"]);
     with("M=2,N=2,K=2,M=3", &["TC0932", "given twice"]);
     with("M=-2,N=2,K=2", &["TC0931", "not negative"]);

@@ -12,7 +12,7 @@ use support::Diagnostic;
 use tilewright::cost::{tensor_bytes, tensor_shape};
 use tilewright::files::{self, Wanted};
 use tilewright::random::Random;
-use tilewright::verify::{Agreement, Judge, Reference};
+use tilewright::verify::{self, Agreement, Judge, Reference};
 use tilewright::{AsTensor, AsTensorMut, Compiler, Error, Kernel, Result, Source, Variant};
 
 use super::options::{Assignment, Data, Machine, Program};
@@ -46,6 +46,9 @@ impl Call {
         let mut given = read_inputs(&def, data)?;
         let sizes = sizes(&def, &source, &program.sizes, &given)?;
         fits_in_memory(&def, &sizes)?;
+        if data.verify {
+            verify::check_size(&def, &sizes)?;
+        }
         let compiler = machine.compiler(data.threads)?;
         let kernel = compiler.definition(def);
         let progress = Progress::new(format!("compiling `{}`", kernel.definition().name));
@@ -214,9 +217,9 @@ fn no_such_size(def: &Definition, assignment: &Assignment) -> Error {
 }
 
 fn sizes_missing(def: &Definition, missing: &[&str]) -> Error {
-    let subject = if missing.len() == 1 { "this size is" } else { "these sizes are" };
+    let which = if missing.len() == 1 { "this size is" } else { "these sizes are" };
     let example: Vec<String> = missing.iter().map(|name| format!("{name}=128")).collect();
-    let message = format!("{subject} not known: {}", missing.join(", "));
+    let message = format!("{which} not known: {}", missing.join(", "));
     let inputs: Vec<&str> = def.inputs().map(|input| input.name.as_str()).collect();
     let files =
         if inputs.is_empty() { String::new() } else { format!(", or inputs with -i {}=…", inputs.join("=…, -i ")) };
@@ -262,7 +265,9 @@ fn output_files(def: &Definition, data: &Data) -> Result<Vec<(String, PathBuf)>>
         if all.iter().any(|(other, _)| other == name) {
             return Err(twice("output", name));
         }
-        all.push((name.clone(), PathBuf::from(value)));
+        let path = PathBuf::from(value);
+        files::check_name(&path)?;
+        all.push((name.clone(), path));
     }
     if let Some(dir) = &data.output_dir {
         all.extend(def.outputs().map(|tensor| (tensor.name.clone(), dir.join(format!("{}.npy", tensor.name)))));
