@@ -119,7 +119,9 @@ pub(crate) fn refused(refused: Refused) -> Error {
         Reason::Violation(_) => {
             "a command is applied only when every dependence of the program is proved to keep its order"
         }
-        Reason::Quota(_) => "schedule with fewer or simpler commands",
+        Reason::Quota(_) => {
+            "split the definition, or schedule it with fewer commands: proofs have a budget, and past it nothing is assumed"
+        }
         Reason::Precondition(_) => "print the script of this program with `tilewright emit script`, and change that",
     };
     Error::user(Diagnostic::call("TC0913", refused.to_string()).help(help))

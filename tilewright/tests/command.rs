@@ -247,6 +247,8 @@ fn every_stage_prints_and_twice_the_same() {
     let scop = place.accepted(&["emit", "scop", "mm.tc"]);
     assert!(scop.contains('M'), "for all sizes: {scop}");
     place.refused(1, &["emit", "loops", "mm.tc"], &["TC0933", "M, K, N"]);
+    let loops = place.run(&["emit", "loops", "mm.tc"]).err;
+    assert!(!loops.contains("-i"), "`emit` reads no tensors: {loops}");
 }
 
 #[test]

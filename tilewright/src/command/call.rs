@@ -44,7 +44,7 @@ impl Call {
         let def = program.definition(&source)?;
         output_files(&def, data)?;
         let mut given = read_inputs(&def, data)?;
-        let sizes = sizes(&def, &source, &program.sizes, &given)?;
+        let sizes = sizes(&def, &source, &program.sizes, Some(&given))?;
         fits_in_memory(&def, &sizes)?;
         if data.verify {
             verify::check_size(&def, &sizes)?;
@@ -151,7 +151,7 @@ pub fn sizes(
     def: &Definition,
     source: &Source,
     assignments: &[Assignment],
-    given: &BTreeMap<String, Tensor>,
+    given: Option<&BTreeMap<String, Tensor>>,
 ) -> Result<Vec<i64>> {
     let mut known: Vec<Option<(i64, String)>> = vec![None; def.sizes.len()];
     for assignment in assignments {
@@ -160,7 +160,7 @@ pub fn sizes(
         learn(&mut known[at], &assignment.name, size(assignment)?, "given with -s".into())?;
     }
     for input in def.inputs() {
-        let Some(tensor) = given.get(&input.name) else { continue };
+        let Some(tensor) = given.and_then(|given| given.get(&input.name)) else { continue };
         for (dim, (extent, &found)) in input.extent.iter().zip(tensor.shape()).enumerate() {
             if let Index::Param(at) = extent {
                 let place = format!("dimension {dim} of `{}`", input.name);
@@ -171,7 +171,7 @@ pub fn sizes(
     let missing: Vec<&str> =
         def.sizes.iter().zip(&known).filter(|(_, value)| value.is_none()).map(|(name, _)| name.as_str()).collect();
     if !missing.is_empty() {
-        return Err(sizes_missing(def, &missing));
+        return Err(sizes_missing(def, &missing, given.is_some()));
     }
     let sizes: Vec<i64> = known.into_iter().flatten().map(|(value, _)| value).collect();
     let broken = def.check_sizes(&sizes);
@@ -216,13 +216,17 @@ fn no_such_size(def: &Definition, assignment: &Assignment) -> Error {
     })
 }
 
-fn sizes_missing(def: &Definition, missing: &[&str]) -> Error {
+/// `takes_inputs`: whether the subcommand reads tensors, whose shapes would do.
+fn sizes_missing(def: &Definition, missing: &[&str], takes_inputs: bool) -> Error {
     let which = if missing.len() == 1 { "this size is" } else { "these sizes are" };
     let example: Vec<String> = missing.iter().map(|name| format!("{name}=128")).collect();
     let message = format!("{which} not known: {}", missing.join(", "));
     let inputs: Vec<&str> = def.inputs().map(|input| input.name.as_str()).collect();
-    let files =
-        if inputs.is_empty() { String::new() } else { format!(", or inputs with -i {}=…", inputs.join("=…, -i ")) };
+    let files = if inputs.is_empty() || !takes_inputs {
+        String::new()
+    } else {
+        format!(", or inputs with -i {}=…", inputs.join("=…, -i "))
+    };
     Error::user(Diagnostic::call("TC0933", message).help(format!("give them with -s {}{files}", example.join(","))))
 }
 
@@ -347,7 +351,7 @@ mod tests {
         let assignments: Vec<Assignment> = assignments.iter().map(|text| text.parse().unwrap()).collect();
         let zeros = |shape| Tensor::zeros(runtime::DType::FLOAT32, shape).unwrap();
         let given = inputs.iter().map(|(name, shape)| (name.to_string(), zeros(shape))).collect();
-        sizes(&def, &source, &assignments, &given)
+        sizes(&def, &source, &assignments, Some(&given))
     }
 
     #[track_caller]

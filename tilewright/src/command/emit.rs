@@ -1,7 +1,5 @@
 //! `tilewright emit`
 
-use std::collections::BTreeMap;
-
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use tilewright::emit::{StageName, emit};
@@ -73,6 +71,6 @@ impl Emit {
         if stage.is_symbolic() && self.program.sizes.is_empty() {
             return Ok(None);
         }
-        call::sizes(def, source, &self.program.sizes, &BTreeMap::new()).map(Some)
+        call::sizes(def, source, &self.program.sizes, None).map(Some)
     }
 }
