@@ -23,8 +23,8 @@ pub struct Limits {
     pub bytes: f64,
 }
 
-/// Iterations of the multiply-add loop: some 20 µs.
-const FMA_STEPS: i64 = 4096;
+/// Iterations of the multiply-add loop: about a millisecond, against which starting threads is little.
+const FMA_STEPS: i64 = 1 << 19;
 /// Elements of the streamed buffers: 64 MiB each, past most caches.
 const STREAM_ELEMENTS: i64 = 16 << 20;
 
@@ -63,7 +63,7 @@ fn measure_fma(target: &Target, pool: &Pool, threads: i64, dtype: DType) -> Resu
     // Enough independent chains for latency times throughput, and no more than fit the registers beside two operands.
     let chains = (target.fma_per_cycle * target.fma_latency * 3 / 2).min(target.vector_registers - 3);
     let kernel = load_program(&fma_program(dtype, lanes, chains, threads), &[], target)?;
-    let operands = tensor_of(dtype, 2)?;
+    let operands = filled(dtype, 2)?;
     let mut sums = tensor_of(dtype, threads * i64::from(lanes))?;
     let seconds = best(Duration::from_millis(60), || {
         kernel.run(&[operands.view()], &mut [sums.view_mut()], pool).map_err(crate::Error::bug)
@@ -76,10 +76,19 @@ fn tensor_of(dtype: DType, elements: i64) -> Result<Tensor> {
     Tensor::zeros(crate::convert::dtype(dtype), &[elements]).map_err(crate::Error::bug)
 }
 
+/// Halves, so that sums of products stay bounded. Zeros would do no work: untouched memory is one shared page.
+fn filled(dtype: DType, elements: i64) -> Result<Tensor> {
+    let tensor = match dtype {
+        DType::F64 => Tensor::from_slice(&vec![0.5f64; elements as usize], &[elements]),
+        _ => Tensor::from_slice(&vec![0.5f32; elements as usize], &[elements]),
+    };
+    tensor.map_err(crate::Error::bug)
+}
+
 fn measure_read(target: &Target, pool: &Pool, threads: i64) -> Result<f64> {
     let lanes = target.lanes(4);
     let kernel = load_program(&read_program(lanes, threads), &[], target)?;
-    let source = tensor_of(DType::F32, STREAM_ELEMENTS)?;
+    let source = filled(DType::F32, STREAM_ELEMENTS)?;
     let mut sums = tensor_of(DType::F32, threads * i64::from(lanes))?;
     let seconds = best(Duration::from_millis(80), || {
         kernel.run(&[source.view()], &mut [sums.view_mut()], pool).map_err(crate::Error::bug)
@@ -89,7 +98,7 @@ fn measure_read(target: &Target, pool: &Pool, threads: i64) -> Result<f64> {
 
 fn measure_copy(target: &Target, pool: &Pool, threads: i64) -> Result<f64> {
     let kernel = load_program(&copy_program(target.lanes(4), threads), &[], target)?;
-    let source = tensor_of(DType::F32, STREAM_ELEMENTS)?;
+    let source = filled(DType::F32, STREAM_ELEMENTS)?;
     let mut copy = tensor_of(DType::F32, STREAM_ELEMENTS)?;
     let seconds = best(Duration::from_millis(80), || {
         let inputs: [TensorView<'_>; 1] = [source.view()];
