@@ -31,6 +31,8 @@ pub(super) struct Batch<'a> {
     combine: Vec<Lanes>,
     len: usize,
     capacity: usize,
+    /// Of each fill, on the row that is pushed: its value at the row's first instance, and from one to the next.
+    rows: Vec<(i64, i64)>,
 }
 
 /// A computed subscript outside its tensor.
@@ -47,7 +49,8 @@ impl<'a> Batch<'a> {
             Update::Assign | Update::Fold(_) => Vec::new(),
         };
         let capacity = if kernel.batching == Batching::Single { 1 } else { LANES };
-        Batch { kernel, lanes: lanes_of(&kernel.code, capacity, wide), combine, len: 0, capacity }
+        let lanes = lanes_of(&kernel.code, capacity, wide);
+        Batch { kernel, lanes, combine, len: 0, capacity, rows: Vec::new() }
     }
 
     /// Adds `count` instances, from `point` on along dimension `dim`; runs the batch whenever it is full.
@@ -58,19 +61,22 @@ impl<'a> Batch<'a> {
         dim: usize,
         mut count: i64,
     ) -> Result<(), EvalError> {
+        self.rows.clear();
+        self.rows.extend(self.kernel.code.fills.iter().map(|(_, linear)| (linear.at(point), linear.stride(dim))));
+        let mut done = 0i64;
         while count > 0 {
             let take = match self.kernel.batching {
                 Batching::Ascending(address) => self.ascending::<WIDE>(memory, address, point, dim)?,
                 Batching::Free | Batching::Single => count,
             };
             let take = take.min(count).min((self.capacity - self.len) as i64);
-            for (reg, linear) in &self.kernel.code.fills {
-                let (base, stride) = (linear.at(point), linear.stride(dim));
+            for ((reg, _), &(first, stride)) in self.kernel.code.fills.iter().zip(&self.rows) {
+                let base = first.wrapping_add(stride.wrapping_mul(done));
                 let into = &mut self.lanes[*reg].i[self.len..self.len + take as usize];
                 into.iter_mut().zip(0i64..).for_each(|(x, at)| *x = base.wrapping_add(stride.wrapping_mul(at)));
             }
             self.len += take as usize;
-            count -= take;
+            (count, done) = (count - take, done + take);
             if let Some(x) = point.get_mut(dim) {
                 *x += take;
             }
