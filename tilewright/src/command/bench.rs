@@ -21,11 +21,13 @@ Examples:
   tilewright bench examples/mm.tc -s M=256,N=256,K=256 --verify
   tilewright bench examples/softmax.tc -s M=256,N=1000 -j 1 --json
 
-The limit is the longer of two times: the operations at the rate of fused multiply-adds, and the compulsory bytes at
-the rate of memory, both measured in this process with as many threads. --json prints one object per line with the keys
-  def target threads sizes compile_ms first_call_ms min_ns median_ns reps flops bytes gflops gbytes_per_s
-  peak_fraction verified max_rel_error script
-where rates are those of the shortest time, and `verified` is null without --verify.")]
+The limit is the longer of two times: the operations at the rate of fused multiply-adds, and the \
+compulsory bytes at the rate of memory, both measured in this process with as many threads. Small \
+tensors stay in a cache, so they can be faster than this limit.
+
+--json prints one object per line with the keys def target threads sizes compile_ms first_call_ms \
+min_ns median_ns reps flops bytes gflops gbytes_per_s peak_fraction verified max_rel_error script. \
+Rates are those of the shortest time; `verified` is null without --verify.")]
 pub struct Bench {
     #[command(flatten)]
     program: Program,
