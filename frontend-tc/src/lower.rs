@@ -21,6 +21,7 @@ pub fn lower(kernel: &Kernel, ctx: &isl::Ctx) -> Result<Scop, Malformed> {
         extent: tensor.extent.clone(),
         role: tensor.role,
         memory: Memory::Global,
+        layout: None,
         span: tensor.span,
     });
     let mut scop = empty(kernel, ctx, tensors.collect()).map_err(|error| fault(&kernel.name, error))?;

@@ -63,7 +63,7 @@ pub struct Dependences {
     pub reduction: isl::UnionMap,
 }
 
-/// The dependences of `scop` in the order of its source.
+/// The dependences of `scop` in the order of its source, or of its tree when commands changed the statements.
 pub fn dependences(scop: &Scop) -> isl::Result<Dependences> {
     Analysis::new(scop)?.dependences()
 }
@@ -199,7 +199,7 @@ impl Analysis {
         Ok(Analysis {
             ctx: scop.ctx.clone(),
             domain: scop.domain()?,
-            time: ScheduleTree::from_source(scop)?.to_map()?,
+            time: if scop.is_source() { ScheduleTree::from_source(scop)? } else { scop.tree.clone() }.to_map()?,
             reads: all(&|touch| matches!(touch.role, TouchRole::Read))?,
             must_writes: all(&|touch| matches!(touch.role, TouchRole::Write { must: true }))?,
             may_writes: all(&|touch| matches!(touch.role, TouchRole::Write { must: false } | TouchRole::Update(_)))?,
@@ -259,7 +259,7 @@ fn touches(scop: &Scop) -> isl::Result<Vec<Touch>> {
     let mut touches = Vec::new();
     for stmt in scop.stmts.values() {
         let mut touch = |access: &Access, role: TouchRole| -> isl::Result<()> {
-            let relation = scop.relation(stmt, access)?.to_union_map()?;
+            let relation = scop.cells(stmt, access)?.to_union_map()?;
             touches.push(Touch { tensor: access.tensor, relation, role });
             Ok(())
         };

@@ -3,7 +3,7 @@
 //! ```text
 //! graph  = scop*                       in order, tensors between them by name
 //! scop   = params context tensor* stmt* nest* tree origin
-//! tensor = name dtype lower* extent* role memory
+//! tensor = name dtype lower* extent* role memory layout?
 //! stmt   = name[dims] domain read* write* body span
 //! body   = assign expr* | reduce monoid expr*
 //! access = tensor[subscript*]          subscript = affine(index) | indirect(expr)
@@ -31,5 +31,5 @@ mod verify;
 pub use dependence::{DependenceKind, Dependences, dependences};
 pub use expr::{BinOp, Builtin, CmpOp, DType, Expr, Monoid, UnOp, Value};
 pub use index::{Affine, Index};
-pub use scop::{Access, Body, Graph, Memory, Nest, Role, Scop, Stmt, StmtId, Subscript, Tensor, TensorId};
-pub use tree::{Band, Filtered, Kind, Member, Node, ScheduleTree};
+pub use scop::{Access, Body, Graph, Layout, Memory, Nest, Role, Scop, Stmt, StmtId, Subscript, Tensor, TensorId};
+pub use tree::{Axis, Band, Filtered, Kind, Member, Node, ScheduleTree};

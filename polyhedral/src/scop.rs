@@ -20,11 +20,13 @@ pub struct Scop {
     pub tensors: Table<TensorId, Tensor>,
     /// The statements, in source order.
     pub stmts: Table<StmtId, Stmt>,
-    /// The order of the source program, by nesting. Never changed by a command.
+    /// The order of the source program, by nesting. Empty once a command changed the statements: then `tree` alone says
+    /// in which order they run.
     pub source: Vec<Nest>,
     /// The order in which the instances run; the source's at first, changed by commands only.
     pub tree: ScheduleTree,
-    /// From each instance to the instance of the source program whose value it computes; identity at first.
+    /// From each instance to the instance of the source program whose value it computes; identity at first. Copies and
+    /// prefetches have none: what a copy carries is the origin of what it reads.
     pub origin: isl::UnionMap,
 }
 
@@ -44,12 +46,31 @@ pub enum Role {
 /// Where a tensor lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Memory {
-    /// The caller's, or the workspace.
+    /// The caller's, or the workspace: one memory for all threads.
     #[default]
     Global,
+    /// The frame of a thread: each iteration of the parallel loops around all accesses has a memory of its own, with
+    /// nothing in it at first. Temporaries only.
+    Stack,
 }
 
-/// A tensor: a box of elements, dense and row-major unless the caller's strides say otherwise.
+/// How the elements of a temporary lie in its memory: a map to storage cells, which are dense and row-major.
+///
+/// ```text
+/// [i, j] = [j, i] of [N, M]              transposed
+/// [t, i] = [t mod 2, i] of [2, N]        folded: two elements share a cell, whose lifetimes must not overlap
+/// [i, j] = [floor(i / 8), j, i mod 8] of [M / 8, N, 8]
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The cell: one coordinate for each storage dimension, over the subscripts ([`Index::Dim`], in the coordinates of
+    /// the source) and the parameters.
+    pub cell: Vec<Index>,
+    /// Cells in each storage dimension, over the parameters; more than are used is padding.
+    pub extent: Vec<Index>,
+}
+
+/// A tensor: a box of elements, dense and row-major unless the caller's strides or a layout say otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     /// Its name in the source.
@@ -64,6 +85,8 @@ pub struct Tensor {
     pub role: Role,
     /// Where it lives.
     pub memory: Memory,
+    /// How its elements lie there, when not densely from `lower` on, row-major. Temporaries only.
+    pub layout: Option<Layout>,
     /// Where it is declared or first written.
     pub span: Span,
 }
@@ -79,7 +102,7 @@ pub struct Stmt {
     pub domain: isl::Set,
     /// What it reads; [`Expr::Load`] counts these. Reads of an update's own state are not listed.
     pub reads: Vec<Access>,
-    /// What it writes: one element per component.
+    /// What it writes: one element per component. A statement that writes nothing is a prefetch of what it reads.
     pub writes: Vec<Access>,
     /// What it computes.
     pub body: Body,
@@ -248,12 +271,42 @@ impl Scop {
             .intersect_range(&elements)
     }
 
+    /// From the elements of a tensor to the cells that hold them: `T[…] -> T[…]`, the first in the coordinates of the
+    /// source, the second in those of its [`Layout`]; the identity when it has none.
+    pub fn storage(&self, tensor: TensorId) -> isl::Result<isl::Map> {
+        let elements = self.elements(tensor)?;
+        let Tensor { name, layout, extent, .. } = &self.tensors[tensor];
+        let Some(layout) = layout else { return elements.identity() };
+        let space = elements.space()?;
+        let mut map = elements.identity()?.project_out(isl::Dim::Out, 0, extent.len() as u32)?;
+        for index in &layout.cell {
+            map = map.flat_range_product(&index.to_pw_aff(&space)?.to_map()?)?;
+        }
+        map.with_tuple_name(isl::Dim::Out, name)?.intersect_domain(&elements)
+    }
+
+    /// The relation from the instances to the storage cells that an access touches.
+    pub fn cells(&self, stmt: &Stmt, access: &Access) -> isl::Result<isl::Map> {
+        let elements = self.relation(stmt, access)?;
+        match self.tensors[access.tensor].layout {
+            Some(_) => elements.apply_range(&self.storage(access.tensor)?),
+            None => Ok(elements),
+        }
+    }
+
+    /// Whether the statements are still those of the source, in its order by [`Scop::source`].
+    pub fn is_source(&self) -> bool {
+        !self.source.is_empty() || self.stmts.is_empty()
+    }
+
     /// The program for fixed sizes, without parameters.
     ///
     /// # Errors
-    /// When isl fails; `sizes` must have one value for each parameter and satisfy the context (asserted).
+    /// When isl fails; `sizes` must have one value for each parameter and satisfy the context, and the program must be
+    /// [that of the source](Scop::is_source) (asserted).
     pub fn specialise(&self, sizes: &[i64]) -> isl::Result<Scop> {
         assert_eq!(sizes.len(), self.params.len(), "one size for each parameter");
+        assert!(self.is_source(), "sizes are fixed before commands change the statements");
         let n = sizes.len() as u32;
         let fix = |set: &isl::Set| -> isl::Result<isl::Set> {
             let model = set.align_params(&self.param_space()?)?;
@@ -267,7 +320,9 @@ impl Scop {
         scop.params.clear();
         scop.context = fix(&self.context)?;
         for (_, tensor) in scop.tensors.iter_mut() {
-            for index in tensor.lower.iter_mut().chain(&mut tensor.extent) {
+            let Tensor { lower, extent, layout, .. } = tensor;
+            let layout = layout.iter_mut().flat_map(|layout| layout.cell.iter_mut().chain(&mut layout.extent));
+            for index in lower.iter_mut().chain(extent).chain(layout) {
                 *index = index.with_params(sizes);
             }
         }

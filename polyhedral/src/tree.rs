@@ -78,6 +78,85 @@ pub enum Kind {
     Vector(u32),
     /// Copied out; `factor` consecutive integers from a multiple of `factor`.
     Unroll(u32),
+    /// On an axis of the target, at once: each iteration is a point of the axis.
+    Bound(Axis),
+}
+
+impl Kind {
+    /// Whether the iterations run at once, so that no two of them may depend on each other.
+    pub fn at_once(self) -> bool {
+        matches!(self, Kind::Parallel | Kind::Vector(_) | Kind::Bound(_))
+    }
+
+    /// Whether the iterations run in threads of execution of their own, with a [`Memory::Stack`](crate::Memory::Stack)
+    /// each.
+    pub fn apart(self) -> bool {
+        matches!(self, Kind::Parallel | Kind::Bound(_))
+    }
+}
+
+/// An axis of a target, as its machine names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Axis {
+    /// A process of several, with memory of its own.
+    Rank,
+    /// A group of blocks that share what they load.
+    Cluster,
+    /// A block (work-group) of the grid, in dimension 0 to 2.
+    Block(u8),
+    /// Four warps that run one instruction.
+    WarpGroup,
+    /// A warp (subgroup) of a block.
+    Warp,
+    /// A lane of a warp.
+    Lane,
+    /// A thread (work-item) of a block, in dimension 0 to 2.
+    Thread(u8),
+}
+
+impl Axis {
+    /// All of them.
+    pub const ALL: [Axis; 11] = [
+        Axis::Rank,
+        Axis::Cluster,
+        Axis::Block(0),
+        Axis::Block(1),
+        Axis::Block(2),
+        Axis::WarpGroup,
+        Axis::Warp,
+        Axis::Lane,
+        Axis::Thread(0),
+        Axis::Thread(1),
+        Axis::Thread(2),
+    ];
+
+    /// The axis that prints as `text`.
+    pub fn parse(text: &str) -> Option<Axis> {
+        Axis::ALL.into_iter().find(|axis| axis.name() == text)
+    }
+
+    /// As scripts and trees write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Axis::Rank => "rank",
+            Axis::Cluster => "cluster",
+            Axis::Block(0) => "block.x",
+            Axis::Block(1) => "block.y",
+            Axis::Block(_) => "block.z",
+            Axis::WarpGroup => "warpgroup",
+            Axis::Warp => "warp",
+            Axis::Lane => "lane",
+            Axis::Thread(0) => "thread.x",
+            Axis::Thread(1) => "thread.y",
+            Axis::Thread(_) => "thread.z",
+        }
+    }
+}
+
+impl std::fmt::Display for Axis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// A child of a sequence or a set: the instances it keeps, and their order.

@@ -6,8 +6,8 @@ use support::{Malformed, Stage};
 
 use crate::text::is_carried;
 use crate::{
-    Access, Band, Body, DType, Expr, Filtered, Index, Kind, Member, Monoid, Nest, Node, Role, Scop, Stmt, Subscript,
-    Tensor, Value, isl,
+    Access, Band, Body, DType, Expr, Filtered, Index, Kind, Member, Memory, Monoid, Nest, Node, Role, Scop, Stmt,
+    Subscript, Tensor, Value, isl,
 };
 
 /// Checks, and reports every fault of:
@@ -18,7 +18,9 @@ use crate::{
 /// - Every position, number and id means something; divisors are at least 1; as many subscripts as dimensions.
 /// - Tensors come in the order of the call; an input is never written, an output is.
 /// - A domain is a set of its statement's instances.
-/// - The source nest holds every statement once, under as many loops as it has dimensions.
+/// - The source nest holds every statement once, under as many loops as it has dimensions; or it is empty, and the tree
+///   alone orders the statements.
+/// - Only temporaries have a layout or live on the stack; a layout has one extent for each storage coordinate.
 /// - Bands have members; below a vector or unrolled member are only such members and the leaf; widths are at least 1.
 ///
 /// *Meaning*, when the shape is right.
@@ -28,7 +30,8 @@ use crate::{
 /// - Affine accesses are inside their tensors on the whole domain, for all sizes that the context admits.
 /// - The tree's domain is the union of the statements' domains; filters split what reaches them into disjoint parts;
 ///   every member has a value on every instance that reaches its band.
-/// - Every instance has exactly one origin.
+/// - Layouts put every element into a cell that there is.
+/// - Every instance has exactly one origin; when commands changed the statements, at most one.
 ///
 /// Whether the tree's order respects the dependences is [`crate::legality`]'s question.
 impl Stage for Scop {
@@ -53,8 +56,8 @@ impl Stage for Scop {
 const SHAPE: [fn(&Scop, &mut Faults); 7] =
     [names, tensors, statements, positions, source_nest, member_names, boxes_innermost];
 
-const MEANING: [fn(&Scop, &mut Faults) -> isl::Result<()>; 6] =
-    [types, indirect_subscripts, bounded, inside_tensors, tree_covers, origins];
+const MEANING: [fn(&Scop, &mut Faults) -> isl::Result<()>; 7] =
+    [types, indirect_subscripts, bounded, inside_tensors, inside_memory, tree_covers, origins];
 
 /// What is wrong, by entity.
 struct Faults(Vec<(String, String)>);
@@ -105,6 +108,7 @@ fn tensors(scop: &Scop, faults: &mut Faults) {
         for index in tensor.lower.iter().chain(&tensor.extent) {
             check_index(&tensor.name, index, 0, scop.params.len(), faults);
         }
+        check_place(scop, tensor, faults);
         let written = scop.stmts.values().any(|stmt| stmt.writes.iter().any(|write| write.tensor == id));
         match tensor.role {
             Role::Input if written => faults.add(&tensor.name, "an input is written"),
@@ -112,6 +116,18 @@ fn tensors(scop: &Scop, faults: &mut Faults) {
             _ => {}
         }
     }
+}
+
+fn check_place(scop: &Scop, tensor: &Tensor, faults: &mut Faults) {
+    if tensor.role != Role::Temporary && (tensor.memory != Memory::Global || tensor.layout.is_some()) {
+        faults.add(&tensor.name, "the memory of an argument is the caller's");
+    }
+    let Some(layout) = &tensor.layout else { return };
+    if layout.cell.len() != layout.extent.len() {
+        faults.add(&tensor.name, "as many storage coordinates as extents in a layout");
+    }
+    layout.cell.iter().for_each(|i| check_index(&tensor.name, i, tensor.extent.len(), scop.params.len(), faults));
+    layout.extent.iter().for_each(|i| check_index(&tensor.name, i, 0, scop.params.len(), faults));
 }
 
 fn statements(scop: &Scop, faults: &mut Faults) {
@@ -186,7 +202,8 @@ fn fits(value: Value, dtype: DType) -> bool {
 /// The parts of bodies that come in equal numbers.
 fn positions(scop: &Scop, faults: &mut Faults) {
     for stmt in scop.stmts.values() {
-        if stmt.writes.is_empty() {
+        let prefetch = !scop.is_source() && !stmt.reads.is_empty() && !stmt.body.is_reduce();
+        if stmt.writes.is_empty() && !prefetch {
             faults.add(&stmt.name, "writes nothing");
         }
         let n = stmt.writes.len();
@@ -210,6 +227,9 @@ fn positions(scop: &Scop, faults: &mut Faults) {
 }
 
 fn source_nest(scop: &Scop, faults: &mut Faults) {
+    if !scop.is_source() {
+        return;
+    }
     let mut found = Vec::new();
     for nest in &scop.source {
         walk_nest(scop, nest, 0, &mut found, faults);
@@ -379,6 +399,21 @@ fn inside_tensors(scop: &Scop, faults: &mut Faults) -> isl::Result<()> {
     Ok(())
 }
 
+/// Layouts stay inside the memory that they ask for.
+fn inside_memory(scop: &Scop, faults: &mut Faults) -> isl::Result<()> {
+    for (id, tensor) in scop.tensors.iter() {
+        let Some(layout) = &tensor.layout else { continue };
+        let elements = scop.elements(id)?;
+        for (at, (cell, extent)) in layout.cell.iter().zip(&layout.extent).enumerate() {
+            let outside = outside(&elements, cell, &Index::Const(0), extent)?;
+            if !outside.is_empty()? {
+                faults.add(&tensor.name, format!("storage coordinate {at} is outside for {outside}"));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The instances for which `index` is not one of `lower .. lower + extent`.
 fn outside(domain: &isl::Set, index: &Index, lower: &Index, extent: &Index) -> isl::Result<isl::Set> {
     let space = domain.space()?;
@@ -429,8 +464,12 @@ fn walk_filters(children: &[Filtered], reach: &isl::UnionSet, faults: &mut Fault
 }
 
 fn origins(scop: &Scop, faults: &mut Faults) -> isl::Result<()> {
-    if !scop.origin.domain()?.is_equal(&scop.domain()?)? {
+    let computed = scop.origin.domain()?;
+    if scop.is_source() && !computed.is_equal(&scop.domain()?)? {
         faults.add("origin", "is not of exactly the instances");
+    }
+    if !computed.is_subset(&scop.domain()?)? {
+        faults.add("origin", "is of instances that there are not");
     }
     if !scop.origin.is_single_valued()? {
         faults.add("origin", "gives an instance two origins");

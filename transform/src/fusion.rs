@@ -38,7 +38,7 @@ pub(crate) fn fuse(scop: &Scop, first: &str, second: &str, depth: Option<u32>) -
 
     let depth = Some(u32::try_from(depth).unwrap_or(u32::MAX));
     let command = Command::Fuse { first: first.to_string(), second: second.to_string(), depth };
-    Ok(Edit { tree: with_top(&scop.tree, top), command, proof: Proof::Order(filter) })
+    Ok(Edit::of_tree(scop, with_top(&scop.tree, top), command, Proof::Order(filter)))
 }
 
 /// Takes a nest at the top apart: one nest for each child of the sequence in its body.
@@ -74,7 +74,7 @@ pub(crate) fn distribute(scop: &Scop, member: &str) -> Result<Edit, Reason> {
         parts.into_iter().enumerate().map(|(at, part)| copies.around(at, part)).collect::<Result<_, Reason>>()?;
     top.splice(at..at, apart);
     let tree = with_top(&scop.tree, top);
-    Ok(Edit { tree, command: Command::Distribute { member }, proof: Proof::Order(filter) })
+    Ok(Edit::of_tree(scop, tree, Command::Distribute { member }, Proof::Order(filter)))
 }
 
 /// The position at the top of the nest with `first`, when the one with `second` follows it.

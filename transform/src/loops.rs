@@ -27,7 +27,7 @@ pub(crate) fn split(scop: &Scop, member: &str, by: u32, names: Option<&Names>) -
     let band = place::merged_band(&mut tree.root, std::slice::from_ref(&member))?;
     split_member(&scop.ctx, band, &member, by, named.next_pair())?;
     let command = Command::Split { member: member.clone(), by, names: Some(named.canonical()) };
-    Ok(Edit { tree, command, proof: Proof::SameOrder })
+    Ok(Edit::of_tree(scop, tree, command, Proof::SameOrder))
 }
 
 /// Cuts a nest into boxes: strips in every loop, and the loops over strips outside.
@@ -64,7 +64,7 @@ pub(crate) fn tile(scop: &Scop, members: &[String], by: &[u32], names: Option<&N
     band.members.splice(first..first, boxes);
     let proof = Proof::order_below(band)?;
     let command = Command::Tile { members, by: by.to_vec(), names: Some(named.canonical()) };
-    Ok(Edit { tree, command, proof })
+    Ok(Edit::of_tree(scop, tree, command, proof))
 }
 
 /// Permutes loops of a nest: loop interchange.
@@ -85,7 +85,7 @@ pub(crate) fn reorder(scop: &Scop, members: &[String]) -> Result<Edit, Reason> {
     forget_order(band, members.iter());
     permute(band, &members);
     let proof = Proof::order_below(band)?;
-    Ok(Edit { tree, command: Command::Reorder { members }, proof })
+    Ok(Edit::of_tree(scop, tree, Command::Reorder { members }, proof))
 }
 
 /// Replaces a member by a pair: over strips, and inside one.
@@ -141,6 +141,7 @@ pub(crate) fn adjective(kind: Kind) -> &'static str {
         Kind::Parallel => "parallel",
         Kind::Vector(_) => "vectorised",
         Kind::Unroll(_) => "unrolled",
+        Kind::Bound(_) => "bound to an axis",
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn order(scop: &Scop, text: &str) -> Result<Edit, Reason> {
     without_attributes(&mut tree.root);
     names_fit(&tree)?;
     let command = command(scop, &tree)?;
-    Ok(Edit { tree, command, proof: Proof::Anew })
+    Ok(Edit::of_tree(scop, tree, command, Proof::Anew))
 }
 
 /// The command that makes this tree.

@@ -32,7 +32,7 @@ pub(crate) fn parallel(scop: &Scop, member: &str) -> Result<Edit, Reason> {
     }
     band.members[at].kind = Kind::Parallel;
     let proof = Proof::order_below(band)?;
-    Ok(Edit { tree, command: Command::Parallel { member }, proof })
+    Ok(Edit::of_tree(scop, tree, Command::Parallel { member }, proof))
 }
 
 /// Runs strips of a loop in the lanes of vectors.
@@ -109,7 +109,7 @@ fn strips_innermost(scop: &Scop, member: &str, kind: Kind, by: u32, names: Optio
         Kind::Vector(_) => Command::Vectorise { member, by, names },
         _ => Command::Unroll { member, by, names },
     };
-    Ok(Edit { tree, command, proof })
+    Ok(Edit::of_tree(scop, tree, command, proof))
 }
 
 /// Takes a member down to the leaves.

@@ -8,15 +8,27 @@ use crate::refused::Reason;
 
 /// A command's result, not yet proved.
 pub(crate) struct Edit {
-    /// The tree after it.
-    pub(crate) tree: ScheduleTree,
+    /// The program after it.
+    pub(crate) scop: Scop,
     /// The command with exact names and nothing left out.
     pub(crate) command: Command,
     /// What is left to prove.
     pub(crate) proof: Proof,
 }
 
-/// What has to hold for the edited tree, given that it held before.
+impl Edit {
+    /// A command that changes the tree alone.
+    pub(crate) fn of_tree(scop: &Scop, tree: ScheduleTree, command: Command, proof: Proof) -> Edit {
+        Edit { scop: Scop { tree, ..scop.clone() }, command, proof }
+    }
+
+    /// A command that changes what the statements are, or where they keep their values.
+    pub(crate) fn of_values(scop: Scop, command: Command) -> Edit {
+        Edit { scop, command, proof: Proof::Values }
+    }
+}
+
+/// What has to hold for the edited program, given that it held before.
 pub(crate) enum Proof {
     /// Nothing: the command's documentation says why the order is the same.
     SameOrder,
@@ -25,6 +37,9 @@ pub(crate) enum Proof {
     Order(isl::UnionSet),
     /// All dependences, and that every instance runs once: the tree is a new one. Its attributes are found anew too.
     Anew,
+    /// That every instance computes the value that the source gives it, from the dependences of the edited program itself:
+    /// the command changed storage or the set of instances.
+    Values,
 }
 
 impl Proof {
@@ -34,11 +49,11 @@ impl Proof {
         Ok(Proof::Order(member.schedule.domain()?))
     }
 
-    /// Proves the tree.
+    /// Proves the order of a tree.
     pub(crate) fn of(&self, tree: &ScheduleTree, deps: &Dependences, scop: &Scop) -> Result<(), Illegal> {
         match self {
             Proof::SameOrder => Ok(()),
-            Proof::Anew => legality::order_respected(tree, deps, scop),
+            Proof::Anew | Proof::Values => legality::order_respected(tree, deps, scop),
             Proof::Order(touched) => legality::order_respected(tree, &between(deps, touched)?, scop),
         }
     }

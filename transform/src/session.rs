@@ -1,7 +1,9 @@
+use std::cell::OnceCell;
 use std::fmt;
+use std::rc::Rc;
 
-use polyhedral::legality::{self, Illegal};
-use polyhedral::{Dependences, ScheduleTree, Scop, dependences};
+use polyhedral::legality::{self, Meaning};
+use polyhedral::{Dependences, Scop, dependences, isl};
 use support::{Malformed, Remark, Stage, Target};
 
 use crate::proof::{Edit, Proof, within_budget};
@@ -43,9 +45,12 @@ pub struct Session {
     scop: Scop,
     target: Target,
     options: Options,
+    /// Of the program as it is: computed anew when a command changed storage or instances.
     dependences: Dependences,
-    /// The tree before the first command.
-    initial: ScheduleTree,
+    /// The program before the first command.
+    source: Rc<Scop>,
+    /// What the source program computes; found when a command first changes storage or instances.
+    meaning: OnceCell<Rc<Meaning>>,
     script: Script,
     remarks: Vec<Remark>,
 }
@@ -82,9 +87,10 @@ impl Session {
             Ok((dependences, tree))
         });
         let (dependences, tree) = analysed.map_err(|reason| Refused::new(&"the source's order", reason))?;
-        scop.tree = tree.clone();
+        scop.tree = tree;
         let (target, script, remarks) = (target.clone(), Script::new(), Vec::new());
-        Ok(Session { scop, target, options, dependences, initial: tree, script, remarks })
+        let (source, meaning) = (Rc::new(scop.clone()), OnceCell::new());
+        Ok(Session { scop, target, options, dependences, source, meaning, script, remarks })
     }
 
     /// Applies one command, proves it, and records it.
@@ -94,9 +100,12 @@ impl Session {
     /// proof takes too long. The session is then as it was.
     pub fn apply(&mut self, command: Command) -> Result<(), Refused> {
         match self.attempt(&command) {
-            Ok(edit) => {
-                self.scop.tree = edit.tree;
+            Ok(Proved { edit, dependences }) => {
+                self.scop = edit.scop;
                 self.script.push(edit.command);
+                if let Some(dependences) = dependences {
+                    self.dependences = dependences;
+                }
                 Ok(())
             }
             Err(reason) => Err(Refused::new(&command, reason)),
@@ -128,7 +137,12 @@ impl Session {
         self.options
     }
 
-    /// What every schedule of the program must respect.
+    /// The program before the first command: what every schedule must compute.
+    pub fn source(&self) -> &Scop {
+        &self.source
+    }
+
+    /// What every order of the program as it is must respect.
     pub fn dependences(&self) -> &Dependences {
         &self.dependences
     }
@@ -170,48 +184,82 @@ impl Session {
     /// When the proof fails; the commands are then replayed, each with a whole proof, and the first that breaks it is
     /// the one that is refused.
     pub fn finish(self) -> Result<Scheduled, Refused> {
-        let whole = self.within_budget(|| Ok(self.whole_proof(&self.scop.tree)?));
+        let whole = self.within_budget(|| self.whole_proof(&self.scop));
         whole.map_err(|reason| self.culprit(reason))?;
         let Session { scop, script, remarks, .. } = self;
         Ok(Scheduled { scop, script, remarks })
     }
 
-    /// The tree that the command would give, with nothing proved: what a refusal speaks of. For tests.
+    /// The program that the command would give, with nothing proved: what a refusal speaks of. For tests.
     ///
     /// # Errors
     /// When the command does not fit the tree.
     #[cfg(feature = "testing")]
-    pub fn preview(&self, command: &Command) -> Result<ScheduleTree, Reason> {
-        Ok(edit(&self.scop, &self.target, command)?.tree)
+    pub fn preview(&self, command: &Command) -> Result<Scop, Reason> {
+        Ok(edit(&self.scop, &self.target, command)?.scop)
     }
 
-    fn attempt(&self, command: &Command) -> Result<Edit, Reason> {
+    fn attempt(&self, command: &Command) -> Result<Proved, Reason> {
         self.within_budget(|| {
             let mut edit = edit(&self.scop, &self.target, command)?;
-            shape::check(&edit.tree)?;
-            edit.proof.of(&edit.tree, &self.dependences, &self.scop)?;
-            if let Proof::Anew = edit.proof {
-                edit.tree = legality::with_attributes(&edit.tree, &self.dependences)?;
+            shape::check(&edit.scop.tree)?;
+            let dependences = if changes_values(&edit) {
+                Some(self.values_proof(&edit.scop)?)
+            } else {
+                edit.proof.of(&edit.scop.tree, &self.dependences, &self.scop)?;
+                None
+            };
+            if let Proof::Anew | Proof::Values = edit.proof {
+                let dependences = dependences.as_ref().unwrap_or(&self.dependences);
+                edit.scop.tree = legality::with_attributes(&edit.scop.tree, dependences)?;
             }
-            Ok(edit)
+            Ok(Proved { edit, dependences })
         })
     }
 
-    fn whole_proof(&self, tree: &ScheduleTree) -> Result<(), Illegal> {
-        Proof::Anew.of(tree, &self.dependences, &self.scop)
+    /// That the program computes what the source does, whatever changed in between; its own dependences.
+    fn values_proof(&self, scop: &Scop) -> Result<Dependences, Reason> {
+        let dependences = self.analysed(scop)?;
+        legality::order_respected(&scop.tree, &dependences, scop)?;
+        legality::values_kept(&*self.meaning()?, scop)?;
+        Ok(dependences)
+    }
+
+    fn analysed(&self, scop: &Scop) -> isl::Result<Dependences> {
+        let all = dependences(scop)?;
+        if self.options.strict { all.strict() } else { Ok(all) }
+    }
+
+    fn meaning(&self) -> isl::Result<Rc<Meaning>> {
+        if let Some(meaning) = self.meaning.get() {
+            return Ok(meaning.clone());
+        }
+        let meaning = Rc::new(Meaning::of(&self.source, self.options.strict)?);
+        Ok(self.meaning.get_or_init(|| meaning).clone())
+    }
+
+    fn whole_proof(&self, scop: &Scop) -> Result<(), Reason> {
+        if scop.is_source() {
+            return Ok(Proof::Anew.of(&scop.tree, &self.dependences_of_source()?, scop)?);
+        }
+        self.values_proof(scop).map(drop)
+    }
+
+    fn dependences_of_source(&self) -> isl::Result<Dependences> {
+        if self.scop.is_source() { Ok(self.dependences.clone()) } else { self.analysed(&self.source) }
     }
 
     /// The first command after which the whole proof fails for a reason of its own; the end when there is none.
     fn culprit(&self, reason: Reason) -> Refused {
-        let mut scop = Scop { tree: self.initial.clone(), ..self.scop.clone() };
+        let mut scop = self.source.as_ref().clone();
         for (line, command) in self.script.lines() {
             let step = self.within_budget(|| {
                 let edit = edit(&scop, &self.target, command)?;
-                self.whole_proof(&edit.tree)?;
-                Ok(edit.tree)
+                self.whole_proof(&edit.scop)?;
+                Ok(edit.scop)
             });
             match step {
-                Ok(tree) => scop.tree = tree,
+                Ok(next) => scop = next,
                 Err(reason) => return Refused { line: Some(line), ..Refused::new(command, reason) },
             }
         }
@@ -221,6 +269,19 @@ impl Session {
     fn within_budget<T>(&self, work: impl FnOnce() -> Result<T, Reason>) -> Result<T, Reason> {
         within_budget(&self.scop.ctx, self.options.operations, work)
     }
+}
+
+/// An edit that is proved, and the dependences of the program after it when they are other ones than before.
+struct Proved {
+    edit: Edit,
+    dependences: Option<Dependences>,
+}
+
+/// Whether values are to be proved: also when threads get memories of their own, and when a whole tree is given for a
+/// program that has only its tree.
+fn changes_values(edit: &Edit) -> bool {
+    let privatises = || matches!(edit.command, Command::Parallel { .. } | Command::Order { .. });
+    matches!(edit.proof, Proof::Values) || (!edit.scop.is_source() && privatises())
 }
 
 /// The command's function: one line for each.
@@ -274,7 +335,7 @@ mod tests {
         let mut session = Session::new(scop, &target()).expect("its dependences are found");
         for command in commands {
             let edit = edit(&session.scop, &session.target, command).expect("it fits");
-            session.scop.tree = edit.tree;
+            session.scop = edit.scop;
             session.script.push(edit.command);
         }
         session

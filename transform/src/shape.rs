@@ -49,7 +49,7 @@ fn one_more<'a>(around: Around<'a>, member: &'a Member) -> Result<Around<'a>, Re
     let around = Around { loops: around.loops + 1, ..around };
     let factor = match member.kind {
         Kind::Vector(factor) | Kind::Unroll(factor) => u64::from(factor),
-        Kind::Sequential | Kind::Parallel => 0,
+        Kind::Sequential | Kind::Parallel | Kind::Bound(_) => 0,
     };
     if let Some(outer) = around.last
         && (factor == 0 || matches!(outer.kind, Kind::Vector(_)))

@@ -231,7 +231,7 @@ impl Walk<'_> {
             let what = match member.kind {
                 Kind::Vector(_) => "not vectorised",
                 Kind::Unroll(_) => "not unrolled",
-                Kind::Sequential | Kind::Parallel => continue,
+                Kind::Sequential | Kind::Parallel | Kind::Bound(_) => continue,
             };
             let why = "its function on a statement below is not a dimension plus what is constant in the box, \
                        other loops are inside, or several statements share its iterations";

@@ -20,8 +20,10 @@
 
 #[cfg(test)]
 mod tests;
+mod values;
 mod violation;
 
+pub use values::{Meaning, values_kept};
 pub use violation::{Conflict, Instance, Violation};
 
 use std::fmt;
@@ -223,7 +225,7 @@ impl Judge<'_> {
                 let backward = pending.order.lex_gt_at(&member.schedule.to_multi()?)?;
                 self.expect_none(&backward, || Conflict::Backward { member: member.name.clone() })?;
             }
-            Kind::Parallel | Kind::Vector(_) => {
+            Kind::Parallel | Kind::Vector(_) | Kind::Bound(_) => {
                 let apart = pending.apart(member)?;
                 self.expect_none(&apart, || Conflict::AtOnce { member: member.name.clone(), kind: member.kind })?;
             }

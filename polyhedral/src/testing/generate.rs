@@ -160,6 +160,7 @@ impl Draft {
             extent: vec![Index::Const(0); rank],
             role,
             memory: Memory::Global,
+            layout: None,
             span: Span::default(),
         })
     }

@@ -6,10 +6,11 @@ use super::TextError;
 use super::expr::{Scope, literal};
 use super::lex::{self, Block, Line, Token, Tokens};
 use super::notation::Notation;
-use super::print::named_monoid_of;
+use super::print::{layout_dims, named_monoid_of};
 use super::tree;
 use crate::{
-    Access, Body, DType, Expr, Index, Memory, Monoid, Nest, Node, Role, ScheduleTree, Scop, Stmt, StmtId, Tensor, isl,
+    Access, Body, DType, Expr, Index, Layout, Memory, Monoid, Nest, Node, Role, ScheduleTree, Scop, Stmt, StmtId,
+    Tensor, isl,
 };
 
 /// Reads the text of a Scop.
@@ -37,13 +38,17 @@ pub(super) fn scop(ctx: &isl::Ctx, text: &str) -> Result<Scop, TextError> {
             }
             "input" | "output" | "inout" | "temporary" => declare_tensor(&mut scop, alone(block)?)?,
             "stmt" => declare_stmt(&mut scop, block)?,
-            "source" if rest.is_empty() => source = Some(block),
+            "source" if rest.is_empty() || rest == "none" => source = Some(block),
             "tree" if rest.is_empty() => tree_block = Some(block),
             "origin" => origin = Some((alone(block)?, rest)),
             _ => return Err(block.head.tokens()?.expected(SECTIONS)),
         }
     }
     scop.source = match source {
+        Some(block) if block.head.keyword().1 == "none" => {
+            alone(block)?;
+            Vec::new()
+        }
         Some(block) => nests(&scop, block.body, 0)?,
         None => scop.stmts.iter().map(|(id, stmt)| Nest::of_stmt(id, &stmt.dims)).collect(),
     };
@@ -51,6 +56,7 @@ pub(super) fn scop(ctx: &isl::Ctx, text: &str) -> Result<Scop, TextError> {
     scop.tree = match tree_block {
         Some(block) if block.body.is_empty() => return Err(block.head.error("expected a tree below `tree`")),
         Some(block) => tree::tree(&scop, block.body)?,
+        None if !scop.is_source() => return Err(last.error("a program without a source order needs a tree")),
         None => ScheduleTree::from_source(&scop).map_err(|error| last.error(error.to_string()))?,
     };
     scop.origin = match origin {
@@ -143,11 +149,25 @@ fn declare_tensor(scop: &mut Scop, line: Line<'_>) -> Result<(), TextError> {
         let lower = if tokens.eat_word("from") { scope.index(tokens)? } else { Index::Const(0) };
         Ok((lower, extent))
     })?;
+    let (lower, extent): (Vec<Index>, Vec<Index>) = dims.into_iter().unzip();
+    let memory = if tokens.eat_word("stack") { Memory::Stack } else { Memory::Global };
+    let layout = tokens.eat_word("layout").then(|| layout(scop, extent.len(), &mut tokens)).transpose()?;
     let span = optional_span(&mut tokens)?;
     tokens.end()?;
-    let (lower, extent) = dims.into_iter().unzip();
-    scop.tensors.push(Tensor { name, dtype, lower, extent, role, memory: Memory::Global, span });
+    scop.tensors.push(Tensor { name, dtype, lower, extent, role, memory, layout, span });
     Ok(())
+}
+
+/// `[i0 mod 2, i1] of [2, N]`, after `layout`
+fn layout(scop: &Scop, rank: usize, tokens: &mut Tokens<'_>) -> Result<Layout, TextError> {
+    let dims = layout_dims(rank);
+    let over = |dims| Scope { dims, params: &scop.params, tensors: &scop.tensors, reads: Vec::new() };
+    tokens.expect("[")?;
+    let cell = tokens.list("]", |tokens| over(&dims).index(tokens))?;
+    tokens.expect_word("of")?;
+    tokens.expect("[")?;
+    let extent = tokens.list("]", |tokens| over(&[]).index(tokens))?;
+    Ok(Layout { cell, extent })
 }
 
 fn dtype(tokens: &mut Tokens<'_>) -> Result<DType, TextError> {

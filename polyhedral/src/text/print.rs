@@ -7,7 +7,7 @@ use support::Span;
 use super::expr::{Names, print_literal};
 use super::notation::Notation;
 use super::print_tree;
-use crate::{Access, Body, Expr, Memory, Monoid, Nest, Role, Scop, Stmt, Subscript, Tensor, isl};
+use crate::{Access, Body, Expr, Layout, Memory, Monoid, Nest, Role, Scop, Stmt, Subscript, Tensor, isl};
 
 /// The text of the Scop.
 pub(super) fn scop(scop: &Scop) -> isl::Result<String> {
@@ -23,7 +23,7 @@ pub(super) fn scop(scop: &Scop) -> isl::Result<String> {
     for stmt in scop.stmts.values() {
         print_stmt(&mut out, scop, &notation, stmt)?;
     }
-    line(&mut out, 0, "source");
+    line(&mut out, 0, if scop.is_source() { "source" } else { "source none" });
     scop.source.iter().for_each(|nest| print_nest(&mut out, scop, nest, 1));
     line(&mut out, 0, "tree");
     print_tree(scop, &scop.tree)?.lines().for_each(|text| line(&mut out, 1, text));
@@ -44,14 +44,31 @@ fn tensor_line(scop: &Scop, tensor: &Tensor) -> String {
         Role::InOut => "inout",
         Role::Temporary => "temporary",
     };
-    let Memory::Global = tensor.memory;
     let names = Names { dims: &[], params: &scop.params, tensors: &scop.tensors, reads: None };
     let dim = |(lower, extent): (&crate::Index, &crate::Index)| match lower.as_const() {
         Some(0) => names.index(extent),
         _ => format!("{} from {}", names.index(extent), names.index(lower)),
     };
     let dims: Vec<String> = tensor.lower.iter().zip(&tensor.extent).map(dim).collect();
-    format!("{role} {}: {}[{}]{}", tensor.name, tensor.dtype, dims.join(", "), at(tensor.span))
+    let memory = match tensor.memory {
+        Memory::Global => "",
+        Memory::Stack => " stack",
+    };
+    let layout = tensor.layout.as_ref().map_or_else(String::new, |layout| layout_text(scop, tensor, layout));
+    format!("{role} {}: {}[{}]{memory}{layout}{}", tensor.name, tensor.dtype, dims.join(", "), at(tensor.span))
+}
+
+/// ` layout [i0 mod 2, i1] of [2, N]`
+fn layout_text(scop: &Scop, tensor: &Tensor, layout: &Layout) -> String {
+    let dims = layout_dims(tensor.extent.len());
+    let names = Names { dims: &dims, params: &scop.params, tensors: &scop.tensors, reads: None };
+    let (cell, extent) = (joined(&layout.cell, |i| names.index(i)), joined(&layout.extent, |i| names.index(i)));
+    format!(" layout [{cell}] of [{extent}]")
+}
+
+/// How a layout's text calls the subscripts.
+pub(super) fn layout_dims(rank: usize) -> Vec<String> {
+    (0..rank).map(|at| format!("i{at}")).collect()
 }
 
 /// Nothing for the default span.

@@ -3,7 +3,7 @@
 use super::TextError;
 use super::lex::{self, Block, Line};
 use super::notation::Notation;
-use crate::{Band, Filtered, Kind, Member, Node, ScheduleTree, Scop, isl};
+use crate::{Axis, Band, Filtered, Kind, Member, Node, ScheduleTree, Scop, isl};
 
 /// The text of a tree of `scop`, one node a line, members under their band; ends with a newline.
 ///
@@ -96,6 +96,7 @@ impl Printer<'_> {
             Kind::Parallel => " parallel".into(),
             Kind::Vector(width) => format!(" vector {width}"),
             Kind::Unroll(factor) => format!(" unroll {factor}"),
+            Kind::Bound(axis) => format!(" bound {axis}"),
         };
         Ok(format!("{} = {}{coincident}{kind}", member.name, self.notation.function(&member.schedule, reach)?))
     }
@@ -196,6 +197,9 @@ impl Reader<'_> {
             Kind::Vector(tokens.integer("a width")?)
         } else if tokens.eat_word("unroll") {
             Kind::Unroll(tokens.integer("a factor")?)
+        } else if tokens.eat_word("bound") {
+            let expected = tokens.expected("an axis of a target");
+            Kind::Bound(Axis::parse(tokens.name("an axis of a target")?).ok_or(expected)?)
         } else {
             Kind::Sequential
         };

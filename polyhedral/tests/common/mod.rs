@@ -53,6 +53,7 @@ impl Program {
             extent,
             role,
             memory,
+            layout: None,
             span: Span::default(),
         });
         self

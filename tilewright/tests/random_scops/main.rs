@@ -170,8 +170,8 @@ fn refusal_is_right(session: &Session, command: &Command, refused: &Refused, tal
         Reason::Quota(_) => tally.undecided += 1,
         Reason::Isl(error) => return Err(format!("isl fails: {error}")),
         Reason::Violation(violation) => {
-            let tree = session.preview(command).map_err(|reason| reason.to_string())?;
-            witness::check(session.scop(), &tree, violation)?;
+            let changed = session.preview(command).map_err(|reason| reason.to_string())?;
+            witness::check(session.scop(), &changed.tree, violation)?;
             tally.violations += 1;
         }
     }
