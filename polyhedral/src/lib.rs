@@ -26,6 +26,7 @@ mod scop;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod text;
+pub mod traffic;
 mod tree;
 mod tree_isl;
 mod verify;
