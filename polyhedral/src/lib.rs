@@ -13,6 +13,7 @@
 //!
 //! [`Scop`] says what is computed, [`ScheduleTree`] when and where; [`isl`] holds the sets.
 
+pub mod builder;
 pub mod eval;
 pub mod footprint;
 pub mod isl;
