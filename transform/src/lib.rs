@@ -51,6 +51,7 @@ mod fusion;
 mod loops;
 mod order;
 mod parallel;
+mod storage;
 
 mod grammar;
 mod place;
