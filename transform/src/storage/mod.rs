@@ -2,3 +2,10 @@
 //!
 //! Each edits a copy of the program; that every instance still computes what the source gives it is proved afterwards
 //! ([`polyhedral::legality::values_kept`]).
+
+pub(crate) mod promote;
+
+mod formula;
+mod hull;
+mod site;
+mod uses;
