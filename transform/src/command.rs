@@ -2,7 +2,7 @@ use std::fmt;
 
 use polyhedral::{Memory, ScheduleTree, Scop, isl};
 
-use crate::order;
+use crate::{LayoutMap, order};
 
 /// One step of a schedule. Loops are named by the members of the tree's bands.
 ///
@@ -18,6 +18,9 @@ use crate::order;
 /// unroll LOOP by N [as OUTER INNER]
 ///
 /// promote TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [double] [in stack|global]
+/// prefetch TENSOR at LOOP [ahead N]
+/// layout TENSOR [NAME, …] = [CELL, …] of [EXTENT, …]
+/// fold TENSOR dim D by N
 /// ```
 ///
 /// A `LOOP` is the name of a member, or `statement.index` for any statement: the outermost member that is that index of
@@ -92,6 +95,26 @@ pub enum Command {
     },
     /// Keeps what an iteration touches of a tensor in a new one.
     Promote(Promotion),
+    /// Asks for what a later iteration touches of a tensor.
+    Prefetch {
+        /// The tensor.
+        tensor: String,
+        /// The loop, at the beginning of each iteration of which is asked.
+        member: String,
+        /// How many iterations earlier; 1 when left out.
+        ahead: Option<u32>,
+    },
+    /// Maps the elements of a temporary to storage cells.
+    Layout(LayoutMap),
+    /// Keeps only as many slices of a temporary as live at once.
+    Fold {
+        /// The temporary.
+        tensor: String,
+        /// The dimension, from 0.
+        dim: u32,
+        /// How many slices.
+        by: u32,
+    },
 }
 
 /// What `promote` does: see its text form at [`Command`].
@@ -196,6 +219,21 @@ pub const COMMANDS: &[Description] = &[
         form: "promote TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [double] [in stack|global]",
         summary: "Keep what an iteration touches of a tensor in a new one.",
     },
+    Description {
+        name: "prefetch",
+        form: "prefetch TENSOR at LOOP [ahead N]",
+        summary: "Ask for what a later iteration touches of a tensor.",
+    },
+    Description {
+        name: "layout",
+        form: "layout TENSOR [NAME, …] = [CELL, …] of [EXTENT, …]",
+        summary: "Map the elements of a temporary to storage cells.",
+    },
+    Description {
+        name: "fold",
+        form: "fold TENSOR dim D by N",
+        summary: "Keep only as many slices of a temporary as live at once.",
+    },
 ];
 
 impl Names {
@@ -263,6 +301,27 @@ impl Command {
         Command::Promote(Promotion::of(tensor, member))
     }
 
+    /// `prefetch tensor at member ahead iterations`.
+    pub fn prefetch(tensor: impl Into<String>, member: impl Into<String>, ahead: u32) -> Command {
+        Command::Prefetch { tensor: tensor.into(), member: member.into(), ahead: Some(ahead) }
+    }
+
+    /// `layout tensor [dims] = [cell] of [extent]`.
+    pub fn layout<const R: usize, const S: usize>(
+        tensor: impl Into<String>,
+        dims: [&str; R],
+        cell: [&str; S],
+        extent: [&str; S],
+    ) -> Command {
+        let all = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect();
+        Command::Layout(LayoutMap { tensor: tensor.into(), dims: all(&dims), cell: all(&cell), extent: all(&extent) })
+    }
+
+    /// `fold tensor dim dim by slices`.
+    pub fn fold(tensor: impl Into<String>, dim: u32, by: u32) -> Command {
+        Command::Fold { tensor: tensor.into(), dim, by }
+    }
+
     /// With names for the loops that a split, a tile, a vectorise or an unroll makes; other commands make none.
     pub fn named<S: Into<String>>(
         mut self,
@@ -295,6 +354,9 @@ impl Command {
             Command::Vectorise { .. } => "vectorise",
             Command::Unroll { .. } => "unroll",
             Command::Promote(_) => "promote",
+            Command::Prefetch { .. } => "prefetch",
+            Command::Layout(_) => "layout",
+            Command::Fold { .. } => "fold",
         }
     }
 }
@@ -334,6 +396,14 @@ impl fmt::Display for Command {
             }
             Command::Distribute { member } | Command::Parallel { member } => write!(f, " {member}"),
             Command::Promote(promotion) => write!(f, " {promotion}"),
+            Command::Prefetch { tensor, member, ahead } => {
+                write!(f, " {tensor} at {member}")?;
+                ahead.map_or(Ok(()), |ahead| write!(f, " ahead {ahead}"))
+            }
+            Command::Layout(LayoutMap { tensor, dims, cell, extent }) => {
+                write!(f, " {tensor} [{}] = [{}] of [{}]", dims.join(", "), cell.join(", "), extent.join(", "))
+            }
+            Command::Fold { tensor, dim, by } => write!(f, " {tensor} dim {dim} by {by}"),
         }
     }
 }

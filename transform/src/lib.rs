@@ -12,6 +12,9 @@
 //! | `vectorise LOOP by N [as OUTER INNER]` | run strips of a loop in the lanes of vectors | order, none between lanes |
 //! | `unroll LOOP by N [as OUTER INNER]` | copy strips of a loop out, innermost | order |
 //! | `promote TENSOR [at LOOP] [as NAME] …` | keep what an iteration touches of a tensor in a new one | values |
+//! | `prefetch TENSOR at LOOP [ahead N]` | ask for what a later iteration touches | values |
+//! | `layout TENSOR [DIM+] = [CELL+] of [EXTENT+]` | map the elements of a temporary to storage cells | values |
+//! | `fold TENSOR dim D by N` | keep only as many slices as live at once | values |
 //!
 //! A [`Command`] is one step, a [`Script`] a list of them with a text form (`.sched`). A [`Session`] applies commands to a
 //! program; a command that its proof refuses is a [`Refused`], with two instances as the counter-example. A [`Policy`]
@@ -66,4 +69,5 @@ pub use refused::{Reason, Refused};
 pub use script::{Script, ScriptError};
 pub use session::{OPERATIONS, Options, Scheduled, Session};
 pub use shape::MAX_LOOPS;
+pub use storage::layout::LayoutMap;
 pub use storage::promote::STACK_BYTES;

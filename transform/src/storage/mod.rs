@@ -3,6 +3,8 @@
 //! Each edits a copy of the program; that every instance still computes what the source gives it is proved afterwards
 //! ([`polyhedral::legality::values_kept`]).
 
+pub(crate) mod layout;
+pub(crate) mod prefetch;
 pub(crate) mod promote;
 
 mod formula;
