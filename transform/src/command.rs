@@ -16,6 +16,7 @@ use crate::order;
 /// parallel LOOP
 /// vectorise LOOP by N [as OUTER INNER]
 /// unroll LOOP by N [as OUTER INNER]
+/// auto [STATEMENT+]                                           the policy's steps, for what is still as in the source
 /// ```
 ///
 /// A `LOOP` is the name of a member, or `statement.index` for any statement: the outermost member that is that index of
@@ -88,6 +89,11 @@ pub enum Command {
         /// The loops that it becomes.
         names: Option<Names>,
     },
+    /// Leaves the rest to a policy: [`Session::replay_with`](crate::Session::replay_with) has one; its steps are recorded.
+    Auto {
+        /// Statements, for their nests only; all that the script left as in the source when empty.
+        stmts: Vec<String>,
+    },
 }
 
 /// The names that a split gives: of the loops over strips, and of the loops inside one.
@@ -129,6 +135,7 @@ pub const COMMANDS: &[Description] = &[
         form: "unroll LOOP by N [as OUTER INNER]",
         summary: "Copy strips of a loop out, innermost.",
     },
+    Description { name: "auto", form: "auto [STATEMENT+]", summary: "Leave the rest to the policy." },
 ];
 
 impl Names {
@@ -222,6 +229,7 @@ impl Command {
             Command::Parallel { .. } => "parallel",
             Command::Vectorise { .. } => "vectorise",
             Command::Unroll { .. } => "unroll",
+            Command::Auto { .. } => "auto",
         }
     }
 }
@@ -260,6 +268,7 @@ impl fmt::Display for Command {
                 depth.map_or(Ok(()), |depth| write!(f, " depth {depth}"))
             }
             Command::Distribute { member } | Command::Parallel { member } => write!(f, " {member}"),
+            Command::Auto { stmts } => stmts.iter().try_for_each(|stmt| write!(f, " {stmt}")),
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | `parallel LOOP` | run a loop on several threads | order, none carried |
 //! | `vectorise LOOP by N [as OUTER INNER]` | run strips of a loop in the lanes of vectors | order, none between lanes |
 //! | `unroll LOOP by N [as OUTER INNER]` | copy strips of a loop out, innermost | order |
+//! | `auto [STATEMENT+]` | leave what is still as in the source to the policy | that of its steps |
 //!
 //! A [`Command`] is one step, a [`Script`] a list of them with a text form (`.sched`). A [`Session`] applies commands to a
 //! program; a command that its proof refuses is a [`Refused`], with two instances as the counter-example. A [`Policy`]
@@ -42,6 +43,7 @@
 //! and says what is to be proved; it never judges itself.
 
 mod command;
+mod define;
 mod policy;
 mod refused;
 mod script;
@@ -58,9 +60,10 @@ mod proof;
 mod shape;
 
 pub use command::{COMMANDS, Command, Description, Names};
+pub use define::{Definition, Definitions};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;
 pub use refused::{Reason, Refused};
-pub use script::{Script, ScriptError};
+pub use script::{Script, ScriptError, Use};
 pub use session::{OPERATIONS, Options, Scheduled, Session};
 pub use shape::MAX_LOOPS;

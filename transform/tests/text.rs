@@ -33,6 +33,8 @@ fn every_command_has_a_text() {
         parallel C.update.mo
         vectorise n by 16
         unroll m by 12 as mo mu
+        auto
+        auto C.update C.init
         order {
             band
               m = { S[m] -> [(m)] }
@@ -50,6 +52,8 @@ fn every_command_has_a_text() {
             parallel C.update.mo
             vectorise n by 16
             unroll m by 12 as mo mu
+            auto
+            auto C.update C.init
             order {
                 band
                   m = { S[m] -> [(m)] }
@@ -71,6 +75,7 @@ fn the_list_of_commands_is_whole() {
         Command::parallel("a"),
         Command::vectorise("a", 1),
         Command::unroll("a", 1),
+        Command::Auto { stmts: vec!["a".into()] },
     ];
     let mut names: Vec<&str> = all.iter().map(Command::name).collect();
     let mut listed: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
@@ -96,17 +101,13 @@ fn an_order_keeps_its_lines_and_what_follows_keeps_its_line() {
 fn what_is_not_a_command() {
     check_error(
         "\n  splt C.update.k by 4",
-        expect![
-            "line 2, column 3: expected a command (order, split, tile, reorder, fuse, distribute, parallel, vectorise, unroll), found `splt`"
-        ],
+        expect!["line 2, column 3: expected a command, perhaps `split`, found `splt`"],
     );
     check_error("split (((((", expect!["line 1, column 7: expected a loop, found `(((((`"]);
-    check_error(
-        "(((((",
-        expect![
-            "line 1, column 1: expected a command (order, split, tile, reorder, fuse, distribute, parallel, vectorise, unroll), found `(((((`"
-        ],
-    );
+    let error = "(((((".parse::<Script>().expect_err("not a script");
+    let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+    assert_eq!((error.line, error.column, error.found.as_str()), (1, 1, "`(((((`"));
+    assert_eq!(error.expected, format!("a command ({})", names.join(", ")), "all of them when none is close");
 }
 
 #[test]
