@@ -58,6 +58,8 @@ mod grammar;
 mod place;
 mod proof;
 mod shape;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use command::{COMMANDS, Command, Description, Names};
 pub use define::{Definition, Definitions};

@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use support::Stage;
-use transform::{COMMANDS, Command, Script};
+use transform::{COMMANDS, Script};
 
 /// A script, and what it prints as.
 #[track_caller]
@@ -60,30 +60,6 @@ fn every_command_has_a_text() {
             }
         "#]],
     );
-}
-
-#[test]
-fn the_list_of_commands_is_whole() {
-    let named = Command::split("a", 1).named(["o"], ["i"]);
-    let all = [
-        named,
-        Command::Order { tree: "leaf".into() },
-        Command::tile(["a"], [1]),
-        Command::reorder(["a"]),
-        Command::fuse("a", "b", 1),
-        Command::distribute("a"),
-        Command::parallel("a"),
-        Command::vectorise("a", 1),
-        Command::unroll("a", 1),
-        Command::Auto { stmts: vec!["a".into()] },
-    ];
-    let mut names: Vec<&str> = all.iter().map(Command::name).collect();
-    let mut listed: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
-    names.sort_unstable();
-    listed.sort_unstable();
-    assert_eq!(names, listed);
-    let script: Script = all.into_iter().collect();
-    script.verify().expect("reads back");
 }
 
 #[test]

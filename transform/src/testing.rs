@@ -1,0 +1,140 @@
+//! Random commands, for tests: of every kind, whether they fit or not.
+
+use polyhedral::Scop;
+use polyhedral::testing::Rng;
+
+use crate::{COMMANDS, Command, Names};
+
+/// A command that may or may not fit `scop`; no [`Command::Order`] and no [`Command::Auto`], which are always about a
+/// whole program.
+pub fn command(random: &mut Rng, scop: &Scop) -> Command {
+    let kinds: Vec<Command> =
+        each().into_iter().filter(|like| !matches!(like, Command::Order { .. } | Command::Auto { .. })).collect();
+    redrawn(&random.pick(&kinds), random, scop)
+}
+
+/// One command of each kind, in the order of [`COMMANDS`].
+pub fn each() -> Vec<Command> {
+    let all: Vec<Command> = EACH.iter().map(|text| one(text)).collect();
+    let names: Vec<&str> = all.iter().map(Command::name).collect();
+    let listed: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+    assert_eq!(names, listed, "`testing::EACH` has one command of each kind");
+    all
+}
+
+/// One command of each kind, as text.
+const EACH: &[&str] = &[
+    "order {\n    leaf\n}",
+    "split a by 2",
+    "tile a by 2",
+    "reorder a",
+    "fuse S T",
+    "distribute a",
+    "parallel a",
+    "vectorise a by 2",
+    "unroll a by 2",
+    "auto",
+];
+
+fn one(text: &str) -> Command {
+    let script: crate::Script = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+    script.commands().next().unwrap_or_else(|| panic!("{text}: no command")).clone()
+}
+
+/// A command of the kind of `like` with everything drawn anew: loops and statements of `scop`, mostly, and small sizes.
+/// A new kind does not compile until it is drawn here.
+pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
+    let mut draw = Draw::new(random, scop);
+    match like {
+        Command::Order { .. } => Command::order(scop, &scop.tree).expect("the tree prints"),
+        Command::Split { .. } => Command::Split { member: draw.a_loop(), by: draw.size(), names: draw.names(1) },
+        Command::Tile { .. } => {
+            let members = draw.loops();
+            let by = members.iter().map(|_| draw.size()).collect();
+            Command::Tile { by, names: draw.names(members.len()), members }
+        }
+        Command::Reorder { .. } => {
+            let mut members = draw.loops();
+            members.reverse();
+            Command::Reorder { members }
+        }
+        Command::Fuse { .. } => {
+            let (first, second) = draw.neighbours();
+            Command::Fuse { first, second, depth: draw.sometimes(Draw::size) }
+        }
+        Command::Distribute { .. } => Command::Distribute { member: draw.a_loop() },
+        Command::Parallel { .. } => Command::Parallel { member: draw.a_loop() },
+        Command::Vectorise { .. } => {
+            let by = draw.random.pick(&[2, 4, 8]);
+            Command::Vectorise { member: draw.a_loop(), by, names: draw.names(1) }
+        }
+        Command::Unroll { .. } => Command::Unroll { member: draw.a_loop(), by: draw.size(), names: draw.names(1) },
+        Command::Auto { .. } => {
+            Command::Auto { stmts: draw.sometimes(|draw| vec![draw.statement()]).unwrap_or_default() }
+        }
+    }
+}
+
+/// Where the parts of commands come from.
+struct Draw<'a> {
+    random: &'a mut Rng,
+    loops: Vec<String>,
+    stmts: Vec<String>,
+}
+
+impl Draw<'_> {
+    fn new<'a>(random: &'a mut Rng, scop: &Scop) -> Draw<'a> {
+        let loops = scop.tree.root.members().iter().map(|member| member.name.clone()).collect();
+        let stmts = scop.stmts.values().map(|stmt| stmt.name.clone()).collect();
+        Draw { random, loops, stmts }
+    }
+
+    /// One or several loops that follow each other in the tree, which are more often of one nest.
+    fn loops(&mut self) -> Vec<String> {
+        if self.loops.is_empty() || self.random.below(30) == 0 {
+            return vec!["nowhere".into()];
+        }
+        let from = self.random.below(self.loops.len());
+        let count = 1 + self.random.below(3);
+        self.loops[from..(from + count).min(self.loops.len())].to_vec()
+    }
+
+    fn a_loop(&mut self) -> String {
+        self.loops().swap_remove(0)
+    }
+
+    fn statement(&mut self) -> String {
+        if self.stmts.is_empty() || self.random.below(30) == 0 {
+            return "Nothing".into();
+        }
+        let at = self.random.below(self.stmts.len());
+        self.stmts[at].clone()
+    }
+
+    /// Two statements, the second mostly after the first.
+    fn neighbours(&mut self) -> (String, String) {
+        let first = self.statement();
+        let at = self.stmts.iter().position(|stmt| *stmt == first).unwrap_or(0);
+        let second = self.stmts.get(at + 1).or(self.stmts.first()).cloned().unwrap_or_else(|| "Nothing".into());
+        (first, second)
+    }
+
+    fn size(&mut self) -> u32 {
+        self.random.pick(&[1, 2, 3, 4])
+    }
+
+    fn sometimes<T>(&mut self, part: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        (self.random.below(3) == 0).then(|| part(self))
+    }
+
+    /// Names for what `loops` loops become; new ones, mostly.
+    fn names(&mut self, loops: usize) -> Option<Names> {
+        self.sometimes(|draw| {
+            let mut new = |kind: &str| {
+                let number = draw.random.below(50);
+                (0..loops).map(|at| format!("{kind}{at}_{number}")).collect()
+            };
+            Names { outer: new("o"), inner: new("i") }
+        })
+    }
+}
