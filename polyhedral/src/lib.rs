@@ -13,7 +13,9 @@
 //!
 //! [`Scop`] says what is computed, [`ScheduleTree`] when and where; [`isl`] holds the sets.
 
+pub mod builder;
 pub mod eval;
+pub mod footprint;
 pub mod isl;
 
 mod dependence;
