@@ -246,8 +246,7 @@ impl Builder {
     /// # Program::build(&polyhedral::isl::Ctx::new(), "corners", |p| {
     /// # let n = p.size("N");
     /// # let a = p.inout("A", DType::F32, [n, n]);
-    /// let corner = |[i, j]: [_; 2]| i.ge(0) & j.ge(0) & (i + j).lt(n.min(3));
-    /// p.points(["i", "j"], corner, |[i, j]| p.set(a.at([i, j]), 0.0));
+    /// p.points(["i", "j"], |[i, j]| i.ge(0) & j.ge(0) & (i + j).lt(n.min(3)), |[i, j]| p.set(a.at([i, j]), 0));
     /// # })?;
     /// # Ok::<(), polyhedral::builder::ProgramError>(())
     /// ```
@@ -280,8 +279,8 @@ impl Builder {
     /// the first one of their dimension. The condition is evaluated once, before what is inside: when that writes to a
     /// tensor that the condition reads, the condition is kept in a temporary `guard`.
     pub fn guard<'p, R>(&'p self, condition: impl IntoValue<'p>, body: impl FnOnce() -> R) {
-        let condition = condition.into_value(self).id;
-        let id = self.record.borrow_mut().guards.push(condition);
+        let condition = condition.into_value(self);
+        let id = self.record.borrow_mut().push_guard(condition.id);
         self.inside(|items| Item::Guard(id, items), body);
     }
 

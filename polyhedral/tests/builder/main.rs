@@ -2,3 +2,5 @@
 
 mod plain;
 mod polybench;
+mod programs;
+mod refused;
