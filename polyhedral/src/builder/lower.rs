@@ -234,6 +234,8 @@ impl<'r> Lowering<'r> {
     fn add(&mut self, name: String, computed: Recorded<Computed>, span: Span) -> isl::Result<Option<Nest>> {
         let domain = self.domain(&name)?;
         match computed.and_then(|computed| Ok((computed, domain?))) {
+            // What never runs has no place in the order.
+            Ok((_, domain)) if domain.is_empty()? => Ok(None),
             Ok((Computed { reads, writes, body }, domain)) => {
                 let dims = self.dims();
                 self.down.push(self.loops.iter().map(|&id| self.record.loops[id].down).collect());

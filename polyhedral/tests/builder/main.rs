@@ -3,4 +3,5 @@
 mod plain;
 mod polybench;
 mod programs;
+mod random;
 mod refused;
