@@ -38,7 +38,7 @@ fn accesses_outside_of_their_tensors() {
     let message = "subscript 1 of `A` is 0, outside of 1..1, at i = 0 for N = 1";
     check("A", message, "A[i, i]", |p| {
         let n = p.size("N");
-        let a = p.inout("A", F64, [n, n - n]).starting_at((0, 1));
+        let a = p.inout("A", F64, (n, 0)).starting_at((0, 1));
         p.each("i", 0, n, |i| p.set(a.at([i, i]), 1));
     });
     let message = "subscript 0 of `A` is 3, outside of 0..3, at i = 6 for N = 7";
