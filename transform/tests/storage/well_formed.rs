@@ -10,6 +10,9 @@ use crate::common;
 fn preview(session: &Session, command: &Command) -> Result<Scop, Reason> {
     let scop = session.preview(command)?;
     scop.verify().unwrap_or_else(|fault| panic!("{command}: {fault}\n{scop}"));
+    let text = scop.to_string();
+    let again = Scop::parse(&scop.ctx, &text).unwrap_or_else(|error| panic!("{command}: {error}\n{scop}"));
+    assert_eq!(again.to_string(), text, "{command}: what is printed is read back");
     Ok(scop)
 }
 
