@@ -208,9 +208,8 @@ fn tile(input: &str) -> Read<'_, Command> {
 
 /// `NEST NEST [depth N] [shift S+]`
 fn fuse(input: &str) -> Read<'_, Command> {
-    let nest = |input| expect("a statement", name).parse(input);
     let (depth, shift) = (opt_after("depth", size), opt_after("shift", many1(number)));
-    let (rest, (first, second, depth, shift)) = (nest, nest, depth, shift).parse(input)?;
+    let (rest, (first, second, depth, shift)) = (statement, statement, depth, shift).parse(input)?;
     Ok((rest, Command::Fuse { first, second, depth, shift }))
 }
 
@@ -224,7 +223,7 @@ fn skew(input: &str) -> Read<'_, Command> {
 
 /// `LOOP by S [for STATEMENT+]`
 fn shift(input: &str) -> Read<'_, Command> {
-    let stmts = opt_after("for", many1(|input| expect("a statement", name).parse(input)));
+    let stmts = opt_after("for", many1(statement));
     let (rest, (member, by, stmts)) = (a_loop, preceded(keyword("by", "`by`"), number), stmts).parse(input)?;
     Ok((rest, Command::Shift { member, by, stmts: stmts.unwrap_or_default() }))
 }

@@ -50,8 +50,8 @@
 //! # Ok::<(), transform::Refused>(())
 //! ```
 //!
-//! Each command is a function of its family's file: `loops`, `affine`, `index_set`, `order`, `fusion`, `parallel`,
-//! `mapping`, `storage`. It edits a copy of the program
+//! Each command is a function of its family's file: `loops`, `affine`, `index_set`, `order`, `fusion`,
+//! `parallel`, `mapping`, `storage`. It edits a copy of the tree, or of the program,
 //! and says what is to be proved; it never judges itself.
 
 mod command;
