@@ -14,6 +14,7 @@
 //! [`Scop`] says what is computed, [`ScheduleTree`] when and where; [`isl`] holds the sets.
 
 pub mod eval;
+pub mod footprint;
 pub mod isl;
 
 mod dependence;
