@@ -16,6 +16,8 @@ use crate::order;
 /// parallel LOOP
 /// vectorise LOOP by N [as OUTER INNER]
 /// unroll LOOP by N [as OUTER INNER]
+/// inline TENSOR
+/// compute TENSOR at LOOP
 /// ```
 ///
 /// A `LOOP` is the name of a member, or `statement.index` for any statement: the outermost member that is that index of
@@ -88,6 +90,18 @@ pub enum Command {
         /// The loops that it becomes.
         names: Option<Names>,
     },
+    /// Computes a temporary where it is read, and stores it no more.
+    Inline {
+        /// The temporary.
+        tensor: String,
+    },
+    /// Computes a temporary inside of each iteration of a loop: what is read there.
+    ComputeAt {
+        /// The temporary.
+        tensor: String,
+        /// The loop.
+        member: String,
+    },
 }
 
 /// The names that a split gives: of the loops over strips, and of the loops inside one.
@@ -128,6 +142,16 @@ pub const COMMANDS: &[Description] = &[
         name: "unroll",
         form: "unroll LOOP by N [as OUTER INNER]",
         summary: "Copy strips of a loop out, innermost.",
+    },
+    Description {
+        name: "inline",
+        form: "inline TENSOR",
+        summary: "Compute a temporary where it is read, and store it no more.",
+    },
+    Description {
+        name: "compute",
+        form: "compute TENSOR at LOOP",
+        summary: "Compute a temporary inside of each iteration of a loop that reads it.",
     },
 ];
 
@@ -191,6 +215,16 @@ impl Command {
         Command::Unroll { member: member.into(), by, names: None }
     }
 
+    /// `inline tensor`.
+    pub fn inline(tensor: impl Into<String>) -> Command {
+        Command::Inline { tensor: tensor.into() }
+    }
+
+    /// `compute tensor at member`.
+    pub fn compute_at(tensor: impl Into<String>, member: impl Into<String>) -> Command {
+        Command::ComputeAt { tensor: tensor.into(), member: member.into() }
+    }
+
     /// With names for the loops that a split, a tile, a vectorise or an unroll makes; other commands make none.
     pub fn named<S: Into<String>>(
         mut self,
@@ -222,6 +256,8 @@ impl Command {
             Command::Parallel { .. } => "parallel",
             Command::Vectorise { .. } => "vectorise",
             Command::Unroll { .. } => "unroll",
+            Command::Inline { .. } => "inline",
+            Command::ComputeAt { .. } => "compute",
         }
     }
 }
@@ -260,6 +296,8 @@ impl fmt::Display for Command {
                 depth.map_or(Ok(()), |depth| write!(f, " depth {depth}"))
             }
             Command::Distribute { member } | Command::Parallel { member } => write!(f, " {member}"),
+            Command::Inline { tensor } => write!(f, " {tensor}"),
+            Command::ComputeAt { tensor, member } => write!(f, " {tensor} at {member}"),
         }
     }
 }

@@ -11,7 +11,7 @@ use nom::{IResult, Parser};
 use crate::{COMMANDS, Command, Names, Script, ScriptError};
 
 /// Words that stand between names, and so are none.
-const RESERVED: &[&str] = &["by", "as", "depth"];
+const RESERVED: &[&str] = &["by", "as", "depth", "at"];
 
 /// Reads a whole script.
 pub(crate) fn script(text: &str) -> Result<Script, ScriptError> {
@@ -128,6 +128,8 @@ fn command(input: &str) -> Read<'_, Command> {
         "fuse" => cut(fuse).parse(rest),
         "distribute" => cut(map(a_loop, |member| Command::Distribute { member })).parse(rest),
         "parallel" => cut(map(a_loop, |member| Command::Parallel { member })).parse(rest),
+        "inline" => cut(map(tensor, |tensor| Command::Inline { tensor })).parse(rest),
+        "compute" => cut(map(tensor_at, |(tensor, member)| Command::ComputeAt { tensor, member })).parse(rest),
         _ => Err(nom::Err::Failure(Unexpected { rest: input, expected: A_COMMAND })),
     }
 }
@@ -152,6 +154,15 @@ fn fuse(input: &str) -> Read<'_, Command> {
     let statement = |input| expect("a statement", name).parse(input);
     let (rest, (first, second, depth)) = (statement, statement, opt_after("depth", size)).parse(input)?;
     Ok((rest, Command::Fuse { first, second, depth }))
+}
+
+/// `TENSOR at LOOP`
+fn tensor_at(input: &str) -> Read<'_, (String, String)> {
+    (tensor, preceded(keyword("at", "`at`"), a_loop)).parse(input)
+}
+
+fn tensor(input: &str) -> Read<'_, String> {
+    expect("a tensor", name).parse(input)
 }
 
 fn a_loop(input: &str) -> Read<'_, String> {

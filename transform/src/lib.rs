@@ -11,6 +11,8 @@
 //! | `parallel LOOP` | run a loop on several threads | order, none carried |
 //! | `vectorise LOOP by N [as OUTER INNER]` | run strips of a loop in the lanes of vectors | order, none between lanes |
 //! | `unroll LOOP by N [as OUTER INNER]` | copy strips of a loop out, innermost | order |
+//! | `inline TENSOR` | compute a temporary where it is read | values |
+//! | `compute TENSOR at LOOP` | compute a temporary inside of each iteration that reads it | values |
 //!
 //! A [`Command`] is one step, a [`Script`] a list of them with a text form (`.sched`). A [`Session`] applies commands to a
 //! program; a command that its proof refuses is a [`Refused`], with two instances as the counter-example. A [`Policy`]

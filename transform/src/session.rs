@@ -8,7 +8,7 @@ use support::{Malformed, Remark, Stage, Target};
 
 use crate::proof::{Edit, Proof, within_budget};
 use crate::refused::{Reason, Refused};
-use crate::{Command, Script, fusion, loops, order, parallel, shape};
+use crate::{Command, Script, fusion, loops, order, parallel, shape, storage};
 
 /// isl operations that one command, its proof included, may use: about two seconds. A two-level tiled matrix product
 /// needs a hundredth of it for its heaviest command.
@@ -296,6 +296,8 @@ fn edit(scop: &Scop, target: &Target, command: &Command) -> Result<Edit, Reason>
         Command::Parallel { member } => parallel::parallel(scop, member),
         Command::Vectorise { member, by, names } => parallel::vectorise(scop, target, member, *by, names.as_ref()),
         Command::Unroll { member, by, names } => parallel::unroll(scop, member, *by, names.as_ref()),
+        Command::Inline { tensor } => storage::inline(scop, tensor),
+        Command::ComputeAt { tensor, member } => storage::compute_at(scop, tensor, member),
     }
 }
 
