@@ -1,0 +1,8 @@
+//! Commands on instances and on where their values are kept: inline, compute at, store at, privatise.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod compute_at;
+mod inline;
+mod programs;
