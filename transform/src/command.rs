@@ -1,6 +1,6 @@
 use std::fmt;
 
-use polyhedral::{ScheduleTree, Scop, isl};
+use polyhedral::{Memory, ScheduleTree, Scop, isl};
 
 use crate::order;
 
@@ -16,6 +16,8 @@ use crate::order;
 /// parallel LOOP
 /// vectorise LOOP by N [as OUTER INNER]
 /// unroll LOOP by N [as OUTER INNER]
+///
+/// promote TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [double] [in stack|global]
 /// inline TENSOR
 /// compute TENSOR at LOOP
 /// ```
@@ -90,6 +92,8 @@ pub enum Command {
         /// The loops that it becomes.
         names: Option<Names>,
     },
+    /// Keeps what an iteration touches of a tensor in a new one.
+    Promote(Promotion),
     /// Computes a temporary where it is read, and stores it no more.
     Inline {
         /// The temporary.
@@ -102,6 +106,64 @@ pub enum Command {
         /// The loop.
         member: String,
     },
+}
+
+/// What `promote` does: see its text form at [`Command`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Promotion {
+    /// The tensor.
+    pub tensor: String,
+    /// The loop, in each iteration of which there are copies of their own; without it the copies are of the whole program.
+    pub member: Option<String>,
+    /// The new tensor's name.
+    pub name: Option<String>,
+    /// The statements whose accesses are meant; all inside the loop when there are none.
+    pub of: Vec<String>,
+    /// The dimensions of the tensor in the order that they have in the new one; as they are when empty.
+    pub transposed: Vec<u32>,
+    /// Cells added to the innermost dimension.
+    pub padded: u32,
+    /// Whether the iterations of the loop use two copies in turn, each loaded one iteration earlier.
+    pub double: bool,
+    /// Where the new tensor lives; found out when left out.
+    pub memory: Option<Memory>,
+}
+
+impl Promotion {
+    /// `promote tensor at member`.
+    pub fn of(tensor: impl Into<String>, member: impl Into<String>) -> Promotion {
+        Promotion { tensor: tensor.into(), member: Some(member.into()), ..Promotion::default() }
+    }
+}
+
+impl fmt::Display for Promotion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.tensor)?;
+        if let Some(member) = &self.member {
+            write!(f, " at {member}")?;
+        }
+        if let Some(name) = &self.name {
+            write!(f, " as {name}")?;
+        }
+        if !self.of.is_empty() {
+            write!(f, " of {}", self.of.join(" "))?;
+        }
+        if !self.transposed.is_empty() {
+            let order: Vec<String> = self.transposed.iter().map(u32::to_string).collect();
+            write!(f, " transposed {}", order.join(" "))?;
+        }
+        if self.padded > 0 {
+            write!(f, " padded {}", self.padded)?;
+        }
+        if self.double {
+            f.write_str(" double")?;
+        }
+        match self.memory {
+            Some(Memory::Stack) => f.write_str(" in stack"),
+            Some(Memory::Global) => f.write_str(" in global"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The names that a split gives: of the loops over strips, and of the loops inside one.
@@ -142,6 +204,11 @@ pub const COMMANDS: &[Description] = &[
         name: "unroll",
         form: "unroll LOOP by N [as OUTER INNER]",
         summary: "Copy strips of a loop out, innermost.",
+    },
+    Description {
+        name: "promote",
+        form: "promote TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [double] [in stack|global]",
+        summary: "Keep what an iteration touches of a tensor in a new one.",
     },
     Description {
         name: "inline",
@@ -215,6 +282,11 @@ impl Command {
         Command::Unroll { member: member.into(), by, names: None }
     }
 
+    /// `promote tensor at member`; a [`Promotion`] has the options.
+    pub fn promote(tensor: impl Into<String>, member: impl Into<String>) -> Command {
+        Command::Promote(Promotion::of(tensor, member))
+    }
+
     /// `inline tensor`.
     pub fn inline(tensor: impl Into<String>) -> Command {
         Command::Inline { tensor: tensor.into() }
@@ -256,6 +328,7 @@ impl Command {
             Command::Parallel { .. } => "parallel",
             Command::Vectorise { .. } => "vectorise",
             Command::Unroll { .. } => "unroll",
+            Command::Promote(_) => "promote",
             Command::Inline { .. } => "inline",
             Command::ComputeAt { .. } => "compute",
         }
@@ -296,6 +369,7 @@ impl fmt::Display for Command {
                 depth.map_or(Ok(()), |depth| write!(f, " depth {depth}"))
             }
             Command::Distribute { member } | Command::Parallel { member } => write!(f, " {member}"),
+            Command::Promote(promotion) => write!(f, " {promotion}"),
             Command::Inline { tensor } => write!(f, " {tensor}"),
             Command::ComputeAt { tensor, member } => write!(f, " {tensor} at {member}"),
         }

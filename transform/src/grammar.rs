@@ -8,10 +8,12 @@ use nom::multi::many1;
 use nom::sequence::{pair, preceded};
 use nom::{IResult, Parser};
 
-use crate::{COMMANDS, Command, Names, Script, ScriptError};
+use polyhedral::Memory;
+
+use crate::{COMMANDS, Command, Names, Promotion, Script, ScriptError};
 
 /// Words that stand between names, and so are none.
-const RESERVED: &[&str] = &["by", "as", "depth", "at"];
+const RESERVED: &[&str] = &["by", "as", "depth", "at", "of", "transposed", "padded", "double", "in"];
 
 /// Reads a whole script.
 pub(crate) fn script(text: &str) -> Result<Script, ScriptError> {
@@ -128,6 +130,7 @@ fn command(input: &str) -> Read<'_, Command> {
         "fuse" => cut(fuse).parse(rest),
         "distribute" => cut(map(a_loop, |member| Command::Distribute { member })).parse(rest),
         "parallel" => cut(map(a_loop, |member| Command::Parallel { member })).parse(rest),
+        "promote" => cut(map(promotion, Command::Promote)).parse(rest),
         "inline" => cut(map(tensor, |tensor| Command::Inline { tensor })).parse(rest),
         "compute" => cut(map(tensor_at, |(tensor, member)| Command::ComputeAt { tensor, member })).parse(rest),
         _ => Err(nom::Err::Failure(Unexpected { rest: input, expected: A_COMMAND })),
@@ -151,9 +154,32 @@ fn tile(input: &str) -> Read<'_, Command> {
 
 /// `STATEMENT STATEMENT [depth N]`
 fn fuse(input: &str) -> Read<'_, Command> {
-    let statement = |input| expect("a statement", name).parse(input);
     let (rest, (first, second, depth)) = (statement, statement, opt_after("depth", size)).parse(input)?;
     Ok((rest, Command::Fuse { first, second, depth }))
+}
+
+/// `TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [double] [in stack|global]`
+fn promotion(input: &str) -> Read<'_, Promotion> {
+    let (rest, (tensor, member, new, of)) =
+        (tensor, opt_after("at", a_loop), opt_after("as", new_name), opt_after("of", many1(statement))).parse(input)?;
+    let memory = expect("`stack` or `global`", map_opt(word, memory));
+    let (rest, (transposed, padded, double, memory)) = (
+        opt_after("transposed", many1(position)),
+        opt_after("padded", size),
+        opt(keyword("double", "")),
+        opt_after("in", memory),
+    )
+        .parse(rest)?;
+    let (of, transposed, padded) = (of.unwrap_or_default(), transposed.unwrap_or_default(), padded.unwrap_or(0));
+    Ok((rest, Promotion { tensor, member, name: new, of, transposed, padded, double: double.is_some(), memory }))
+}
+
+fn memory(word: &str) -> Option<Memory> {
+    match word {
+        "stack" => Some(Memory::Stack),
+        "global" => Some(Memory::Global),
+        _ => None,
+    }
 }
 
 /// `TENSOR at LOOP`
@@ -163,6 +189,16 @@ fn tensor_at(input: &str) -> Read<'_, (String, String)> {
 
 fn tensor(input: &str) -> Read<'_, String> {
     expect("a tensor", name).parse(input)
+}
+
+fn statement(input: &str) -> Read<'_, String> {
+    expect("a statement", name).parse(input)
+}
+
+/// The number of a dimension, from 0.
+fn position(input: &str) -> Read<'_, u32> {
+    expect("the number of a dimension", map_opt(preceded(space0, digit1), |digits: &str| digits.parse().ok()))
+        .parse(input)
 }
 
 fn a_loop(input: &str) -> Read<'_, String> {

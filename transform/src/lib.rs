@@ -11,6 +11,7 @@
 //! | `parallel LOOP` | run a loop on several threads | order, none carried |
 //! | `vectorise LOOP by N [as OUTER INNER]` | run strips of a loop in the lanes of vectors | order, none between lanes |
 //! | `unroll LOOP by N [as OUTER INNER]` | copy strips of a loop out, innermost | order |
+//! | `promote TENSOR [at LOOP] [as NAME] …` | keep what an iteration touches of a tensor in a new one | values |
 //! | `inline TENSOR` | compute a temporary where it is read | values |
 //! | `compute TENSOR at LOOP` | compute a temporary inside of each iteration that reads it | values |
 //!
@@ -40,7 +41,7 @@
 //! # Ok::<(), transform::Refused>(())
 //! ```
 //!
-//! Each command is a function of its family's file: `loops`, `order`, `fusion`, `parallel`. It edits a copy of the tree
+//! Each command is a function of its family's file: `loops`, `order`, `fusion`, `parallel`, `storage`. It edits a copy
 //! and says what is to be proved; it never judges itself.
 
 mod command;
@@ -60,10 +61,11 @@ mod place;
 mod proof;
 mod shape;
 
-pub use command::{COMMANDS, Command, Description, Names};
+pub use command::{COMMANDS, Command, Description, Names, Promotion};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;
 pub use refused::{Reason, Refused};
 pub use script::{Script, ScriptError};
 pub use session::{OPERATIONS, Options, Scheduled, Session};
 pub use shape::MAX_LOOPS;
+pub use storage::promote::STACK_BYTES;

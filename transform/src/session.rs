@@ -8,7 +8,8 @@ use support::{Malformed, Remark, Stage, Target};
 
 use crate::proof::{Edit, Proof, within_budget};
 use crate::refused::{Reason, Refused};
-use crate::{Command, Script, fusion, loops, order, parallel, shape, storage};
+use crate::storage::{compute_at, inline, promote};
+use crate::{Command, Script, fusion, loops, order, parallel, shape};
 
 /// isl operations that one command, its proof included, may use: about two seconds. A two-level tiled matrix product
 /// needs a hundredth of it for its heaviest command.
@@ -296,8 +297,9 @@ fn edit(scop: &Scop, target: &Target, command: &Command) -> Result<Edit, Reason>
         Command::Parallel { member } => parallel::parallel(scop, member),
         Command::Vectorise { member, by, names } => parallel::vectorise(scop, target, member, *by, names.as_ref()),
         Command::Unroll { member, by, names } => parallel::unroll(scop, member, *by, names.as_ref()),
-        Command::Inline { tensor } => storage::inline(scop, tensor),
-        Command::ComputeAt { tensor, member } => storage::compute_at(scop, tensor, member),
+        Command::Promote(promotion) => promote::promote(scop, promotion),
+        Command::Inline { tensor } => inline::inline(scop, tensor),
+        Command::ComputeAt { tensor, member } => compute_at::compute_at(scop, tensor, member),
     }
 }
 

@@ -122,7 +122,8 @@ impl Moved {
         }
         let loops: Vec<String> = iteration.members.iter().map(|member| member.name.clone()).collect();
         let instances = Instances::of(scop, &stmt.name, &each.as_map()?, &loops, &stmt.dims)?;
-        let old = instances.own.with_tuple_name(isl::Dim::Out, &stmt.name)?.to_union_map()?;
+        let old = instances.own.with_tuple_name(isl::Dim::Out, &stmt.name)?;
+        let old = old.apply_range(&stmt.domain.identity()?)?.coalesce()?.to_union_map()?;
         let values = instances.values.to_union_map()?;
         Ok(Moved { stmt: with_leading_dims(stmt, &instances), old, values })
     }

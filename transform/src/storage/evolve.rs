@@ -2,26 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use polyhedral::{Access, Filtered, Index, Node, Role, Scop, Stmt, StmtId, Subscript, Tensor, TensorId, isl};
+use polyhedral::{Access, Filtered, Index, Node, Role, Scop, Stmt, StmtId, Subscript, TensorId, isl};
 use support::Table;
 
+use super::uses::tensor_named;
 use crate::place;
 use crate::refused::Reason;
 
 /// The temporary of that name: what a command may take away or keep elsewhere.
 pub(super) fn temporary(scop: &Scop, name: &str) -> Result<TensorId, Reason> {
-    let id = tensor(scop, name)?;
+    let id = tensor_named(scop, name)?;
     match scop.tensors[id].role {
         Role::Temporary => Ok(id),
         Role::Input => Reason::precondition(format!("`{name}` is an input: the program does not compute it")),
         Role::Output | Role::InOut => Reason::precondition(format!("`{name}` is the caller's: it is not a temporary")),
     }
-}
-
-/// The tensor of that name.
-pub(super) fn tensor(scop: &Scop, name: &str) -> Result<TensorId, Reason> {
-    let known = || scop.tensors.values().map(|Tensor { name, .. }| name.clone()).collect::<Vec<_>>();
-    scop.tensor_named(name).map_or_else(|| Reason::precondition(place::no_such("tensor", name, &known())), Ok)
 }
 
 /// The program without these statements: neither in the tree nor with an origin.

@@ -1,8 +1,8 @@
 //! The command that puts the computation of a tensor into its readers: inline.
 
-use polyhedral::{Access, Body, Expr, Index, Scop, Stmt, StmtId, Subscript, TensorId, isl};
+use polyhedral::{Access, Affine, Body, Expr, Index, Scop, Stmt, StmtId, Subscript, TensorId, isl};
 
-use super::{evolve, quasi};
+use super::{evolve, formula};
 use crate::Command;
 use crate::proof::Edit;
 use crate::refused::Reason;
@@ -97,13 +97,15 @@ impl Inlining<'_> {
         for read in &reader.reads {
             if read.tensor == self.tensor {
                 let dims = self.dimensions(reader, read)?;
-                let here = Moved { dims: &dims, first: reads.len() };
-                reads.extend(self.producer().reads.iter().map(|own| here.access(own)));
+                let mut here = Moved { dims: &dims, loads: Vec::new() };
+                for own in &self.producer().reads {
+                    let access = here.access(own);
+                    here.loads.push(Expr::Load(position_of(access, &mut reads)));
+                }
                 loads.push(here.expr(self.value()));
             } else {
                 let index = read.index.iter().map(|subscript| with_loads_in(subscript, &loads)).collect();
-                loads.push(Expr::Load(reads.len()));
-                reads.push(Access { index, ..read.clone() });
+                loads.push(Expr::Load(position_of(Access { index, ..read.clone() }, &mut reads)));
             }
         }
         let mut after = Stmt { reads, ..reader.clone() };
@@ -163,7 +165,7 @@ impl Inlining<'_> {
         let functions = instances.to_pw_multi_aff()?;
         let mut dims = Vec::new();
         for at in 0..self.producer().dims.len() {
-            match quasi::index_of(&functions.at(at as i32)?, &domain, &self.scop.params)? {
+            match formula::index_of(&functions.at(at as i32)?.gist(&domain)?)? {
                 Some(index) => dims.push(index),
                 None => {
                     let sentence = format!("the instance of `{from}` that `{by}` needs is not one expression");
@@ -193,19 +195,20 @@ impl Inlining<'_> {
 struct Moved<'a> {
     /// What the producer's dimensions are there.
     dims: &'a [Index],
-    /// The number of its first read there.
-    first: usize,
+    /// What its loads are there, as far as its reads are moved.
+    loads: Vec<Expr>,
 }
 
 impl Moved<'_> {
     fn index(&self, index: &Index) -> Index {
-        index.substitute(&|at| self.dims[at].clone(), &Index::Param)
+        let moved = index.substitute(&|at| self.dims[at].clone(), &Index::Param);
+        moved.affine().map_or(moved, normal_form)
     }
 
     fn expr(&self, expr: &Expr) -> Expr {
         expr.map(&mut |e| match e {
             Expr::Index(index) => Expr::Index(self.index(&index)),
-            Expr::Load(k) => Expr::Load(self.first + k),
+            Expr::Load(k) => self.loads[k].clone(),
             other => other,
         })
     }
@@ -217,6 +220,22 @@ impl Moved<'_> {
         });
         Access { index: index.collect(), ..own.clone() }
     }
+}
+
+/// Where among the reads the access is; at the end when it is not there yet.
+fn position_of(access: Access, reads: &mut Vec<Access>) -> usize {
+    let same = |read: &Access| read.tensor == access.tensor && read.index == access.index;
+    reads.iter().position(same).unwrap_or_else(|| {
+        reads.push(access);
+        reads.len() - 1
+    })
+}
+
+/// Dimensions first, then parameters, then the constant.
+fn normal_form(Affine { constant, dims, params }: Affine) -> Index {
+    let dims = dims.into_iter().map(|(at, c)| c * Index::Dim(at));
+    let params = params.into_iter().map(|(at, c)| c * Index::Param(at));
+    dims.chain(params).fold(Index::Const(0), |sum, term| sum + term) + constant
 }
 
 fn with_loads(expr: &Expr, loads: &[Expr]) -> Expr {

@@ -26,7 +26,8 @@ impl Instances {
         loops: &[String],
         own: &[String],
     ) -> isl::Result<Instances> {
-        let points = flat(each)?;
+        // What the context says of the sizes makes pieces fit together; it need not be repeated.
+        let points = tidy(&flat(each)?.intersect_params(&scop.context)?)?.gist_params(&scop.context)?;
         
         let (n, rank) = (loops.len() as u32, own.len() as u32);
         let mut kept: Vec<usize> = (0..loops.len()).collect();
@@ -47,15 +48,26 @@ impl Instances {
         }
         let loops_kept = dims.len();
         dims.extend(own.iter().cloned());
-        let mut domain = named.domain()?.coalesce()?.with_tuple_name(name)?;
+        let mut domain = tidy(&named.domain()?)?.with_tuple_name(name)?;
         for (at, dim) in dims.iter().enumerate() {
             domain = domain.with_dim_name(isl::Dim::Set, at as u32, dim)?;
         }
         let named = named.with_tuple_name(isl::Dim::In, name)?.reset_tuple_id(isl::Dim::Out)?;
+        let named = domain.identity()?.apply_range(&named)?;
         let values = named.project_out(isl::Dim::Out, n, rank)?;
         let own = named.project_out(isl::Dim::Out, 0, n)?;
         Ok(Instances { domain, dims, loops: loops_kept, values, own })
     }
+}
+
+/// The same points in few pieces: in one when they are all that is inside of the pieces' common bounds.
+pub(super) fn tidy(set: &isl::Set) -> isl::Result<isl::Set> {
+    let set = set.coalesce()?;
+    if set.n_basic_set()? < 2 {
+        return Ok(set);
+    }
+    let hull = set.simple_hull()?.to_set()?;
+    if hull.is_subset(&set)? { hull.detect_equalities() } else { Ok(set) }
 }
 
 /// `[a, …] -> [b, …]` as the set `[a, …, b, …]`.

@@ -3,7 +3,7 @@
 use polyhedral::footprint::Place;
 use polyhedral::{Band, Filtered, Index, Kind, Member, Node, ScheduleTree, Scop, Stmt, isl};
 
-use super::quasi;
+use super::formula;
 use crate::loops::adjective;
 use crate::place;
 use crate::refused::Reason;
@@ -49,14 +49,14 @@ impl Iteration {
     }
 
     /// The value of loop `at` as an expression over the dimensions of a statement.
-    pub(super) fn index(&self, scop: &Scop, stmt: &Stmt, at: usize) -> Result<Index, Reason> {
+    pub(super) fn index(&self, stmt: &Stmt, at: usize) -> Result<Index, Reason> {
         let sentence = || {
             let (name, stmt) = (&self.members[at].name, &stmt.name);
             format!("the value of the loop `{name}` is not one expression over the dimensions of `{stmt}`")
         };
         let Some(values) = self.values(stmt)? else { return Reason::precondition(sentence()) };
         let function = values.to_pw_multi_aff()?.at(at as i32)?;
-        quasi::index_of(&function, &stmt.domain, &scop.params)?.map_or_else(|| Reason::precondition(sentence()), Ok)
+        formula::index_of(&function.gist(&stmt.domain)?)?.map_or_else(|| Reason::precondition(sentence()), Ok)
     }
 
     /// Whether all instances of the statement run in the loop.
@@ -141,20 +141,21 @@ impl Inserting<'_> {
     fn inside(&self, band: &Band, at: usize, reach: &isl::UnionSet, depth: usize) -> isl::Result<Node> {
         let (outer, inner) = band.members.split_at(at + 1);
         let old = place::as_sequence(reach.clone(), band_of(inner, &band.child))?;
-        let child = Node::Sequence(std::iter::once(self.filtered()).chain(old).collect());
+        let child = Node::Sequence(self.filtered()?.into_iter().chain(old).collect());
         Ok(band_of(&self.widened(outer, depth)?, &child))
     }
 
     /// `band [a, LOOP, b] child   ->   band [a] sequence { new; band [LOOP, b] child }`
     fn around(&self, band: &Band, at: usize, reach: &isl::UnionSet, depth: usize) -> isl::Result<Node> {
         let (outer, inner) = band.members.split_at(at);
-        let mut children = vec![Filtered { filter: reach.clone(), node: band_of(inner, &band.child) }];
-        children.insert(if self.side == Side::Before { 0 } else { 1 }, self.filtered());
+        let old = vec![Filtered { filter: reach.clone(), node: band_of(inner, &band.child) }];
+        let new = self.filtered()?;
+        let children = if self.side == Side::Before { [new, old] } else { [old, new] }.concat();
         Ok(band_of(&self.widened(outer, depth)?, &Node::Sequence(children)))
     }
 
-    fn filtered(&self) -> Filtered {
-        Filtered { filter: self.new.instances.clone(), node: self.new.node.clone() }
+    fn filtered(&self) -> isl::Result<Vec<Filtered>> {
+        place::as_sequence(self.new.instances.clone(), self.new.node.clone())
     }
 
     /// The members with the values of the new instances; `depth` loops are around the first of them.

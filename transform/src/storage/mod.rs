@@ -3,12 +3,15 @@
 //! Each edits a copy of the program; that every instance still computes what the source gives it is proved afterwards
 //! ([`polyhedral::legality::values_kept`]).
 
-mod compute_at;
+pub(crate) mod compute_at;
+pub(crate) mod inline;
+pub(crate) mod promote;
+
+mod formula;
+mod hull;
+mod site;
+mod uses;
+
 mod evolve;
-mod inline;
 mod instances;
 mod iteration;
-mod quasi;
-
-pub(crate) use compute_at::compute_at;
-pub(crate) use inline::inline;

@@ -11,8 +11,7 @@ fn a_producer_moves_into_its_reader() {
         output B: float32[N - 4 from 2]
         stmt B[i]
           domain { B[i] : 2 <= i <= -3 + N }
-          reads A[i - 1 - 1], A[i - 1], A[i - 1 + 1], A[i - 1], A[i], A[i + 1], A[i + 1 - 1], A[i + 1], A[i + 1 + 1]
-          B[i] = read(0) + read(1) + read(2) + (read(3) + read(4) + read(5)) + (read(6) + read(7) + read(8))
+          B[i] = A[i - 2] + A[i - 1] + A[i] + (A[i - 1] + A[i] + A[i + 1]) + (A[i] + A[i + 1] + A[i + 2])
         source none
         tree
           band permutable
