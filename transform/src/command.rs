@@ -20,6 +20,8 @@ use crate::order;
 /// promote TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [double] [in stack|global]
 /// inline TENSOR
 /// compute TENSOR at LOOP
+/// store TENSOR at LOOP [in stack|global]
+/// privatise TENSOR at LOOP [by N] [as NAME] [in stack|global]
 /// ```
 ///
 /// A `LOOP` is the name of a member, or `statement.index` for any statement: the outermost member that is that index of
@@ -106,6 +108,61 @@ pub enum Command {
         /// The loop.
         member: String,
     },
+    /// Keeps of a temporary what one iteration of a loop touches.
+    StoreAt {
+        /// The temporary.
+        tensor: String,
+        /// The loop.
+        member: String,
+        /// Where it lives; found out when left out.
+        memory: Option<Memory>,
+    },
+    /// Gives each iteration of a loop a tensor of its own.
+    Privatise(Privatisation),
+}
+
+/// What `privatise` does: see its text form at [`Command`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Privatisation {
+    /// The tensor.
+    pub tensor: String,
+    /// The loop.
+    pub member: String,
+    /// Iterations that are equal modulo this number share a partial result.
+    pub by: Option<u32>,
+    /// The private tensor's name.
+    pub name: Option<String>,
+    /// Where it lives; found out when left out.
+    pub memory: Option<Memory>,
+}
+
+impl Privatisation {
+    /// `privatise tensor at member`.
+    pub fn of(tensor: impl Into<String>, member: impl Into<String>) -> Privatisation {
+        Privatisation { tensor: tensor.into(), member: member.into(), ..Privatisation::default() }
+    }
+}
+
+impl fmt::Display for Privatisation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.tensor, self.member)?;
+        if let Some(by) = self.by {
+            write!(f, " by {by}")?;
+        }
+        if let Some(name) = &self.name {
+            write!(f, " as {name}")?;
+        }
+        f.write_str(in_memory(self.memory))
+    }
+}
+
+/// The end of a command's text that says where a tensor lives.
+fn in_memory(memory: Option<Memory>) -> &'static str {
+    match memory {
+        Some(Memory::Stack) => " in stack",
+        Some(Memory::Global) => " in global",
+        None => "",
+    }
 }
 
 /// What `promote` does: see its text form at [`Command`].
@@ -220,6 +277,16 @@ pub const COMMANDS: &[Description] = &[
         form: "compute TENSOR at LOOP",
         summary: "Compute a temporary inside of each iteration of a loop that reads it.",
     },
+    Description {
+        name: "store",
+        form: "store TENSOR at LOOP [in stack|global]",
+        summary: "Keep of a temporary what one iteration of a loop touches.",
+    },
+    Description {
+        name: "privatise",
+        form: "privatise TENSOR at LOOP [by N] [as NAME] [in stack|global]",
+        summary: "Give each iteration of a loop a tensor of its own, or partial results.",
+    },
 ];
 
 impl Names {
@@ -297,6 +364,16 @@ impl Command {
         Command::ComputeAt { tensor: tensor.into(), member: member.into() }
     }
 
+    /// `store tensor at member`.
+    pub fn store_at(tensor: impl Into<String>, member: impl Into<String>) -> Command {
+        Command::StoreAt { tensor: tensor.into(), member: member.into(), memory: None }
+    }
+
+    /// `privatise tensor at member`; a [`Privatisation`] has the options.
+    pub fn privatise(tensor: impl Into<String>, member: impl Into<String>) -> Command {
+        Command::Privatise(Privatisation::of(tensor, member))
+    }
+
     /// With names for the loops that a split, a tile, a vectorise or an unroll makes; other commands make none.
     pub fn named<S: Into<String>>(
         mut self,
@@ -331,6 +408,8 @@ impl Command {
             Command::Promote(_) => "promote",
             Command::Inline { .. } => "inline",
             Command::ComputeAt { .. } => "compute",
+            Command::StoreAt { .. } => "store",
+            Command::Privatise(_) => "privatise",
         }
     }
 }
@@ -372,6 +451,8 @@ impl fmt::Display for Command {
             Command::Promote(promotion) => write!(f, " {promotion}"),
             Command::Inline { tensor } => write!(f, " {tensor}"),
             Command::ComputeAt { tensor, member } => write!(f, " {tensor} at {member}"),
+            Command::StoreAt { tensor, member, memory } => write!(f, " {tensor} at {member}{}", in_memory(*memory)),
+            Command::Privatise(privatisation) => write!(f, " {privatisation}"),
         }
     }
 }

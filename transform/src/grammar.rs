@@ -10,7 +10,7 @@ use nom::{IResult, Parser};
 
 use polyhedral::Memory;
 
-use crate::{COMMANDS, Command, Names, Promotion, Script, ScriptError};
+use crate::{COMMANDS, Command, Names, Privatisation, Promotion, Script, ScriptError};
 
 /// Words that stand between names, and so are none.
 const RESERVED: &[&str] = &["by", "as", "depth", "at", "of", "transposed", "padded", "double", "in"];
@@ -133,6 +133,8 @@ fn command(input: &str) -> Read<'_, Command> {
         "promote" => cut(map(promotion, Command::Promote)).parse(rest),
         "inline" => cut(map(tensor, |tensor| Command::Inline { tensor })).parse(rest),
         "compute" => cut(map(tensor_at, |(tensor, member)| Command::ComputeAt { tensor, member })).parse(rest),
+        "store" => cut(store).parse(rest),
+        "privatise" => cut(map(privatisation, Command::Privatise)).parse(rest),
         _ => Err(nom::Err::Failure(Unexpected { rest: input, expected: A_COMMAND })),
     }
 }
@@ -185,6 +187,24 @@ fn memory(word: &str) -> Option<Memory> {
 /// `TENSOR at LOOP`
 fn tensor_at(input: &str) -> Read<'_, (String, String)> {
     (tensor, preceded(keyword("at", "`at`"), a_loop)).parse(input)
+}
+
+/// `TENSOR at LOOP [in stack|global]`
+fn store(input: &str) -> Read<'_, Command> {
+    let (rest, ((tensor, member), memory)) = (tensor_at, in_memory).parse(input)?;
+    Ok((rest, Command::StoreAt { tensor, member, memory }))
+}
+
+/// `TENSOR at LOOP [by N] [as NAME] [in stack|global]`
+fn privatisation(input: &str) -> Read<'_, Privatisation> {
+    let (rest, ((tensor, member), by, name, memory)) =
+        (tensor_at, opt_after("by", size), opt_after("as", new_name), in_memory).parse(input)?;
+    Ok((rest, Privatisation { tensor, member, by, name, memory }))
+}
+
+/// `[in stack|global]`
+fn in_memory(input: &str) -> Read<'_, Option<Memory>> {
+    opt_after("in", expect("`stack` or `global`", map_opt(word, memory))).parse(input)
 }
 
 fn tensor(input: &str) -> Read<'_, String> {

@@ -14,6 +14,8 @@
 //! | `promote TENSOR [at LOOP] [as NAME] …` | keep what an iteration touches of a tensor in a new one | values |
 //! | `inline TENSOR` | compute a temporary where it is read | values |
 //! | `compute TENSOR at LOOP` | compute a temporary inside of each iteration that reads it | values |
+//! | `store TENSOR at LOOP [in stack\|global]` | keep of a temporary what one iteration touches | values |
+//! | `privatise TENSOR at LOOP [by N] [as NAME]` | give each iteration a tensor of its own, or partial results | values |
 //!
 //! A [`Command`] is one step, a [`Script`] a list of them with a text form (`.sched`). A [`Session`] applies commands to a
 //! program; a command that its proof refuses is a [`Refused`], with two instances as the counter-example. A [`Policy`]
@@ -61,7 +63,7 @@ mod place;
 mod proof;
 mod shape;
 
-pub use command::{COMMANDS, Command, Description, Names, Promotion};
+pub use command::{COMMANDS, Command, Description, Names, Privatisation, Promotion};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;
 pub use refused::{Reason, Refused};

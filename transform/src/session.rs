@@ -8,7 +8,7 @@ use support::{Malformed, Remark, Stage, Target};
 
 use crate::proof::{Edit, Proof, within_budget};
 use crate::refused::{Reason, Refused};
-use crate::storage::{compute_at, inline, promote};
+use crate::storage::{compute_at, inline, privatise, promote, store_at};
 use crate::{Command, Script, fusion, loops, order, parallel, shape};
 
 /// isl operations that one command, its proof included, may use: about two seconds. A two-level tiled matrix product
@@ -300,6 +300,8 @@ fn edit(scop: &Scop, target: &Target, command: &Command) -> Result<Edit, Reason>
         Command::Promote(promotion) => promote::promote(scop, promotion),
         Command::Inline { tensor } => inline::inline(scop, tensor),
         Command::ComputeAt { tensor, member } => compute_at::compute_at(scop, tensor, member),
+        Command::StoreAt { tensor, member, memory } => store_at::store_at(scop, tensor, member, *memory),
+        Command::Privatise(privatisation) => privatise::privatise(scop, privatisation),
     }
 }
 

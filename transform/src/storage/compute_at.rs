@@ -3,8 +3,9 @@
 use polyhedral::{Band, Expr, Filtered, Index, Kind, Member, Node, Scop, Stmt, StmtId, Subscript, TensorId, isl};
 
 use super::evolve;
+use super::insertion::{Insertion, Side, component, insert};
 use super::instances::Instances;
-use super::iteration::{Insertion, Iteration, Side, component, insert};
+use super::site::Site;
 use crate::Command;
 use crate::place::{self, Taken};
 use crate::proof::Edit;
@@ -32,22 +33,23 @@ use crate::refused::Reason;
 pub(crate) fn compute_at(scop: &Scop, tensor: &str, member: &str) -> Result<Edit, Reason> {
     let id = evolve::temporary(scop, tensor)?;
     let producers = producers(scop, id)?;
-    let iteration = Iteration::of(scop, member)?;
-    let needed = needed(scop, &iteration, id, &producers)?;
-    let moved = producers.iter().map(|&from| Moved::of(scop, &iteration, &needed, from));
+    let member = place::resolve(scop, member)?;
+    let site = Site::of(scop, Some(&member))?;
+    let needed = needed(scop, &site, id, &producers)?;
+    let moved = producers.iter().map(|&from| Moved::of(scop, &site, &needed, from));
     let moved = moved.collect::<Result<Vec<_>, _>>()?;
 
     let mut after = evolve::without_stmts(scop, &producers)?;
     let insertion = insertion(scop, &after, &producers, &moved)?;
     let instances = after.tree.domain.union(&insertion.instances)?;
-    after.tree.root = insert(&after.tree, &iteration.member, Side::Inside, insertion)?;
+    after.tree.root = insert(&after.tree, &member, Side::Inside, insertion)?;
     after.tree.domain = instances;
     after.stmts = scop.stmts.clone();
     for (&id, moved) in producers.iter().zip(&moved) {
         after.stmts[id] = moved.stmt.clone();
         after.origin = after.origin.union(&moved.old.apply_range(&scop.origin)?)?;
     }
-    let command = Command::ComputeAt { tensor: tensor.to_string(), member: iteration.member };
+    let command = Command::ComputeAt { tensor: tensor.to_string(), member };
     Ok(Edit::of_values(after, command))
 }
 
@@ -78,27 +80,21 @@ fn producers(scop: &Scop, tensor: TensorId) -> Result<Vec<StmtId>, Reason> {
 }
 
 /// The elements that each iteration reads: `[t0, …] -> T[…]`.
-fn needed(
-    scop: &Scop,
-    iteration: &Iteration,
-    tensor: TensorId,
-    producers: &[StmtId],
-) -> Result<isl::UnionMap, Reason> {
-    let (name, member) = (&scop.tensors[tensor].name, &iteration.member);
+fn needed(scop: &Scop, site: &Site, tensor: TensorId, producers: &[StmtId]) -> Result<isl::UnionMap, Reason> {
+    let (name, place) = (&scop.tensors[tensor].name, site.described());
     let mut needed = isl::UnionMap::empty(&scop.ctx)?;
     for (_, stmt) in scop.stmts.iter().filter(|(id, _)| !producers.contains(id)) {
         for read in stmt.reads.iter().filter(|read| read.tensor == tensor) {
-            if !iteration.holds(stmt)? {
+            if !site.inside(stmt)?.is_equal(&stmt.domain)? {
                 let reader = &stmt.name;
-                return Reason::precondition(format!("`{reader}` reads `{name}` outside of the loop `{member}`"));
+                return Reason::precondition(format!("`{reader}` reads `{name}` outside of {place}"));
             }
-            let Some(values) = iteration.values(stmt)? else { continue };
-            let reads = values.reverse()?.apply_range(&scop.relation(stmt, read)?)?;
+            let reads = site.values(stmt)?.reverse()?.apply_range(&scop.relation(stmt, read)?)?;
             needed = needed.union(&reads.to_union_map()?)?;
         }
     }
     if needed.is_empty()? {
-        return Reason::precondition(format!("nothing reads `{name}` in the loop `{member}`"));
+        return Reason::precondition(format!("nothing reads `{name}` in {place}"));
     }
     Ok(needed)
 }
@@ -113,14 +109,14 @@ struct Moved {
 }
 
 impl Moved {
-    fn of(scop: &Scop, iteration: &Iteration, needed: &isl::UnionMap, from: StmtId) -> Result<Moved, Reason> {
+    fn of(scop: &Scop, site: &Site, needed: &isl::UnionMap, from: StmtId) -> Result<Moved, Reason> {
         let stmt = &scop.stmts[from];
         let writers = scop.relation(stmt, &stmt.writes[0])?.reverse()?.to_union_map()?;
         let each = needed.apply_range(&writers)?;
         if each.is_empty()? {
-            return Reason::precondition(format!("the loop `{}` needs no instance of `{}`", iteration.member, stmt.name));
+            return Reason::precondition(format!("{} needs no instance of `{}`", site.described(), stmt.name));
         }
-        let loops: Vec<String> = iteration.members.iter().map(|member| member.name.clone()).collect();
+        let loops: Vec<String> = site.members.iter().map(|member| member.name.clone()).collect();
         let instances = Instances::of(scop, &stmt.name, &each.as_map()?, &loops, &stmt.dims)?;
         let old = instances.own.with_tuple_name(isl::Dim::Out, &stmt.name)?;
         let old = old.apply_range(&stmt.domain.identity()?)?.coalesce()?.to_union_map()?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use polyhedral::{Access, Filtered, Index, Node, Role, Scop, Stmt, StmtId, Subscript, TensorId, isl};
+use polyhedral::{Affine, Filtered, Index, Node, Role, Scop, StmtId, TensorId, isl};
 use support::Table;
 
 use super::uses::tensor_named;
@@ -47,13 +47,6 @@ pub(super) fn without_tensor(scop: &mut Scop, gone: TensorId) {
             access.tensor = *moved.get(&access.tensor).expect("no statement touches the tensor that goes");
         }
     }
-}
-
-/// Adds a statement at the end of the table; the tree is the caller's to change.
-pub(super) fn add_stmt(scop: &mut Scop, stmt: Stmt) -> isl::Result<StmtId> {
-    scop.source.clear();
-    scop.tree.domain = scop.tree.domain.union(&stmt.domain.to_union_set()?)?;
-    Ok(scop.stmts.push(stmt))
 }
 
 /// A name for a statement that none has yet: `name`, or with the first number that makes it new.
@@ -114,22 +107,10 @@ fn of_children(children: &[Filtered], instances: &isl::UnionSet) -> isl::Result<
     Ok(left)
 }
 
-/// Every statement's accesses to a tensor: reads first, then writes.
-pub(super) fn accesses_to(scop: &Scop, tensor: TensorId) -> Vec<(StmtId, usize)> {
-    let of = |(id, stmt): (StmtId, &Stmt)| -> Vec<(StmtId, usize)> {
-        let touching = stmt.accesses().enumerate().filter(|(_, access)| access.tensor == tensor);
-        touching.map(|(number, _)| (id, number)).collect()
-    };
-    scop.stmts.iter().flat_map(of).collect()
-}
-
-/// The access that [`accesses_to`] calls by that number, to be changed.
-pub(super) fn access_mut(stmt: &mut Stmt, number: usize) -> &mut Access {
-    let reads = stmt.reads.len();
-    if number < reads { &mut stmt.reads[number] } else { &mut stmt.writes[number - reads] }
-}
-
-/// An access by affine subscripts, with the place in the source of another one.
-pub(super) fn affine_access(tensor: TensorId, index: Vec<Index>, like: &Access) -> Access {
-    Access { tensor, index: index.into_iter().map(Subscript::Affine).collect(), span: like.span }
+/// An affine expression with each dimension once, then each parameter, then the constant; others as they are.
+pub(super) fn in_order(index: Index) -> Index {
+    let Some(Affine { constant, dims, params }) = index.affine() else { return index };
+    let dims = dims.into_iter().map(|(at, c)| c * Index::Dim(at));
+    let params = params.into_iter().map(|(at, c)| c * Index::Param(at));
+    dims.chain(params).fold(Index::Const(0), |sum, term| sum + term) + constant
 }

@@ -1,6 +1,6 @@
 //! The command that puts the computation of a tensor into its readers: inline.
 
-use polyhedral::{Access, Affine, Body, Expr, Index, Scop, Stmt, StmtId, Subscript, TensorId, isl};
+use polyhedral::{Access, Body, Expr, Index, Scop, Stmt, StmtId, Subscript, TensorId, isl};
 
 use super::{evolve, formula};
 use crate::Command;
@@ -129,7 +129,11 @@ impl Inlining<'_> {
         };
         reader.body.exprs().iter().for_each(&mut count);
         let indirect = reader.accesses().flat_map(|access| &access.index);
-        indirect.for_each(|subscript| if let Subscript::Indirect(expr) = subscript { count(expr) });
+        indirect.for_each(|subscript| {
+            if let Subscript::Indirect(expr) = subscript {
+                count(expr)
+            }
+        });
         let mut own = 0;
         self.value().visit(&mut |_| own += 1);
         if own * uses + size > MAX_EXPRESSION {
@@ -202,7 +206,7 @@ struct Moved<'a> {
 impl Moved<'_> {
     fn index(&self, index: &Index) -> Index {
         let moved = index.substitute(&|at| self.dims[at].clone(), &Index::Param);
-        moved.affine().map_or(moved, normal_form)
+        evolve::in_order(moved)
     }
 
     fn expr(&self, expr: &Expr) -> Expr {
@@ -229,13 +233,6 @@ fn position_of(access: Access, reads: &mut Vec<Access>) -> usize {
         reads.push(access);
         reads.len() - 1
     })
-}
-
-/// Dimensions first, then parameters, then the constant.
-fn normal_form(Affine { constant, dims, params }: Affine) -> Index {
-    let dims = dims.into_iter().map(|(at, c)| c * Index::Dim(at));
-    let params = params.into_iter().map(|(at, c)| c * Index::Param(at));
-    dims.chain(params).fold(Index::Const(0), |sum, term| sum + term) + constant
 }
 
 fn with_loads(expr: &Expr, loads: &[Expr]) -> Expr {

@@ -26,9 +26,7 @@ impl Instances {
         loops: &[String],
         own: &[String],
     ) -> isl::Result<Instances> {
-        // What the context says of the sizes makes pieces fit together; it need not be repeated.
-        let points = tidy(&flat(each)?.intersect_params(&scop.context)?)?.gist_params(&scop.context)?;
-        
+        let points = points_of(scop, each)?;
         let (n, rank) = (loops.len() as u32, own.len() as u32);
         let mut kept: Vec<usize> = (0..loops.len()).collect();
         let mut named = points.identity()?;
@@ -48,7 +46,7 @@ impl Instances {
         }
         let loops_kept = dims.len();
         dims.extend(own.iter().cloned());
-        let mut domain = tidy(&named.domain()?)?.with_tuple_name(name)?;
+        let mut domain = named.domain()?.coalesce()?.with_tuple_name(name)?;
         for (at, dim) in dims.iter().enumerate() {
             domain = domain.with_dim_name(isl::Dim::Set, at as u32, dim)?;
         }
@@ -60,14 +58,17 @@ impl Instances {
     }
 }
 
-/// The same points in few pieces: in one when they are all that is inside of the pieces' common bounds.
-pub(super) fn tidy(set: &isl::Set) -> isl::Result<isl::Set> {
-    let set = set.coalesce()?;
-    if set.n_basic_set()? < 2 {
-        return Ok(set);
+/// The pairs as points, in one piece when they are all that is inside of the pieces' common bounds.
+fn points_of(scop: &Scop, each: &isl::Map) -> isl::Result<isl::Set> {
+    // What the context says of the sizes makes pieces fit together; it need not be repeated.
+    let points = flat(each)?.intersect_params(&scop.context)?.coalesce()?;
+    if points.n_basic_set()? < 2 {
+        return points.gist_params(&scop.context);
     }
-    let hull = set.simple_hull()?.to_set()?;
-    if hull.is_subset(&set)? { hull.detect_equalities() } else { Ok(set) }
+    let anything = each.range()?.space()?.universe_set()?;
+    let loops = flat(&each.domain()?.coalesce()?.product_map(&anything)?)?;
+    let hull = points.simple_hull()?.to_set()?.intersect(&loops)?;
+    if hull.is_subset(&points)? { hull } else { points }.gist_params(&scop.context)
 }
 
 /// `[a, …] -> [b, …]` as the set `[a, …, b, …]`.
@@ -77,7 +78,7 @@ fn flat(map: &isl::Map) -> isl::Result<isl::Set> {
 }
 
 /// What the dimension for a loop is called: the last word of the loop's name, when isl reads it and nobody has it.
-fn dimension(member: &str, taken: impl Fn(&str) -> bool) -> String {
+pub(super) fn dimension(member: &str, taken: impl Fn(&str) -> bool) -> String {
     const ISL_WORDS: [&str; 18] = [
         "exists", "and", "or", "implies", "not", "infty", "infinity", "NaN", "min", "max", "rat", "true", "false",
         "ceild", "floord", "mod", "ceil", "floor",

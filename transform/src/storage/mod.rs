@@ -5,7 +5,9 @@
 
 pub(crate) mod compute_at;
 pub(crate) mod inline;
+pub(crate) mod privatise;
 pub(crate) mod promote;
+pub(crate) mod store_at;
 
 mod formula;
 mod hull;
@@ -13,5 +15,5 @@ mod site;
 mod uses;
 
 mod evolve;
+mod insertion;
 mod instances;
-mod iteration;

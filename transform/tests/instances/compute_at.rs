@@ -36,7 +36,7 @@ fn what_a_tile_reads_is_computed_in_it() {
         output B: float32[H - 2 from 1, W - 2 from 1]
         temporary T: float32[H, W - 2 from 1]
         stmt T[yo, y, x]
-          domain { T[yo, y, x] : 32yo <= -2 + H and y >= -1 + 32yo and 0 <= y <= 31 + 32yo and y <= -2 + H and 0 < x <= -2 + W; T[yo, y, x] : y > 32yo and 2 <= y <= 32 + 32yo and y < H and 0 < x <= -2 + W }
+          domain { T[yo, y, x] : yo >= 0 and 32yo <= -2 + H and y >= -1 + 32yo and 0 <= y <= 32 + 32yo and y < H and 0 < x <= -2 + W }
           T[y, x] = A[y, x - 1] + A[y, x] + A[y, x + 1]
         stmt B[y, x]
           domain { B[y, x] : 0 < y <= -2 + H and 0 < x <= -2 + W }
@@ -55,7 +55,7 @@ fn what_a_tile_reads_is_computed_in_it() {
                 band
                   B.yi = { B[y, x] -> [(y)] } coincident
                   B.xi = { B[y, x] -> [(x)] } coincident
-        origin { B[y, x] -> B[y' = y, x' = x] : 0 < y <= -2 + H and 0 < x <= -2 + W; T[yo, y, x] -> T[y' = y, x' = x] : 32yo <= -2 + H and y >= -1 + 32yo and 0 <= y <= 31 + 32yo and y <= -2 + H and 0 < x <= -2 + W; T[yo, y, x] -> T[y' = y, x' = x] : y > 32yo and 2 <= y <= 32 + 32yo and y < H and 0 < x <= -2 + W }
+        origin { B[y, x] -> B[y' = y, x' = x] : 0 < y <= -2 + H and 0 < x <= -2 + W; T[yo, y, x] -> T[y' = y, x' = x] : yo >= 0 and 32yo <= -2 + H and y >= -1 + 32yo and 0 <= y <= 32 + 32yo and y < H and 0 < x <= -2 + W }
     "#]].assert_eq(&preview(BLUR2, "tile B.y B.x by 32 64 as yo xo / yi xi\ncompute T at B.xo").to_string());
     expect![[r#"
         scop rows(M, N)
@@ -95,5 +95,6 @@ fn what_a_tile_reads_is_computed_in_it() {
                     band
                       R.n = { R[m, n] -> [(n)] } coincident
         origin identity
-    "#]].assert_eq(&preview(ROWS, "compute S at R.m").to_string());
+    "#]]
+    .assert_eq(&preview(ROWS, "compute S at R.m").to_string());
 }

@@ -17,7 +17,8 @@ fn a_producer_moves_into_its_reader() {
           band permutable
             B.i = { B[i] -> [(i)] } coincident
         origin identity
-    "#]].assert_eq(&preview(BLUR, "inline T").to_string());
+    "#]]
+    .assert_eq(&preview(BLUR, "inline T").to_string());
     expect![[r#"
         scop rows(M, N)
         context { : M > 0 and N > 0 }
@@ -48,5 +49,6 @@ fn a_producer_moves_into_its_reader() {
                 R.m = { R[m, n] -> [(m)] } coincident
                 R.n = { R[m, n] -> [(n)] } coincident
         origin identity
-    "#]].assert_eq(&preview(ROWS, "inline E").to_string());
+    "#]]
+    .assert_eq(&preview(ROWS, "inline E").to_string());
 }

@@ -5,4 +5,6 @@ mod common;
 
 mod compute_at;
 mod inline;
+mod privatise;
 mod programs;
+mod store_at;

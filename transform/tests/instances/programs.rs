@@ -63,17 +63,44 @@ pub fn session(text: &str) -> Session {
     common::session_of(testing::scop(&isl::Ctx::new(), text), Options::default())
 }
 
-/// The program after a script, each command but the last applied, the last one as it would be; it is well formed.
+/// A dot product.
+pub const DOT: &str = "
+scop dot(N)
+context { : N > 0 }
+input A: float32[N]
+input B: float32[N]
+output S: float32[]
+stmt S.init[]
+  domain { S.init[] }
+  S[] = 0.0f32
+stmt S.update[i]
+  domain { S.update[i] : 0 <= i < N }
+  S[] sum= A[i] * B[i]
+";
+
+/// The sum of each column.
+pub const COLUMNS: &str = "
+scop columns(M, N)
+context { : M > 0 and N > 0 }
+input A: float32[M, N]
+output S: float32[N]
+stmt S.init[n]
+  domain { S.init[n] : 0 <= n < N }
+  S[n] = 0.0f32
+stmt S.update[m, n]
+  domain { S.update[m, n] : 0 <= m < M and 0 <= n < N }
+  S[n] sum= A[m, n]
+";
+
+/// The program after a script whose commands are not proved; it is well formed.
 #[track_caller]
 pub fn preview(text: &str, script: &str) -> Scop {
-    let mut session = session(text);
+    let mut scop = testing::scop(&isl::Ctx::new(), text);
     let script: Script = script.parse().expect("a script");
-    let commands: Vec<_> = script.lines().map(|(_, command)| command.clone()).collect();
-    let (last, before) = commands.split_last().expect("a command");
-    for command in before {
-        session.apply(command.clone()).unwrap_or_else(|refused| panic!("{refused}"));
+    for (_, command) in script.lines() {
+        let session = common::session_of(scop, Options::default());
+        scop = session.preview(command).unwrap_or_else(|reason| panic!("{reason}"));
+        scop.verify().unwrap_or_else(|fault| panic!("{fault}\n{scop}"));
     }
-    let scop = session.preview(last).unwrap_or_else(|reason| panic!("{reason}"));
-    scop.verify().unwrap_or_else(|fault| panic!("{fault}\n{scop}"));
     scop
 }

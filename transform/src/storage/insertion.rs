@@ -1,69 +1,8 @@
-//! One iteration of a loop: what surrounds it, what runs in it, and putting statements there.
+//! Putting new instances into a tree, inside of a loop or around it.
 
-use polyhedral::footprint::Place;
-use polyhedral::{Band, Filtered, Index, Kind, Member, Node, ScheduleTree, Scop, Stmt, isl};
+use polyhedral::{Band, Filtered, Member, Node, ScheduleTree, isl};
 
-use super::formula;
-use crate::loops::adjective;
 use crate::place;
-use crate::refused::Reason;
-
-/// One iteration of a loop, all loops around it fixed.
-pub(super) struct Iteration {
-    /// The loop.
-    pub(super) member: String,
-    /// The loops around it, outermost first, itself the last.
-    pub(super) members: Vec<Member>,
-    /// The instances that run in the loop.
-    pub(super) instances: isl::UnionSet,
-    values: isl::UnionMap,
-}
-
-impl Iteration {
-    /// Of the loop that `name` means.
-    pub(super) fn of(scop: &Scop, name: &str) -> Result<Iteration, Reason> {
-        let member = place::resolve(scop, name)?;
-        let Some(place) = Place::iteration(scop, &member)? else {
-            return Reason::precondition(place::no_such("loop", &member, &place::member_names(&scop.tree)));
-        };
-        let found = |name: &String| scop.tree.member(name).cloned();
-        let members: Vec<Member> = place.members.iter().filter_map(found).collect();
-        let laid_out = members.iter().find(|around| matches!(around.kind, Kind::Vector(_) | Kind::Unroll(_)));
-        if let Some(around) = laid_out {
-            let (name, kind) = (&around.name, adjective(around.kind));
-            return Reason::precondition(format!("the loop `{name}` is {kind}: statements cannot be put into it"));
-        }
-        Ok(Iteration { member, members, instances: place.instances().clone(), values: place.prefix()? })
-    }
-
-    /// In which iteration each instance of a statement runs: `S[…] -> [t0, …]`; nothing when none runs in the loop.
-    pub(super) fn values(&self, stmt: &Stmt) -> isl::Result<Option<isl::Map>> {
-        let own = self.values.intersect_domain(&stmt.domain.to_union_set()?)?;
-        if own.is_empty()? { Ok(None) } else { own.as_map().map(Some) }
-    }
-
-    /// The same without the loop itself: `S[…] -> [t0, …]` for the loops around it alone.
-    pub(super) fn values_around(&self, stmt: &Stmt) -> isl::Result<Option<isl::Map>> {
-        let last = self.members.len() as u32 - 1;
-        self.values(stmt)?.map(|map| map.project_out(isl::Dim::Out, last, 1)).transpose()
-    }
-
-    /// The value of loop `at` as an expression over the dimensions of a statement.
-    pub(super) fn index(&self, stmt: &Stmt, at: usize) -> Result<Index, Reason> {
-        let sentence = || {
-            let (name, stmt) = (&self.members[at].name, &stmt.name);
-            format!("the value of the loop `{name}` is not one expression over the dimensions of `{stmt}`")
-        };
-        let Some(values) = self.values(stmt)? else { return Reason::precondition(sentence()) };
-        let function = values.to_pw_multi_aff()?.at(at as i32)?;
-        formula::index_of(&function.gist(&stmt.domain)?)?.map_or_else(|| Reason::precondition(sentence()), Ok)
-    }
-
-    /// Whether all instances of the statement run in the loop.
-    pub(super) fn holds(&self, stmt: &Stmt) -> isl::Result<bool> {
-        stmt.domain.to_union_set()?.is_subset(&self.instances)
-    }
-}
 
 /// New instances for a place in the tree: their order there, and the values of the loops around.
 pub(super) struct Insertion {
@@ -119,12 +58,7 @@ impl Inserting<'_> {
         })
     }
 
-    fn children(
-        &self,
-        children: &[Filtered],
-        reach: &isl::UnionSet,
-        depth: usize,
-    ) -> isl::Result<Vec<Filtered>> {
+    fn children(&self, children: &[Filtered], reach: &isl::UnionSet, depth: usize) -> isl::Result<Vec<Filtered>> {
         let mut all = Vec::with_capacity(children.len() + 1);
         for child in children {
             if place::path_to(&child.node, self.member).is_none() {
@@ -171,9 +105,7 @@ impl Inserting<'_> {
 fn band_of(members: &[Member], child: &Node) -> Node {
     match members {
         [] => child.clone(),
-        members => {
-            Node::Band(Band { members: members.to_vec(), permutable: false, child: Box::new(child.clone()) })
-        }
+        members => Node::Band(Band { members: members.to_vec(), permutable: false, child: Box::new(child.clone()) }),
     }
 }
 
