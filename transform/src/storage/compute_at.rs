@@ -64,15 +64,21 @@ fn producers(scop: &Scop, tensor: TensorId) -> Result<Vec<StmtId>, Reason> {
     for stmt in found.iter().map(|&id| &scop.stmts[id]) {
         let own = &stmt.name;
         if stmt.writes.len() > 1 {
-            return Reason::precondition(format!("`{own}` writes other elements than that of `{name}` too"));
+            return Reason::precondition(format!(
+                "the statement `{own}` writes other elements than that of `{name}` too"
+            ));
         }
         if stmt.writes[0].affine().is_none() {
-            return Reason::precondition(format!("`{own}` writes elements of `{name}` that depend on data"));
+            return Reason::precondition(format!(
+                "the statement `{own}` writes elements of `{name}` that depend on data"
+            ));
         }
         let written = scop.relation(stmt, &stmt.writes[0])?;
         for read in stmt.reads.iter().filter(|read| read.tensor == tensor) {
             if !scop.relation(stmt, read)?.is_subset(&written)? {
-                return Reason::precondition(format!("`{own}` computes elements of `{name}` from other ones"));
+                return Reason::precondition(format!(
+                    "the statement `{own}` computes elements of `{name}` from other ones"
+                ));
             }
         }
     }
@@ -87,7 +93,7 @@ fn needed(scop: &Scop, site: &Site, tensor: TensorId, producers: &[StmtId]) -> R
         for read in stmt.reads.iter().filter(|read| read.tensor == tensor) {
             if !site.inside(stmt)?.is_equal(&stmt.domain)? {
                 let reader = &stmt.name;
-                return Reason::precondition(format!("`{reader}` reads `{name}` outside of {place}"));
+                return Reason::precondition(format!("the statement `{reader}` reads `{name}` outside of {place}"));
             }
             let reads = site.values(stmt)?.reverse()?.apply_range(&scop.relation(stmt, read)?)?;
             needed = needed.union(&reads.to_union_map()?)?;

@@ -8,7 +8,10 @@ use crate::proof::Edit;
 use crate::refused::Reason;
 
 /// The most operations and operands that a statement may have after an inlining: chains of them grow exponentially.
-pub const MAX_EXPRESSION: usize = 4096;
+const MAX_EXPRESSION: usize = 4096;
+
+/// The most operations inside each other: the text of a program carries no more.
+const MAX_NESTING: usize = 96;
 
 /// Computes a temporary where it is read, and stores it no more.
 ///
@@ -50,20 +53,24 @@ fn only_writer(scop: &Scop, tensor: TensorId) -> Result<StmtId, Reason> {
     };
     if let Some((_, other)) = writers.next() {
         let (first, second) = (&stmt.name, &other.name);
-        return Reason::precondition(format!("`{first}` and `{second}` write `{name}`; one assignment can be inlined"));
+        return Reason::precondition(format!(
+            "the statements `{first}` and `{second}` write `{name}`; one assignment can be inlined"
+        ));
     }
     let own = &stmt.name;
     if stmt.body.is_reduce() {
-        return Reason::precondition(format!("`{own}` updates `{name}`; only an assignment can be inlined"));
+        return Reason::precondition(format!(
+            "the statement `{own}` updates `{name}`; only an assignment can be inlined"
+        ));
     }
     if stmt.writes.len() > 1 {
-        return Reason::precondition(format!("`{own}` writes other elements than that of `{name}` too"));
+        return Reason::precondition(format!("the statement `{own}` writes other elements than that of `{name}` too"));
     }
     if stmt.writes[0].affine().is_none() {
-        return Reason::precondition(format!("`{own}` writes elements of `{name}` that depend on data"));
+        return Reason::precondition(format!("the statement `{own}` writes elements of `{name}` that depend on data"));
     }
     if stmt.reads.iter().any(|read| read.tensor == tensor) {
-        return Reason::precondition(format!("`{own}` computes `{name}` from itself"));
+        return Reason::precondition(format!("the statement `{own}` computes `{name}` from itself"));
     }
     Ok(id)
 }
@@ -118,26 +125,28 @@ impl Inlining<'_> {
         Ok(after)
     }
 
+    /// What the reader would become, before it does.
     fn check_growth(&self, reader: &Stmt) -> Result<(), Reason> {
         let is_ours = |k: usize| reader.reads.get(k).is_some_and(|read| read.tensor == self.tensor);
-        let (mut size, mut uses) = (0, 0);
-        let mut count = |expr: &Expr| {
+        let indirect = reader.accesses().flat_map(|access| &access.index).filter_map(|subscript| match subscript {
+            Subscript::Indirect(expr) => Some(expr),
+            Subscript::Affine(_) => None,
+        });
+        let (mut size, mut uses, mut deepest) = (0, 0, 0);
+        for expr in reader.body.exprs().iter().chain(indirect) {
+            deepest = deepest.max(depth(expr));
             expr.visit(&mut |e| {
                 size += 1;
                 uses += usize::from(matches!(e, Expr::Load(k) if is_ours(*k)));
             });
-        };
-        reader.body.exprs().iter().for_each(&mut count);
-        let indirect = reader.accesses().flat_map(|access| &access.index);
-        indirect.for_each(|subscript| {
-            if let Subscript::Indirect(expr) = subscript {
-                count(expr)
-            }
-        });
+        }
         let mut own = 0;
         self.value().visit(&mut |_| own += 1);
-        if own * uses + size > MAX_EXPRESSION {
-            let sentence = format!("`{}` would have more than {MAX_EXPRESSION} operations and operands", reader.name);
+        if own * uses + size > MAX_EXPRESSION || depth(self.value()) + deepest > MAX_NESTING {
+            let sentence = format!(
+                "the statement `{}` would have more than {MAX_EXPRESSION} operations and operands, or {MAX_NESTING} inside each other",
+                reader.name
+            );
             return Reason::precondition(sentence);
         }
         Ok(())
@@ -153,15 +162,21 @@ impl Inlining<'_> {
     fn dimensions(&self, reader: &Stmt, read: &Access) -> Result<Vec<Index>, Reason> {
         let (by, from, name) = (&reader.name, &self.producer().name, &self.scop.tensors[self.tensor].name);
         let Some(subscripts) = read.affine() else {
-            return Reason::precondition(format!("`{by}` reads `{name}` by subscripts that depend on data"));
+            return Reason::precondition(format!(
+                "the statement `{by}` reads `{name}` by subscripts that depend on data"
+            ));
         };
         let instances = self.instances(reader, read)?;
         if !instances.is_single_valued()? {
-            return Reason::precondition(format!("several instances of `{from}` write one element of `{name}`"));
+            return Reason::precondition(format!(
+                "several instances of the statement `{from}` write one element of `{name}`"
+            ));
         }
         let domain = reader.domain.intersect_params(&self.scop.context)?;
         if !domain.is_subset(&instances.domain()?)? {
-            return Reason::precondition(format!("`{by}` reads elements of `{name}` that `{from}` does not write"));
+            return Reason::precondition(format!(
+                "the statement `{by}` reads elements of `{name}` that the statement `{from}` does not write"
+            ));
         }
         if let Some(direct) = self.direct(&subscripts) {
             return Ok(direct);
@@ -172,7 +187,8 @@ impl Inlining<'_> {
             match formula::index_of(&functions.at(at as i32)?.gist(&domain)?)? {
                 Some(index) => dims.push(index),
                 None => {
-                    let sentence = format!("the instance of `{from}` that `{by}` needs is not one expression");
+                    let sentence =
+                        format!("the instance of the statement `{from}` that `{by}` needs is not one expression");
                     return Reason::precondition(sentence);
                 }
             }
@@ -233,6 +249,11 @@ fn position_of(access: Access, reads: &mut Vec<Access>) -> usize {
         reads.push(access);
         reads.len() - 1
     })
+}
+
+/// How many operations are inside each other, at most.
+fn depth(expr: &Expr) -> usize {
+    1 + expr.children().into_iter().map(depth).max().unwrap_or(0)
 }
 
 fn with_loads(expr: &Expr, loads: &[Expr]) -> Expr {

@@ -158,26 +158,30 @@ fn updates(scop: &Scop, site: &Site, id: TensorId) -> Result<Vec<StmtId>, Reason
         let Body::Reduce { monoid, .. } = &stmt.body else {
             let does = if stmt.writes.iter().any(|write| write.tensor == id) { "writes" } else { "reads" };
             return Reason::precondition(format!(
-                "`{own}` {does} `{name}` in {place}: it is neither only updated there nor only used there"
+                "the statement `{own}` {does} `{name}` in {place}: it is neither only updated there nor only used there"
             ));
         };
         if stmt.reads.iter().any(|read| read.tensor == id) {
-            return Reason::precondition(format!("`{own}` reads `{name}` in {place}, and updates are not all it sees"));
+            return Reason::precondition(format!(
+                "the statement `{own}` reads `{name}` in {place}, and updates are not all it sees"
+            ));
         }
         if stmt.writes.len() > 1 {
-            return Reason::precondition(format!("`{own}` updates several tensors together"));
+            return Reason::precondition(format!("the statement `{own}` updates several tensors together"));
         }
         if stmt.writes[0].affine().is_none() {
-            return Reason::precondition(format!("`{own}` finds its element of `{name}` by data"));
+            return Reason::precondition(format!("the statement `{own}` finds its element of `{name}` by data"));
         }
         if !inside.is_equal(&stmt.domain)? {
-            return Reason::precondition(format!("some instances of `{own}` are not inside {place}"));
+            return Reason::precondition(format!("some instances of the statement `{own}` are not inside {place}"));
         }
         if let Some(other) = found.first().map(|&first| &scop.stmts[first])
             && monoid_of(other) != Some(monoid)
         {
             let other = &other.name;
-            return Reason::precondition(format!("`{other}` and `{own}` update `{name}` by different operators"));
+            return Reason::precondition(format!(
+                "the statements `{other}` and `{own}` update `{name}` by different operators"
+            ));
         }
         found.push(stmt_id);
     }

@@ -49,10 +49,13 @@ pub(super) fn all_uses(scop: &Scop, site: &Site, tensor: TensorId) -> Result<Use
     }
     for stmt in scop.stmts.values().filter(|stmt| stmt.accesses().any(|access| access.tensor == tensor)) {
         if !site.inside(stmt)?.is_equal(&stmt.domain)? {
-            return Reason::precondition(format!("`{}` uses `{name}` outside of {place}", stmt.name));
+            return Reason::precondition(format!(
+                "the statement `{}` uses `{name}` outside of {place}: `compute` it there first",
+                stmt.name
+            ));
         }
         if stmt.writes.is_empty() {
-            return Reason::precondition(format!("`{}` prefetches `{name}` from where it is", stmt.name));
+            return Reason::precondition(format!("the statement `{}` prefetches `{name}` from where it is", stmt.name));
         }
     }
     Uses::of(scop, site, tensor, &[])

@@ -7,4 +7,5 @@ mod compute_at;
 mod inline;
 mod privatise;
 mod programs;
+mod refusals;
 mod store_at;

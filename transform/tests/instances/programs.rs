@@ -92,6 +92,23 @@ stmt S.update[m, n]
   S[n] sum= A[m, n]
 ";
 
+/// Largest element and where it is.
+pub const ARGMAX: &str = "
+scop argmax(N)
+context { : N > 0 }
+input A: float32[N]
+output V: float32[]
+output I: int32[]
+stmt V.init[]
+  domain { V.init[] }
+  monoid argmax(float32, int32) identity (-inf_f32, 0i32) combine (select(term(0) > state(0), term(0), state(0)), select(term(0) > state(0), term(1), state(1)))
+  V[], I[] argmax= -inf_f32, 0i32
+stmt V.update[i]
+  domain { V.update[i] : 0 <= i < N }
+  monoid argmax(float32, int32) identity (-inf_f32, 0i32) combine (select(term(0) > state(0), term(0), state(0)), select(term(0) > state(0), term(1), state(1)))
+  V[], I[] argmax= A[i], int32(index(i))
+";
+
 /// The program after a script whose commands are not proved; it is well formed.
 #[track_caller]
 pub fn preview(text: &str, script: &str) -> Scop {
