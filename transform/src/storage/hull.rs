@@ -64,17 +64,18 @@ impl Interval<'_> {
         Ok(best)
     }
 
-    /// The affine lower bounds of the hull, over the values of the site's members.
+    /// The affine lower bounds of the hull, over the values of the site's members, and those of all iterations together.
     fn lower_bounds(&self) -> isl::Result<Vec<Index>> {
-        let members = self.touched.dim(isl::Dim::In)? as usize;
         let mut bounds = Vec::new();
-        for isl::Constraint { constant, params, dims, .. } in constraints(&self.touched.wrap()?)? {
-            let c = dims[members];
-            // `c·e + rest >= 0`, so `e >= ceil(-rest / c)`.
-            if c > 0 {
-                let bound = -sum(&dims[..members], &params, constant).floor_div(c);
-                if !bounds.contains(&bound) {
-                    bounds.push(bound);
+        for set in [self.touched.wrap()?, self.touched.range()?] {
+            for isl::Constraint { constant, params, dims, .. } in constraints(&set)? {
+                let Some((&c, members)) = dims.split_last() else { continue };
+                // `c·e + rest >= 0`, so `e >= ceil(-rest / c)`.
+                if c > 0 {
+                    let bound = -sum(members, &params, constant).floor_div(c);
+                    if !bounds.contains(&bound) {
+                        bounds.push(bound);
+                    }
                 }
             }
         }

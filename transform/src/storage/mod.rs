@@ -5,6 +5,8 @@
 
 pub(crate) mod compute_at;
 pub(crate) mod inline;
+pub(crate) mod layout;
+pub(crate) mod prefetch;
 pub(crate) mod privatise;
 pub(crate) mod promote;
 pub(crate) mod store_at;

@@ -8,7 +8,7 @@ use crate::proof::Edit;
 use crate::refused::Reason;
 use crate::storage::formula::simplified;
 use crate::storage::hull::{Hull, range_of};
-use crate::storage::site::{Placed, Site, loops_over};
+use crate::storage::site::{Placed, Site, instances, loops_over};
 use crate::storage::uses::{Use, Uses, tensor_named};
 use crate::{Command, Promotion};
 
@@ -309,8 +309,8 @@ impl Copies<'_> {
         let mut dims = self.site.dims();
         dims.extend((0..self.buffer.order.len()).map(|at| format!("x{at}")));
         let space = edited.param_space()?.named_set(&name, &dims)?;
-        let old = self.old_element(prefix);
-        let domain = instances(&space, prefix, &old, elements)?;
+        let (here, old): (Vec<Index>, _) = ((0..prefix).map(Index::Dim).collect(), self.old_element(prefix));
+        let domain = instances(&space, &here, &old, elements)?;
 
         let subscripts = |all: Vec<Index>| -> isl::Result<Vec<Subscript>> {
             all.into_iter().map(|index| Ok(Subscript::Affine(simplified(index, &domain)?))).collect()
@@ -349,22 +349,4 @@ impl Copies<'_> {
         }
         values
     }
-}
-
-/// The points of `space` whose first `prefix` dimensions and `element` are a pair of `elements`.
-pub(crate) fn instances(
-    space: &isl::Space,
-    prefix: usize,
-    element: &[Index],
-    elements: &isl::Map,
-) -> isl::Result<isl::Set> {
-    let all = space.universe_set()?;
-    let (n, prefix) = (all.dim(isl::Dim::Set)?, prefix as u32);
-    let values = all.identity()?.project_out(isl::Dim::Out, prefix, n - prefix)?;
-    let mut touched = all.identity()?.project_out(isl::Dim::Out, 0, n)?;
-    for index in element {
-        touched = touched.flat_range_product(&index.to_pw_aff(space)?.to_map()?)?;
-    }
-    let touched = touched.with_tuple_name(isl::Dim::Out, &elements.tuple_name(isl::Dim::Out)?)?;
-    values.range_product(&touched)?.intersect_range(&elements.wrap()?)?.domain()?.coalesce()
 }

@@ -223,6 +223,29 @@ pub(crate) fn loops_over(domain: &isl::Set, stmt: &str, dims: &[String], from: u
     })
 }
 
+/// The points of `space` at which `values` and `element` are a pair of `elements`: a relation from the values of a site's
+/// members to the elements of a tensor.
+pub(crate) fn instances(
+    space: &isl::Space,
+    values: &[Index],
+    element: &[Index],
+    elements: &isl::Map,
+) -> isl::Result<isl::Set> {
+    let tensor = elements.tuple_name(isl::Dim::Out)?;
+    let mut touched = tuple(space, element)?;
+    if !tensor.is_empty() {
+        touched = touched.with_tuple_name(isl::Dim::Out, &tensor)?;
+    }
+    tuple(space, values)?.range_product(&touched)?.intersect_range(&elements.wrap()?)?.domain()?.coalesce()
+}
+
+/// The relation from the points of a space to the values of some expressions there.
+pub(crate) fn tuple(space: &isl::Space, values: &[Index]) -> isl::Result<isl::Map> {
+    let all = space.universe_set()?;
+    let nothing = all.identity()?.project_out(isl::Dim::Out, 0, all.dim(isl::Dim::Set)?)?;
+    values.iter().try_fold(nothing, |tuple, value| tuple.flat_range_product(&value.to_pw_aff(space)?.to_map()?))
+}
+
 /// What a member is on the instances of a statement; `None` when it has none of them.
 fn value_of(member: &Member, stmt: &Stmt) -> isl::Result<Option<isl::PwAff>> {
     for function in member.schedule.pw_affs()? {
