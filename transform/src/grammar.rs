@@ -13,7 +13,7 @@ use polyhedral::{Axis, Memory};
 
 use crate::define::Call;
 use crate::place::closest;
-use crate::{COMMANDS, Command, End, LayoutMap, Names, Promotion, ScriptError};
+use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion, ScriptError};
 
 /// Words that stand between names, and so are none.
 pub(crate) const RESERVED: &[&str] =
@@ -186,6 +186,10 @@ fn command(input: &str) -> Read<'_, Command> {
         "prefetch" => cut(prefetch).parse(rest),
         "layout" => cut(map(layout, Command::Layout)).parse(rest),
         "fold" => cut(fold).parse(rest),
+        "inline" => cut(map(tensor, |tensor| Command::Inline { tensor })).parse(rest),
+        "compute" => cut(map(tensor_at, |(tensor, member)| Command::ComputeAt { tensor, member })).parse(rest),
+        "store" => cut(store).parse(rest),
+        "privatise" => cut(map(privatisation, Command::Privatise)).parse(rest),
         "auto" => cut(map(many0(a_statement), |stmts| Command::Auto { stmts })).parse(rest),
         _ => Err(nom::Err::Failure(Unexpected { rest: input, expected: A_COMMAND })),
     }
@@ -326,6 +330,29 @@ fn memory(word: &str) -> Option<Memory> {
         "global" => Some(Memory::Global),
         _ => None,
     }
+}
+
+/// `TENSOR at LOOP`
+fn tensor_at(input: &str) -> Read<'_, (String, String)> {
+    (tensor, preceded(keyword("at", "`at`"), a_loop)).parse(input)
+}
+
+/// `TENSOR at LOOP [in stack|global]`
+fn store(input: &str) -> Read<'_, Command> {
+    let (rest, ((tensor, member), memory)) = (tensor_at, in_memory).parse(input)?;
+    Ok((rest, Command::StoreAt { tensor, member, memory }))
+}
+
+/// `TENSOR at LOOP [by N] [as NAME] [in stack|global]`
+fn privatisation(input: &str) -> Read<'_, Privatisation> {
+    let (rest, ((tensor, member), by, name, memory)) =
+        (tensor_at, opt_after("by", size), opt_after("as", new_name), in_memory).parse(input)?;
+    Ok((rest, Privatisation { tensor, member, by, name, memory }))
+}
+
+/// `[in stack|global]`
+fn in_memory(input: &str) -> Read<'_, Option<Memory>> {
+    opt_after("in", expect("`stack` or `global`", map_opt(word, memory))).parse(input)
 }
 
 fn tensor(input: &str) -> Read<'_, String> {

@@ -22,6 +22,10 @@
 //! | `prefetch TENSOR at LOOP [ahead N]` | ask for what a later iteration touches | values |
 //! | `layout TENSOR [DIM+] = [CELL+] of [EXTENT+]` | map the elements of a temporary to storage cells | values |
 //! | `fold TENSOR dim D by N` | keep only as many slices as live at once | values |
+//! | `inline TENSOR` | compute a temporary where it is read | values |
+//! | `compute TENSOR at LOOP` | compute a temporary inside of each iteration that reads it | values |
+//! | `store TENSOR at LOOP [in stack\|global]` | keep of a temporary what one iteration touches | values |
+//! | `privatise TENSOR at LOOP [by N] [as NAME]` | give each iteration a tensor of its own, or partial results | values |
 //! | `auto [STATEMENT+]` | leave what is still as in the source to the policy | that of its steps |
 //!
 //! A [`Command`] is one step, a [`Script`] a list of them with a text form (`.sched`). A [`Session`] applies commands to a
@@ -77,7 +81,7 @@ mod shape;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use command::{COMMANDS, Command, Description, End, Names, Promotion};
+pub use command::{COMMANDS, Command, Description, End, Names, Privatisation, Promotion};
 pub use define::{Definition, Definitions};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;

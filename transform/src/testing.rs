@@ -3,7 +3,7 @@
 use polyhedral::testing::Rng;
 use polyhedral::{Axis, Memory, Scop};
 
-use crate::{COMMANDS, Command, End, LayoutMap, Names, Promotion};
+use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion};
 
 /// A command that may or may not fit `scop`; no [`Command::Order`] and no [`Command::Auto`], which are always about a
 /// whole program.
@@ -44,6 +44,10 @@ const EACH: &[&str] = &[
     "prefetch T at a",
     "layout T [i] = [i] of [4]",
     "fold T dim 0 by 2",
+    "inline T",
+    "compute T at a",
+    "store T at a",
+    "privatise T at a",
     "auto",
 ];
 
@@ -110,7 +114,7 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
             transposed: draw.sometimes(|_| vec![1, 0]).unwrap_or_default(),
             padded: draw.sometimes(Draw::size).unwrap_or(0),
             double: draw.random.below(4) == 0,
-            memory: draw.sometimes(|draw| draw.random.pick(&[Memory::Stack, Memory::Global])),
+            memory: draw.memory(),
         }),
         Command::Prefetch { .. } => {
             let (tensor, member) = (draw.tensor(), draw.a_loop());
@@ -125,6 +129,18 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
         Command::Fold { .. } => {
             Command::Fold { tensor: draw.tensor(), dim: draw.random.below(2) as u32, by: draw.size() }
         }
+        Command::Inline { .. } => Command::Inline { tensor: draw.tensor() },
+        Command::ComputeAt { .. } => Command::ComputeAt { tensor: draw.tensor(), member: draw.a_loop() },
+        Command::StoreAt { .. } => {
+            Command::StoreAt { tensor: draw.tensor(), member: draw.a_loop(), memory: draw.memory() }
+        }
+        Command::Privatise(_) => Command::Privatise(Privatisation {
+            tensor: draw.tensor(),
+            member: draw.a_loop(),
+            by: draw.sometimes(Draw::size),
+            name: draw.sometimes(|draw| draw.new_name("P")),
+            memory: draw.memory(),
+        }),
         Command::Auto { .. } => {
             Command::Auto { stmts: draw.sometimes(|draw| vec![draw.statement()]).unwrap_or_default() }
         }
@@ -180,6 +196,10 @@ impl Draw<'_> {
         }
         let at = self.random.below(self.tensors.len());
         self.tensors[at].clone()
+    }
+
+    fn memory(&mut self) -> Option<Memory> {
+        self.sometimes(|draw| draw.random.pick(&[Memory::Stack, Memory::Global]))
     }
 
     fn offset(&mut self) -> i32 {
