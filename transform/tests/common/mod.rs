@@ -1,6 +1,8 @@
 //! The one place of the tests that knows the API.
 #![allow(dead_code)]
 
+pub mod draw;
+
 use expect_test::Expect;
 use polyhedral::text::print_tree;
 use polyhedral::{Scop, isl, testing};
