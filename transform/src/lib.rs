@@ -18,6 +18,11 @@
 //! | `parallel LOOP` | run a loop on several threads | order, none carried |
 //! | `vectorise LOOP by N [as OUTER INNER]` | run strips of a loop in the lanes of vectors | order, none between lanes |
 //! | `unroll LOOP by N [as OUTER INNER]` | copy strips of a loop out, innermost | order |
+//! | `promote TENSOR [at LOOP] [as NAME] …` | keep what an iteration touches of a tensor in a new one | values |
+//! | `prefetch TENSOR at LOOP [ahead N]` | ask for what a later iteration touches | values |
+//! | `layout TENSOR [DIM+] = [CELL+] of [EXTENT+]` | map the elements of a temporary to storage cells | values |
+//! | `fold TENSOR dim D by N` | keep only as many slices as live at once | values |
+//! | `auto [STATEMENT+]` | leave what is still as in the source to the policy | that of its steps |
 //!
 //! A [`Command`] is one step, a [`Script`] a list of them with a text form (`.sched`). A [`Session`] applies commands to a
 //! program; a command that its proof refuses is a [`Refused`], with two instances as the counter-example. A [`Policy`]
@@ -46,10 +51,11 @@
 //! ```
 //!
 //! Each command is a function of its family's file: `loops`, `affine`, `index_set`, `order`, `fusion`,
-//! `parallel`, `mapping`. It edits a copy of the tree
+//! `parallel`, `mapping`, `storage`. It edits a copy of the tree, or of the program,
 //! and says what is to be proved; it never judges itself.
 
 mod command;
+mod define;
 mod policy;
 mod refused;
 mod script;
@@ -62,16 +68,22 @@ mod loops;
 mod mapping;
 mod order;
 mod parallel;
+mod storage;
 
 mod grammar;
 mod place;
 mod proof;
 mod shape;
+#[cfg(feature = "testing")]
+pub mod testing;
 
-pub use command::{COMMANDS, Command, Description, End, Names};
+pub use command::{COMMANDS, Command, Description, End, Names, Promotion};
+pub use define::{Definition, Definitions};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;
 pub use refused::{Reason, Refused};
-pub use script::{Script, ScriptError};
+pub use script::{Script, ScriptError, Use};
 pub use session::{OPERATIONS, Options, Scheduled, Session};
 pub use shape::MAX_LOOPS;
+pub use storage::layout::LayoutMap;
+pub use storage::promote::STACK_BYTES;
