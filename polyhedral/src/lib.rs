@@ -14,6 +14,7 @@
 //! [`Scop`] says what is computed, [`ScheduleTree`] when and where; [`isl`] holds the sets.
 
 pub mod builder;
+pub mod count;
 pub mod eval;
 pub mod footprint;
 pub mod isl;
@@ -26,6 +27,7 @@ mod scop;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod text;
+pub mod traffic;
 mod tree;
 mod tree_isl;
 mod verify;

@@ -1,19 +1,21 @@
 //! The text of scripts: lines are told apart here, the words of a line by nom.
 
+use nom::branch::alt;
 use nom::bytes::complete::take_while1;
 use nom::character::complete::{char, digit1, space0};
-use nom::combinator::{all_consuming, cut, map, map_opt, opt, verify};
+use nom::combinator::{all_consuming, cut, map, map_opt, opt, recognize, verify};
 use nom::error::{ErrorKind, ParseError};
 use nom::multi::{many0, many1, separated_list0};
 use nom::sequence::{delimited, pair, preceded};
 use nom::{IResult, Parser};
+use polyhedral::Axis;
 
 use crate::define::Call;
 use crate::place::closest;
-use crate::{COMMANDS, Command, Names, ScriptError};
+use crate::{COMMANDS, Command, End, Names, ScriptError};
 
 /// Words that stand between names, and so are none.
-pub(crate) const RESERVED: &[&str] = &["by", "as", "depth"];
+const RESERVED: &[&str] = &["by", "as", "depth"];
 
 /// A line of a script by what it is.
 pub(crate) enum Line {
@@ -170,6 +172,13 @@ fn command(input: &str) -> Read<'_, Command> {
         "reorder" => cut(map(many1(a_loop), |members| Command::Reorder { members })).parse(rest),
         "fuse" => cut(fuse).parse(rest),
         "distribute" => cut(map(a_loop, |member| Command::Distribute { member })).parse(rest),
+        "skew" => cut(skew).parse(rest),
+        "shift" => cut(shift).parse(rest),
+        "reverse" => cut(map(a_loop, |member| Command::Reverse { member })).parse(rest),
+        "cut" => cut(cut_at).parse(rest),
+        "peel" => cut(peel).parse(rest),
+        "separate" => cut(map(many1(a_loop), |members| Command::Separate { members })).parse(rest),
+        "bind" => cut(bind).parse(rest),
         "parallel" => cut(map(a_loop, |member| Command::Parallel { member })).parse(rest),
         "auto" => cut(map(many0(a_statement), |stmts| Command::Auto { stmts })).parse(rest),
         _ => Err(nom::Err::Failure(Unexpected { rest: input, expected: A_COMMAND })),
@@ -191,10 +200,64 @@ fn tile(input: &str) -> Read<'_, Command> {
     Ok((rest, Command::Tile { members, by, names }))
 }
 
-/// `STATEMENT STATEMENT [depth N]`
+/// `NEST NEST [depth N] [shift S+]`
 fn fuse(input: &str) -> Read<'_, Command> {
-    let (rest, (first, second, depth)) = (a_statement, a_statement, opt_after("depth", size)).parse(input)?;
-    Ok((rest, Command::Fuse { first, second, depth }))
+    let (depth, shift) = (opt_after("depth", size), opt_after("shift", many1(number)));
+    let (rest, (first, second, depth, shift)) = (a_statement, a_statement, depth, shift).parse(input)?;
+    Ok((rest, Command::Fuse { first, second, depth, shift }))
+}
+
+/// `LOOP by S of LOOP [as NAME]`
+fn skew(input: &str) -> Read<'_, Command> {
+    let of = preceded(keyword("of", "`of`"), a_loop);
+    let (rest, (member, by, of, name)) =
+        (a_loop, preceded(keyword("by", "`by`"), number), of, opt_after("as", new_name)).parse(input)?;
+    Ok((rest, Command::Skew { member, by, of, name }))
+}
+
+/// `LOOP by S [for STATEMENT+]`
+fn shift(input: &str) -> Read<'_, Command> {
+    let stmts = opt_after("for", many1(a_statement));
+    let (rest, (member, by, stmts)) = (a_loop, preceded(keyword("by", "`by`"), number), stmts).parse(input)?;
+    Ok((rest, Command::Shift { member, by, stmts: stmts.unwrap_or_default() }))
+}
+
+/// `LOOP at EXPR [as A B]`
+fn cut_at(input: &str) -> Read<'_, Command> {
+    let (rest, (member, at, names)) =
+        (a_loop, preceded(keyword("at", "`at`"), expression), opt_after("as", two_names)).parse(input)?;
+    Ok((rest, Command::Cut { member, at, names }))
+}
+
+/// `LOOP (first | last) N [as A B]`
+fn peel(input: &str) -> Read<'_, Command> {
+    let end = alt((map(keyword("first", ""), |_| End::First), map(keyword("last", ""), |_| End::Last)));
+    let end = expect("`first` or `last`", end);
+    let (rest, (member, end, count, names)) = (a_loop, end, size, opt_after("as", two_names)).parse(input)?;
+    Ok((rest, Command::Peel { member, end, count, names }))
+}
+
+/// `LOOP to AXIS`
+fn bind(input: &str) -> Read<'_, Command> {
+    let axis = expect("an axis of a target (rank, cluster, block.x, …)", map_opt(word, Axis::parse));
+    let (rest, (member, axis)) = (a_loop, preceded(keyword("to", "`to`"), axis)).parse(input)?;
+    Ok((rest, Command::Bind { member, axis }))
+}
+
+/// The text of an expression, up to the word `as` or the end of the line; read when it is known what its names mean.
+fn expression(input: &str) -> Read<'_, String> {
+    let end = input.find(" as ").unwrap_or(input.len());
+    let words: Vec<&str> = input[..end].split_whitespace().collect();
+    let is_char = |c: char| c.is_ascii_alphanumeric() || "_.,+-*/() ".contains(c);
+    let text = words.join(" ");
+    if text.is_empty() || !text.chars().all(is_char) {
+        return Err(nom::Err::Error(Unexpected { rest: input, expected: "an expression" }));
+    }
+    Ok((&input[end..], text))
+}
+
+fn two_names(input: &str) -> Read<'_, (String, String)> {
+    pair(new_name, new_name).parse(input)
 }
 
 /// `define NAME(PARAMETER, …) {`
@@ -202,7 +265,9 @@ fn define(input: &str) -> Read<'_, Line> {
     let is_free = |name: &String| !name.contains('.') && COMMANDS.iter().all(|command| command.name != name);
     let name = expect("a name without dots that is no command", verify(name, is_free));
     let open = expect("`{`, and the commands on the lines after it", preceded(space0, char('{')));
-    let (rest, (_, name, params, _)) = (word, name, cut(arguments("a parameter", is_parameter)), open).parse(input)?;
+    let is_parameter = |word: &&str| is_name(word) && !word.contains('.');
+    let param = expect("a parameter", map(verify(word, is_parameter), str::to_string));
+    let (rest, (_, name, params, _)) = (word, name, cut(in_brackets(param)), open).parse(input)?;
     match (1..params.len()).find(|&at| params[..at].contains(&params[at])) {
         Some(_) => Err(nom::Err::Failure(Unexpected { rest: input, expected: "a name for each parameter" })),
         None => Ok((rest, Line::Define { name, params })),
@@ -212,27 +277,20 @@ fn define(input: &str) -> Read<'_, Line> {
 /// `NAME(ARGUMENT, …)`
 fn call(input: &str) -> Read<'_, Call> {
     let name = expect("the name of a definition", name);
-    let (rest, (name, args)) = (name, cut(arguments("a name or a size", is_argument))).parse(input)?;
+    let is_in_argument = |c: char| is_in_word(c) || "+-*/ ".contains(c);
+    let argument = verify(map(take_while1(is_in_argument), str::trim), |argument: &str| !argument.is_empty());
+    let argument = expect("a name, a size or an expression", map(argument, str::to_string));
+    let (rest, (name, args)) = (name, cut(in_brackets(argument))).parse(input)?;
     Ok((rest, Call { name, args }))
 }
 
-/// `(WORD, …)`
-fn arguments<'a>(
-    each: &'static str,
-    fits: fn(&str) -> bool,
+/// `(ONE, …)`
+fn in_brackets<'a>(
+    one: impl Parser<&'a str, Output = String, Error = Unexpected<'a>>,
 ) -> impl Parser<&'a str, Output = Vec<String>, Error = Unexpected<'a>> {
-    let one = expect(each, map(verify(word, move |word: &str| fits(word)), str::to_string));
     let all = separated_list0(preceded(space0, char(',')), one);
     let open = expect("`(`", preceded(space0, char('(')));
     delimited(open, all, expect("`,` or `)`", preceded(space0, char(')'))))
-}
-
-fn is_parameter(word: &str) -> bool {
-    is_name(word) && !word.contains('.')
-}
-
-fn is_argument(word: &str) -> bool {
-    is_name(word) || word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn a_statement(input: &str) -> Read<'_, String> {
@@ -254,6 +312,13 @@ fn name(input: &str) -> Read<'_, String> {
 fn size(input: &str) -> Read<'_, u32> {
     let at_least_one = |digits: &str| digits.parse().ok().filter(|&size: &u32| size >= 1);
     expect("a size from 1 to 4294967295", map_opt(preceded(space0, digit1), at_least_one)).parse(input)
+}
+
+/// A number with a sign or without.
+fn number(input: &str) -> Read<'_, i32> {
+    let digits = recognize(pair(opt(char('-')), digit1));
+    let parser = map_opt(preceded(space0, digits), |digits: &str| digits.parse().ok());
+    expect("a number from -2147483648 to 2147483647", parser).parse(input)
 }
 
 fn word(input: &str) -> Read<'_, &str> {

@@ -1,9 +1,9 @@
 //! Random commands, for tests: of every kind, whether they fit or not.
 
-use polyhedral::Scop;
 use polyhedral::testing::Rng;
+use polyhedral::{Axis, Scop};
 
-use crate::{COMMANDS, Command, Names};
+use crate::{COMMANDS, Command, End, Names};
 
 /// A command that may or may not fit `scop`; no [`Command::Order`] and no [`Command::Auto`], which are always about a
 /// whole program.
@@ -13,12 +13,16 @@ pub fn command(random: &mut Rng, scop: &Scop) -> Command {
     redrawn(&random.pick(&kinds), random, scop)
 }
 
-/// One command of each kind, in the order of [`COMMANDS`].
+/// One command of each kind of [`COMMANDS`].
 pub fn each() -> Vec<Command> {
     let all: Vec<Command> = EACH.iter().map(|text| one(text)).collect();
-    let names: Vec<&str> = all.iter().map(Command::name).collect();
-    let listed: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
-    assert_eq!(names, listed, "`testing::EACH` has one command of each kind");
+    let sorted = |mut names: Vec<&'static str>| {
+        names.sort_unstable();
+        names
+    };
+    let listed = COMMANDS.iter().map(|command| command.name).collect();
+    let drawn = all.iter().map(Command::name).collect();
+    assert_eq!(sorted(drawn), sorted(listed), "`testing::EACH` has one command of each kind");
     all
 }
 
@@ -30,6 +34,13 @@ const EACH: &[&str] = &[
     "reorder a",
     "fuse S T",
     "distribute a",
+    "skew a by 1 of b",
+    "shift a by 1",
+    "reverse a",
+    "cut a at 1",
+    "peel a first 1",
+    "separate a",
+    "bind a to block.x",
     "parallel a",
     "vectorise a by 2",
     "unroll a by 2",
@@ -60,9 +71,35 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
         }
         Command::Fuse { .. } => {
             let (first, second) = draw.neighbours();
-            Command::Fuse { first, second, depth: draw.sometimes(Draw::size) }
+            let depth = draw.sometimes(Draw::size);
+            let shift =
+                depth.filter(|_| draw.random.percent(30)).map(|depth| (0..depth).map(|_| draw.number()).collect());
+            Command::Fuse { first, second, depth, shift }
         }
         Command::Distribute { .. } => Command::Distribute { member: draw.a_loop() },
+        Command::Skew { .. } => {
+            let mut two = draw.loops();
+            let of = two.pop().expect("at least one");
+            let member = two.pop().unwrap_or_else(|| of.clone());
+            Command::Skew { member, by: draw.number(), of, name: draw.sometimes(|draw| draw.name("s")) }
+        }
+        Command::Shift { .. } => {
+            let stmts = draw.sometimes(|draw| vec![draw.statement()]).unwrap_or_default();
+            Command::Shift { member: draw.a_loop(), by: draw.number(), stmts }
+        }
+        Command::Reverse { .. } => Command::Reverse { member: draw.a_loop() },
+        Command::Cut { .. } => {
+            let size = scop.params.first().map_or("2", String::as_str);
+            let at = draw.random.pick(&["0", "1", "3", &format!("{size} - 2"), &format!("floor({size} / 2)")]).into();
+            Command::Cut { member: draw.a_loop(), at, names: draw.sometimes(|draw| (draw.name("a"), draw.name("b"))) }
+        }
+        Command::Peel { .. } => {
+            let end = draw.random.pick(&[End::First, End::Last]);
+            let names = draw.sometimes(|draw| (draw.name("a"), draw.name("b")));
+            Command::Peel { member: draw.a_loop(), end, count: draw.size(), names }
+        }
+        Command::Separate { .. } => Command::Separate { members: draw.loops() },
+        Command::Bind { .. } => Command::Bind { member: draw.a_loop(), axis: draw.random.pick(&Axis::ALL) },
         Command::Parallel { .. } => Command::Parallel { member: draw.a_loop() },
         Command::Vectorise { .. } => {
             let by = draw.random.pick(&[2, 4, 8]);
@@ -121,6 +158,15 @@ impl Draw<'_> {
 
     fn size(&mut self) -> u32 {
         self.random.pick(&[1, 2, 3, 4])
+    }
+
+    fn number(&mut self) -> i32 {
+        self.random.pick(&[-2, -1, 1, 2])
+    }
+
+    /// A new name, mostly.
+    fn name(&mut self, kind: &str) -> String {
+        format!("{kind}{}", self.random.below(50))
     }
 
     fn sometimes<T>(&mut self, part: impl FnOnce(&mut Self) -> T) -> Option<T> {
