@@ -20,8 +20,7 @@ impl Stage for Program {
     const NAME: &'static str = "loops";
 
     fn verify(&self) -> Result<(), Malformed> {
-        let mut check =
-            Verifier {
+        let mut check = Verifier {
             program: self,
             bound: BTreeSet::new(),
             visible: BTreeSet::new(),
