@@ -13,7 +13,10 @@
 //!
 //! [`Scop`] says what is computed, [`ScheduleTree`] when and where; [`isl`] holds the sets.
 
+pub mod builder;
+pub mod count;
 pub mod eval;
+pub mod footprint;
 pub mod isl;
 
 mod dependence;
@@ -24,6 +27,7 @@ mod scop;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod text;
+pub mod traffic;
 mod tree;
 mod tree_isl;
 mod verify;

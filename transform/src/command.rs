@@ -1,6 +1,6 @@
 use std::fmt;
 
-use polyhedral::{ScheduleTree, Scop, isl};
+use polyhedral::{Axis, ScheduleTree, Scop, isl};
 
 use crate::order;
 
@@ -11,15 +11,23 @@ use crate::order;
 /// split LOOP by N [as OUTER INNER]
 /// tile LOOP+ by N+ [as OUTER+ / INNER+]
 /// reorder LOOP+
-/// fuse STATEMENT STATEMENT [depth N]
+/// fuse NEST NEST [depth N] [shift S+]
 /// distribute LOOP
+/// skew LOOP by S of LOOP [as NAME]
+/// shift LOOP by S [for STATEMENT+]
+/// reverse LOOP
+/// cut LOOP at EXPR [as A B]
+/// peel LOOP (first | last) N [as A B]
+/// separate LOOP+
+/// bind LOOP to AXIS
 /// parallel LOOP
 /// vectorise LOOP by N [as OUTER INNER]
 /// unroll LOOP by N [as OUTER INNER]
 /// ```
 ///
 /// A `LOOP` is the name of a member, or `statement.index` for any statement: the outermost member that is that index of
-/// that statement. A new name without a dot is put beside the loop that it comes from: `as ko ki` on `C.update.k` makes
+/// that statement. A `NEST` is named by a statement or a loop in it. `N` is at least 1, `S` is a number with a sign or
+/// without; an `EXPR` is what [`polyhedral::Index`] prints, over sizes and loops. A new name without a dot is put beside the loop that it comes from: `as ko ki` on `C.update.k` makes
 /// `C.update.ko` and `C.update.ki`. What a [`Session`](crate::Session) records has exact names and leaves nothing out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
@@ -51,19 +59,78 @@ pub enum Command {
         /// The loops in their new order; they share out the places that they had.
         members: Vec<String>,
     },
-    /// Joins two nests that follow each other at the top.
+    /// Joins two nests that follow each other in a sequence.
     Fuse {
-        /// A statement of the first nest.
+        /// A statement or a loop of the first nest.
         first: String,
-        /// A statement of the second.
+        /// A statement or a loop of the second.
         second: String,
         /// How many loops become common; as many as there are when left out.
         depth: Option<u32>,
+        /// What is added to each common loop of the second nest; the smallest that is legal when left out.
+        shift: Option<Vec<i32>>,
     },
-    /// Takes a nest at the top apart, one nest for each thing in its body.
+    /// Takes a loop apart, one nest for each thing in its body.
     Distribute {
-        /// A loop around that body.
+        /// The outermost loop that is taken apart.
         member: String,
+    },
+    /// Adds a multiple of another loop to a loop.
+    Skew {
+        /// The loop.
+        member: String,
+        /// How many times the other one.
+        by: i32,
+        /// The other loop.
+        of: String,
+        /// The loop's new name; the old one when left out.
+        name: Option<String>,
+    },
+    /// Moves the values of a loop.
+    Shift {
+        /// The loop.
+        member: String,
+        /// How far.
+        by: i32,
+        /// The statements that move; all when there is none.
+        stmts: Vec<String>,
+    },
+    /// Runs a loop from its last value to its first.
+    Reverse {
+        /// The loop.
+        member: String,
+    },
+    /// Cuts the iterations of a loop in two.
+    Cut {
+        /// The loop.
+        member: String,
+        /// The first value of the second piece: an expression over sizes and the loops outside.
+        at: String,
+        /// The names of the loop in the two pieces.
+        names: Option<(String, String)>,
+    },
+    /// Takes the first or the last iterations out of a loop.
+    Peel {
+        /// The loop.
+        member: String,
+        /// Which ones.
+        end: End,
+        /// How many.
+        count: u32,
+        /// The names of the loop in the two pieces, in their order.
+        names: Option<(String, String)>,
+    },
+    /// Runs whole boxes in loops of their own.
+    Separate {
+        /// The loops over strips.
+        members: Vec<String>,
+    },
+    /// Runs the iterations of a loop on an axis of the target.
+    Bind {
+        /// The loop.
+        member: String,
+        /// The axis.
+        axis: Axis,
     },
     /// Runs the iterations of a loop on several threads.
     Parallel {
@@ -88,6 +155,15 @@ pub enum Command {
         /// The loops that it becomes.
         names: Option<Names>,
     },
+}
+
+/// An end of a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// Its first iterations.
+    First,
+    /// Its last ones.
+    Last,
 }
 
 /// The names that a split gives: of the loops over strips, and of the loops inside one.
@@ -116,8 +192,47 @@ pub const COMMANDS: &[Description] = &[
     Description { name: "split", form: "split LOOP by N [as OUTER INNER]", summary: "Cut a loop into strips." },
     Description { name: "tile", form: "tile LOOP+ by N+ [as OUTER+ / INNER+]", summary: "Cut a nest into boxes." },
     Description { name: "reorder", form: "reorder LOOP+", summary: "Permute loops of a nest." },
-    Description { name: "fuse", form: "fuse STATEMENT STATEMENT [depth N]", summary: "Join two nests at the top." },
-    Description { name: "distribute", form: "distribute LOOP", summary: "Take a nest at the top apart." },
+    Description {
+        name: "fuse",
+        form: "fuse NEST NEST [depth N] [shift S+]",
+        summary: "Join two nests that follow each other.",
+    },
+    Description {
+        name: "distribute",
+        form: "distribute LOOP",
+        summary: "Take a loop apart, one nest for each thing in it.",
+    },
+    Description {
+        name: "skew",
+        form: "skew LOOP by S of LOOP [as NAME]",
+        summary: "Add a multiple of another loop to a loop.",
+    },
+    Description {
+        name: "shift",
+        form: "shift LOOP by S [for STATEMENT+]",
+        summary: "Move the values of a loop, for all statements or for some.",
+    },
+    Description { name: "reverse", form: "reverse LOOP", summary: "Run a loop from its last value to its first." },
+    Description {
+        name: "cut",
+        form: "cut LOOP at EXPR [as A B]",
+        summary: "Cut the iterations of a loop in two, below a value and from it on.",
+    },
+    Description {
+        name: "peel",
+        form: "peel LOOP (first | last) N [as A B]",
+        summary: "Take the first or the last iterations out of a loop.",
+    },
+    Description {
+        name: "separate",
+        form: "separate LOOP+",
+        summary: "Run whole boxes in loops of their own, apart from cut ones.",
+    },
+    Description {
+        name: "bind",
+        form: "bind LOOP to AXIS",
+        summary: "Run the iterations of a loop on an axis of the target.",
+    },
     Description { name: "parallel", form: "parallel LOOP", summary: "Run a loop on several threads." },
     Description {
         name: "vectorise",
@@ -168,12 +283,47 @@ impl Command {
 
     /// `fuse first second depth n`.
     pub fn fuse(first: impl Into<String>, second: impl Into<String>, depth: u32) -> Command {
-        Command::Fuse { first: first.into(), second: second.into(), depth: Some(depth) }
+        Command::Fuse { first: first.into(), second: second.into(), depth: Some(depth), shift: None }
     }
 
     /// `distribute member`.
     pub fn distribute(member: impl Into<String>) -> Command {
         Command::Distribute { member: member.into() }
+    }
+
+    /// `skew member by factor of other`.
+    pub fn skew(member: impl Into<String>, by: i32, of: impl Into<String>) -> Command {
+        Command::Skew { member: member.into(), by, of: of.into(), name: None }
+    }
+
+    /// `shift member by distance for stmts`; all statements when there is none.
+    pub fn shift<S: Into<String>>(member: impl Into<String>, by: i32, stmts: impl IntoIterator<Item = S>) -> Command {
+        Command::Shift { member: member.into(), by, stmts: stmts.into_iter().map(Into::into).collect() }
+    }
+
+    /// `reverse member`.
+    pub fn reverse(member: impl Into<String>) -> Command {
+        Command::Reverse { member: member.into() }
+    }
+
+    /// `cut member at value`.
+    pub fn cut(member: impl Into<String>, at: impl Into<String>) -> Command {
+        Command::Cut { member: member.into(), at: at.into(), names: None }
+    }
+
+    /// `peel member end count`.
+    pub fn peel(member: impl Into<String>, end: End, count: u32) -> Command {
+        Command::Peel { member: member.into(), end, count, names: None }
+    }
+
+    /// `separate members`.
+    pub fn separate<S: Into<String>>(members: impl IntoIterator<Item = S>) -> Command {
+        Command::Separate { members: members.into_iter().map(Into::into).collect() }
+    }
+
+    /// `bind member to axis`.
+    pub fn bind(member: impl Into<String>, axis: Axis) -> Command {
+        Command::Bind { member: member.into(), axis }
     }
 
     /// `parallel member`.
@@ -219,6 +369,13 @@ impl Command {
             Command::Reorder { .. } => "reorder",
             Command::Fuse { .. } => "fuse",
             Command::Distribute { .. } => "distribute",
+            Command::Skew { .. } => "skew",
+            Command::Shift { .. } => "shift",
+            Command::Reverse { .. } => "reverse",
+            Command::Cut { .. } => "cut",
+            Command::Peel { .. } => "peel",
+            Command::Separate { .. } => "separate",
+            Command::Bind { .. } => "bind",
             Command::Parallel { .. } => "parallel",
             Command::Vectorise { .. } => "vectorise",
             Command::Unroll { .. } => "unroll",
@@ -254,12 +411,43 @@ impl fmt::Display for Command {
                     None => Ok(()),
                 }
             }
-            Command::Reorder { members } => write!(f, " {}", members.join(" ")),
-            Command::Fuse { first, second, depth } => {
+            Command::Reorder { members } | Command::Separate { members } => write!(f, " {}", members.join(" ")),
+            Command::Fuse { first, second, depth, shift } => {
                 write!(f, " {first} {second}")?;
-                depth.map_or(Ok(()), |depth| write!(f, " depth {depth}"))
+                depth.map_or(Ok(()), |depth| write!(f, " depth {depth}"))?;
+                let Some(shift) = shift else { return Ok(()) };
+                f.write_str(" shift")?;
+                shift.iter().try_for_each(|by| write!(f, " {by}"))
             }
-            Command::Distribute { member } | Command::Parallel { member } => write!(f, " {member}"),
+            Command::Distribute { member } | Command::Reverse { member } | Command::Parallel { member } => {
+                write!(f, " {member}")
+            }
+            Command::Skew { member, by, of, name } => {
+                write!(f, " {member} by {by} of {of}")?;
+                name.as_ref().map_or(Ok(()), |name| write!(f, " as {name}"))
+            }
+            Command::Shift { member, by, stmts } => {
+                write!(f, " {member} by {by}")?;
+                if stmts.is_empty() { Ok(()) } else { write!(f, " for {}", stmts.join(" ")) }
+            }
+            Command::Cut { member, at, names } => {
+                write!(f, " {member} at {at}")?;
+                names.as_ref().map_or(Ok(()), |(first, second)| write!(f, " as {first} {second}"))
+            }
+            Command::Peel { member, end, count, names } => {
+                write!(f, " {member} {end} {count}")?;
+                names.as_ref().map_or(Ok(()), |(first, second)| write!(f, " as {first} {second}"))
+            }
+            Command::Bind { member, axis } => write!(f, " {member} to {axis}"),
         }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            End::First => "first",
+            End::Last => "last",
+        })
     }
 }

@@ -1,14 +1,17 @@
 //! The text of scripts: lines are told apart here, the words of a line by nom.
 
+use nom::branch::alt;
 use nom::bytes::complete::take_while1;
 use nom::character::complete::{char, digit1, space0};
-use nom::combinator::{all_consuming, cut, map, map_opt, opt, verify};
+use nom::combinator::{all_consuming, cut, map, map_opt, opt, recognize, verify};
 use nom::error::{ErrorKind, ParseError};
 use nom::multi::many1;
 use nom::sequence::{pair, preceded};
 use nom::{IResult, Parser};
 
-use crate::{COMMANDS, Command, Names, Script, ScriptError};
+use polyhedral::Axis;
+
+use crate::{COMMANDS, Command, End, Names, Script, ScriptError};
 
 /// Words that stand between names, and so are none.
 const RESERVED: &[&str] = &["by", "as", "depth"];
@@ -127,6 +130,13 @@ fn command(input: &str) -> Read<'_, Command> {
         "reorder" => cut(map(many1(a_loop), |members| Command::Reorder { members })).parse(rest),
         "fuse" => cut(fuse).parse(rest),
         "distribute" => cut(map(a_loop, |member| Command::Distribute { member })).parse(rest),
+        "skew" => cut(skew).parse(rest),
+        "shift" => cut(shift).parse(rest),
+        "reverse" => cut(map(a_loop, |member| Command::Reverse { member })).parse(rest),
+        "cut" => cut(cut_at).parse(rest),
+        "peel" => cut(peel).parse(rest),
+        "separate" => cut(map(many1(a_loop), |members| Command::Separate { members })).parse(rest),
+        "bind" => cut(bind).parse(rest),
         "parallel" => cut(map(a_loop, |member| Command::Parallel { member })).parse(rest),
         _ => Err(nom::Err::Failure(Unexpected { rest: input, expected: A_COMMAND })),
     }
@@ -147,11 +157,65 @@ fn tile(input: &str) -> Read<'_, Command> {
     Ok((rest, Command::Tile { members, by, names }))
 }
 
-/// `STATEMENT STATEMENT [depth N]`
+/// `NEST NEST [depth N] [shift S+]`
 fn fuse(input: &str) -> Read<'_, Command> {
-    let statement = |input| expect("a statement", name).parse(input);
-    let (rest, (first, second, depth)) = (statement, statement, opt_after("depth", size)).parse(input)?;
-    Ok((rest, Command::Fuse { first, second, depth }))
+    let nest = |input| expect("a statement", name).parse(input);
+    let (depth, shift) = (opt_after("depth", size), opt_after("shift", many1(number)));
+    let (rest, (first, second, depth, shift)) = (nest, nest, depth, shift).parse(input)?;
+    Ok((rest, Command::Fuse { first, second, depth, shift }))
+}
+
+/// `LOOP by S of LOOP [as NAME]`
+fn skew(input: &str) -> Read<'_, Command> {
+    let of = preceded(keyword("of", "`of`"), a_loop);
+    let (rest, (member, by, of, name)) =
+        (a_loop, preceded(keyword("by", "`by`"), number), of, opt_after("as", new_name)).parse(input)?;
+    Ok((rest, Command::Skew { member, by, of, name }))
+}
+
+/// `LOOP by S [for STATEMENT+]`
+fn shift(input: &str) -> Read<'_, Command> {
+    let stmts = opt_after("for", many1(|input| expect("a statement", name).parse(input)));
+    let (rest, (member, by, stmts)) = (a_loop, preceded(keyword("by", "`by`"), number), stmts).parse(input)?;
+    Ok((rest, Command::Shift { member, by, stmts: stmts.unwrap_or_default() }))
+}
+
+/// `LOOP at EXPR [as A B]`
+fn cut_at(input: &str) -> Read<'_, Command> {
+    let (rest, (member, at, names)) =
+        (a_loop, preceded(keyword("at", "`at`"), expression), opt_after("as", two_names)).parse(input)?;
+    Ok((rest, Command::Cut { member, at, names }))
+}
+
+/// `LOOP (first | last) N [as A B]`
+fn peel(input: &str) -> Read<'_, Command> {
+    let end = alt((map(keyword("first", ""), |_| End::First), map(keyword("last", ""), |_| End::Last)));
+    let end = expect("`first` or `last`", end);
+    let (rest, (member, end, count, names)) = (a_loop, end, size, opt_after("as", two_names)).parse(input)?;
+    Ok((rest, Command::Peel { member, end, count, names }))
+}
+
+/// `LOOP to AXIS`
+fn bind(input: &str) -> Read<'_, Command> {
+    let axis = expect("an axis of a target (rank, cluster, block.x, …)", map_opt(word, Axis::parse));
+    let (rest, (member, axis)) = (a_loop, preceded(keyword("to", "`to`"), axis)).parse(input)?;
+    Ok((rest, Command::Bind { member, axis }))
+}
+
+/// The text of an expression, up to the word `as` or the end of the line; read when it is known what its names mean.
+fn expression(input: &str) -> Read<'_, String> {
+    let end = input.find(" as ").unwrap_or(input.len());
+    let words: Vec<&str> = input[..end].split_whitespace().collect();
+    let is_char = |c: char| c.is_ascii_alphanumeric() || "_.,+-*/() ".contains(c);
+    let text = words.join(" ");
+    if text.is_empty() || !text.chars().all(is_char) {
+        return Err(nom::Err::Error(Unexpected { rest: input, expected: "an expression" }));
+    }
+    Ok((&input[end..], text))
+}
+
+fn two_names(input: &str) -> Read<'_, (String, String)> {
+    pair(new_name, new_name).parse(input)
 }
 
 fn a_loop(input: &str) -> Read<'_, String> {
@@ -169,6 +233,13 @@ fn name(input: &str) -> Read<'_, String> {
 fn size(input: &str) -> Read<'_, u32> {
     let at_least_one = |digits: &str| digits.parse().ok().filter(|&size: &u32| size >= 1);
     expect("a size from 1 to 4294967295", map_opt(preceded(space0, digit1), at_least_one)).parse(input)
+}
+
+/// A number with a sign or without.
+fn number(input: &str) -> Read<'_, i32> {
+    let digits = recognize(pair(opt(char('-')), digit1));
+    let parser = map_opt(preceded(space0, digits), |digits: &str| digits.parse().ok());
+    expect("a number from -2147483648 to 2147483647", parser).parse(input)
 }
 
 fn word(input: &str) -> Read<'_, &str> {

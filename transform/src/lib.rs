@@ -6,8 +6,15 @@
 //! | `split LOOP by N [as OUTER INNER]` | cut a loop into strips | the order is the same |
 //! | `tile LOOP+ by N+ [as OUTER+ / INNER+]` | cut a nest into boxes | order |
 //! | `reorder LOOP+` | permute loops of a nest | order |
-//! | `fuse STATEMENT STATEMENT [depth N]` | join two nests at the top | order |
-//! | `distribute LOOP` | take a nest at the top apart | order |
+//! | `fuse NEST NEST [depth N] [shift S+]` | join two nests that follow each other, shifted where need be | order |
+//! | `distribute LOOP` | take a loop apart | order |
+//! | `skew LOOP by S of LOOP [as NAME]` | add a multiple of another loop | the order is the same, or order |
+//! | `shift LOOP by S [for STATEMENT+]` | move the values of a loop | the order is the same, or order |
+//! | `reverse LOOP` | run a loop from its last value to its first | order |
+//! | `cut LOOP at EXPR [as A B]` | cut the iterations of a loop in two | the order is the same |
+//! | `peel LOOP (first \| last) N [as A B]` | take iterations out of a loop | the order is the same |
+//! | `separate LOOP+` | run whole boxes apart from cut ones | the order is the same |
+//! | `bind LOOP to AXIS` | run a loop on an axis of the target | order, none carried |
 //! | `parallel LOOP` | run a loop on several threads | order, none carried |
 //! | `vectorise LOOP by N [as OUTER INNER]` | run strips of a loop in the lanes of vectors | order, none between lanes |
 //! | `unroll LOOP by N [as OUTER INNER]` | copy strips of a loop out, innermost | order |
@@ -38,7 +45,8 @@
 //! # Ok::<(), transform::Refused>(())
 //! ```
 //!
-//! Each command is a function of its family's file: `loops`, `order`, `fusion`, `parallel`. It edits a copy of the tree
+//! Each command is a function of its family's file: `loops`, `affine`, `index_set`, `order`, `fusion`,
+//! `parallel`, `mapping`. It edits a copy of the tree
 //! and says what is to be proved; it never judges itself.
 
 mod command;
@@ -47,8 +55,11 @@ mod refused;
 mod script;
 mod session;
 
+mod affine;
 mod fusion;
+mod index_set;
 mod loops;
+mod mapping;
 mod order;
 mod parallel;
 
@@ -57,7 +68,7 @@ mod place;
 mod proof;
 mod shape;
 
-pub use command::{COMMANDS, Command, Description, Names};
+pub use command::{COMMANDS, Command, Description, End, Names};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;
 pub use refused::{Reason, Refused};

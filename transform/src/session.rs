@@ -8,7 +8,7 @@ use support::{Malformed, Remark, Stage, Target};
 
 use crate::proof::{Edit, Proof, within_budget};
 use crate::refused::{Reason, Refused};
-use crate::{Command, Script, fusion, loops, order, parallel, shape};
+use crate::{Command, Script, affine, fusion, index_set, loops, mapping, order, parallel, shape};
 
 /// isl operations that one command, its proof included, may use: about two seconds. A two-level tiled matrix product
 /// needs a hundredth of it for its heaviest command.
@@ -196,12 +196,12 @@ impl Session {
     /// When the command does not fit the tree.
     #[cfg(feature = "testing")]
     pub fn preview(&self, command: &Command) -> Result<Scop, Reason> {
-        Ok(edit(&self.scop, &self.target, command)?.scop)
+        Ok(edit(&self.scop, &self.target, &self.dependences, command)?.scop)
     }
 
     fn attempt(&self, command: &Command) -> Result<Proved, Reason> {
         self.within_budget(|| {
-            let mut edit = edit(&self.scop, &self.target, command)?;
+            let mut edit = edit(&self.scop, &self.target, &self.dependences, command)?;
             shape::check(&edit.scop.tree)?;
             let dependences = if changes_values(&edit) {
                 Some(self.values_proof(&edit.scop)?)
@@ -254,7 +254,8 @@ impl Session {
         let mut scop = self.source.as_ref().clone();
         for (line, command) in self.script.lines() {
             let step = self.within_budget(|| {
-                let edit = edit(&scop, &self.target, command)?;
+                // What is recorded leaves nothing to be found from the dependences.
+                let edit = edit(&scop, &self.target, &self.dependences, command)?;
                 self.whole_proof(&edit.scop)?;
                 Ok(edit.scop)
             });
@@ -285,14 +286,23 @@ fn changes_values(edit: &Edit) -> bool {
 }
 
 /// The command's function: one line for each.
-fn edit(scop: &Scop, target: &Target, command: &Command) -> Result<Edit, Reason> {
+fn edit(scop: &Scop, target: &Target, deps: &Dependences, command: &Command) -> Result<Edit, Reason> {
     match command {
         Command::Order { tree } => order::order(scop, tree),
         Command::Split { member, by, names } => loops::split(scop, member, *by, names.as_ref()),
         Command::Tile { members, by, names } => loops::tile(scop, members, by, names.as_ref()),
         Command::Reorder { members } => loops::reorder(scop, members),
-        Command::Fuse { first, second, depth } => fusion::fuse(scop, first, second, *depth),
+        Command::Fuse { first, second, depth, shift } => {
+            fusion::fuse(scop, deps, (first, second), *depth, shift.as_deref())
+        }
         Command::Distribute { member } => fusion::distribute(scop, member),
+        Command::Skew { member, by, of, name } => affine::skew(scop, member, *by, of, name.as_deref()),
+        Command::Shift { member, by, stmts } => affine::shift(scop, member, *by, stmts),
+        Command::Reverse { member } => affine::reverse(scop, member),
+        Command::Cut { member, at, names } => index_set::cut(scop, member, at, names.as_ref()),
+        Command::Peel { member, end, count, names } => index_set::peel(scop, member, *end, *count, names.as_ref()),
+        Command::Separate { members } => index_set::separate(scop, members),
+        Command::Bind { member, axis } => mapping::bind(scop, member, *axis),
         Command::Parallel { member } => parallel::parallel(scop, member),
         Command::Vectorise { member, by, names } => parallel::vectorise(scop, target, member, *by, names.as_ref()),
         Command::Unroll { member, by, names } => parallel::unroll(scop, member, *by, names.as_ref()),
@@ -334,7 +344,7 @@ mod tests {
         let scop = testing::matmul(&isl::Ctx::new());
         let mut session = Session::new(scop, &target()).expect("its dependences are found");
         for command in commands {
-            let edit = edit(&session.scop, &session.target, command).expect("it fits");
+            let edit = edit(&session.scop, &session.target, &session.dependences, command).expect("it fits");
             session.scop = edit.scop;
             session.script.push(edit.command);
         }

@@ -1,8 +1,9 @@
 //! Scripts as text: what is printed is read back, and what is not a script is refused with its place.
 
 use expect_test::{Expect, expect};
+use polyhedral::Axis;
 use support::Stage;
-use transform::{COMMANDS, Command, Script};
+use transform::{COMMANDS, Command, End, Script};
 
 /// A script, and what it prints as.
 #[track_caller]
@@ -29,7 +30,19 @@ fn every_command_has_a_text() {
         reorder a b c
         fuse C.init C.update
         fuse C.init C.update depth 2
+        fuse C.init C.update depth 2 shift -1 0
         distribute C.init.m
+        skew A.j by -2 of A.i
+        skew A.j by 1 of A.i as t
+        shift B.i by 3
+        shift B.i by -3 for B C.init
+        reverse C.update.k
+        cut C.update.k at 64
+        cut C.update.k at  min(8*C.update.mo, floor((K + 1)/2)) - 3 as near far
+        peel C.update.k first 2
+        peel C.update.k last 1 as body end
+        separate C.update.mo C.update.no
+        bind C.update.mo to block.x
         parallel C.update.mo
         vectorise n by 16
         unroll m by 12 as mo mu
@@ -46,7 +59,19 @@ fn every_command_has_a_text() {
             reorder a b c
             fuse C.init C.update
             fuse C.init C.update depth 2
+            fuse C.init C.update depth 2 shift -1 0
             distribute C.init.m
+            skew A.j by -2 of A.i
+            skew A.j by 1 of A.i as t
+            shift B.i by 3
+            shift B.i by -3 for B C.init
+            reverse C.update.k
+            cut C.update.k at 64
+            cut C.update.k at min(8*C.update.mo, floor((K + 1)/2)) - 3 as near far
+            peel C.update.k first 2
+            peel C.update.k last 1 as body end
+            separate C.update.mo C.update.no
+            bind C.update.mo to block.x
             parallel C.update.mo
             vectorise n by 16
             unroll m by 12 as mo mu
@@ -68,6 +93,13 @@ fn the_list_of_commands_is_whole() {
         Command::reorder(["a"]),
         Command::fuse("a", "b", 1),
         Command::distribute("a"),
+        Command::skew("a", 1, "b"),
+        Command::shift("a", -1, ["s"]),
+        Command::reverse("a"),
+        Command::cut("a", "N - 1"),
+        Command::peel("a", End::Last, 1),
+        Command::separate(["a"]),
+        Command::bind("a", Axis::Block(0)),
         Command::parallel("a"),
         Command::vectorise("a", 1),
         Command::unroll("a", 1),
@@ -94,19 +126,15 @@ fn an_order_keeps_its_lines_and_what_follows_keeps_its_line() {
 
 #[test]
 fn what_is_not_a_command() {
-    check_error(
-        "\n  splt C.update.k by 4",
-        expect![
-            "line 2, column 3: expected a command (order, split, tile, reorder, fuse, distribute, parallel, vectorise, unroll), found `splt`"
-        ],
-    );
+    let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+    let listed = format!("expected a command ({})", names.join(", "));
+    for (text, at, found) in
+        [("\n  splt C.update.k by 4", "line 2, column 3", "splt"), ("(((((", "line 1, column 1", "(((((")]
+    {
+        let error = text.parse::<Script>().expect_err("not a script").to_string();
+        assert_eq!(error, format!("{at}: {listed}, found `{found}`"));
+    }
     check_error("split (((((", expect!["line 1, column 7: expected a loop, found `(((((`"]);
-    check_error(
-        "(((((",
-        expect![
-            "line 1, column 1: expected a command (order, split, tile, reorder, fuse, distribute, parallel, vectorise, unroll), found `(((((`"
-        ],
-    );
 }
 
 #[test]
@@ -175,6 +203,44 @@ fn what_a_fuse_wants() {
         expect!["line 1, column 15: expected a size from 1 to 4294967295, found the end of the line"],
     );
     check_error("fuse a b c", expect!["line 1, column 10: expected the end of the line, found `c`"]);
+}
+
+#[test]
+fn what_the_commands_on_one_loop_want() {
+    check_error(
+        "fuse a b depth 1 shift",
+        expect!["line 1, column 23: expected a number from -2147483648 to 2147483647, found the end of the line"],
+    );
+    check_error(
+        "fuse a b shift x",
+        expect!["line 1, column 16: expected a number from -2147483648 to 2147483647, found `x`"],
+    );
+    check_error("skew a", expect!["line 1, column 7: expected `by`, found the end of the line"]);
+    check_error(
+        "skew a by x of b",
+        expect!["line 1, column 11: expected a number from -2147483648 to 2147483647, found `x`"],
+    );
+    check_error("skew a by 1", expect!["line 1, column 12: expected `of`, found the end of the line"]);
+    check_error("skew a by 1 of b as", expect!["line 1, column 20: expected a new name, found the end of the line"]);
+    check_error(
+        "shift a by 99999999999",
+        expect!["line 1, column 12: expected a number from -2147483648 to 2147483647, found `99999999999`"],
+    );
+    check_error("shift a by 1 for", expect!["line 1, column 17: expected a statement, found the end of the line"]);
+    check_error("reverse a b", expect!["line 1, column 11: expected the end of the line, found `b`"]);
+    check_error("cut a 64", expect!["line 1, column 7: expected `at`, found `64`"]);
+    check_error("cut a at", expect!["line 1, column 9: expected an expression, found the end of the line"]);
+    check_error("cut a at N ; M", expect!["line 1, column 10: expected an expression, found `N`"]);
+    check_error("cut a at N as b", expect!["line 1, column 16: expected a new name, found the end of the line"]);
+    check_error("peel a 3", expect!["line 1, column 8: expected `first` or `last`, found `3`"]);
+    check_error("peel a first 0", expect!["line 1, column 14: expected a size from 1 to 4294967295, found `0`"]);
+    check_error("peel a first 1 as b", expect!["line 1, column 20: expected a new name, found the end of the line"]);
+    check_error("separate", expect!["line 1, column 9: expected a loop, found the end of the line"]);
+    check_error(
+        "bind a to block",
+        expect!["line 1, column 11: expected an axis of a target (rank, cluster, block.x, …), found `block`"],
+    );
+    check_error("bind a", expect!["line 1, column 7: expected `to`, found the end of the line"]);
 }
 
 #[test]

@@ -2,11 +2,13 @@
 
 mod generate;
 mod inputs;
+mod polybench;
 mod programs;
 mod rng;
 
 pub use generate::random;
 pub use inputs::{Input, random_inputs, random_tensors};
+pub use polybench::{Kernel, POLYBENCH, conditioned_tensors, polybench};
 pub use programs::{
     PROGRAMS, conv3x3, gather, matmul, matmul_bias_relu, prefix_sum, program, programs, stencil, strided,
     transpose_nest, triangular_solve,

@@ -71,6 +71,21 @@ impl fmt::Display for TextError {
 
 impl std::error::Error for TextError {}
 
+/// Reads an expression over dimensions and sizes: what [`crate::Index`] prints, on one line.
+///
+/// # Errors
+/// When the text is no such expression, or names something else.
+pub fn parse_index(text: &str, dims: &[String], params: &[String]) -> Result<crate::Index, TextError> {
+    let [line] = lex::lines(text)?[..] else {
+        return Err(TextError { line: 1, message: "expected one expression".into() });
+    };
+    let mut tokens = line.tokens()?;
+    let tensors = support::Table::new();
+    let index = expr::Scope { dims, params, tensors: &tensors, reads: Vec::new() }.index(&mut tokens)?;
+    tokens.end()?;
+    Ok(index)
+}
+
 impl Scop {
     /// Reads the text of a Scop. Names are resolved; [`support::Stage::verify`] says whether it is well formed.
     pub fn parse(ctx: &isl::Ctx, text: &str) -> Result<Scop, TextError> {

@@ -28,6 +28,11 @@ pub fn session(program: &str) -> Session {
     session_of(testing::program(&isl::Ctx::new(), program), Options::default())
 }
 
+/// A session for a program's text.
+pub fn session_from(text: &str) -> Session {
+    session_of(testing::scop(&isl::Ctx::new(), text), Options::default())
+}
+
 /// A session for any program.
 pub fn session_of(scop: Scop, options: Options) -> Session {
     Session::with_options(scop, &target(), options).expect("its dependences are found")
@@ -47,11 +52,22 @@ pub fn tree(session: &Session) -> String {
 /// the schedule as a whole is proved.
 #[track_caller]
 pub fn check(program: &str, script: &str, expected: Expect) {
-    let mut first = session(program);
+    check_session(&session(program), script, expected);
+}
+
+/// The same for a program's text.
+#[track_caller]
+pub fn check_program(text: &str, script: &str, expected: Expect) {
+    check_session(&session_from(text), script, expected);
+}
+
+#[track_caller]
+fn check_session(initial: &Session, script: &str, expected: Expect) {
+    let mut first = initial.clone();
     replay(&mut first, script).unwrap_or_else(|refused| panic!("{refused}"));
     let (recorded, after) = (first.script().to_string(), tree(&first));
 
-    let mut second = session(program);
+    let mut second = initial.clone();
     replay(&mut second, &recorded).unwrap_or_else(|refused| panic!("{refused}"));
     assert_eq!(second.script().to_string(), recorded, "the record replays to the same bytes");
     assert_eq!(tree(&second), after, "the record replays to the same tree");

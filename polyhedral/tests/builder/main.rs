@@ -1,0 +1,4 @@
+//! Programs written with the builder: what they compute, and what is refused.
+
+mod plain;
+mod polybench;
