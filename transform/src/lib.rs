@@ -16,7 +16,7 @@
 //! | `separate LOOP+` | run whole boxes apart from cut ones | the order is the same |
 //! | `bind LOOP to AXIS` | run a loop on an axis of the target | order, none carried |
 //! | `parallel LOOP` | run a loop on several threads | order, none carried |
-//! | `vectorise LOOP by N [as OUTER INNER]` | run strips of a loop in the lanes of vectors | order, none between lanes |
+//! | `vectorise LOOP by N [as OUTER INNER] [tail masked \| separate \| shifted]` | run strips of a loop in the lanes of vectors | order, none between lanes; values, when lanes are computed twice |
 //! | `unroll LOOP by N [as OUTER INNER]` | copy strips of a loop out, innermost | order |
 //!
 //! A [`Command`] is one step, a [`Script`] a list of them with a text form (`.sched`). A [`Session`] applies commands to a
@@ -67,8 +67,9 @@ mod grammar;
 mod place;
 mod proof;
 mod shape;
+mod tails;
 
-pub use command::{COMMANDS, Command, Description, End, Names};
+pub use command::{COMMANDS, Command, Description, End, Names, Tail};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;
 pub use refused::{Reason, Refused};
