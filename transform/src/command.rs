@@ -1,8 +1,8 @@
 use std::fmt;
 
-use polyhedral::{Axis, ScheduleTree, Scop, isl};
+use polyhedral::{Axis, Memory, ScheduleTree, Scop, isl};
 
-use crate::order;
+use crate::{LayoutMap, order};
 
 /// One step of a schedule. Loops are named by the members of the tree's bands.
 ///
@@ -23,6 +23,11 @@ use crate::order;
 /// parallel LOOP
 /// vectorise LOOP by N [as OUTER INNER] [tail masked | separate | shifted]
 /// unroll LOOP by N [as OUTER INNER]
+///
+/// promote TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [double] [in stack|global]
+/// prefetch TENSOR at LOOP [ahead N]
+/// layout TENSOR [NAME, …] = [CELL, …] of [EXTENT, …]
+/// fold TENSOR dim D by N
 /// ```
 ///
 /// A `LOOP` is the name of a member, or `statement.index` for any statement: the outermost member that is that index of
@@ -157,6 +162,86 @@ pub enum Command {
         /// The loops that it becomes.
         names: Option<Names>,
     },
+    /// Keeps what an iteration touches of a tensor in a new one.
+    Promote(Promotion),
+    /// Asks for what a later iteration touches of a tensor.
+    Prefetch {
+        /// The tensor.
+        tensor: String,
+        /// The loop, at the beginning of each iteration of which is asked.
+        member: String,
+        /// How many iterations earlier; 1 when left out.
+        ahead: Option<u32>,
+    },
+    /// Maps the elements of a temporary to storage cells.
+    Layout(LayoutMap),
+    /// Keeps only as many slices of a temporary as live at once.
+    Fold {
+        /// The temporary.
+        tensor: String,
+        /// The dimension, from 0.
+        dim: u32,
+        /// How many slices.
+        by: u32,
+    },
+}
+
+/// What `promote` does: see its text form at [`Command`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Promotion {
+    /// The tensor.
+    pub tensor: String,
+    /// The loop, in each iteration of which there are copies of their own; without it the copies are of the whole program.
+    pub member: Option<String>,
+    /// The new tensor's name.
+    pub name: Option<String>,
+    /// The statements whose accesses are meant; all inside the loop when there are none.
+    pub of: Vec<String>,
+    /// The dimensions of the tensor in the order that they have in the new one; as they are when empty.
+    pub transposed: Vec<u32>,
+    /// Cells added to the innermost dimension.
+    pub padded: u32,
+    /// Whether the iterations of the loop use two copies in turn, each loaded one iteration earlier.
+    pub double: bool,
+    /// Where the new tensor lives; found out when left out.
+    pub memory: Option<Memory>,
+}
+
+impl Promotion {
+    /// `promote tensor at member`.
+    pub fn of(tensor: impl Into<String>, member: impl Into<String>) -> Promotion {
+        Promotion { tensor: tensor.into(), member: Some(member.into()), ..Promotion::default() }
+    }
+}
+
+impl fmt::Display for Promotion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.tensor)?;
+        if let Some(member) = &self.member {
+            write!(f, " at {member}")?;
+        }
+        if let Some(name) = &self.name {
+            write!(f, " as {name}")?;
+        }
+        if !self.of.is_empty() {
+            write!(f, " of {}", self.of.join(" "))?;
+        }
+        if !self.transposed.is_empty() {
+            let order: Vec<String> = self.transposed.iter().map(u32::to_string).collect();
+            write!(f, " transposed {}", order.join(" "))?;
+        }
+        if self.padded > 0 {
+            write!(f, " padded {}", self.padded)?;
+        }
+        if self.double {
+            f.write_str(" double")?;
+        }
+        match self.memory {
+            Some(Memory::Stack) => f.write_str(" in stack"),
+            Some(Memory::Global) => f.write_str(" in global"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What runs where the iterations of a loop do not fill a vector.
@@ -257,6 +342,26 @@ pub const COMMANDS: &[Description] = &[
         name: "unroll",
         form: "unroll LOOP by N [as OUTER INNER]",
         summary: "Copy strips of a loop out, innermost.",
+    },
+    Description {
+        name: "promote",
+        form: "promote TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [double] [in stack|global]",
+        summary: "Keep what an iteration touches of a tensor in a new one.",
+    },
+    Description {
+        name: "prefetch",
+        form: "prefetch TENSOR at LOOP [ahead N]",
+        summary: "Ask for what a later iteration touches of a tensor.",
+    },
+    Description {
+        name: "layout",
+        form: "layout TENSOR [NAME, …] = [CELL, …] of [EXTENT, …]",
+        summary: "Map the elements of a temporary to storage cells.",
+    },
+    Description {
+        name: "fold",
+        form: "fold TENSOR dim D by N",
+        summary: "Keep only as many slices of a temporary as live at once.",
     },
 ];
 
@@ -360,6 +465,32 @@ impl Command {
         Command::Unroll { member: member.into(), by, names: None }
     }
 
+    /// `promote tensor at member`; a [`Promotion`] has the options.
+    pub fn promote(tensor: impl Into<String>, member: impl Into<String>) -> Command {
+        Command::Promote(Promotion::of(tensor, member))
+    }
+
+    /// `prefetch tensor at member ahead iterations`.
+    pub fn prefetch(tensor: impl Into<String>, member: impl Into<String>, ahead: u32) -> Command {
+        Command::Prefetch { tensor: tensor.into(), member: member.into(), ahead: Some(ahead) }
+    }
+
+    /// `layout tensor [dims] = [cell] of [extent]`.
+    pub fn layout<const R: usize, const S: usize>(
+        tensor: impl Into<String>,
+        dims: [&str; R],
+        cell: [&str; S],
+        extent: [&str; S],
+    ) -> Command {
+        let all = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect();
+        Command::Layout(LayoutMap { tensor: tensor.into(), dims: all(&dims), cell: all(&cell), extent: all(&extent) })
+    }
+
+    /// `fold tensor dim dim by slices`.
+    pub fn fold(tensor: impl Into<String>, dim: u32, by: u32) -> Command {
+        Command::Fold { tensor: tensor.into(), dim, by }
+    }
+
     /// With names for the loops that a split, a tile, a vectorise or an unroll makes; other commands make none.
     pub fn named<S: Into<String>>(
         mut self,
@@ -398,6 +529,10 @@ impl Command {
             Command::Parallel { .. } => "parallel",
             Command::Vectorise { .. } => "vectorise",
             Command::Unroll { .. } => "unroll",
+            Command::Promote(_) => "promote",
+            Command::Prefetch { .. } => "prefetch",
+            Command::Layout(_) => "layout",
+            Command::Fold { .. } => "fold",
         }
     }
 }
@@ -461,6 +596,15 @@ impl fmt::Display for Command {
                 names.as_ref().map_or(Ok(()), |(first, second)| write!(f, " as {first} {second}"))
             }
             Command::Bind { member, axis } => write!(f, " {member} to {axis}"),
+            Command::Promote(promotion) => write!(f, " {promotion}"),
+            Command::Prefetch { tensor, member, ahead } => {
+                write!(f, " {tensor} at {member}")?;
+                ahead.map_or(Ok(()), |ahead| write!(f, " ahead {ahead}"))
+            }
+            Command::Layout(LayoutMap { tensor, dims, cell, extent }) => {
+                write!(f, " {tensor} [{}] = [{}] of [{}]", dims.join(", "), cell.join(", "), extent.join(", "))
+            }
+            Command::Fold { tensor, dim, by } => write!(f, " {tensor} dim {dim} by {by}"),
         }
     }
 }

@@ -1,20 +1,20 @@
 //! The text of scripts: lines are told apart here, the words of a line by nom.
 
 use nom::branch::alt;
-use nom::bytes::complete::take_while1;
+use nom::bytes::complete::{take_while, take_while1};
 use nom::character::complete::{char, digit1, space0};
 use nom::combinator::{all_consuming, cut, map, map_opt, opt, recognize, verify};
 use nom::error::{ErrorKind, ParseError};
 use nom::multi::many1;
-use nom::sequence::{pair, preceded};
+use nom::sequence::{delimited, pair, preceded};
 use nom::{IResult, Parser};
 
-use polyhedral::Axis;
+use polyhedral::{Axis, Memory};
 
-use crate::{COMMANDS, Command, End, Names, Script, ScriptError, Tail};
+use crate::{COMMANDS, Command, End, LayoutMap, Names, Promotion, Script, ScriptError, Tail};
 
 /// Words that stand between names, and so are none.
-const RESERVED: &[&str] = &["by", "as", "depth"];
+const RESERVED: &[&str] = &["by", "as", "depth", "at", "of", "transposed", "padded", "double", "in", "ahead", "dim"];
 
 /// Reads a whole script.
 pub(crate) fn script(text: &str) -> Result<Script, ScriptError> {
@@ -138,6 +138,10 @@ fn command(input: &str) -> Read<'_, Command> {
         "separate" => cut(map(many1(a_loop), |members| Command::Separate { members })).parse(rest),
         "bind" => cut(bind).parse(rest),
         "parallel" => cut(map(a_loop, |member| Command::Parallel { member })).parse(rest),
+        "promote" => cut(map(promotion, Command::Promote)).parse(rest),
+        "prefetch" => cut(prefetch).parse(rest),
+        "layout" => cut(map(layout, Command::Layout)).parse(rest),
+        "fold" => cut(fold).parse(rest),
         _ => Err(nom::Err::Failure(Unexpected { rest: input, expected: A_COMMAND })),
     }
 }
@@ -223,6 +227,82 @@ fn expression(input: &str) -> Read<'_, String> {
 
 fn two_names(input: &str) -> Read<'_, (String, String)> {
     pair(new_name, new_name).parse(input)
+}
+
+/// `TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [double] [in stack|global]`
+fn promotion(input: &str) -> Read<'_, Promotion> {
+    let (rest, (tensor, member, new, of)) =
+        (tensor, opt_after("at", a_loop), opt_after("as", new_name), opt_after("of", many1(statement))).parse(input)?;
+    let memory = expect("`stack` or `global`", map_opt(word, memory));
+    let (rest, (transposed, padded, double, memory)) = (
+        opt_after("transposed", many1(position)),
+        opt_after("padded", size),
+        opt(keyword("double", "")),
+        opt_after("in", memory),
+    )
+        .parse(rest)?;
+    let (of, transposed, padded) = (of.unwrap_or_default(), transposed.unwrap_or_default(), padded.unwrap_or(0));
+    Ok((rest, Promotion { tensor, member, name: new, of, transposed, padded, double: double.is_some(), memory }))
+}
+
+/// `TENSOR at LOOP [ahead N]`
+fn prefetch(input: &str) -> Read<'_, Command> {
+    let (rest, (tensor, member, ahead)) =
+        (tensor, preceded(keyword("at", "`at`"), a_loop), opt_after("ahead", size)).parse(input)?;
+    Ok((rest, Command::Prefetch { tensor, member, ahead }))
+}
+
+/// `TENSOR [NAME, …] = [CELL, …] of [EXTENT, …]`
+fn layout(input: &str) -> Read<'_, LayoutMap> {
+    let equals = expect("`=`", preceded(space0, char('=')));
+    let (rest, (tensor, dims, _, cell, _, extent)) =
+        (tensor, bracketed, equals, bracketed, keyword("of", "`of`"), bracketed).parse(input)?;
+    Ok((rest, LayoutMap { tensor, dims, cell, extent }))
+}
+
+/// Texts between brackets, separated by commas that are in no parentheses.
+fn bracketed(input: &str) -> Read<'_, Vec<String>> {
+    let inside = delimited(preceded(space0, char('[')), take_while(|c| c != '[' && c != ']'), char(']'));
+    map(expect("`[`, texts with commas between them, and `]`", inside), texts).parse(input)
+}
+
+fn texts(inside: &str) -> Vec<String> {
+    let mut depth = 0i32;
+    let separates = |c: char| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ',' && depth == 0
+    };
+    let texts: Vec<String> = inside.split(separates).map(|text| text.trim().to_string()).collect();
+    if texts == [""] { Vec::new() } else { texts }
+}
+
+/// `TENSOR dim D by N`
+fn fold(input: &str) -> Read<'_, Command> {
+    let dim = preceded(keyword("dim", "`dim`"), position);
+    let (rest, (tensor, dim, by)) = (tensor, dim, preceded(keyword("by", "`by`"), size)).parse(input)?;
+    Ok((rest, Command::Fold { tensor, dim, by }))
+}
+
+fn memory(word: &str) -> Option<Memory> {
+    match word {
+        "stack" => Some(Memory::Stack),
+        "global" => Some(Memory::Global),
+        _ => None,
+    }
+}
+
+fn tensor(input: &str) -> Read<'_, String> {
+    expect("a tensor", name).parse(input)
+}
+
+fn statement(input: &str) -> Read<'_, String> {
+    expect("a statement", name).parse(input)
+}
+
+/// The number of a dimension, from 0.
+fn position(input: &str) -> Read<'_, u32> {
+    expect("the number of a dimension", map_opt(preceded(space0, digit1), |digits: &str| digits.parse().ok()))
+        .parse(input)
 }
 
 fn a_loop(input: &str) -> Read<'_, String> {

@@ -354,12 +354,19 @@ struct Strip {
 impl Strip {
     /// `None` when the function is of another form on these instances.
     fn of(function: &isl::PwAff, outer: usize, set: &isl::Set) -> isl::Result<Option<Strip>> {
-        let pieces = function.gist(set)?.coalesce()?.pieces()?;
-        let [(_, only)] = pieces.as_slice() else { return Ok(None) };
-        let Some((width, base)) = strip_of(&only.terms()?) else { return Ok(None) };
+        // Where there is only one strip the simpler form is a constant.
+        let [plain, simpler] = [function.clone(), function.gist(set)?].map(|function| strip_in(&function));
+        let Some((width, base)) = plain?.or(simpler?) else { return Ok(None) };
         let base = base.to_pw_aff(&set.space()?)?.intersect_domain(set)?;
         Ok(Some(Strip { outer, width, base }))
     }
+}
+
+/// The width and the base of a function `floor(base / width)`.
+fn strip_in(function: &isl::PwAff) -> isl::Result<Option<(i64, Index)>> {
+    let pieces = function.coalesce()?.pieces()?;
+    let [(_, only)] = pieces.as_slice() else { return Ok(None) };
+    Ok(strip_of(&only.terms()?))
 }
 
 /// The width and the base of `floor(base / width)`.

@@ -18,6 +18,10 @@
 //! | `parallel LOOP` | run a loop on several threads | order, none carried |
 //! | `vectorise LOOP by N [as OUTER INNER] [tail masked \| separate \| shifted]` | run strips of a loop in the lanes of vectors | order, none between lanes; values, when lanes are computed twice |
 //! | `unroll LOOP by N [as OUTER INNER]` | copy strips of a loop out, innermost | order |
+//! | `promote TENSOR [at LOOP] [as NAME] …` | keep what an iteration touches of a tensor in a new one | values |
+//! | `prefetch TENSOR at LOOP [ahead N]` | ask for what a later iteration touches | values |
+//! | `layout TENSOR [DIM+] = [CELL+] of [EXTENT+]` | map the elements of a temporary to storage cells | values |
+//! | `fold TENSOR dim D by N` | keep only as many slices as live at once | values |
 //!
 //! A [`Command`] is one step, a [`Script`] a list of them with a text form (`.sched`). A [`Session`] applies commands to a
 //! program; a command that its proof refuses is a [`Refused`], with two instances as the counter-example. A [`Policy`]
@@ -45,8 +49,8 @@
 //! # Ok::<(), transform::Refused>(())
 //! ```
 //!
-//! Each command is a function of its family's file: `loops`, `affine`, `index_set`, `order`, `fusion`,
-//! `parallel`, `mapping`. It edits a copy of the tree
+//! Each command is a function of its family's file: `loops`, `affine`, `index_set`, `order`, `fusion`, `parallel`,
+//! `mapping`, `storage`. It edits a copy of the program
 //! and says what is to be proved; it never judges itself.
 
 mod command;
@@ -62,6 +66,7 @@ mod loops;
 mod mapping;
 mod order;
 mod parallel;
+mod storage;
 
 mod grammar;
 mod place;
@@ -69,10 +74,12 @@ mod proof;
 mod shape;
 mod tails;
 
-pub use command::{COMMANDS, Command, Description, End, Names, Tail};
+pub use command::{COMMANDS, Command, Description, End, Names, Promotion, Tail};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;
 pub use refused::{Reason, Refused};
 pub use script::{Script, ScriptError};
 pub use session::{OPERATIONS, Options, Scheduled, Session};
 pub use shape::MAX_LOOPS;
+pub use storage::layout::LayoutMap;
+pub use storage::promote::STACK_BYTES;

@@ -112,8 +112,8 @@ pub(crate) struct Strips {
     pub(crate) member: String,
     /// The loop over strips.
     pub(crate) outer: String,
-    names: Names,
-    proof: Proof,
+    pub(crate) names: Names,
+    pub(crate) proof: Proof,
 }
 
 impl Strips {

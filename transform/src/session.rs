@@ -8,6 +8,7 @@ use support::{Malformed, Remark, Stage, Target};
 
 use crate::proof::{Edit, Proof, within_budget};
 use crate::refused::{Reason, Refused};
+use crate::storage::{layout, prefetch, promote};
 use crate::{Command, Script, affine, fusion, index_set, loops, mapping, order, parallel, shape};
 
 /// isl operations that one command, its proof included, may use: about two seconds. A two-level tiled matrix product
@@ -308,6 +309,12 @@ fn edit(scop: &Scop, target: &Target, deps: &Dependences, command: &Command) -> 
             parallel::vectorise(scop, target, (member, *by), names.as_ref(), *tail)
         }
         Command::Unroll { member, by, names } => parallel::unroll(scop, member, *by, names.as_ref()),
+        Command::Promote(promotion) => promote::promote(scop, promotion),
+        Command::Prefetch { tensor, member, ahead } => {
+            prefetch::prefetch(scop, target, tensor, member, ahead.unwrap_or(1))
+        }
+        Command::Layout(map) => layout::layout(scop, map),
+        Command::Fold { tensor, dim, by } => layout::fold(scop, tensor, *dim, *by),
     }
 }
 

@@ -31,7 +31,10 @@ fn whole_and_cut(scop: &Scop, strips: &Strips) -> Result<(isl::UnionSet, isl::Un
     let cut = cut_boxes(scop, &strips.tree, &site, std::slice::from_ref(&strips.outer))?.coalesce()?;
     let whole = site.instances.subtract(&cut)?.coalesce()?;
     if whole.intersect_params(&scop.context)?.is_empty()? {
-        return Reason::precondition(format!("no vector of `{}` is full; `tail masked` runs such vectors", strips.member));
+        return Reason::precondition(format!(
+            "no vector of `{}` is full; `tail masked` runs such vectors",
+            strips.member
+        ));
     }
     Ok((whole, cut.intersect_params(&scop.context)?))
 }

@@ -151,7 +151,7 @@ impl<'r> Lowering<'r> {
             let (lower, extent) = (all(self, &declared.lower), all(self, &declared.extent));
             let (name, dtype, role) = (declared.name.clone(), declared.dtype, declared.role);
             self.tensors[id.index()] =
-                self.scop.tensors.push(Tensor { name, dtype, lower, extent, role, memory: Memory::Global, span });
+                self.scop.tensors.push(Tensor { name, dtype, lower, extent, role, memory: Memory::Global, layout: None, span });
         }
     }
 
@@ -208,6 +208,7 @@ impl<'r> Lowering<'r> {
             extent: Vec::new(),
             role: Role::Temporary,
             memory: Memory::Global,
+            layout: None,
             span,
         };
         let tensor = self.scop.tensors.push(scalar);
