@@ -13,7 +13,7 @@ use polyhedral::{Axis, Memory};
 
 use crate::define::Call;
 use crate::place::closest;
-use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion, ScriptError};
+use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion, ScriptError, Tail};
 
 /// Words that stand between names, and so are none.
 pub(crate) const RESERVED: &[&str] =
@@ -168,7 +168,7 @@ fn command(input: &str) -> Read<'_, Command> {
     match word {
         "order" => cut(expect("`{`, and the tree on the lines after it", nothing)).parse(rest),
         "split" => cut(map(strips, |(member, by, names)| Command::Split { member, by, names })).parse(rest),
-        "vectorise" => cut(map(strips, |(member, by, names)| Command::Vectorise { member, by, names })).parse(rest),
+        "vectorise" => cut(vectorise).parse(rest),
         "unroll" => cut(map(strips, |(member, by, names)| Command::Unroll { member, by, names })).parse(rest),
         "tile" => cut(tile).parse(rest),
         "reorder" => cut(map(many1(a_loop), |members| Command::Reorder { members })).parse(rest),
@@ -199,6 +199,13 @@ fn command(input: &str) -> Read<'_, Command> {
 fn strips(input: &str) -> Read<'_, (String, u32, Option<Names>)> {
     let names = map(pair(new_name, new_name), |(outer, inner)| Names::of_split(outer, inner));
     (a_loop, preceded(keyword("by", "`by`"), size), opt_after("as", names)).parse(input)
+}
+
+/// `LOOP by N [as OUTER INNER] [tail masked | separate | shifted]`
+fn vectorise(input: &str) -> Read<'_, Command> {
+    let tail = expect("`masked`, `separate` or `shifted`", map_opt(word, Tail::parse));
+    let (rest, ((member, by, names), tail)) = (strips, opt_after("tail", tail)).parse(input)?;
+    Ok((rest, Command::Vectorise { member, by, names, tail: tail.unwrap_or_default() }))
 }
 
 /// `LOOP+ by N+ [as OUTER+ / INNER+]`

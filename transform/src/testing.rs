@@ -3,7 +3,7 @@
 use polyhedral::testing::Rng;
 use polyhedral::{Axis, Memory, Scop};
 
-use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion};
+use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion, Tail};
 
 /// A command that may or may not fit `scop`; no [`Command::Order`] and no [`Command::Auto`], which are always about a
 /// whole program.
@@ -109,7 +109,8 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
         Command::Parallel { .. } => Command::Parallel { member: draw.a_loop() },
         Command::Vectorise { .. } => {
             let by = draw.random.pick(&[2, 4, 8]);
-            Command::Vectorise { member: draw.a_loop(), by, names: draw.names(1) }
+            let tail = draw.random.pick(&[Tail::Masked, Tail::Separate, Tail::Shifted]);
+            Command::Vectorise { member: draw.a_loop(), by, names: draw.names(1), tail }
         }
         Command::Unroll { .. } => Command::Unroll { member: draw.a_loop(), by: draw.size(), names: draw.names(1) },
         Command::Promote(_) => Command::Promote(Promotion {
