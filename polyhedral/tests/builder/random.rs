@@ -30,7 +30,12 @@ enum Test {
 
 #[derive(Clone, Debug)]
 enum Part {
-    Loop { from: Linear, to: Linear, step: i64, body: Vec<Part> },
+    Loop {
+        from: Linear,
+        to: Linear,
+        step: i64,
+        body: Vec<Part>,
+    },
     When(Test, Vec<Part>),
     /// Where the hash leaves this rest by 3.
     Guard(i64, Vec<Part>),
