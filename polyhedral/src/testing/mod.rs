@@ -7,7 +7,7 @@ mod polybench;
 mod programs;
 mod rng;
 
-pub use execute::{AtOnce, Contents, execute, same_results};
+pub use execute::{AtOnce, Contents, contents, execute, same_results};
 pub use generate::random;
 pub use inputs::{Input, random_inputs, random_tensors};
 pub use polybench::{Kernel, POLYBENCH, conditioned_tensors, polybench};
