@@ -129,12 +129,13 @@ fn edited(edits: &[(&str, &str)]) -> Scop {
     testing::scop(&isl::Ctx::new(), &text)
 }
 
-/// The nest that holds the statement, without its instances.
+/// The nest that holds the statement, without its instances: these are of other sizes.
 fn nest_of(scop: &Scop, stmt: &str) -> String {
     let all = nests(scop);
     let nest = all.into_iter().find(|(stmts, _)| stmts.iter().any(|name| name == stmt));
     let nest = without_attributes(&nest.expect("every statement has a nest").1);
-    nest.lines().filter(|line| !line.starts_with("domain")).collect::<Vec<_>>().join("\n")
+    let lines = nest.lines().filter(|line| !line.starts_with("domain"));
+    lines.map(|line| line.split_once("filter").map_or(line, |(indent, _)| indent)).collect::<Vec<_>>().join("\n")
 }
 
 /// A random script for the nest of `C.update` alone.
