@@ -28,6 +28,7 @@ use crate::{LayoutMap, order};
 /// prefetch TENSOR at LOOP [ahead N]
 /// layout TENSOR [NAME, …] = [CELL, …] of [EXTENT, …]
 /// fold TENSOR dim D by N
+/// auto [STATEMENT+]                                           the policy's steps, for what is still as in the source
 /// ```
 ///
 /// A `LOOP` is the name of a member, or `statement.index` for any statement: the outermost member that is that index of
@@ -181,6 +182,11 @@ pub enum Command {
         dim: u32,
         /// How many slices.
         by: u32,
+    },
+    /// Leaves the rest to a policy: [`Session::replay_with`](crate::Session::replay_with) has one; its steps are recorded.
+    Auto {
+        /// Statements, for their nests only; all that the script left as in the source when empty.
+        stmts: Vec<String>,
     },
 }
 
@@ -349,6 +355,7 @@ pub const COMMANDS: &[Description] = &[
         form: "fold TENSOR dim D by N",
         summary: "Keep only as many slices of a temporary as live at once.",
     },
+    Description { name: "auto", form: "auto [STATEMENT+]", summary: "Leave the rest to the policy." },
 ];
 
 impl Names {
@@ -514,6 +521,7 @@ impl Command {
             Command::Prefetch { .. } => "prefetch",
             Command::Layout(_) => "layout",
             Command::Fold { .. } => "fold",
+            Command::Auto { .. } => "auto",
         }
     }
 }
@@ -583,6 +591,7 @@ impl fmt::Display for Command {
                 write!(f, " {tensor} [{}] = [{}] of [{}]", dims.join(", "), cell.join(", "), extent.join(", "))
             }
             Command::Fold { tensor, dim, by } => write!(f, " {tensor} dim {dim} by {by}"),
+            Command::Auto { stmts } => stmts.iter().try_for_each(|stmt| write!(f, " {stmt}")),
         }
     }
 }

@@ -22,6 +22,7 @@
 //! | `prefetch TENSOR at LOOP [ahead N]` | ask for what a later iteration touches | values |
 //! | `layout TENSOR [DIM+] = [CELL+] of [EXTENT+]` | map the elements of a temporary to storage cells | values |
 //! | `fold TENSOR dim D by N` | keep only as many slices as live at once | values |
+//! | `auto [STATEMENT+]` | leave what is still as in the source to the policy | that of its steps |
 //!
 //! A [`Command`] is one step, a [`Script`] a list of them with a text form (`.sched`). A [`Session`] applies commands to a
 //! program; a command that its proof refuses is a [`Refused`], with two instances as the counter-example. A [`Policy`]
@@ -54,6 +55,7 @@
 //! and says what is to be proved; it never judges itself.
 
 mod command;
+mod define;
 mod policy;
 mod refused;
 mod script;
@@ -72,12 +74,15 @@ mod grammar;
 mod place;
 mod proof;
 mod shape;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use command::{COMMANDS, Command, Description, End, Names, Promotion};
+pub use define::{Definition, Definitions};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;
 pub use refused::{Reason, Refused};
-pub use script::{Script, ScriptError};
+pub use script::{Script, ScriptError, Use};
 pub use session::{OPERATIONS, Options, Scheduled, Session};
 pub use shape::MAX_LOOPS;
 pub use storage::layout::LayoutMap;
