@@ -193,7 +193,7 @@ fn bytes_of(scop: &Scop, uses: &Uses, promotion: &Promotion, hull: &Hull) -> Opt
 }
 
 /// Whether threads of execution part inside the site, around one of the uses: they would share its stack.
-fn has_threads_inside(scop: &Scop, site: &Site, uses: &Uses) -> isl::Result<bool> {
+pub(crate) fn has_threads_inside(scop: &Scop, site: &Site, uses: &Uses) -> isl::Result<bool> {
     let around = |name: &str| site.members.iter().any(|member| member.name == name);
     for member in scop.tree.root.members() {
         if member.kind.apart() && !around(&member.name) {
