@@ -32,6 +32,7 @@ use crate::{LayoutMap, order};
 /// compute TENSOR at LOOP
 /// store TENSOR at LOOP [in stack|global]
 /// privatise TENSOR at LOOP [by N] [as NAME] [in stack|global]
+/// auto [STATEMENT+]                                           the policy's steps, for what is still as in the source
 /// ```
 ///
 /// A `LOOP` is the name of a member, or `statement.index` for any statement: the outermost member that is that index of
@@ -209,6 +210,11 @@ pub enum Command {
     },
     /// Gives each iteration of a loop a tensor of its own.
     Privatise(Privatisation),
+    /// Leaves the rest to a policy: [`Session::replay_with`](crate::Session::replay_with) has one; its steps are recorded.
+    Auto {
+        /// Statements, for their nests only; all that the script left as in the source when empty.
+        stmts: Vec<String>,
+    },
 }
 
 /// What `privatise` does: see its text form at [`Command`].
@@ -440,6 +446,7 @@ pub const COMMANDS: &[Description] = &[
         form: "privatise TENSOR at LOOP [by N] [as NAME] [in stack|global]",
         summary: "Give each iteration of a loop a tensor of its own, or partial results.",
     },
+    Description { name: "auto", form: "auto [STATEMENT+]", summary: "Leave the rest to the policy." },
 ];
 
 impl Names {
@@ -629,6 +636,7 @@ impl Command {
             Command::ComputeAt { .. } => "compute",
             Command::StoreAt { .. } => "store",
             Command::Privatise(_) => "privatise",
+            Command::Auto { .. } => "auto",
         }
     }
 }
@@ -702,6 +710,7 @@ impl fmt::Display for Command {
             Command::ComputeAt { tensor, member } => write!(f, " {tensor} at {member}"),
             Command::StoreAt { tensor, member, memory } => write!(f, " {tensor} at {member}{}", in_memory(*memory)),
             Command::Privatise(privatisation) => write!(f, " {privatisation}"),
+            Command::Auto { stmts } => stmts.iter().try_for_each(|stmt| write!(f, " {stmt}")),
         }
     }
 }
