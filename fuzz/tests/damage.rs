@@ -8,7 +8,7 @@ use polyhedral::testing::{self, PROGRAMS, Rng};
 /// How long each target runs; longer with `TILEWRIGHT_TEST_FULL`.
 fn time() -> Duration {
     let full = std::env::var_os("TILEWRIGHT_TEST_FULL").is_some();
-    Duration::from_secs(if full { 120 } else { 3 })
+    Duration::from_secs(if full { 120 } else { 2 })
 }
 
 /// Damages texts of the corpus at random, always in the same way, until the time is over.

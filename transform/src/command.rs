@@ -21,7 +21,7 @@ use crate::{LayoutMap, order};
 /// separate LOOP+
 /// bind LOOP to AXIS
 /// parallel LOOP
-/// vectorise LOOP by N [as OUTER INNER]
+/// vectorise LOOP by N [as OUTER INNER] [tail masked | separate | shifted]
 /// unroll LOOP by N [as OUTER INNER]
 ///
 /// promote TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [double] [in stack|global]
@@ -155,6 +155,8 @@ pub enum Command {
         by: u32,
         /// The loops that it becomes.
         names: Option<Names>,
+        /// What runs where a vector is not full.
+        tail: Tail,
     },
     /// Copies strips of a loop out, innermost (unroll and jam).
     Unroll {
@@ -319,6 +321,18 @@ impl fmt::Display for Promotion {
     }
 }
 
+/// What runs where the iterations of a loop do not fill a vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Tail {
+    /// Vectors whose lanes are masked.
+    #[default]
+    Masked,
+    /// The loop as it was, after the full vectors.
+    Separate,
+    /// A full vector that begins earlier and computes some instances once more.
+    Shifted,
+}
+
 /// An end of a loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
@@ -398,8 +412,8 @@ pub const COMMANDS: &[Description] = &[
     Description { name: "parallel", form: "parallel LOOP", summary: "Run a loop on several threads." },
     Description {
         name: "vectorise",
-        form: "vectorise LOOP by N [as OUTER INNER]",
-        summary: "Run strips of a loop in the lanes of vectors.",
+        form: "vectorise LOOP by N [as OUTER INNER] [tail masked | separate | shifted]",
+        summary: "Run strips of a loop in the lanes of vectors; cut ones with masks, as before, or shifted back.",
     },
     Description {
         name: "unroll",
@@ -536,7 +550,12 @@ impl Command {
 
     /// `vectorise member by width`.
     pub fn vectorise(member: impl Into<String>, by: u32) -> Command {
-        Command::Vectorise { member: member.into(), by, names: None }
+        Command::vectorise_with_tail(member, by, Tail::Masked)
+    }
+
+    /// `vectorise member by width tail tail`.
+    pub fn vectorise_with_tail(member: impl Into<String>, by: u32, tail: Tail) -> Command {
+        Command::Vectorise { member: member.into(), by, names: None, tail }
     }
 
     /// `unroll member by factor`.
@@ -653,12 +672,15 @@ impl fmt::Display for Command {
                 f.write_str("\n}")
             }
             Command::Split { member, by, names }
-            | Command::Vectorise { member, by, names }
+            | Command::Vectorise { member, by, names, .. }
             | Command::Unroll { member, by, names } => {
                 write!(f, " {member} by {by}")?;
-                match names {
-                    Some(Names { outer, inner }) => write!(f, " as {} {}", outer.join(" "), inner.join(" ")),
-                    None => Ok(()),
+                if let Some(Names { outer, inner }) = names {
+                    write!(f, " as {} {}", outer.join(" "), inner.join(" "))?;
+                }
+                match self {
+                    Command::Vectorise { tail, .. } if *tail != Tail::Masked => write!(f, " tail {tail}"),
+                    _ => Ok(()),
                 }
             }
             Command::Tile { members, by, names } => {
@@ -712,6 +734,26 @@ impl fmt::Display for Command {
             Command::Privatise(privatisation) => write!(f, " {privatisation}"),
             Command::Auto { stmts } => stmts.iter().try_for_each(|stmt| write!(f, " {stmt}")),
         }
+    }
+}
+
+impl Tail {
+    /// All of them.
+    pub const ALL: [Tail; 3] = [Tail::Masked, Tail::Separate, Tail::Shifted];
+
+    /// The one that prints as `text`.
+    pub fn parse(text: &str) -> Option<Tail> {
+        Tail::ALL.into_iter().find(|tail| tail.to_string() == text)
+    }
+}
+
+impl fmt::Display for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Tail::Masked => "masked",
+            Tail::Separate => "separate",
+            Tail::Shifted => "shifted",
+        })
     }
 }
 

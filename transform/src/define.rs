@@ -8,6 +8,27 @@ use crate::place::{closest, prefix};
 use crate::script::Step;
 use crate::{COMMANDS, Script, ScriptError, Use};
 
+/// Words that stand between the parts of a command.
+const KEYWORDS: &[&str] = &[
+    "by",
+    "as",
+    "depth",
+    "of",
+    "for",
+    "at",
+    "to",
+    "shift",
+    "dim",
+    "in",
+    "transposed",
+    "padded",
+    "double",
+    "tail",
+    "ahead",
+    "first",
+    "last",
+];
+
 /// The most commands that the definitions of one script may stand for.
 const MAX_COMMANDS: usize = 10_000;
 
@@ -23,7 +44,7 @@ const NAME_TENSORS: &[&str] = &["promote", "privatise"];
 /// define NAME(PARAMETER, …) {
 ///     COMMAND                      one a line; definitions above this one may be used too
 /// }
-/// NAME(ARGUMENT, …)                the use; arguments are names of loops, statements, tensors, or sizes
+/// NAME(ARGUMENT, …)                the use; arguments are names of loops, statements, tensors, sizes, expressions
 /// ```
 ///
 /// In the body, every word that is a parameter, or that is one up to its first dot, stands for the argument: with `C.update`
@@ -315,7 +336,7 @@ impl Words<'_> {
                     new = new.map(|at| if piece.contains('/') { 0 } else { at });
                 }
                 _ if at == 0 => out.push_str(piece),
-                _ if grammar::RESERVED.contains(&piece) => {
+                _ if KEYWORDS.contains(&piece) => {
                     out.push_str(piece);
                     new = (piece == "as").then_some(0);
                     loops.done = true;

@@ -13,7 +13,7 @@ use polyhedral::{Axis, Memory};
 
 use crate::define::Call;
 use crate::place::closest;
-use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion, ScriptError};
+use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion, ScriptError, Tail};
 
 /// Words that stand between names, and so are none.
 pub(crate) const RESERVED: &[&str] =
@@ -168,7 +168,7 @@ fn command(input: &str) -> Read<'_, Command> {
     match word {
         "order" => cut(expect("`{`, and the tree on the lines after it", nothing)).parse(rest),
         "split" => cut(map(strips, |(member, by, names)| Command::Split { member, by, names })).parse(rest),
-        "vectorise" => cut(map(strips, |(member, by, names)| Command::Vectorise { member, by, names })).parse(rest),
+        "vectorise" => cut(vectorise).parse(rest),
         "unroll" => cut(map(strips, |(member, by, names)| Command::Unroll { member, by, names })).parse(rest),
         "tile" => cut(tile).parse(rest),
         "reorder" => cut(map(many1(a_loop), |members| Command::Reorder { members })).parse(rest),
@@ -199,6 +199,13 @@ fn command(input: &str) -> Read<'_, Command> {
 fn strips(input: &str) -> Read<'_, (String, u32, Option<Names>)> {
     let names = map(pair(new_name, new_name), |(outer, inner)| Names::of_split(outer, inner));
     (a_loop, preceded(keyword("by", "`by`"), size), opt_after("as", names)).parse(input)
+}
+
+/// `LOOP by N [as OUTER INNER] [tail masked | separate | shifted]`
+fn vectorise(input: &str) -> Read<'_, Command> {
+    let tail = expect("`masked`, `separate` or `shifted`", map_opt(word, Tail::parse));
+    let (rest, ((member, by, names), tail)) = (strips, opt_after("tail", tail)).parse(input)?;
+    Ok((rest, Command::Vectorise { member, by, names, tail: tail.unwrap_or_default() }))
 }
 
 /// `LOOP+ by N+ [as OUTER+ / INNER+]`
@@ -374,7 +381,9 @@ fn define(input: &str) -> Read<'_, Line> {
     let is_free = |name: &String| !name.contains('.') && COMMANDS.iter().all(|command| command.name != name);
     let name = expect("a name without dots that is no command", verify(name, is_free));
     let open = expect("`{`, and the commands on the lines after it", preceded(space0, char('{')));
-    let (rest, (_, name, params, _)) = (word, name, cut(arguments("a parameter", is_parameter)), open).parse(input)?;
+    let is_parameter = |word: &&str| is_name(word) && !word.contains('.');
+    let param = expect("a parameter", map(verify(word, is_parameter), str::to_string));
+    let (rest, (_, name, params, _)) = (word, name, cut(in_brackets(param)), open).parse(input)?;
     match (1..params.len()).find(|&at| params[..at].contains(&params[at])) {
         Some(_) => Err(nom::Err::Failure(Unexpected { rest: input, expected: "a name for each parameter" })),
         None => Ok((rest, Line::Define { name, params })),
@@ -384,27 +393,20 @@ fn define(input: &str) -> Read<'_, Line> {
 /// `NAME(ARGUMENT, …)`
 fn call(input: &str) -> Read<'_, Call> {
     let name = expect("the name of a definition", name);
-    let (rest, (name, args)) = (name, cut(arguments("a name or a size", is_argument))).parse(input)?;
+    let is_in_argument = |c: char| is_in_word(c) || "+-*/ ".contains(c);
+    let argument = verify(map(take_while1(is_in_argument), str::trim), |argument: &str| !argument.is_empty());
+    let argument = expect("a name, a size or an expression", map(argument, str::to_string));
+    let (rest, (name, args)) = (name, cut(in_brackets(argument))).parse(input)?;
     Ok((rest, Call { name, args }))
 }
 
-/// `(WORD, …)`
-fn arguments<'a>(
-    each: &'static str,
-    fits: fn(&str) -> bool,
+/// `(ONE, …)`
+fn in_brackets<'a>(
+    one: impl Parser<&'a str, Output = String, Error = Unexpected<'a>>,
 ) -> impl Parser<&'a str, Output = Vec<String>, Error = Unexpected<'a>> {
-    let one = expect(each, map(verify(word, move |word: &str| fits(word)), str::to_string));
     let all = separated_list0(preceded(space0, char(',')), one);
     let open = expect("`(`", preceded(space0, char('(')));
     delimited(open, all, expect("`,` or `)`", preceded(space0, char(')'))))
-}
-
-fn is_parameter(word: &str) -> bool {
-    is_name(word) && !word.contains('.')
-}
-
-fn is_argument(word: &str) -> bool {
-    is_name(word) || word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn a_statement(input: &str) -> Read<'_, String> {

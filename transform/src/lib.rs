@@ -16,7 +16,7 @@
 //! | `separate LOOP+` | run whole boxes apart from cut ones | the order is the same |
 //! | `bind LOOP to AXIS` | run a loop on an axis of the target | order, none carried |
 //! | `parallel LOOP` | run a loop on several threads | order, none carried |
-//! | `vectorise LOOP by N [as OUTER INNER]` | run strips of a loop in the lanes of vectors | order, none between lanes |
+//! | `vectorise LOOP by N [as OUTER INNER] [tail masked \| separate \| shifted]` | run strips of a loop in the lanes of vectors | order, none between lanes; values, when lanes are computed twice |
 //! | `unroll LOOP by N [as OUTER INNER]` | copy strips of a loop out, innermost | order |
 //! | `promote TENSOR [at LOOP] [as NAME] …` | keep what an iteration touches of a tensor in a new one | values |
 //! | `prefetch TENSOR at LOOP [ahead N]` | ask for what a later iteration touches | values |
@@ -78,10 +78,11 @@ mod grammar;
 mod place;
 mod proof;
 mod shape;
+mod tails;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use command::{COMMANDS, Command, Description, End, Names, Privatisation, Promotion};
+pub use command::{COMMANDS, Command, Description, End, Names, Privatisation, Promotion, Tail};
 pub use define::{Definition, Definitions};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;

@@ -366,7 +366,9 @@ fn edit(scop: &Scop, target: &Target, deps: &Dependences, command: &Command) -> 
         Command::Separate { members } => index_set::separate(scop, members),
         Command::Bind { member, axis } => mapping::bind(scop, member, *axis),
         Command::Parallel { member } => parallel::parallel(scop, member),
-        Command::Vectorise { member, by, names } => parallel::vectorise(scop, target, member, *by, names.as_ref()),
+        Command::Vectorise { member, by, names, tail } => {
+            parallel::vectorise(scop, target, (member, *by), names.as_ref(), *tail)
+        }
         Command::Unroll { member, by, names } => parallel::unroll(scop, member, *by, names.as_ref()),
         Command::Promote(promotion) => promote::promote(scop, promotion),
         Command::Prefetch { tensor, member, ahead } => {

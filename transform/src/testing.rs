@@ -3,7 +3,7 @@
 use polyhedral::testing::Rng;
 use polyhedral::{Axis, Memory, Scop};
 
-use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion};
+use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion, Tail};
 
 /// A command that may or may not fit `scop`; no [`Command::Order`] and no [`Command::Auto`], which are always about a
 /// whole program.
@@ -13,12 +13,16 @@ pub fn command(random: &mut Rng, scop: &Scop) -> Command {
     redrawn(&random.pick(&kinds), random, scop)
 }
 
-/// One command of each kind, in the order of [`COMMANDS`].
+/// One command of each kind of [`COMMANDS`].
 pub fn each() -> Vec<Command> {
     let all: Vec<Command> = EACH.iter().map(|text| one(text)).collect();
-    let names: Vec<&str> = all.iter().map(Command::name).collect();
-    let listed: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
-    assert_eq!(names, listed, "`testing::EACH` has one command of each kind");
+    let sorted = |mut names: Vec<&'static str>| {
+        names.sort_unstable();
+        names
+    };
+    let listed = COMMANDS.iter().map(|command| command.name).collect();
+    let drawn = all.iter().map(Command::name).collect();
+    assert_eq!(sorted(drawn), sorted(listed), "`testing::EACH` has one command of each kind");
     all
 }
 
@@ -76,26 +80,28 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
         Command::Fuse { .. } => {
             let (first, second) = draw.neighbours();
             let depth = draw.sometimes(Draw::size);
-            let shift = draw.sometimes(|draw| vec![draw.offset()]);
+            let shift = draw.sometimes(|draw| vec![draw.number()]);
             Command::Fuse { first, second, depth, shift }
         }
         Command::Distribute { .. } => Command::Distribute { member: draw.a_loop() },
         Command::Skew { .. } => {
             let (of, member) = draw.two_loops();
-            Command::Skew { member, by: draw.offset(), of, name: draw.sometimes(|draw| draw.new_name("s")) }
+            Command::Skew { member, by: draw.number(), of, name: draw.sometimes(|draw| draw.name("s")) }
         }
         Command::Shift { .. } => {
             let stmts = draw.sometimes(|draw| vec![draw.statement()]).unwrap_or_default();
-            Command::Shift { member: draw.a_loop(), by: draw.offset(), stmts }
+            Command::Shift { member: draw.a_loop(), by: draw.number(), stmts }
         }
         Command::Reverse { .. } => Command::Reverse { member: draw.a_loop() },
         Command::Cut { .. } => {
-            let names = draw.sometimes(|draw| (draw.new_name("a"), draw.new_name("b")));
-            Command::Cut { member: draw.a_loop(), at: draw.size().to_string(), names }
+            let names = draw.sometimes(|draw| (draw.name("a"), draw.name("b")));
+            let size = scop.params.first().map_or("2", String::as_str);
+            let at = draw.random.pick(&["0", "1", "3", &format!("{size} - 2"), &format!("floor({size} / 2)")]).into();
+            Command::Cut { member: draw.a_loop(), at, names }
         }
         Command::Peel { .. } => {
             let end = draw.random.pick(&[End::First, End::Last]);
-            let names = draw.sometimes(|draw| (draw.new_name("a"), draw.new_name("b")));
+            let names = draw.sometimes(|draw| (draw.name("a"), draw.name("b")));
             Command::Peel { member: draw.a_loop(), end, count: draw.size(), names }
         }
         Command::Separate { .. } => Command::Separate { members: draw.loops() },
@@ -103,13 +109,14 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
         Command::Parallel { .. } => Command::Parallel { member: draw.a_loop() },
         Command::Vectorise { .. } => {
             let by = draw.random.pick(&[2, 4, 8]);
-            Command::Vectorise { member: draw.a_loop(), by, names: draw.names(1) }
+            let tail = draw.random.pick(&[Tail::Masked, Tail::Separate, Tail::Shifted]);
+            Command::Vectorise { member: draw.a_loop(), by, names: draw.names(1), tail }
         }
         Command::Unroll { .. } => Command::Unroll { member: draw.a_loop(), by: draw.size(), names: draw.names(1) },
         Command::Promote(_) => Command::Promote(Promotion {
             tensor: draw.tensor(),
             member: draw.sometimes(|_| ()).is_none().then(|| draw.a_loop()),
-            name: draw.sometimes(|draw| draw.new_name("P")),
+            name: draw.sometimes(|draw| draw.name("P")),
             of: draw.sometimes(|draw| vec![draw.statement()]).unwrap_or_default(),
             transposed: draw.sometimes(|_| vec![1, 0]).unwrap_or_default(),
             padded: draw.sometimes(Draw::size).unwrap_or(0),
@@ -138,7 +145,7 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
             tensor: draw.tensor(),
             member: draw.a_loop(),
             by: draw.sometimes(Draw::size),
-            name: draw.sometimes(|draw| draw.new_name("P")),
+            name: draw.sometimes(|draw| draw.name("P")),
             memory: draw.memory(),
         }),
         Command::Auto { .. } => {
@@ -202,14 +209,6 @@ impl Draw<'_> {
         self.sometimes(|draw| draw.random.pick(&[Memory::Stack, Memory::Global]))
     }
 
-    fn offset(&mut self) -> i32 {
-        self.random.pick(&[-2, -1, 1, 2])
-    }
-
-    fn new_name(&mut self, kind: &str) -> String {
-        format!("{kind}_{}", self.random.below(50))
-    }
-
     /// Two statements, the second mostly after the first.
     fn neighbours(&mut self) -> (String, String) {
         let first = self.statement();
@@ -220,6 +219,15 @@ impl Draw<'_> {
 
     fn size(&mut self) -> u32 {
         self.random.pick(&[1, 2, 3, 4])
+    }
+
+    fn number(&mut self) -> i32 {
+        self.random.pick(&[-2, -1, 1, 2])
+    }
+
+    /// A new name, mostly.
+    fn name(&mut self, kind: &str) -> String {
+        format!("{kind}{}", self.random.below(50))
     }
 
     fn sometimes<T>(&mut self, part: impl FnOnce(&mut Self) -> T) -> Option<T> {
