@@ -1,21 +1,23 @@
 //! The text of scripts: lines are told apart here, the words of a line by nom.
 
 use nom::branch::alt;
-use nom::bytes::complete::take_while1;
+use nom::bytes::complete::{take_while, take_while1};
 use nom::character::complete::{char, digit1, space0};
 use nom::combinator::{all_consuming, cut, map, map_opt, opt, recognize, verify};
 use nom::error::{ErrorKind, ParseError};
 use nom::multi::{many0, many1, separated_list0};
 use nom::sequence::{delimited, pair, preceded};
 use nom::{IResult, Parser};
-use polyhedral::Axis;
+
+use polyhedral::{Axis, Memory};
 
 use crate::define::Call;
 use crate::place::closest;
-use crate::{COMMANDS, Command, End, Names, ScriptError};
+use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion, ScriptError, Tail};
 
 /// Words that stand between names, and so are none.
-const RESERVED: &[&str] = &["by", "as", "depth"];
+pub(crate) const RESERVED: &[&str] =
+    &["by", "as", "depth", "at", "of", "transposed", "padded", "double", "in", "ahead", "dim"];
 
 /// A line of a script by what it is.
 pub(crate) enum Line {
@@ -166,7 +168,7 @@ fn command(input: &str) -> Read<'_, Command> {
     match word {
         "order" => cut(expect("`{`, and the tree on the lines after it", nothing)).parse(rest),
         "split" => cut(map(strips, |(member, by, names)| Command::Split { member, by, names })).parse(rest),
-        "vectorise" => cut(map(strips, |(member, by, names)| Command::Vectorise { member, by, names })).parse(rest),
+        "vectorise" => cut(vectorise).parse(rest),
         "unroll" => cut(map(strips, |(member, by, names)| Command::Unroll { member, by, names })).parse(rest),
         "tile" => cut(tile).parse(rest),
         "reorder" => cut(map(many1(a_loop), |members| Command::Reorder { members })).parse(rest),
@@ -180,6 +182,14 @@ fn command(input: &str) -> Read<'_, Command> {
         "separate" => cut(map(many1(a_loop), |members| Command::Separate { members })).parse(rest),
         "bind" => cut(bind).parse(rest),
         "parallel" => cut(map(a_loop, |member| Command::Parallel { member })).parse(rest),
+        "promote" => cut(map(promotion, Command::Promote)).parse(rest),
+        "prefetch" => cut(prefetch).parse(rest),
+        "layout" => cut(map(layout, Command::Layout)).parse(rest),
+        "fold" => cut(fold).parse(rest),
+        "inline" => cut(map(tensor, |tensor| Command::Inline { tensor })).parse(rest),
+        "compute" => cut(map(tensor_at, |(tensor, member)| Command::ComputeAt { tensor, member })).parse(rest),
+        "store" => cut(store).parse(rest),
+        "privatise" => cut(map(privatisation, Command::Privatise)).parse(rest),
         "auto" => cut(map(many0(a_statement), |stmts| Command::Auto { stmts })).parse(rest),
         _ => Err(nom::Err::Failure(Unexpected { rest: input, expected: A_COMMAND })),
     }
@@ -189,6 +199,13 @@ fn command(input: &str) -> Read<'_, Command> {
 fn strips(input: &str) -> Read<'_, (String, u32, Option<Names>)> {
     let names = map(pair(new_name, new_name), |(outer, inner)| Names::of_split(outer, inner));
     (a_loop, preceded(keyword("by", "`by`"), size), opt_after("as", names)).parse(input)
+}
+
+/// `LOOP by N [as OUTER INNER] [tail masked | separate | shifted]`
+fn vectorise(input: &str) -> Read<'_, Command> {
+    let tail = expect("`masked`, `separate` or `shifted`", map_opt(word, Tail::parse));
+    let (rest, ((member, by, names), tail)) = (strips, opt_after("tail", tail)).parse(input)?;
+    Ok((rest, Command::Vectorise { member, by, names, tail: tail.unwrap_or_default() }))
 }
 
 /// `LOOP+ by N+ [as OUTER+ / INNER+]`
@@ -203,7 +220,7 @@ fn tile(input: &str) -> Read<'_, Command> {
 /// `NEST NEST [depth N] [shift S+]`
 fn fuse(input: &str) -> Read<'_, Command> {
     let (depth, shift) = (opt_after("depth", size), opt_after("shift", many1(number)));
-    let (rest, (first, second, depth, shift)) = (a_statement, a_statement, depth, shift).parse(input)?;
+    let (rest, (first, second, depth, shift)) = (statement, statement, depth, shift).parse(input)?;
     Ok((rest, Command::Fuse { first, second, depth, shift }))
 }
 
@@ -217,7 +234,7 @@ fn skew(input: &str) -> Read<'_, Command> {
 
 /// `LOOP by S [for STATEMENT+]`
 fn shift(input: &str) -> Read<'_, Command> {
-    let stmts = opt_after("for", many1(a_statement));
+    let stmts = opt_after("for", many1(statement));
     let (rest, (member, by, stmts)) = (a_loop, preceded(keyword("by", "`by`"), number), stmts).parse(input)?;
     Ok((rest, Command::Shift { member, by, stmts: stmts.unwrap_or_default() }))
 }
@@ -258,6 +275,105 @@ fn expression(input: &str) -> Read<'_, String> {
 
 fn two_names(input: &str) -> Read<'_, (String, String)> {
     pair(new_name, new_name).parse(input)
+}
+
+/// `TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [double] [in stack|global]`
+fn promotion(input: &str) -> Read<'_, Promotion> {
+    let (rest, (tensor, member, new, of)) =
+        (tensor, opt_after("at", a_loop), opt_after("as", new_name), opt_after("of", many1(statement))).parse(input)?;
+    let memory = expect("`stack` or `global`", map_opt(word, memory));
+    let (rest, (transposed, padded, double, memory)) = (
+        opt_after("transposed", many1(position)),
+        opt_after("padded", size),
+        opt(keyword("double", "")),
+        opt_after("in", memory),
+    )
+        .parse(rest)?;
+    let (of, transposed, padded) = (of.unwrap_or_default(), transposed.unwrap_or_default(), padded.unwrap_or(0));
+    Ok((rest, Promotion { tensor, member, name: new, of, transposed, padded, double: double.is_some(), memory }))
+}
+
+/// `TENSOR at LOOP [ahead N]`
+fn prefetch(input: &str) -> Read<'_, Command> {
+    let (rest, (tensor, member, ahead)) =
+        (tensor, preceded(keyword("at", "`at`"), a_loop), opt_after("ahead", size)).parse(input)?;
+    Ok((rest, Command::Prefetch { tensor, member, ahead }))
+}
+
+/// `TENSOR [NAME, …] = [CELL, …] of [EXTENT, …]`
+fn layout(input: &str) -> Read<'_, LayoutMap> {
+    let equals = expect("`=`", preceded(space0, char('=')));
+    let (rest, (tensor, dims, _, cell, _, extent)) =
+        (tensor, bracketed, equals, bracketed, keyword("of", "`of`"), bracketed).parse(input)?;
+    Ok((rest, LayoutMap { tensor, dims, cell, extent }))
+}
+
+/// Texts between brackets, separated by commas that are in no parentheses.
+fn bracketed(input: &str) -> Read<'_, Vec<String>> {
+    let inside = delimited(preceded(space0, char('[')), take_while(|c| c != '[' && c != ']'), char(']'));
+    map(expect("`[`, texts with commas between them, and `]`", inside), texts).parse(input)
+}
+
+fn texts(inside: &str) -> Vec<String> {
+    let mut depth = 0i32;
+    let separates = |c: char| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ',' && depth == 0
+    };
+    let texts: Vec<String> = inside.split(separates).map(|text| text.trim().to_string()).collect();
+    if texts == [""] { Vec::new() } else { texts }
+}
+
+/// `TENSOR dim D by N`
+fn fold(input: &str) -> Read<'_, Command> {
+    let dim = preceded(keyword("dim", "`dim`"), position);
+    let (rest, (tensor, dim, by)) = (tensor, dim, preceded(keyword("by", "`by`"), size)).parse(input)?;
+    Ok((rest, Command::Fold { tensor, dim, by }))
+}
+
+fn memory(word: &str) -> Option<Memory> {
+    match word {
+        "stack" => Some(Memory::Stack),
+        "global" => Some(Memory::Global),
+        _ => None,
+    }
+}
+
+/// `TENSOR at LOOP`
+fn tensor_at(input: &str) -> Read<'_, (String, String)> {
+    (tensor, preceded(keyword("at", "`at`"), a_loop)).parse(input)
+}
+
+/// `TENSOR at LOOP [in stack|global]`
+fn store(input: &str) -> Read<'_, Command> {
+    let (rest, ((tensor, member), memory)) = (tensor_at, in_memory).parse(input)?;
+    Ok((rest, Command::StoreAt { tensor, member, memory }))
+}
+
+/// `TENSOR at LOOP [by N] [as NAME] [in stack|global]`
+fn privatisation(input: &str) -> Read<'_, Privatisation> {
+    let (rest, ((tensor, member), by, name, memory)) =
+        (tensor_at, opt_after("by", size), opt_after("as", new_name), in_memory).parse(input)?;
+    Ok((rest, Privatisation { tensor, member, by, name, memory }))
+}
+
+/// `[in stack|global]`
+fn in_memory(input: &str) -> Read<'_, Option<Memory>> {
+    opt_after("in", expect("`stack` or `global`", map_opt(word, memory))).parse(input)
+}
+
+fn tensor(input: &str) -> Read<'_, String> {
+    expect("a tensor", name).parse(input)
+}
+
+fn statement(input: &str) -> Read<'_, String> {
+    expect("a statement", name).parse(input)
+}
+
+/// The number of a dimension, from 0.
+fn position(input: &str) -> Read<'_, u32> {
+    expect("the number of a dimension", map_opt(preceded(space0, digit1), |digits: &str| digits.parse().ok()))
+        .parse(input)
 }
 
 /// `define NAME(PARAMETER, …) {`

@@ -9,6 +9,7 @@ use support::{Malformed, Remark, Stage, Target};
 use crate::proof::{Edit, Proof, within_budget};
 use crate::refused::{Reason, Refused};
 use crate::script::Step;
+use crate::storage::{compute_at, inline, layout, prefetch, privatise, promote, store_at};
 use crate::{Command, Policy, Script, affine, fusion, index_set, loops, mapping, order, parallel, place, shape};
 
 /// isl operations that one command, its proof included, may use: about two seconds. A two-level tiled matrix product
@@ -342,7 +343,7 @@ struct Proved {
 /// Whether values are to be proved: also when threads get memories of their own, and when a whole tree is given for a
 /// program that has only its tree.
 fn changes_values(edit: &Edit) -> bool {
-    let privatises = || matches!(edit.command, Command::Parallel { .. } | Command::Order { .. });
+    let privatises = || matches!(edit.command, Command::Parallel { .. } | Command::Bind { .. } | Command::Order { .. });
     matches!(edit.proof, Proof::Values) || (!edit.scop.is_source() && privatises())
 }
 
@@ -365,8 +366,20 @@ fn edit(scop: &Scop, target: &Target, deps: &Dependences, command: &Command) -> 
         Command::Separate { members } => index_set::separate(scop, members),
         Command::Bind { member, axis } => mapping::bind(scop, member, *axis),
         Command::Parallel { member } => parallel::parallel(scop, member),
-        Command::Vectorise { member, by, names } => parallel::vectorise(scop, target, member, *by, names.as_ref()),
+        Command::Vectorise { member, by, names, tail } => {
+            parallel::vectorise(scop, target, (member, *by), names.as_ref(), *tail)
+        }
         Command::Unroll { member, by, names } => parallel::unroll(scop, member, *by, names.as_ref()),
+        Command::Promote(promotion) => promote::promote(scop, promotion),
+        Command::Prefetch { tensor, member, ahead } => {
+            prefetch::prefetch(scop, target, tensor, member, ahead.unwrap_or(1))
+        }
+        Command::Layout(map) => layout::layout(scop, map),
+        Command::Fold { tensor, dim, by } => layout::fold(scop, tensor, *dim, *by),
+        Command::Inline { tensor } => inline::inline(scop, tensor),
+        Command::ComputeAt { tensor, member } => compute_at::compute_at(scop, tensor, member),
+        Command::StoreAt { tensor, member, memory } => store_at::store_at(scop, tensor, member, *memory),
+        Command::Privatise(privatisation) => privatise::privatise(scop, privatisation),
         Command::Auto { .. } => Reason::precondition(
             "`auto` is for a policy, and here is none: the compiler has one, as has `Session::replay_with`",
         ),

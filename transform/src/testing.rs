@@ -1,9 +1,9 @@
 //! Random commands, for tests: of every kind, whether they fit or not.
 
 use polyhedral::testing::Rng;
-use polyhedral::{Axis, Scop};
+use polyhedral::{Axis, Memory, Scop};
 
-use crate::{COMMANDS, Command, End, Names};
+use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion, Tail};
 
 /// A command that may or may not fit `scop`; no [`Command::Order`] and no [`Command::Auto`], which are always about a
 /// whole program.
@@ -35,15 +35,23 @@ const EACH: &[&str] = &[
     "fuse S T",
     "distribute a",
     "skew a by 1 of b",
-    "shift a by 1",
+    "shift a by -1",
     "reverse a",
-    "cut a at 1",
+    "cut a at 2",
     "peel a first 1",
     "separate a",
     "bind a to block.x",
     "parallel a",
     "vectorise a by 2",
     "unroll a by 2",
+    "promote T at a",
+    "prefetch T at a",
+    "layout T [i] = [i] of [4]",
+    "fold T dim 0 by 2",
+    "inline T",
+    "compute T at a",
+    "store T at a",
+    "privatise T at a",
     "auto",
 ];
 
@@ -72,15 +80,12 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
         Command::Fuse { .. } => {
             let (first, second) = draw.neighbours();
             let depth = draw.sometimes(Draw::size);
-            let shift =
-                depth.filter(|_| draw.random.percent(30)).map(|depth| (0..depth).map(|_| draw.number()).collect());
+            let shift = draw.sometimes(|draw| vec![draw.number()]);
             Command::Fuse { first, second, depth, shift }
         }
         Command::Distribute { .. } => Command::Distribute { member: draw.a_loop() },
         Command::Skew { .. } => {
-            let mut two = draw.loops();
-            let of = two.pop().expect("at least one");
-            let member = two.pop().unwrap_or_else(|| of.clone());
+            let (of, member) = draw.two_loops();
             Command::Skew { member, by: draw.number(), of, name: draw.sometimes(|draw| draw.name("s")) }
         }
         Command::Shift { .. } => {
@@ -89,9 +94,10 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
         }
         Command::Reverse { .. } => Command::Reverse { member: draw.a_loop() },
         Command::Cut { .. } => {
+            let names = draw.sometimes(|draw| (draw.name("a"), draw.name("b")));
             let size = scop.params.first().map_or("2", String::as_str);
             let at = draw.random.pick(&["0", "1", "3", &format!("{size} - 2"), &format!("floor({size} / 2)")]).into();
-            Command::Cut { member: draw.a_loop(), at, names: draw.sometimes(|draw| (draw.name("a"), draw.name("b"))) }
+            Command::Cut { member: draw.a_loop(), at, names }
         }
         Command::Peel { .. } => {
             let end = draw.random.pick(&[End::First, End::Last]);
@@ -103,9 +109,45 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
         Command::Parallel { .. } => Command::Parallel { member: draw.a_loop() },
         Command::Vectorise { .. } => {
             let by = draw.random.pick(&[2, 4, 8]);
-            Command::Vectorise { member: draw.a_loop(), by, names: draw.names(1) }
+            let tail = draw.random.pick(&[Tail::Masked, Tail::Separate, Tail::Shifted]);
+            Command::Vectorise { member: draw.a_loop(), by, names: draw.names(1), tail }
         }
         Command::Unroll { .. } => Command::Unroll { member: draw.a_loop(), by: draw.size(), names: draw.names(1) },
+        Command::Promote(_) => Command::Promote(Promotion {
+            tensor: draw.tensor(),
+            member: draw.sometimes(|_| ()).is_none().then(|| draw.a_loop()),
+            name: draw.sometimes(|draw| draw.name("P")),
+            of: draw.sometimes(|draw| vec![draw.statement()]).unwrap_or_default(),
+            transposed: draw.sometimes(|_| vec![1, 0]).unwrap_or_default(),
+            padded: draw.sometimes(Draw::size).unwrap_or(0),
+            double: draw.random.below(4) == 0,
+            memory: draw.memory(),
+        }),
+        Command::Prefetch { .. } => {
+            let (tensor, member) = (draw.tensor(), draw.a_loop());
+            Command::Prefetch { tensor, member, ahead: draw.sometimes(Draw::size) }
+        }
+        Command::Layout(_) => Command::Layout(LayoutMap {
+            tensor: draw.tensor(),
+            dims: vec!["i".into(), "j".into()],
+            cell: vec!["j".into(), "i".into()],
+            extent: vec![draw.size().to_string(), draw.size().to_string()],
+        }),
+        Command::Fold { .. } => {
+            Command::Fold { tensor: draw.tensor(), dim: draw.random.below(2) as u32, by: draw.size() }
+        }
+        Command::Inline { .. } => Command::Inline { tensor: draw.tensor() },
+        Command::ComputeAt { .. } => Command::ComputeAt { tensor: draw.tensor(), member: draw.a_loop() },
+        Command::StoreAt { .. } => {
+            Command::StoreAt { tensor: draw.tensor(), member: draw.a_loop(), memory: draw.memory() }
+        }
+        Command::Privatise(_) => Command::Privatise(Privatisation {
+            tensor: draw.tensor(),
+            member: draw.a_loop(),
+            by: draw.sometimes(Draw::size),
+            name: draw.sometimes(|draw| draw.name("P")),
+            memory: draw.memory(),
+        }),
         Command::Auto { .. } => {
             Command::Auto { stmts: draw.sometimes(|draw| vec![draw.statement()]).unwrap_or_default() }
         }
@@ -117,13 +159,15 @@ struct Draw<'a> {
     random: &'a mut Rng,
     loops: Vec<String>,
     stmts: Vec<String>,
+    tensors: Vec<String>,
 }
 
 impl Draw<'_> {
     fn new<'a>(random: &'a mut Rng, scop: &Scop) -> Draw<'a> {
         let loops = scop.tree.root.members().iter().map(|member| member.name.clone()).collect();
         let stmts = scop.stmts.values().map(|stmt| stmt.name.clone()).collect();
-        Draw { random, loops, stmts }
+        let tensors = scop.tensors.values().map(|tensor| tensor.name.clone()).collect();
+        Draw { random, loops, stmts, tensors }
     }
 
     /// One or several loops that follow each other in the tree, which are more often of one nest.
@@ -146,6 +190,23 @@ impl Draw<'_> {
         }
         let at = self.random.below(self.stmts.len());
         self.stmts[at].clone()
+    }
+
+    fn two_loops(&mut self) -> (String, String) {
+        let loops = self.loops();
+        (loops[0].clone(), loops.get(1).cloned().unwrap_or_else(|| self.a_loop()))
+    }
+
+    fn tensor(&mut self) -> String {
+        if self.tensors.is_empty() || self.random.below(30) == 0 {
+            return "Nothing".into();
+        }
+        let at = self.random.below(self.tensors.len());
+        self.tensors[at].clone()
+    }
+
+    fn memory(&mut self) -> Option<Memory> {
+        self.sometimes(|draw| draw.random.pick(&[Memory::Stack, Memory::Global]))
     }
 
     /// Two statements, the second mostly after the first.

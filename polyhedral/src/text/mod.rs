@@ -46,6 +46,17 @@ use std::fmt;
 
 pub use tree::{parse_tree, print_tree};
 
+/// Reads what [`crate::Index`] prints, over dimensions and sizes with the given names.
+///
+/// # Errors
+/// What stands where something else was expected.
+pub fn parse_index(text: &str, dims: &[String], params: &[String]) -> Result<crate::Index, TextError> {
+    let mut tokens = lex::Tokens::new(1, text)?;
+    let index = expr::Scope { dims, params, tensors: &support::Table::new(), reads: Vec::new() }.index(&mut tokens)?;
+    tokens.end()?;
+    Ok(index)
+}
+
 /// Whether a text can carry a name: letters, digits and underscores, with dots inside; where isl reads it, no word of
 /// isl's notation.
 pub(crate) fn is_carried(name: &str, isl_reads: bool) -> bool {
@@ -70,21 +81,6 @@ impl fmt::Display for TextError {
 }
 
 impl std::error::Error for TextError {}
-
-/// Reads an expression over dimensions and sizes: what [`crate::Index`] prints, on one line.
-///
-/// # Errors
-/// When the text is no such expression, or names something else.
-pub fn parse_index(text: &str, dims: &[String], params: &[String]) -> Result<crate::Index, TextError> {
-    let [line] = lex::lines(text)?[..] else {
-        return Err(TextError { line: 1, message: "expected one expression".into() });
-    };
-    let mut tokens = line.tokens()?;
-    let tensors = support::Table::new();
-    let index = expr::Scope { dims, params, tensors: &tensors, reads: Vec::new() }.index(&mut tokens)?;
-    tokens.end()?;
-    Ok(index)
-}
 
 impl Scop {
     /// Reads the text of a Scop. Names are resolved; [`support::Stage::verify`] says whether it is well formed.

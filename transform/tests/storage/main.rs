@@ -1,0 +1,9 @@
+//! Commands on storage: what they make, and what is refused.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod refusals;
+mod text;
+#[cfg(feature = "testing")]
+mod well_formed;
