@@ -13,6 +13,7 @@
 //!
 //! [`Scop`] says what is computed, [`ScheduleTree`] when and where; [`isl`] holds the sets.
 
+pub mod builder;
 pub mod count;
 pub mod eval;
 pub mod footprint;
@@ -22,6 +23,7 @@ mod dependence;
 mod expr;
 mod index;
 pub mod legality;
+mod places;
 mod scop;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

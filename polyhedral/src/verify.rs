@@ -38,19 +38,24 @@ impl Stage for Scop {
     const NAME: &'static str = "scop";
 
     fn verify(&self) -> Result<(), Malformed> {
+        shape(self)?;
         let mut faults = Faults(Vec::new());
-        for check in SHAPE {
-            check(self, &mut faults);
-        }
-        if faults.0.is_empty() {
-            for check in MEANING {
-                if let Err(error) = check(self, &mut faults) {
-                    faults.add(&self.name, error.to_string());
-                }
+        for check in MEANING {
+            if let Err(error) = check(self, &mut faults) {
+                faults.add(&self.name, error.to_string());
             }
         }
         Malformed::check(Self::NAME, faults.0)
     }
+}
+
+/// The faults of shape alone.
+pub(crate) fn shape(scop: &Scop) -> Result<(), Malformed> {
+    let mut faults = Faults(Vec::new());
+    for check in SHAPE {
+        check(scop, &mut faults);
+    }
+    Malformed::check(Scop::NAME, faults.0)
 }
 
 const SHAPE: [fn(&Scop, &mut Faults); 7] =
@@ -415,7 +420,7 @@ fn inside_memory(scop: &Scop, faults: &mut Faults) -> isl::Result<()> {
 }
 
 /// The instances for which `index` is not one of `lower .. lower + extent`.
-fn outside(domain: &isl::Set, index: &Index, lower: &Index, extent: &Index) -> isl::Result<isl::Set> {
+pub(crate) fn outside(domain: &isl::Set, index: &Index, lower: &Index, extent: &Index) -> isl::Result<isl::Set> {
     let space = domain.space()?;
     let from = (index.clone() - lower.clone()).to_pw_aff(&space)?.nonneg_set()?;
     let to = (lower.clone() + extent.clone() - index.clone() - 1).to_pw_aff(&space)?.nonneg_set()?;

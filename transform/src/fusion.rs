@@ -1,14 +1,15 @@
-//! Commands on the nests at the top of the tree: fuse, distribute.
+//! Commands that join and take apart the nests of a sequence: fuse, distribute.
 
-use polyhedral::{Band, Filtered, Kind, Member, Node, ScheduleTree, Scop};
+use polyhedral::{Band, Dependences, Filtered, Kind, Member, Node, Scop, isl};
 
 use crate::Command;
+use crate::affine::shifted;
 use crate::loops::adjective;
-use crate::place::{self, Taken};
+use crate::place::{self, Path, Taken};
 use crate::proof::{Edit, Proof};
 use crate::refused::Reason;
 
-/// Joins two nests that follow each other at the top: their outer loops become common, matched by position.
+/// Joins two nests that follow each other in a sequence: their outer loops become common, matched by position.
 ///
 /// ```text
 /// fuse C.init C.update depth 2
@@ -19,29 +20,54 @@ use crate::refused::Reason;
 ///                                       band [k]    C.update
 /// ```
 ///
-/// Needs children of the sequence at the top that follow each other, each with `depth` perfectly nested loops of the
-/// same kinds, none of them vectorised or unrolled. The common loops keep the names of the first nest. Proof: order. After Kennedy and McKinley, Maximizing
-/// Loop Parallelism and Improving Data Locality via Loop Fusion and Distribution (LCPC 1993).
-pub(crate) fn fuse(scop: &Scop, first: &str, second: &str, depth: Option<u32>) -> Result<Edit, Reason> {
-    let mut top = top_children(&scop.tree);
-    let at = adjacent(scop, &top, first, second)?;
-    let common = top[at..at + 2].iter().map(|child| nest_depth(&child.node)).min().unwrap_or(0);
+/// `shift 1 0` adds these numbers to the loops of the second nest before they become common. Left out, they are the
+/// smallest that are not negative and let no common loop run a dependence between the two nests backwards, found from
+/// the outermost loop inwards; where the distance has no bound, nothing is shifted and the proof says what is wrong.
+///
+/// Each nest is named by a statement or a loop in it. Needs children of one sequence that follow each other, each with
+/// `depth` perfectly nested loops of the same kinds, none of them vectorised or unrolled. The common loops keep the names
+/// of the first nest. Proof: order. After Kennedy and McKinley, Maximizing Loop Parallelism and Improving Data Locality
+/// via Loop Fusion and Distribution (LCPC 1993); the shifts after Manjikian and Abdelrahman, Fusion of Loops for
+/// Parallelism and Locality (IEEE TPDS 1997).
+pub(crate) fn fuse(
+    scop: &Scop,
+    deps: &Dependences,
+    (first, second): (&str, &str),
+    depth: Option<u32>,
+    shift: Option<&[i32]>,
+) -> Result<Edit, Reason> {
+    let Neighbours { path, at } = Neighbours::find(scop, first, second)?;
+    let (node, instances, outer) = place::walk(&scop.tree, &path)?;
+    let mut children = sequence_at(node, &instances)?;
+    let common = children[at..at + 2].iter().map(|child| nest_depth(&child.node)).min().unwrap_or(0);
     let depth = depth.map_or(common, |depth| depth as usize);
     if depth == 0 || depth > common {
         return Reason::precondition(format!(
             "the two nests have {common} perfectly nested loops in common, not {depth}"
         ));
     }
-    let (b, a) = (top.remove(at + 1), top.remove(at));
+    if let Some(shift) = shift
+        && shift.len() != depth
+    {
+        return Reason::precondition(format!("{depth} loops become common, and there are {} shifts", shift.len()));
+    }
+    let (b, a) = (children.remove(at + 1), children.remove(at));
+    let shift = match shift {
+        Some(shift) => shift.to_vec(),
+        None => smallest_shift(scop, deps, &outer, &a, &b, depth)?,
+    };
     let filter = a.filter.union(&b.filter)?;
-    top.insert(at, Filtered { filter: filter.clone(), node: joined(a, b, depth)? });
+    children.insert(at, Filtered { filter: filter.clone(), node: joined(a, b, depth, &shift)? });
 
+    let mut tree = scop.tree.clone();
+    place::replace(&mut tree.root, &path, place::one_or(Node::Sequence, children))?;
     let depth = Some(u32::try_from(depth).unwrap_or(u32::MAX));
-    let command = Command::Fuse { first: first.to_string(), second: second.to_string(), depth };
-    Ok(Edit::of_tree(scop, with_top(&scop.tree, top), command, Proof::Order(filter)))
+    let shift = shift.iter().any(|&by| by != 0).then_some(shift);
+    let command = Command::Fuse { first: first.to_string(), second: second.to_string(), depth, shift };
+    Ok(Edit::of_tree(scop, tree, command, Proof::Order(filter)))
 }
 
-/// Takes a nest at the top apart: one nest for each child of the sequence in its body.
+/// Takes a loop apart, with the loops perfectly nested in it: one nest for each child of the sequence in its body.
 ///
 /// ```text
 /// distribute C.init.m
@@ -52,69 +78,188 @@ pub(crate) fn fuse(scop: &Scop, first: &str, second: &str, depth: Option<u32>) -
 ///     band [k]    C.update
 /// ```
 ///
-/// The first nest keeps the names of the loops; the others get the names that belong to their first statement.
+/// Loops outside of the named one stay around the sequence. The first nest keeps the names of the loops; the others get
+/// the names that belong to their first statement.
 ///
-/// Needs a nest at the top, perfect down to a sequence. Proof: order. After Kuck and others, Dependence Graphs and Compiler
+/// Needs a nest that is perfect down to a sequence. Proof: order. After Kuck and others, Dependence Graphs and Compiler
 /// Optimizations (POPL 1981).
 pub(crate) fn distribute(scop: &Scop, member: &str) -> Result<Edit, Reason> {
     let member = place::resolve(scop, member)?;
-    let mut top = top_children(&scop.tree);
-    let at = top.iter().position(|child| place::path_to(&child.node, &member).is_some()).unwrap_or(0);
-    let Filtered { filter, node } = top.remove(at);
-    let (members, body) = peel(node, usize::MAX);
+    let path = place::path_to(&scop.tree.root, &member).expect("the member is of this tree");
+    let (_, instances, _) = place::walk(&scop.tree, &path)?;
+    let (outside, inside) = place::divided_at(&scop.tree, &member, place::member_at(&scop.tree, &member));
+    let (members, body) = peel(inside, usize::MAX);
     let (Node::Sequence(parts) | Node::Set(parts)) = body else {
         return Reason::precondition(format!("the nest of `{member}` holds one thing only"));
     };
-    if !members.iter().any(|own| own.name == member) {
-        return Reason::precondition(format!("the loop `{member}` is not at the top"));
-    }
     let names: Vec<String> = members.iter().map(|own| own.name.clone()).collect();
     let mut copies = Copies { scop, taken: Taken::by(&scop.tree, &[]), members, names };
     let apart: Vec<Filtered> =
         parts.into_iter().enumerate().map(|(at, part)| copies.around(at, part)).collect::<Result<_, Reason>>()?;
-    top.splice(at..at, apart);
-    let tree = with_top(&scop.tree, top);
-    Ok(Edit::of_tree(scop, tree, Command::Distribute { member }, Proof::Order(filter)))
+    let node = match outside {
+        Some(band) => Node::Band(Band { child: Box::new(Node::Sequence(apart)), ..band }),
+        None => Node::Sequence(apart),
+    };
+    let mut tree = scop.tree.clone();
+    place::replace(&mut tree.root, &path, node)?;
+    Ok(Edit::of_tree(scop, tree, Command::Distribute { member }, Proof::Order(instances)))
 }
 
-/// The position at the top of the nest with `first`, when the one with `second` follows it.
-fn adjacent(scop: &Scop, top: &[Filtered], first: &str, second: &str) -> Result<usize, Reason> {
-    if top.len() < 2 {
-        return Reason::precondition("there is one nest at the top, and nothing to fuse it with");
-    }
-    let position = |name: &str| -> Result<usize, Reason> {
-        if scop.stmt_named(name).is_none() {
-            let known: Vec<String> = scop.stmts.values().map(|stmt| stmt.name.clone()).collect();
-            return Reason::precondition(place::no_such("statement", name, &known));
+/// Two children of a sequence that follow each other: the path to the sequence, and the position of the first.
+struct Neighbours {
+    path: Path,
+    at: usize,
+}
+
+impl Neighbours {
+    /// With the nests that `first` and `second`, statements or loops, are in.
+    fn find(scop: &Scop, first: &str, second: &str) -> Result<Neighbours, Reason> {
+        let (a, b) = (Nested::of(scop, first)?, Nested::of(scop, second)?);
+        let mut search = Search { names: [&a, &b], apart: None };
+        if let Some(found) = search.below(&scop.tree.root, &scop.tree.domain, &mut Vec::new())? {
+            return Ok(found);
         }
-        for (at, child) in top.iter().enumerate() {
-            if child.filter.sets()?.iter().any(|set| set.tuple_name().is_ok_and(|tuple| tuple == name)) {
-                return Ok(at);
+        match search.apart {
+            Some(()) => Reason::precondition(format!("the nest of `{second}` does not follow that of `{first}`")),
+            None => Reason::precondition(format!("`{first}` and `{second}` are in one nest already")),
+        }
+    }
+}
+
+/// What names a nest.
+enum Nested {
+    Stmt(String),
+    Loop(String),
+}
+
+impl Nested {
+    fn of(scop: &Scop, name: &str) -> Result<Nested, Reason> {
+        if scop.stmt_named(name).is_some() {
+            return match place::stmts_of(&scop.tree.domain)?.iter().any(|stmt| stmt == name) {
+                true => Ok(Nested::Stmt(name.to_string())),
+                false => Reason::precondition(format!("the statement `{name}` never runs")),
+            };
+        }
+        place::resolve(scop, name).map(Nested::Loop).or_else(|_| {
+            let known: Vec<String> = scop.stmts.values().map(|stmt| stmt.name.clone()).collect();
+            Reason::precondition(place::no_such("statement", name, &known))
+        })
+    }
+
+    /// Whether the child of a sequence holds it.
+    fn is_in(&self, child: &Filtered, reaching: &isl::UnionSet) -> isl::Result<bool> {
+        match self {
+            Nested::Loop(name) => Ok(place::path_to(&child.node, name).is_some()),
+            Nested::Stmt(name) => {
+                let here = place::stmts_of(&child.filter.intersect(reaching)?)?;
+                Ok(here.iter().any(|stmt| stmt == name))
             }
         }
-        Reason::precondition(format!("the statement `{name}` never runs"))
-    };
-    let (a, b) = (position(first)?, position(second)?);
-    if a == b {
-        return Reason::precondition(format!("`{first}` and `{second}` are in one nest already"));
     }
-    if a + 1 != b {
-        return Reason::precondition(format!("the nest of `{second}` does not follow that of `{first}`"));
+}
+
+/// Looks for neighbours from the root down.
+struct Search<'a> {
+    names: [&'a Nested; 2],
+    /// Set when a sequence has the two in different children that do not follow each other.
+    apart: Option<()>,
+}
+
+impl Search<'_> {
+    fn below(&mut self, node: &Node, instances: &isl::UnionSet, path: &mut Path) -> isl::Result<Option<Neighbours>> {
+        let (Node::Sequence(children) | Node::Set(children)) = node else {
+            for (at, child) in node.children().into_iter().enumerate() {
+                path.push(at);
+                if let Some(found) = self.below(child, instances, path)? {
+                    return Ok(Some(found));
+                }
+                path.pop();
+            }
+            return Ok(None);
+        };
+        let mut has = [Vec::new(), Vec::new()];
+        for child in children {
+            for (has, name) in has.iter_mut().zip(self.names) {
+                has.push(name.is_in(child, instances)?);
+            }
+        }
+        let [first, second] = &has;
+        if let Some(at) = (1..children.len()).find(|&at| first[at - 1] && second[at]) {
+            return Ok(Some(Neighbours { path: path.clone(), at: at - 1 }));
+        }
+        let positions = |has: &[bool]| (0..has.len()).filter(|&at| has[at]).collect::<Vec<_>>();
+        let (a, b) = (positions(first), positions(second));
+        if a.iter().any(|at| b.iter().any(|other| at != other)) {
+            self.apart = Some(());
+        }
+        for (at, child) in children.iter().enumerate().filter(|&(at, _)| first[at] && second[at]) {
+            path.push(at);
+            if let Some(found) = self.below(&child.node, &instances.intersect(&child.filter)?, path)? {
+                return Ok(Some(found));
+            }
+            path.pop();
+        }
+        Ok(None)
     }
-    Ok(a)
+}
+
+/// The children of a sequence or a set, with filters that are just what reaches them.
+fn sequence_at(node: &Node, instances: &isl::UnionSet) -> isl::Result<Vec<Filtered>> {
+    let (Node::Sequence(children) | Node::Set(children)) = node else { return Ok(Vec::new()) };
+    let own = |child: &Filtered| Ok(Filtered { filter: child.filter.intersect(instances)?, node: child.node.clone() });
+    children.iter().map(own).collect()
+}
+
+/// For each common loop the smallest number, not negative, that lets it run no dependence from `a` to `b` backwards.
+/// Zeros from where on there is none.
+fn smallest_shift(
+    scop: &Scop,
+    deps: &Dependences,
+    outer: &[Member],
+    a: &Filtered,
+    b: &Filtered,
+    depth: usize,
+) -> isl::Result<Vec<i32>> {
+    let mut shift = vec![0; depth];
+    let mut pairs = deps.ordering(false)?.intersect_domain(&a.filter)?.intersect_range(&b.filter)?;
+    for member in outer {
+        pairs = pairs.eq_at(&member.schedule.to_multi()?)?;
+    }
+    let ((firsts, _), (seconds, _)) = (peel(a.node.clone(), depth), peel(b.node.clone(), depth));
+    for (by, (first, second)) in shift.iter_mut().zip(firsts.iter().zip(&seconds)) {
+        let apart = first.schedule.union_add(&second.schedule)?;
+        if pairs.lex_gt_at(&apart.to_multi()?)?.is_empty()? {
+            pairs = pairs.eq_at(&apart.to_multi()?)?;
+            continue;
+        }
+        let (from, to) = (first.schedule.to_union_map()?, second.schedule.to_union_map()?);
+        let distances = pairs.apply_domain(&from)?.apply_range(&to)?.deltas()?.intersect_params(&scop.context)?;
+        let Some(least) = least(&distances)? else { return Ok(vec![0; depth]) };
+        *by = -least;
+        let moved = first.schedule.union_add(&shifted(&second.schedule, (*by).into(), &|_| true)?)?;
+        pairs = pairs.eq_at(&moved.to_multi()?)?;
+    }
+    Ok(shift)
+}
+
+/// The least of some distances; none when there is no such number, or only one that is very far away.
+fn least(distances: &isl::UnionSet) -> isl::Result<Option<i32>> {
+    let least = distances.as_set()?.dim_min_val(0)?.to_i64();
+    Ok(least.ok().and_then(|least| i32::try_from(least).ok()).filter(|&least| least > i32::MIN))
 }
 
 /// One nest with the outer `depth` loops of both around what was inside of each.
-fn joined(a: Filtered, b: Filtered, depth: usize) -> Result<Node, Reason> {
+fn joined(a: Filtered, b: Filtered, depth: usize, shift: &[i32]) -> Result<Node, Reason> {
     let ((first, inside_a), (second, inside_b)) = (peel(a.node, depth), peel(b.node, depth));
-    let members = first.into_iter().zip(second).map(|(a, b)| matched(&a, &b)).collect::<Result<Vec<_>, Reason>>()?;
+    let matched = |((a, b), &by): ((Member, Member), &i32)| matched(&a, &b, by);
+    let members = first.into_iter().zip(second).zip(shift).map(matched).collect::<Result<Vec<_>, Reason>>()?;
     let mut parts = place::as_sequence(a.filter, inside_a)?;
     parts.extend(place::as_sequence(b.filter, inside_b)?);
     Ok(Node::Band(Band { members, permutable: false, child: Box::new(Node::Sequence(parts)) }))
 }
 
-/// One loop over the instances of both.
-fn matched(a: &Member, b: &Member) -> Result<Member, Reason> {
+/// One loop over the instances of both, those of the second moved.
+fn matched(a: &Member, b: &Member, by: i32) -> Result<Member, Reason> {
     if a.kind != b.kind {
         let (left, right) = (adjective(a.kind), adjective(b.kind));
         return Reason::precondition(format!("`{}` is {left} and `{}` is {right}", a.name, b.name));
@@ -122,46 +267,37 @@ fn matched(a: &Member, b: &Member) -> Result<Member, Reason> {
     if let Kind::Vector(_) | Kind::Unroll(_) = a.kind {
         return Reason::precondition(format!("the loop `{}` is {}", a.name, adjective(a.kind)));
     }
-    Ok(Member { schedule: a.schedule.union_add(&b.schedule)?, coincident: false, ..a.clone() })
+    let moved = if by == 0 { b.schedule.clone() } else { shifted(&b.schedule, by.into(), &|_| true)? };
+    Ok(Member { schedule: a.schedule.union_add(&moved)?, coincident: false, ..a.clone() })
 }
 
 /// How many loops are nested perfectly from here down.
 fn nest_depth(node: &Node) -> usize {
     match node {
         Node::Band(band) => band.members.len() + nest_depth(&band.child),
+        Node::Mark { child, .. } => nest_depth(child),
         _ => 0,
     }
 }
 
-/// The outer loops of a perfect nest, at most `depth`, and what is inside of them.
-fn peel(mut node: Node, depth: usize) -> (Vec<Member>, Node) {
-    let mut outer = Vec::new();
-    while let Node::Band(mut band) = node {
-        let wanted = band.members.len().min(depth - outer.len());
-        outer.extend(band.members.drain(..wanted));
-        if !band.members.is_empty() {
-            return (outer, Node::Band(band));
+/// The outer loops of a perfect nest, at most `depth`, and what is inside of them. Marks between them stay inside.
+fn peel(node: Node, depth: usize) -> (Vec<Member>, Node) {
+    match node {
+        Node::Band(mut band) if depth < band.members.len() => {
+            let outer = band.members.drain(..depth).collect();
+            (outer, Node::Band(band))
         }
-        node = *band.child;
+        Node::Band(Band { mut members, child, .. }) => {
+            let (inner, body) = peel(*child, depth - members.len());
+            members.extend(inner);
+            (members, body)
+        }
+        Node::Mark { name, child } if nest_depth(&child) > 0 => {
+            let (members, body) = peel(*child, depth);
+            (members, Node::Mark { name, child: Box::new(body) })
+        }
+        other => (Vec::new(), other),
     }
-    (outer, node)
-}
-
-/// The children at the top, with the whole domain as the filter of a single one.
-fn top_children(tree: &ScheduleTree) -> Vec<Filtered> {
-    match &tree.root {
-        Node::Sequence(children) | Node::Set(children) => children.clone(),
-        node => vec![Filtered { filter: tree.domain.clone(), node: node.clone() }],
-    }
-}
-
-/// The tree with these children at the top, one after another; that is one of the orders that a set allows.
-fn with_top(tree: &ScheduleTree, mut top: Vec<Filtered>) -> ScheduleTree {
-    let root = match top.pop() {
-        Some(only) if top.is_empty() => only.node,
-        last => Node::Sequence(top.into_iter().chain(last).collect()),
-    };
-    ScheduleTree { domain: tree.domain.clone(), root }
 }
 
 /// Copies the loops around the parts of a body.
@@ -186,9 +322,7 @@ impl Copies<'_> {
             members.push(copy);
         }
         let mut band = Band { members, permutable: false, child: Box::new(node) };
-        if let Node::Band(inner) = std::mem::replace(&mut *band.child, Node::Leaf) {
-            place::absorb(&mut band, inner);
-        }
+        place::absorb_child(&mut band);
         Ok(Filtered { filter, node: Node::Band(band) })
     }
 }

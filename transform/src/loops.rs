@@ -126,7 +126,7 @@ fn permute(band: &mut Band, names: &[String]) {
 
 /// Before the members from the first to the last of `names` change places: whether no dependence is carried by one of
 /// them is known afterwards only when none was carried by any.
-fn forget_order<'a>(band: &mut Band, names: impl Iterator<Item = &'a String>) {
+pub(crate) fn forget_order<'a>(band: &mut Band, names: impl Iterator<Item = &'a String>) {
     let places: Vec<usize> = names.filter_map(|name| place::position(band, name)).collect();
     let (Some(&first), Some(&last)) = (places.iter().min(), places.iter().max()) else { return };
     let moved = &mut band.members[first..=last];

@@ -67,13 +67,16 @@ pub(crate) fn member_names(tree: &ScheduleTree) -> Vec<String> {
 
 /// The sentence for a name that means nothing, with the names that do.
 pub(crate) fn no_such(kind: &str, name: &str, known: &[String]) -> String {
-    let closest = known
-        .iter()
-        .map(|other| (strsim::osa_distance(name, other), other))
-        .filter(|(distance, other)| *distance <= 1.max(other.len() / 4))
-        .min_by_key(|(distance, _)| *distance);
-    let hint = closest.map_or_else(String::new, |(_, other)| format!("; did you mean `{other}`?"));
+    let closest = closest(name, known.iter().map(String::as_str));
+    let hint = closest.map_or_else(String::new, |other| format!("; did you mean `{other}`?"));
     format!("there is no {kind} `{name}`{hint} ({kind}s: {})", listed(known))
+}
+
+/// The known name that `name` may be a slip of.
+pub(crate) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distances = known.map(|other| (strsim::osa_distance(name, other), other));
+    let near = distances.filter(|(distance, other)| *distance <= 1.max(other.len() / 4));
+    near.min_by_key(|(distance, _)| *distance).map(|(_, other)| other)
 }
 
 /// The names, as many as one can read at a glance.
@@ -118,9 +121,9 @@ pub(crate) fn merged_band<'a>(root: &'a mut Node, members: &[String]) -> Result<
     let top = paths.and_then(|paths| paths.into_iter().min_by_key(Vec::len)).expect("the members are of this tree");
     let Node::Band(band) = node_at_mut(root, &top) else { unreachable!("the path leads to the member's band") };
     while let Some(outside) = members.iter().find(|&name| position(band, name).is_none()) {
-        match std::mem::replace(&mut *band.child, Node::Leaf) {
-            Node::Band(inner) => absorb(band, inner),
-            _ => {
+        match below_marks(&mut band.child) {
+            Some(inner) => absorb(band, inner),
+            None => {
                 let inside = &band.members[0].name;
                 return Reason::precondition(format!("the loops `{inside}` and `{outside}` are not perfectly nested"));
             }
@@ -129,17 +132,237 @@ pub(crate) fn merged_band<'a>(root: &'a mut Node, members: &[String]) -> Result<
     Ok(band)
 }
 
-/// Puts the members of `inner`, which was the child of `band`, behind those of `band`.
-pub(crate) fn absorb(band: &mut Band, inner: Band) {
+/// Takes the band out of a node that is one, with marks around it at most; they stay around what was in the band.
+fn below_marks(node: &mut Node) -> Option<Band> {
+    match std::mem::replace(node, Node::Leaf) {
+        Node::Band(mut band) => {
+            *node = std::mem::replace(&mut *band.child, Node::Leaf);
+            Some(band)
+        }
+        Node::Mark { name, mut child } => {
+            let band = below_marks(&mut child);
+            *node = Node::Mark { name, child };
+            band
+        }
+        other => {
+            *node = other;
+            None
+        }
+    }
+}
+
+/// Puts the members of `inner`, which was perfectly nested in `band`, behind those of `band`.
+fn absorb(band: &mut Band, inner: Band) {
     // The inner band was permutable, if at all, for the dependences that the outer one did not carry.
     band.permutable = false;
     band.members.extend(inner.members);
-    band.child = inner.child;
+}
+
+/// Merges the band that is perfectly nested in `band`, if there is one, into it.
+pub(crate) fn absorb_child(band: &mut Band) {
+    if let Some(inner) = below_marks(&mut band.child) {
+        absorb(band, inner);
+    }
 }
 
 /// Where in the band the member is.
 pub(crate) fn position(band: &Band, member: &str) -> Option<usize> {
     band.members.iter().position(|own| own.name == member)
+}
+
+/// A place of the tree: where a loop is.
+pub(crate) struct Site {
+    /// What reaches the loop.
+    pub(crate) instances: isl::UnionSet,
+    /// The loops around it, outermost first.
+    pub(crate) outer: Vec<Member>,
+    member: Member,
+}
+
+impl Site {
+    /// Of the loop with this exact name.
+    pub(crate) fn of(tree: &ScheduleTree, member: &str) -> Result<Site, Reason> {
+        let path = path_to(&tree.root, member).expect("the member is of this tree");
+        let (node, instances, mut outer) = walk(tree, &path)?;
+        let Node::Band(band) = node else { unreachable!("the path leads to the member's band") };
+        let at = position(band, member).expect("the path leads to the member's band");
+        outer.extend(band.members[..at].iter().cloned());
+        Ok(Site { instances, outer, member: band.members[at].clone() })
+    }
+
+    /// The loop.
+    pub(crate) fn member(&self) -> &Member {
+        &self.member
+    }
+
+    /// What reaches the loop, by statement, each with all parameters in order.
+    pub(crate) fn sets(&self, scop: &Scop) -> isl::Result<Vec<isl::Set>> {
+        sets_of(scop, &self.instances)
+    }
+
+    /// From the instances to the values of the loops around.
+    pub(crate) fn outer_values(&self) -> isl::Result<isl::UnionMap> {
+        values_of(&self.instances, &self.outer)
+    }
+
+    /// From the instances to the values of the loops around and of the loop.
+    pub(crate) fn values_with_own(&self) -> isl::Result<isl::UnionMap> {
+        let own = values_of(&self.instances, std::slice::from_ref(&self.member))?;
+        self.outer_values()?.flat_range_product(&own)
+    }
+}
+
+/// The node at a path, the instances that reach it, and the members around it, outermost first.
+pub(crate) fn walk<'a>(tree: &'a ScheduleTree, path: &[usize]) -> isl::Result<(&'a Node, isl::UnionSet, Vec<Member>)> {
+    let (mut node, mut instances, mut outer) = (&tree.root, tree.domain.clone(), Vec::new());
+    for &at in path {
+        node = match node {
+            Node::Band(band) => {
+                outer.extend(band.members.iter().cloned());
+                &*band.child
+            }
+            Node::Mark { child, .. } => &**child,
+            Node::Sequence(children) | Node::Set(children) => {
+                instances = instances.intersect(&children[at].filter)?;
+                &children[at].node
+            }
+            Node::Leaf => unreachable!("the path is of this tree"),
+        };
+    }
+    Ok((node, instances, outer))
+}
+
+/// From the instances to a constant and then the values of the members.
+fn values_of(instances: &isl::UnionSet, members: &[Member]) -> isl::Result<isl::UnionMap> {
+    let none = instances.constant(&isl::Val::int(instances.ctx(), 0)?)?.to_union_map()?;
+    members.iter().try_fold(none, |all, member| {
+        all.flat_range_product(&member.schedule.intersect_domain(instances)?.to_union_map()?)
+    })
+}
+
+/// The instances by statement, each with all parameters in order.
+pub(crate) fn sets_of(scop: &Scop, instances: &isl::UnionSet) -> isl::Result<Vec<isl::Set>> {
+    let params = scop.param_space()?;
+    instances.sets()?.iter().map(|set| set.align_params(&params)).collect()
+}
+
+/// The names of the statements with instances in the set.
+pub(crate) fn stmts_of(instances: &isl::UnionSet) -> isl::Result<Vec<String>> {
+    instances.sets()?.iter().map(isl::Set::tuple_name).collect()
+}
+
+/// The member's function on instances of one statement that reach it.
+pub(crate) fn function_on(member: &Member, set: &isl::Set) -> isl::Result<isl::PwAff> {
+    let name = set.tuple_name()?;
+    for function in member.schedule.pw_affs()? {
+        if function.space()?.tuple_name(isl::Dim::In) == name {
+            return function.align_params(&set.space()?.params()?)?.intersect_domain(set);
+        }
+    }
+    Err(isl::Error::Refused(format!("the loop `{}` has no value on {name}", member.name)))
+}
+
+/// The function that single-valued `values` are on instances of one statement.
+pub(crate) fn value_on(values: &isl::UnionMap, set: &isl::Set) -> isl::Result<isl::PwAff> {
+    let values = values.intersect_domain(&set.to_union_set()?)?;
+    values.as_map()?.align_params(&set.space()?)?.to_pw_multi_aff()?.at(0)
+}
+
+/// Below a node: the members on the way to a leaf, and the instances there.
+pub(crate) struct Leaf<'a> {
+    pub(crate) instances: isl::UnionSet,
+    pub(crate) members: Vec<&'a Member>,
+}
+
+/// The leaves below a node that these instances reach.
+pub(crate) fn leaves<'a>(node: &'a Node, instances: &isl::UnionSet) -> isl::Result<Vec<Leaf<'a>>> {
+    match node {
+        Node::Leaf => Ok(vec![Leaf { instances: instances.clone(), members: Vec::new() }]),
+        Node::Mark { child, .. } => leaves(child, instances),
+        Node::Band(band) => {
+            let mut below = leaves(&band.child, instances)?;
+            below.iter_mut().for_each(|leaf| {
+                leaf.members.splice(0..0, &band.members);
+            });
+            Ok(below)
+        }
+        Node::Sequence(children) | Node::Set(children) => {
+            let mut all = Vec::new();
+            for child in children {
+                all.extend(leaves(&child.node, &instances.intersect(&child.filter)?)?);
+            }
+            Ok(all)
+        }
+    }
+}
+
+/// Where in its band the member of that exact name is.
+pub(crate) fn member_at(tree: &ScheduleTree, member: &str) -> usize {
+    tree.root.band_of(member).expect("the member is of this tree").1
+}
+
+/// The band of the member without its members from position `at` on, if any are left, and a node with those.
+pub(crate) fn divided_at(tree: &ScheduleTree, member: &str, at: usize) -> (Option<Band>, Node) {
+    let (band, _) = tree.root.band_of(member).expect("the member is of this tree");
+    let (outside, inside) = band.members.split_at(at);
+    let part = |members: &[Member], child: Node| Band {
+        members: members.to_vec(),
+        permutable: band.permutable,
+        child: Box::new(child),
+    };
+    let node = if inside.is_empty() { (*band.child).clone() } else { Node::Band(part(inside, (*band.child).clone())) };
+    ((!outside.is_empty()).then(|| part(outside, Node::Leaf)), node)
+}
+
+/// Puts a node in the place of another one. Children of a sequence that becomes the child of a sequence join those.
+pub(crate) fn replace(root: &mut Node, path: &[usize], node: Node) -> isl::Result<()> {
+    let Some((&last, above)) = path.split_last() else {
+        *root = node;
+        return Ok(());
+    };
+    match (node_at_mut(root, above), node) {
+        (Node::Sequence(siblings), Node::Sequence(children)) => {
+            let filter = siblings.remove(last).filter;
+            siblings.splice(last..last, as_sequence(filter, Node::Sequence(children))?);
+        }
+        (parent, node) => *node_at_mut(parent, &[last]) = node,
+    }
+    Ok(())
+}
+
+/// The node for the instances of `filter` alone, without what they do not reach.
+pub(crate) fn restricted_below(node: &Node, filter: &isl::UnionSet) -> isl::Result<Node> {
+    let below = |children: &[Filtered]| -> isl::Result<Vec<Filtered>> {
+        let mut kept = Vec::new();
+        for child in children {
+            let filter = child.filter.intersect(filter)?;
+            if !filter.is_empty()? {
+                kept.push(Filtered { node: restricted_below(&child.node, &filter)?, filter });
+            }
+        }
+        Ok(kept)
+    };
+    Ok(match node {
+        Node::Leaf => Node::Leaf,
+        Node::Mark { name, child } => {
+            Node::Mark { name: name.clone(), child: Box::new(restricted_below(child, filter)?) }
+        }
+        Node::Band(band) => Node::Band(Band {
+            members: band.members.iter().map(|member| restricted(member, filter)).collect::<isl::Result<_>>()?,
+            permutable: band.permutable,
+            child: Box::new(restricted_below(&band.child, filter)?),
+        }),
+        Node::Sequence(children) => one_or(Node::Sequence, below(children)?),
+        Node::Set(children) => one_or(Node::Set, below(children)?),
+    })
+}
+
+/// The only child alone, or the children under a node.
+pub(crate) fn one_or(several: fn(Vec<Filtered>) -> Node, mut children: Vec<Filtered>) -> Node {
+    match children.pop() {
+        Some(only) if children.is_empty() => only.node,
+        last => several(children.into_iter().chain(last).collect()),
+    }
 }
 
 /// The member restricted to the instances of `filter`.
@@ -184,6 +407,16 @@ impl Taken {
         free
     }
 
+    /// Gives every loop of the node a name of its own: the old one with `ending`, or with a number.
+    pub(crate) fn rename(&mut self, node: &mut Node, ending: &str) {
+        if let Node::Band(band) = node {
+            for member in &mut band.members {
+                member.name = self.next_free(&format!("{}{ending}", member.name));
+            }
+        }
+        node.children_mut().into_iter().for_each(|child| self.rename(child, ending));
+    }
+
     /// `name` is taken from now on.
     pub(crate) fn mark(&mut self, name: &str) {
         self.0.insert(name.to_string());
@@ -214,7 +447,7 @@ impl Taken {
 }
 
 /// What a name without a dot is put behind: `C.update.` for `C.update.m`.
-fn prefix(name: &str) -> &str {
+pub(crate) fn prefix(name: &str) -> &str {
     name.rfind('.').map_or("", |dot| &name[..=dot])
 }
 

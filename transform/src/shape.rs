@@ -1,6 +1,6 @@
 //! What every tree must look like for code generation, whatever command made it.
 
-use polyhedral::{Kind, Member, Node, ScheduleTree, isl};
+use polyhedral::{Axis, Kind, Member, Node, ScheduleTree, isl};
 
 use crate::MAX_COPIES;
 use crate::loops::adjective;
@@ -11,7 +11,7 @@ pub const MAX_LOOPS: usize = 64;
 
 /// Checks that
 ///
-/// - at most [`MAX_LOOPS`] members are around a statement;
+/// - at most [`MAX_LOOPS`] members are around a statement, at most one of them on each axis of the target;
 /// - vectorised and unrolled members are innermost, copies outside lanes;
 /// - at most one vectorised member is around a statement, and at most [`MAX_COPIES`] copies and lanes together;
 /// - each of them stays inside one strip while the members around it stay as they are.
@@ -28,6 +28,8 @@ struct Around<'a> {
     last: Option<&'a Member>,
     /// How many copies and lanes these make.
     copies: u64,
+    /// The axes that are taken, as bits by their place in [`Axis::ALL`].
+    axes: u32,
 }
 
 fn below<'a>(node: &'a Node, around: Around<'a>) -> Result<(), Reason> {
@@ -46,7 +48,14 @@ fn one_more<'a>(around: Around<'a>, member: &'a Member) -> Result<Around<'a>, Re
     if around.loops == MAX_LOOPS {
         return Reason::precondition(format!("`{}` is inside {MAX_LOOPS} loops already", member.name));
     }
-    let around = Around { loops: around.loops + 1, ..around };
+    let mut around = Around { loops: around.loops + 1, ..around };
+    if let Kind::Bound(axis) = member.kind {
+        let bit = 1 << Axis::ALL.iter().position(|other| *other == axis).expect("all axes are listed");
+        if around.axes & bit != 0 {
+            return Reason::precondition(format!("`{}` is inside a loop that is bound to {axis} already", member.name));
+        }
+        around.axes |= bit;
+    }
     let factor = match member.kind {
         Kind::Vector(factor) | Kind::Unroll(factor) => u64::from(factor),
         Kind::Sequential | Kind::Parallel | Kind::Bound(_) => 0,

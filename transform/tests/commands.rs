@@ -313,25 +313,25 @@ fn fuse_of_a_fused_nest_extends_its_sequence() {
 fn distribute_takes_a_nest_apart() {
     check(
         "matmul",
-        "fuse C.init C.update depth 2\nsplit C.init.m by 4\ndistribute C.init.n",
+        "fuse C.init C.update depth 2\nsplit C.init.m by 4\ndistribute C.init.mo",
         expect![[r#"
-        sequence
-          filter { C.init[m, n] }
-            band
-              C.init.mo = { C.init[m, n] -> [(floor((m)/4))] }
-              C.init.mi = { C.init[m, n] -> [(m)] }
-              C.init.n = { C.init[m, n] -> [(n)] }
-          filter { C.update[m, n, k] }
-            band
-              C.update.mo = { C.update[m, n, k] -> [(floor((m)/4))] }
-              C.update.mi = { C.update[m, n, k] -> [(m)] }
-              C.update.n = { C.update[m, n, k] -> [(n)] }
-              C.update.k = { C.update[m, n, k] -> [(k)] }
-        ---
-        fuse C.init C.update depth 2
-        split C.init.m by 4 as mo mi
-        distribute C.init.n
-    "#]],
+            sequence
+              filter { C.init[m, n] }
+                band
+                  C.init.mo = { C.init[m, n] -> [(floor((m)/4))] }
+                  C.init.mi = { C.init[m, n] -> [(m)] }
+                  C.init.n = { C.init[m, n] -> [(n)] }
+              filter { C.update[m, n, k] }
+                band
+                  C.update.mo = { C.update[m, n, k] -> [(floor((m)/4))] }
+                  C.update.mi = { C.update[m, n, k] -> [(m)] }
+                  C.update.n = { C.update[m, n, k] -> [(n)] }
+                  C.update.k = { C.update[m, n, k] -> [(k)] }
+            ---
+            fuse C.init C.update depth 2
+            split C.init.m by 4 as mo mi
+            distribute C.init.mo
+        "#]],
     );
 }
 
@@ -442,6 +442,7 @@ fn a_matrix_product_as_it_is_run() {
                   C.update.miu = { C.update[m, n, k] -> [(m)] } unroll 12
                   C.update.niv = { C.update[m, n, k] -> [(n)] } vector 16
             ---
+            # blocks for the caches, then registers
             parallel C.init.m
             vectorise C.init.n by 16 as no nv
             tile C.update.m C.update.n C.update.k by 96 512 256 as mo no ko / mi ni ki

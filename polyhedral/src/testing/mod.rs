@@ -1,12 +1,18 @@
 //! Scops for tests: written as text, ready-made, or drawn at random from a seed.
 
+mod enumerate;
+mod execute;
 mod generate;
 mod inputs;
+mod polybench;
 mod programs;
 mod rng;
 
+pub use enumerate::{Enumeration, Point};
+pub use execute::{AtOnce, Contents, contents, execute, same_results};
 pub use generate::random;
 pub use inputs::{Input, random_inputs, random_tensors};
+pub use polybench::{Kernel, POLYBENCH, conditioned_tensors, polybench};
 pub use programs::{
     PROGRAMS, conv3x3, gather, matmul, matmul_bias_relu, prefix_sum, program, programs, stencil, strided,
     transpose_nest, triangular_solve,

@@ -138,7 +138,7 @@ pub(super) struct Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    fn new(line: usize, text: &'a str) -> Result<Tokens<'a>, TextError> {
+    pub fn new(line: usize, text: &'a str) -> Result<Tokens<'a>, TextError> {
         let mut tokens = Vec::new();
         let mut rest = text.trim_start();
         while let Some(first) = rest.chars().next() {

@@ -46,6 +46,17 @@ use std::fmt;
 
 pub use tree::{parse_tree, print_tree};
 
+/// Reads what [`crate::Index`] prints, over dimensions and sizes with the given names.
+///
+/// # Errors
+/// What stands where something else was expected.
+pub fn parse_index(text: &str, dims: &[String], params: &[String]) -> Result<crate::Index, TextError> {
+    let mut tokens = lex::Tokens::new(1, text)?;
+    let index = expr::Scope { dims, params, tensors: &support::Table::new(), reads: Vec::new() }.index(&mut tokens)?;
+    tokens.end()?;
+    Ok(index)
+}
+
 /// Whether a text can carry a name: letters, digits and underscores, with dots inside; where isl reads it, no word of
 /// isl's notation.
 pub(crate) fn is_carried(name: &str, isl_reads: bool) -> bool {

@@ -26,14 +26,22 @@ impl Notation<'_> {
 
     /// Prints a union of sets.
     pub fn union_set(&self, union: &isl::UnionSet) -> isl::Result<String> {
-        let print = |union: &isl::UnionSet| {
-            let mut pieces = Vec::new();
-            for set in union.sets()? {
-                pieces.extend(set.basic_sets()?);
-            }
-            Ok(self.union(union, &pieces))
-        };
+        let print = |union: &isl::UnionSet| self.union_of(union);
         self.settled(print(union)?, isl::UnionSet::read, print)
+    }
+
+    /// Prints the instances of a filter among those that reach it.
+    pub fn filter(&self, filter: &isl::UnionSet, reach: &isl::UnionSet) -> isl::Result<String> {
+        let print = |filter: &isl::UnionSet| self.union_of(&filter.intersect(reach)?.gist(reach)?);
+        self.settled(print(filter)?, isl::UnionSet::read, print)
+    }
+
+    fn union_of(&self, union: &isl::UnionSet) -> isl::Result<String> {
+        let mut pieces = Vec::new();
+        for set in union.sets()? {
+            pieces.extend(set.basic_sets()?);
+        }
+        Ok(self.union(union, &pieces))
     }
 
     /// Prints a union of maps.

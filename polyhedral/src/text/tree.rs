@@ -82,7 +82,7 @@ impl Printer<'_> {
         self.line(level, kind);
         for child in all {
             let here = child.filter.intersect(reach)?;
-            let filter = self.notation.union_set(&here.gist(reach)?)?;
+            let filter = self.notation.filter(&here, reach)?;
             self.line(level + 1, &format!("filter {filter}"));
             self.node(&child.node, &here, level + 2)?;
         }

@@ -1,6 +1,8 @@
 //! The one place of the tests that knows the API.
 #![allow(dead_code)]
 
+pub mod draw;
+
 use expect_test::Expect;
 use polyhedral::text::print_tree;
 use polyhedral::{Scop, isl, testing};
@@ -28,6 +30,11 @@ pub fn session(program: &str) -> Session {
     session_of(testing::program(&isl::Ctx::new(), program), Options::default())
 }
 
+/// A session for a program's text.
+pub fn session_from(text: &str) -> Session {
+    session_of(testing::scop(&isl::Ctx::new(), text), Options::default())
+}
+
 /// A session for any program.
 pub fn session_of(scop: Scop, options: Options) -> Session {
     Session::with_options(scop, &target(), options).expect("its dependences are found")
@@ -47,11 +54,22 @@ pub fn tree(session: &Session) -> String {
 /// the schedule as a whole is proved.
 #[track_caller]
 pub fn check(program: &str, script: &str, expected: Expect) {
-    let mut first = session(program);
+    check_session(&session(program), script, expected);
+}
+
+/// The same for a program's text.
+#[track_caller]
+pub fn check_program(text: &str, script: &str, expected: Expect) {
+    check_session(&session_from(text), script, expected);
+}
+
+#[track_caller]
+fn check_session(initial: &Session, script: &str, expected: Expect) {
+    let mut first = initial.clone();
     replay(&mut first, script).unwrap_or_else(|refused| panic!("{refused}"));
     let (recorded, after) = (first.script().to_string(), tree(&first));
 
-    let mut second = session(program);
+    let mut second = initial.clone();
     replay(&mut second, &recorded).unwrap_or_else(|refused| panic!("{refused}"));
     assert_eq!(second.script().to_string(), recorded, "the record replays to the same bytes");
     assert_eq!(tree(&second), after, "the record replays to the same tree");
@@ -69,6 +87,7 @@ pub fn check_refused(program: &str, script: &str, expected: Expect) {
 /// The refusal of the last command of a script.
 #[track_caller]
 pub fn refusal(mut session: Session, script: &str) -> Refused {
+    let text = script;
     let script: Script = script.parse().expect("a script");
     let (last, before) =
         script.lines().rev().collect::<Vec<_>>().split_first().map(|(l, b)| (*l, b.to_vec())).expect("a command");
@@ -76,7 +95,7 @@ pub fn refusal(mut session: Session, script: &str) -> Refused {
         session.apply(command.clone()).unwrap_or_else(|refused| panic!("{refused}"));
     }
     let (recorded, was) = (session.script().to_string(), tree(&session));
-    let refused = session.apply(last.1.clone()).expect_err("the command is refused");
+    let refused = session.apply(last.1.clone()).expect_err(text);
     assert_eq!(session.script().to_string(), recorded, "a refusal records nothing");
     assert_eq!(tree(&session), was, "a refusal changes nothing");
     refused

@@ -1,0 +1,357 @@
+//! Copies of a part of a tensor near the statements that use it: promote.
+
+use polyhedral::{Access, Body, Expr, Index, Kind, Layout, Memory, Role, Scop, Stmt, Subscript, Tensor, TensorId, isl};
+
+use crate::grammar;
+use crate::place;
+use crate::proof::Edit;
+use crate::refused::Reason;
+use crate::storage::formula::simplified;
+use crate::storage::hull::{Hull, range_of};
+use crate::storage::site::{Placed, Site, instances, loops_over, tuple};
+use crate::storage::uses::{Use, Uses, tensor_named};
+use crate::{Command, Promotion};
+
+/// The most bytes of a tensor that `promote` puts on the stack of a thread.
+pub const STACK_BYTES: i64 = 64 * 1024;
+
+/// Keeps a part of a tensor in a new one while one iteration of a loop runs: packing, caching, shared memory, register
+/// tiles.
+///
+/// ```text
+/// promote B at C.update.ko as Bp
+///
+/// band [no, ko]                        band [no, ko]
+///   band [m, k, n]                       sequence
+///     C.update reads B[k, n]     ->        band [x0, x1]   Bp.load[no, ko, x0, x1]: Bp[x0, x1] = B[256ko + x0, 512no + x1]
+///                                          band [m, k, n]  C.update reads Bp[k - 256ko, n - 512no]
+/// ```
+///
+/// What the chosen accesses touch in one iteration is found exactly. Its smallest box becomes the new tensor, a temporary;
+/// the copies are of the touched elements alone. What is read is loaded before the rest of the iteration, but for what the
+/// iteration itself overwrites first; what is written is stored after it, unless the new tensor takes the place of a
+/// temporary altogether. Without a loop the copies are around the whole program.
+///
+/// `transposed` gives the order of the old dimensions in the new tensor; `padded` adds cells to the innermost one;
+/// `double` makes two boxes, used in turn, and loads what an iteration needs one iteration earlier. A tensor of constant
+/// size up to [`STACK_BYTES`] lives on the stack of its thread, a larger one in global memory with a box for each
+/// iteration of the parallel loops around.
+///
+/// Needs affine accesses whose boxes have sizes that do not depend on the iteration, and statements that are wholly inside
+/// the loop. Proof: values. After Verdoolaege et al., Polyhedral Parallel Code Generation for CUDA (TACO 2013), and Goto
+/// and van de Geijn, Anatomy of High-Performance Matrix Multiplication (TOMS 2008).
+pub(crate) fn promote(scop: &Scop, promotion: &Promotion) -> Result<Edit, Reason> {
+    let tensor = tensor_named(scop, &promotion.tensor)?;
+    let member = promotion.member.as_deref().map(|name| place::resolve(scop, name)).transpose()?;
+    let site = Site::of(scop, member.as_deref())?;
+    let uses = Uses::of(scop, &site, tensor, &promotion.of)?;
+    let name = new_name(scop, promotion)?;
+    let buffer = Buffer::of(scop, &site, &uses, promotion, &name)?;
+    let command = Command::Promote(Promotion {
+        member,
+        name: Some(name),
+        memory: Some(buffer.declared.memory),
+        ..promotion.clone()
+    });
+
+    let mut edited = Scop { source: Vec::new(), ..scop.clone() };
+    let id = edited.tensors.push(buffer.declared.clone());
+    for used in &uses.accesses {
+        let access = buffer.instead_of(used, id, &scop.stmts[used.stmt])?;
+        *used.which.of_mut(&mut edited.stmts[used.stmt]) = access;
+    }
+    let copies = Copies { site: &site, uses: &uses, buffer: &buffer, id };
+    let (before, after) = copies.add(&mut edited, scop)?;
+    if promotion.double && before.is_empty() {
+        return Reason::precondition(format!("nothing of `{}` is loaded, and so nothing earlier", promotion.tensor));
+    }
+    site.insert(&mut edited.tree, before, after)?;
+    Ok(Edit::of_values(edited, command))
+}
+
+/// The name that was given, or the next free one of `A_local`, `A_local2`, ….
+fn new_name(scop: &Scop, promotion: &Promotion) -> Result<String, Reason> {
+    let is_taken = |name: &str| {
+        let mut copies = [Direction::Load, Direction::Store].into_iter().map(|direction| direction.statement(name));
+        scop.tensor_named(name).is_some() || copies.any(|copy| scop.stmt_named(&copy).is_some())
+    };
+    match &promotion.name {
+        Some(name) if !grammar::is_name(name) || name.contains('.') => {
+            Reason::precondition(format!("`{name}` cannot be the name of a tensor"))
+        }
+        Some(name) if is_taken(name) => Reason::precondition(format!("there is already a tensor `{name}`")),
+        Some(name) => Ok(name.clone()),
+        None => {
+            let base = format!("{}_local", promotion.tensor);
+            let numbered = (2u64..).map(|number| format!("{base}{number}"));
+            let mut candidates = std::iter::once(base.clone()).chain(numbered);
+            Ok(candidates.find(|name| !is_taken(name)).expect("a program has finitely many tensors"))
+        }
+    }
+}
+
+/// The new tensor, and where in it the elements of the old one are.
+struct Buffer {
+    declared: Tensor,
+    /// The box, in the dimensions of the old tensor.
+    hull: Hull,
+    /// Which dimension of the old tensor each of the box's dimensions is.
+    order: Vec<usize>,
+    /// The dimensions before those of the box, over the values of the site's members.
+    boxes: Vec<Index>,
+    /// Whether a box is loaded one iteration before it is used.
+    ahead: bool,
+}
+
+impl Buffer {
+    fn of(scop: &Scop, site: &Site, uses: &Uses, promotion: &Promotion, name: &str) -> Result<Buffer, Reason> {
+        let old = &scop.tensors[uses.tensor];
+        let order = order_of(promotion, old)?;
+        let Some(hull) = Hull::of(&uses.touched(scop)?, &scop.context)? else {
+            let (site, tensor) = (site.described(), &old.name);
+            return Reason::precondition(format!("what {site} touches of `{tensor}` is in no box of one size"));
+        };
+        let memory = memory_of(scop, site, uses, promotion, &hull)?;
+        let mut boxes = Boxes::default();
+        if promotion.double {
+            boxes.in_turn(site)?;
+        }
+        if memory == Memory::Global {
+            boxes.apart(scop, site, uses)?;
+        }
+        let mut extent = boxes.extent;
+        extent.extend(order.iter().map(|&at| hull.extent[at].clone()));
+        let declared = Tensor {
+            name: name.to_string(),
+            dtype: old.dtype,
+            lower: vec![Index::Const(0); extent.len()],
+            layout: padded(promotion.padded, &extent)?,
+            extent,
+            role: Role::Temporary,
+            memory,
+            span: old.span,
+        };
+        Ok(Buffer { declared, hull, order, boxes: boxes.index, ahead: promotion.double })
+    }
+
+    /// The access to the new tensor that takes the place of one to the old.
+    fn instead_of(&self, used: &Use, id: TensorId, stmt: &Stmt) -> Result<Access, Reason> {
+        let old = used.which.of(stmt);
+        let element = old.affine().expect("the uses are affine");
+        let at_values = |index: &Index| index.substitute(&|at| used.values[at].clone(), &Index::Param);
+        let inside = self.order.iter().map(|&at| element[at].clone() - at_values(&self.hull.lower[at]));
+        let index = self.boxes.iter().map(at_values).chain(inside).map(|index| simplified(index, &stmt.domain));
+        let index = index.map(|index| Ok(Subscript::Affine(index?))).collect::<isl::Result<_>>()?;
+        Ok(Access { tensor: id, index, span: old.span })
+    }
+}
+
+/// Which dimension of the old tensor each dimension of the box is.
+fn order_of(promotion: &Promotion, old: &Tensor) -> Result<Vec<usize>, Reason> {
+    let rank = old.extent.len();
+    if promotion.transposed.is_empty() {
+        return Ok((0..rank).collect());
+    }
+    let order: Vec<usize> = promotion.transposed.iter().map(|&at| at as usize).collect();
+    let mut sorted = order.clone();
+    sorted.sort_unstable();
+    if sorted != (0..rank).collect::<Vec<_>>() {
+        let all = (0..rank).map(|at| at.to_string()).collect::<Vec<_>>().join(", ");
+        return Reason::precondition(format!(
+            "`{}` has {rank} dimensions: `transposed` lists each of {all} once",
+            old.name
+        ));
+    }
+    Ok(order)
+}
+
+/// Where the new tensor lives: as asked, or on the stack when it is small there.
+fn memory_of(scop: &Scop, site: &Site, uses: &Uses, promotion: &Promotion, hull: &Hull) -> Result<Memory, Reason> {
+    let bytes = bytes_of(scop, uses, promotion, hull);
+    let fits = bytes.is_some_and(|bytes| bytes <= STACK_BYTES);
+    match promotion.memory {
+        Some(Memory::Stack) if !fits => {
+            let size = bytes.map_or("a size that depends on the program's".into(), |bytes| format!("{bytes} bytes"));
+            Reason::precondition(format!(
+                "the stack takes {STACK_BYTES} bytes at most, and this has {size}: put it `in global`"
+            ))
+        }
+        Some(memory) => Ok(memory),
+        None if fits && !has_threads_inside(scop, site, uses)? => Ok(Memory::Stack),
+        None => Ok(Memory::Global),
+    }
+}
+
+/// The size when it is a constant.
+fn bytes_of(scop: &Scop, uses: &Uses, promotion: &Promotion, hull: &Hull) -> Option<i64> {
+    let element = i64::from(scop.tensors[uses.tensor].dtype.bytes()) * if promotion.double { 2 } else { 1 };
+    let innermost = promotion.transposed.last().map_or(hull.extent.len().wrapping_sub(1), |&at| at as usize);
+    hull.extent.iter().enumerate().try_fold(element, |bytes, (at, extent)| {
+        let padding = if at == innermost { i64::from(promotion.padded) } else { 0 };
+        bytes.checked_mul(extent.as_const()?.checked_add(padding)?)
+    })
+}
+
+/// Whether threads of execution part inside the site, around one of the uses: they would share its stack.
+pub(crate) fn has_threads_inside(scop: &Scop, site: &Site, uses: &Uses) -> isl::Result<bool> {
+    let around = |name: &str| site.members.iter().any(|member| member.name == name);
+    for member in scop.tree.root.members() {
+        if member.kind.apart() && !around(&member.name) {
+            let own = member.schedule.domain()?;
+            for used in &uses.accesses {
+                if !own.is_disjoint(&scop.stmts[used.stmt].domain.to_union_set()?)? {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Cells behind the innermost dimension that hold nothing.
+fn padded(by: u32, extent: &[Index]) -> Result<Option<Layout>, Reason> {
+    if by == 0 {
+        return Ok(None);
+    }
+    let cell = (0..extent.len()).map(Index::Dim).collect();
+    let mut extent = extent.to_vec();
+    match extent.last_mut() {
+        Some(innermost) => *innermost = innermost.clone() + i64::from(by),
+        None => return Reason::precondition("a single element has no dimension to be padded"),
+    }
+    Ok(Some(Layout { cell, extent }))
+}
+
+/// Several boxes beside each other: the dimensions that tell them apart.
+#[derive(Default)]
+struct Boxes {
+    /// Over the values of the site's members.
+    index: Vec<Index>,
+    extent: Vec<Index>,
+}
+
+impl Boxes {
+    /// Two, used in turn by the iterations of the innermost loop around.
+    fn in_turn(&mut self, site: &Site) -> Result<(), Reason> {
+        let Some((last, member)) = site.members.iter().enumerate().next_back() else {
+            return Reason::precondition("two boxes are used in turn by the iterations of a loop: say `at` which one");
+        };
+        if member.kind != Kind::Sequential {
+            return Reason::precondition(format!(
+                "the iterations of `{}` run at once: none is before another",
+                member.name
+            ));
+        }
+        self.index.push(Index::Dim(last).modulo(2));
+        self.extent.push(Index::Const(2));
+        Ok(())
+    }
+
+    /// One for each iteration of the loops around whose iterations run in threads of their own.
+    fn apart(&mut self, scop: &Scop, site: &Site, uses: &Uses) -> Result<(), Reason> {
+        let iterations = uses.touched(scop)?.domain()?;
+        for (at, member) in site.members.iter().enumerate().filter(|(_, member)| member.kind.apart()) {
+            let value = Index::Dim(at).to_pw_aff(&iterations.space()?)?.to_map()?.intersect_domain(&iterations)?;
+            let Some((first, extent)) = range_of(&value, &scop.context)? else {
+                return Reason::precondition(format!("how many iterations `{}` has is not one formula", member.name));
+            };
+            self.index.push(Index::Dim(at) - first);
+            self.extent.push(extent);
+        }
+        Ok(())
+    }
+}
+
+/// Which way a copy goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    /// Into the new tensor.
+    Load,
+    /// Back.
+    Store,
+}
+
+impl Direction {
+    fn statement(self, tensor: &str) -> String {
+        match self {
+            Direction::Load => format!("{tensor}.load"),
+            Direction::Store => format!("{tensor}.store"),
+        }
+    }
+}
+
+/// The statements that copy between the old tensor and the new one.
+struct Copies<'a> {
+    site: &'a Site,
+    uses: &'a Uses,
+    buffer: &'a Buffer,
+    id: TensorId,
+}
+
+impl Copies<'_> {
+    /// Adds the statements that are needed; what is to be put before and after the rest of an iteration.
+    fn add(&self, edited: &mut Scop, scop: &Scop) -> isl::Result<(Vec<Placed>, Vec<Placed>)> {
+        let (loaded, stored) = (self.uses.read_from_outside(scop)?, self.uses.written(scop)?);
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        if !loaded.is_empty()? {
+            before.push(self.copy(edited, Direction::Load, &loaded)?);
+        }
+        let replaced = before.is_empty() && self.uses.are_all(scop);
+        if !stored.is_empty()? && !replaced {
+            after.push(self.copy(edited, Direction::Store, &stored)?);
+        }
+        Ok((before, after))
+    }
+
+    /// A statement over the values of the site's members and the box, for every one of `elements`.
+    fn copy(&self, edited: &mut Scop, direction: Direction, elements: &isl::Map) -> isl::Result<Placed> {
+        let (prefix, name) = (self.site.members.len(), direction.statement(&self.buffer.declared.name));
+        let mut dims = self.site.dims();
+        dims.extend((0..self.buffer.order.len()).map(|at| format!("x{at}")));
+        let space = edited.param_space()?.named_set(&name, &dims)?;
+        let (here, old): (Vec<Index>, _) = ((0..prefix).map(Index::Dim).collect(), self.old_element(prefix));
+        let mut domain = instances(&space, &here, &old, elements)?;
+        if edited.tensors[self.uses.tensor].role == Role::Input && domain.n_basic_set()? > 1 {
+            // What is never written can be read around holes and corners: one convex piece makes simpler loops.
+            let tensor = tuple(&space, &old)?.intersect_range(&edited.elements(self.uses.tensor)?.reset_tuple_id()?)?.domain()?;
+            domain = domain.remove_divs()?.simple_hull()?.to_set()?.intersect(&tensor)?;
+        }
+
+        let subscripts = |all: Vec<Index>| -> isl::Result<Vec<Subscript>> {
+            all.into_iter().map(|index| Ok(Subscript::Affine(simplified(index, &domain)?))).collect()
+        };
+        let new =
+            self.buffer.boxes.iter().cloned().chain((0..self.buffer.order.len()).map(|at| Index::Dim(prefix + at)));
+        let span = edited.tensors[self.uses.tensor].span;
+        let old = Access { tensor: self.uses.tensor, index: subscripts(old)?, span };
+        let new = Access { tensor: self.id, index: subscripts(new.collect())?, span };
+        let (read, write) = if direction == Direction::Load { (old, new) } else { (new, old) };
+        let node = loops_over(&domain, &name, &dims, prefix)?;
+        let body = Body::Assign(vec![Expr::Load(0)]);
+        let (reads, writes) = (vec![read], vec![write]);
+        edited.stmts.push(Stmt { name, dims, domain: domain.clone(), reads, writes, body, span });
+        Ok(Placed { domain, values: self.values(direction), node })
+    }
+
+    /// The element of the old tensor at a point of a copy.
+    fn old_element(&self, prefix: usize) -> Vec<Index> {
+        let Buffer { hull, order, .. } = self.buffer;
+        let mut element = hull.lower.clone();
+        for (at, &dim) in order.iter().enumerate() {
+            element[dim] = element[dim].clone() + Index::Dim(prefix + at);
+        }
+        element
+    }
+
+    /// When a copy runs.
+    fn values(&self, direction: Direction) -> Vec<Index> {
+        let mut values: Vec<Index> = (0..self.site.members.len()).map(Index::Dim).collect();
+        if direction == Direction::Load
+            && self.buffer.ahead
+            && let Some(last) = values.last_mut()
+        {
+            *last = last.clone() - 1;
+        }
+        values
+    }
+}
