@@ -106,7 +106,11 @@ impl Int {
         let (even, rest) = self.split_multiples(divisor);
         let quotient = match rest.as_const() {
             Some(value) => Int::Const(value.div_euclid(divisor)),
-            None => Int::FloorDiv(Box::new(rest), divisor),
+            None => match rest.in_steps(divisor) {
+                // floor((g·x + r) / d) = floor(x / (d / g)) for 0 <= r < g.
+                Some((steps, _, step)) => Int::FloorDiv(Box::new(steps), divisor / step),
+                None => Int::FloorDiv(Box::new(rest), divisor),
+            },
         };
         even + quotient
     }
@@ -116,8 +120,31 @@ impl Int {
         let (_, rest) = self.split_multiples(divisor);
         match rest.as_const() {
             Some(value) => Int::Const(value.rem_euclid(divisor)),
-            None => Int::Mod(Box::new(rest), divisor),
+            None => match rest.in_steps(divisor) {
+                // (g·x + r) mod d = g·(x mod (d / g)) + r for 0 <= r < g.
+                Some((steps, r, step)) => step * Int::Mod(Box::new(steps), divisor / step) + r,
+                None => Int::Mod(Box::new(rest), divisor),
+            },
         }
+    }
+
+    /// `(x, r, g)` with `self = g·x + r` and `0 <= r < g`, where `g` divides `divisor` and is neither 1 nor all of it.
+    fn in_steps(&self, divisor: i64) -> Option<(Int, i64, i64)> {
+        let (r, g) = self.remainder_and_modulus(divisor);
+        if g == 1 || g == divisor {
+            return None;
+        }
+        let Linear { constant, terms } = self.linear();
+        let terms = terms.into_iter().map(|(atom, c)| (atom, c / g)).collect();
+        Some((Linear { constant: constant.div_euclid(g), terms }.into_int(), r, g))
+    }
+
+    /// `(r, m)`: whatever the variables are, the value is `r` more than a multiple of `m`, the largest such divisor of
+    /// `divisor`; `0 <= r < m`.
+    pub(crate) fn remainder_and_modulus(&self, divisor: i64) -> (i64, i64) {
+        let Linear { constant, terms } = self.linear();
+        let modulus = terms.iter().fold(divisor, |common, &(_, c)| greatest_common_divisor(common, c));
+        (constant.rem_euclid(modulus), modulus)
     }
 
     /// `(q, r)` with `self = divisor·q + r`, where `q` takes every term that divides evenly.
@@ -337,6 +364,16 @@ impl Cond {
     }
 }
 
+/// Of a positive number and any other; positive.
+fn greatest_common_divisor(mut a: i64, b: i64) -> i64 {
+    // The remainder is less than `a`, so that it fits.
+    let mut b = b.rem_euclid(a);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
 /// Keeps the first of equal conditions and drops none of the order.
 fn one_of_each(parts: &mut Vec<Cond>) {
     let mut kept: Vec<Cond> = Vec::with_capacity(parts.len());
@@ -466,6 +503,14 @@ mod tests {
     }
 
     #[test]
+    fn a_common_step_comes_out() {
+        let tile = |e: Int| Int::Mod(Box::new(e), 3);
+        assert_eq!((4 * var(0) + 1).modulo(12), 4 * tile(var(0)) + 1);
+        assert_eq!((4 * var(0) + 1).modulo(12).floor_div(4), tile(var(0)));
+        assert_eq!((4 * var(0) + 7).floor_div(12), Int::FloorDiv(Box::new(var(0) + 1), 3));
+    }
+
+    #[test]
     fn rewriting_keeps_the_value() {
         let params = [7];
         for a in -9..9 {
@@ -476,6 +521,11 @@ mod tests {
                 let exact = 6 * a - 4 * b + 7;
                 assert_eq!(eval(x.clone().floor_div(4)), exact.div_euclid(4));
                 assert_eq!(eval(x.clone().modulo(4)), exact.rem_euclid(4));
+                assert_eq!(eval(x.clone().floor_div(12)), exact.div_euclid(12));
+                assert_eq!(eval(x.clone().modulo(12)), exact.rem_euclid(12));
+                let (even, exact_even) = (6 * var(0) - 4 * var(1) + 3, 6 * a - 4 * b + 3);
+                assert_eq!(eval(even.clone().floor_div(12)), exact_even.div_euclid(12));
+                assert_eq!(eval(even.modulo(12)), exact_even.rem_euclid(12));
                 assert_eq!(eval(x.clone().min(var(0) * var(1))), exact.min(a * b));
                 assert_eq!(eval(x.max(6 * var(0) - 4 * var(1))), exact.max(6 * a - 4 * b));
             }

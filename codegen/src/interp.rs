@@ -10,7 +10,7 @@ use std::fmt;
 use polyhedral::{DType, Role, TensorId, Value as Scalar};
 use support::Entity;
 
-use crate::{At, Buffer, Cond, Int, Op, Program, RegId, Value, VarId};
+use crate::{At, Buffer, Cond, Int, Op, Place, Program, RegId, Value, VarId};
 
 pub use polyhedral::eval::{Data, Tensors};
 
@@ -136,6 +136,7 @@ impl Run<'_> {
                 return Err(Fault::Argument(format!("{} is not given", buffer.name)));
             }
             // What nobody has written is not to be read.
+            _ if buffer.place == Place::Stack => Vec::new(),
             _ if buffer.role == Role::Temporary => vec![scalar::poison(buffer.dtype); count],
             _ => vec![scalar::zero(buffer.dtype); count],
         };
@@ -179,10 +180,10 @@ impl Run<'_> {
                 self.regs[reg.index()] = Some(self.value(value, lanes)?);
                 Ok(())
             }
-            Op::Check { buffer, dim, value, lanes, mask } => {
+            Op::Check { buffer, dim, extent, value, lanes, mask } => {
                 let value = self.value(value, *lanes)?;
                 let mask = self.mask(mask.as_ref(), *lanes)?;
-                let extent = self.memory[buffer.index()].extent.get(*dim).copied().unwrap_or(0);
+                let extent = self.int(extent)?;
                 let outside = |value: i128| !(0..i128::from(extent)).contains(&value);
                 for lane in (0..*lanes as usize).filter(|&lane| kept(mask.as_deref(), lane)) {
                     let value = whole(pick(&value, lane))?;
@@ -193,7 +194,26 @@ impl Run<'_> {
                 }
                 Ok(())
             }
+            Op::Local { buffer, body } => {
+                let fresh = self.poisoned(*buffer)?;
+                let outside = std::mem::replace(&mut self.memory[buffer.index()].elements, fresh);
+                let result = self.ops(body);
+                self.memory[buffer.index()].elements = outside;
+                result
+            }
+            // What it names need not be there.
+            Op::Prefetch { .. } => Ok(()),
         }
+    }
+
+    /// What is on the stack where nobody has written.
+    fn poisoned(&self, buffer: TensorId) -> Result<Vec<Scalar>, Fault> {
+        let row = &self.program.buffers[buffer];
+        let count = row.extent.iter().try_fold(1i64, |all, n| {
+            let extent = self.int(n)?.max(0);
+            all.checked_mul(extent).filter(|&all| all <= MOST_ELEMENTS).ok_or(Fault::Overflow)
+        })?;
+        Ok(vec![scalar::poison(row.dtype); count as usize])
     }
 
     fn iteration(&mut self, var: VarId, value: i64, body: &[Op]) -> Result<(), Fault> {
@@ -256,7 +276,12 @@ impl Run<'_> {
 
     fn position(&self, buffer: TensorId, at: &[i128]) -> Result<usize, Fault> {
         let name = || self.program.buffers[buffer].name.clone();
-        self.memory[buffer.index()].position(at).ok_or_else(|| Fault::Outside { buffer: name(), at: at.to_vec() })
+        let memory = &self.memory[buffer.index()];
+        let position = memory.position(at).ok_or_else(|| Fault::Outside { buffer: name(), at: at.to_vec() })?;
+        match position < memory.elements.len() {
+            true => Ok(position),
+            false => Err(Fault::Malformed(format!("{} has no memory here", name()))),
+        }
     }
 
     fn register(&self, reg: RegId) -> Result<Lanes, Fault> {

@@ -12,7 +12,9 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 ///         | if cond { op* } else { op* }
 ///         | buffer[at*] = value            `lanes` elements, those that the mask keeps
 ///         | reg = value                    set before it is read, on every path
-///         | check buffer dim value         every lane inside the extent, or the kernel fails
+///         | check value in extent          every lane inside, or the kernel fails, naming a buffer's dimension
+///         | with stack buffer { op* }      memory of its own for the buffer, with nothing in it at first
+///         | prefetch buffer[at*]           a hint: these elements are read soon
 /// value   = const | int(base, step) | buffer[at*] | reg | unary | binary | compare | select | cast | call | mul-add
 /// at      = base + lane·step | indirect value
 /// ```
@@ -68,6 +70,8 @@ pub enum Place {
     Argument(usize),
     /// In the workspace, at a byte offset that is a multiple of 64.
     Workspace(Int),
+    /// In the frame of the thread that runs the [`Op::Local`] around the accesses; its extents are constants.
+    Stack,
 }
 
 /// A local value that never lives in memory.
@@ -129,18 +133,37 @@ pub enum Op {
         /// Its new value.
         value: Value,
     },
-    /// Fails the kernel with the first lane's value that is not in `0..extent` of the dimension.
+    /// Fails the kernel with the first lane's value that is not in `0..extent`.
     Check {
         /// The tensor that would be accessed.
         buffer: TensorId,
-        /// The dimension.
+        /// The dimension of the tensor, which is not always one of its storage.
         dim: usize,
+        /// The extent of the dimension.
+        extent: Int,
         /// An `int64` value.
         value: Value,
         /// At least 1.
         lanes: u32,
         /// A `bool` value: lanes where it is false are not checked.
         mask: Option<Value>,
+    },
+    /// Gives a buffer on the stack memory for as long as the body runs, with nothing in it at first. A `Local` inside
+    /// of another for the same buffer has memory of its own. Threads of parallel loops inside share it.
+    Local {
+        /// The buffer.
+        buffer: TensorId,
+        /// The body.
+        body: Vec<Op>,
+    },
+    /// Asks for `lanes` elements to be brought near; nothing depends on it, and it may name elements that there are not.
+    Prefetch {
+        /// From here.
+        buffer: TensorId,
+        /// One for each dimension.
+        at: Vec<At>,
+        /// At least 1.
+        lanes: u32,
     },
 }
 

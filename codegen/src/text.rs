@@ -9,6 +9,8 @@
 //! }
 //! ```
 //!
+//! `with stack T { … }` is where a buffer of the stack has its memory.
+//!
 //! `e .. +16` stands for the lanes from `e` on, `e .. +16 by 2` for every second one; `lane` counts from 0.
 
 use std::fmt::{self, Display, Formatter};
@@ -99,6 +101,7 @@ impl Program {
                 f.write_str(" workspace ")?;
                 self.int(f, offset, Tightness::Sum)?;
             }
+            Place::Stack => f.write_str(" stack")?,
         }
         if buffer.strides.contains(&Stride::Runtime) {
             f.write_str(" strided")?;
@@ -147,11 +150,20 @@ impl Program {
                 self.value(f, value, lanes, Tightness::Choice)?;
                 f.write_str("\n")
             }
-            Op::Check { buffer, dim, value, lanes, mask } => {
+            Op::Check { buffer, dim, extent: _, value, lanes, mask } => {
                 write!(f, "check ")?;
                 self.value(f, value, *lanes, Tightness::Choice)?;
                 write!(f, " in {} dimension {dim}", self.buffers[*buffer].name)?;
                 self.mask(f, mask.as_ref(), *lanes)?;
+                f.write_str("\n")
+            }
+            Op::Local { buffer, body } => {
+                write!(f, "with stack {}", self.buffers[*buffer].name)?;
+                self.block(f, body, depth)
+            }
+            Op::Prefetch { buffer, at, lanes } => {
+                f.write_str("prefetch ")?;
+                self.element(f, *buffer, at, *lanes)?;
                 f.write_str("\n")
             }
         }

@@ -4,6 +4,7 @@
 //! - Every variable is bound by one loop and used inside of it only; parameters exist; divisors and steps are at least 1.
 //! - Every register is set before it is read, on every path; a parallel body reads none that is set outside, and none
 //!   that is set inside is read after it.
+//! - A buffer on the stack has constant extents, and is touched inside of a `Local` of it only.
 //! - Every access has a subscript for each dimension; nothing is stored to an input.
 //! - Values have one type, that of where they go; masks are `bool`, checked and indirect subscripts `int64`.
 //! - Every value has one lane or as many as its op.
@@ -19,8 +20,13 @@ impl Stage for Program {
     const NAME: &'static str = "loops";
 
     fn verify(&self) -> Result<(), Malformed> {
-        let mut check =
-            Verifier { program: self, bound: BTreeSet::new(), visible: BTreeSet::new(), faults: Vec::new() };
+        let mut check = Verifier {
+            program: self,
+            bound: BTreeSet::new(),
+            visible: BTreeSet::new(),
+            local: BTreeSet::new(),
+            faults: Vec::new(),
+        };
         check.buffers();
         check.ops(&self.body, &mut BTreeSet::new());
         Malformed::check(Self::NAME, check.faults)
@@ -86,6 +92,8 @@ struct Verifier<'a> {
     bound: BTreeSet<VarId>,
     /// By the loops around.
     visible: BTreeSet<VarId>,
+    /// Buffers of the stack that have memory here.
+    local: BTreeSet<TensorId>,
     faults: Vec<(String, String)>,
 }
 
@@ -104,6 +112,9 @@ impl Verifier<'_> {
                 && !arguments.insert(at)
             {
                 self.report(&buffer.name, format!("argument {at} is another buffer's too"));
+            }
+            if buffer.place == Place::Stack && buffer.constant_bytes().is_none() {
+                self.report(&buffer.name, "is on the stack, and how large it is is known at the call only");
             }
             buffer.extent.iter().for_each(|extent| self.int(extent));
         }
@@ -160,13 +171,25 @@ impl Verifier<'_> {
                 }
                 set.insert(*reg);
             }
-            Op::Check { buffer, dim, value, lanes, mask } => {
-                if self.program.buffers.get(*buffer).is_none_or(|buffer| *dim >= buffer.extent.len()) {
-                    self.report(buffer, format!("dimension {dim} is checked, but there is none"));
+            Op::Check { buffer, dim: _, extent, value, lanes, mask } => {
+                if self.program.buffers.get(*buffer).is_none() {
+                    self.report(buffer, "not in the table");
                 }
+                self.int(extent);
                 self.typed(value, Some(DType::I64), *lanes, set);
                 self.mask(mask.as_ref(), *lanes, set);
             }
+            Op::Local { buffer, body } => {
+                if self.program.buffers.get(*buffer).is_none_or(|row| row.place != Place::Stack) {
+                    self.report(buffer, "has a place of its own, but is to be on the stack");
+                }
+                let outermost = self.local.insert(*buffer);
+                self.ops(body, set);
+                if outermost {
+                    self.local.remove(buffer);
+                }
+            }
+            Op::Prefetch { buffer, at, lanes } => self.access(*buffer, at, *lanes, set),
         }
     }
 
@@ -214,6 +237,9 @@ impl Verifier<'_> {
             None => self.report(buffer, "not in the table"),
             Some(row) if row.extent.len() != at.len() => {
                 self.report(&row.name, format!("{} subscripts for {} dimensions", at.len(), row.extent.len()));
+            }
+            Some(row) if row.place == Place::Stack && !self.local.contains(&buffer) => {
+                self.report(&row.name, "is touched where it has no memory");
             }
             Some(_) => {}
         }

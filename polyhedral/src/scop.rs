@@ -54,6 +54,11 @@ pub enum Memory {
     Stack,
 }
 
+impl Memory {
+    /// The most bytes that the tensors on the stack may have together: an eighth of what a thread of a pool usually gets.
+    pub const STACK_BYTES: i64 = 256 << 10;
+}
+
 /// How the elements of a temporary lie in its memory: a map to storage cells, which are dense and row-major.
 ///
 /// ```text

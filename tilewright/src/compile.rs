@@ -14,7 +14,7 @@ use crate::{Error, Result};
 pub struct Options {
     /// The machine to compile for.
     pub target: Target,
-    /// Replayed in place of the automatic schedule.
+    /// Replayed in place of the automatic schedule, which stands where the script says `auto`.
     pub script: Option<Script>,
     /// Keep the written order of reductions.
     pub strict: bool,
@@ -67,11 +67,11 @@ pub fn compile(
 /// The schedule of the script that was given, or of what the policy writes.
 pub(crate) fn schedule(scop: Scop, options: &Options) -> Result<Scheduled> {
     let mut session = Session::with_options(scop, &options.target, proof(options)).map_err(refused)?;
-    let policy: &dyn Policy = match &options.script {
-        Some(script) => script,
-        None => &scheduler::Cpu,
-    };
-    policy.schedule(&mut session).map_err(refused)?;
+    match &options.script {
+        Some(script) => session.replay_with(script, &scheduler::Cpu),
+        None => scheduler::Cpu.schedule(&mut session),
+    }
+    .map_err(refused)?;
     session.finish().map_err(refused)
 }
 

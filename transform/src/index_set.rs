@@ -289,7 +289,7 @@ impl Pieces {
 }
 
 /// The tree with the pieces one after another in the place of what was in the band of `member` from `at` on.
-fn in_place(mut tree: ScheduleTree, member: &str, at: usize, pieces: Vec<Filtered>) -> Result<ScheduleTree, Reason> {
+pub(crate) fn in_place(mut tree: ScheduleTree, member: &str, at: usize, pieces: Vec<Filtered>) -> Result<ScheduleTree, Reason> {
     let (outside, _) = place::divided_at(&tree, member, at);
     let path = place::path_to(&tree.root, member).expect("the member is of this tree");
     let sequence = Node::Sequence(pieces);
@@ -307,7 +307,7 @@ fn depth_of(tree: &ScheduleTree, member: &str) -> usize {
 }
 
 /// The instances in boxes that are not whole: below the loop of `site`, the boxes of the strips that `members` run over.
-fn cut_boxes(scop: &Scop, tree: &ScheduleTree, site: &Site, members: &[String]) -> Result<isl::UnionSet, Reason> {
+pub(crate) fn cut_boxes(scop: &Scop, tree: &ScheduleTree, site: &Site, members: &[String]) -> Result<isl::UnionSet, Reason> {
     let outside: Vec<&Member> = site.outer.iter().chain([site.member()]).collect();
     let named: Vec<usize> =
         members.iter().filter_map(|name| outside.iter().position(|member| member.name == *name)).collect();
@@ -354,12 +354,19 @@ struct Strip {
 impl Strip {
     /// `None` when the function is of another form on these instances.
     fn of(function: &isl::PwAff, outer: usize, set: &isl::Set) -> isl::Result<Option<Strip>> {
-        let pieces = function.gist(set)?.coalesce()?.pieces()?;
-        let [(_, only)] = pieces.as_slice() else { return Ok(None) };
-        let Some((width, base)) = strip_of(&only.terms()?) else { return Ok(None) };
+        // Where there is only one strip the simpler form is a constant.
+        let [plain, simpler] = [function.clone(), function.gist(set)?].map(|function| strip_in(&function));
+        let Some((width, base)) = plain?.or(simpler?) else { return Ok(None) };
         let base = base.to_pw_aff(&set.space()?)?.intersect_domain(set)?;
         Ok(Some(Strip { outer, width, base }))
     }
+}
+
+/// The width and the base of a function `floor(base / width)`.
+fn strip_in(function: &isl::PwAff) -> isl::Result<Option<(i64, Index)>> {
+    let pieces = function.coalesce()?.pieces()?;
+    let [(_, only)] = pieces.as_slice() else { return Ok(None) };
+    Ok(strip_of(&only.terms()?))
 }
 
 /// The width and the base of `floor(base / width)`.

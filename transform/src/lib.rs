@@ -16,12 +16,17 @@
 //! | `separate LOOP+` | run whole boxes apart from cut ones | the order is the same |
 //! | `bind LOOP to AXIS` | run a loop on an axis of the target | order, none carried |
 //! | `parallel LOOP` | run a loop on several threads | order, none carried |
-//! | `vectorise LOOP by N [as OUTER INNER]` | run strips of a loop in the lanes of vectors | order, none between lanes |
+//! | `vectorise LOOP by N [as OUTER INNER] [tail masked \| separate \| shifted]` | run strips of a loop in the lanes of vectors | order, none between lanes; values, when lanes are computed twice |
 //! | `unroll LOOP by N [as OUTER INNER]` | copy strips of a loop out, innermost | order |
 //! | `promote TENSOR [at LOOP] [as NAME] …` | keep what an iteration touches of a tensor in a new one | values |
 //! | `prefetch TENSOR at LOOP [ahead N]` | ask for what a later iteration touches | values |
 //! | `layout TENSOR [DIM+] = [CELL+] of [EXTENT+]` | map the elements of a temporary to storage cells | values |
 //! | `fold TENSOR dim D by N` | keep only as many slices as live at once | values |
+//! | `inline TENSOR` | compute a temporary where it is read | values |
+//! | `compute TENSOR at LOOP` | compute a temporary inside of each iteration that reads it | values |
+//! | `store TENSOR at LOOP [in stack\|global]` | keep of a temporary what one iteration touches | values |
+//! | `privatise TENSOR at LOOP [by N] [as NAME]` | give each iteration a tensor of its own, or partial results | values |
+//! | `auto [STATEMENT+]` | leave what is still as in the source to the policy | that of its steps |
 //!
 //! A [`Command`] is one step, a [`Script`] a list of them with a text form (`.sched`). A [`Session`] applies commands to a
 //! program; a command that its proof refuses is a [`Refused`], with two instances as the counter-example. A [`Policy`]
@@ -49,11 +54,12 @@
 //! # Ok::<(), transform::Refused>(())
 //! ```
 //!
-//! Each command is a function of its family's file: `loops`, `affine`, `index_set`, `order`, `fusion`, `parallel`,
-//! `mapping`, `storage`. It edits a copy of the program
+//! Each command is a function of its family's file: `loops`, `affine`, `index_set`, `order`, `fusion`,
+//! `parallel`, `mapping`, `storage`. It edits a copy of the tree, or of the program,
 //! and says what is to be proved; it never judges itself.
 
 mod command;
+mod define;
 mod policy;
 mod refused;
 mod script;
@@ -72,12 +78,16 @@ mod grammar;
 mod place;
 mod proof;
 mod shape;
+mod tails;
+#[cfg(feature = "testing")]
+pub mod testing;
 
-pub use command::{COMMANDS, Command, Description, End, Names, Promotion};
+pub use command::{COMMANDS, Command, Description, End, Names, Privatisation, Promotion, Tail};
+pub use define::{Definition, Definitions};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;
 pub use refused::{Reason, Refused};
-pub use script::{Script, ScriptError};
+pub use script::{Script, ScriptError, Use};
 pub use session::{OPERATIONS, Options, Scheduled, Session};
 pub use shape::MAX_LOOPS;
 pub use storage::layout::LayoutMap;

@@ -1,13 +1,13 @@
 //! Commands that lay iterations out on the machine: parallel, vectorise, unroll.
 
-use polyhedral::{Band, Filtered, Kind, Member, Node, Scop};
+use polyhedral::{Band, Filtered, Kind, Member, Node, ScheduleTree, Scop};
 use support::Target;
 
 use crate::loops::{NewNames, adjective, split_member};
 use crate::place::{self, Taken};
 use crate::proof::{Edit, Proof};
 use crate::refused::Reason;
-use crate::{Command, Names};
+use crate::{Command, Names, Tail, tails};
 
 /// The most copies of a statement that vectorised and unrolled loops around it may make: code grows with them.
 pub const MAX_COPIES: u64 = 4096;
@@ -46,15 +46,29 @@ pub(crate) fn parallel(scop: &Scop, member: &str) -> Result<Edit, Reason> {
 /// The lanes are sunk into every leaf below the loop. Below a sequence each child gets a copy of its own, named after its
 /// first statement.
 ///
+/// Vectors that the iterations do not fill have masks. With `tail separate` they are left to the loop as it was, which
+/// runs after the full ones:
+///
+/// ```text
+/// vectorise C.update.n by 16 as no nv tail separate
+///
+/// band [m, n, k]   ->   band [m]
+///                         sequence
+///                           filter { 16·floor(n / 16) + 15 < N }
+///                             band [no = floor(n / 16), k, nv = n vector(16)]
+///                           filter { 16·floor(n / 16) + 15 >= N }
+///                             band [n, k2]
+/// ```
+///
 /// Needs a width that is a power of two and at most four registers of bytes, and no vectorised loop around the same
 /// statements. Proof: order, with no two dependent instances in the lanes of one vector. After Allen and Kennedy,
 /// Automatic Translation of FORTRAN Programs to Vector Form (TOPLAS 1987).
 pub(crate) fn vectorise(
     scop: &Scop,
     target: &Target,
-    member: &str,
-    by: u32,
+    (member, by): (&str, u32),
     names: Option<&Names>,
+    tail: Tail,
 ) -> Result<Edit, Reason> {
     let most = target.vector_bytes.saturating_mul(4);
     if !by.is_power_of_two() || by > most {
@@ -63,7 +77,12 @@ pub(crate) fn vectorise(
             target.name
         ));
     }
-    strips_innermost(scop, member, Kind::Vector(by), by, names)
+    let strips = Strips::innermost(scop, member, Kind::Vector(by), names)?;
+    match tail {
+        Tail::Masked => strips.edit(scop, by, tail),
+        Tail::Separate => tails::separate(scop, strips)?.edit(scop, by, tail),
+        Tail::Shifted => Reason::precondition("not yet"),
+    }
 }
 
 /// Copies strips of a loop out, innermost: unroll and jam.
@@ -81,35 +100,57 @@ pub(crate) fn vectorise(
 /// Optimizing Transformations (1971); unroll and jam: Callahan, Carr, Kennedy, Improving Register Allocation for
 /// Subscripted Variables (PLDI 1990).
 pub(crate) fn unroll(scop: &Scop, member: &str, by: u32, names: Option<&Names>) -> Result<Edit, Reason> {
-    strips_innermost(scop, member, Kind::Unroll(by), by, names)
+    let strips = Strips::innermost(scop, member, Kind::Unroll(by), names)?;
+    let command = Command::Unroll { member: strips.member, by, names: Some(strips.names) };
+    Ok(Edit::of_tree(scop, strips.tree, command, strips.proof))
 }
 
-/// Splits the loop, gives the inside of a strip this kind, and sinks it into every leaf.
-fn strips_innermost(scop: &Scop, member: &str, kind: Kind, by: u32, names: Option<&Names>) -> Result<Edit, Reason> {
-    let member = place::resolve(scop, member)?;
-    let old = std::slice::from_ref(&member);
-    let ending = if matches!(kind, Kind::Vector(_)) { "v" } else { "u" };
-    let (mut tree, mut named) = (scop.tree.clone(), NewNames::of(scop, old, names, ending)?);
-    let band = place::merged_band(&mut tree.root, old)?;
-    let (outer, inner) = named.next_pair();
-    split_member(&scop.ctx, band, &member, by, (outer, inner.clone()))?;
-    let at = place::position(band, &inner).expect("the split has just made it");
-    if !band.members[at].coincident {
-        // What it carries is left to the loops inside: what was known of them is so no longer.
-        forget_attributes(band, at);
-    }
-    let strip = Member { kind, ..band.members.remove(at) };
+/// A tree with the strips of a loop innermost.
+pub(crate) struct Strips {
+    pub(crate) tree: ScheduleTree,
+    /// The loop as it was.
+    pub(crate) member: String,
+    /// The loop over strips.
+    pub(crate) outer: String,
+    pub(crate) names: Names,
+    pub(crate) proof: Proof,
+}
 
-    let mut taken = Taken::by(&scop.tree, old);
-    named.take(&mut taken);
-    Sinking { scop, taken }.below(band, strip)?;
-    let proof = Proof::order_below(band)?;
-    let names = Some(named.canonical());
-    let command = match kind {
-        Kind::Vector(_) => Command::Vectorise { member, by, names },
-        _ => Command::Unroll { member, by, names },
-    };
-    Ok(Edit::of_tree(scop, tree, command, proof))
+impl Strips {
+    /// Splits the loop, gives the inside of a strip this kind, and sinks it into every leaf.
+    fn innermost(scop: &Scop, member: &str, kind: Kind, names: Option<&Names>) -> Result<Strips, Reason> {
+        let member = place::resolve(scop, member)?;
+        let old = std::slice::from_ref(&member);
+        let (ending, by) = match kind {
+            Kind::Vector(by) => ("v", by),
+            Kind::Unroll(by) => ("u", by),
+            Kind::Sequential | Kind::Parallel | Kind::Bound(_) => {
+                unreachable!("strips of lanes and of copies are innermost")
+            }
+        };
+        let (mut tree, mut named) = (scop.tree.clone(), NewNames::of(scop, old, names, ending)?);
+        let band = place::merged_band(&mut tree.root, old)?;
+        let (outer, inner) = named.next_pair();
+        split_member(&scop.ctx, band, &member, by, (outer.clone(), inner.clone()))?;
+        let at = place::position(band, &inner).expect("the split has just made it");
+        if !band.members[at].coincident {
+            // What it carries is left to the loops inside: what was known of them is so no longer.
+            forget_attributes(band, at);
+        }
+        let strip = Member { kind, ..band.members.remove(at) };
+
+        let mut taken = Taken::by(&scop.tree, old);
+        named.take(&mut taken);
+        Sinking { scop, taken }.below(band, strip)?;
+        let proof = Proof::order_below(band)?;
+        Ok(Strips { tree, member, outer, names: named.canonical(), proof })
+    }
+
+    /// Of a vectorise.
+    fn edit(self, scop: &Scop, by: u32, tail: Tail) -> Result<Edit, Reason> {
+        let command = Command::Vectorise { member: self.member, by, names: Some(self.names), tail };
+        Ok(Edit::of_tree(scop, self.tree, command, self.proof))
+    }
 }
 
 /// Takes a member down to the leaves.

@@ -12,7 +12,7 @@ use inkwell::values::{
     MetadataValue, PointerValue,
 };
 use inkwell::{IntPredicate, types::BasicType};
-use polyhedral::{DType, Role, TensorId};
+use polyhedral::{DType, Memory as MemoryKind, Role, TensorId};
 use runtime::abi;
 use support::{Entity, Table};
 
@@ -53,13 +53,15 @@ pub(super) struct Frame<'c> {
     sizes: PointerValue<'c>,
     math: PointerValue<'c>,
     params: Vec<IntValue<'c>>,
-    memory: Vec<Memory<'c>>,
+    /// By buffer; one of the stack has none outside of its [`Op::Local`].
+    memory: Vec<Option<Memory<'c>>>,
     vars: Vec<Option<IntValue<'c>>>,
     registers: Vec<Option<PointerValue<'c>>>,
     fault: Option<PointerValue<'c>>,
 }
 
 /// A buffer's address and strides, in elements.
+#[derive(Clone)]
 pub(super) struct Memory<'c> {
     pub pointer: PointerValue<'c>,
     pub strides: Vec<IntValue<'c>>,
@@ -77,7 +79,8 @@ impl<'c> Frame<'c> {
     }
 
     pub fn memory(&self, buffer: TensorId) -> Result<&Memory<'c>> {
-        self.memory.get(buffer.index()).ok_or_else(|| Error::Malformed(format!("there is no buffer {buffer}")))
+        let memory = self.memory.get(buffer.index()).and_then(Option::as_ref);
+        memory.ok_or_else(|| Error::Malformed(format!("the buffer {buffer} has no memory here")))
     }
 }
 
@@ -108,6 +111,8 @@ impl<'c> Emitter<'c, '_> {
             ("target-features", self.machine.features.as_str()),
             ("prefer-vector-width", width.as_str()),
             ("no-builtins", ""),
+            // A large frame touches its pages in order, so that the guard page below the stack is not jumped over.
+            ("probe-stack", "inline-asm"),
         ];
         for (key, value) in texts.into_iter().filter(|(key, value)| *key != "target-features" || !value.is_empty()) {
             function.add_attribute(AttributeLoc::Function, self.ir.context.create_string_attribute(key, value));
@@ -154,8 +159,9 @@ impl<'c> Emitter<'c, '_> {
             .collect::<Result<_>>()?;
         for buffer in self.program.buffers.values() {
             let memory = match &buffer.place {
-                Place::Argument(position) => self.argument(frame, buffer, *position)?,
-                Place::Workspace(offset) => self.workspace(frame, buffer, offset)?,
+                Place::Argument(position) => Some(self.argument(frame, buffer, *position)?),
+                Place::Workspace(offset) => Some(self.workspace(frame, buffer, offset)?),
+                Place::Stack => None,
             };
             frame.memory.push(memory);
         }
@@ -176,13 +182,39 @@ impl<'c> Emitter<'c, '_> {
     fn workspace(&self, frame: &Frame<'c>, buffer: &Buffer, offset: &Int) -> Result<Memory<'c>> {
         let workspace = self.read_pointer(frame.context, offset_of!(abi::Context, workspace))?;
         let pointer = self.ir.element(workspace, self.ir.context.i8_type(), self.int(frame, offset)?)?;
+        self.own_memory(frame, buffer, pointer)
+    }
+
+    /// Memory of the kernel's own, whose strides nobody gives.
+    fn own_memory(&self, frame: &Frame<'c>, buffer: &Buffer, pointer: PointerValue<'c>) -> Result<Memory<'c>> {
         let strides = buffer.strides.iter().map(|stride| match stride {
             Stride::Known(stride) => self.int(frame, stride),
-            Stride::Runtime => {
-                Err(Error::Malformed(format!("`{}` is in the workspace: nobody gives it strides", buffer.name)))
-            }
+            Stride::Runtime => Err(Error::Malformed(format!("nobody gives `{}` its strides", buffer.name))),
         });
         Ok(Memory { pointer, strides: strides.collect::<Result<_>>()? })
+    }
+
+    /// An [`Op::Local`]: room in the frame of the function, which each run of the body begins with anything in.
+    fn local(&self, frame: &mut Frame<'c>, buffer: TensorId, body: &[Op]) -> Result<()> {
+        let row = self.buffer(buffer)?;
+        let bytes = row.constant_bytes().and_then(|bytes| u32::try_from(bytes).ok());
+        let bytes = bytes.filter(|&bytes| i64::from(bytes) <= MemoryKind::STACK_BYTES);
+        let bytes = bytes.ok_or_else(|| Error::Malformed(format!("`{}` is too large for the stack", row.name)))?;
+        let slot = self.stack_slot(frame, self.ir.context.i8_type().array_type(bytes).into())?;
+        let described = slot.as_instruction_value().map(|slot| slot.set_alignment(abi::ALIGNMENT as u32));
+        described.transpose().map_err(|error| Error::Malformed(error.to_string()))?;
+        let memory = self.own_memory(frame, row, slot)?;
+        let outside = frame.memory[buffer.index()].replace(memory);
+        self.lifetime("llvm.lifetime.start", slot, bytes)?;
+        self.ops(frame, body)?;
+        self.lifetime("llvm.lifetime.end", slot, bytes)?;
+        frame.memory[buffer.index()] = outside;
+        Ok(())
+    }
+
+    fn lifetime(&self, intrinsic: &str, slot: PointerValue<'c>, bytes: u32) -> Result<()> {
+        let arguments = [self.ir.i64(bytes.into()).into(), slot.into()];
+        self.ir.call_intrinsic(intrinsic, &[slot.get_type().into()], &arguments).map(drop)
     }
 
     /// A pointer in a structure that stays as it is during the call.
@@ -270,9 +302,14 @@ impl<'c> Emitter<'c, '_> {
                 self.store(frame, *buffer, at, *lanes, value, mask.as_ref())
             }
             Op::Set { reg, value } => self.set_register(frame, *reg, value),
-            Op::Check { buffer, dim, value, lanes, mask } => {
+            Op::Check { buffer, dim, extent, value, lanes, mask } => {
                 check_lanes(*lanes)?;
-                self.check(frame, (*buffer, *dim), value, *lanes, mask.as_ref())
+                self.check(frame, (*buffer, *dim, extent), value, *lanes, mask.as_ref())
+            }
+            Op::Local { buffer, body } => self.local(frame, *buffer, body),
+            Op::Prefetch { buffer, at, lanes } => {
+                check_lanes(*lanes)?;
+                self.prefetch(frame, *buffer, at, *lanes)
             }
         }
     }
@@ -376,6 +413,8 @@ impl<'c> Emitter<'c, '_> {
         for var in &captured {
             fields.push(frame.var(*var)?.into());
         }
+        let shared: Vec<(usize, &Memory<'c>)> = self.on_the_stack(frame).collect();
+        fields.extend(shared.iter().map(|(_, memory)| Llvm::from(memory.pointer)));
         let outlined = self.outline(frame, var, step, &captured, body)?;
         let closure = self.stack_slot(frame, self.closure_type(fields.len()))?;
         for (position, field) in fields.iter().enumerate() {
@@ -397,6 +436,13 @@ impl<'c> Emitter<'c, '_> {
         let status = status.ok_or_else(|| Error::Malformed("a call without a status".into()))?;
         let failed = builder.build_int_compare(IntPredicate::NE, status, self.ir.i32(abi::STATUS_OK), "")?;
         self.return_if(frame, failed, |_| Ok(status))
+    }
+
+    /// The buffers of the stack that have memory here, which threads share.
+    fn on_the_stack<'f>(&'f self, frame: &'f Frame<'c>) -> impl Iterator<Item = (usize, &'f Memory<'c>)> {
+        let here = self.program.buffers.values().zip(&frame.memory).enumerate();
+        here.filter(|(_, (row, _))| row.place == Place::Stack)
+            .filter_map(|(at, (_, memory))| memory.as_ref().map(|memory| (at, memory)))
     }
 
     /// `ceil((upper - lower) / step)`, or 0 where that is negative.
@@ -443,7 +489,15 @@ impl<'c> Emitter<'c, '_> {
         for (position, var) in captured.iter().enumerate() {
             vars[var.index()] = Some(self.read_int(closure, (4 + position) * FIELD_BYTES)?);
         }
+        let mut shared = Vec::new();
+        for (position, (at, _)) in self.on_the_stack(outside).enumerate() {
+            shared.push((at, self.read_pointer(closure, (4 + captured.len() + position) * FIELD_BYTES)?));
+        }
         self.define(Frame::new(function, entry, context, arguments, sizes), vars, |this, frame| {
+            for (at, pointer) in shared {
+                let row = this.buffer(TensorId::new(at))?;
+                frame.memory[at] = Some(this.own_memory(frame, row, pointer)?);
+            }
             let at = |iteration| -> Result<IntValue<'c>> {
                 let distance = builder.build_int_nsw_mul(iteration, this.ir.i64(step), "")?;
                 Ok(builder.build_int_nsw_add(lower, distance, "")?)
@@ -479,13 +533,12 @@ impl<'c> Emitter<'c, '_> {
     fn check(
         &self,
         frame: &mut Frame<'c>,
-        (buffer, dim): (TensorId, usize),
+        (buffer, dim, extent): (TensorId, usize, &Int),
         value: &Value,
         lanes: u32,
         mask: Option<&Value>,
     ) -> Result<()> {
         let row = self.buffer(buffer)?;
-        let extent = row.extent.get(dim).ok_or_else(|| Error::Malformed(format!("{buffer} has no dimension {dim}")))?;
         let extent = self.int(frame, extent)?;
         let value = self.value(frame, value, lanes)?.expect(DType::I64)?.llvm;
         // As unsigned numbers the negative ones are the largest.
@@ -497,7 +550,7 @@ impl<'c> Emitter<'c, '_> {
         let any = self.ir.any(outside)?;
         let tensor = match row.place {
             Place::Argument(position) => position as i32,
-            Place::Workspace(_) => -1,
+            Place::Workspace(_) | Place::Stack => -1,
         };
         self.return_if(frame, any, |frame| {
             let value = self.first_lane(outside, value)?;

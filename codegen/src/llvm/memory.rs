@@ -15,6 +15,9 @@ use super::ir::{Llvm, lanes_of, vector_of};
 use super::{Error, Result};
 use crate::{At, Value};
 
+/// Bytes that a processor brings near at once.
+const CACHE_LINE: u32 = 64;
+
 /// The elements that an access touches: element numbers from the buffer's first.
 struct Address<'c> {
     /// Of lane 0, but for what `lanes` adds.
@@ -134,6 +137,35 @@ impl<'c> Emitter<'c, '_> {
             }
             (Lanes::Each(offsets), mask) => self.scatter(&element, offsets, value, mask),
         }
+    }
+
+    /// An [`Op::Prefetch`](crate::Op::Prefetch): one instruction for each cache line's worth of lanes in a row, else one
+    /// for each lane.
+    pub fn prefetch(&self, frame: &mut Frame<'c>, buffer: TensorId, at: &[At], lanes: u32) -> Result<()> {
+        let element = self.element(frame, buffer)?;
+        let address = self.address(frame, buffer, at, lanes)?;
+        let base = address.base;
+        let in_a_row = |first: IntValue<'c>| -> Result<Vec<IntValue<'c>>> {
+            let line = (CACHE_LINE / element.dtype.bytes()).max(1) as usize;
+            let lines = (0..i64::from(lanes)).step_by(line);
+            lines.map(|offset| self.add(first, self.ir.i64(offset))).collect()
+        };
+        let offsets = match address.lanes {
+            Lanes::Same => vec![base],
+            Lanes::Next => in_a_row(base)?,
+            Lanes::Previous => in_a_row(self.before(base, lanes)?)?,
+            Lanes::Step(step) => self.lane_offsets(base, step, lanes)?,
+            Lanes::Each(offsets) => {
+                let lane = |lane| Ok(self.ir.extract(offsets.into(), lane)?.into_int_value());
+                (0..lanes).map(lane).collect::<Result<_>>()?
+            }
+        };
+        for offset in offsets {
+            let pointer: Llvm<'c> = self.ir.element(element.pointer, self.memory_type(element.dtype), offset)?.into();
+            let [read, keep, data] = [0, 3, 1].map(|flag| self.ir.i32(flag).into());
+            self.ir.call_intrinsic("llvm.prefetch", &[pointer.get_type()], &[pointer, read, keep, data])?;
+        }
+        Ok(())
     }
 
     fn element(&self, frame: &Frame<'c>, buffer: TensorId) -> Result<Element<'c>> {

@@ -52,6 +52,7 @@ fn rename(ops: &[Op], vars: &mut Table<VarId, String>, renamed: &mut BTreeMap<Va
                 then: rename(then, vars, renamed),
                 otherwise: rename(otherwise, vars, renamed),
             },
+            Op::Local { buffer, body } => Op::Local { buffer: *buffer, body: rename(body, vars, renamed) },
             other => map_ints(other.clone(), &|int| replaced(int, renamed)),
         });
     }
@@ -62,7 +63,7 @@ fn replaced(int: &Int, renamed: &BTreeMap<VarId, VarId>) -> Int {
     int.replace(&|var| Int::Var(renamed.get(&var).copied().unwrap_or(var)))
 }
 
-/// Changes every integer expression in the values and subscripts of a store, a set or a check.
+/// Changes every integer expression of an op that holds no other ops.
 fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
     let value = |value: &Value| map_value(value, change);
     match op {
@@ -74,10 +75,18 @@ fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
             mask: mask.as_ref().map(value),
         },
         Op::Set { reg, value: set } => Op::Set { reg, value: value(&set) },
-        Op::Check { buffer, dim, value: checked, lanes, mask } => {
-            Op::Check { buffer, dim, value: value(&checked), lanes, mask: mask.as_ref().map(value) }
+        Op::Check { buffer, dim, extent, value: checked, lanes, mask } => Op::Check {
+            buffer,
+            dim,
+            extent: change(&extent),
+            value: value(&checked),
+            lanes,
+            mask: mask.as_ref().map(value),
+        },
+        Op::Prefetch { buffer, at, lanes } => {
+            Op::Prefetch { buffer, at: at.iter().map(|at| map_at(at, change)).collect(), lanes }
         }
-        Op::For { .. } | Op::If { .. } => op,
+        Op::For { .. } | Op::If { .. } | Op::Local { .. } => op,
     }
 }
 

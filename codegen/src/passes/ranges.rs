@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use polyhedral::CmpOp;
 
+use crate::int::Linear;
 use crate::{Cond, Int, VarId};
 
 /// Smallest and largest value, where known.
@@ -160,13 +161,13 @@ impl Ranges {
             Int::Mul(a, b) => self.int(a) * self.int(b),
             Int::FloorDiv(e, by) => {
                 let e = self.int(e);
-                self.quotient(&e, *by).map_or_else(|| e.floor_div(*by), Int::Const)
+                self.quotient(&e, *by).unwrap_or_else(|| e.floor_div(*by))
             }
             Int::Mod(e, by) => {
                 let e = self.int(e);
                 match self.quotient(&e, *by) {
-                    Some(quotient) if quotient.checked_mul(*by).is_some() => e - Int::Const(quotient * by),
-                    _ => e.modulo(*by),
+                    Some(quotient) => e - *by * quotient,
+                    None => e.modulo(*by),
                 }
             }
             Int::Min(a, b) => {
@@ -189,11 +190,20 @@ impl Ranges {
         }
     }
 
-    /// The only value of `floor(e / by)`.
-    fn quotient(&self, e: &Int, by: i64) -> Option<i64> {
-        let (low, high) = self.interval(e);
-        let (low, high) = (low?.div_euclid(by), high?.div_euclid(by));
-        (low == high).then_some(low)
+    /// A simpler expression for `floor(e / by)`: of those `q` that some fact compares `by·q` with, the one for which
+    /// `0 <= e - by·q < by`.
+    fn quotient(&self, e: &Int, by: i64) -> Option<Int> {
+        if let (Some(low), Some(high)) = self.interval(e)
+            && low.div_euclid(by) == high.div_euclid(by)
+        {
+            return Some(Int::Const(low.div_euclid(by)));
+        }
+        let divided = |q: &Int| {
+            let rest = e.clone() - by * q.clone();
+            self.at_least_zero(&rest) && self.at_least_zero(&(Int::Const(by - 1) - rest))
+        };
+        let multiples = self.facts.iter().filter_map(|fact| multiple_below(&(e.clone() - fact.clone()), by));
+        std::iter::once(Int::Const(0)).chain(multiples).find(divided)
     }
 
     /// The condition without what is known.
@@ -209,6 +219,15 @@ impl Ranges {
             Cond::Not(inner) => self.cond(inner).negate(),
         }
     }
+}
+
+/// `e / by`, when all of `e` but its constant, which counts as the largest multiple below, is divisible.
+fn multiple_below(e: &Int, by: i64) -> Option<Int> {
+    let linear = e.linear();
+    (!linear.terms.is_empty() && linear.terms.iter().all(|(_, c)| c % by == 0)).then(|| {
+        let terms = linear.terms.into_iter().map(|(atom, c)| (atom, c / by)).collect();
+        Linear { constant: linear.constant.div_euclid(by), terms }.into_int()
+    })
 }
 
 fn plus(a: Option<i64>, b: Option<i64>) -> Option<i64> {

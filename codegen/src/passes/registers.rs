@@ -46,6 +46,7 @@ impl Pass<'_> {
                 }
                 self.around(Loop { var, lower, upper, step }, body)
             }
+            Op::Local { buffer, body } => vec![Op::Local { buffer, body: self.ops(body) }],
             other => vec![other],
         }
     }
@@ -169,6 +170,12 @@ impl<'a> Accesses<'a> {
                     self.value(value, *lanes, guard);
                     mask.iter().for_each(|mask| self.value(mask, *lanes, guard));
                 }
+                Op::Local { buffer, body } => {
+                    // What is in it does not outlive an iteration, and there is nowhere to put it outside.
+                    self.uses.entry(*buffer).or_default().other = true;
+                    self.ops(body, guard, always);
+                }
+                Op::Prefetch { at, lanes, .. } => at.iter().for_each(|at| self.subscript(at, *lanes, guard)),
             }
         }
     }
@@ -239,7 +246,8 @@ fn has_parallel(ops: &[Op]) -> bool {
     ops.iter().any(|op| match op {
         Op::For { parallel, body, .. } => *parallel || has_parallel(body),
         Op::If { then, otherwise, .. } => has_parallel(then) || has_parallel(otherwise),
-        Op::Store { .. } | Op::Set { .. } | Op::Check { .. } => false,
+        Op::Local { body, .. } => has_parallel(body),
+        Op::Store { .. } | Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } => false,
     })
 }
 
@@ -254,7 +262,8 @@ fn bound(ops: &[Op], vars: &mut BTreeSet<VarId>) {
                 bound(then, vars);
                 bound(otherwise, vars);
             }
-            Op::Store { .. } | Op::Set { .. } | Op::Check { .. } => {}
+            Op::Local { body, .. } => bound(body, vars),
+            Op::Store { .. } | Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } => {}
         }
     }
 }
@@ -305,9 +314,12 @@ fn in_registers(ops: Vec<Op>, buffer: TensorId, held: &[(Element, RegId)]) -> Ve
             }
         }
         Op::Set { reg, value: set } => Op::Set { reg, value: value(set) },
-        Op::Check { buffer, dim, value: checked, lanes, mask } => {
-            Op::Check { buffer, dim, value: value(checked), lanes, mask: mask.map(value) }
+        Op::Check { buffer, dim, extent, value: checked, lanes, mask } => {
+            Op::Check { buffer, dim, extent, value: value(checked), lanes, mask: mask.map(value) }
         }
+        Op::Local { buffer: local, body } => Op::Local { buffer: local, body: in_registers(body, buffer, held) },
+        // What is in a register need not be brought near.
+        Op::Prefetch { buffer: from, at, lanes } => Op::Prefetch { buffer: from, at, lanes },
     };
     ops.into_iter().map(one).collect()
 }

@@ -76,6 +76,10 @@ fn simplified_op(op: &Op, ranges: &Ranges) -> Vec<Op> {
                 None => tested(cond, then, otherwise, ranges),
             }
         }
+        Op::Local { buffer, body } => match simplified(body, ranges) {
+            body if body.is_empty() => Vec::new(),
+            body => vec![Op::Local { buffer: *buffer, body }],
+        },
         other => vec![without_idle_masks(map_ints(other.clone(), &|int| ranges.int(int)), ranges)],
     }
 }
@@ -110,6 +114,7 @@ fn substituted(op: &Op, change: &dyn Fn(crate::VarId) -> Int) -> Op {
         Op::If { cond, then, otherwise } => {
             Op::If { cond: cond.replace(change), then: all(then), otherwise: all(otherwise) }
         }
+        Op::Local { buffer, body } => Op::Local { buffer: *buffer, body: all(body) },
         other => map_ints(other.clone(), &|int| int.replace(change)),
     }
 }
@@ -130,9 +135,9 @@ fn without_idle_masks(op: Op, ranges: &Ranges) -> Op {
             let mask = mask.filter(|mask| !idle(mask, lanes));
             Op::Store { buffer, at, lanes, value: loads(value, lanes), mask }
         }
-        Op::Check { buffer, dim, value, lanes, mask } => {
+        Op::Check { buffer, dim, extent, value, lanes, mask } => {
             let mask = mask.filter(|mask| !idle(mask, lanes));
-            Op::Check { buffer, dim, value: loads(value, lanes), lanes, mask }
+            Op::Check { buffer, dim, extent, value: loads(value, lanes), lanes, mask }
         }
         other => other,
     }

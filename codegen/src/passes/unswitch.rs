@@ -44,6 +44,7 @@ fn unswitched_op(op: Op, vars: &mut Table<VarId, String>) -> Op {
         Op::If { cond, then, otherwise } => {
             Op::If { cond, then: unswitched(then, vars), otherwise: unswitched(otherwise, vars) }
         }
+        Op::Local { buffer, body } => Op::Local { buffer, body: unswitched(body, vars) },
         other => other,
     }
 }

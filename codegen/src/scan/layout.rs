@@ -1,6 +1,6 @@
 //! Where tensors are and how their elements lie.
 
-use polyhedral::{Role, Scop, Tensor};
+use polyhedral::{Memory, Role, Scop, Tensor};
 use support::Table;
 
 use super::Options;
@@ -13,9 +13,11 @@ const ALIGNMENT: i64 = 64;
 pub(super) fn empty_program(scop: &Scop, options: &Options) -> Program {
     let (mut argument, mut offset) = (0, Int::Const(0));
     let buffers = scop.tensors.values().map(|tensor| {
-        let extent: Vec<Int> = tensor.extent.iter().map(over_params).collect();
+        let extent = storage_extent(tensor);
         let mut strides = row_major(&extent);
-        let place = if tensor.role == Role::Temporary {
+        let place = if tensor.memory == Memory::Stack {
+            Place::Stack
+        } else if tensor.role == Role::Temporary {
             let here = offset.clone();
             offset = offset.clone() + aligned(bytes(tensor, &extent));
             Place::Workspace(here)
@@ -46,10 +48,24 @@ impl Program {
                 let elements = buffer.extent.iter().cloned().fold(Int::Const(1), |all, n| all * n);
                 Some(offset.clone() + aligned(i64::from(buffer.dtype.bytes()) * elements))
             }
-            Place::Argument(_) => None,
+            Place::Argument(_) | Place::Stack => None,
         };
         self.buffers.values().filter_map(end).fold(Int::Const(0), Int::max)
     }
+}
+
+impl Buffer {
+    /// Its bytes, when the extents are constants.
+    pub(crate) fn constant_bytes(&self) -> Option<i64> {
+        let bytes = i64::from(self.dtype.bytes());
+        self.extent.iter().try_fold(bytes, |all, n| all.checked_mul(n.as_const()?.max(0)))
+    }
+}
+
+/// The cells in each dimension of a tensor's memory.
+fn storage_extent(tensor: &Tensor) -> Vec<Int> {
+    let extent = tensor.layout.as_ref().map_or(&tensor.extent, |layout| &layout.extent);
+    extent.iter().map(over_params).collect()
 }
 
 /// An expression of a tensor's shape.

@@ -19,6 +19,44 @@ impl Lane {
     pub(super) fn uniform(base: Int) -> Lane {
         Lane { base, step: 0 }
     }
+
+    fn plus(&self, other: &Lane) -> Option<Lane> {
+        Some(Lane { base: self.base.clone() + other.base.clone(), step: self.step.checked_add(other.step)? })
+    }
+
+    fn times(&self, c: i64) -> Option<Lane> {
+        Some(Lane { base: c * self.base.clone(), step: c.checked_mul(self.step)? })
+    }
+
+    fn floor_div(&self, c: i64, lanes: u32) -> Option<Lane> {
+        let quotient = self.base.clone().floor_div(c);
+        match self.step % c == 0 {
+            true => Some(Lane { base: quotient, step: self.step / c }),
+            false => self.one_quotient(c, lanes).then_some(Lane::uniform(quotient)),
+        }
+    }
+
+    fn modulo(&self, c: i64, lanes: u32) -> Option<Lane> {
+        let remainder = self.base.clone().modulo(c);
+        match self.step % c == 0 {
+            true => Some(Lane::uniform(remainder)),
+            false => self.one_quotient(c, lanes).then_some(Lane { base: remainder, step: self.step }),
+        }
+    }
+
+    /// Whether all lanes are between the same two multiples of `divisor`: the first one is so far behind a multiple of
+    /// some divisor of it that the others are before the next.
+    fn one_quotient(&self, divisor: i64, lanes: u32) -> bool {
+        let (behind, apart) = self.base.remainder_and_modulus(divisor);
+        let span = self.step.checked_mul(i64::from(lanes) - 1);
+        let last = span.and_then(|span| span.checked_add(behind));
+        last.is_some_and(|last| (0..apart).contains(&last))
+    }
+
+    /// Combined by a function of integers, when both are the same in every lane.
+    fn uniformly(&self, other: &Lane, f: fn(Int, Int) -> Int) -> Option<Lane> {
+        (self.step == 0 && other.step == 0).then(|| Lane::uniform(f(self.base.clone(), other.base.clone())))
+    }
 }
 
 /// Where a statement runs.
@@ -144,70 +182,97 @@ fn lane_test(test: &Test, point: &Point<'_>) -> Value {
     Value::Compare(op, Box::new(left), Box::new(right))
 }
 
-/// The value of an index in every lane, when it moves by the same step from lane to lane.
-pub(super) fn lane(index: &Index, coordinates: &[Lane], lanes: u32) -> Option<Lane> {
-    let go = |e: &Index| lane(e, coordinates, lanes);
-    let uniform = |e: &Index| go(e).filter(|lane| lane.step == 0).map(|lane| lane.base);
-    Some(match index {
-        Index::Const(value) => Lane::uniform(Int::Const(*value)),
-        Index::Param(at) => Lane::uniform(Int::Param(*at)),
-        Index::Dim(at) => coordinates.get(*at)?.clone(),
-        Index::Add(a, b) => {
-            let (a, b) = (go(a)?, go(b)?);
-            Lane { base: a.base + b.base, step: a.step.checked_add(b.step)? }
-        }
-        Index::Mul(c, e) => {
-            let e = go(e)?;
-            Lane { base: *c * e.base, step: c.checked_mul(e.step)? }
-        }
-        Index::FloorDiv(e, c) => {
-            let Lane { base, step } = go(e)?;
-            match step % c == 0 {
-                true => Lane { base: base.floor_div(*c), step: step / c },
-                false if one_quotient(&base, step, *c, lanes) => Lane::uniform(base.floor_div(*c)),
-                false => return None,
-            }
-        }
-        Index::Mod(e, c) => {
-            let Lane { base, step } = go(e)?;
-            match step % c == 0 {
-                true => Lane::uniform(base.modulo(*c)),
-                false if one_quotient(&base, step, *c, lanes) => Lane { base: base.modulo(*c), step },
-                false => return None,
-            }
-        }
-        Index::Min(a, b) => Lane::uniform(uniform(a)?.min(uniform(b)?)),
-        Index::Max(a, b) => Lane::uniform(uniform(a)?.max(uniform(b)?)),
-    })
+/// An integer in every lane.
+#[derive(Clone, Debug)]
+enum Coordinate {
+    /// By the same step from lane to lane.
+    Lane(Lane),
+    /// An `int64` value.
+    Value(Value),
 }
 
-/// Whether all lanes are between the same two multiples of `divisor`.
-fn one_quotient(base: &Int, step: i64, divisor: i64, lanes: u32) -> bool {
-    let Some(first) = base.clone().modulo(divisor).as_const() else { return false };
-    let last = step.checked_mul(i64::from(lanes) - 1).and_then(|span| span.checked_add(first));
-    last.is_some_and(|last| (0..divisor).contains(&last))
+impl Coordinate {
+    fn uniform(base: Int) -> Coordinate {
+        Coordinate::Lane(Lane::uniform(base))
+    }
+
+    /// An index over `dims`.
+    fn of(index: &Index, dims: &dyn Fn(usize) -> Coordinate, lanes: u32) -> Coordinate {
+        let go = |e: &Index| Coordinate::of(e, dims, lanes);
+        match index {
+            Index::Const(value) => Coordinate::uniform(Int::Const(*value)),
+            Index::Param(at) => Coordinate::uniform(Int::Param(*at)),
+            Index::Dim(at) => dims(*at),
+            Index::Add(a, b) => go(a).with(BinOp::Add, go(b), Lane::plus),
+            Index::Mul(c, e) => go(e).by(BinOp::Mul, *c, |lane| lane.times(*c)),
+            Index::FloorDiv(e, c) => go(e).by(BinOp::Div, *c, |lane| lane.floor_div(*c, lanes)),
+            Index::Mod(e, c) => go(e).by(BinOp::Mod, *c, |lane| lane.modulo(*c, lanes)),
+            Index::Min(a, b) => go(a).with(BinOp::Min, go(b), |a, b| a.uniformly(b, Int::min)),
+            Index::Max(a, b) => go(a).with(BinOp::Max, go(b), |a, b| a.uniformly(b, Int::max)),
+        }
+    }
+
+    /// The two combined: in a lane's form where `lanes` finds one.
+    fn with(self, op: BinOp, other: Coordinate, lanes: impl Fn(&Lane, &Lane) -> Option<Lane>) -> Coordinate {
+        if let (Coordinate::Lane(a), Coordinate::Lane(b)) = (&self, &other)
+            && let Some(lane) = lanes(a, b)
+        {
+            return Coordinate::Lane(lane);
+        }
+        let (a, b) = (Box::new(self.into_value()), Box::new(other.into_value()));
+        Coordinate::Value(Value::Binary(op, a, b))
+    }
+
+    /// Combined with a constant, which a product has on the left.
+    fn by(self, op: BinOp, constant: i64, lane: impl Fn(&Lane) -> Option<Lane>) -> Coordinate {
+        let number = Coordinate::uniform(Int::Const(constant));
+        match op {
+            BinOp::Mul => number.with(op, self, |_, e| lane(e)),
+            _ => self.with(op, number, |e, _| lane(e)),
+        }
+    }
+
+    fn less(self, by: Int) -> Coordinate {
+        match self {
+            Coordinate::Lane(lane) => Coordinate::Lane(Lane { base: lane.base - by, ..lane }),
+            Coordinate::Value(value) => Coordinate::Value(less(value, by)),
+        }
+    }
+
+    fn into_value(self) -> Value {
+        match self {
+            Coordinate::Lane(Lane { base, step }) => Value::Int { base, step },
+            Coordinate::Value(value) => value,
+        }
+    }
+
+    fn into_at(self) -> At {
+        match self {
+            Coordinate::Lane(Lane { base, step }) => At::Affine { base, step },
+            Coordinate::Value(value) => At::Indirect(Box::new(value)),
+        }
+    }
+}
+
+/// An `int64` value less an integer.
+fn less(value: Value, by: Int) -> Value {
+    if by == Int::Const(0) {
+        return value;
+    }
+    Value::Binary(BinOp::Sub, Box::new(value), Box::new(Value::Int { base: by, step: 0 }))
+}
+
+/// The value of an index in every lane, when it moves by the same step from lane to lane.
+fn lane(index: &Index, coordinates: &[Lane], lanes: u32) -> Option<Lane> {
+    match Coordinate::of(index, &|at| Coordinate::Lane(coordinates[at].clone()), lanes) {
+        Coordinate::Lane(lane) => Some(lane),
+        Coordinate::Value(_) => None,
+    }
 }
 
 /// An index as an `int64` value.
 fn index_value(index: &Index, coordinates: &[Lane], lanes: u32) -> Value {
-    if let Some(Lane { base, step }) = lane(index, coordinates, lanes) {
-        return Value::Int { base, step };
-    }
-    let go = |e: &Index| Box::new(index_value(e, coordinates, lanes));
-    let constant = |value: i64| Box::new(Value::Int { base: Int::Const(value), step: 0 });
-    match index {
-        Index::Const(value) => *constant(*value),
-        Index::Dim(_) | Index::Param(_) => {
-            // These are the same step from lane to lane: not reached.
-            Value::Int { base: Int::from_index(index, &|at| coordinates[at].base.clone()), step: 0 }
-        }
-        Index::Add(a, b) => Value::Binary(BinOp::Add, go(a), go(b)),
-        Index::Mul(c, e) => Value::Binary(BinOp::Mul, constant(*c), go(e)),
-        Index::FloorDiv(e, c) => Value::Binary(BinOp::Div, go(e), constant(*c)),
-        Index::Mod(e, c) => Value::Binary(BinOp::Mod, go(e), constant(*c)),
-        Index::Min(a, b) => Value::Binary(BinOp::Min, go(a), go(b)),
-        Index::Max(a, b) => Value::Binary(BinOp::Max, go(a), go(b)),
-    }
+    Coordinate::of(index, &|at| Coordinate::Lane(coordinates[at].clone()), lanes).into_value()
 }
 
 /// One statement on its way.
@@ -221,6 +286,9 @@ struct Computation<'a, 'b> {
 
 impl Computation<'_, '_> {
     fn run(mut self) -> Result<Vec<Op>, Error> {
+        if self.stmt.writes.is_empty() {
+            return self.prefetches();
+        }
         let writes = self.stmt.writes.iter().map(|write| self.address(write)).collect::<Result<Vec<_>, _>>()?;
         let mut values = match &self.stmt.body {
             Body::Assign(values) => values.iter().map(|value| self.value(value)).collect::<Result<Vec<_>, _>>()?,
@@ -238,6 +306,15 @@ impl Computation<'_, '_> {
         for ((write, at), value) in self.stmt.writes.iter().zip(writes).zip(values) {
             let (buffer, lanes, mask) = (write.tensor, self.point.lanes, self.guard.mask.clone());
             self.ops.push(Op::Store { buffer, at, lanes, value, mask });
+        }
+        Ok(self.ops)
+    }
+
+    /// What a statement that writes nothing does: all that it reads is brought near, lanes that a mask would drop too.
+    fn prefetches(mut self) -> Result<Vec<Op>, Error> {
+        for read in &self.stmt.reads {
+            let at = self.address(read)?;
+            self.ops.push(Op::Prefetch { buffer: read.tensor, at, lanes: self.point.lanes });
         }
         Ok(self.ops)
     }
@@ -269,30 +346,36 @@ impl Computation<'_, '_> {
 
     /// The subscripts of an access in storage coordinates; indirect ones are computed and checked first.
     fn address(&mut self, access: &Access) -> Result<Vec<At>, Error> {
-        let lower = self.lowering.scop.tensors[access.tensor].lower.clone();
-        let mut at = Vec::new();
-        for (dim, (subscript, lower)) in access.index.iter().zip(&lower).enumerate() {
-            at.push(match subscript {
-                Subscript::Affine(index) => self.affine_subscript(&(index.clone() - lower.clone())),
+        let scop = self.lowering.scop;
+        let tensor = &scop.tensors[access.tensor];
+        let mut subscripts: Vec<Coordinate> = Vec::new();
+        for (dim, subscript) in access.index.iter().enumerate() {
+            subscripts.push(match subscript {
+                Subscript::Affine(index) => self.affine_subscript(index),
                 Subscript::Indirect(expr) => {
-                    let value = self.indirect_subscript(expr, over_params(lower))?;
+                    let value = self.indirect_subscript(expr)?;
                     self.check(access, dim, &value);
-                    At::Indirect(Box::new(value))
+                    Coordinate::Value(value)
                 }
             });
         }
-        Ok(at)
+        let cells: Vec<Coordinate> = match &tensor.layout {
+            Some(layout) => {
+                let cell = |index| Coordinate::of(index, &|at| subscripts[at].clone(), self.point.lanes);
+                layout.cell.iter().map(cell).collect()
+            }
+            None => subscripts.into_iter().zip(&tensor.lower).map(|(at, lower)| at.less(over_params(lower))).collect(),
+        };
+        Ok(cells.into_iter().map(Coordinate::into_at).collect())
     }
 
-    fn affine_subscript(&self, index: &Index) -> At {
-        let (coordinates, lanes) = (&self.point.coordinates[self.point.extras..], self.point.lanes);
-        match lane(index, coordinates, lanes) {
-            Some(Lane { base, step }) => At::Affine { base, step },
-            None => At::Indirect(Box::new(index_value(index, coordinates, lanes))),
-        }
+    fn affine_subscript(&self, index: &Index) -> Coordinate {
+        let coordinates = &self.point.coordinates[self.point.extras..];
+        Coordinate::of(index, &|at| Coordinate::Lane(coordinates[at].clone()), self.point.lanes)
     }
 
-    fn indirect_subscript(&mut self, expr: &Expr, lower: Int) -> Result<Value, Error> {
+    /// The value of an indirect subscript, in the coordinates of the source.
+    fn indirect_subscript(&mut self, expr: &Expr) -> Result<Value, Error> {
         let dtype = expr.dtype(&self.lowering.scop.load_types(self.stmt), &[]);
         let mut value = self.value(expr)?;
         match dtype {
@@ -300,17 +383,17 @@ impl Computation<'_, '_> {
             Some(dtype) if dtype.is_int() => value = Value::Cast(DType::I64, Box::new(value)),
             _ => return Err(malformed(&self.stmt.name, "an indirect subscript that is no integer")),
         }
-        if lower != Int::Const(0) {
-            let lower = Box::new(Value::Int { base: lower, step: 0 });
-            value = Value::Binary(BinOp::Sub, Box::new(value), lower);
-        }
         Ok(self.in_register(value, DType::I64))
     }
 
     fn check(&mut self, access: &Access, dim: usize, value: &Value) {
-        if !self.lowering.options.trust_indices {
+        // A prefetch touches nothing.
+        if !self.lowering.options.trust_indices && !self.stmt.writes.is_empty() {
+            let tensor = &self.lowering.scop.tensors[access.tensor];
             let (buffer, lanes, mask) = (access.tensor, self.point.lanes, self.guard.mask.clone());
-            self.ops.push(Op::Check { buffer, dim, value: value.clone(), lanes, mask });
+            let value = less(value.clone(), over_params(&tensor.lower[dim]));
+            let extent = over_params(&tensor.extent[dim]);
+            self.ops.push(Op::Check { buffer, dim, extent, value, lanes, mask });
         }
     }
 

@@ -8,6 +8,7 @@ mod boxes;
 mod layout;
 mod leaves;
 mod lower;
+mod stack;
 mod walk;
 
 use std::fmt;
@@ -72,7 +73,8 @@ const OPERATIONS: u64 = 10_000_000;
 /// not be done as the tree says becomes a remark.
 ///
 /// # Errors
-/// isl's, also when its budget is spent; [`Error::Malformed`] when the tree is not well formed.
+/// isl's, also when its budget is spent; [`Error::Malformed`] when the tree is not well formed, or when the tensors on the
+/// stack do not fit: [`Memory::STACK_BYTES`](polyhedral::Memory::STACK_BYTES).
 pub fn scan(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     let mut failed = None;
     let scanned = scop.ctx.with_budget(OPERATIONS, || match scanned(scop, options, remarks) {
@@ -89,6 +91,7 @@ pub fn scan(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result
 fn scanned(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     let leaves = leaves::collect(scop, remarks)?;
     let mut program = layout::empty_program(scop, options);
+    stack::check(&program)?;
     walk::fill(scop, options, &leaves, &mut program, remarks)?;
     Ok(program)
 }

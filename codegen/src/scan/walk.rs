@@ -9,6 +9,7 @@ use support::Remark;
 use super::boxes::{Factor, Tests, Whole};
 use super::leaves::{Leaves, Part};
 use super::lower::{Lane, Lowering, Point};
+use super::stack::Private;
 use super::{Error, Options, malformed};
 use crate::{Cond, Int, Op, Program, VarId};
 
@@ -29,6 +30,7 @@ pub(super) fn fill(
     let mut walk = Walk {
         lowering: Lowering { scop, options, program },
         leaves,
+        private: Private::of(scop, leaves),
         values: BTreeMap::new(),
         names: BTreeSet::new(),
         remarks,
@@ -37,6 +39,7 @@ pub(super) fn fill(
         walk.values.insert(name.clone(), Int::Param(at));
     }
     let body = walk.node(&ast)?;
+    let body = walk.private.outermost(body);
     program.body = body;
     Ok(())
 }
@@ -61,6 +64,7 @@ fn whole_here(whole: &Whole, build: &AstBuild<'_>) -> isl::Result<AstExpr> {
 struct Walk<'a, 'b> {
     lowering: Lowering<'a>,
     leaves: &'b Leaves,
+    private: Private,
     /// Of parameters and of the iterators around.
     values: BTreeMap<String, Int>,
     /// Names of variables, for them to be different.
@@ -87,7 +91,9 @@ impl Walk<'_, '_> {
             }
             AstNode::For { iterator, init, body, degenerate: true, .. } => {
                 let value = self.int(init)?;
+                let (name, _) = self.member_of(iterator, body)?;
                 let ops = self.with_value(iterator, value, body)?;
+                let ops = self.private.inside(&name, ops);
                 self.where_exact(&[init], ops)
             }
             AstNode::For { iterator, init, cond, inc, body, .. } => self.loop_over(iterator, [init, cond, inc], body),
@@ -117,7 +123,12 @@ impl Walk<'_, '_> {
         let upper = self.upper(iterator, cond)?;
         let var = self.variable(&name);
         let body = self.with_value(iterator, Int::Var(var), body)?;
+        let body = self.private.inside(&name, body);
         let parallel = kind == Kind::Parallel;
+        if let Kind::Bound(axis) = kind {
+            let why = format!("this target has no axis `{axis}`: its iterations run one after another");
+            self.note(Remark::new("codegen", &name, "not bound", why));
+        }
         self.where_exact(&[init, cond], vec![Op::For { var, lower, upper, step: *step, parallel, body }])
     }
 

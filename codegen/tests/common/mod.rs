@@ -3,8 +3,11 @@
 #![allow(dead_code)]
 
 use codegen::interp::{self, Data, Tensors};
-use codegen::{Options, Program};
+use codegen::{Options, Program, llvm};
 use polyhedral::{DType, Index, Role, Scop, eval, isl, testing};
+use runtime::kernel::Kernel;
+use runtime::pool::Pool;
+use runtime::tensor::Tensor;
 use support::{Remark, Stage, Target};
 use transform::{Script, Session};
 
@@ -108,5 +111,61 @@ pub fn agrees_closely(scop: &Scop, program: &Program, seed: u64) {
     let actual = interp::interpret(program, &[], &inputs, seed).unwrap_or_else(|fault| panic!("{fault}\n{program}"));
     for (name, data) in &actual {
         expected.compare(name, data).unwrap_or_else(|mismatch| panic!("seed {seed}: {mismatch:?}\n{scop}\n{program}"));
+    }
+}
+
+/// Compiles a program without sizes for this machine and runs it on two threads. Its tensors are `float32` or `int32`.
+pub fn run_on_machine(program: &Program, inputs: &Tensors) -> Tensors {
+    let host = llvm::host();
+    let target = Target { cpu: host.cpu, features: host.features, vector_bytes: 64, ..target() };
+    let object =
+        llvm::compile(program, &target, &llvm::Options::default()).unwrap_or_else(|e| panic!("{e}\n{program}"));
+    let kernel = Kernel::load(&object.into_code(program, &[]).unwrap()).unwrap();
+    let in_role = |roles: &'static [Role]| program.buffers.values().filter(move |buffer| roles.contains(&buffer.role));
+    let given: Vec<Tensor> = in_role(&[Role::Input]).map(|buffer| to_tensor(&inputs[&buffer.name])).collect();
+    let mut results: Vec<Tensor> = in_role(&[Role::Output, Role::InOut])
+        .map(|buffer| match inputs.get(&buffer.name) {
+            Some(data) => to_tensor(data),
+            None => {
+                let shape: Vec<i64> = buffer.extent.iter().map(|n| n.as_const().unwrap()).collect();
+                to_tensor(&Data::zeros(buffer.dtype, &shape))
+            }
+        })
+        .collect();
+    let given: Vec<_> = given.iter().map(Tensor::view).collect();
+    let mut views: Vec<_> = results.iter_mut().map(Tensor::view_mut).collect();
+    kernel.run(&given, &mut views, &Pool::with_threads(2).unwrap()).unwrap();
+    drop(views);
+    in_role(&[Role::Output, Role::InOut])
+        .zip(&results)
+        .map(|(buffer, tensor)| (buffer.name.clone(), to_data(buffer.dtype, tensor)))
+        .collect()
+}
+
+fn to_tensor(data: &Data) -> Tensor {
+    let mut tensor = Tensor::zeros(data.dtype.name().parse().unwrap(), &data.shape).unwrap();
+    match data.dtype {
+        DType::F32 => {
+            let values = data.to_f64s().into_iter().map(|value| value as f32);
+            tensor.as_mut_slice::<f32>().unwrap().iter_mut().zip(values).for_each(|(to, value)| *to = value);
+        }
+        _ => {
+            let values = data.to_i64s().into_iter().map(|value| value as i32);
+            tensor.as_mut_slice::<i32>().unwrap().iter_mut().zip(values).for_each(|(to, value)| *to = value);
+        }
+    }
+    tensor
+}
+
+fn to_data(dtype: DType, tensor: &Tensor) -> Data {
+    match dtype {
+        DType::F32 => {
+            let values: Vec<f64> = tensor.as_slice::<f32>().unwrap().iter().map(|&value| value.into()).collect();
+            Data::from_f64s(dtype, tensor.shape(), &values)
+        }
+        _ => {
+            let values: Vec<i64> = tensor.as_slice::<i32>().unwrap().iter().map(|&value| value.into()).collect();
+            Data::from_i64s(dtype, tensor.shape(), &values)
+        }
     }
 }

@@ -248,7 +248,7 @@ fn checked(indices: &[i64], lanes: u32, parallel: bool, mask: Option<Value>) -> 
         let subscript = || load(index, vec![lanes_at(v(i), 1)]);
         let element = vec![at(c(1)), At::Indirect(subscript().into())];
         vec![
-            Op::Check { buffer: x, dim: 1, value: subscript(), lanes, mask: mask.clone() },
+            Op::Check { buffer: x, dim: 1, extent: c(10), value: subscript(), lanes, mask: mask.clone() },
             Op::Store {
                 buffer: y,
                 at: vec![lanes_at(v(i), 1)],

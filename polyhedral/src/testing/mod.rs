@@ -1,5 +1,6 @@
 //! Scops for tests: written as text, ready-made, or drawn at random from a seed.
 
+mod enumerate;
 mod execute;
 mod generate;
 mod inputs;
@@ -7,6 +8,7 @@ mod polybench;
 mod programs;
 mod rng;
 
+pub use enumerate::{Enumeration, Point};
 pub use execute::{AtOnce, Contents, contents, execute, same_results};
 pub use generate::random;
 pub use inputs::{Input, random_inputs, random_tensors};

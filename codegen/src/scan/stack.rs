@@ -1,0 +1,95 @@
+//! Where tensors on the stack have their memory: inside the loops whose iterations run apart and that are around all
+//! accesses.
+//!
+//! Each of these loops gets a [`Op::Local`], an outer one only when something in it is not inside of an inner one: isl
+//! leaves out loops that run once.
+
+use std::collections::BTreeMap;
+
+use polyhedral::{Memory, Scop, TensorId};
+
+use super::leaves::{Leaves, Part, Scanned};
+use super::{Error, malformed};
+use crate::{At, Op, Place, Program, Value};
+
+/// For each tensor on the stack, the members that run apart and are around all accesses.
+pub(super) struct Private(BTreeMap<TensorId, Vec<String>>);
+
+impl Private {
+    pub(super) fn of(scop: &Scop, leaves: &Leaves) -> Private {
+        let mut private = BTreeMap::new();
+        for part in leaves.parts.values() {
+            for access in scop.stmts[part.stmt].accesses() {
+                if scop.tensors[access.tensor].memory != Memory::Stack {
+                    continue;
+                }
+                let around = apart(part);
+                private
+                    .entry(access.tensor)
+                    .and_modify(|common: &mut Vec<String>| {
+                        let same = common.iter().zip(&around).take_while(|(a, b)| a == b).count();
+                        common.truncate(same);
+                    })
+                    .or_insert(around);
+            }
+        }
+        Private(private)
+    }
+
+    /// The body of the loop over `member` with the memory that it needs.
+    pub(super) fn inside(&self, member: &str, body: Vec<Op>) -> Vec<Op> {
+        let here = self.0.iter().filter(|(_, around)| around.iter().any(|name| name == member));
+        here.fold(body, |body, (&tensor, _)| with_memory(tensor, body))
+    }
+
+    /// The whole program with the memory that is not inside of a loop.
+    pub(super) fn outermost(&self, body: Vec<Op>) -> Vec<Op> {
+        self.0.keys().fold(body, |body, &tensor| with_memory(tensor, body))
+    }
+}
+
+/// The names of the members of a part whose iterations run apart, outermost first.
+fn apart(part: &Part) -> Vec<String> {
+    part.members.iter().filter(|member| member.kind.apart()).map(|Scanned { name, .. }| name.clone()).collect()
+}
+
+fn with_memory(buffer: TensorId, body: Vec<Op>) -> Vec<Op> {
+    if touches(&body, buffer) { vec![Op::Local { buffer, body }] } else { body }
+}
+
+/// Whether some access of the buffer is not inside of an [`Op::Local`] of it.
+fn touches(ops: &[Op], buffer: TensorId) -> bool {
+    let values = |values: &[&Value]| values.iter().any(|value| loads(value, buffer));
+    let subscripts = |at: &[At]| at.iter().any(|at| matches!(at, At::Indirect(value) if loads(value, buffer)));
+    ops.iter().any(|op| match op {
+        Op::For { body, .. } => touches(body, buffer),
+        Op::If { then, otherwise, .. } => touches(then, buffer) || touches(otherwise, buffer),
+        Op::Local { buffer: own, body } => *own != buffer && touches(body, buffer),
+        Op::Store { buffer: to, at, value, mask, .. } => {
+            *to == buffer || subscripts(at) || values(&[value]) || mask.as_ref().is_some_and(|mask| values(&[mask]))
+        }
+        Op::Set { value, .. } => values(&[value]),
+        Op::Check { value, mask, .. } => values(&[value]) || mask.as_ref().is_some_and(|mask| values(&[mask])),
+        Op::Prefetch { buffer: from, at, .. } => *from == buffer || subscripts(at),
+    })
+}
+
+fn loads(value: &Value, buffer: TensorId) -> bool {
+    matches!(value, Value::Load { buffer: from, .. } if *from == buffer)
+        || value.children().into_iter().any(|child| loads(child, buffer))
+}
+
+/// Refuses what does not fit on the stack.
+pub(super) fn check(program: &Program) -> Result<(), Error> {
+    let mut total = 0i64;
+    for buffer in program.buffers.values().filter(|buffer| buffer.place == Place::Stack) {
+        let bytes = buffer.constant_bytes();
+        let bytes = bytes.ok_or_else(|| malformed(&buffer.name, "is on the stack, and its size is no constant"))?;
+        total = total.saturating_add(bytes);
+        if total > Memory::STACK_BYTES {
+            let most = Memory::STACK_BYTES;
+            return Err(malformed(&buffer.name, format!("does not fit on the stack: {total} bytes of {most}")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! Vectors that the iterations of a loop do not fill.
+
+mod common;
+
+use codegen::Options;
+use common::{agrees, inputs, lower, run_on_machine, scheduled};
+use expect_test::{Expect, expect};
+use polyhedral::{Scop, eval, isl, testing};
+
+/// The loops of a program under a script, which must agree with the evaluator in the interpreter and as machine code.
+#[track_caller]
+fn check(source: &str, sizes: &[i64], script: &str, expected: Option<Expect>) {
+    let program = lower(&scheduled(source, Some(sizes), script), &Options { fma: true, ..Options::default() });
+    let source = program_named(source).specialise(sizes).unwrap();
+    agrees(&source, &program, &[]);
+    let given = inputs(&source, &[]);
+    let values = eval::run(&source, &[], &given, eval::Limits::default()).unwrap();
+    assert_eq!(run_on_machine(&program, &given), values, "{program}");
+    if let Some(expected) = expected {
+        expected.assert_eq(&program.to_string());
+    }
+}
+
+fn program_named(name: &str) -> Scop {
+    testing::program(&isl::Ctx::new(), name)
+}
+
+const SEPARATE: &str = "vectorise C.update.n by 4 tail separate";
+
+#[test]
+fn a_separate_tail_is_a_loop_without_masks() {
+    check(
+        "matmul",
+        &[3, 11, 5],
+        SEPARATE,
+        Some(expect![[r#"
+        program matmul()
+          input A: float32[3, 5] argument 0
+          input B: float32[5, 11] argument 1
+          output C: float32[3, 11] argument 2
+        for m in 0..3 {
+          for n in 0..11 {
+            C[m, n] = float32(0.0)
+          }
+        }
+        for m2 in 0..3 {
+          for no in 0..2 {
+            r0: float32 x4 = C[m2, 4*no .. +4]
+            for k in 0..5 {
+              r0: float32 x4 = muladd(A[m2, k], B[k, 4*no .. +4], r0)
+            }
+            C[m2, 4*no .. +4] = r0
+          }
+          for n2 in 8..11 {
+            r1: float32 = C[m2, n2]
+            for k2 in 0..5 {
+              r1: float32 = muladd(A[m2, k2], B[k2, n2], r1)
+            }
+            C[m2, n2] = r1
+          }
+        }
+    "#]]),
+    );
+    for n in [4, 5, 8, 9] {
+        check("matmul", &[2, n, 3], SEPARATE, None);
+    }
+}
+
+#[test]
+fn a_separate_tail_inside_of_tiles() {
+    let script = "
+        tile C.update.m C.update.n by 4 16 as mo no / mi ni
+        vectorise C.update.ni by 4 as nv nl tail separate
+        unroll C.update.mi by 2
+        parallel C.update.mo";
+    check(
+        "matmul",
+        &[6, 23, 3],
+        script,
+        Some(expect![[r#"
+        program matmul()
+          input A: float32[6, 3] argument 0
+          input B: float32[3, 23] argument 1
+          output C: float32[6, 23] argument 2
+        for m in 0..6 {
+          for n in 0..23 {
+            C[m, n] = float32(0.0)
+          }
+        }
+        parallel for mo in 0..2 {
+          for no in 0..2 {
+            for mio in 2*mo..min(3, 2*mo + 2) {
+              for nv in 4*no..min(5, 4*no + 4) {
+                r0: float32 x4 = C[2*mio, 4*nv .. +4]
+                r1: float32 x4 = C[2*mio + 1, 4*nv .. +4]
+                for k in 0..3 {
+                  r0: float32 x4 = muladd(A[2*mio, k], B[k, 4*nv .. +4], r0)
+                  r1: float32 x4 = muladd(A[2*mio + 1, k], B[k, 4*nv .. +4], r1)
+                }
+                C[2*mio, 4*nv .. +4] = r0
+                C[2*mio + 1, 4*nv .. +4] = r1
+              }
+              if no == 1 {
+                for ni in 20..23 {
+                  r2: float32 = C[2*mio, ni]
+                  r3: float32 = C[2*mio + 1, ni]
+                  for k2 in 0..3 {
+                    r2: float32 = muladd(A[2*mio, k2], B[k2, ni], r2)
+                    r3: float32 = muladd(A[2*mio + 1, k2], B[k2, ni], r3)
+                  }
+                  C[2*mio, ni] = r2
+                  C[2*mio + 1, ni] = r3
+                }
+              }
+            }
+          }
+        }
+    "#]]),
+    );
+    for n in [17, 20, 33] {
+        check("matmul", &[5, n, 2], script, None);
+    }
+}
+
+#[test]
+fn a_separate_tail_of_several_statements() {
+    let script = "fuse C.init C.update depth 2\nvectorise C.init.n by 4 tail separate";
+    check(
+        "matmul",
+        &[3, 7, 5],
+        script,
+        Some(expect![[r#"
+        program matmul()
+          input A: float32[3, 5] argument 0
+          input B: float32[5, 7] argument 1
+          output C: float32[3, 7] argument 2
+        for m in 0..3 {
+          C[m, 0 .. +4] = float32(0.0)
+          r0: float32 x4 = C[m, 0 .. +4]
+          for k in 0..5 {
+            r0: float32 x4 = muladd(A[m, k], B[k, 0 .. +4], r0)
+          }
+          C[m, 0 .. +4] = r0
+          for n in 4..7 {
+            C[m, n] = float32(0.0)
+            r1: float32 = C[m, n]
+            for k2 in 0..5 {
+              r1: float32 = muladd(A[m, k2], B[k2, n], r1)
+            }
+            C[m, n] = r1
+          }
+        }
+    "#]]),
+    );
+}
+
+#[test]
+fn a_loop_that_does_not_begin_at_a_vector() {
+    check(
+        "conv3x3",
+        &[5, 14],
+        "vectorise O.update.w by 4 tail separate",
+        Some(expect![[r#"
+        program conv3x3()
+          input I: float32[5, 14] argument 0
+          input F: float32[3, 3] argument 1
+          output O: float32[3, 12] argument 2
+        for h in 1..4 {
+          for w in 1..13 {
+            O[h - 1, w - 1] = float32(0.0)
+          }
+        }
+        for h2 in 1..4 {
+          for wo in 1..3 {
+            r1: float32 x4 = O[h2 - 1, 4*wo - 1 .. +4]
+            for r in 0..3 {
+              r0: float32 x4 = r1
+              for s in 0..3 {
+                r0: float32 x4 = muladd(I[h2 + r - 1, 4*wo + s - 1 .. +4], F[r, s], r0)
+              }
+              r1: float32 x4 = r0
+            }
+            O[h2 - 1, 4*wo - 1 .. +4] = r1
+          }
+          for w2 in 1..4 {
+            r3: float32 = O[h2 - 1, w2 - 1]
+            for r2 in 0..3 {
+              r2: float32 = r3
+              for s2 in 0..3 {
+                r2: float32 = muladd(I[h2 + r2 - 1, w2 + s2 - 1], F[r2, s2], r2)
+              }
+              r3: float32 = r2
+            }
+            O[h2 - 1, w2 - 1] = r3
+          }
+          r5: float32 = O[h2 - 1, 11]
+          for r22 in 0..3 {
+            r4: float32 = r5
+            for s22 in 0..3 {
+              r4: float32 = muladd(I[h2 + r22 - 1, s22 + 11], F[r22, s22], r4)
+            }
+            r5: float32 = r4
+          }
+          O[h2 - 1, 11] = r5
+        }
+    "#]]),
+    );
+}
+
+#[test]
+fn without_full_vectors_there_is_nothing_to_separate() {
+    let refused = |source: &str, sizes: &[i64], command: &str| {
+        let scop = program_named(source).specialise(sizes).unwrap();
+        let mut session = transform::Session::new(scop, &common::target()).unwrap();
+        session.replay(&command.parse().unwrap()).unwrap_err().to_string()
+    };
+    expect!["line 1: `vectorise C.update.n by 4 tail separate` refused: no vector of `C.update.n` is full; `tail masked` runs such vectors"].assert_eq(&refused("matmul", &[2, 3, 2], SEPARATE));
+}
+
+#[test]
+fn a_separate_tail_of_statements_that_share_the_iterations() {
+    check("transpose_nest", &[14], "vectorise B.j by 4 tail separate", None);
+}
