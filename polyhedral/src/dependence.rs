@@ -4,6 +4,7 @@ use std::fmt;
 
 use support::{Malformed, Stage};
 
+use crate::places::Places;
 use crate::{Access, Body, Monoid, ScheduleTree, Scop, Stmt, Subscript, TensorId, isl};
 
 /// Why two instances depend on each other.
@@ -178,7 +179,8 @@ enum TouchRole {
 
 impl Analysis {
     fn new(scop: &Scop) -> isl::Result<Analysis> {
-        let touches = touches(scop)?;
+        let tree = if scop.is_source() { ScheduleTree::from_source(scop)? } else { scop.tree.clone() };
+        let touches = touches(scop, &Places::new(scop, &tree)?)?;
         let all = |test: &dyn Fn(&Touch) -> bool| -> isl::Result<isl::UnionMap> {
             let chosen = touches.iter().filter(|touch| test(touch));
             chosen.map(|touch| &touch.relation).try_fold(isl::UnionMap::empty(&scop.ctx)?, |all, map| all.union(map))
@@ -199,7 +201,7 @@ impl Analysis {
         Ok(Analysis {
             ctx: scop.ctx.clone(),
             domain: scop.domain()?,
-            time: if scop.is_source() { ScheduleTree::from_source(scop)? } else { scop.tree.clone() }.to_map()?,
+            time: tree.to_map()?,
             reads: all(&|touch| matches!(touch.role, TouchRole::Read))?,
             must_writes: all(&|touch| matches!(touch.role, TouchRole::Write { must: true }))?,
             may_writes: all(&|touch| matches!(touch.role, TouchRole::Write { must: false } | TouchRole::Update(_)))?,
@@ -255,11 +257,11 @@ impl Analysis {
     }
 }
 
-fn touches(scop: &Scop) -> isl::Result<Vec<Touch>> {
+fn touches(scop: &Scop, places: &Places<'_>) -> isl::Result<Vec<Touch>> {
     let mut touches = Vec::new();
     for stmt in scop.stmts.values() {
         let mut touch = |access: &Access, role: TouchRole| -> isl::Result<()> {
-            let relation = scop.cells(stmt, access)?.to_union_map()?;
+            let relation = places.cells(stmt, access)?;
             touches.push(Touch { tensor: access.tensor, relation, role });
             Ok(())
         };

@@ -23,6 +23,7 @@ mod dependence;
 mod expr;
 mod index;
 pub mod legality;
+mod places;
 mod scop;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

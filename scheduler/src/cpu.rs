@@ -1,12 +1,14 @@
 //! The policy for CPUs.
 
-use polyhedral::{Scop, isl};
+use std::collections::BTreeSet;
+
+use polyhedral::{ScheduleTree, Scop, isl};
 use support::Remark;
 use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost};
+use crate::{Fusion, Isl, STAGE, cost, rest};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -19,7 +21,8 @@ use crate::{Fusion, Isl, STAGE, cost};
 ///   another one, both are cut into squares of a cache line.
 /// - The outermost loop without dependences that is long enough runs in **parallel** when the work is worth it.
 ///
-/// Whatever does not apply is left out with a remark.
+/// Whatever does not apply is left out with a remark. [`complete`](Policy::complete) does the same with the nests at the top
+/// that a script left as in the source, and touches no other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cpu;
 
@@ -29,16 +32,47 @@ impl Policy for Cpu {
     }
 
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
-        order(session);
-        match examine(session, session.scop()) {
-            Ok(nests) => nests.iter().for_each(|nest| schedule_nest(session, nest, false)),
-            Err(error) => {
-                let entity = session.scop().name.clone();
-                remark(session, &entity, "not optimised", &format!("the loops could not be examined: {error}"));
-            }
-        }
+        order(session, None);
+        schedule_nests(session, |_, _| true);
         Ok(())
     }
+
+    /// The same for the nests at the top that are still as in the source, each by itself.
+    fn complete(&self, session: &mut Session, stmts: &[String]) -> Result<(), Refused> {
+        let open = session.scop().ctx.with_budget(session.options().operations, || rest::open(session, stmts));
+        let open = match open {
+            Ok(open) => open,
+            Err(error) => {
+                not_examined(session, &error);
+                return Ok(());
+            }
+        };
+        if stmts.is_empty() && session.script().is_empty() {
+            return self.schedule(session);
+        }
+        for stmt in stmts.iter().filter(|stmt| !open.iter().any(|nest| nest.contains(*stmt))) {
+            remark(session, stmt, "nothing done for `auto`", "commands have changed its nest: schedule it by hand");
+        }
+        open.iter().for_each(|nest| order(session, Some(nest)));
+        schedule_nests(session, |scop, nest| open.iter().any(|stmts| rest::holds_all(scop, stmts, &nest.stmts)));
+        Ok(())
+    }
+}
+
+/// Schedules each nest at the top that is `chosen` by itself.
+fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
+    match examine(session, session.scop()) {
+        Ok(nests) => {
+            let nests: Vec<Nest> = nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect();
+            nests.iter().for_each(|nest| schedule_nest(session, nest, false));
+        }
+        Err(error) => not_examined(session, &error),
+    }
+}
+
+fn not_examined(session: &mut Session, error: &isl::Error) {
+    let entity = session.scop().name.clone();
+    remark(session, &entity, "not optimised", &format!("the loops could not be examined: {error}"));
 }
 
 /// The nests of a program, within the session's budget.
@@ -51,11 +85,12 @@ fn remark(session: &mut Session, entity: &str, what: &str, why: &str) {
 }
 
 /// isl's order without fusion, where the source's own has nests that cannot be permuted or hold several statements, and
-/// where every loop stays a plain dimension; else the order of the source.
-fn order(session: &mut Session) {
+/// where every loop stays a plain dimension; else the order of the source. Of the whole program, or of the nest at the
+/// top with these statements.
+fn order(session: &mut Session, part: Option<&BTreeSet<String>>) {
     let entity = session.scop().name.clone();
     let what = "kept the order of the source";
-    match order_of_isl(session) {
+    match order_of_isl(session, part) {
         Ok(None) => {}
         Ok(Some(command)) => {
             attempt(session, &entity, what, command);
@@ -65,19 +100,30 @@ fn order(session: &mut Session) {
 }
 
 /// The command for isl's order; none when the one that is there serves as well. The error is a reason for a remark.
-fn order_of_isl(session: &Session) -> Result<Option<Command>, String> {
+fn order_of_isl(session: &Session, part: Option<&BTreeSet<String>>) -> Result<Option<Command>, String> {
     let say = |error: isl::Error| format!("isl's scheduler: {error}");
     let scop = session.scop();
-    if examine(session, scop).map_err(say)?.iter().all(|nest| nest.is_permutable && nest.stmts.len() == 1) {
+    let is_meant = |scop: &Scop, nest: &Nest| part.is_none_or(|part| rest::holds_all(scop, part, &nest.stmts));
+    let serves = |nest: &Nest| !is_meant(scop, nest) || (nest.is_permutable && nest.stmts.len() == 1);
+    if examine(session, scop).map_err(say)?.iter().all(serves) {
         return Ok(None);
     }
-    let tree = Isl { fusion: Fusion::Min }.tree(session).map_err(say)?;
+    let tree = tree_of_isl(session, part).map_err(say)?;
     let (now, found) = (Command::order(scop, &scop.tree).map_err(say)?, Command::order(scop, &tree).map_err(say)?);
     let scheduled = Scop { tree, ..scop.clone() };
-    if !examine(session, &scheduled).map_err(say)?.iter().all(Nest::is_plain) {
+    let is_plain = |nest: &Nest| !is_meant(&scheduled, nest) || nest.is_plain();
+    if !examine(session, &scheduled).map_err(say)?.iter().all(is_plain) {
         return Err("isl's schedule skews loops, which costs more than it gives on a CPU".into());
     }
     Ok((found != now).then_some(found))
+}
+
+fn tree_of_isl(session: &Session, part: Option<&BTreeSet<String>>) -> isl::Result<ScheduleTree> {
+    let (isl, scop) = (Isl { fusion: Fusion::Min }, session.scop());
+    match part {
+        None => isl.tree(session),
+        Some(stmts) => rest::with_part(&scop.tree, isl.tree_of(session, &rest::instances(scop, stmts)?)?),
+    }
 }
 
 /// Applies a command; a refusal is a remark that `what` was the consequence.

@@ -15,6 +15,7 @@ mod nest;
 mod order;
 mod plan;
 mod registers;
+mod rest;
 
 pub use cpu::Cpu;
 pub use order::{Fusion, Isl, SourceOrder};

@@ -18,6 +18,10 @@ impl Policy for SourceOrder {
     fn schedule(&self, _: &mut Session) -> Result<(), Refused> {
         Ok(())
     }
+
+    fn complete(&self, _: &mut Session, _: &[String]) -> Result<(), Refused> {
+        Ok(())
+    }
 }
 
 /// How far isl's scheduler fuses.
@@ -65,14 +69,20 @@ impl Isl {
     /// # Errors
     /// When isl fails or is out of the session's budget.
     pub fn tree(&self, session: &Session) -> isl::Result<ScheduleTree> {
+        self.tree_of(session, &session.scop().domain()?)
+    }
+
+    /// The tree that isl finds for some of the instances, as if there were no others.
+    pub(crate) fn tree_of(&self, session: &Session, instances: &isl::UnionSet) -> isl::Result<ScheduleTree> {
         let (scop, deps) = (session.scop(), session.dependences());
         scop.ctx.with_budget(session.options().operations, || {
+            let among = |pairs: isl::UnionMap| pairs.intersect_domain(instances)?.intersect_range(instances);
             // Updates may be swapped, so they are no matter of validity; but they may not run at once.
-            let all = deps.ordering(true)?;
+            let all = among(deps.ordering(true)?)?;
             let constraints = isl::Constraints {
-                domain: scop.domain()?,
+                domain: instances.clone(),
                 context: scop.context.clone(),
-                validity: deps.ordering(false)?,
+                validity: among(deps.ordering(false)?)?,
                 coincidence: all.clone(),
                 proximity: all,
             };

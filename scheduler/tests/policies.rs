@@ -345,3 +345,138 @@ fn random_programs_are_scheduled_legally() {
         schedule(testing::random(&ctx, seed), &target(2), &Isl { fusion: Fusion::Max });
     }
 }
+
+/// What a script with `auto` is recorded as, on a program for fixed sizes; orders by their first line, with remarks.
+#[track_caller]
+fn check_auto(scop: &Scop, script: &str, expected: Expect) {
+    let mut session = Session::new(scop.clone(), &target(8)).expect("a session");
+    let script: Script = script.parse().expect("a script");
+    session.replay_with(&script, &Cpu).unwrap_or_else(|refused| panic!("{refused}"));
+    let scheduled = session.finish().expect("legal");
+    let mut out = scheduled.script.to_string();
+    if let (Some(from), Some(to)) = (out.find("order {\n"), out.find("\n}")) {
+        out.replace_range(from + 7..to + 2, " … }");
+    }
+    for remark in &scheduled.remarks {
+        out += &format!("# {remark}\n");
+    }
+    expected.assert_eq(&out);
+
+    let mut again = Session::new(scop.clone(), &target(8)).expect("a session");
+    again.replay(&scheduled.script).unwrap_or_else(|refused| panic!("{refused}"));
+    assert_eq!(again.script().to_string(), scheduled.script.to_string(), "the record needs no policy");
+    assert_eq!(again.scop().to_string(), scheduled.scop.to_string());
+}
+
+fn specialised(name: &str, sizes: &[i64]) -> Scop {
+    testing::program(&isl::Ctx::new(), name).specialise(sizes).expect("sizes that fit")
+}
+
+#[test]
+fn auto_alone_is_the_whole_policy() {
+    let matmul = specialised("matmul", &[64, 64, 64]);
+    let whole = schedule(matmul.clone(), &target(8), &Cpu).script;
+    let mut session = Session::new(matmul, &target(8)).expect("a session");
+    session.replay_with(&"auto\n".parse().expect("a script"), &Cpu).expect("legal");
+    assert_eq!(session.script(), &whole);
+    assert!(session.script().to_string().starts_with("# auto: "), "{}", session.script());
+}
+
+#[test]
+fn auto_takes_what_is_left_and_nothing_else() {
+    let matmul = specialised("matmul", &[256, 256, 256]);
+    check_auto(
+        &matmul,
+        "# by hand\nsplit C.update.k by 64 as ko ki\nauto\nreorder C.update.ko C.update.m\n",
+        expect![[r#"
+            # by hand
+            split C.update.k by 64 as ko ki
+            # auto: 1 command
+            vectorise C.init.n by 16 as no nv
+            reorder C.update.ko C.update.m
+            # scheduler: C.init: not parallel: about 32768 cycles of work are less than starting threads costs
+        "#]],
+    );
+    check_auto(
+        &matmul,
+        "auto C.update\nparallel C.init.m\n",
+        expect![[r#"
+        # auto C.update: 3 commands
+        vectorise C.update.n by 32 as no nv
+        unroll C.update.m by 8 as mo mu
+        parallel C.update.mo
+        parallel C.init.m
+    "#]],
+    );
+    check_auto(
+        &matmul,
+        "parallel C.init.m\nauto C.init\n",
+        expect![[r#"
+        parallel C.init.m
+        # scheduler: C.init: nothing done for `auto`: commands have changed its nest: schedule it by hand
+    "#]],
+    );
+    check_auto(
+        &matmul,
+        "tile C.update.m C.update.n by 8 8\nparallel C.init.m\nauto\n",
+        expect![[r#"
+        tile C.update.m C.update.n by 8 8 as mo no / mi ni
+        parallel C.init.m
+    "#]],
+    );
+}
+
+#[test]
+fn auto_orders_the_nests_that_are_left_by_themselves() {
+    let text = "
+        scop two(N)
+        context { : N > 0 }
+        input A: float32[N, N]
+        output B: float32[N, N]
+        output C: float32[N, N]
+        output D: float32[N]
+        stmt B[i, j]
+          domain { B[i, j] : 0 <= i < N and 0 <= j < N }
+          B[i, j] = A[i, j] + 1.0f32
+        stmt C[i, j]
+          domain { C[i, j] : 0 <= i < N and 0 <= j < N }
+          C[i, j] = A[i, j] * 2.0f32
+        stmt D[i]
+          domain { D[i] : 0 <= i < N }
+          D[i] = A[i, 0]
+        source
+          for i
+            for j
+              B
+              C
+          for i
+            D
+    ";
+    let scop = testing::scop(&isl::Ctx::new(), text).specialise(&[512]).expect("sizes that fit");
+    check_auto(
+        &scop,
+        "split D.i by 8 as io ii\nauto\n",
+        expect![[r#"
+        split D.i by 8 as io ii
+        # auto: 5 commands
+        order { … }
+        vectorise C.j by 16 as jo jv
+        parallel C.i
+        vectorise B.j by 16 as jo jv
+        parallel B.i
+    "#]],
+    );
+}
+
+#[test]
+fn auto_knows_its_statements() {
+    let mut session = Session::new(specialised("matmul", &[8, 8, 8]), &target(1)).expect("a session");
+    let refused = session.replay_with(&"\nauto C.updat\n".parse().expect("a script"), &Cpu).expect_err("a slip");
+    expect!["line 2: `auto C.updat` refused: there is no statement `C.updat`; did you mean `C.update`? (statements: C.init, C.update)"].assert_eq(&refused.to_string());
+    let remarked = {
+        session.replay_with(&"parallel C.init.m\nauto\n".parse().expect("a script"), &Isl::default()).expect("legal");
+        session.remarks().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    expect!["script: matmul: nothing done for `auto`: the policy `isl-min` takes whole programs only"]
+        .assert_eq(&remarked);
+}

@@ -220,6 +220,30 @@ fn a_script_replays_to_itself() {
 }
 
 #[test]
+fn part_of_a_schedule_by_hand() {
+    let place = Place::new();
+    place.file("mm.tc", MM);
+    let sizes = ["mm.tc", "-s", "M=64,N=64,K=64", "-t", "x86-64-v3"];
+    place.file(
+        "part.sched",
+        "define rows(S, n) {\n  split S.m by n as mo mi\n  parallel mo\n}\nrows(C.init, 8)\nauto\n",
+    );
+    let script = place.accepted(&[&["emit", "script", "--schedule", "part.sched"], &sizes[..]].concat());
+    assert!(script.starts_with("# rows(C.init, 8): 2 commands\nsplit C.init.m by 8 as mo mi\n"), "{script}");
+    assert!(script.contains("\n# auto: ") && script.contains("\nvectorise C.update.n "), "{script}");
+    place.file("whole.sched", &script);
+    let again = place.accepted(&[&["emit", "script", "--schedule", "whole.sched"], &sizes[..]].concat());
+    assert_eq!(again, script, "the record replays to the same bytes");
+    place.accepted(&["run", "mm.tc", "-s", "M=64,N=64,K=64", "--schedule", "part.sched", "--verify"]);
+    place.file("wrong.sched", "define rows(S, n) {\n  split S.m by n as mo mi\n  parallel mo\n}\n\nrows(C.updat, 8)\n");
+    place.refused(
+        1,
+        &["run", "mm.tc", "-s", "M=8,N=8,K=8", "--schedule", "wrong.sched"],
+        &["line 6: in `rows(C.updat, 8)`, line 2: `split C.updat.m", "did you mean `C.update.m`"],
+    );
+}
+
+#[test]
 fn strict_and_trusting_runs_verify() {
     let place = Place::new();
     place.accepted(&["run", "mm.tc", "-s", "M=20,N=30,K=40", "--strict", "--verify"]);

@@ -28,6 +28,11 @@ use crate::{LayoutMap, order};
 /// prefetch TENSOR at LOOP [ahead N]
 /// layout TENSOR [NAME, …] = [CELL, …] of [EXTENT, …]
 /// fold TENSOR dim D by N
+/// inline TENSOR
+/// compute TENSOR at LOOP
+/// store TENSOR at LOOP [in stack|global]
+/// privatise TENSOR at LOOP [by N] [as NAME] [in stack|global]
+/// auto [STATEMENT+]                                           the policy's steps, for what is still as in the source
 /// ```
 ///
 /// A `LOOP` is the name of a member, or `statement.index` for any statement: the outermost member that is that index of
@@ -184,6 +189,78 @@ pub enum Command {
         /// How many slices.
         by: u32,
     },
+    /// Computes a temporary where it is read, and stores it no more.
+    Inline {
+        /// The temporary.
+        tensor: String,
+    },
+    /// Computes a temporary inside of each iteration of a loop: what is read there.
+    ComputeAt {
+        /// The temporary.
+        tensor: String,
+        /// The loop.
+        member: String,
+    },
+    /// Keeps of a temporary what one iteration of a loop touches.
+    StoreAt {
+        /// The temporary.
+        tensor: String,
+        /// The loop.
+        member: String,
+        /// Where it lives; found out when left out.
+        memory: Option<Memory>,
+    },
+    /// Gives each iteration of a loop a tensor of its own.
+    Privatise(Privatisation),
+    /// Leaves the rest to a policy: [`Session::replay_with`](crate::Session::replay_with) has one; its steps are recorded.
+    Auto {
+        /// Statements, for their nests only; all that the script left as in the source when empty.
+        stmts: Vec<String>,
+    },
+}
+
+/// What `privatise` does: see its text form at [`Command`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Privatisation {
+    /// The tensor.
+    pub tensor: String,
+    /// The loop.
+    pub member: String,
+    /// Iterations that are equal modulo this number share a partial result.
+    pub by: Option<u32>,
+    /// The private tensor's name.
+    pub name: Option<String>,
+    /// Where it lives; found out when left out.
+    pub memory: Option<Memory>,
+}
+
+impl Privatisation {
+    /// `privatise tensor at member`.
+    pub fn of(tensor: impl Into<String>, member: impl Into<String>) -> Privatisation {
+        Privatisation { tensor: tensor.into(), member: member.into(), ..Privatisation::default() }
+    }
+}
+
+impl fmt::Display for Privatisation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.tensor, self.member)?;
+        if let Some(by) = self.by {
+            write!(f, " by {by}")?;
+        }
+        if let Some(name) = &self.name {
+            write!(f, " as {name}")?;
+        }
+        f.write_str(in_memory(self.memory))
+    }
+}
+
+/// The end of a command's text that says where a tensor lives.
+fn in_memory(memory: Option<Memory>) -> &'static str {
+    match memory {
+        Some(Memory::Stack) => " in stack",
+        Some(Memory::Global) => " in global",
+        None => "",
+    }
 }
 
 /// What `promote` does: see its text form at [`Command`].
@@ -363,6 +440,27 @@ pub const COMMANDS: &[Description] = &[
         form: "fold TENSOR dim D by N",
         summary: "Keep only as many slices of a temporary as live at once.",
     },
+    Description {
+        name: "inline",
+        form: "inline TENSOR",
+        summary: "Compute a temporary where it is read, and store it no more.",
+    },
+    Description {
+        name: "compute",
+        form: "compute TENSOR at LOOP",
+        summary: "Compute a temporary inside of each iteration of a loop that reads it.",
+    },
+    Description {
+        name: "store",
+        form: "store TENSOR at LOOP [in stack|global]",
+        summary: "Keep of a temporary what one iteration of a loop touches.",
+    },
+    Description {
+        name: "privatise",
+        form: "privatise TENSOR at LOOP [by N] [as NAME] [in stack|global]",
+        summary: "Give each iteration of a loop a tensor of its own, or partial results.",
+    },
+    Description { name: "auto", form: "auto [STATEMENT+]", summary: "Leave the rest to the policy." },
 ];
 
 impl Names {
@@ -491,6 +589,26 @@ impl Command {
         Command::Fold { tensor: tensor.into(), dim, by }
     }
 
+    /// `inline tensor`.
+    pub fn inline(tensor: impl Into<String>) -> Command {
+        Command::Inline { tensor: tensor.into() }
+    }
+
+    /// `compute tensor at member`.
+    pub fn compute_at(tensor: impl Into<String>, member: impl Into<String>) -> Command {
+        Command::ComputeAt { tensor: tensor.into(), member: member.into() }
+    }
+
+    /// `store tensor at member`.
+    pub fn store_at(tensor: impl Into<String>, member: impl Into<String>) -> Command {
+        Command::StoreAt { tensor: tensor.into(), member: member.into(), memory: None }
+    }
+
+    /// `privatise tensor at member`; a [`Privatisation`] has the options.
+    pub fn privatise(tensor: impl Into<String>, member: impl Into<String>) -> Command {
+        Command::Privatise(Privatisation::of(tensor, member))
+    }
+
     /// With names for the loops that a split, a tile, a vectorise or an unroll makes; other commands make none.
     pub fn named<S: Into<String>>(
         mut self,
@@ -533,6 +651,11 @@ impl Command {
             Command::Prefetch { .. } => "prefetch",
             Command::Layout(_) => "layout",
             Command::Fold { .. } => "fold",
+            Command::Inline { .. } => "inline",
+            Command::ComputeAt { .. } => "compute",
+            Command::StoreAt { .. } => "store",
+            Command::Privatise(_) => "privatise",
+            Command::Auto { .. } => "auto",
         }
     }
 }
@@ -605,6 +728,11 @@ impl fmt::Display for Command {
                 write!(f, " {tensor} [{}] = [{}] of [{}]", dims.join(", "), cell.join(", "), extent.join(", "))
             }
             Command::Fold { tensor, dim, by } => write!(f, " {tensor} dim {dim} by {by}"),
+            Command::Inline { tensor } => write!(f, " {tensor}"),
+            Command::ComputeAt { tensor, member } => write!(f, " {tensor} at {member}"),
+            Command::StoreAt { tensor, member, memory } => write!(f, " {tensor} at {member}{}", in_memory(*memory)),
+            Command::Privatise(privatisation) => write!(f, " {privatisation}"),
+            Command::Auto { stmts } => stmts.iter().try_for_each(|stmt| write!(f, " {stmt}")),
         }
     }
 }

@@ -5,33 +5,46 @@ use nom::bytes::complete::{take_while, take_while1};
 use nom::character::complete::{char, digit1, space0};
 use nom::combinator::{all_consuming, cut, map, map_opt, opt, recognize, verify};
 use nom::error::{ErrorKind, ParseError};
-use nom::multi::many1;
+use nom::multi::{many0, many1, separated_list0};
 use nom::sequence::{delimited, pair, preceded};
 use nom::{IResult, Parser};
 
 use polyhedral::{Axis, Memory};
 
-use crate::{COMMANDS, Command, End, LayoutMap, Names, Promotion, Script, ScriptError, Tail};
+use crate::define::Call;
+use crate::place::closest;
+use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion, ScriptError, Tail};
 
 /// Words that stand between names, and so are none.
-const RESERVED: &[&str] = &["by", "as", "depth", "at", "of", "transposed", "padded", "double", "in", "ahead", "dim"];
+pub(crate) const RESERVED: &[&str] =
+    &["by", "as", "depth", "at", "of", "transposed", "padded", "double", "in", "ahead", "dim"];
 
-/// Reads a whole script.
-pub(crate) fn script(text: &str) -> Result<Script, ScriptError> {
-    let mut script = Script::new();
-    let mut lines = text.lines().enumerate().map(|(at, line)| (at + 1, line));
-    while let Some((at, line)) = lines.next() {
-        let code = without_comment(line);
-        if code.trim().is_empty() {
-            continue;
-        }
-        let command = match opens_order(code) {
-            true => Command::Order { tree: tree_lines(at, &mut lines)? },
-            false => command_line(at, code)?,
-        };
-        script.push_at(at, command);
+/// A line of a script by what it is.
+pub(crate) enum Line {
+    Blank,
+    Comment(String),
+    Define { name: String, params: Vec<String> },
+    Call(Call),
+    Command(Command),
+}
+
+/// Reads the line `at`, and of `lines` those that belong to it.
+pub(crate) fn line<'a>(
+    at: usize,
+    line: &'a str,
+    lines: &mut impl Iterator<Item = (usize, &'a str)>,
+) -> Result<Line, ScriptError> {
+    let code = without_comment(line);
+    match first_word(code) {
+        _ if code.trim().is_empty() => Ok(match line.trim().strip_prefix('#') {
+            Some(comment) => Line::Comment(comment.strip_prefix(' ').unwrap_or(comment).trim_end().to_string()),
+            None => Line::Blank,
+        }),
+        Some("define") => whole(define, at, code),
+        Some("order") if opens_order(code) => Ok(Line::Command(Command::Order { tree: tree_lines(at, lines)? })),
+        Some(word) if is_call(code, word) => whole(map(call, Line::Call), at, code),
+        _ => whole(map(command, Line::Command), at, code),
     }
-    Ok(script)
 }
 
 /// Whether `name` can be the name of a loop or a statement: words of letters, digits and `_`, joined by dots.
@@ -41,7 +54,26 @@ pub(crate) fn is_name(name: &str) -> bool {
     name.split('.').all(is_word) && !name.starts_with(|first: char| first.is_ascii_digit()) && !RESERVED.contains(&name)
 }
 
-fn without_comment(line: &str) -> &str {
+/// The word that a line begins with.
+pub(crate) fn first_word(code: &str) -> Option<&str> {
+    let code = code.trim_start();
+    let end = code.find(|c| !is_in_word(c)).unwrap_or(code.len());
+    (end > 0).then(|| &code[..end])
+}
+
+/// Whether a word can hold the character.
+pub(crate) fn is_in_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '.'
+}
+
+/// A bracket right after a word that is no command of ours.
+fn is_call(code: &str, word: &str) -> bool {
+    let rest = code.trim_start().get(word.len()..).unwrap_or_default();
+    rest.trim_start().starts_with('(') && COMMANDS.iter().all(|command| command.name != word)
+}
+
+/// The line without what follows `#`.
+pub(crate) fn without_comment(line: &str) -> &str {
     line.split_once('#').map_or(line, |(code, _)| code).trim_end()
 }
 
@@ -61,7 +93,7 @@ fn tree_lines<'a>(opened_at: usize, lines: &mut impl Iterator<Item = (usize, &'a
         tree.push(line.trim_end());
     }
     let expected = format!("a line with `}}`, which closes the `order {{` of line {opened_at}");
-    Err(ScriptError { line: last + 1, column: 1, expected, found: "the end of the script".into() })
+    Err(ScriptError { line: last + 1, column: 1, within: Vec::new(), expected, found: "the end of the script".into() })
 }
 
 fn dedent(lines: &[&str]) -> String {
@@ -71,9 +103,14 @@ fn dedent(lines: &[&str]) -> String {
     lines.iter().map(|line| line.get(common..).unwrap_or("")).collect::<Vec<_>>().join("\n").trim_end().to_string()
 }
 
-fn command_line(at: usize, code: &str) -> Result<Command, ScriptError> {
-    match all_consuming(command).parse(code) {
-        Ok((_, command)) => Ok(command),
+/// What the parser makes of a whole line.
+fn whole<'a, T>(
+    parser: impl Parser<&'a str, Output = T, Error = Unexpected<'a>>,
+    at: usize,
+    code: &'a str,
+) -> Result<T, ScriptError> {
+    match all_consuming(parser).parse(code) {
+        Ok((_, read)) => Ok(read),
         Err(nom::Err::Error(error) | nom::Err::Failure(error)) => Err(error.at(at, code)),
         Err(nom::Err::Incomplete(_)) => Err(Unexpected { rest: "", expected: "a whole command" }.at(at, code)),
     }
@@ -105,17 +142,24 @@ impl Unexpected<'_> {
             Some(word) => format!("`{}`", word.chars().take(40).collect::<String>()),
             None => "the end of the line".into(),
         };
-        let expected = if self.expected == A_COMMAND {
-            let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
-            format!("{A_COMMAND} ({})", names.join(", "))
-        } else {
-            self.expected.to_string()
+        let expected = match self.expected {
+            A_COMMAND => a_command(first_word(rest).unwrap_or_default()),
+            expected => expected.to_string(),
         };
-        ScriptError { line, column, expected, found }
+        ScriptError { line, column, within: Vec::new(), expected, found }
     }
 }
 
 const A_COMMAND: &str = "a command";
+
+/// What should stand where `word` is no command: the one that it may be a slip of, or all of them.
+fn a_command(word: &str) -> String {
+    let names = || COMMANDS.iter().map(|command| command.name);
+    match closest(word, names()) {
+        Some(name) => format!("{A_COMMAND}, perhaps `{name}`"),
+        None => format!("{A_COMMAND} ({})", names().collect::<Vec<_>>().join(", ")),
+    }
+}
 
 type Read<'a, T> = IResult<&'a str, T, Unexpected<'a>>;
 
@@ -142,6 +186,11 @@ fn command(input: &str) -> Read<'_, Command> {
         "prefetch" => cut(prefetch).parse(rest),
         "layout" => cut(map(layout, Command::Layout)).parse(rest),
         "fold" => cut(fold).parse(rest),
+        "inline" => cut(map(tensor, |tensor| Command::Inline { tensor })).parse(rest),
+        "compute" => cut(map(tensor_at, |(tensor, member)| Command::ComputeAt { tensor, member })).parse(rest),
+        "store" => cut(store).parse(rest),
+        "privatise" => cut(map(privatisation, Command::Privatise)).parse(rest),
+        "auto" => cut(map(many0(a_statement), |stmts| Command::Auto { stmts })).parse(rest),
         _ => Err(nom::Err::Failure(Unexpected { rest: input, expected: A_COMMAND })),
     }
 }
@@ -170,9 +219,8 @@ fn tile(input: &str) -> Read<'_, Command> {
 
 /// `NEST NEST [depth N] [shift S+]`
 fn fuse(input: &str) -> Read<'_, Command> {
-    let nest = |input| expect("a statement", name).parse(input);
     let (depth, shift) = (opt_after("depth", size), opt_after("shift", many1(number)));
-    let (rest, (first, second, depth, shift)) = (nest, nest, depth, shift).parse(input)?;
+    let (rest, (first, second, depth, shift)) = (statement, statement, depth, shift).parse(input)?;
     Ok((rest, Command::Fuse { first, second, depth, shift }))
 }
 
@@ -186,7 +234,7 @@ fn skew(input: &str) -> Read<'_, Command> {
 
 /// `LOOP by S [for STATEMENT+]`
 fn shift(input: &str) -> Read<'_, Command> {
-    let stmts = opt_after("for", many1(|input| expect("a statement", name).parse(input)));
+    let stmts = opt_after("for", many1(statement));
     let (rest, (member, by, stmts)) = (a_loop, preceded(keyword("by", "`by`"), number), stmts).parse(input)?;
     Ok((rest, Command::Shift { member, by, stmts: stmts.unwrap_or_default() }))
 }
@@ -291,6 +339,29 @@ fn memory(word: &str) -> Option<Memory> {
     }
 }
 
+/// `TENSOR at LOOP`
+fn tensor_at(input: &str) -> Read<'_, (String, String)> {
+    (tensor, preceded(keyword("at", "`at`"), a_loop)).parse(input)
+}
+
+/// `TENSOR at LOOP [in stack|global]`
+fn store(input: &str) -> Read<'_, Command> {
+    let (rest, ((tensor, member), memory)) = (tensor_at, in_memory).parse(input)?;
+    Ok((rest, Command::StoreAt { tensor, member, memory }))
+}
+
+/// `TENSOR at LOOP [by N] [as NAME] [in stack|global]`
+fn privatisation(input: &str) -> Read<'_, Privatisation> {
+    let (rest, ((tensor, member), by, name, memory)) =
+        (tensor_at, opt_after("by", size), opt_after("as", new_name), in_memory).parse(input)?;
+    Ok((rest, Privatisation { tensor, member, by, name, memory }))
+}
+
+/// `[in stack|global]`
+fn in_memory(input: &str) -> Read<'_, Option<Memory>> {
+    opt_after("in", expect("`stack` or `global`", map_opt(word, memory))).parse(input)
+}
+
 fn tensor(input: &str) -> Read<'_, String> {
     expect("a tensor", name).parse(input)
 }
@@ -303,6 +374,43 @@ fn statement(input: &str) -> Read<'_, String> {
 fn position(input: &str) -> Read<'_, u32> {
     expect("the number of a dimension", map_opt(preceded(space0, digit1), |digits: &str| digits.parse().ok()))
         .parse(input)
+}
+
+/// `define NAME(PARAMETER, …) {`
+fn define(input: &str) -> Read<'_, Line> {
+    let is_free = |name: &String| !name.contains('.') && COMMANDS.iter().all(|command| command.name != name);
+    let name = expect("a name without dots that is no command", verify(name, is_free));
+    let open = expect("`{`, and the commands on the lines after it", preceded(space0, char('{')));
+    let is_parameter = |word: &&str| is_name(word) && !word.contains('.');
+    let param = expect("a parameter", map(verify(word, is_parameter), str::to_string));
+    let (rest, (_, name, params, _)) = (word, name, cut(in_brackets(param)), open).parse(input)?;
+    match (1..params.len()).find(|&at| params[..at].contains(&params[at])) {
+        Some(_) => Err(nom::Err::Failure(Unexpected { rest: input, expected: "a name for each parameter" })),
+        None => Ok((rest, Line::Define { name, params })),
+    }
+}
+
+/// `NAME(ARGUMENT, …)`
+fn call(input: &str) -> Read<'_, Call> {
+    let name = expect("the name of a definition", name);
+    let is_in_argument = |c: char| is_in_word(c) || "+-*/ ".contains(c);
+    let argument = verify(map(take_while1(is_in_argument), str::trim), |argument: &str| !argument.is_empty());
+    let argument = expect("a name, a size or an expression", map(argument, str::to_string));
+    let (rest, (name, args)) = (name, cut(in_brackets(argument))).parse(input)?;
+    Ok((rest, Call { name, args }))
+}
+
+/// `(ONE, …)`
+fn in_brackets<'a>(
+    one: impl Parser<&'a str, Output = String, Error = Unexpected<'a>>,
+) -> impl Parser<&'a str, Output = Vec<String>, Error = Unexpected<'a>> {
+    let all = separated_list0(preceded(space0, char(',')), one);
+    let open = expect("`(`", preceded(space0, char('(')));
+    delimited(open, all, expect("`,` or `)`", preceded(space0, char(')'))))
+}
+
+fn a_statement(input: &str) -> Read<'_, String> {
+    expect("a statement", name).parse(input)
 }
 
 fn a_loop(input: &str) -> Read<'_, String> {
@@ -330,7 +438,7 @@ fn number(input: &str) -> Read<'_, i32> {
 }
 
 fn word(input: &str) -> Read<'_, &str> {
-    preceded(space0, take_while1(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.')).parse(input)
+    preceded(space0, take_while1(is_in_word)).parse(input)
 }
 
 fn nothing(input: &str) -> Read<'_, Command> {

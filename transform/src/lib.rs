@@ -22,6 +22,11 @@
 //! | `prefetch TENSOR at LOOP [ahead N]` | ask for what a later iteration touches | values |
 //! | `layout TENSOR [DIM+] = [CELL+] of [EXTENT+]` | map the elements of a temporary to storage cells | values |
 //! | `fold TENSOR dim D by N` | keep only as many slices as live at once | values |
+//! | `inline TENSOR` | compute a temporary where it is read | values |
+//! | `compute TENSOR at LOOP` | compute a temporary inside of each iteration that reads it | values |
+//! | `store TENSOR at LOOP [in stack\|global]` | keep of a temporary what one iteration touches | values |
+//! | `privatise TENSOR at LOOP [by N] [as NAME]` | give each iteration a tensor of its own, or partial results | values |
+//! | `auto [STATEMENT+]` | leave what is still as in the source to the policy | that of its steps |
 //!
 //! A [`Command`] is one step, a [`Script`] a list of them with a text form (`.sched`). A [`Session`] applies commands to a
 //! program; a command that its proof refuses is a [`Refused`], with two instances as the counter-example. A [`Policy`]
@@ -49,12 +54,14 @@
 //! # Ok::<(), transform::Refused>(())
 //! ```
 //!
-//! Each command is a function of its family's file: `loops`, `affine`, `index_set`, `order`, `fusion`, `parallel`,
-//! `mapping`, `storage`. It edits a copy of the program
+//! Each command is a function of its family's file: `loops`, `affine`, `index_set`, `order`, `fusion`,
+//! `parallel`, `mapping`, `storage`. It edits a copy of the tree, or of the program,
 //! and says what is to be proved; it never judges itself.
 
 mod command;
+mod define;
 mod policy;
+mod remedy;
 mod refused;
 mod script;
 mod session;
@@ -73,12 +80,15 @@ mod place;
 mod proof;
 mod shape;
 mod tails;
+#[cfg(feature = "testing")]
+pub mod testing;
 
-pub use command::{COMMANDS, Command, Description, End, Names, Promotion, Tail};
+pub use command::{COMMANDS, Command, Description, End, Names, Privatisation, Promotion, Tail};
+pub use define::{Definition, Definitions};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;
 pub use refused::{Reason, Refused};
-pub use script::{Script, ScriptError};
+pub use script::{Script, ScriptError, Use};
 pub use session::{OPERATIONS, Options, Scheduled, Session};
 pub use shape::MAX_LOOPS;
 pub use storage::layout::LayoutMap;

@@ -67,13 +67,16 @@ pub(crate) fn member_names(tree: &ScheduleTree) -> Vec<String> {
 
 /// The sentence for a name that means nothing, with the names that do.
 pub(crate) fn no_such(kind: &str, name: &str, known: &[String]) -> String {
-    let closest = known
-        .iter()
-        .map(|other| (strsim::osa_distance(name, other), other))
-        .filter(|(distance, other)| *distance <= 1.max(other.len() / 4))
-        .min_by_key(|(distance, _)| *distance);
-    let hint = closest.map_or_else(String::new, |(_, other)| format!("; did you mean `{other}`?"));
+    let closest = closest(name, known.iter().map(String::as_str));
+    let hint = closest.map_or_else(String::new, |other| format!("; did you mean `{other}`?"));
     format!("there is no {kind} `{name}`{hint} ({kind}s: {})", listed(known))
+}
+
+/// The known name that `name` may be a slip of.
+pub(crate) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distances = known.map(|other| (strsim::osa_distance(name, other), other));
+    let near = distances.filter(|(distance, other)| *distance <= 1.max(other.len() / 4));
+    near.min_by_key(|(distance, _)| *distance).map(|(_, other)| other)
 }
 
 /// The names, as many as one can read at a glance.
@@ -444,7 +447,7 @@ impl Taken {
 }
 
 /// What a name without a dot is put behind: `C.update.` for `C.update.m`.
-fn prefix(name: &str) -> &str {
+pub(crate) fn prefix(name: &str) -> &str {
     name.rfind('.').map_or("", |dot| &name[..=dot])
 }
 

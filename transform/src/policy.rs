@@ -1,3 +1,5 @@
+use support::Remark;
+
 use crate::{Refused, Script, Session};
 
 /// Decides which commands to apply. It looks at a [`Session`] and takes steps; the session proves each of them.
@@ -28,6 +30,23 @@ pub trait Policy {
     /// # Errors
     /// When a command that the policy cannot do without was refused.
     fn schedule(&self, session: &mut Session) -> Result<(), Refused>;
+
+    /// Takes steps for what a script left as in the source, and leaves the rest alone: `auto` in a script. With `stmts`,
+    /// for the nests of these statements only.
+    ///
+    /// A policy that cannot tell does nothing, and remarks it.
+    ///
+    /// # Errors
+    /// As for [`Policy::schedule`].
+    fn complete(&self, session: &mut Session, stmts: &[String]) -> Result<(), Refused> {
+        if stmts.is_empty() && session.script().is_empty() {
+            return self.schedule(session);
+        }
+        let entity = session.scop().name.clone();
+        let why = format!("the policy `{}` takes whole programs only", self.name());
+        session.remark(Remark::new("script", entity, "nothing done for `auto`", why));
+        Ok(())
+    }
 }
 
 /// A script is the policy that replays it.

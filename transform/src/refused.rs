@@ -1,14 +1,19 @@
 use polyhedral::isl;
 use polyhedral::legality::{Illegal, Violation};
 
+use crate::Use;
+use crate::script::used;
+
 /// A command that was not applied. The session is as it was.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{}`{command}` refused: {reason}", .line.map_or_else(String::new, |line| format!("line {line}: ")))]
+#[error("{}{}`{command}` refused: {reason}", used(.within), .line.map_or_else(String::new, |line| format!("line {line}: ")))]
 pub struct Refused {
     /// The command's text as it was given; the first line of an `order`.
     pub command: String,
     /// The line of the script that holds it, from 1; none for a command that came from elsewhere.
     pub line: Option<usize>,
+    /// The uses of definitions that it comes from, outermost first; the line is then one of the last one's definition.
+    pub within: Vec<Use>,
     /// Why.
     pub reason: Reason,
 }
@@ -35,7 +40,7 @@ impl Refused {
     pub(crate) fn new(command: &impl ToString, reason: Reason) -> Refused {
         let text = command.to_string();
         let command = text.lines().next().unwrap_or_default().trim_end_matches(" {").to_string();
-        Refused { command, line: None, reason }
+        Refused { command, line: None, within: Vec::new(), reason }
     }
 
     /// The counter-example, when there is one.

@@ -3,15 +3,17 @@ use std::str::FromStr;
 
 use support::{Malformed, Stage};
 
-use crate::{Command, grammar};
+use crate::{Command, define};
 
 /// A schedule as a list of commands: what a policy, a person and a file have in common.
 ///
 /// One command a line; `#` starts a comment. [`Display`](fmt::Display) and [`FromStr`] are inverse to each other, so a
-/// script that was printed replays to the same bytes.
+/// script that was printed replays to the same bytes. A comment on lines of its own stays with the command that follows
+/// it. A text may also [define](crate::Definition) commands of its own; what is read is then the commands that they stand
+/// for, under a comment that says so.
 ///
 /// ```
-/// let text = "split C.update.k by 256 as ko ki\nparallel C.update.m\n";
+/// let text = "# panels of B\nsplit C.update.k by 256 as ko ki\nparallel C.update.m\n";
 /// let script: transform::Script = text.parse().unwrap();
 /// assert_eq!(script.to_string(), text);
 /// ```
@@ -20,25 +22,59 @@ pub struct Script {
     steps: Vec<Step>,
 }
 
-/// A command and the line on which it stands.
+/// A command, where it stands, and how it came there.
 #[derive(Clone, Debug)]
-struct Step {
-    command: Command,
-    line: usize,
+pub(crate) struct Step {
+    pub(crate) command: Command,
+    /// Of the command; that of the definition's body when there are uses.
+    pub(crate) line: usize,
+    /// The uses of definitions that it comes from, outermost first.
+    pub(crate) within: Vec<Use>,
+    /// The comment above it, line by line, without `#`.
+    pub(crate) notes: Vec<String>,
+}
+
+/// A use of a [`Definition`](crate::Definition): `NAME(ARGUMENT, …)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Its text.
+    pub text: String,
+    /// The line on which it stands, from 1; none when it was asked for by a program.
+    pub line: Option<usize>,
 }
 
 /// A text that is not a script: where, and what should stand there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: expected {expected}, found {found}")]
+#[error("{}{}: expected {expected}, found {found}", used(.within), place(self))]
 pub struct ScriptError {
     /// From 1.
     pub line: usize,
-    /// From 1, in characters.
+    /// From 1, in characters. Inside of a definition, of the line with the arguments put in.
     pub column: usize,
+    /// The uses of definitions that lead to the line, outermost first.
+    pub within: Vec<Use>,
     /// What should stand there.
     pub expected: String,
     /// What stands there.
     pub found: String,
+}
+
+/// What stands before the line of a message: the uses that lead there.
+pub(crate) fn used(within: &[Use]) -> String {
+    within
+        .iter()
+        .map(|Use { text, line }| match line {
+            Some(line) => format!("line {line}: in `{text}`, "),
+            None => format!("in `{text}`, "),
+        })
+        .collect()
+}
+
+fn place(error: &ScriptError) -> String {
+    match error.within.is_empty() {
+        true => format!("line {}, column {}", error.line, error.column),
+        false => format!("line {} of the definition", error.line),
+    }
 }
 
 impl Script {
@@ -65,7 +101,7 @@ impl Script {
     /// Adds a command, on the line after the last.
     pub fn push(&mut self, command: Command) {
         let line = self.steps.last().map_or(1, |last| last.line + last.command.to_string().lines().count());
-        self.push_at(line, command);
+        self.push_step(Step { command, line, within: Vec::new(), notes: Vec::new() });
     }
 
     /// The commands and the lines on which they stand, from 1.
@@ -73,12 +109,27 @@ impl Script {
         self.steps.iter().map(|step| (step.line, &step.command))
     }
 
-    pub(crate) fn push_at(&mut self, line: usize, command: Command) {
-        self.steps.push(Step { command, line });
+    /// Puts a comment above the command `at`; below it, lines move.
+    pub(crate) fn note(&mut self, at: usize, notes: impl IntoIterator<Item = String>) {
+        let mut added: Vec<String> = notes.into_iter().collect();
+        let moved = added.len();
+        if let Some(step) = self.steps.get_mut(at) {
+            added.append(&mut step.notes);
+            step.notes = added;
+        }
+        self.steps.iter_mut().skip(at).for_each(|step| step.line += moved);
+    }
+
+    pub(crate) fn push_step(&mut self, step: Step) {
+        self.steps.push(step);
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
     }
 }
 
-/// Scripts are equal when their commands are, whatever the lines on which these stand.
+/// Scripts are equal when their commands are, whatever the lines on which these stand and what is said of them.
 impl PartialEq for Script {
     fn eq(&self, other: &Script) -> bool {
         self.commands().eq(other.commands())
@@ -97,7 +148,13 @@ impl FromIterator<Command> for Script {
 
 impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.commands().try_for_each(|command| writeln!(f, "{command}"))
+        for Step { command, notes, .. } in &self.steps {
+            for note in notes {
+                writeln!(f, "{}", format!("# {note}").trim_end())?;
+            }
+            writeln!(f, "{command}")?;
+        }
+        Ok(())
     }
 }
 
@@ -105,7 +162,7 @@ impl FromStr for Script {
     type Err = ScriptError;
 
     fn from_str(text: &str) -> Result<Script, ScriptError> {
-        grammar::script(text)
+        define::read(text).map(|(script, _)| script)
     }
 }
 

@@ -3,13 +3,14 @@ use std::fmt;
 use std::rc::Rc;
 
 use polyhedral::legality::{self, Meaning};
-use polyhedral::{Dependences, Scop, dependences, isl};
+use polyhedral::{Dependences, Memory, Scop, dependences, isl};
 use support::{Malformed, Remark, Stage, Target};
 
 use crate::proof::{Edit, Proof, within_budget};
 use crate::refused::{Reason, Refused};
-use crate::storage::{layout, prefetch, promote};
-use crate::{Command, Script, affine, fusion, index_set, loops, mapping, order, parallel, shape};
+use crate::script::Step;
+use crate::storage::{compute_at, inline, layout, prefetch, privatise, promote, store_at};
+use crate::{Command, Policy, Script, affine, fusion, index_set, loops, mapping, order, parallel, place, shape};
 
 /// isl operations that one command, its proof included, may use: about two seconds. A two-level tiled matrix product
 /// needs a hundredth of it for its heaviest command.
@@ -118,9 +119,46 @@ impl Session {
     /// # Errors
     /// As for [`Session::apply`], with the line of the script. The commands before it stay applied.
     pub fn replay(&mut self, script: &Script) -> Result<(), Refused> {
-        script.lines().try_for_each(|(line, command)| {
-            self.apply(command.clone()).map_err(|refused| Refused { line: Some(line), ..refused })
-        })
+        self.replay_steps(script, None)
+    }
+
+    /// The same, where `auto` stands for the steps of `policy`.
+    ///
+    /// # Errors
+    /// As for [`Session::replay`].
+    pub fn replay_with(&mut self, script: &Script, policy: &dyn Policy) -> Result<(), Refused> {
+        self.replay_steps(script, Some(policy))
+    }
+
+    /// Takes several steps as one: all of them, or none when one is refused. The record holds the steps, under a comment
+    /// with the name.
+    ///
+    /// ```
+    /// use transform::{Command, Refused, Session};
+    ///
+    /// /// Boxes of a matrix product, their rows on threads.
+    /// fn matmul_tile(session: &mut Session, m: u32, n: u32, k: u32) -> Result<(), Refused> {
+    ///     session.composite(&format!("matmul_tile({m}, {n}, {k})"), |session| {
+    ///         session.apply(Command::tile(["C.update.m", "C.update.n", "C.update.k"], [m, n, k]))?;
+    ///         session.apply(Command::parallel("C.update.mo"))
+    ///     })
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// That of the steps; the session is then as it was.
+    pub fn composite<E>(&mut self, name: &str, steps: impl FnOnce(&mut Session) -> Result<(), E>) -> Result<(), E> {
+        let before = self.clone();
+        if let Err(error) = steps(self) {
+            *self = before;
+            return Err(error);
+        }
+        let first = before.script.len();
+        let count = self.script.len() - first;
+        let commands = if count == 1 { "command" } else { "commands" };
+        let name = name.lines().next().unwrap_or_default().trim();
+        self.script.note(first, (count > 0).then(|| format!("{name}: {count} {commands}")));
+        Ok(())
     }
 
     /// The program with its schedule so far.
@@ -200,11 +238,34 @@ impl Session {
         Ok(edit(&self.scop, &self.target, &self.dependences, command)?.scop)
     }
 
+    fn replay_steps(&mut self, script: &Script, policy: Option<&dyn Policy>) -> Result<(), Refused> {
+        for Step { command, line, within, notes } in script.steps() {
+            let first = self.script.len();
+            let applied = match (command, policy) {
+                (Command::Auto { stmts }, Some(policy)) => self.complete(command, stmts, policy),
+                _ => self.apply(command.clone()),
+            };
+            applied.map_err(|refused| Refused { line: Some(*line), within: within.clone(), ..refused })?;
+            self.script.note(first, notes.iter().cloned());
+        }
+        Ok(())
+    }
+
+    /// Has a policy schedule the nests of some statements, or all that are still as in the source.
+    fn complete(&mut self, auto: &Command, stmts: &[String], policy: &dyn Policy) -> Result<(), Refused> {
+        let known: Vec<String> = self.scop.stmts.values().map(|stmt| stmt.name.clone()).collect();
+        if let Some(unknown) = stmts.iter().find(|stmt| !known.contains(stmt)) {
+            return Err(Refused::new(auto, Reason::Precondition(place::no_such("statement", unknown, &known))));
+        }
+        let name = auto.to_string();
+        self.composite(&name, |session| policy.complete(session, stmts))
+    }
+
     fn attempt(&self, command: &Command) -> Result<Proved, Reason> {
         self.within_budget(|| {
             let mut edit = edit(&self.scop, &self.target, &self.dependences, command)?;
             shape::check(&edit.scop.tree)?;
-            let dependences = if changes_values(&edit) {
+            let dependences = if changes_values(&self.scop, &edit) {
                 Some(self.values_proof(&edit.scop)?)
             } else {
                 edit.proof.of(&edit.scop.tree, &self.dependences, &self.scop)?;
@@ -279,11 +340,14 @@ struct Proved {
     dependences: Option<Dependences>,
 }
 
-/// Whether values are to be proved: also when threads get memories of their own, and when a whole tree is given for a
-/// program that has only its tree.
-fn changes_values(edit: &Edit) -> bool {
-    let privatises = || matches!(edit.command, Command::Parallel { .. } | Command::Order { .. });
-    matches!(edit.proof, Proof::Values) || (!edit.scop.is_source() && privatises())
+/// Whether values are to be proved: also when threads get memories of their own or may share others than before, and when
+/// a whole tree is given for a program that has only its tree.
+fn changes_values(before: &Scop, edit: &Edit) -> bool {
+    let privatises = || matches!(edit.command, Command::Parallel { .. } | Command::Bind { .. } | Command::Order { .. });
+    let stacks = || edit.scop.tensors.values().any(|tensor| tensor.memory == Memory::Stack);
+    let apart = |scop: &Scop| scop.tree.root.members().iter().any(|member| member.kind.apart());
+    matches!(edit.proof, Proof::Values)
+        || (!edit.scop.is_source() && (privatises() || (stacks() && (apart(before) || apart(&edit.scop)))))
 }
 
 /// The command's function: one line for each.
@@ -315,6 +379,13 @@ fn edit(scop: &Scop, target: &Target, deps: &Dependences, command: &Command) -> 
         }
         Command::Layout(map) => layout::layout(scop, map),
         Command::Fold { tensor, dim, by } => layout::fold(scop, tensor, *dim, *by),
+        Command::Inline { tensor } => inline::inline(scop, tensor),
+        Command::ComputeAt { tensor, member } => compute_at::compute_at(scop, tensor, member),
+        Command::StoreAt { tensor, member, memory } => store_at::store_at(scop, tensor, member, *memory),
+        Command::Privatise(privatisation) => privatise::privatise(scop, privatisation),
+        Command::Auto { .. } => Reason::precondition(
+            "`auto` is for a policy, and here is none: the compiler has one, as has `Session::replay_with`",
+        ),
     }
 }
 

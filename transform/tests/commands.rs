@@ -442,6 +442,7 @@ fn a_matrix_product_as_it_is_run() {
                   C.update.miu = { C.update[m, n, k] -> [(m)] } unroll 12
                   C.update.niv = { C.update[m, n, k] -> [(n)] } vector 16
             ---
+            # blocks for the caches, then registers
             parallel C.init.m
             vectorise C.init.n by 16 as no nv
             tile C.update.m C.update.n C.update.k by 96 512 256 as mo no ko / mi ni ki

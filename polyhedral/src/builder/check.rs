@@ -15,8 +15,11 @@ pub(super) fn faults(scop: &Scop, down: &[Vec<bool>]) -> isl::Result<Vec<Fault>>
         return Ok(located(scop, malformed.faults));
     }
     let mut checker = Checker { scop, down, faults: Vec::new() };
-    checker.extents()?;
-    checker.inside()?;
+    // An unbounded domain has no smallest point: verify says so, and nothing else is asked of it.
+    if bounded(scop)? {
+        checker.extents()?;
+        checker.inside()?;
+    }
     if !checker.faults.is_empty() {
         return Ok(checker.faults);
     }
@@ -26,6 +29,15 @@ pub(super) fn faults(scop: &Scop, down: &[Vec<bool>]) -> isl::Result<Vec<Fault>>
     checker.initialised()?;
     checker.complete()?;
     Ok(checker.faults)
+}
+
+fn bounded(scop: &Scop) -> isl::Result<bool> {
+    for stmt in scop.stmts.values() {
+        if !stmt.domain.is_bounded()? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The places of what is named.

@@ -56,6 +56,8 @@ struct Lowering<'r> {
     /// The ids of the declared tensors in the Scop.
     tensors: Vec<TensorId>,
     scop: Scop,
+    /// What is known of the parameters, as one piece: pieces of domains multiply in what is asked of them.
+    known: isl::Set,
     faults: Vec<Fault>,
     /// For each statement, which dimensions hold the negative of their index.
     down: Vec<Vec<bool>>,
@@ -95,6 +97,7 @@ impl<'r> Lowering<'r> {
             statements,
             names,
             tensors: Vec::new(),
+            known: scop.context.clone(),
             scop,
             faults: Vec::new(),
             down: Vec::new(),
@@ -120,7 +123,9 @@ impl<'r> Lowering<'r> {
                 Err(message) => self.fault(&self.record.name.clone(), message, Span::default()),
             }
         }
-        self.scop.context = set.coalesce()?.params()?;
+        let set = set.coalesce()?;
+        self.known = set.simple_hull()?.to_set()?.params()?;
+        self.scop.context = set.params()?;
         Ok(())
     }
 
@@ -150,8 +155,16 @@ impl<'r> Lowering<'r> {
             };
             let (lower, extent) = (all(self, &declared.lower), all(self, &declared.extent));
             let (name, dtype, role) = (declared.name.clone(), declared.dtype, declared.role);
-            self.tensors[id.index()] =
-                self.scop.tensors.push(Tensor { name, dtype, lower, extent, role, memory: Memory::Global, layout: None, span });
+            self.tensors[id.index()] = self.scop.tensors.push(Tensor {
+                name,
+                dtype,
+                lower,
+                extent,
+                role,
+                memory: Memory::Global,
+                layout: None,
+                span,
+            });
         }
     }
 
@@ -199,7 +212,7 @@ impl<'r> Lowering<'r> {
 
     /// Stores a guard's condition in a temporary of its own.
     fn keep(&mut self, id: GuardId) -> isl::Result<(TensorId, Option<Nest>)> {
-        let name = self.names.fresh("guard");
+        let name = self.names.fresh("guard", |name| self.scop.tensor_named(name).is_some());
         let span = self.rendering.place(Place::Guard(id));
         let scalar = Tensor {
             name: name.clone(),
@@ -230,6 +243,8 @@ impl<'r> Lowering<'r> {
     fn add(&mut self, name: String, computed: Recorded<Computed>, span: Span) -> isl::Result<Option<Nest>> {
         let domain = self.domain(&name)?;
         match computed.and_then(|computed| Ok((computed, domain?))) {
+            // What never runs has no place in the order.
+            Ok((_, domain)) if domain.is_empty()? => Ok(None),
             Ok((Computed { reads, writes, body }, domain)) => {
                 let dims = self.dims();
                 self.down.push(self.loops.iter().map(|&id| self.record.loops[id].down).collect());
@@ -258,7 +273,7 @@ impl<'r> Lowering<'r> {
         for formula in &formulas {
             set = set.intersect(&points_of(formula, false, &space)?)?;
         }
-        Ok(Ok(set.intersect_params(&self.scop.context)?.coalesce()?))
+        Ok(Ok(set.intersect_params(&self.known)?.coalesce()?))
     }
 
     fn restrictions(&self) -> Recorded<Vec<Formula>> {

@@ -21,8 +21,9 @@
 //!
 //! The closures run once and record: [`Builder::each`] is a loop, [`Builder::when`] a condition on indices, which
 //! restricts the domains exactly, [`Builder::guard`] a condition on data, [`Builder::set`] and [`Builder::reduce`] are
-//! statements. They run in the order that is written, nested as they are nested. Indices, elements and values are
-//! small handles that copy.
+//! statements. They run in the order that is written, nested as they are nested; what never runs is left out. Indices,
+//! elements and values are small handles that copy. A function that records a part of a program takes
+//! `p: &'p Builder` and handles `Index<'p>`, `Tensor<'p>`, ….
 //!
 //! Nothing has a place in a source text, so the program is written out as one ([`Program::source`]), and every
 //! [`Span`] of the Scop points into it.
@@ -246,8 +247,7 @@ impl Builder {
     /// # Program::build(&polyhedral::isl::Ctx::new(), "corners", |p| {
     /// # let n = p.size("N");
     /// # let a = p.inout("A", DType::F32, [n, n]);
-    /// let corner = |[i, j]: [_; 2]| i.ge(0) & j.ge(0) & (i + j).lt(n.min(3));
-    /// p.points(["i", "j"], corner, |[i, j]| p.set(a.at([i, j]), 0.0));
+    /// p.points(["i", "j"], |[i, j]| i.ge(0) & j.ge(0) & (i + j).lt(n.min(3)), |[i, j]| p.set(a.at([i, j]), 0));
     /// # })?;
     /// # Ok::<(), polyhedral::builder::ProgramError>(())
     /// ```
@@ -280,8 +280,8 @@ impl Builder {
     /// the first one of their dimension. The condition is evaluated once, before what is inside: when that writes to a
     /// tensor that the condition reads, the condition is kept in a temporary `guard`.
     pub fn guard<'p, R>(&'p self, condition: impl IntoValue<'p>, body: impl FnOnce() -> R) {
-        let condition = condition.into_value(self).id;
-        let id = self.record.borrow_mut().guards.push(condition);
+        let condition = condition.into_value(self);
+        let id = self.record.borrow_mut().push_guard(condition.id);
         self.inside(|items| Item::Guard(id, items), body);
     }
 

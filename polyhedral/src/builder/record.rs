@@ -167,6 +167,16 @@ impl Record {
         self.values.push(typed)
     }
 
+    /// Adds a guard, whose condition must be a bool.
+    pub fn push_guard(&mut self, condition: ValueId) -> GuardId {
+        let bool = match (&self.values[condition], self.dtype(condition)) {
+            (Err(_), _) | (_, Some(DType::Bool)) => condition,
+            (_, Some(dtype)) => self.push_value(Err(format!("a guard of {dtype}: it must be a bool"))),
+            (_, None) => self.push_value(Err("a guard of a number: it must be a bool".into())),
+        };
+        self.guards.push(bool)
+    }
+
     /// The type of a value; `None` for literals and for what is none.
     pub fn dtype(&self, value: ValueId) -> Option<DType> {
         self.values[value].as_ref().ok().and_then(|typed| typed.dtype)

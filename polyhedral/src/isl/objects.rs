@@ -804,6 +804,7 @@ takes! { UnionMap {
     fn range_product(other: &UnionMap) -> UnionMap = isl_union_map_range_product;
     fn flat_range_product(other: &UnionMap) -> UnionMap = isl_union_map_flat_range_product;
     fn domain_product(other: &UnionMap) -> UnionMap = isl_union_map_domain_product;
+    fn product(other: &UnionMap) -> UnionMap = isl_union_map_product;
     fn wrap() -> UnionSet = isl_union_map_wrap;
     fn domain_map() -> UnionMap = isl_union_map_domain_map;
     fn range_map() -> UnionMap = isl_union_map_range_map;
@@ -845,6 +846,17 @@ impl UnionMap {
         }
         // SAFETY: a live context.
         unsafe { UnionMap::from_c(ctx, isl_union_map_empty_ctx(ctx.raw())) }
+    }
+
+    /// The pairs that one or more steps of the relation join, or more than these: isl finds them exactly for
+    /// translations and in a few other cases.
+    pub fn transitive_closure(&self) -> Result<UnionMap> {
+        unsafe extern "C" {
+            fn isl_union_map_transitive_closure(map: *mut c_void, exact: *mut c_int) -> *mut c_void;
+        }
+        let mut exact = 0;
+        // SAFETY: a live map, of which isl takes a copy; `exact` outlives the call.
+        unsafe { UnionMap::from_c(&self.ctx, isl_union_map_transitive_closure(self.raw_copy(), &raw mut exact)) }
     }
 
     /// The maps, ordered by their spaces.

@@ -192,6 +192,11 @@ pub struct AccessInfo {
 impl AccessInfo {
     /// Every sink's sources since the last one that hides: a relation `source -> [sink -> element]`.
     pub fn flow(&self) -> Result<UnionMap> {
+        Ok(self.flow_and_initial()?.0)
+    }
+
+    /// The same, and the sinks that nothing surely hides from what was there before all: a relation `sink -> element`.
+    pub fn flow_and_initial(&self) -> Result<(UnionMap, UnionMap)> {
         unsafe extern "C" {
             fn isl_union_access_info_from_sink(sink: *mut c_void) -> *mut c_void;
             fn isl_union_access_info_set_must_source(info: *mut c_void, map: *mut c_void) -> *mut c_void;
@@ -200,6 +205,7 @@ impl AccessInfo {
             fn isl_union_access_info_set_schedule_map(info: *mut c_void, map: *mut c_void) -> *mut c_void;
             fn isl_union_access_info_compute_flow(info: *mut c_void) -> *mut c_void;
             fn isl_union_flow_get_full_may_dependence(flow: *mut c_void) -> *mut c_void;
+            fn isl_union_flow_get_may_no_source(flow: *mut c_void) -> *mut c_void;
             fn isl_union_flow_free(flow: *mut c_void) -> *mut c_void;
         }
         let ctx = self.sink.ctx();
@@ -221,8 +227,9 @@ impl AccessInfo {
                 return Err(ctx.take_error());
             }
             let found = UnionMap::from_c(ctx, isl_union_flow_get_full_may_dependence(flow));
+            let initial = UnionMap::from_c(ctx, isl_union_flow_get_may_no_source(flow));
             isl_union_flow_free(flow);
-            found
+            Ok((found?, initial?))
         }
     }
 }

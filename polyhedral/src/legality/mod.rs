@@ -12,8 +12,9 @@
 //! next. Pairs of updates ([`Dependences::reduction`]) may run either way, but never at once: where a member is parallel
 //! or a vector, no pair of any kind may lie on two of its points.
 //!
-//! Proofs of *values* (storage) and of *laws* (algebra) are not here: no command changes storage, instances or
-//! expressions yet, so the dependences of the source stay those of the program.
+//! Where a command changed storage or the set of instances, the dependences are those of the changed program, and proofs
+//! of *values* ([`values_kept`]) say that it computes what its source does. Proofs of *laws* (algebra) are not here: no
+//! command changes expressions.
 //!
 //! The caller bounds the work with [`isl::Ctx::with_budget`]; out of budget is [`Illegal::Isl`], so refused, never
 //! assumed.
@@ -24,7 +25,7 @@ mod values;
 mod violation;
 
 pub use values::{Meaning, values_kept};
-pub use violation::{Conflict, Instance, Violation};
+pub use violation::{Conflict, Content, Instance, Violation};
 
 use std::fmt;
 

@@ -11,11 +11,13 @@ pub struct Violation {
     pub conflict: Conflict,
     /// How they depend on each other.
     pub dependence: DependenceKind,
-    /// Runs first in the source.
+    /// Runs first in the source. Of a violation of values: what the sink must see, or must not; the sink itself when
+    /// that is no instance.
     pub source: Instance,
-    /// Runs later in the source.
+    /// Runs later in the source. Of a violation of values: the instance of the changed program, or the element of a
+    /// result.
     pub sink: Instance,
-    /// The tensor that both touch, with the element unless a subscript is indirect.
+    /// The tensor that both touch, with the element unless a subscript is indirect; none for a result.
     pub through: Option<(String, Option<Vec<i64>>)>,
     /// Values of the size parameters for which this happens.
     pub sizes: Vec<(String, i64)>,
@@ -52,6 +54,43 @@ pub enum Conflict {
         /// The loop.
         member: String,
     },
+    /// The sink finds something else than what it must.
+    Sees {
+        /// What it must find.
+        due: Content,
+        /// What it finds.
+        instead: Content,
+    },
+    /// The sink does not find something of what it must.
+    Misses {
+        /// What it must find.
+        due: Content,
+    },
+    /// The sink also finds what it must not.
+    Adds {
+        /// What it must not find.
+        extra: Content,
+    },
+    /// The sink finds the contribution of the source more than once.
+    Twice,
+}
+
+/// What is in an element, as the source program has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// What an instance of the source program computes.
+    Computed(Instance),
+    /// What was there before the program ran.
+    Initial {
+        /// The tensor.
+        tensor: String,
+        /// The element, or the cell where the tensor has a layout.
+        at: Vec<i64>,
+        /// Whether it is the caller's; otherwise nobody wrote it.
+        given: bool,
+    },
+    /// A constant that a reduction may begin with.
+    Constant,
 }
 
 /// One instance of a statement.
@@ -71,21 +110,47 @@ impl fmt::Display for Instance {
     }
 }
 
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Content::Computed(instance) => write!(f, "what {instance} computes"),
+            Content::Initial { tensor, at, given: true } => {
+                write!(f, "what the caller gave as `{}`", element(tensor, at))
+            }
+            Content::Initial { given: false, .. } => f.write_str("what nobody wrote"),
+            Content::Constant => f.write_str("the constant that a reduction begins with"),
+        }
+    }
+}
+
 /// One sentence, without a full stop.
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Violation { source, sink, dependence, .. } = self;
-        match dependence {
-            DependenceKind::Reduction => write!(f, "{source} and {sink} update one element")?,
-            _ => write!(f, "{sink} must run after {source}")?,
+        if self.conflict.is_of_values() {
+            write!(f, "{sink}")?;
+            match &self.through {
+                Some((tensor, Some(at))) => write!(f, " finds in `{}`", element(tensor, at))?,
+                Some((tensor, None)) => write!(f, " finds in `{tensor}`")?,
+                None => f.write_str(" holds at the end")?,
+            }
+            match &self.conflict {
+                Conflict::Twice => write!(f, " what {source} contributes twice")?,
+                conflict => write!(f, " {conflict}")?,
+            }
+        } else {
+            match dependence {
+                DependenceKind::Reduction => write!(f, "{source} and {sink} update one element")?,
+                _ => write!(f, "{sink} must run after {source}")?,
+            }
+            write!(f, " ({dependence}")?;
+            match &self.through {
+                Some((tensor, Some(at))) => write!(f, " through `{}`", element(tensor, at))?,
+                Some((tensor, None)) => write!(f, " through `{tensor}`, whose subscript is known only while running")?,
+                None => {}
+            }
+            write!(f, "), but {}", self.conflict)?;
         }
-        write!(f, " ({dependence}")?;
-        match &self.through {
-            Some((tensor, Some(at))) => write!(f, " through `{}`", element(tensor, at))?,
-            Some((tensor, None)) => write!(f, " through `{tensor}`, whose subscript is known only while running")?,
-            None => {}
-        }
-        write!(f, "), but {}", self.conflict)?;
         for (at, (name, value)) in self.sizes.iter().enumerate() {
             write!(f, "{}{name} = {value}", if at == 0 { ", for example for " } else { ", " })?;
         }
@@ -110,7 +175,18 @@ impl fmt::Display for Conflict {
             Conflict::NotCoincident { member } => {
                 write!(f, "they are different iterations of the loop `{member}`, which must not run at once")
             }
+            Conflict::Sees { due, instead } => write!(f, "{instead}, but must find {due}"),
+            Conflict::Misses { due } => write!(f, "not all that it must: {due} is missing"),
+            Conflict::Adds { extra } => write!(f, "more than it must: {extra} should not be there"),
+            Conflict::Twice => write!(f, "one contribution twice"),
         }
+    }
+}
+
+impl Conflict {
+    /// Whether it is about what is in an element, and not about the order of two instances.
+    pub fn is_of_values(&self) -> bool {
+        matches!(self, Conflict::Sees { .. } | Conflict::Misses { .. } | Conflict::Adds { .. } | Conflict::Twice)
     }
 }
 
@@ -143,6 +219,20 @@ pub(super) fn witness(
 
 /// The smallest pair with the smallest sizes, or some pair; `None` when the relation is empty.
 fn pair_of(scop: &Scop, map: &isl::Map) -> isl::Result<Option<(Vec<i64>, Instance, Instance)>> {
+    let Some((sizes, source, sink)) = smallest(scop, map)? else { return Ok(None) };
+    let instance = |kind, point: Vec<i64>| -> isl::Result<Instance> {
+        let stmt = map.tuple_name(kind)?;
+        let span = scop.stmt_named(&stmt).map(|id| scop.stmts[id].span).unwrap_or_default();
+        Ok(Instance { stmt, point, span })
+    };
+    Ok(Some((sizes, instance(isl::Dim::In, source)?, instance(isl::Dim::Out, sink)?)))
+}
+
+/// The coordinates of a pair and its sizes.
+pub(super) type Pair = (Vec<i64>, Vec<i64>, Vec<i64>);
+
+/// The same in coordinates.
+pub(super) fn smallest(scop: &Scop, map: &isl::Map) -> isl::Result<Option<Pair>> {
     let map = map.intersect_params(&scop.context)?.align_params(&scop.param_space()?)?;
     let (params, inputs) = (scop.params.len(), map.dim(isl::Dim::In)? as usize);
     let all = map.wrap()?.move_dims(isl::Dim::Set, 0, isl::Dim::Param, 0, params as u32)?;
@@ -154,12 +244,7 @@ fn pair_of(scop: &Scop, map: &isl::Map) -> isl::Result<Option<(Vec<i64>, Instanc
     let Some(point) = point else { return Ok(None) };
     let (sizes, ends) = point.split_at(params);
     let (source, sink) = ends.split_at(inputs);
-    let instance = |kind, point: &[i64]| -> isl::Result<Instance> {
-        let stmt = map.tuple_name(kind)?;
-        let span = scop.stmt_named(&stmt).map(|id| scop.stmts[id].span).unwrap_or_default();
-        Ok(Instance { stmt, point: point.to_vec(), span })
-    };
-    Ok(Some((sizes.to_vec(), instance(isl::Dim::In, source)?, instance(isl::Dim::Out, sink)?)))
+    Ok(Some((sizes.to_vec(), source.to_vec(), sink.to_vec())))
 }
 
 /// The tensor, and the element where it is known, by which the two instances depend on each other.
@@ -194,7 +279,7 @@ fn reads_and_state(stmt: &Stmt) -> Vec<&Access> {
 }
 
 /// The element at a point; `None` when a subscript is indirect.
-fn subscripts(access: &Access, point: &[i64], sizes: &[i64]) -> Option<Vec<i64>> {
+pub(super) fn subscripts(access: &Access, point: &[i64], sizes: &[i64]) -> Option<Vec<i64>> {
     let one = |subscript: &Subscript| match subscript {
         Subscript::Affine(index) => index.eval(point, sizes),
         Subscript::Indirect(_) => None,

@@ -1,7 +1,7 @@
 //! Kernels in the manner of PolyBench/C 4.2 (Pouchet, Yuki), written with [`crate::builder`].
 
 use crate::DType::{F64, I32};
-use crate::builder::{Builder, Program, Tensor};
+use crate::builder::{Builder, IntoIndex, Program, Tensor};
 use crate::eval::{Data, Tensors};
 use crate::testing::random_tensors;
 use crate::{Monoid, Scop, isl};
@@ -560,7 +560,7 @@ fn adi<'p>(p: &'p Builder) {
             let at = |field: Tensor<'p>, j, i| field.at(if forward { [j, i] } else { [i, j] });
             let opposite = |i, j| from.at(if forward { [j, i] } else { [i, j] });
             p.each("i", 1, n - 1, |i| {
-                let (first, last) = (n - n, n - 1);
+                let (first, last) = (0.into_index(p), n - 1);
                 p.set(at(to, first, i), 1);
                 p.set(e.at((i, 0)), 0);
                 p.set(q.at((i, 0)), *at(to, first, i));

@@ -166,11 +166,8 @@ impl Shape {
         for at in (0..self.outer).rev() {
             let first = (at + 1..self.outer)
                 .map(|d| format!("c{d} = {} and o{d} = {}", self.lower[d], self.lower[d] + self.extent[d] - 1));
-            let carried = [
-                format!("c{at} > {low} and o{at} = c{at} - 1", low = self.lower[at]),
-                near(row),
-                format!("x < {row}"),
-            ];
+            let carried =
+                [format!("c{at} > {low} and o{at} = c{at} - 1", low = self.lower[at]), near(row), format!("x < {row}")];
             cases.push(join(same(at).chain(first).chain(carried).collect()));
         }
         let all_first = (0..self.outer).map(|d| format!("c{d} = {low} and o{d} = {low}", low = self.lower[d]));

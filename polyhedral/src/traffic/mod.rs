@@ -14,9 +14,11 @@
 //! the least recently used line, allocates on a write and writes back, used by one thread. Conflicts between lines,
 //! prefetching and the vying of threads for a shared cache are not in it.
 
-mod chunks;
-mod held;
+mod grains;
 mod lines;
+mod point;
+mod reuse;
+mod touches;
 
 use std::fmt;
 
@@ -75,6 +77,9 @@ impl Level {
     }
 }
 
+/// How many grains of time fill a cache: what happens inside one is not looked at.
+const GRAINS: u64 = 32;
+
 /// Predicts the bytes that a scheduled program moves for `sizes`, one for each parameter, on a target's caches.
 ///
 /// A subscript that is computed while running is taken to be another one for every value of the loops that it depends on:
@@ -93,8 +98,8 @@ pub fn traffic(scop: &Scop, sizes: &[i64], target: &Target) -> isl::Result<Traff
             Some((line, lines)) if line == cache.line => lines,
             _ => lines::Lines::new(scop, sizes, cache.line)?,
         };
-        let chunks = chunks::chunks(scop, &lines, cache.bytes)?;
-        let moved = held::moved(&lines, &chunks, cache.bytes)?;
+        let grains = grains::grains(scop, &lines, cache.bytes / GRAINS)?;
+        let moved = reuse::moved(&lines, &grains, cache.bytes)?;
         levels.push(Level { name: format!("L{}", at + 1), capacity: cache.bytes, tensors: named(scop, moved) });
         known = Some((cache.line, lines));
     }
@@ -201,10 +206,8 @@ pub(crate) fn at_sizes(map: &isl::UnionMap, scop: &Scop, sizes: &[i64]) -> isl::
     let space = scop.param_space()?;
     map.maps()?.iter().try_fold(isl::UnionMap::empty(map.ctx())?, |all, map| {
         let aligned = map.align_params(&space)?;
-        let fixed = sizes
-            .iter()
-            .enumerate()
-            .try_fold(aligned, |map, (at, &size)| map.fix(isl::Dim::Param, at as u32, size))?;
+        let fixed =
+            sizes.iter().enumerate().try_fold(aligned, |map, (at, &size)| map.fix(isl::Dim::Param, at as u32, size))?;
         let n = fixed.dim(isl::Dim::Param)?;
         all.union(&fixed.project_out(isl::Dim::Param, 0, n)?.coalesce()?.to_union_map()?)
     })

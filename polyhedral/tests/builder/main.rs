@@ -2,3 +2,6 @@
 
 mod plain;
 mod polybench;
+mod programs;
+mod random;
+mod refused;

@@ -652,9 +652,8 @@ fn deriche([w, h]: [usize; 2], t: &mut Arrays) {
         }
         out
     };
-    let both = |line: Vec<f64>| -> Vec<f64> {
-        forward(&line).iter().zip(backward(&line)).map(|(y1, y2)| y1 + y2).collect()
-    };
+    let both =
+        |line: Vec<f64>| -> Vec<f64> { forward(&line).iter().zip(backward(&line)).map(|(y1, y2)| y1 + y2).collect() };
     let (image, mut out) = (t.take("image"), Array::zeros([w, h]));
     for i in 0..w {
         let line = both((0..h).map(|j| image[[i, j]]).collect());

@@ -2,11 +2,31 @@
 
 use polyhedral::isl::{Constraints, SchedulerOptions, Val};
 use polyhedral::testing::Rng;
-use polyhedral::{Node, ScheduleTree, isl};
-use transform::{Command, Session};
+use polyhedral::{Axis, Node, ScheduleTree, isl};
+use transform::{Command, End, Session};
 
 /// isl's operations for one run of its scheduler.
 const SCHEDULER: u64 = 500_000;
+
+/// The words of the commands that are drawn.
+pub const COMMANDS: &[&str] = &[
+    "order",
+    "split",
+    "tile",
+    "reorder",
+    "fuse",
+    "distribute",
+    "skew",
+    "shift",
+    "reverse",
+    "cut",
+    "peel",
+    "separate",
+    "bind",
+    "parallel",
+    "vectorise",
+    "unroll",
+];
 
 /// A command that may or may not fit; none when isl's scheduler finds nothing in time.
 pub fn command(rng: &mut Rng, session: &Session) -> isl::Result<Option<Command>> {
@@ -20,7 +40,7 @@ pub fn command(rng: &mut Rng, session: &Session) -> isl::Result<Option<Command>>
     let from = rng.below(loops.len());
     let some = &loops[from..(from + 1 + rng.below(3)).min(loops.len())];
     let one = some[0].clone();
-    Ok(Some(match rng.below(16) {
+    Ok(Some(match rng.below(28) {
         0 => Command::split(one, rng.pick(&[1, 2, 3, 4])),
         1 | 2 => Command::tile(some, some.iter().map(|_| rng.pick(&[1, 2, 3, 4])).collect::<Vec<u32>>()),
         3 | 4 => Command::reorder(some.iter().rev()),
@@ -33,12 +53,39 @@ pub fn command(rng: &mut Rng, session: &Session) -> isl::Result<Option<Command>>
             Command::fuse(&stmts[first], &stmts[(first + 1) % stmts.len()], rng.pick(&[1, 2]))
         }
         13 => return scheduled(rng, session),
+        14 | 15 => Command::skew(one, rng.pick(&[-1, 1, 2]), rng.pick(&loops)),
+        16 | 17 => Command::shift(one, rng.pick(&[-2, 1, 3]), stmts.iter().take(rng.below(2))),
+        18 => Command::reverse(one),
+        19 | 20 => Command::cut(one, value(rng, &loops)),
+        21 | 22 => Command::peel(one, rng.pick(&[End::First, End::Last]), rng.pick(&[1, 2])),
+        23..=25 => Command::separate(strips(rng, &loops)),
+        26 => Command::bind(one, rng.pick(&Axis::ALL)),
         _ => {
             let mut tree = scop.tree.clone();
             disturb(rng, &mut tree.root)?;
             Command::order(scop, &tree)?
         }
     }))
+}
+
+/// One or two loops that run over strips, by their names, when there are any.
+fn strips(rng: &mut Rng, loops: &[String]) -> Vec<String> {
+    let over_strips: Vec<&String> = loops.iter().filter(|name| name.trim_end_matches('p').ends_with('o')).collect();
+    if over_strips.is_empty() {
+        return vec![loops[0].clone()];
+    }
+    let from = rng.below(over_strips.len());
+    over_strips[from..].iter().take(1 + rng.below(2)).map(|name| (*name).clone()).collect()
+}
+
+/// A value to cut a loop at: a number, or one that depends on a loop outside, when it is.
+fn value(rng: &mut Rng, loops: &[String]) -> String {
+    let (number, outer) = (rng.between(0, 5), &loops[rng.below(loops.len())]);
+    match rng.below(4) {
+        0 | 1 => number.to_string(),
+        2 => format!("{outer} + {number}"),
+        _ => format!("min({number}, 2*{outer}) mod 3 + 1"),
+    }
 }
 
 /// What isl's scheduler finds.

@@ -4,9 +4,7 @@
 use std::cmp::Ordering;
 
 use polyhedral::legality::{Conflict, Instance, Violation};
-use polyhedral::{
-    Access, Body, DependenceKind, Kind, Member, Nest, Node, ScheduleTree, Scop, Stmt, StmtId, Subscript, isl,
-};
+use polyhedral::{Access, Body, DependenceKind, Member, Nest, Node, ScheduleTree, Scop, Stmt, StmtId, Subscript, isl};
 
 /// Checks that both instances exist, that the first one runs before the second one in the source, that they touch one
 /// element in a way that makes them dependent, and that `tree` does to them what the violation says.
@@ -125,9 +123,7 @@ fn fate(node: &Node, first: &isl::UnionSet, second: &isl::UnionSet) -> isl::Resu
                 let name = || member.name.clone();
                 match (order, member.kind) {
                     (Ordering::Equal, _) => {}
-                    (_, kind @ (Kind::Parallel | Kind::Vector(_))) => {
-                        return Ok(Some(Conflict::AtOnce { member: name(), kind }));
-                    }
+                    (_, kind) if kind.at_once() => return Ok(Some(Conflict::AtOnce { member: name(), kind })),
                     (Ordering::Less, _) => return Ok(None),
                     (Ordering::Greater, _) => return Ok(Some(Conflict::Backward { member: name() })),
                 }

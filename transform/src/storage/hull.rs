@@ -3,6 +3,8 @@
 
 use polyhedral::{Index, isl};
 
+use crate::storage::formula::simplified;
+
 /// A box of elements for every iteration of a site.
 ///
 /// ```text
@@ -93,11 +95,8 @@ impl Interval<'_> {
         let bounds = constraints(&distances)?.into_iter().filter(|bound| bound.dims[0] < 0);
         let extents = bounds.map(|bound| sum(&[], &bound.params, bound.constant).floor_div(-bound.dims[0]) + 1);
         let Some(extent) = extents.reduce(Index::min) else { return Ok(None) };
-        // There are sizes for which nothing is touched.
-        let space = self.context.space()?.set_from_params()?;
-        let negative = (-extent.clone() - 1).to_pw_aff(&space)?.nonneg_set()?;
-        let never = negative.params()?.intersect(self.context)?.is_empty()?;
-        Ok(Some(if never { extent } else { extent.max(Index::Const(0)) }))
+        // Where nothing is touched it would be negative.
+        Ok(Some(simplified(extent.max(Index::Const(0)), &self.context.set_from_params()?)?))
     }
 
     /// The set of all `e - lower`.

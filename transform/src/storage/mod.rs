@@ -3,11 +3,19 @@
 //! Each edits a copy of the program; that every instance still computes what the source gives it is proved afterwards
 //! ([`polyhedral::legality::values_kept`]).
 
+pub(crate) mod compute_at;
+pub(crate) mod inline;
 pub(crate) mod layout;
 pub(crate) mod prefetch;
+pub(crate) mod privatise;
 pub(crate) mod promote;
+pub(crate) mod store_at;
 
 mod formula;
 mod hull;
 mod site;
 mod uses;
+
+mod evolve;
+mod insertion;
+mod instances;

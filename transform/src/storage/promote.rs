@@ -8,7 +8,7 @@ use crate::proof::Edit;
 use crate::refused::Reason;
 use crate::storage::formula::simplified;
 use crate::storage::hull::{Hull, range_of};
-use crate::storage::site::{Placed, Site, instances, loops_over};
+use crate::storage::site::{Placed, Site, instances, loops_over, tuple};
 use crate::storage::uses::{Use, Uses, tensor_named};
 use crate::{Command, Promotion};
 
@@ -193,7 +193,7 @@ fn bytes_of(scop: &Scop, uses: &Uses, promotion: &Promotion, hull: &Hull) -> Opt
 }
 
 /// Whether threads of execution part inside the site, around one of the uses: they would share its stack.
-fn has_threads_inside(scop: &Scop, site: &Site, uses: &Uses) -> isl::Result<bool> {
+pub(crate) fn has_threads_inside(scop: &Scop, site: &Site, uses: &Uses) -> isl::Result<bool> {
     let around = |name: &str| site.members.iter().any(|member| member.name == name);
     for member in scop.tree.root.members() {
         if member.kind.apart() && !around(&member.name) {
@@ -310,7 +310,12 @@ impl Copies<'_> {
         dims.extend((0..self.buffer.order.len()).map(|at| format!("x{at}")));
         let space = edited.param_space()?.named_set(&name, &dims)?;
         let (here, old): (Vec<Index>, _) = ((0..prefix).map(Index::Dim).collect(), self.old_element(prefix));
-        let domain = instances(&space, &here, &old, elements)?;
+        let mut domain = instances(&space, &here, &old, elements)?;
+        if edited.tensors[self.uses.tensor].role == Role::Input && domain.n_basic_set()? > 1 {
+            // What is never written can be read around holes and corners: one convex piece makes simpler loops.
+            let tensor = tuple(&space, &old)?.intersect_range(&edited.elements(self.uses.tensor)?.reset_tuple_id()?)?.domain()?;
+            domain = domain.remove_divs()?.simple_hull()?.to_set()?.intersect(&tensor)?;
+        }
 
         let subscripts = |all: Vec<Index>| -> isl::Result<Vec<Subscript>> {
             all.into_iter().map(|index| Ok(Subscript::Affine(simplified(index, &domain)?))).collect()

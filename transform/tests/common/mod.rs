@@ -1,6 +1,8 @@
 //! The one place of the tests that knows the API.
 #![allow(dead_code)]
 
+pub mod draw;
+
 use expect_test::Expect;
 use polyhedral::text::print_tree;
 use polyhedral::{Scop, isl, testing};
@@ -85,6 +87,7 @@ pub fn check_refused(program: &str, script: &str, expected: Expect) {
 /// The refusal of the last command of a script.
 #[track_caller]
 pub fn refusal(mut session: Session, script: &str) -> Refused {
+    let text = script;
     let script: Script = script.parse().expect("a script");
     let (last, before) =
         script.lines().rev().collect::<Vec<_>>().split_first().map(|(l, b)| (*l, b.to_vec())).expect("a command");
@@ -92,7 +95,7 @@ pub fn refusal(mut session: Session, script: &str) -> Refused {
         session.apply(command.clone()).unwrap_or_else(|refused| panic!("{refused}"));
     }
     let (recorded, was) = (session.script().to_string(), tree(&session));
-    let refused = session.apply(last.1.clone()).expect_err("the command is refused");
+    let refused = session.apply(last.1.clone()).expect_err(text);
     assert_eq!(session.script().to_string(), recorded, "a refusal records nothing");
     assert_eq!(tree(&session), was, "a refusal changes nothing");
     refused

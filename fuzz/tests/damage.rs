@@ -1,0 +1,218 @@
+//! The fuzz targets over good texts with damage, for a while: panics and broken promises without a fuzzer at hand.
+
+use std::time::{Duration, Instant};
+
+use polyhedral::isl;
+use polyhedral::testing::{self, PROGRAMS, Rng};
+
+/// How long each target runs; longer with `TILEWRIGHT_TEST_FULL`.
+fn time() -> Duration {
+    let full = std::env::var_os("TILEWRIGHT_TEST_FULL").is_some();
+    Duration::from_secs(if full { 120 } else { 2 })
+}
+
+/// Damages texts of the corpus at random, always in the same way, until the time is over.
+fn run(target: fn(&[u8]), corpus: &[String], pieces: &[&str]) {
+    for text in corpus {
+        target(text.as_bytes());
+    }
+    let (mut random, start) = (Rng::new(42), Instant::now());
+    while start.elapsed() < time() {
+        let mut text = random.pick(corpus).into_bytes();
+        for _ in 0..1 + random.below(4) {
+            damage(&mut text, &mut random, corpus, pieces);
+        }
+        target(&text);
+    }
+}
+
+fn damage(text: &mut Vec<u8>, random: &mut Rng, corpus: &[String], pieces: &[&str]) {
+    let at = random.below(text.len() + 1);
+    let to = (at + random.below(40)).min(text.len());
+    match random.below(6) {
+        0 => drop(text.drain(at..to)),
+        1 => drop(text.splice(at..at, random.pick(pieces).bytes())),
+        2 => drop(text.splice(at..to, random.pick(pieces).bytes())),
+        3 => {
+            let copied = text[at..to].to_vec();
+            drop(text.splice(at..at, copied));
+        }
+        4 => {
+            // A line of another text.
+            let other = random.pick(corpus);
+            let lines: Vec<&str> = other.lines().collect();
+            let line = if lines.is_empty() { "" } else { lines[random.below(lines.len())] };
+            let begin = text[..at].iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+            drop(text.splice(begin..begin, line.bytes().chain([b'\n'])));
+        }
+        _ => {
+            if let Some(byte) = text.get_mut(at) {
+                *byte = random.next_u64() as u8;
+            }
+        }
+    }
+}
+
+#[test]
+fn scop() {
+    let ctx = isl::Ctx::new();
+    let short = PROGRAMS.iter().map(|(_, text)| text.to_string());
+    let long = testing::programs(&ctx).into_iter().map(|scop| scop.to_string());
+    let random = (0..20).map(|seed| testing::random(&ctx, seed).to_string());
+    let evolved = EVOLVED.iter().map(|text| text.to_string());
+    let corpus: Vec<String> = short.chain(long).chain(random).chain(evolved).collect();
+    run(fuzz::scop, &corpus, SCOP);
+}
+
+const SCOP: &[&str] = &[
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    " : ",
+    " -> ",
+    " mod ",
+    "floor(",
+    " from ",
+    "value(",
+    "\n",
+    "  ",
+    "    ",
+    "#",
+    "\"",
+    "é",
+    "0",
+    "-1",
+    "99999999999999999999",
+    "9223372036854775807",
+    "i",
+    "N",
+    " coincident",
+    " parallel",
+    " vector 4",
+    "layout",
+    " stack",
+    "source none",
+    "band",
+    "sequence",
+    "filter",
+    "tree",
+    "origin",
+    "nan_f32",
+    "1.5e300f64",
+];
+
+/// What commands make of programs: axes, no source, copies without an origin.
+const EVOLVED: &[&str] =
+    &["scop scale(N)\ninput A: float32[N]\noutput B: float32[N]\nstmt B[i]\n  domain { B[i] : 0 <= i < N }\n  \
+     B[i] = 2.0f32 * A[i]\ntree\n  band\n    B.i = { B[i] -> [(i)] } coincident bound block.x\n"];
+
+#[test]
+fn script() {
+    let ctx = isl::Ctx::new();
+    let mut random = Rng::new(3);
+    let mut corpus: Vec<String> = SCRIPTS.iter().map(|text| text.to_string()).collect();
+    for like in transform::testing::each() {
+        let scop = testing::matmul(&ctx);
+        let commands = (0..6).map(|_| transform::testing::redrawn(&like, &mut random, &scop));
+        corpus.push(commands.collect::<transform::Script>().to_string());
+    }
+    run(fuzz::script, &corpus, SCRIPT);
+}
+
+const SCRIPTS: &[&str] = &[
+    "# of a library\ndefine rows(S, n) {\n  split S.m by n as mo mi\n  parallel mo\n}\nrows(C.update, 8)\n",
+    "define a(x) {\n  unroll x by 2\n}\ndefine b(x, y) {\n  a(x)\n  tile x y by 2 3 as u v / w z\n  a(w)\n}\nb(m, n)\nauto C\n",
+    "order {\n    band\n      m = { S[m] -> [(m)] }\n\n      # and\n      n = { S[m] -> [(m)] }\n}\nparallel m\n",
+];
+
+const SCRIPT: &[&str] = &[
+    "(",
+    ")",
+    "{",
+    "}",
+    ",",
+    "/",
+    ".",
+    "#",
+    " as ",
+    " by ",
+    " at ",
+    "\n",
+    " ",
+    "0",
+    "1",
+    "4294967296",
+    "define ",
+    "order {",
+    "auto",
+    "é",
+    "[",
+    "]",
+    "=",
+    "-",
+];
+
+#[test]
+fn tc() {
+    let texts = [
+        include_str!("../../examples/mm.tc"),
+        include_str!("../../examples/conv.tc"),
+        include_str!("../../examples/edges.tc"),
+        include_str!("../../examples/gather.tc"),
+        include_str!("../../examples/mlp3.tc"),
+        include_str!("../../examples/softmax.tc"),
+        include_str!("../../examples/tmm.tc"),
+    ];
+    run(fuzz::tc, &texts.map(String::from), TC);
+}
+
+const TC: &[&str] = &[
+    "(",
+    ")",
+    "{",
+    "}",
+    ",",
+    ":",
+    "?",
+    "+=!",
+    "max=!",
+    " = ",
+    " where ",
+    " in ",
+    "exists ",
+    "0",
+    "-",
+    "*",
+    "/",
+    "%",
+    "&&",
+    "==",
+    "1e400",
+    "9223372036854775808",
+    "float",
+    "int32",
+    "fmax(",
+    "é",
+    "\n",
+    "#",
+    "def ",
+    "->",
+    "i",
+    "N",
+];
+
+#[test]
+fn replay() {
+    let mut random = Rng::new(5);
+    let start = Instant::now();
+    let mut runs = 0;
+    while start.elapsed() < time() {
+        let bytes: Vec<u8> = (0..1 + 8 * random.below(10)).map(|_| random.next_u64() as u8).collect();
+        fuzz::replay(&bytes);
+        runs += 1;
+    }
+    assert!(runs > 3, "{runs}");
+}

@@ -1,0 +1,151 @@
+//! The command that keeps a tensor for one iteration of a loop only: store at.
+
+use polyhedral::{Index, Memory, Scop, Subscript, Tensor, TensorId, isl};
+
+use super::evolve;
+use super::formula::simplified;
+use super::hull::Hull;
+use super::promote::{STACK_BYTES, has_threads_inside};
+use super::site::Site;
+use super::uses::{Use, Uses};
+use crate::proof::Edit;
+use crate::refused::Reason;
+use crate::{Command, place};
+
+/// Keeps of a temporary what one iteration of a loop touches, in memory that every iteration uses anew.
+///
+/// ```text
+/// store T at B.io
+///
+/// temporary T[N]                     temporary T[34] stack
+/// T[io, i]  writes T[i]        ->    T[io, i]  writes T[i - 32*io + 1]
+/// B[i]      reads T[i - 1]           B[i]      reads T[i - 32*floor(i / 32)]
+/// ```
+///
+/// What an iteration touches is found exactly, and its smallest box becomes the tensor. When that has a constant size of
+/// at most [`STACK_BYTES`] it lives on the stack of its thread, so that the loop may be parallel; else in global memory,
+/// one box for all iterations.
+///
+/// Needs a temporary that is touched in this loop and nowhere else, by affine subscripts, without a layout, whose boxes
+/// have sizes that do not depend on the iteration. Proof: values, and so that no iteration sees what another one left.
+/// After Halide's `store_at` (Ragan-Kelley and others, PLDI 2013).
+pub(crate) fn store_at(scop: &Scop, tensor: &str, member: &str, memory: Option<Memory>) -> Result<Edit, Reason> {
+    let id = evolve::temporary(scop, tensor)?;
+    let member = place::resolve(scop, member)?;
+    let site = Site::of(scop, Some(&member))?;
+    let uses = all_uses(scop, &site, id)?;
+    let kept = Kept::of(scop, &site, &uses)?;
+    let memory = memory_for(scop, &site, &uses, &kept.extent, memory)?;
+    let edited = kept.instead_of(scop, &uses, Copies::default(), memory)?;
+    let command = Command::StoreAt { tensor: tensor.to_string(), member, memory: Some(memory) };
+    Ok(Edit::of_values(edited, command))
+}
+
+/// The accesses to a temporary, when all are inside of the site.
+pub(super) fn all_uses(scop: &Scop, site: &Site, tensor: TensorId) -> Result<Uses, Reason> {
+    let (name, place) = (&scop.tensors[tensor].name, site.described());
+    if scop.tensors[tensor].layout.is_some() {
+        return Reason::precondition(format!("`{name}` has a layout already"));
+    }
+    for stmt in scop.stmts.values().filter(|stmt| stmt.accesses().any(|access| access.tensor == tensor)) {
+        if !site.inside(stmt)?.is_equal(&stmt.domain)? {
+            return Reason::precondition(format!(
+                "the statement `{}` uses `{name}` outside of {place}: `compute` it there first",
+                stmt.name
+            ));
+        }
+        if stmt.writes.is_empty() {
+            return Reason::precondition(format!("the statement `{}` prefetches `{name}` from where it is", stmt.name));
+        }
+    }
+    Uses::of(scop, site, tensor, &[])
+}
+
+/// Where a tensor of these extents lives: as asked, or on the stack when it is small there.
+pub(super) fn memory_for(
+    scop: &Scop,
+    site: &Site,
+    uses: &Uses,
+    extent: &[Index],
+    asked: Option<Memory>,
+) -> Result<Memory, Reason> {
+    let element = i64::from(scop.tensors[uses.tensor].dtype.bytes());
+    let bytes = extent.iter().try_fold(element, |bytes, extent| bytes.checked_mul(extent.as_const()?));
+    let fits = bytes.is_some_and(|bytes| bytes <= STACK_BYTES);
+    match asked {
+        Some(Memory::Stack) if !fits => {
+            let size = bytes.map_or("a size that depends on the program's".into(), |bytes| format!("{bytes} bytes"));
+            Reason::precondition(format!("the stack takes {STACK_BYTES} bytes at most, and this has {size}"))
+        }
+        Some(memory) => Ok(memory),
+        None if fits && !has_threads_inside(scop, site, uses)? => Ok(Memory::Stack),
+        None => Ok(Memory::Global),
+    }
+}
+
+/// The box that one iteration touches of a tensor.
+pub(super) struct Kept {
+    /// The first element of an iteration in each dimension; as it is in the tensor when all iterations begin there.
+    lower: Vec<Index>,
+    /// How many elements.
+    pub(super) extent: Vec<Index>,
+}
+
+impl Kept {
+    pub(super) fn of(scop: &Scop, site: &Site, uses: &Uses) -> Result<Kept, Reason> {
+        let Some(Hull { lower, extent }) = Hull::of(&uses.touched(scop)?, &scop.context)? else {
+            let (place, tensor) = (site.described(), &scop.tensors[uses.tensor].name);
+            return Reason::precondition(format!("what {place} touches of `{tensor}` is in no box of one size"));
+        };
+        Ok(Kept { lower, extent: extent.into_iter().map(evolve::in_order).collect() })
+    }
+
+    /// The program with this box, or copies of it, in place of the tensor.
+    pub(super) fn instead_of(&self, scop: &Scop, uses: &Uses, copies: Copies, memory: Memory) -> isl::Result<Scop> {
+        let mut edited = Scop { source: Vec::new(), ..scop.clone() };
+        let own = self.lower.iter().map(|lower| if lower.dims_used().is_empty() { lower.clone() } else { 0.into() });
+        let tensor = &mut edited.tensors[uses.tensor];
+        *tensor = Tensor {
+            lower: copies.extent.iter().map(|_| Index::Const(0)).chain(own).collect(),
+            extent: copies.extent.iter().chain(&self.extent).cloned().collect(),
+            memory,
+            ..tensor.clone()
+        };
+        for used in &uses.accesses {
+            let stmt = &mut edited.stmts[used.stmt];
+            let index = self.index(used, &copies, &scop.stmts[used.stmt].domain, stmt)?;
+            used.which.of_mut(stmt).index = index;
+        }
+        Ok(edited)
+    }
+
+    fn index(
+        &self,
+        used: &Use,
+        copies: &Copies,
+        domain: &isl::Set,
+        stmt: &polyhedral::Stmt,
+    ) -> isl::Result<Vec<Subscript>> {
+        let at_values = |index: &Index| index.substitute(&|at| used.values[at].clone(), &Index::Param);
+        let element = used.which.of(stmt).affine().expect("the uses are affine");
+        let mut index = Vec::with_capacity(copies.index.len() + element.len());
+        for copy in &copies.index {
+            index.push(Subscript::Affine(simplified(at_values(copy), domain)?));
+        }
+        for (element, lower) in element.into_iter().zip(&self.lower) {
+            index.push(Subscript::Affine(match lower.dims_used().is_empty() {
+                true => element.clone(),
+                false => simplified(element.clone() - at_values(lower), domain)?,
+            }));
+        }
+        Ok(index)
+    }
+}
+
+/// Several boxes beside each other: the dimensions that tell them apart, before those of the box.
+#[derive(Default)]
+pub(super) struct Copies {
+    /// Over the values of the site's members.
+    pub(super) index: Vec<Index>,
+    pub(super) extent: Vec<Index>,
+}

@@ -1,0 +1,376 @@
+//! What is refused, and what is said.
+
+use expect_test::{Expect, expect};
+use polyhedral::{isl, testing};
+use transform::Options;
+
+use crate::common::{self, check_refused, refusal};
+
+/// Two rows: each row of `T` from the one above of `A`, then a sum of two rows.
+pub const ROWS: &str = "
+scop rows(N, M)
+context { : N > 3 and M > 3 }
+input A: float32[N, M]
+input s: float32[]
+output B: float32[N, M]
+temporary T: float32[N, M]
+temporary U: float32[8, 4]
+stmt T[t, i]
+  domain { T[t, i] : 0 <= t < N and 0 <= i < M }
+  T[t, i] = A[t, i] * s[]
+stmt B[t, i]
+  domain { B[t, i] : 2 <= t < N and 0 <= i < M }
+  B[t, i] = T[t, i] + T[t - 2, i]
+stmt U[x, y]
+  domain { U[x, y] : 0 <= x < 8 and 0 <= y < 4 }
+  U[x, y] = s[]
+stmt B.last[x]
+  domain { B.last[x] : 0 <= x < 4 }
+  B[0, x] = U[2*x, x]
+source
+  for t
+    for i
+      T
+    for i
+      B
+  for x
+    for y
+      U
+  for x
+    B.last
+";
+
+#[track_caller]
+fn check_rows(script: &str, expected: Expect) {
+    let scop = testing::scop(&isl::Ctx::new(), ROWS);
+    expected.assert_eq(&refusal(common::session_of(scop, Options::default()), script).to_string());
+}
+
+#[test]
+fn a_tensor_that_there_is_not() {
+    check_refused(
+        "matmul_bias_relu",
+        "promote bia at R.m",
+        expect![
+            "`promote bia at R.m` refused: there is no tensor `bia`; did you mean `bias`? (tensors: A, B, bias, R, T)"
+        ],
+    );
+    check_refused(
+        "matmul",
+        "prefetch D at C.update.m",
+        expect!["`prefetch D at C.update.m` refused: there is no tensor `D`; did you mean `A`? (tensors: A, B, C)"],
+    );
+    check_rows(
+        "layout V [i] = [i] of [4]",
+        expect![
+            "`layout V [i] = [i] of [4]` refused: there is no tensor `V`; did you mean `A`? (tensors: A, s, B, T, U)"
+        ],
+    );
+    check_rows(
+        "fold V dim 0 by 2",
+        expect!["`fold V dim 0 by 2` refused: there is no tensor `V`; did you mean `A`? (tensors: A, s, B, T, U)"],
+    );
+}
+
+#[test]
+fn a_loop_that_there_is_not() {
+    check_refused(
+        "matmul",
+        "promote B at C.update.x",
+        expect![
+            "`promote B at C.update.x` refused: there is no loop `C.update.x`; did you mean `C.update.m`? (loops: C.init.m, C.init.n, C.update.m, C.update.n, C.update.k)"
+        ],
+    );
+    check_refused(
+        "matmul",
+        "prefetch B at ko",
+        expect![
+            "`prefetch B at ko` refused: there is no loop `ko` (loops: C.init.m, C.init.n, C.update.m, C.update.n, C.update.k)"
+        ],
+    );
+}
+
+#[test]
+fn a_statement_that_there_is_not_or_not_there() {
+    check_refused(
+        "matmul",
+        "promote C at C.update.m of C.updat",
+        expect![
+            "`promote C at C.update.m of C.updat` refused: there is no statement `C.updat`; did you mean `C.update`? (statements: C.init, C.update)"
+        ],
+    );
+    check_refused(
+        "matmul",
+        "promote C at C.update.m of C.init",
+        expect!["`promote C at C.update.m of C.init` refused: `C.init` is not inside the loop `C.update.m`"],
+    );
+}
+
+#[test]
+fn a_tensor_that_nothing_there_uses() {
+    check_refused(
+        "matmul",
+        "promote B at C.init.m",
+        expect!["`promote B at C.init.m` refused: no statement inside the loop `C.init.m` uses `B`"],
+    );
+    check_refused(
+        "matmul",
+        "prefetch B at C.init.m",
+        expect!["`prefetch B at C.init.m` refused: no statement inside the loop `C.init.m` uses `B`"],
+    );
+}
+
+#[test]
+fn an_element_found_by_data() {
+    check_refused(
+        "gather",
+        "promote T at O.update.b",
+        expect!["`promote T at O.update.b` refused: `O.update` finds its element of `T` by data"],
+    );
+    check_refused(
+        "gather",
+        "prefetch T at O.update.b",
+        expect!["`prefetch T at O.update.b` refused: `O.update` finds its element of `T` by data"],
+    );
+}
+
+#[test]
+fn inside_lanes_and_copies() {
+    check_refused(
+        "matmul",
+        "vectorise C.update.n by 8\npromote A at C.update.nv",
+        expect![
+            "`promote A at C.update.nv` refused: the loop `C.update.nv` is vectorised: its iterations hold nothing else"
+        ],
+    );
+    check_refused(
+        "matmul",
+        "unroll C.update.m by 4\nprefetch A at C.update.mu",
+        expect![
+            "`prefetch A at C.update.mu` refused: the loop `C.update.mu` is unrolled: its iterations hold nothing else"
+        ],
+    );
+}
+
+#[test]
+fn a_name_that_is_taken_or_no_name() {
+    check_refused(
+        "matmul",
+        "promote B at C.update.k as A",
+        expect!["`promote B at C.update.k as A` refused: there is already a tensor `A`"],
+    );
+    check_refused(
+        "matmul",
+        "promote B at C.update.k as C.init",
+        expect!["`promote B at C.update.k as C.init` refused: `C.init` cannot be the name of a tensor"],
+    );
+}
+
+#[test]
+fn an_order_of_dimensions_that_is_none() {
+    check_refused(
+        "matmul",
+        "promote B at C.update.k transposed 1",
+        expect![
+            "`promote B at C.update.k transposed 1` refused: `B` has 2 dimensions: `transposed` lists each of 0, 1 once"
+        ],
+    );
+    check_refused(
+        "matmul",
+        "promote B at C.update.k transposed 1 1",
+        expect![
+            "`promote B at C.update.k transposed 1 1` refused: `B` has 2 dimensions: `transposed` lists each of 0, 1 once"
+        ],
+    );
+    check_refused(
+        "matmul",
+        "promote B at C.update.k transposed 0 2",
+        expect![
+            "`promote B at C.update.k transposed 0 2` refused: `B` has 2 dimensions: `transposed` lists each of 0, 1 once"
+        ],
+    );
+}
+
+#[test]
+fn too_much_for_the_stack() {
+    check_refused(
+        "matmul",
+        "promote B at C.update.m in stack",
+        expect![
+            "`promote B at C.update.m in stack` refused: the stack takes 65536 bytes at most, and this has a size that depends on the program's: put it `in global`"
+        ],
+    );
+    check_refused(
+        "matmul",
+        "tile C.update.n C.update.k by 256 256\npromote B at C.update.ko in stack",
+        expect![
+            "`promote B at C.update.ko in stack` refused: the stack takes 65536 bytes at most, and this has 262144 bytes: put it `in global`"
+        ],
+    );
+}
+
+#[test]
+fn two_boxes_without_turns() {
+    check_refused(
+        "matmul",
+        "promote B double",
+        expect![
+            "`promote B double` refused: two boxes are used in turn by the iterations of a loop: say `at` which one"
+        ],
+    );
+    check_refused(
+        "matmul",
+        "parallel C.update.m\npromote B at C.update.m double",
+        expect![
+            "`promote B at C.update.m double` refused: the iterations of `C.update.m` run at once: none is before another"
+        ],
+    );
+    check_refused(
+        "matmul",
+        "promote C at C.init.m double",
+        expect!["`promote C at C.init.m double` refused: nothing of `C` is loaded, and so nothing earlier"],
+    );
+}
+
+#[test]
+fn a_padded_scalar() {
+    check_rows(
+        "promote s at T.t padded 4",
+        expect!["`promote s at T.t padded 4` refused: a single element has no dimension to be padded"],
+    );
+}
+
+#[test]
+fn a_statement_partly_inside() {
+    check_refused(
+        "matmul",
+        "order {
+  sequence
+    filter { C.init[m, n] }
+      band
+        C.init.m = { C.init[m, n] -> [(m)] }
+        C.init.n = { C.init[m, n] -> [(n)] }
+    filter { C.update[m, n, k] : m < 4 }
+      band
+        first = { C.update[m, n, k] -> [(m)] }
+    filter { C.update[m, n, k] : m >= 4 }
+      band
+        rest = { C.update[m, n, k] -> [(m)] }
+}
+promote B at rest",
+        expect!["`promote B at rest` refused: some instances of `C.update` are not inside the loop `rest`"],
+    );
+}
+
+#[test]
+fn a_loop_in_pieces() {
+    check_refused(
+        "matmul",
+        "order {
+  sequence
+    filter { C.init[m, n] }
+    filter { C.update[m, n, k] }
+      band
+        m = { C.update[m, n, k] -> [(m)] : m < 4; C.update[m, n, k] -> [(m + 1)] : m >= 4 }
+        n = { C.update[m, n, k] -> [(n)] }
+}
+promote B at m",
+        expect!["`promote B at m` refused: the loop `m` is not one formula on the instances of `C.update`"],
+    );
+}
+
+#[test]
+fn no_iteration_so_much_later() {
+    check_refused(
+        "conv3x3",
+        "prefetch F at O.update.r ahead 3",
+        expect!["`prefetch F at O.update.r ahead 3` refused: no iteration of the loop `O.update.r` has one 3 later"],
+    );
+}
+
+#[test]
+fn the_memory_of_arguments_is_the_callers() {
+    check_rows(
+        "layout A [i, j] = [j, i] of [M, N]",
+        expect![
+            "`layout A [i, j] = [j, i] of [M, N]` refused: the memory of `A` is the caller's: `promote A` makes a temporary of it first"
+        ],
+    );
+    check_rows(
+        "fold B dim 0 by 2",
+        expect![
+            "`fold B dim 0 by 2` refused: the memory of `B` is the caller's: `promote B` makes a temporary of it first"
+        ],
+    );
+}
+
+#[test]
+fn a_layout_that_is_none() {
+    check_rows(
+        "layout T [i] = [i] of [N]",
+        expect!["`layout T [i] = [i] of [N]` refused: `T` has 2 dimensions, and 1 are named"],
+    );
+    check_rows(
+        "layout T [i, i] = [i] of [N]",
+        expect!["`layout T [i, i] = [i] of [N]` refused: two subscripts are called `i`"],
+    );
+    check_rows(
+        "layout T [2, j] = [j] of [M]",
+        expect!["`layout T [2, j] = [j] of [M]` refused: `2` cannot be the name of a subscript"],
+    );
+    check_rows(
+        "layout T [i, j] = [i, j] of [N]",
+        expect!["`layout T [i, j] = [i, j] of [N]` refused: 2 storage coordinates, and extents for 1"],
+    );
+    check_rows(
+        "layout T [i, j] = [i, k] of [N, M]",
+        expect!["`layout T [i, j] = [i, k] of [N, M]` refused: `k`: no dimension and no size is called `k`"],
+    );
+    check_rows(
+        "layout T [i, j] = [i, j*i] of [N, M]",
+        expect!["`layout T [i, j] = [i, j*i] of [N, M]` refused: `j*i`: expected the end of the line, found `i`"],
+    );
+    check_rows(
+        "layout T [i, j] = [i, j] of [N, i]",
+        expect!["`layout T [i, j] = [i, j] of [N, i]` refused: `i`: no dimension and no size is called `i`"],
+    );
+    check_rows(
+        "layout T [i, j] = [i mod 0, j] of [N, M]",
+        expect!["`layout T [i, j] = [i mod 0, j] of [N, M]` refused: `i mod 0`: a divisor of 0"],
+    );
+}
+
+#[test]
+fn a_layout_with_elements_outside() {
+    check_rows(
+        "layout T [i, j] = [j, i] of [N, M]",
+        expect![
+            "`layout T [i, j] = [j, i] of [N, M]` refused: coordinate 0 of the layout of `T` goes beyond its extent N: it can be 4"
+        ],
+    );
+    check_rows(
+        "layout T [i, j] = [i - 1, j] of [N, M]",
+        expect![
+            "`layout T [i, j] = [i - 1, j] of [N, M]` refused: coordinate 0 of the layout of `T` goes beyond its extent N: it can be -1"
+        ],
+    );
+    check_rows(
+        "layout U [i, j] = [i, j + 2] of [8, 5]",
+        expect![
+            "`layout U [i, j] = [i, j + 2] of [8, 5]` refused: coordinate 1 of the layout of `U` goes beyond its extent 5: it can be 5"
+        ],
+    );
+}
+
+#[test]
+fn a_fold_of_what_there_is_not() {
+    check_rows(
+        "fold T dim 2 by 2",
+        expect!["`fold T dim 2 by 2` refused: `T` has 2 dimensions, counted from 0: there is none 2"],
+    );
+    check_rows("fold U dim 1 by 4", expect!["`fold U dim 1 by 4` refused: dimension 1 of `U` has only 4 cells"]);
+    check_rows(
+        "layout U [x, y] = [4*x + y] of [32]\nfold U dim 1 by 2",
+        expect!["`fold U dim 1 by 2` refused: no coordinate of the layout of `U` is dimension 1 alone"],
+    );
+}
