@@ -265,6 +265,7 @@ impl Session {
         self.within_budget(|| {
             let mut edit = edit(&self.scop, &self.target, &self.dependences, command)?;
             shape::check(&edit.scop.tree)?;
+            shape::stack_fits(&edit.scop)?;
             let dependences = if changes_values(&edit) {
                 Some(self.values_proof(&edit.scop)?)
             } else {
