@@ -55,6 +55,14 @@ fn panels_of_threads() {
 }
 
 #[test]
+fn a_box_that_threads_share() {
+    let script = "split C.update.k by 8\nreorder C.update.ko C.update.m\nparallel C.update.m\npromote B at C.update.ko";
+    check("matmul", &[9, 20, 37], script);
+    check("matmul", &[9, 20, 37], &format!("{script} in stack"));
+    check("matmul", &[9, 20, 37], "split C.update.m by 4\nprefetch C at C.update.mo\nparallel C.update.mo");
+}
+
+#[test]
 fn two_boxes_in_turn() {
     check(
         "matmul",
