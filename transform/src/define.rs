@@ -364,7 +364,7 @@ impl Words<'_> {
     /// The full name for a word after `as`; the body may use it from now on.
     fn name(&mut self, word: &str, beside: &str, taken: &mut BTreeSet<String>) -> String {
         let given = self.replaced(word);
-        if word.contains('.') || given.contains('.') {
+        if word.contains('.') || given.contains('.') || !grammar::is_name(&given) {
             return given;
         }
         let full = format!("{beside}{given}");

@@ -208,6 +208,10 @@ fn errors_name_the_use_and_the_line_of_the_definition() {
         expect!["line 10, column 1: expected 2 arguments (L, n), found 1"],
     );
     check_error(
+        "define f(L, n) {\n  split L by n as lo n\n}\nf(a.m, 4)",
+        expect!["line 4: in `f(a.m, 4)`, line 2 of the definition: expected a new name, found `4`"],
+    );
+    check_error(
         &format!("{text}  stripes(C.update.k, 2)\n"),
         expect!["line 10, column 1: expected a command or a definition above, perhaps `strips`, found `stripes`"],
     );
