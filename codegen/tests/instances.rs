@@ -140,6 +140,14 @@ fn sums_of_partial_sums() {
 }
 
 #[test]
+fn lanes_have_sums_beside_each_other() {
+    let script = "privatise S at S.update.i by 8 as P\nvectorise S.update.i by 8";
+    let program = lower(&scheduled(DOT, None, script), &Options::default()).to_string();
+    let whole = "P[0 .. +8] = P[0 .. +8] + A[8*io .. +8] * B[8*io .. +8]\n";
+    assert!(program.contains(whole), "no `{whole}` in {program}");
+}
+
+#[test]
 fn both_at_once() {
     // Strips on threads, and in each strip sums of lanes.
     let script = "split S.update.i by 32 as io ii\nprivatise S at S.update.io as P\nparallel S.update.io\n\
