@@ -1,6 +1,7 @@
 //! Scops for tests: written as text, ready-made, or drawn at random from a seed.
 
 mod enumerate;
+mod execute;
 mod generate;
 mod inputs;
 mod polybench;
@@ -8,6 +9,7 @@ mod programs;
 mod rng;
 
 pub use enumerate::{Enumeration, Point};
+pub use execute::{AtOnce, Contents, execute, same_results};
 pub use generate::random;
 pub use inputs::{Input, random_inputs, random_tensors};
 pub use polybench::{Kernel, POLYBENCH, conditioned_tensors, polybench};

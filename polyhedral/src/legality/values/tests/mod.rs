@@ -5,8 +5,8 @@ mod programs;
 use std::time::Instant;
 
 use crate::legality::{self, Illegal, Meaning};
-use crate::{Scop, dependences, isl};
-use programs::{CASES, Case};
+use crate::{Scop, dependences, isl, testing};
+use programs::{CASES, Case, Edit};
 
 /// The order of the tree and the values, as a session has them judged.
 fn judge(meaning: &Meaning, scop: &Scop) -> Result<(), Illegal> {
@@ -23,6 +23,14 @@ fn verdict(source: &str, changed: &str, strict: bool) -> Result<(), Illegal> {
     judge(&meaning, &read(changed))
 }
 
+/// What the oracle says, for several sizes.
+fn same(source: &str, changed: &str) -> bool {
+    let ctx = isl::Ctx::new();
+    let (source, changed) = (testing::scop(&ctx, source), testing::scop(&ctx, changed));
+    let sizes = |base: i64| (0..source.params.len() as i64).map(|at| base + at).collect::<Vec<_>>();
+    [4, 7].into_iter().all(|base| testing::same_results(&source, &changed, &sizes(base), 1))
+}
+
 #[test]
 fn right_programs_are_accepted() {
     for Case { name, source, changed, .. } in CASES {
@@ -30,27 +38,86 @@ fn right_programs_are_accepted() {
         if let Err(illegal) = verdict(source, changed, false) {
             panic!("{name}: {illegal}");
         }
+        assert!(same(source, changed), "{name}: accepted, but other results");
         println!("{name}: {:?}", start.elapsed());
+    }
+}
+
+fn refusal(case: &Case, (from, to, sentence): &Edit, right: bool, failures: &mut Vec<String>) {
+    let Case { name, source, changed, .. } = case;
+    assert!(changed.contains(from), "{name}: no `{from}`");
+    let text = changed.replacen(from, to, 1);
+    if same(source, &text) != right {
+        failures.push(format!("{name} with `{to}`: is it right?"));
+    }
+    match verdict(source, &text, false) {
+        Ok(()) => failures.push(format!("{name} with `{to}` is accepted")),
+        Err(illegal) => {
+            let said = illegal.to_string();
+            println!("{name}, `{to}`:\n    {said}");
+            if !said.contains(sentence) {
+                failures.push(format!("{name} with `{to}`: {said}"));
+            }
+        }
     }
 }
 
 #[test]
 fn wrong_programs_are_refused() {
     let mut failures = Vec::new();
-    for Case { name, source, changed, wrong } in CASES {
-        for (from, to, sentence) in *wrong {
-            assert!(changed.contains(from), "{name}: no `{from}`");
-            match verdict(source, &changed.replacen(from, to, 1), false) {
-                Ok(()) => failures.push(format!("{name} with `{to}` is accepted")),
-                Err(illegal) => {
-                    let said = illegal.to_string();
-                    println!("{name}, `{to}`:\n    {said}");
-                    if !said.contains(sentence) {
-                        failures.push(format!("{name} with `{to}`: {said}"));
-                    }
-                }
-            }
+    for case in CASES {
+        for edit in case.wrong {
+            refusal(case, edit, false, &mut failures);
+        }
+        for edit in case.refused {
+            refusal(case, edit, true, &mut failures);
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+#[ignore = "prints times"]
+fn times() {
+    for Case { name, source, changed, .. } in CASES {
+        let ctx = isl::Ctx::new();
+        let read = |text: &str| Scop::parse(&ctx, text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let (source, changed) = (read(source), read(changed));
+        for _ in 0..2 {
+            let start = Instant::now();
+            let mut last = 0.0;
+            let mut lap = |what: &str| {
+                let now = start.elapsed().as_secs_f64() * 1e3;
+                println!("{name}: {what} {:.1} ms", now - last);
+                last = now;
+            };
+            let meaning = Meaning::of(&source, false).expect("isl");
+            lap("meaning");
+            let deps = dependences(&changed).expect("isl");
+            lap("dependences");
+            legality::order_respected(&changed.tree, &deps, &changed).expect("ordered");
+            lap("order");
+            super::runs_in_memory(&changed).expect("inside");
+            lap("runs in memory");
+            let parts = changed
+                .stmts
+                .iter()
+                .map(|(id, stmt)| (id, super::parts::part(&source, &changed, stmt).expect("a part")));
+            let parts: Vec<_> = parts.collect();
+            lap("parts");
+            let flows = super::Flows::of(&changed, &changed.tree).expect("isl");
+            lap("flows");
+            let carried = super::Carried::of(&changed, &parts, &flows).expect("followed");
+            lap("carried");
+            let proof = super::Proof { meaning: &meaning, scop: &changed, parts, flows, carried };
+            proof.computations().expect("right");
+            lap("computations");
+            proof.updates().expect("right");
+            lap("updates");
+            proof.results().expect("right");
+            lap("results");
+            proof.once().expect("right");
+            lap("once");
+        }
+    }
 }

@@ -6,8 +6,12 @@ pub struct Case {
     pub name: &'static str,
     pub source: &'static str,
     pub changed: &'static str,
-    pub wrong: &'static [(&'static str, &'static str, &'static str)],
+    pub wrong: &'static [Edit],
+    /// Edits that leave the results as they are and are refused all the same.
+    pub refused: &'static [Edit],
 }
+
+pub type Edit = (&'static str, &'static str, &'static str);
 
 pub const CASES: &[Case] = &[PACKED, ACCUMULATED];
 
@@ -74,12 +78,15 @@ origin { C.init[m, n] -> C.init[m, n]; C.update[m, n, k] -> C.update[m, n, k] }
         ("Bp[x, n] = B[4*ko + x, n]", "Bp[x, n] = B[4*ko, n]", "but must find what the caller gave as `B[1, 0]`"),
         ("Bp[k mod 4, n]", "Bp[0, n]", "must find what the caller gave as `B["),
         ("0 <= 4ko and", "0 < 4ko and", "`Bp["),
-        ("k] -> C.update[m, n, k] }", "k] -> C.update[m, n, 0] }", ""),
         ("C[m, n] sum= A[m, k]", "C[m, n] sum= A[m, 0]", "`A[0, 0]`"),
         ("sum= A[m, k] * Bp[k mod 4, n]", "max= A[m, k] * Bp[k mod 4, n]", "does not compute"),
         ("C[m, n] = 0.0f32", "C[m, n] = 1.0f32", "does not compute"),
         ("A[m, k] * Bp[k mod 4, n]", "A[m, k] + Bp[k mod 4, n]", "does not compute"),
         ("Bp.load[ko, x, n] -> [(ko)] }", "Bp.load[ko, x, n] -> [(ko)] } parallel", "at once"),
+    ],
+    refused: &[
+        ("k] -> C.update[m, n, k] }", "k] -> C.update[m, n, 0] }", "must find what the caller gave as `A[0, 0]`"),
+        ("A[m, k] * Bp[k mod 4, n]", "Bp[k mod 4, n] * A[m, k]", "`Bp[0, 0]`"),
     ],
 };
 
@@ -141,4 +148,5 @@ origin { C.init[m, n] -> C.init[m, n]; C.update[m, n, k] -> C.update[m, n, k] }
         ("0 <= 4ko < K and 0 <= m < M and 0 <= n < N }\n  C[", "0 < 4ko < K and 0 <= m < M and 0 <= n < N }\n  C[", ""),
         ("C[m, n] = Cp[m, n]", "C[m, n] = Cp[m, 0]", ""),
     ],
+    refused: &[],
 };
