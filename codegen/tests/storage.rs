@@ -295,11 +295,8 @@ fn what_does_not_fit_on_the_stack_is_refused() {
         .assert_eq(&scan("stack layout [i0] of [65537]").unwrap_err());
 }
 
-#[test]
-fn prefetches_run_ahead() {
-    let ctx = isl::Ctx::new();
-    let source = matmul(&ctx, &[8, 32, 16]);
-    let text = "
+/// `matmul` that asks for the next rows.
+const PREFETCHING: &str = "
 scop matmul()
 input A: float32[8, 16]
 input B: float32[16, 32]
@@ -341,7 +338,12 @@ tree
               nv = { C.update[m, n, k] -> [(n)] } vector 16
 origin { C.init[m, n] -> C.init[m, n]; C.update[m, n, k] -> C.update[m, n, k] }
 ";
-    let program = same_values(&source, &evolved(&ctx, text));
+
+#[test]
+fn prefetches_run_ahead() {
+    let ctx = isl::Ctx::new();
+    let source = matmul(&ctx, &[8, 32, 16]);
+    let program = same_values(&source, &evolved(&ctx, PREFETCHING));
     expect![[r#"
         program matmul()
           input A: float32[8, 16] argument 0
@@ -370,6 +372,18 @@ origin { C.init[m, n] -> C.init[m, n]; C.update[m, n, k] -> C.update[m, n, k] }
     let target = support::Target { cpu: "x86-64-v4".into(), ..common::target() };
     let assembly = codegen::llvm::assembly(&program, &target).unwrap();
     assert_eq!(assembly.matches("prefetcht0").count(), 3, "{assembly}");
+}
+
+#[test]
+fn a_row_is_prefetched_line_by_line() {
+    let ctx = isl::Ctx::new();
+    let text = PREFETCHING.replace(
+        "B.prefetch.no = { B.prefetch[m, k, n] -> [(floor((n)/32))] }",
+        "B.prefetch.n = { B.prefetch[m, k, n] -> [(n)] }",
+    );
+    let text = text.replace("              B.prefetch.nv = { B.prefetch[m, k, n] -> [(n)] } vector 32\n", "");
+    let program = same_values(&matmul(&ctx, &[8, 32, 16]), &evolved(&ctx, &text));
+    assert!(program.to_string().contains("for n2 in 0..32 step 16 {\n        prefetch B[k + 1, n2]"), "{program}");
 }
 
 #[test]

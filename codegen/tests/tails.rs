@@ -6,6 +6,7 @@ use codegen::Options;
 use common::{agrees, inputs, lower, run_on_machine, scheduled};
 use expect_test::{Expect, expect};
 use polyhedral::{Scop, eval, isl, testing};
+use support::Stage;
 
 /// The loops of a program under a script, which must agree with the evaluator in the interpreter and as machine code.
 #[track_caller]
@@ -220,4 +221,106 @@ fn without_full_vectors_there_is_nothing_to_separate() {
 #[test]
 fn a_separate_tail_of_statements_that_share_the_iterations() {
     check("transpose_nest", &[14], "vectorise B.j by 4 tail separate", None);
+}
+
+/// The loops of a command whose proof is not asked for, which must agree with the evaluator.
+#[track_caller]
+fn check_unproved(source: &str, sizes: &[i64], command: &str) -> String {
+    let source = testing::scop(&isl::Ctx::new(), source).specialise(sizes).unwrap();
+    let session = transform::Session::new(source.clone(), &common::target()).unwrap();
+    let script: transform::Script = command.parse().unwrap();
+    assert_eq!(script.to_string().trim(), command);
+    let (_, command) = script.lines().next().unwrap();
+    let evolved = session.preview(command).unwrap_or_else(|reason| panic!("{reason}"));
+    evolved.verify().unwrap_or_else(|fault| panic!("{fault}\n{evolved}"));
+    let program = lower(&evolved, &Options::default());
+    agrees(&source, &program, &[]);
+    let given = inputs(&source, &[]);
+    let values = eval::run(&source, &[], &given, eval::Limits::default()).unwrap();
+    assert_eq!(run_on_machine(&program, &given), values, "{program}");
+    format!("{}{program}", evolved)
+}
+
+const SCALED: &str = "
+scop scaled(M, N)
+context { : M > 0 and N > 0 }
+input X: float32[M, N]
+output Y: float32[M, N]
+stmt Y[i, j]
+  domain { Y[i, j] : 0 <= i < M and 0 <= j < N }
+  Y[i, j] = X[i, j] * 3.0f32
+";
+
+#[test]
+fn a_shifted_tail_computes_lanes_twice() {
+    let command = "vectorise Y.j by 4 as jo jv tail shifted";
+    expect![[r#"
+        scop scaled()
+        input X: float32[2, 11]
+        output Y: float32[2, 11]
+        stmt Y[i, j]
+          domain { Y[i, j] : 0 <= i <= 1 and 0 <= j <= 7 }
+          Y[i, j] = X[i, j] * 3.0f32
+        stmt Y.tail[i, j]
+          domain { Y.tail[i, j] : 0 <= i <= 1 and 7 <= j <= 10 }
+          Y[i, j] = X[i, j] * 3.0f32
+        source none
+        tree
+          band permutable
+            Y.i = { Y.tail[i, j] -> [(i)]; Y[i, j] -> [(i)] } coincident
+            sequence
+              filter { Y[i, j] }
+                band permutable
+                  Y.jo = { Y[i, j] -> [(floor((j)/4))] } coincident
+                  Y.jv = { Y[i, j] -> [(j)] } coincident vector 4
+              filter { Y.tail[i, j] }
+                band permutable
+                  Y.jvt = { Y.tail[i, j] -> [(-7 + j)] } coincident vector 4
+        origin { Y.tail[i, j] -> Y[i' = i, j' = j] : 0 <= i <= 1 and 7 <= j <= 10; Y[i, j] -> Y[i' = i, j' = j] : 0 <= i <= 1 and 0 <= j <= 7 }
+        program scaled()
+          input X: float32[2, 11] argument 0
+          output Y: float32[2, 11] argument 1
+        for i in 0..2 {
+          for jo in 0..2 {
+            Y[i, 4*jo .. +4] = X[i, 4*jo .. +4] * float32(3.0)
+          }
+          Y[i, 7 .. +4] = X[i, 7 .. +4] * float32(3.0)
+        }
+    "#]].assert_eq(&check_unproved(SCALED, &[2, 11], command));
+    for n in [4, 8, 5, 7] {
+        check_unproved(SCALED, &[3, n], command);
+    }
+    expect![[r#"
+        scop scaled()
+        input X: float32[3, 9]
+        output Y: float32[3, 9]
+        stmt Y[i, j]
+          domain { Y[i, j] : 0 <= i <= 1 and 0 <= j <= 8 }
+          Y[i, j] = X[i, j] * 3.0f32
+        stmt Y.tail[i, j]
+          domain { Y.tail[i, j] : 0 < i <= 2 and 0 <= j <= 8 }
+          Y[i, j] = X[i, j] * 3.0f32
+        source none
+        tree
+          sequence
+            filter { Y[i, j] }
+              band permutable
+                Y.io = { Y[i, j] -> [(floor((i)/2))] } coincident
+                Y.j = { Y[i, j] -> [(j)] } coincident
+                Y.iv = { Y[i, j] -> [(i)] } coincident vector 2
+            filter { Y.tail[i, j] }
+              band permutable
+                Y.jt = { Y.tail[i, j] -> [(j)] } coincident
+                Y.ivt = { Y.tail[i, j] -> [(-1 + i)] } coincident vector 2
+        origin { Y.tail[i, j] -> Y[i' = i, j' = j] : 0 < i <= 2 and 0 <= j <= 8; Y[i, j] -> Y[i' = i, j' = j] : 0 <= i <= 1 and 0 <= j <= 8 }
+        program scaled()
+          input X: float32[3, 9] argument 0
+          output Y: float32[3, 9] argument 1
+        for j in 0..9 {
+          Y[0 .. +2, j] = X[0 .. +2, j] * float32(3.0)
+        }
+        for jt in 0..9 {
+          Y[1 .. +2, jt] = X[1 .. +2, jt] * float32(3.0)
+        }
+    "#]].assert_eq(&check_unproved(SCALED, &[3, 9], "vectorise Y.i by 2 as io iv tail shifted"));
 }

@@ -71,7 +71,7 @@ pub(crate) fn schedule(scop: Scop, options: &Options) -> Result<Scheduled> {
         Some(script) => session.replay_with(script, &scheduler::Cpu),
         None => scheduler::Cpu.schedule(&mut session),
     }
-    .map_err(refused)?;
+    .map_err(|refusal| explained(&session, refusal))?;
     session.finish().map_err(refused)
 }
 
@@ -110,6 +110,14 @@ pub(crate) fn target(error: llvm::Error) -> Error {
             Error::user(Diagnostic::call("TC0912", error.to_string()))
         }
     }
+}
+
+/// A refused command with what would be legal in its place, where that is known.
+fn explained(session: &Session, refusal: Refused) -> Error {
+    let Some(remedy) = session.remedy(&refusal) else { return refused(refusal) };
+    let commands: Vec<String> = remedy.commands().map(|command| format!("`{command}`")).collect();
+    let help = format!("legal in its place: {}", commands.join(", then "));
+    Error::user(Diagnostic::call("TC0913", refusal.to_string()).help(help))
 }
 
 /// A refused script is the user's; a refused automatic schedule, or isl failing, is ours.

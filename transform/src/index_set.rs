@@ -203,12 +203,12 @@ fn substituted(index: &Index, set: &isl::Set, dims: &[isl::PwAff]) -> isl::Resul
     }
 }
 
-fn constant(set: &isl::Set, value: i64) -> isl::Result<isl::PwAff> {
+pub(crate) fn constant(set: &isl::Set, value: i64) -> isl::Result<isl::PwAff> {
     Index::Const(value).to_pw_aff(&set.space()?)?.intersect_domain(set)
 }
 
 /// From the instances to the first or the last value of the loop while the loops outside stay as they are.
-fn extreme_values(site: &Site, end: End) -> isl::Result<isl::UnionMap> {
+pub(crate) fn extreme_values(site: &Site, end: End) -> isl::Result<isl::UnionMap> {
     let outside = site.outer_values()?;
     let own = site.member().schedule.intersect_domain(&site.instances)?.to_union_map()?;
     let values = outside.reverse()?.apply_range(&own)?;

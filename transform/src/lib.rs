@@ -61,6 +61,7 @@
 mod command;
 mod define;
 mod policy;
+mod remedy;
 mod refused;
 mod script;
 mod session;

@@ -60,8 +60,21 @@ pub(crate) fn parallel(scop: &Scop, member: &str) -> Result<Edit, Reason> {
 ///                             band [n, k2]
 /// ```
 ///
+/// With `tail shifted` the last vector begins so early that it ends with the loop, and computes again what the vector
+/// before it has computed. It is a statement of its own:
+///
+/// ```text
+/// vectorise B.i by 16 as io iv tail shifted
+///
+/// band [i]   ->   sequence
+///                   filter { B[i] : 16·floor(i / 16) + 15 < N }
+///                     band [io = floor(i / 16), iv = i vector(16)]
+///                   filter { B.tail[i] : N - 16 <= i < N }
+///                     band [ivt = i - N + 16 vector(16)]
+/// ```
+///
 /// Needs a width that is a power of two and at most four registers of bytes, and no vectorised loop around the same
-/// statements. Proof: order, with no two dependent instances in the lanes of one vector. After Allen and Kennedy,
+/// statements; a shifted tail one statement. Proof: values for a shifted tail, else order, with no two dependent instances in the lanes of one vector. After Allen and Kennedy,
 /// Automatic Translation of FORTRAN Programs to Vector Form (TOPLAS 1987).
 pub(crate) fn vectorise(
     scop: &Scop,
@@ -81,7 +94,7 @@ pub(crate) fn vectorise(
     match tail {
         Tail::Masked => strips.edit(scop, by, tail),
         Tail::Separate => tails::separate(scop, strips)?.edit(scop, by, tail),
-        Tail::Shifted => Reason::precondition("not yet"),
+        Tail::Shifted => tails::shifted(scop, strips, by),
     }
 }
 
@@ -112,6 +125,8 @@ pub(crate) struct Strips {
     pub(crate) member: String,
     /// The loop over strips.
     pub(crate) outer: String,
+    /// The loop inside of a strip, around the first statement.
+    pub(crate) inner: String,
     pub(crate) names: Names,
     pub(crate) proof: Proof,
 }
@@ -143,11 +158,11 @@ impl Strips {
         named.take(&mut taken);
         Sinking { scop, taken }.below(band, strip)?;
         let proof = Proof::order_below(band)?;
-        Ok(Strips { tree, member, outer, names: named.canonical(), proof })
+        Ok(Strips { tree, member, outer, inner, names: named.canonical(), proof })
     }
 
     /// Of a vectorise.
-    fn edit(self, scop: &Scop, by: u32, tail: Tail) -> Result<Edit, Reason> {
+    pub(crate) fn edit(self, scop: &Scop, by: u32, tail: Tail) -> Result<Edit, Reason> {
         let command = Command::Vectorise { member: self.member, by, names: Some(self.names), tail };
         Ok(Edit::of_tree(scop, self.tree, command, self.proof))
     }

@@ -3,7 +3,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use polyhedral::legality::{self, Meaning};
-use polyhedral::{Dependences, Scop, dependences, isl};
+use polyhedral::{Dependences, Memory, Scop, dependences, isl};
 use support::{Malformed, Remark, Stage, Target};
 
 use crate::proof::{Edit, Proof, within_budget};
@@ -265,7 +265,7 @@ impl Session {
         self.within_budget(|| {
             let mut edit = edit(&self.scop, &self.target, &self.dependences, command)?;
             shape::check(&edit.scop.tree)?;
-            let dependences = if changes_values(&edit) {
+            let dependences = if changes_values(&self.scop, &edit) {
                 Some(self.values_proof(&edit.scop)?)
             } else {
                 edit.proof.of(&edit.scop.tree, &self.dependences, &self.scop)?;
@@ -340,11 +340,14 @@ struct Proved {
     dependences: Option<Dependences>,
 }
 
-/// Whether values are to be proved: also when threads get memories of their own, and when a whole tree is given for a
-/// program that has only its tree.
-fn changes_values(edit: &Edit) -> bool {
+/// Whether values are to be proved: also when threads get memories of their own or may share others than before, and when
+/// a whole tree is given for a program that has only its tree.
+fn changes_values(before: &Scop, edit: &Edit) -> bool {
     let privatises = || matches!(edit.command, Command::Parallel { .. } | Command::Bind { .. } | Command::Order { .. });
-    matches!(edit.proof, Proof::Values) || (!edit.scop.is_source() && privatises())
+    let stacks = || edit.scop.tensors.values().any(|tensor| tensor.memory == Memory::Stack);
+    let apart = |scop: &Scop| scop.tree.root.members().iter().any(|member| member.kind.apart());
+    matches!(edit.proof, Proof::Values)
+        || (!edit.scop.is_source() && (privatises() || (stacks() && (apart(before) || apart(&edit.scop)))))
 }
 
 /// The command's function: one line for each.

@@ -47,6 +47,12 @@ fn every_command_has_a_text() {
         unroll m by 12 as mo mu
         auto
         auto C.update C.init
+        inline T
+        compute T at B.io
+        store T at B.io
+        store T at B.io in global
+        privatise S at S.update.io
+        privatise S at S.update.i by 16 as P in stack
         order {
             band
               m = { S[m] -> [(m)] }
@@ -78,6 +84,12 @@ fn every_command_has_a_text() {
             unroll m by 12 as mo mu
             auto
             auto C.update C.init
+            inline T
+            compute T at B.io
+            store T at B.io
+            store T at B.io in global
+            privatise S at S.update.io
+            privatise S at S.update.i by 16 as P in stack
             order {
                 band
                   m = { S[m] -> [(m)] }

@@ -13,10 +13,8 @@ use super::cpu::{Emitter, Frame};
 use super::expr::Typed;
 use super::ir::{Llvm, lanes_of, vector_of};
 use super::{Error, Result};
+use crate::passes::CACHE_LINE;
 use crate::{At, Value};
-
-/// Bytes that a processor brings near at once.
-const CACHE_LINE: u32 = 64;
 
 /// The elements that an access touches: element numbers from the buffer's first.
 struct Address<'c> {

@@ -1,5 +1,6 @@
 //! What improves a [`Program`] without changing what it computes. Each pass is a function from program to program.
 
+mod prefetches;
 mod ranges;
 mod registers;
 mod simplify;
@@ -13,6 +14,8 @@ use support::{Remark, Table};
 use crate::scan::{Error, Options, scan};
 use crate::{At, Int, Op, Program, Value, VarId};
 
+pub(crate) use prefetches::CACHE_LINE;
+pub use prefetches::prefetches;
 pub use registers::registers;
 pub use simplify::simplify;
 pub use unswitch::unswitch;
@@ -26,7 +29,7 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
     let program = simplify(program);
     let program = unswitch(program);
     let program = registers(program);
-    Ok(simplify(program))
+    Ok(prefetches(simplify(program)))
 }
 
 /// A copy of `ops` with loop variables of its own, so that both may stand in one program.

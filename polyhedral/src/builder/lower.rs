@@ -155,8 +155,16 @@ impl<'r> Lowering<'r> {
             };
             let (lower, extent) = (all(self, &declared.lower), all(self, &declared.extent));
             let (name, dtype, role) = (declared.name.clone(), declared.dtype, declared.role);
-            self.tensors[id.index()] =
-                self.scop.tensors.push(Tensor { name, dtype, lower, extent, role, memory: Memory::Global, layout: None, span });
+            self.tensors[id.index()] = self.scop.tensors.push(Tensor {
+                name,
+                dtype,
+                lower,
+                extent,
+                role,
+                memory: Memory::Global,
+                layout: None,
+                span,
+            });
         }
     }
 
@@ -204,7 +212,7 @@ impl<'r> Lowering<'r> {
 
     /// Stores a guard's condition in a temporary of its own.
     fn keep(&mut self, id: GuardId) -> isl::Result<(TensorId, Option<Nest>)> {
-        let name = self.names.fresh("guard");
+        let name = self.names.fresh("guard", |name| self.scop.tensor_named(name).is_some());
         let span = self.rendering.place(Place::Guard(id));
         let scalar = Tensor {
             name: name.clone(),

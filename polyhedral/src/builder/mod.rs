@@ -22,7 +22,8 @@
 //! The closures run once and record: [`Builder::each`] is a loop, [`Builder::when`] a condition on indices, which
 //! restricts the domains exactly, [`Builder::guard`] a condition on data, [`Builder::set`] and [`Builder::reduce`] are
 //! statements. They run in the order that is written, nested as they are nested; what never runs is left out. Indices,
-//! elements and values are small handles that copy.
+//! elements and values are small handles that copy. A function that records a part of a program takes
+//! `p: &'p Builder` and handles `Index<'p>`, `Tensor<'p>`, ….
 //!
 //! Nothing has a place in a source text, so the program is written out as one ([`Program::source`]), and every
 //! [`Span`] of the Scop points into it.

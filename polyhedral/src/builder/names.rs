@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 use super::record::{Draft, Node, Record, ValueId};
 use crate::TensorId;
 
-/// Names not given by the user, each once.
+/// The names of statements, each once.
 pub(super) struct Names {
     taken: BTreeSet<String>,
 }
 
 impl Names {
-    /// `base`, or the first of `base.2`, `base.3`, … that is free.
-    pub fn fresh(&mut self, base: &str) -> String {
+    /// `base`, or the first of `base.2`, `base.3`, … that no statement has and that is not `reserved`.
+    pub fn fresh(&mut self, base: &str, reserved: impl Fn(&str) -> bool) -> String {
         let numbered = (2..).map(|n| format!("{base}.{n}"));
-        let free = std::iter::once(base.to_owned()).chain(numbered).find(|name| !self.taken.contains(name));
+        let is_free = |name: &String| !self.taken.contains(name) && !reserved(name);
+        let free = std::iter::once(base.to_owned()).chain(numbered).find(is_free);
         let name = free.expect("the numbers do not end");
         self.taken.insert(name.clone());
         name
@@ -28,7 +29,7 @@ pub(super) fn statement_names(record: &Record) -> (Vec<String>, Names) {
     let drafts: Vec<&Draft> = record.drafts.values().collect();
     let named = drafts.iter().enumerate().map(|(at, draft)| match &draft.name {
         Some(name) => name.clone(),
-        None => names.fresh(&base_name(record, draft, &drafts[at + 1..])),
+        None => names.fresh(&base_name(record, draft, &drafts[at + 1..]), |_| false),
     });
     (named.collect(), names)
 }

@@ -73,11 +73,6 @@ pub enum Conflict {
     },
     /// The sink finds the contribution of the source more than once.
     Twice,
-    /// The sink updates an element in which it finds something else than what it must.
-    Updates {
-        /// What it must find there.
-        due: Content,
-    },
 }
 
 /// What is in an element, as the source program has it.
@@ -122,9 +117,7 @@ impl fmt::Display for Content {
             Content::Initial { tensor, at, given: true } => {
                 write!(f, "what the caller gave as `{}`", element(tensor, at))
             }
-            Content::Initial { tensor, at, given: false } => {
-                write!(f, "what nobody wrote in `{}`", element(tensor, at))
-            }
+            Content::Initial { given: false, .. } => f.write_str("what nobody wrote"),
             Content::Constant => f.write_str("the constant that a reduction begins with"),
         }
     }
@@ -186,9 +179,6 @@ impl fmt::Display for Conflict {
             Conflict::Misses { due } => write!(f, "not all that it must: {due} is missing"),
             Conflict::Adds { extra } => write!(f, "more than it must: {extra} should not be there"),
             Conflict::Twice => write!(f, "one contribution twice"),
-            Conflict::Updates { due } => {
-                write!(f, "something else than what it must update: {due}, and what other operators did to it since")
-            }
         }
     }
 }
@@ -196,14 +186,7 @@ impl fmt::Display for Conflict {
 impl Conflict {
     /// Whether it is about what is in an element, and not about the order of two instances.
     pub fn is_of_values(&self) -> bool {
-        matches!(
-            self,
-            Conflict::Sees { .. }
-                | Conflict::Misses { .. }
-                | Conflict::Adds { .. }
-                | Conflict::Twice
-                | Conflict::Updates { .. }
-        )
+        matches!(self, Conflict::Sees { .. } | Conflict::Misses { .. } | Conflict::Adds { .. } | Conflict::Twice)
     }
 }
 

@@ -27,14 +27,32 @@ impl AtOnce {
     pub const ALL: [AtOnce; 3] = [AtOnce::Forwards, AtOnce::Backwards, AtOnce::InStep];
 }
 
-/// What the caller finds at the end: the elements of each output and in-out, last dimension fastest.
+/// What the caller gives, or finds at the end: the elements of each of its tensors, last dimension fastest.
 pub type Contents = BTreeMap<String, Vec<i64>>;
 
-/// Runs `scop` for `sizes` in the order of its tree.
+/// Contents of everything that the caller gives: random large numbers as floats, integers as [`random_inputs`] gives
+/// them, so that they may be subscripts, and something in the outputs too.
+pub fn contents(scop: &Scop, sizes: &[i64], seed: u64) -> Contents {
+    let element = |name: i64, at: usize| hash(&[seed as i64, name, at as i64]);
+    let mut contents = Contents::new();
+    for input in random_inputs(scop, sizes, seed) {
+        let name = hash_text(&input.name);
+        let number =
+            |(at, value): (usize, &f64)| if input.dtype.is_float() { element(name, at) } else { *value as i64 };
+        contents.insert(input.name.clone(), input.values.iter().enumerate().map(number).collect());
+    }
+    for (id, tensor) in scop.tensors.iter().filter(|(_, tensor)| tensor.role == Role::Output) {
+        let name = hash_text(&tensor.name);
+        let numbers = (0..elements(scop, id, sizes).len()).map(|at| element(name, at)).collect();
+        contents.insert(tensor.name.clone(), numbers);
+    }
+    contents
+}
+
+/// Runs `scop` for `sizes` in the order of its tree, on what the caller gives.
 ///
 /// Values are 64-bit integers. Sums, products, minima and maxima are exact, so that they may be reassociated;
 /// comparisons and selections are what they are; divisions of large numbers, and functions, are hashes of their operands.
-/// Floats from the caller are random and large, integers as [`random_inputs`] gives them, so that they may be subscripts.
 /// What nobody wrote is another value each time that it is read.
 ///
 /// # Errors
@@ -42,7 +60,7 @@ pub type Contents = BTreeMap<String, Vec<i64>>;
 ///
 /// # Panics
 /// When isl fails; for tests only.
-pub fn execute(scop: &Scop, sizes: &[i64], seed: u64, at_once: AtOnce) -> Result<Contents, String> {
+pub fn execute(scop: &Scop, sizes: &[i64], given: &Contents, at_once: AtOnce) -> Result<Contents, String> {
     let tree = Tree::new(scop, sizes);
     let mut instances = Vec::new();
     for (id, stmt) in scop.stmts.iter() {
@@ -52,7 +70,7 @@ pub fn execute(scop: &Scop, sizes: &[i64], seed: u64, at_once: AtOnce) -> Result
         }
     }
     instances.sort();
-    let mut machine = Machine::new(scop, sizes, seed, tree.keys());
+    let mut machine = Machine::new(scop, sizes, given, tree.keys());
     for (_, id, point, time) in &instances {
         machine.instance(*id, point, time)?;
     }
@@ -61,8 +79,9 @@ pub fn execute(scop: &Scop, sizes: &[i64], seed: u64, at_once: AtOnce) -> Result
 
 /// Whether two programs leave the same with the caller, whichever way what may run at once runs.
 pub fn same_results(source: &Scop, changed: &Scop, sizes: &[i64], seed: u64) -> bool {
-    let Ok(expected) = execute(source, sizes, seed, AtOnce::Forwards) else { return false };
-    AtOnce::ALL.into_iter().all(|at_once| execute(changed, sizes, seed, at_once).as_ref() == Ok(&expected))
+    let given = contents(source, sizes, seed);
+    let Ok(expected) = execute(source, sizes, &given, AtOnce::Forwards) else { return false };
+    AtOnce::ALL.into_iter().all(|at_once| execute(changed, sizes, &given, at_once).as_ref() == Ok(&expected))
 }
 
 /// One coordinate of a time, and whether those that differ in it run at once.
@@ -291,19 +310,11 @@ struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    fn new(scop: &'a Scop, sizes: &'a [i64], seed: u64, keys: Vec<usize>) -> Machine<'a> {
+    fn new(scop: &'a Scop, sizes: &'a [i64], given: &Contents, keys: Vec<usize>) -> Machine<'a> {
         let mut cells = BTreeMap::new();
-        for input in random_inputs(scop, sizes, seed) {
-            let id = scop.tensor_named(&input.name).expect("an input");
-            let name = hash(&[seed as i64, hash_text(&input.name)]);
-            for (at, (cell, value)) in elements(scop, id, sizes).into_iter().zip(&input.values).enumerate() {
-                let number = if input.dtype.is_float() { hash(&[name, at as i64]) } else { *value as i64 };
-                cells.insert((id, cell), number);
-            }
-        }
-        for (id, tensor) in scop.tensors.iter().filter(|(_, tensor)| tensor.role == Role::Output) {
-            for (at, cell) in elements(scop, id, sizes).into_iter().enumerate() {
-                cells.insert((id, cell), hash(&[hash_text(&tensor.name), 77, at as i64]));
+        for (id, tensor) in scop.tensors.iter().filter(|(_, tensor)| tensor.role != Role::Temporary) {
+            for (cell, value) in elements(scop, id, sizes).into_iter().zip(&given[&tensor.name]) {
+                cells.insert((id, cell), *value);
             }
         }
         Machine { scop, sizes, keys, cells, unknown: 0 }

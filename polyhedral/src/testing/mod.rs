@@ -9,7 +9,7 @@ mod programs;
 mod rng;
 
 pub use enumerate::{Enumeration, Point};
-pub use execute::{AtOnce, Contents, execute, same_results};
+pub use execute::{AtOnce, Contents, contents, execute, same_results};
 pub use generate::random;
 pub use inputs::{Input, random_inputs, random_tensors};
 pub use polybench::{Kernel, POLYBENCH, conditioned_tensors, polybench};

@@ -80,7 +80,7 @@ fn print_stmt(out: &mut String, scop: &Scop, notation: &Notation<'_>, stmt: &Stm
     let readable = reads_in_order_of_appearance(stmt);
     let mut names = Names { dims: &stmt.dims, params: &scop.params, tensors: &scop.tensors, reads: None };
     line(out, 0, &format!("stmt {}[{}]{}", stmt.name, stmt.dims.join(", "), at(stmt.span)));
-    line(out, 1, &format!("domain {}", notation.set(&stmt.domain)?));
+    line(out, 1, &format!("domain {}", domain(notation, stmt)?));
     if readable {
         names.reads = Some(&stmt.reads);
     } else {
@@ -104,6 +104,14 @@ fn print_stmt(out: &mut String, scop: &Scop, notation: &Notation<'_>, stmt: &Stm
     let values = joined(stmt.body.exprs(), |expr| names.expr(expr));
     line(out, 1, format!("{writes} {op}= {values}").trim());
     Ok(())
+}
+
+/// The instances; where there are none the name alone says of what.
+fn domain(notation: &Notation<'_>, stmt: &Stmt) -> isl::Result<String> {
+    if stmt.domain.is_empty()? {
+        return Ok(format!("{{ {}[{}] : false }}", stmt.name, stmt.dims.join(", ")));
+    }
+    notation.set(&stmt.domain)
 }
 
 fn joined<T>(items: &[T], text: impl Fn(&T) -> String) -> String {

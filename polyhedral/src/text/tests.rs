@@ -49,6 +49,16 @@ fn assert_same_node(a: &Node, b: &Node) {
 }
 
 #[test]
+fn a_statement_that_never_runs_reads_back() {
+    let ctx = isl::Ctx::new();
+    let never = program(&ctx, "transpose_nest").specialise(&[1]).expect("a size");
+    assert!(never.stmts.values().any(|stmt| stmt.domain.is_empty().expect("isl")), "{never}");
+    let again = reread(&never);
+    assert_same(&never, &again);
+    assert_eq!(again.to_string(), never.to_string());
+}
+
+#[test]
 fn what_is_printed_reads_back_to_the_same_program_and_text() {
     let ctx = isl::Ctx::new();
     for (name, _) in PROGRAMS {

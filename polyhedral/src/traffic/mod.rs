@@ -18,6 +18,7 @@ mod grains;
 mod lines;
 mod point;
 mod reuse;
+mod touches;
 
 use std::fmt;
 

@@ -9,14 +9,15 @@
 
 use super::grains::Grains;
 use super::lines::Lines;
-use super::point::{Point, between, first, last, nth};
+use super::point::{Point, Strip, between, first, fixed, last, spread};
+use super::touches::Touches;
 use crate::count::{Count, count};
 use crate::isl;
 
-/// Where in a class the pairs are that are looked at first: those at its ends differ most.
-const FEW: [f64; 3] = [0.02, 0.5, 0.98];
+/// How many pairs of a class are looked at first.
+const FEW: u32 = 8;
 /// How many are looked at when these do not agree.
-const MANY: u32 = 16;
+const MANY: u32 = 24;
 /// Pairs that are a smaller share of what is fetched of their tensor are not looked at.
 const NEGLIGIBLE: f64 = 0.01;
 
@@ -24,56 +25,6 @@ const NEGLIGIBLE: f64 = 0.01;
 pub(super) fn moved(lines: &Lines, grains: &Grains, capacity: u64) -> isl::Result<Vec<(Count, Count)>> {
     let history = History::new(lines, grains, capacity as f64)?;
     (0..lines.tensors.len()).map(|tensor| history.moved(tensor)).collect()
-}
-
-/// The touches of one tensor's lines, or those that write.
-struct Touches {
-    /// `{ time -> line }`.
-    at: isl::Map,
-    /// By length of the prefix of time: `{ prefix -> line }`, and how many these are.
-    prefixes: Vec<(isl::Map, Count)>,
-}
-
-impl Touches {
-    fn new(grains: &Grains, lines: &isl::UnionMap) -> isl::Result<Option<Touches>> {
-        let map = grains.times.reverse()?.apply_range(lines)?;
-        if map.is_empty()? {
-            return Ok(None);
-        }
-        let at = map.as_map()?.coalesce()?;
-        let depth = grains.depth as u32;
-        let prefix = |length: u32| -> isl::Result<(isl::Map, Count)> {
-            let map = at.project_out(isl::Dim::In, length, depth - length)?.coalesce()?;
-            let points = count(&map.wrap()?)?;
-            Ok((map, points))
-        };
-        let prefixes = (0..=depth).map(prefix).collect::<isl::Result<_>>()?;
-        Ok(Some(Touches { at, prefixes }))
-    }
-
-    /// The second touches of the pairs that the last coordinate of a prefix carries, as a relation `{ prefix -> line }`:
-    /// first those whose line is touched in the iteration of that coordinate just before, then those whose line is
-    /// touched in one before that only.
-    fn seconds(&self, length: usize) -> isl::Result<[isl::Map; 2]> {
-        let map = &self.prefixes[length].0;
-        let names = |prefix: char| (0..length).map(|at| format!("{prefix}{at}")).collect::<Vec<_>>().join(", ");
-        let last = length - 1;
-        let earlier = |condition: String| -> isl::Result<isl::Map> {
-            let equal = (0..last).map(|at| format!("s{at} = t{at}"));
-            let conditions = equal.chain([condition]).collect::<Vec<_>>().join(" and ");
-            let text = format!("{{ [{}] -> [{}] : {conditions} }}", names('t'), names('s'));
-            isl::Map::read(map.ctx(), &text)?.apply_range(map)?.intersect(map)
-        };
-        let near = earlier(format!("s{last} = t{last} - 1"))?;
-        let far = earlier(format!("s{last} < t{last} - 1"))?.subtract(&near)?.coalesce()?;
-        Ok([near, far])
-    }
-
-    /// When a line is touched.
-    fn times_of(&self, line: &[i64]) -> isl::Result<isl::Set> {
-        let fix = |map: isl::Map, (at, &x): (usize, &i64)| map.fix(isl::Dim::Out, at as u32, x);
-        line.iter().enumerate().try_fold(self.at.clone(), fix)?.domain()
-    }
 }
 
 /// Pairs of touches, by their second ones: `[prefix of time -> line]`. The prefix's last coordinate carries them.
@@ -126,7 +77,7 @@ impl History {
         let mut bytes = 0.0;
         for (touches, each) in self.touched.iter().zip(&self.bytes) {
             if let Some(touches) = touches {
-                let here = touches.prefixes[length].0.intersect_domain(iterations)?;
+                let here = touches.prefixes[length].lines.intersect_domain(iterations)?;
                 bytes += count(&here.wrap()?)?.value() as f64 * *each as f64;
             }
         }
@@ -147,7 +98,7 @@ impl History {
 
     /// Bytes of the lines times how often each is in the cache anew when one of the touches `of` comes.
     fn episodes(&self, tensor: usize, of: &Touches, touched: &Touches) -> isl::Result<Count> {
-        let mut points = of.prefixes[0].1;
+        let mut points = of.prefixes[0].points;
         let mut classes = Vec::new();
         for length in 1..of.prefixes.len() {
             classes.extend(self.classes(of, length)?);
@@ -205,67 +156,61 @@ impl History {
 
     /// Which share of the pairs of a class finds its line evicted.
     fn evicted(&self, of: &Touches, touched: &Touches, class: &Class) -> isl::Result<f64> {
-        let few = self.evicted_of(of, touched, class, &FEW)?;
-        if few == 0.0 || few == 1.0 {
-            return Ok(few);
+        let (mut looked_at, mut evicted) = (0, 0);
+        for number in 0..MANY {
+            if number == FEW && (evicted == 0 || evicted == looked_at) {
+                break;
+            }
+            let Some(second) = spread(&class.seconds, number)? else { continue };
+            looked_at += 1;
+            evicted += u32::from(self.is_evicted(of, touched, &second, class.length)?);
         }
-        let many: Vec<f64> = (0..MANY).map(|at| (at as f64 + 0.5) / MANY as f64).collect();
-        self.evicted_of(of, touched, class, &many)
-    }
-
-    /// The same of the pairs at some places of the class.
-    fn evicted_of(&self, of: &Touches, touched: &Touches, class: &Class, places: &[f64]) -> isl::Result<f64> {
-        let (mut evicted, mut looked_at) = (0.0, 0.0);
-        for &place in places {
-            let Some(second) = nth(&class.seconds, class.pairs, place)? else { continue };
-            looked_at += 1.0;
-            evicted += if self.is_evicted(of, touched, &second, class.length)? { 1.0 } else { 0.0 };
-        }
-        Ok(if looked_at == 0.0 { 0.0 } else { evicted / looked_at })
+        Ok(f64::from(evicted) / f64::from(looked_at.max(1)))
     }
 
     /// Whether a line is evicted between two touches that follow each other among those `of`. `second` is a prefix of
     /// time and the line; the pair is carried by the prefix's last coordinate.
     fn is_evicted(&self, of: &Touches, touched: &Touches, second: &[i64], length: usize) -> isl::Result<bool> {
         let (prefix, line) = second.split_at(length);
-        let mine = of.times_of(line)?;
-        let fix = |set: isl::Set, (at, &x): (usize, &i64)| set.fix(isl::Dim::Set, at as u32, x);
-        let around = prefix[..length - 1].iter().enumerate().try_fold(mine, fix)?;
-        let here = around.fix(isl::Dim::Set, length as u32 - 1, prefix[length - 1])?;
-        let Some(second) = first(&here)? else { return Ok(false) };
-        let Some(before) = prefix[length - 1].checked_sub(1) else { return Ok(false) };
-        let before = i32::try_from(before).map_err(|_| isl::Error::Overflow)?;
-        let Some(from) = last(&around.upper_bound_si(isl::Dim::Set, length as u32 - 1, before)?)? else {
-            return Ok(false);
-        };
+        let around = fixed(&of.times_of(line)?, &prefix[..length - 1])?;
+        let coordinate = length as u32 - 1;
+        let here = around.fix(isl::Dim::Set, coordinate, prefix[length - 1])?;
+        let before = i32::try_from(prefix[length - 1] - 1).map_err(|_| isl::Error::Overflow)?;
+        let before = around.upper_bound_si(isl::Dim::Set, coordinate, before)?;
+        let (Some(from), Some(to)) = (last(&before)?, first(&here)?) else { return Ok(false) };
         if std::ptr::eq(of, touched) {
-            return self.is_past_capacity(&from, &second);
+            return self.is_past_capacity(&from, &to);
         }
-        // Other touches may lie between; those next to the two writes stand for all of them.
-        let all = touched.times_of(line)?.intersect(&between(touched.at.ctx(), &from, &second)?)?;
-        let next = first(&all)?.unwrap_or_else(|| second.clone());
-        let Some(previous) = last_before(&all, &second)? else { return self.is_past_capacity(&from, &second) };
-        Ok(self.is_past_capacity(&from, &next)? || self.is_past_capacity(&previous, &second)?)
+        // Other touches may lie between; those next to the two ends stand for all of them.
+        let inside = fixed(&touched.times_of(line)?, &prefix[..length - 1])?;
+        let inside = inside.intersect(&Strip::set(inside.ctx(), &between(&from, &to))?)?;
+        let (Some(next), Some(previous)) = (first(&inside)?, last(&inside)?) else {
+            return self.is_past_capacity(&from, &to);
+        };
+        Ok(self.is_past_capacity(&from, &next)? || self.is_past_capacity(&previous, &to)?)
     }
 
     /// Whether the lines touched after `from` until `to` are more than the cache holds.
     fn is_past_capacity(&self, from: &Point, to: &Point) -> isl::Result<bool> {
+        let mut strips = between(from, to);
+        // The whole iterations in between are often enough.
+        if self.bytes_in(&strips[..1])? > self.capacity {
+            return Ok(true);
+        }
+        strips.push(Strip::point(to));
+        Ok(self.bytes_in(&strips)? > self.capacity)
+    }
+
+    /// Bytes of the lines touched in some strips of time.
+    fn bytes_in(&self, strips: &[Strip]) -> isl::Result<f64> {
         let mut bytes = 0.0;
         for (touches, each) in self.touched.iter().zip(&self.bytes) {
             let Some(touches) = touches else { continue };
-            let interval = between(touches.at.ctx(), from, to)?;
-            bytes += count(&interval.apply(&touches.at)?.coalesce()?)?.value() as f64 * *each as f64;
+            bytes += count(&touches.lines_in(strips)?)?.value() as f64 * *each as f64;
             if bytes > self.capacity {
-                return Ok(true);
+                break;
             }
         }
-        Ok(false)
+        Ok(bytes)
     }
-}
-
-/// The last point of a set that is not `end`.
-fn last_before(set: &isl::Set, end: &Point) -> isl::Result<Option<Point>> {
-    let fix = |set: isl::Set, (at, &x): (usize, &i64)| set.fix(isl::Dim::Set, at as u32, x);
-    let here = end.iter().enumerate().try_fold(set.clone(), fix)?;
-    last(&set.subtract(&here)?)
 }

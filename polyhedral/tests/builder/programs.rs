@@ -1,5 +1,7 @@
 //! One thing that the builder says at a time, run by the evaluator.
 
+use std::collections::BTreeMap;
+
 use polyhedral::DType::{Bool, F32, F64, I32, I64};
 use polyhedral::builder::{Builder, Index, Program};
 use polyhedral::eval::{Data, Limits, Tensors, run};
@@ -193,6 +195,23 @@ fn a_guard_is_evaluated_before_what_is_inside() {
     let kept = program.scop.tensor_named("guard").expect("a temporary");
     assert_eq!(program.scop.tensors[kept].dtype, Bool);
     assert_eq!(&program.source[program.scop.tensors[kept].span.range()], "A[i] > B[i]");
+}
+
+#[test]
+fn a_guard_is_kept_under_a_name_of_its_own() {
+    let define = |p: &Builder| {
+        let guard = p.inout("guard", I64, ());
+        p.guard(guard.at(()).gt(0), || {
+            p.set(guard.at(()), guard.at(()) - 5);
+            p.set(guard.at(()), guard.at(()) * 10);
+        });
+    };
+    let program = build(define);
+    let names: Vec<&str> = program.scop.stmts.values().map(|stmt| stmt.name.as_str()).collect();
+    assert_eq!(names, ["guard.3", "guard", "guard.2"]);
+    let given = BTreeMap::from([("guard".to_owned(), Data::from_i64s(I64, &[], &[2]))]);
+    let found = run(&program.scop, &[], &given, Limits::default()).expect("runs");
+    assert_eq!(found["guard"].to_i64s(), [-30]);
 }
 
 #[test]

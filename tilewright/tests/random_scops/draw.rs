@@ -10,8 +10,22 @@ const SCHEDULER: u64 = 500_000;
 
 /// The words of the commands that are drawn.
 pub const COMMANDS: &[&str] = &[
-    "order", "split", "tile", "reorder", "fuse", "distribute", "skew", "shift", "reverse", "cut", "peel", "separate",
-    "bind", "parallel", "vectorise", "unroll",
+    "order",
+    "split",
+    "tile",
+    "reorder",
+    "fuse",
+    "distribute",
+    "skew",
+    "shift",
+    "reverse",
+    "cut",
+    "peel",
+    "separate",
+    "bind",
+    "parallel",
+    "vectorise",
+    "unroll",
 ];
 
 /// A command that may or may not fit; none when isl's scheduler finds nothing in time.
@@ -44,7 +58,7 @@ pub fn command(rng: &mut Rng, session: &Session) -> isl::Result<Option<Command>>
         18 => Command::reverse(one),
         19 | 20 => Command::cut(one, value(rng, &loops)),
         21 | 22 => Command::peel(one, rng.pick(&[End::First, End::Last]), rng.pick(&[1, 2])),
-        23..=25 => Command::separate(some),
+        23..=25 => Command::separate(strips(rng, &loops)),
         26 => Command::bind(one, rng.pick(&Axis::ALL)),
         _ => {
             let mut tree = scop.tree.clone();
@@ -52,6 +66,16 @@ pub fn command(rng: &mut Rng, session: &Session) -> isl::Result<Option<Command>>
             Command::order(scop, &tree)?
         }
     }))
+}
+
+/// One or two loops that run over strips, by their names, when there are any.
+fn strips(rng: &mut Rng, loops: &[String]) -> Vec<String> {
+    let over_strips: Vec<&String> = loops.iter().filter(|name| name.trim_end_matches('p').ends_with('o')).collect();
+    if over_strips.is_empty() {
+        return vec![loops[0].clone()];
+    }
+    let from = rng.below(over_strips.len());
+    over_strips[from..].iter().take(1 + rng.below(2)).map(|name| (*name).clone()).collect()
 }
 
 /// A value to cut a loop at: a number, or one that depends on a loop outside, when it is.

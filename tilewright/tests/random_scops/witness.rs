@@ -4,9 +4,7 @@
 use std::cmp::Ordering;
 
 use polyhedral::legality::{Conflict, Instance, Violation};
-use polyhedral::{
-    Access, Body, DependenceKind, Member, Nest, Node, ScheduleTree, Scop, Stmt, StmtId, Subscript, isl,
-};
+use polyhedral::{Access, Body, DependenceKind, Member, Nest, Node, ScheduleTree, Scop, Stmt, StmtId, Subscript, isl};
 
 /// Checks that both instances exist, that the first one runs before the second one in the source, that they touch one
 /// element in a way that makes them dependent, and that `tree` does to them what the violation says.

@@ -369,12 +369,12 @@ impl<'a> Around<'a> {
     fn insertion(&self, taken: &mut Taken) -> isl::Result<Insertion> {
         let Instances { domain, dims, loops, values, .. } = &self.instances;
         let mut members = Vec::new();
-        for at in *loops..dims.len() {
+        for (at, dim) in dims.iter().enumerate().skip(*loops) {
             let value = Index::Dim(at).to_pw_aff(&domain.space()?)?.intersect_domain(domain)?;
             if values.reverse()?.apply_range(&value.to_map()?)?.is_single_valued()? {
                 continue;
             }
-            let name = taken.next_free(&format!("{}.{}", self.name, dims[at]));
+            let name = taken.next_free(&format!("{}.{dim}", self.name));
             let schedule = value.to_union_pw_aff()?;
             members.push(Member { name, schedule, coincident: false, kind: Kind::Sequential });
         }

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod accepted;
 mod compute_at;
 mod inline;
 mod privatise;

@@ -121,3 +121,23 @@ pub fn preview(text: &str, script: &str) -> Scop {
     }
     scop
 }
+
+/// The script is accepted, command by command and as a whole, and so is what was recorded of it, to the same bytes.
+#[track_caller]
+pub fn accepted(text: &str, script: &str) -> Scop {
+    let mut first = session(text);
+    common::replay(&mut first, script).unwrap_or_else(|refused| panic!("{refused}\n{}", first.scop()));
+    let recorded = first.script().to_string();
+    let mut second = session(text);
+    common::replay(&mut second, &recorded).unwrap_or_else(|refused| panic!("{refused}"));
+    assert_eq!(second.script().to_string(), recorded, "the record replays to the same bytes");
+    let (first, second) = (first.finish(), second.finish());
+    let scheduled = first.unwrap_or_else(|refused| panic!("{refused}"));
+    scheduled.verify().unwrap_or_else(|fault| panic!("{fault}\n{scheduled}"));
+    assert_eq!(
+        second.expect("it was accepted").to_string(),
+        scheduled.to_string(),
+        "the record gives the same program"
+    );
+    scheduled.scop
+}

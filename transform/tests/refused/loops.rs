@@ -4,7 +4,7 @@
 use super::check;
 
 /// In place, each point from the one above and to the right: distance (1, -1).
-const SKEWED: &str = "
+pub(super) const SKEWED: &str = "
 scop skewed(N)
 context { : N > 2 }
 inout A: float32[N, N]
@@ -14,7 +14,7 @@ stmt A[i, j]
 ";
 
 /// A producer and a consumer that reads the next two elements, inside a loop over rows.
-const ROWS: &str = "
+pub(super) const ROWS: &str = "
 scop rows(M, N)
 context { : M > 0 and N > 2 }
 input A: float32[M, N]
@@ -35,7 +35,7 @@ source
 ";
 
 /// The consumer reads from the other end.
-const BACKWARDS: &str = "
+pub(super) const BACKWARDS: &str = "
 scop backwards(N)
 context { : N > 1 }
 input A: float32[N]

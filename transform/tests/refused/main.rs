@@ -4,6 +4,7 @@
 mod common;
 
 mod loops;
+mod remedies;
 
 use common::{refusal, session, session_from};
 

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod accepted;
 mod refusals;
 mod text;
 #[cfg(feature = "testing")]

@@ -7,7 +7,7 @@ use transform::Options;
 use crate::common::{self, check_refused, refusal};
 
 /// Two rows: each row of `T` from the one above of `A`, then a sum of two rows.
-const ROWS: &str = "
+pub const ROWS: &str = "
 scop rows(N, M)
 context { : N > 3 and M > 3 }
 input A: float32[N, M]
@@ -369,5 +369,8 @@ fn a_fold_of_what_there_is_not() {
         expect!["`fold T dim 2 by 2` refused: `T` has 2 dimensions, counted from 0: there is none 2"],
     );
     check_rows("fold U dim 1 by 4", expect!["`fold U dim 1 by 4` refused: dimension 1 of `U` has only 4 cells"]);
-    check_rows("layout T [i, j] = [i + j] of [N + M]\nfold T dim 1 by 4", expect![""]);
+    check_rows(
+        "layout U [x, y] = [4*x + y] of [32]\nfold U dim 1 by 2",
+        expect!["`fold U dim 1 by 2` refused: no coordinate of the layout of `U` is dimension 1 alone"],
+    );
 }

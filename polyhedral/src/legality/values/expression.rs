@@ -125,7 +125,7 @@ impl<R: Reads> Comparison<'_, R> {
     ) -> isl::Result<Option<(StmtId, usize, isl::UnionMap)>> {
         let sight = &self.meaning.flows.reads[source][read];
         let instances = to.apply_range(&sight.writers)?;
-        let domain = self.stmt.domain.to_union_set()?;
+        let domain = self.stmt.domain.intersect_params(&self.scop.context)?.to_union_set()?;
         if !to.apply_range(&sight.initial)?.is_empty()? || !domain.is_subset(&instances.domain()?)? {
             return Ok(None);
         }
@@ -176,7 +176,8 @@ impl<R: Reads> Comparison<'_, R> {
 
     fn index(&self, mine: &Index, source: StmtId, theirs: &Index, to: &isl::UnionMap) -> isl::Result<bool> {
         let graph = |index: &Index, stmt: &Stmt| -> isl::Result<isl::UnionMap> {
-            index.to_pw_aff(&stmt.domain.space()?)?.intersect_domain(&stmt.domain)?.to_map()?.to_union_map()
+            let domain = stmt.domain.intersect_params(&self.scop.context)?;
+            index.to_pw_aff(&stmt.domain.space()?)?.intersect_domain(&domain)?.to_map()?.to_union_map()
         };
         let theirs = to.apply_range(&graph(theirs, &self.meaning.source.stmts[source])?)?;
         graph(mine, self.stmt)?.is_equal(&theirs)

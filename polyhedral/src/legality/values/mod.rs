@@ -67,9 +67,9 @@ pub fn values_kept(meaning: &Meaning, scop: &Scop) -> Result<(), Illegal> {
     let carried = Carried::of(scop, &parts, &flows)?;
     let proof = Proof { meaning, scop, parts, flows, carried };
     proof.computations()?;
-    proof.updates()?;
     proof.results()?;
-    proof.once()
+    proof.once()?;
+    proof.updates()
 }
 
 /// The changed program and what is known of it.

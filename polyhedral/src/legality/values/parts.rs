@@ -24,7 +24,7 @@ pub(super) fn part(source: &Scop, scop: &Scop, stmt: &Stmt) -> Result<Part, Ille
     if stmt.writes.is_empty() {
         return Ok(Part::Prefetches);
     }
-    let domain = stmt.domain.to_union_set()?;
+    let domain = stmt.domain.intersect_params(&scop.context)?.to_union_set()?;
     let origin = scop.origin.intersect_domain(&domain)?;
     if !origin.is_empty()? {
         return computes(source, scop, stmt, origin);
@@ -62,7 +62,7 @@ pub(super) fn malformed(sentence: impl Into<String>) -> Illegal {
 }
 
 fn computes(source: &Scop, scop: &Scop, stmt: &Stmt, origin: isl::UnionMap) -> Result<Part, Illegal> {
-    if !stmt.domain.to_union_set()?.is_subset(&origin.domain()?)? {
+    if !stmt.domain.intersect_params(&scop.context)?.to_union_set()?.is_subset(&origin.domain()?)? {
         return Err(malformed(format!(
             "some instances of `{}` have an origin in the source and some have none",
             stmt.name

@@ -77,10 +77,11 @@ impl Proof<'_> {
         if finds.is_equal(&must)? {
             return Ok(());
         }
-        let by_combination = |pairs: &isl::UnionMap| contributions.domain_map()?.reverse()?.apply_range(pairs);
-        let (missing, extra) = (must.subtract(&finds)?, finds.subtract(&must)?);
+        // Where not all of its contributions must find the same, what one of them must is enough to tell.
+        let combination = contributions.domain_map()?.reverse()?;
+        let (wrong, due) = (finds.subtract(&must)?, must.subtract(&finds)?);
         let question = self.question(Some(&stmt.writes[component]));
-        Err(question.update(&by_combination(&missing)?, &by_combination(&extra)?)?)
+        Err(question.difference(&combination.apply_range(&due)?, &combination.apply_range(&wrong)?)?)
     }
 
     /// The updates of the source that are of the operator of the contributions, and what all of them find before.
@@ -158,9 +159,7 @@ impl Proof<'_> {
         if found.is_equal(expected)? {
             return Ok(());
         }
-        let (missing, extra) = (expected.subtract(found)?, found.subtract(expected)?);
-        let question = self.question(Some(&self.scop.stmts[id].writes[component]));
-        Err(question.update(&missing, &extra)?)
+        Err(self.question(Some(&self.scop.stmts[id].writes[component])).difference(expected, found)?)
     }
 
     /// All components of a reduction over several tensors find, and combine, the same updates.

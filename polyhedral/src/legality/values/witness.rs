@@ -36,19 +36,6 @@ impl Question<'_> {
         }
     }
 
-    /// An updater that finds something else than `due`; relations from the updaters.
-    pub fn update(&self, missing: &isl::UnionMap, extra: &isl::UnionMap) -> Result<Illegal, Illegal> {
-        let picked = match self.pick(missing)? {
-            None => self.pick(extra)?,
-            picked => picked,
-        };
-        let Some((map, pair)) = picked else {
-            return Err(Illegal::Isl(isl::Error::Refused("two relations differ in no pair".into())));
-        };
-        let due = self.content(&map, &pair)?;
-        self.violation(Conflict::Updates { due }, &map, &pair)
-    }
-
     /// A reader and a contribution that reaches it on two ways.
     pub fn twice(&self, pairs: &isl::UnionMap) -> Result<Illegal, Illegal> {
         match self.pick(pairs)? {
