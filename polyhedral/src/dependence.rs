@@ -1,5 +1,6 @@
 //! Which instance must see, or must not see, what which other one wrote.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use support::{Malformed, Stage};
@@ -148,6 +149,11 @@ struct Updates {
     relation: isl::UnionMap,
     /// Every other access to these tensors.
     others: isl::UnionMap,
+    /// The statements, and the tensor.
+    stmts: BTreeSet<String>,
+    tensor: String,
+    /// Those of the other accesses that hide nothing.
+    soft: BTreeSet<String>,
 }
 
 /// What makes updates interchangeable: the monoid over the same tuple of tensors, seen at one component.
@@ -164,8 +170,52 @@ impl Operator {
     }
 }
 
+impl Updates {
+    fn is_from(&self, link: &Link) -> bool {
+        link.tensor == self.tensor && self.stmts.contains(&link.source)
+    }
+
+    fn is_to(&self, link: &Link) -> bool {
+        link.tensor == self.tensor && self.stmts.contains(&link.sink)
+    }
+
+    /// Whether another access that hides nothing may come after one of them and before another.
+    fn may_be_interrupted(&self, before: &[Link], after: &[Link]) -> bool {
+        self.soft.iter().any(|name| {
+            let comes_after = |link: &Link| self.is_from(link) && link.sink == *name;
+            let comes_before = |link: &Link| self.is_to(link) && link.source == *name;
+            self.stmts.contains(name) || (before.iter().any(comes_after) && after.iter().any(comes_before))
+        })
+    }
+}
+
+/// The pairs of two statements that depend on each other through one tensor: `source -> [sink -> element]`.
+struct Link {
+    source: String,
+    sink: String,
+    tensor: String,
+    pairs: isl::UnionMap,
+}
+
+impl Link {
+    fn all(relation: &isl::UnionMap) -> isl::Result<Vec<Link>> {
+        let one = |map: &isl::Map| {
+            let space = map.space()?;
+            let access = space.range()?.unwrap()?;
+            Ok(Link {
+                source: space.tuple_name(isl::Dim::In),
+                sink: access.tuple_name(isl::Dim::In),
+                tensor: access.tuple_name(isl::Dim::Out),
+                pairs: map.to_union_map()?,
+            })
+        };
+        relation.maps()?.iter().map(one).collect()
+    }
+}
+
 /// One access with all that the analysis asks of it.
 struct Touch {
+    stmt: String,
     tensor: TensorId,
     relation: isl::UnionMap,
     role: TouchRole,
@@ -195,8 +245,14 @@ impl Analysis {
         let updates = operators.into_iter().map(|operator| {
             let is_own = |touch: &Touch| matches!(&touch.role, TouchRole::Update(other) if other == operator);
             let relation = all(&is_own)?;
-            let others = all(&|touch| touch.tensor == operator.tensor() && !is_own(touch))?;
-            Ok(Updates { relation, others })
+            let is_other = |touch: &Touch| touch.tensor == operator.tensor() && !is_own(touch);
+            let is_soft = |touch: &Touch| is_other(touch) && !matches!(touch.role, TouchRole::Write { must: true });
+            let named = |test: &dyn Fn(&Touch) -> bool| {
+                touches.iter().filter(|touch| test(touch)).map(|touch| touch.stmt.clone()).collect()
+            };
+            let (stmts, soft) = (named(&is_own), named(&is_soft));
+            let tensor = scop.tensors[operator.tensor()].name.clone();
+            Ok(Updates { relation, others: all(&is_other)?, stmts, tensor, soft })
         });
         Ok(Analysis {
             ctx: scop.ctx.clone(),
@@ -216,8 +272,7 @@ impl Analysis {
         let writes = self.must_writes.union(&self.may_writes)?;
         let overwritten = self.flow(&writes, &self.must_writes, &self.may_writes, &self.none()?)?;
         let anti = self.flow(&writes, &self.none()?, &self.reads, &self.must_writes)?;
-        let reduction = self.reduction()?.subtract(&reads)?.subtract(&anti)?;
-        let output = overwritten.subtract(&reduction)?;
+        let (reduction, output) = self.reduction(&overwritten, &reads, &anti)?;
         let states = self.updates.iter().try_fold(self.none()?, |all, updates| all.union(&updates.relation))?;
         let flow = reads.union(&output.intersect_range(&states.wrap()?)?)?;
         let pairs = |full: &isl::UnionMap| full.range_factor_domain()?.coalesce();
@@ -230,11 +285,33 @@ impl Analysis {
         })
     }
 
-    /// Pairs of updates of one operator with no other access to the element in between.
-    fn reduction(&self) -> isl::Result<isl::UnionMap> {
-        self.updates.iter().try_fold(self.none()?, |all, updates| {
-            all.union(&self.flow(&updates.relation, &self.none()?, &updates.relation, &updates.others)?)
-        })
+    /// Pairs of updates of one operator with no other access to the element in between, and what else is overwritten.
+    ///
+    /// Nothing hides an update but a write that surely happens, so what is overwritten holds all pairs of updates without
+    /// such a write in between. Where no access of another kind can be in between either, these are the pairs.
+    fn reduction(
+        &self,
+        overwritten: &isl::UnionMap,
+        reads: &isl::UnionMap,
+        anti: &isl::UnionMap,
+    ) -> isl::Result<(isl::UnionMap, isl::UnionMap)> {
+        let (before, after) = (overwritten.union(reads)?, overwritten.union(anti)?);
+        let (before, after) = (Link::all(&before)?, Link::all(&after)?);
+        let (mixed, plain): (Vec<&Updates>, Vec<&Updates>) =
+            self.updates.iter().partition(|updates| updates.may_be_interrupted(&before, &after));
+        let (mut reduction, mut output) = (self.none()?, self.none()?);
+        for link in Link::all(overwritten)? {
+            let is_pair = plain.iter().any(|updates| updates.is_from(&link) && updates.is_to(&link));
+            let side = if is_pair { &mut reduction } else { &mut output };
+            *side = side.union(&link.pairs)?;
+        }
+        for updates in mixed {
+            let pairs = self.flow(&updates.relation, &self.none()?, &updates.relation, &updates.others)?;
+            let pairs = pairs.subtract(reads)?.subtract(anti)?;
+            reduction = reduction.union(&pairs)?;
+            output = output.subtract(&pairs)?;
+        }
+        Ok((reduction, output))
     }
 
     fn flow(
@@ -263,7 +340,7 @@ fn touches(scop: &Scop, places: &Places<'_>) -> isl::Result<Vec<Touch>> {
     for stmt in scop.stmts.values().filter(|stmt| !stmt.writes.is_empty()) {
         let mut touch = |access: &Access, role: TouchRole| -> isl::Result<()> {
             let relation = places.cells(stmt, access)?;
-            touches.push(Touch { tensor: access.tensor, relation, role });
+            touches.push(Touch { stmt: stmt.name.clone(), tensor: access.tensor, relation, role });
             Ok(())
         };
         for read in &stmt.reads {
