@@ -6,7 +6,7 @@ use std::fmt;
 use support::{Malformed, Stage};
 
 use crate::places::Places;
-use crate::{Access, Body, Monoid, ScheduleTree, Scop, Stmt, Subscript, TensorId, isl};
+use crate::{Access, Body, Monoid, Node, ScheduleTree, Scop, Stmt, Subscript, TensorId, isl};
 
 /// Why two instances depend on each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,7 +133,7 @@ impl Stage for Dependences {
 struct Analysis {
     ctx: isl::Ctx,
     domain: isl::UnionSet,
-    time: isl::UnionMap,
+    time: isl::Times,
     /// What statements read, without the state of updates.
     reads: isl::UnionMap,
     /// Writes of assignments that surely happen: they hide what was there.
@@ -257,7 +257,7 @@ impl Analysis {
         Ok(Analysis {
             ctx: scop.ctx.clone(),
             domain: scop.domain()?,
-            time: tree.to_map()?,
+            time: isl::Times::Tree(in_order(&tree).to_isl()?),
             reads: all(&|touch| matches!(touch.role, TouchRole::Read))?,
             must_writes: all(&|touch| matches!(touch.role, TouchRole::Write { must: true }))?,
             may_writes: all(&|touch| matches!(touch.role, TouchRole::Write { must: false } | TouchRole::Update(_)))?,
@@ -334,6 +334,19 @@ impl Analysis {
     }
 }
 
+/// The tree with a sequence for every set: isl orders the children of a set in no way.
+fn in_order(tree: &ScheduleTree) -> ScheduleTree {
+    fn ordered(node: &mut Node) {
+        if let Node::Set(children) = node {
+            *node = Node::Sequence(std::mem::take(children));
+        }
+        node.children_mut().into_iter().for_each(ordered);
+    }
+    let mut tree = tree.clone();
+    ordered(&mut tree.root);
+    tree
+}
+
 fn touches(scop: &Scop, places: &Places<'_>) -> isl::Result<Vec<Touch>> {
     let mut touches = Vec::new();
     // A prefetch computes nothing from what it reads: its order is free.
@@ -363,5 +376,49 @@ fn write_role(stmt: &Stmt, component: usize, write: &Access) -> TouchRole {
             tensors: stmt.writes.iter().map(|write| write.tensor).collect(),
             component,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    /// The same by maps to times in place of trees.
+    fn by_map(scop: &Scop) -> Dependences {
+        let tree = if scop.is_source() { ScheduleTree::from_source(scop).expect("isl") } else { scop.tree.clone() };
+        let time = isl::Times::Map(tree.to_map().expect("isl"));
+        Analysis { time, ..Analysis::new(scop).expect("isl") }.dependences().expect("isl")
+    }
+
+    #[test]
+    fn trees_and_maps_give_the_same() {
+        let ctx = isl::Ctx::new();
+        let random = (0..60).map(|seed| testing::random(&ctx, seed));
+        for scop in testing::programs(&ctx).into_iter().chain(random) {
+            let (tree, map) = (dependences(&scop).expect("isl"), by_map(&scop));
+            for kind in DependenceKind::ALL {
+                assert!(tree.of(kind).is_equal(map.of(kind)).expect("isl"), "{kind}:\n{scop}\n{tree}\n{map}");
+            }
+        }
+    }
+
+    #[test]
+    fn pairs_of_updates_are_those_with_nothing_in_between() {
+        let ctx = isl::Ctx::new();
+        for scop in (0..120).map(|seed| testing::random(&ctx, seed)) {
+            let analysis = Analysis::new(&scop).expect("isl");
+            let none = || analysis.none().expect("isl");
+            let mut pairs = none();
+            for updates in &analysis.updates {
+                let own = analysis.flow(&updates.relation, &none(), &updates.relation, &updates.others).expect("isl");
+                pairs = pairs.union(&own).expect("isl");
+            }
+            let pairs = pairs.range_factor_domain().expect("isl");
+            let found = analysis.dependences().expect("isl");
+            let read = found.flow.union(&found.anti).expect("isl");
+            assert!(found.reduction.is_subset(&pairs).expect("isl"), "{scop}");
+            assert!(pairs.subtract(&read).and_then(|rest| rest.is_subset(&found.reduction)).expect("isl"), "{scop}");
+        }
     }
 }

@@ -128,7 +128,7 @@ impl Uses {
             must_source: overwrites,
             may_source: none.clone(),
             kill: none,
-            schedule: scop.tree.to_map()?,
+            schedule: isl::Times::Map(scop.tree.to_map()?),
         };
         let inside = flow.flow()?.range()?.unwrap()?;
         let outside = reads.subtract(&inside)?.range()?;

@@ -83,7 +83,7 @@ fn wrong_programs_are_refused() {
 }
 
 /// How many random edits of each program are judged; more by `EDITS=1000`.
-const EDITS: u64 = 8;
+const EDITS: u64 = 5;
 
 #[test]
 fn random_edits_are_judged_like_the_oracle() {
