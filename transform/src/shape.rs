@@ -1,6 +1,6 @@
 //! What every tree must look like for code generation, whatever command made it.
 
-use polyhedral::{Axis, Kind, Member, Memory, Node, ScheduleTree, Scop, isl};
+use polyhedral::{Axis, Kind, Member, Memory, Node, ScheduleTree, Scop, Tiling, isl};
 
 use crate::MAX_COPIES;
 use crate::loops::adjective;
@@ -12,6 +12,7 @@ pub const MAX_LOOPS: usize = 64;
 /// Checks that
 ///
 /// - at most [`MAX_LOOPS`] members are around a statement, at most one of them on each axis of the target;
+/// - what a mark of tiles says is of loops of the band below it;
 /// - vectorised and unrolled members are innermost, copies outside lanes;
 /// - at most one vectorised member is around a statement, and at most [`MAX_COPIES`] copies and lanes together;
 /// - each of them stays inside one strip while the members around it stay as they are.
@@ -56,6 +57,16 @@ struct Around<'a> {
 fn below<'a>(node: &'a Node, around: Around<'a>) -> Result<(), Reason> {
     let inside = match (node, around.last) {
         (Node::Band(band), _) => band.members.iter().try_fold(around, one_more)?,
+        (Node::Mark { name, child }, _) if Tiling::is_mark(name) => {
+            let tiling = Tiling::of_mark(name);
+            if tiling.is_none_or(|tiling| tiling.band(child).is_none()) {
+                return Reason::precondition(format!(
+                    "the mark `{name}` is not of loops of the band below it: tiles of such sizes come after what changes \
+                     their loops"
+                ));
+            }
+            around
+        }
         (Node::Sequence(_) | Node::Set(_), Some(outer)) => {
             let kind = adjective(outer.kind);
             return Reason::precondition(format!("the loop `{}` is {kind}, but not innermost", outer.name));
