@@ -197,14 +197,14 @@ fn too_much_for_the_stack() {
         "matmul",
         "promote B at C.update.m in stack",
         expect![
-            "`promote B at C.update.m in stack` refused: the stack takes 65536 bytes at most, and this has a size that depends on the program's: put it `in global`"
+            "`promote B at C.update.m in stack` refused: the stack takes 262144 bytes at most, and this has a size that depends on the program's: put it `in global`"
         ],
     );
     check_refused(
         "matmul",
-        "tile C.update.n C.update.k by 256 256\npromote B at C.update.ko in stack",
+        "tile C.update.n C.update.k by 256 257\npromote B at C.update.ko in stack",
         expect![
-            "`promote B at C.update.ko in stack` refused: the stack takes 65536 bytes at most, and this has 262144 bytes: put it `in global`"
+            "`promote B at C.update.ko in stack` refused: the stack takes 262144 bytes at most, and this has 263168 bytes: put it `in global`"
         ],
     );
 }
