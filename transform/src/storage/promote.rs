@@ -9,6 +9,7 @@ use crate::refused::Reason;
 use crate::shape;
 use crate::storage::formula::simplified;
 use crate::storage::hull::{Hull, range_of};
+use crate::storage::parts::wholly_inside;
 use crate::storage::site::{Placed, Site, instances, loops_over, tuple};
 use crate::storage::uses::{Use, Uses, tensor_named};
 use crate::{Command, Promotion};
@@ -38,15 +39,18 @@ pub const STACK_BYTES: i64 = 64 * 1024;
 /// size up to [`STACK_BYTES`] lives on the stack of its thread where there is room, a larger one in global memory, with a
 /// box for each iteration of the parallel loops around.
 ///
-/// Needs affine accesses whose boxes have sizes that do not depend on the iteration, and statements that are wholly inside
-/// the loop. Proof: values. After Verdoolaege et al., Polyhedral Parallel Code Generation for CUDA (TACO 2013), and Goto
+/// A statement that is partly inside the loop becomes two: `S` outside, and `S.Bp` inside.
+///
+/// Needs affine accesses whose boxes have sizes that do not depend on the iteration. Proof: values. After Verdoolaege et al., Polyhedral Parallel Code Generation for CUDA (TACO 2013), and Goto
 /// and van de Geijn, Anatomy of High-Performance Matrix Multiplication (TOMS 2008).
 pub(crate) fn promote(scop: &Scop, promotion: &Promotion) -> Result<Edit, Reason> {
     let tensor = tensor_named(scop, &promotion.tensor)?;
     let member = promotion.member.as_deref().map(|name| place::resolve(scop, name)).transpose()?;
     let site = Site::of(scop, member.as_deref())?;
-    let uses = Uses::of(scop, &site, tensor, &promotion.of)?;
     let name = new_name(scop, promotion)?;
+    let (scop, of) = &wholly_inside(scop, &site, tensor, &promotion.of, &name)?;
+    let site = Site::of(scop, member.as_deref())?;
+    let uses = Uses::of(scop, &site, tensor, of)?;
     let buffer = Buffer::of(scop, &site, &uses, promotion, &name)?;
     let command = Command::Promote(Promotion {
         member,

@@ -241,28 +241,6 @@ fn a_padded_scalar() {
 }
 
 #[test]
-fn a_statement_partly_inside() {
-    check_refused(
-        "matmul",
-        "order {
-  sequence
-    filter { C.init[m, n] }
-      band
-        C.init.m = { C.init[m, n] -> [(m)] }
-        C.init.n = { C.init[m, n] -> [(n)] }
-    filter { C.update[m, n, k] : m < 4 }
-      band
-        first = { C.update[m, n, k] -> [(m)] }
-    filter { C.update[m, n, k] : m >= 4 }
-      band
-        rest = { C.update[m, n, k] -> [(m)] }
-}
-promote B at rest",
-        expect!["`promote B at rest` refused: some instances of `C.update` are not inside the loop `rest`"],
-    );
-}
-
-#[test]
 fn a_loop_in_pieces() {
     check_refused(
         "matmul",
