@@ -19,3 +19,4 @@ mod uses;
 mod evolve;
 mod insertion;
 mod instances;
+mod partial;
