@@ -20,3 +20,4 @@ mod uses;
 mod evolve;
 mod insertion;
 mod instances;
+mod partial;
