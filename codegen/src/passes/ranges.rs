@@ -122,7 +122,9 @@ impl Ranges {
     /// Whether an expression is known not to be negative.
     pub(super) fn at_least_zero(&self, int: &Int) -> bool {
         let low = |int: &Int| self.interval(int).0.is_some_and(|low| low >= 0);
-        low(int) || self.facts.iter().any(|fact| low(&(int.clone() - fact.clone())))
+        low(int)
+            || self.facts.iter().any(|fact| low(&(int.clone() - fact.clone())))
+            || smallest_of(int).is_some_and(|both| both.iter().all(|one| self.at_least_zero(one)))
     }
 
     /// Whether a comparison holds, when that is known.
@@ -219,6 +221,18 @@ impl Ranges {
             Cond::Not(inner) => self.cond(inner).negate(),
         }
     }
+}
+
+/// Two expressions, the smaller of which is this one: it adds a minimum, or takes a maximum away.
+fn smallest_of(int: &Int) -> Option<[Int; 2]> {
+    let linear = int.linear();
+    let (atom, c, a, b) = linear.terms.iter().find_map(|(atom, c)| match atom {
+        Int::Min(a, b) if *c > 0 => Some((atom, *c, a, b)),
+        Int::Max(a, b) if *c < 0 => Some((atom, *c, a, b)),
+        _ => None,
+    })?;
+    let rest = int.clone() - c * atom.clone();
+    Some([a, b].map(|one| rest.clone() + c * (**one).clone()))
 }
 
 /// `e / by`, when all of `e` but its constant, which counts as the largest multiple below, is divisible.

@@ -429,3 +429,11 @@ fn memory_is_the_stack_for_small_boxes() {
     assert_eq!(memory("promote A at C.update.m as X"), "Global");
     assert_eq!(memory("promote A at C.update.k as X"), "Stack");
 }
+
+#[test]
+fn a_prefetch_is_in_nobodys_way() {
+    let mut session = common::session("matmul");
+    replay(&mut session, "split C.update.m by 4\nprefetch C at C.update.mo\nparallel C.update.mo")
+        .unwrap_or_else(|refused| panic!("{refused}"));
+    session.finish().unwrap_or_else(|refused| panic!("{refused}"));
+}
