@@ -259,7 +259,8 @@ impl Analysis {
 
 fn touches(scop: &Scop, places: &Places<'_>) -> isl::Result<Vec<Touch>> {
     let mut touches = Vec::new();
-    for stmt in scop.stmts.values() {
+    // A prefetch computes nothing from what it reads: its order is free.
+    for stmt in scop.stmts.values().filter(|stmt| !stmt.writes.is_empty()) {
         let mut touch = |access: &Access, role: TouchRole| -> isl::Result<()> {
             let relation = places.cells(stmt, access)?;
             touches.push(Touch { tensor: access.tensor, relation, role });

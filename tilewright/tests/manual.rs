@@ -23,7 +23,10 @@ use scheduler::Cpu;
 use support::Target;
 use transform::{COMMANDS, Refused, Script, Session};
 
-const MANUAL: &str = include_str!("../../docs/scheduling.md");
+fn manual() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/scheduling.md");
+    std::fs::read_to_string(path).expect("the manual is in the repository")
+}
 
 /// Elements that the evaluator is asked for at most.
 const LARGEST: u64 = 2_000_000;
@@ -40,17 +43,22 @@ struct Example {
 
 #[test]
 fn the_examples_run() {
-    let (mut example, mut out) = (Example::default(), String::new());
-    let mut lines = MANUAL.lines();
+    let (mut example, mut out, mut wrong) = (Example::default(), String::new(), Vec::new());
+    let manual = manual();
+    let mut lines = manual.lines();
     while let Some(line) = lines.next() {
         writeln!(out, "{line}").expect("a string takes text");
         let Some(info) = line.strip_prefix("```").filter(|info| !info.is_empty()) else { continue };
         let body: String = lines.by_ref().take_while(|line| *line != "```").flat_map(|line| [line, "\n"]).collect();
         let (kind, sizes) = info.split_once(' ').unwrap_or((info, ""));
-        let shown = example.block(kind, sizes, &body).unwrap_or_else(|error| panic!("{error}\nin the block\n{body}"));
+        let shown = example.block(kind, sizes, &body).unwrap_or_else(|error| {
+            wrong.push(format!("{error}\nin the block\n{body}"));
+            body
+        });
         writeln!(out, "{shown}```").expect("a string takes text");
     }
     expect_file!["../../docs/scheduling.md"].assert_eq(&with_table(&out));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let unshown = |shown: &[String]| -> Vec<&str> {
         COMMANDS.iter().map(|command| command.name).filter(|name| !shown.iter().any(|one| one == name)).collect()
     };
@@ -60,7 +68,8 @@ fn the_examples_run() {
 
 #[test]
 fn every_command_has_a_section() {
-    let headings: Vec<&str> = MANUAL.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let manual = manual();
+    let headings: Vec<&str> = manual.lines().filter_map(|line| line.strip_prefix("### ")).collect();
     for command in COMMANDS {
         let named = |heading: &&str| heading.split('`').skip(1).step_by(2).any(|name| name == command.name);
         assert_eq!(headings.iter().filter(|heading| named(heading)).count(), 1, "a section for `{}`", command.name);
@@ -175,11 +184,11 @@ fn loops(session: &Session) -> Result<String, String> {
     let options = codegen::Options { fma: true, ..codegen::Options::default() };
     let program = codegen::lower(session.scop(), &options, &mut Vec::new()).map_err(|error| error.to_string())?;
     let text = program.to_string();
-    let is_header = |line: &&str| {
+    let is_argument = |line: &&str| {
         let words = ["program ", "  input ", "  output ", "  inout "];
         words.iter().any(|word| line.starts_with(word))
     };
-    Ok(text.lines().skip_while(is_header).flat_map(|line| [line, "\n"]).collect())
+    Ok(text.lines().filter(|line| !is_argument(line)).flat_map(|line| [line, "\n"]).collect())
 }
 
 /// The tensors and statements, without the tree.

@@ -1,9 +1,10 @@
 //! Commands that change the function of a loop: skew, shift, reverse.
 
-use polyhedral::{Band, Kind, Member, Node, Scop, isl};
+use polyhedral::{Band, Kind, Member, Scop, isl};
 
 use crate::Command;
 use crate::loops::{adjective, forget_order};
+use crate::parallel::forget_attributes;
 use crate::place::{self, Site, Taken};
 use crate::proof::{Edit, Proof};
 use crate::refused::Reason;
@@ -86,7 +87,7 @@ pub(crate) fn shift(scop: &Scop, member: &str, by: i32, stmts: &[String]) -> Res
     let proof = if all {
         Proof::SameOrder
     } else {
-        forget_from(band, at);
+        forget_attributes(band, at);
         Proof::order_below(band)?
     };
     Ok(Edit::of_tree(scop, tree, Command::Shift { member, by, stmts: stmts.to_vec() }, proof))
@@ -144,19 +145,4 @@ fn changeable(band: &Band, member: &str) -> Result<usize, Reason> {
 fn new_name(scop: &Scop, member: &str, given: Option<&str>) -> Result<String, Reason> {
     let mut taken = Taken::by(&scop.tree, &[member.to_string()]);
     given.map_or_else(|| Ok(member.to_string()), |name| taken.given(name, member))
-}
-
-/// Forgets what is known of the members from position `at` on, and of the bands below: other pairs reach them than did.
-pub(crate) fn forget_from(band: &mut Band, at: usize) {
-    band.permutable = false;
-    band.members[at..].iter_mut().for_each(|member| member.coincident = false);
-    forget_below(&mut band.child);
-}
-
-fn forget_below(node: &mut Node) {
-    if let Node::Band(band) = node {
-        band.permutable = false;
-        band.members.iter_mut().for_each(|member| member.coincident = false);
-    }
-    node.children_mut().into_iter().for_each(forget_below);
 }

@@ -37,9 +37,11 @@ use crate::{LayoutMap, order};
 /// ```
 ///
 /// A `LOOP` is the name of a member, or `statement.index` for any statement: the outermost member that is that index of
-/// that statement. A `NEST` is named by a statement or a loop in it. `N` is at least 1, `S` is a number with a sign or
-/// without; an `EXPR` is what [`polyhedral::Index`] prints, over sizes and loops. A new name without a dot is put beside the loop that it comes from: `as ko ki` on `C.update.k` makes
-/// `C.update.ko` and `C.update.ki`. What a [`Session`](crate::Session) records has exact names and leaves nothing out.
+/// that statement, and the first one where a cut, a peel or a separation left several. A `NEST` is named by a statement
+/// or a loop in it. `N` is at least 1, `S` is a number with a sign or without; an `EXPR` is what [`polyhedral::Index`]
+/// prints, over sizes and loops. A new name without a dot is put beside the loop that it comes from: `as ko ki` on
+/// `C.update.k` makes `C.update.ko` and `C.update.ki`. What a [`Session`](crate::Session) records has exact names and
+/// leaves nothing out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// A literal band tree, in the text of `polyhedral`.
@@ -79,7 +81,7 @@ pub enum Command {
         /// The loops in their new order; they share out the places that they had.
         members: Vec<String>,
     },
-    /// Joins two nests that follow each other in a sequence.
+    /// Joins two nests of a sequence.
     Fuse {
         /// A statement or a loop of the first nest.
         first: String,
@@ -381,7 +383,7 @@ pub const COMMANDS: &[Description] = &[
     Description {
         name: "fuse",
         form: "fuse NEST NEST [depth N] [shift S+]",
-        summary: "Join two nests that follow each other.",
+        summary: "Join two nests of a sequence.",
     },
     Description {
         name: "distribute",

@@ -9,7 +9,7 @@ use crate::place::{self, Path, Taken};
 use crate::proof::{Edit, Proof};
 use crate::refused::Reason;
 
-/// Joins two nests that follow each other in a sequence: their outer loops become common, matched by position.
+/// Joins two nests of a sequence: their outer loops become common, matched by position. What is between them comes after.
 ///
 /// ```text
 /// fuse C.init C.update depth 2
@@ -24,8 +24,8 @@ use crate::refused::Reason;
 /// smallest that are not negative and let no common loop run a dependence between the two nests backwards, found from
 /// the outermost loop inwards; where the distance has no bound, nothing is shifted and the proof says what is wrong.
 ///
-/// Each nest is named by a statement or a loop in it. Needs children of one sequence that follow each other, each with
-/// `depth` perfectly nested loops of the same kinds, none of them vectorised or unrolled. The common loops keep the names
+/// Each nest is named by a statement or a loop in it. Needs children of one sequence in that order, each with `depth`
+/// perfectly nested loops of the same kinds, none of them vectorised or unrolled. The common loops keep the names
 /// of the first nest. Proof: order. After Kennedy and McKinley, Maximizing Loop Parallelism and Improving Data Locality
 /// via Loop Fusion and Distribution (LCPC 1993); the shifts after Manjikian and Abdelrahman, Fusion of Loops for
 /// Parallelism and Locality (IEEE TPDS 1997).
@@ -36,11 +36,16 @@ pub(crate) fn fuse(
     depth: Option<u32>,
     shift: Option<&[i32]>,
 ) -> Result<Edit, Reason> {
-    let Neighbours { path, at } = Neighbours::find(scop, first, second)?;
+    let Nests { path, first: at, second: other } = Nests::find(scop, first, second)?;
     let (node, instances, outer) = place::walk(&scop.tree, &path)?;
     let mut children = sequence_at(node, &instances)?;
-    let common = children[at..at + 2].iter().map(|child| nest_depth(&child.node)).min().unwrap_or(0);
+    let common = [at, other].map(|at| nest_depth(&children[at].node)).into_iter().min().unwrap_or(0);
     let depth = depth.map_or(common, |depth| depth as usize);
+    if common == 0 {
+        return Reason::precondition(format!(
+            "the nests of `{first}` and `{second}` have no loops that could become common"
+        ));
+    }
     if depth == 0 || depth > common {
         return Reason::precondition(format!(
             "the two nests have {common} perfectly nested loops in common, not {depth}"
@@ -51,20 +56,23 @@ pub(crate) fn fuse(
     {
         return Reason::precondition(format!("{depth} loops become common, and there are {} shifts", shift.len()));
     }
-    let (b, a) = (children.remove(at + 1), children.remove(at));
+    let passed = children[at..=other]
+        .iter()
+        .try_fold(isl::UnionSet::empty(&scop.ctx)?, |all, child| all.union(&child.filter))?;
+    let (b, a) = (children.remove(other), children.remove(at));
     let shift = match shift {
         Some(shift) => shift.to_vec(),
         None => smallest_shift(scop, deps, &outer, &a, &b, depth)?,
     };
     let filter = a.filter.union(&b.filter)?;
-    children.insert(at, Filtered { filter: filter.clone(), node: joined(a, b, depth, &shift)? });
+    children.insert(at, Filtered { filter, node: joined(a, b, depth, &shift)? });
 
     let mut tree = scop.tree.clone();
     place::replace(&mut tree.root, &path, place::one_or(Node::Sequence, children))?;
     let depth = Some(u32::try_from(depth).unwrap_or(u32::MAX));
     let shift = shift.iter().any(|&by| by != 0).then_some(shift);
     let command = Command::Fuse { first: first.to_string(), second: second.to_string(), depth, shift };
-    Ok(Edit::of_tree(scop, tree, command, Proof::Order(filter)))
+    Ok(Edit::of_tree(scop, tree, command, Proof::Order(passed)))
 }
 
 /// Takes a loop apart, with the loops perfectly nested in it: one nest for each child of the sequence in its body.
@@ -105,22 +113,23 @@ pub(crate) fn distribute(scop: &Scop, member: &str) -> Result<Edit, Reason> {
     Ok(Edit::of_tree(scop, tree, Command::Distribute { member }, Proof::Order(instances)))
 }
 
-/// Two children of a sequence that follow each other: the path to the sequence, and the position of the first.
-struct Neighbours {
+/// Two children of a sequence: the path to it, and their positions.
+struct Nests {
     path: Path,
-    at: usize,
+    first: usize,
+    second: usize,
 }
 
-impl Neighbours {
-    /// With the nests that `first` and `second`, statements or loops, are in.
-    fn find(scop: &Scop, first: &str, second: &str) -> Result<Neighbours, Reason> {
+impl Nests {
+    /// Those that `first` and `second`, statements or loops, are in.
+    fn find(scop: &Scop, first: &str, second: &str) -> Result<Nests, Reason> {
         let (a, b) = (Nested::of(scop, first)?, Nested::of(scop, second)?);
-        let mut search = Search { names: [&a, &b], apart: None };
-        if let Some(found) = search.below(&scop.tree.root, &scop.tree.domain, &mut Vec::new())? {
-            return Ok(found);
-        }
-        match search.apart {
-            Some(()) => Reason::precondition(format!("the nest of `{second}` does not follow that of `{first}`")),
+        let mut search = Search { names: [&a, &b], reversed: false };
+        match search.below(&scop.tree.root, &scop.tree.domain, &mut Vec::new())? {
+            Some(found) => Ok(found),
+            None if search.reversed => {
+                Reason::precondition(format!("the nest of `{second}` does not follow that of `{first}`"))
+            }
             None => Reason::precondition(format!("`{first}` and `{second}` are in one nest already")),
         }
     }
@@ -158,15 +167,15 @@ impl Nested {
     }
 }
 
-/// Looks for neighbours from the root down.
+/// Looks for two nests from the root down.
 struct Search<'a> {
     names: [&'a Nested; 2],
-    /// Set when a sequence has the two in different children that do not follow each other.
-    apart: Option<()>,
+    /// Whether a sequence has the second one in an earlier child than the first.
+    reversed: bool,
 }
 
 impl Search<'_> {
-    fn below(&mut self, node: &Node, instances: &isl::UnionSet, path: &mut Path) -> isl::Result<Option<Neighbours>> {
+    fn below(&mut self, node: &Node, instances: &isl::UnionSet, path: &mut Path) -> isl::Result<Option<Nests>> {
         let (Node::Sequence(children) | Node::Set(children)) = node else {
             for (at, child) in node.children().into_iter().enumerate() {
                 path.push(at);
@@ -184,14 +193,10 @@ impl Search<'_> {
             }
         }
         let [first, second] = &has;
-        if let Some(at) = (1..children.len()).find(|&at| first[at - 1] && second[at]) {
-            return Ok(Some(Neighbours { path: path.clone(), at: at - 1 }));
+        if let Some((first, second)) = nearest(first, second) {
+            return Ok(Some(Nests { path: path.clone(), first, second }));
         }
-        let positions = |has: &[bool]| (0..has.len()).filter(|&at| has[at]).collect::<Vec<_>>();
-        let (a, b) = (positions(first), positions(second));
-        if a.iter().any(|at| b.iter().any(|other| at != other)) {
-            self.apart = Some(());
-        }
+        self.reversed |= nearest(second, first).is_some();
         for (at, child) in children.iter().enumerate().filter(|&(at, _)| first[at] && second[at]) {
             path.push(at);
             if let Some(found) = self.below(&child.node, &instances.intersect(&child.filter)?, path)? {
@@ -201,6 +206,12 @@ impl Search<'_> {
         }
         Ok(None)
     }
+}
+
+/// The first two positions with the least distance, the second one later.
+fn nearest(first: &[bool], second: &[bool]) -> Option<(usize, usize)> {
+    let pairs = (0..first.len()).flat_map(|a| (a + 1..second.len()).map(move |b| (a, b)));
+    pairs.filter(|&(a, b)| first[a] && second[b]).min_by_key(|(a, b)| b - a)
 }
 
 /// The children of a sequence or a set, with filters that are just what reaches them.

@@ -6,7 +6,7 @@
 //! | `split LOOP by N [as OUTER INNER]` | cut a loop into strips | the order is the same |
 //! | `tile LOOP+ by N+ [as OUTER+ / INNER+]` | cut a nest into boxes | order |
 //! | `reorder LOOP+` | permute loops of a nest | order |
-//! | `fuse NEST NEST [depth N] [shift S+]` | join two nests that follow each other, shifted where need be | order |
+//! | `fuse NEST NEST [depth N] [shift S+]` | join two nests of a sequence, shifted where need be | order |
 //! | `distribute LOOP` | take a loop apart | order |
 //! | `skew LOOP by S of LOOP [as NAME]` | add a multiple of another loop | the order is the same, or order |
 //! | `shift LOOP by S [for STATEMENT+]` | move the values of a loop | the order is the same, or order |

@@ -220,7 +220,7 @@ fn insert(band: &mut Band, member: Member) {
 }
 
 /// Forgets what is known of the members from position `at` on, and of the bands below.
-fn forget_attributes(band: &mut Band, at: usize) {
+pub(crate) fn forget_attributes(band: &mut Band, at: usize) {
     band.members[at..].iter_mut().for_each(|member| member.coincident = false);
     forget_below(&mut band.child);
 }

@@ -1,12 +1,12 @@
 use polyhedral::isl;
 use polyhedral::legality::{Illegal, Violation};
 
-use crate::Use;
 use crate::script::used;
+use crate::{Command, Use};
 
 /// A command that was not applied. The session is as it was.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{}{}`{command}` refused: {reason}", used(.within), .line.map_or_else(String::new, |line| format!("line {line}: ")))]
+#[error("{}{}`{command}` refused: {reason}{}", used(.within), .line.map_or_else(String::new, |line| format!("line {line}: ")), .instead.as_ref().map_or_else(String::new, |instead| format!("; `{instead}` is legal")))]
 pub struct Refused {
     /// The command's text as it was given; the first line of an `order`.
     pub command: String,
@@ -16,6 +16,8 @@ pub struct Refused {
     pub within: Vec<Use>,
     /// Why.
     pub reason: Reason,
+    /// A command like it that would be applied, where one was found.
+    pub instead: Option<Box<Command>>,
 }
 
 /// Why a command was not applied.
@@ -40,7 +42,7 @@ impl Refused {
     pub(crate) fn new(command: &impl ToString, reason: Reason) -> Refused {
         let text = command.to_string();
         let command = text.lines().next().unwrap_or_default().trim_end_matches(" {").to_string();
-        Refused { command, line: None, within: Vec::new(), reason }
+        Refused { command, line: None, within: Vec::new(), reason, instead: None }
     }
 
     /// The counter-example, when there is one.

@@ -110,7 +110,10 @@ impl Session {
                 }
                 Ok(())
             }
-            Err(reason) => Err(Refused::new(&command, reason)),
+            Err(reason) => {
+                let instead = self.instead(&command, &reason).map(Box::new);
+                Err(Refused { instead, ..Refused::new(&command, reason) })
+            }
         }
     }
 
@@ -261,10 +264,19 @@ impl Session {
         self.composite(&name, |session| policy.complete(session, stmts))
     }
 
+    /// What could be said instead of a command that would compute other values: a fold with some more slices.
+    fn instead(&self, command: &Command, reason: &Reason) -> Option<Command> {
+        const TRIES: u32 = 4;
+        let (Command::Fold { tensor, dim, by }, Reason::Violation(_)) = (command, reason) else { return None };
+        let more = (1..=TRIES).filter_map(|more| by.checked_add(more));
+        more.map(|by| Command::fold(tensor, *dim, by)).find(|fold| self.attempt(fold).is_ok())
+    }
+
     fn attempt(&self, command: &Command) -> Result<Proved, Reason> {
         self.within_budget(|| {
             let mut edit = edit(&self.scop, &self.target, &self.dependences, command)?;
             shape::check(&edit.scop.tree)?;
+            shape::stack_fits(&edit.scop)?;
             let dependences = if changes_values(&self.scop, &edit) {
                 Some(self.values_proof(&edit.scop)?)
             } else {

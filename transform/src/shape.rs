@@ -1,6 +1,6 @@
 //! What every tree must look like for code generation, whatever command made it.
 
-use polyhedral::{Axis, Kind, Member, Node, ScheduleTree, Tiling, isl};
+use polyhedral::{Axis, Kind, Member, Memory, Node, ScheduleTree, Scop, Tensor, Tiling, isl};
 
 use crate::MAX_COPIES;
 use crate::loops::adjective;
@@ -19,6 +19,40 @@ pub const MAX_LOOPS: usize = 64;
 pub(crate) fn check(tree: &ScheduleTree) -> Result<(), Reason> {
     below(&tree.root, Around::default())?;
     strips_are_whole(&tree.root, &tree.domain, &mut Vec::new())
+}
+
+/// Checks that the tensors on the stack have constant sizes, and that together they are at most [`Memory::STACK_BYTES`].
+pub(crate) fn stack_fits(scop: &Scop) -> Result<(), Reason> {
+    let mut total = 0i64;
+    for tensor in on_stack(scop) {
+        let (name, most) = (&tensor.name, Memory::STACK_BYTES);
+        let Some(bytes) = constant_bytes(tensor) else {
+            return Reason::precondition(format!("`{name}` is on the stack, and its size is no constant"));
+        };
+        total = total.saturating_add(bytes);
+        if total > most {
+            return Reason::precondition(format!(
+                "with `{name}` there are {total} bytes on the stack, which takes {most}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// How many bytes of the stack the program uses.
+pub(crate) fn stack_bytes(scop: &Scop) -> i64 {
+    on_stack(scop).filter_map(constant_bytes).fold(0, i64::saturating_add)
+}
+
+fn on_stack(scop: &Scop) -> impl Iterator<Item = &Tensor> {
+    scop.tensors.values().filter(|tensor| tensor.memory == Memory::Stack)
+}
+
+/// The size in memory, layout included, when it is a constant.
+fn constant_bytes(tensor: &Tensor) -> Option<i64> {
+    let extent = tensor.layout.as_ref().map_or(&tensor.extent, |layout| &layout.extent);
+    let element = i64::from(tensor.dtype.bytes());
+    extent.iter().try_fold(element, |bytes, extent| Some(bytes.saturating_mul(extent.as_const()?)))
 }
 
 /// The members around a node.

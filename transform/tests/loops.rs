@@ -36,6 +36,25 @@ source
       C
 ";
 
+/// Three nests; the one in the middle has nothing to do with the others.
+const INDEPENDENT: &str = "
+scop independent(N)
+context { : N > 2 }
+input A: float32[N]
+output B: float32[N]
+output C: float32[N]
+output D: float32[N]
+stmt B[i]
+  domain { B[i] : 0 <= i < N }
+  B[i] = A[i]
+stmt C[i]
+  domain { C[i] : 0 <= i < N }
+  C[i] = A[i] * 2.0f32
+stmt D[i]
+  domain { D[i] : 0 <= i < N }
+  D[i] = B[i] * 3.0f32
+";
+
 #[test]
 fn skew_makes_a_nest_permutable() {
     check_program(
@@ -358,6 +377,54 @@ fn fuse_below_the_top_and_by_loops() {
         fuse T.init.n T.update.n depth 1
         fuse T.update R depth 1
         fuse T.update R depth 1
+    "#]],
+    );
+}
+
+#[test]
+fn fuse_passes_what_is_between() {
+    check_program(
+        INDEPENDENT,
+        "fuse B D",
+        expect![[r#"
+        sequence
+          filter { B[i]; D[i] }
+            band
+              B.i = { B[i] -> [(i)]; D[i] -> [(i)] }
+              sequence
+                filter { B[i] }
+                filter { D[i] }
+          filter { C[i] }
+            band permutable
+              C.i = { C[i] -> [(i)] } coincident
+        ---
+        fuse B D depth 1
+    "#]],
+    );
+}
+
+#[test]
+fn a_loop_in_several_pieces_is_found_by_its_statement() {
+    check(
+        "prefix_sum",
+        "cut S.i at 9 as near far\nshift S.i by 2\npeel S.far last 2\nshift S.far by 1",
+        expect![[r#"
+        sequence
+          filter { S.first[] }
+          filter { S[i] : i <= 8 }
+            band permutable
+              S.near = { S[i] -> [(2 + i)] }
+          filter { S[i] : 9 <= i <= -3 + N }
+            band permutable
+              S.far = { S[i] -> [(1 + i)] }
+          filter { S[i] : i >= -2 + N and i >= 9 }
+            band permutable
+              S.farp = { S[i] -> [(i)] }
+        ---
+        cut S.i at 9 as near far
+        shift S.near by 2
+        peel S.far last 2 as far farp
+        shift S.far by 1
     "#]],
     );
 }

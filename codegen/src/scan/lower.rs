@@ -91,9 +91,10 @@ impl Lowering<'_> {
         })
     }
 
-    /// Whether the lanes of `stmt` may run at once: each stores to an element of its own.
-    pub(super) fn has_lanes(&self, stmt: &Stmt, dim: usize) -> bool {
-        let moves = |index: &Index| index.affine().is_some_and(|affine| affine.dims.contains_key(&dim));
+    /// Whether the lanes of `stmt` may run at once: each stores to an element of its own. `coordinates` are those of the
+    /// dimensions.
+    pub(super) fn has_lanes(&self, stmt: &Stmt, coordinates: &[Lane], lanes: u32) -> bool {
+        let moves = |index: &Index| lane(index, coordinates, lanes).is_some_and(|lane| lane.step != 0);
         stmt.writes.iter().all(|write| write.affine().is_some_and(|indices| indices.into_iter().any(moves)))
     }
 }

@@ -216,7 +216,11 @@ impl Walk<'_, '_> {
         let stmt = &self.lowering.scop.stmts[part.stmt];
         let mut unrolled = part.boxing.unrolled.clone();
         let mut vector = part.boxing.vector.filter(|factor| factor.width > 1);
-        if let Some(factor) = vector.filter(|factor| !self.lowering.has_lanes(stmt, factor.dim)) {
+        let has_lanes = |factor: &Factor| {
+            let coordinates = in_lanes(&first, part.extras, Some(*factor));
+            self.lowering.has_lanes(stmt, &coordinates[part.extras..], factor.width as u32)
+        };
+        if let Some(factor) = vector.filter(|factor| !has_lanes(factor)) {
             let why = "its lanes would store to the same element, or to elements that are found while running";
             self.note(Remark::new("codegen", &stmt.name, "not vectorised", why));
             vector = None;
@@ -254,12 +258,8 @@ impl Walk<'_, '_> {
 
     fn point(&mut self, expansion: &Expansion<'_>, at: &[Int]) -> Result<Vec<Op>, Error> {
         let part = expansion.part;
-        let mut coordinates: Vec<Lane> = at.iter().cloned().map(Lane::uniform).collect();
-        let mut lanes = 1;
-        if let Some(factor) = expansion.vector {
-            coordinates[part.extras + factor.dim].step = factor.stride;
-            lanes = factor.width as u32;
-        }
+        let coordinates = in_lanes(at, part.extras, expansion.vector);
+        let lanes = expansion.vector.map_or(1, |factor| factor.width as u32);
         let point = Point { coordinates: &coordinates, extras: part.extras, lanes };
         let stmt = &self.lowering.scop.stmts[part.stmt];
         self.lowering.guarded(stmt, &point, expansion.tests)
@@ -349,6 +349,15 @@ struct Expansion<'a> {
     vector: Option<Factor>,
     tests: &'a Tests,
     copies: Copies,
+}
+
+/// The extras and dimensions of a point, or of the lanes from there on.
+fn in_lanes(at: &[Int], extras: usize, vector: Option<Factor>) -> Vec<Lane> {
+    let mut coordinates: Vec<Lane> = at.iter().cloned().map(Lane::uniform).collect();
+    if let Some(factor) = vector {
+        coordinates[extras + factor.dim].step = factor.stride;
+    }
+    coordinates
 }
 
 /// `bound + 1`, inside of minima.

@@ -16,6 +16,7 @@ mod tests;
 use std::fmt;
 use std::ops::Add;
 
+use crate::footprint::coalesced;
 use crate::isl;
 
 /// A number of points.
@@ -96,7 +97,7 @@ pub fn count(set: &isl::Set) -> isl::Result<Count> {
 }
 
 fn disjuncts(set: &isl::Set) -> isl::Result<Vec<isl::BasicSet>> {
-    let set = set.compute_divs()?.coalesce()?;
+    let set = coalesced(&set.compute_divs()?, isl::Set::coalesce)?;
     let disjoint = if set.n_basic_set()? > 1 { set.make_disjoint()?.compute_divs()? } else { set };
     disjoint.remove_redundancies()?.basic_sets()
 }

@@ -1,3 +1,4 @@
+use super::coalesced;
 use crate::{Index, isl};
 
 /// A box around the elements that a place touches: in every iteration, element `x` of dimension `d` satisfies
@@ -80,7 +81,7 @@ fn extent_from(candidate: &isl::PwAff, lowest: &isl::PwAff, highest: &isl::PwAff
 /// The only row of a single-valued map to one dimension; `None` when it has no value (it is unbounded).
 fn function(map: &isl::Result<isl::Map>) -> isl::Result<Option<isl::PwAff>> {
     match map {
-        Ok(map) => Ok(Some(map.to_pw_multi_aff()?.at(0)?.coalesce()?)),
+        Ok(map) => coalesced(&map.to_pw_multi_aff()?.at(0)?, isl::PwAff::coalesce).map(Some),
         Err(isl::Error::Refused(_)) => Ok(None),
         Err(error) => Err(error.clone()),
     }

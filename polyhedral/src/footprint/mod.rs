@@ -66,7 +66,16 @@ pub fn touched(scop: &Scop, place: &Place, accesses: &[(StmtId, usize)]) -> isl:
         let access = stmt.accesses().nth(number).ok_or(isl::Error::Text("a statement has no access of that number"))?;
         all = all.union(&scop.relation(stmt, access)?.to_union_map()?)?;
     }
-    place.prefix()?.reverse()?.apply_range(&all)?.coalesce()
+    coalesced(&place.prefix()?.reverse()?.apply_range(&all)?, isl::UnionMap::coalesce)
+}
+
+/// With fewer disjuncts where isl finds any. It refuses some sets ("total dimensionality changed unexpectedly", an error of
+/// isl 0.27's own): those stay as they are.
+pub(crate) fn coalesced<T: Clone>(object: &T, coalesce: impl FnOnce(&T) -> isl::Result<T>) -> isl::Result<T> {
+    match coalesce(object) {
+        Err(isl::Error::Refused(_)) => Ok(object.clone()),
+        other => other,
+    }
 }
 
 /// `{ S[…] -> [row…] }` on the instances.

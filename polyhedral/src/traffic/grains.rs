@@ -3,7 +3,7 @@
 use super::at_sizes;
 use super::lines::Lines;
 use crate::count::count;
-use crate::footprint::times;
+use crate::footprint::{coalesced, times};
 use crate::{Band, Node, Scop, isl};
 
 /// Iterations of the tree that are small beside a cache.
@@ -28,7 +28,7 @@ impl Grains {
                 if known.is_disjoint(&prefix)? {
                     apart.push(known);
                 } else {
-                    prefix = prefix.union(&known)?.coalesce()?;
+                    prefix = coalesced(&prefix.union(&known)?, isl::Set::coalesce)?;
                 }
             }
             apart.push(prefix);
@@ -89,7 +89,7 @@ fn average_bytes(times: &isl::UnionMap, lines: &Lines) -> isl::Result<f64> {
     for tensor in &lines.tensors {
         let map = times.reverse()?.apply_range(&tensor.touched)?;
         if !map.is_empty()? {
-            bytes += count(&map.as_map()?.coalesce()?.wrap()?)?.value() as f64 * tensor.bytes as f64;
+            bytes += count(&map.as_map()?.wrap()?)?.value() as f64 * tensor.bytes as f64;
         }
     }
     Ok(bytes / iterations as f64)

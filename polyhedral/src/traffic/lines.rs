@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::at_sizes;
+use crate::footprint::coalesced;
 use crate::{Access, Expr, Index, Scop, Stmt, Subscript, Tensor, TensorId, isl};
 
 /// The lines that a program touches.
@@ -54,8 +55,9 @@ fn tensor_lines(scop: &Scop, sizes: &[i64], id: TensorId, line: u32) -> isl::Res
         bytes: shape.bytes,
         exact,
     };
-    for (stmt, access, writes) in mine() {
-        let cells = if exact { scop.cells(stmt, access)? } else { spread(scop, stmt, access)? };
+    for (number, (stmt, access, writes)) in mine().enumerate() {
+        let number = if access.affine().is_some() { 0 } else { number as i64 + 1 };
+        let cells = if exact { scop.cells(stmt, access)? } else { spread(scop, stmt, access, number)? };
         let cells = at_sizes(&cells.to_union_map()?, scop, sizes)?;
         let to_lines = shape.to_lines(&cells)?;
         lines.touched = lines.touched.union(&to_lines)?;
@@ -117,7 +119,7 @@ impl Shape {
                 name if name.is_empty() => lines,
                 name => lines.with_tuple_name(isl::Dim::In, &name)?,
             };
-            all = all.union(&map.apply_range(&lines)?.coalesce()?.to_union_map()?)?;
+            all = all.union(&coalesced(&map.apply_range(&lines)?, isl::Map::coalesce)?.to_union_map()?)?;
         }
         Ok(all)
     }
@@ -176,8 +178,10 @@ impl Shape {
     }
 }
 
-/// The cells of an access with computed subscripts: each of these is replaced by the loops that it depends on.
-fn spread(scop: &Scop, stmt: &Stmt, access: &Access) -> isl::Result<isl::Map> {
+/// The cells of an access to a tensor that has computed subscripts somewhere: each of these is replaced by the loops that
+/// it depends on, as if every look-up had a row of its own. All accesses get as many coordinates; `number`, which is 0 for
+/// all that are affine, keeps different look-ups apart.
+fn spread(scop: &Scop, stmt: &Stmt, access: &Access, number: i64) -> isl::Result<isl::Map> {
     let space = stmt.domain.space()?;
     let mut dims = BTreeSet::new();
     for subscript in &access.index {
@@ -185,13 +189,14 @@ fn spread(scop: &Scop, stmt: &Stmt, access: &Access) -> isl::Result<isl::Map> {
             dims_of(stmt, expr, &mut dims);
         }
     }
-    let mut map = stmt.domain.identity()?.project_out(isl::Dim::Out, 0, stmt.dims.len() as u32)?;
-    let loops = dims.iter().map(|&dim| Index::Dim(dim));
-    let affine = access.index.iter().map(|subscript| match subscript {
+    let deepest = scop.stmts.values().map(|stmt| stmt.dims.len()).max().unwrap_or(0);
+    let loops = dims.iter().map(|&dim| Index::Dim(dim)).chain(std::iter::repeat(Index::Const(0))).take(deepest);
+    let subscripts = access.index.iter().map(|subscript| match subscript {
         Subscript::Affine(index) => index.clone(),
         Subscript::Indirect(_) => Index::Const(0),
     });
-    for index in loops.chain(affine) {
+    let mut map = stmt.domain.identity()?.project_out(isl::Dim::Out, 0, stmt.dims.len() as u32)?;
+    for index in std::iter::once(Index::Const(number)).chain(loops).chain(subscripts) {
         map = map.flat_range_product(&index.to_pw_aff(&space)?.to_map()?)?;
     }
     map.intersect_domain(&stmt.domain.intersect_params(&scop.context)?)

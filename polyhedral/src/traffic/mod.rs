@@ -1,23 +1,30 @@
 //! How many bytes a scheduled program moves between the levels of memory.
 //!
-//! For each cache, the program is cut into *chunks*: the largest iterations of its tree whose data fits the cache. Inside
-//! a chunk everything is touched once at most as far as the level beyond is concerned. From chunk to chunk, the cache
-//! keeps what the chunks just before have touched, as many of them as fit. So a line is fetched in a chunk when it is
-//! touched there and in none of the chunks that are still held:
+//! A cache fetches a line when it is first touched, and again at a later touch if more other lines were touched since the
+//! touch before than the cache holds. The pairs of touches that follow each other are grouped by the loop that carries
+//! them, and counted: the sets are isl's and exact, their sizes our own [count](crate::count). What decides for a group
+//! is the number of lines touched in between, found for a few of its pairs. A line is written back as often as it is
+//! written again after having been evicted, and once in the end.
 //!
 //! ```text
-//! fetched = { (t, line) : line ∈ F(t), line ∉ F(s) for all s ∈ held(t) }
+//! grains    time, down to iterations that are small beside the cache
+//! lines     { instance -> line }, exact where rows begin at lines, else an average over all alignments
+//! touches   { time -> line }, and for each prefix of time
+//! reuse     first touches, pairs by the coordinate that carries them, stack distances
 //! ```
 //!
-//! and it is written back as often as it is written in a chunk and in none of those. `F` is isl's and exact, its size our
-//! own [count](crate::count). That data is held or lost as a whole is the model: a fully associative cache that evicts
-//! the least recently used line, allocates on a write and writes back, used by one thread. Conflicts between lines,
-//! prefetching and the vying of threads for a shared cache are not in it.
+//! The cache of the model is fully associative, evicts the least recently used line, allocates on a write, writes back,
+//! and belongs to one thread. Not in it: conflicts between lines of a set, prefetching, threads that vie for a shared
+//! cache. Each level is taken to see all touches, not only those that miss the one before.
+//!
+//! The work does not grow with the sizes. A caller who wants it bounded gives isl a budget.
 
 mod grains;
 mod lines;
 mod point;
 mod reuse;
+#[cfg(test)]
+mod tests;
 mod touches;
 
 use std::fmt;
@@ -25,6 +32,7 @@ use std::fmt;
 use support::Target;
 
 use crate::count::Count;
+use crate::footprint::coalesced;
 use crate::{Scop, TensorId, isl};
 
 /// The bytes that a program moves, by level of memory.
@@ -47,7 +55,8 @@ pub struct Level {
     pub tensors: Vec<Moved>,
 }
 
-/// What a cache moves of one tensor.
+/// What a cache moves of one tensor. A number is called exact when the sets behind it were counted exactly; where rows do
+/// not begin at lines, it is then an average over all alignments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
     /// The tensor.
@@ -209,6 +218,6 @@ pub(crate) fn at_sizes(map: &isl::UnionMap, scop: &Scop, sizes: &[i64]) -> isl::
         let fixed =
             sizes.iter().enumerate().try_fold(aligned, |map, (at, &size)| map.fix(isl::Dim::Param, at as u32, size))?;
         let n = fixed.dim(isl::Dim::Param)?;
-        all.union(&fixed.project_out(isl::Dim::Param, 0, n)?.coalesce()?.to_union_map()?)
+        all.union(&coalesced(&fixed.project_out(isl::Dim::Param, 0, n)?, isl::Map::coalesce)?.to_union_map()?)
     })
 }

@@ -41,6 +41,11 @@ impl Strip {
         Strip { prefix, low: last, high: last, depth: point.len() }
     }
 
+    /// Whether the range is empty.
+    pub fn is_empty(&self) -> bool {
+        self.low.zip(self.high).is_some_and(|(low, high)| low > high)
+    }
+
     /// The points of a set, whose first coordinates are those of the strip, with the next one in its range.
     pub fn bound(&self, set: &isl::Set) -> isl::Result<isl::Set> {
         let at = self.prefix.len() as u32;

@@ -122,23 +122,15 @@ impl History {
     /// The pairs that the last coordinate of a prefix carries, by part of the tree and by how far they reach, but for
     /// those that are surely held.
     fn classes(&self, of: &Touches, length: usize) -> isl::Result<Vec<Class>> {
-        let mut classes = Vec::new();
-        let fits = |part: &isl::Set| -> isl::Result<bool> {
-            // All between the two touches is in one iteration of the coordinate before. The average says nothing of the
-            // largest.
-            let around = part.project_out(isl::Dim::Set, length as u32 - 1, 1)?;
-            let mut outer = self.parts[length - 1].iter();
-            let outer = outer.try_fold(0.0, |most: f64, (outer, bytes)| {
-                Ok::<f64, isl::Error>(if outer.is_disjoint(&around)? { most } else { most.max(*bytes) })
-            })?;
-            Ok(outer <= 0.6 * self.capacity)
-        };
         let mut parts = Vec::new();
         for (part, _) in &self.parts[length] {
-            if !fits(part)? {
+            // All between the two touches is in one iteration of the coordinate before. That is an average, which says
+            // little of the largest.
+            if self.bytes_around(part)? > 0.6 * self.capacity {
                 parts.push(part);
             }
         }
+        let mut classes = Vec::new();
         if parts.is_empty() {
             return Ok(classes);
         }
@@ -152,6 +144,20 @@ impl History {
             }
         }
         Ok(classes)
+    }
+
+    /// Bytes of the lines touched in the iterations around these, one coordinate shorter, on average; where these are in
+    /// several parts of the tree, in the heaviest.
+    fn bytes_around(&self, iterations: &isl::Set) -> isl::Result<f64> {
+        let outer = iterations.dim(isl::Dim::Set)? - 1;
+        let around = iterations.project_out(isl::Dim::Set, outer, 1)?;
+        let mut most: f64 = 0.0;
+        for (part, bytes) in &self.parts[outer as usize] {
+            if !part.is_disjoint(&around)? {
+                most = most.max(*bytes);
+            }
+        }
+        Ok(most)
     }
 
     /// Which share of the pairs of a class finds its line evicted.
@@ -194,7 +200,7 @@ impl History {
     fn is_past_capacity(&self, from: &Point, to: &Point) -> isl::Result<bool> {
         let mut strips = between(from, to);
         // The whole iterations in between are often enough.
-        if self.bytes_in(&strips[..1])? > self.capacity {
+        if !strips[0].is_empty() && self.bytes_in(&strips[..1])? > self.capacity {
             return Ok(true);
         }
         strips.push(Strip::point(to));

@@ -3,6 +3,7 @@
 use super::grains::Grains;
 use super::point::{Strip, fixed};
 use crate::count::{Count, count};
+use crate::footprint::coalesced;
 use crate::isl;
 
 /// The touches of one tensor's lines, or those that write.
@@ -30,10 +31,10 @@ impl Touches {
         if map.is_empty()? {
             return Ok(None);
         }
-        let at = map.as_map()?.coalesce()?;
+        let at = coalesced(&map.as_map()?, isl::Map::coalesce)?;
         let depth = grains.depth as u32;
         let prefix = |length: u32| -> isl::Result<Prefix> {
-            let lines = at.project_out(isl::Dim::In, length, depth - length)?.coalesce()?;
+            let lines = coalesced(&at.project_out(isl::Dim::In, length, depth - length)?, isl::Map::coalesce)?;
             let wrapped = lines.wrap()?;
             let points = count(&wrapped)?;
             Ok(Prefix { lines, wrapped, points })
@@ -56,7 +57,7 @@ impl Touches {
             isl::Map::read(map.ctx(), &text)?.apply_range(map)?.intersect(map)
         };
         let near = earlier(format!("s{last} = t{last} - 1"))?;
-        let far = earlier(format!("s{last} < t{last} - 1"))?.subtract(&near)?.coalesce()?;
+        let far = earlier(format!("s{last} < t{last} - 1"))?.subtract(&near)?;
         Ok([near, far])
     }
 
@@ -78,6 +79,7 @@ impl Touches {
                 None => lines,
             });
         }
-        all.map_or_else(|| self.at.range()?.subtract(&self.at.range()?), |all| all.coalesce())
+        let Some(all) = all else { return self.at.range()?.space()?.empty_set() };
+        coalesced(&all, isl::Set::coalesce)
     }
 }

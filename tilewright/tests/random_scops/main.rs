@@ -30,8 +30,8 @@ use support::Stage;
 use transform::{Command, Options, Reason, Refused, Session};
 
 /// How many seeds are drawn, and how many programs of them must be judged to the end.
-const SEEDS: u64 = 150;
-const PROGRAMS: u64 = 100;
+const SEEDS: u64 = 1_150;
+const PROGRAMS: u64 = 1_000;
 
 /// Schedules of one program: the source's own order, then random ones.
 const SCRIPTS: u64 = 3;

@@ -1,10 +1,9 @@
 //! How the elements of a temporary lie in its memory: layout, fold.
 
-use polyhedral::{Index, Layout, Memory, Role, Scop, Tensor, TensorId, isl, text};
+use polyhedral::{Index, Layout, Role, Scop, Tensor, TensorId, isl, text};
 
 use crate::proof::Edit;
 use crate::refused::Reason;
-use crate::storage::promote::STACK_BYTES;
 use crate::storage::uses::tensor_named;
 use crate::{Command, grammar};
 
@@ -143,22 +142,8 @@ fn index(text: &str, dims: &[String], params: &[String]) -> Result<Index, Reason
 fn with_layout(scop: &Scop, tensor: TensorId, layout: Layout, command: Command) -> Result<Edit, Reason> {
     let mut edited = Scop { source: Vec::new(), ..scop.clone() };
     edited.tensors[tensor].layout = Some(layout);
-    let changed = &edited.tensors[tensor];
     cells_inside(&edited, tensor)?;
-    if changed.memory == Memory::Stack && !bytes(changed).is_some_and(|bytes| bytes <= STACK_BYTES) {
-        return Reason::precondition(format!(
-            "`{}` is on the stack, which takes {STACK_BYTES} bytes at most",
-            changed.name
-        ));
-    }
     Ok(Edit::of_values(edited, command))
-}
-
-/// The size when it is a constant.
-fn bytes(tensor: &Tensor) -> Option<i64> {
-    let extent = tensor.layout.as_ref().map_or(&tensor.extent, |layout| &layout.extent);
-    let element = i64::from(tensor.dtype.bytes());
-    extent.iter().try_fold(element, |bytes, extent| bytes.checked_mul(extent.as_const()?))
 }
 
 fn cells_inside(scop: &Scop, tensor: TensorId) -> Result<(), Reason> {

@@ -197,14 +197,14 @@ fn too_much_for_the_stack() {
         "matmul",
         "promote B at C.update.m in stack",
         expect![
-            "`promote B at C.update.m in stack` refused: the stack takes 65536 bytes at most, and this has a size that depends on the program's: put it `in global`"
+            "`promote B at C.update.m in stack` refused: the stack takes 262144 bytes at most, and this has a size that depends on the program's: put it `in global`"
         ],
     );
     check_refused(
         "matmul",
-        "tile C.update.n C.update.k by 256 256\npromote B at C.update.ko in stack",
+        "tile C.update.n C.update.k by 256 257\npromote B at C.update.ko in stack",
         expect![
-            "`promote B at C.update.ko in stack` refused: the stack takes 65536 bytes at most, and this has 262144 bytes: put it `in global`"
+            "`promote B at C.update.ko in stack` refused: the stack takes 262144 bytes at most, and this has 263168 bytes: put it `in global`"
         ],
     );
 }
@@ -237,28 +237,6 @@ fn a_padded_scalar() {
     check_rows(
         "promote s at T.t padded 4",
         expect!["`promote s at T.t padded 4` refused: a single element has no dimension to be padded"],
-    );
-}
-
-#[test]
-fn a_statement_partly_inside() {
-    check_refused(
-        "matmul",
-        "order {
-  sequence
-    filter { C.init[m, n] }
-      band
-        C.init.m = { C.init[m, n] -> [(m)] }
-        C.init.n = { C.init[m, n] -> [(n)] }
-    filter { C.update[m, n, k] : m < 4 }
-      band
-        first = { C.update[m, n, k] -> [(m)] }
-    filter { C.update[m, n, k] : m >= 4 }
-      band
-        rest = { C.update[m, n, k] -> [(m)] }
-}
-promote B at rest",
-        expect!["`promote B at rest` refused: some instances of `C.update` are not inside the loop `rest`"],
     );
 }
 
@@ -372,5 +350,180 @@ fn a_fold_of_what_there_is_not() {
     check_rows(
         "layout U [x, y] = [4*x + y] of [32]\nfold U dim 1 by 2",
         expect!["`fold U dim 1 by 2` refused: no coordinate of the layout of `U` is dimension 1 alone"],
+    );
+}
+
+#[test]
+fn too_few_slices() {
+    check_rows(
+        "fold T dim 0 by 2",
+        expect![
+            "`fold T dim 0 by 2` refused: `B[2, 0]` finds in `T[0, 0]` what `T[2, 0]` computes, but must find what `T[0, 0]` computes, for example for N = 4, M = 4; `fold T dim 0 by 3` is legal"
+        ],
+    );
+    check_rows(
+        "fold T dim 0 by 1",
+        expect![
+            "`fold T dim 0 by 1` refused: `B[2, 0]` finds in `T[0, 0]` what `T[2, 0]` computes, but must find what `T[0, 0]` computes, for example for N = 4, M = 4; `fold T dim 0 by 3` is legal"
+        ],
+    );
+    check_rows(
+        "fold T dim 1 by 4",
+        expect![
+            "`fold T dim 1 by 4` refused: `B[2, 0]` finds in `T[2, 0]` what `T[2, 4]` computes, but must find what `T[2, 0]` computes, for example for N = 4, M = 5"
+        ],
+    );
+    check_rows(
+        "fold U dim 0 by 7",
+        expect![
+            "`fold U dim 0 by 7` refused: `B.last[0]` finds in `U[0, 0]` what `U[7, 0]` computes, but must find what `U[0, 0]` computes, for example for N = 4, M = 4"
+        ],
+    );
+}
+
+#[test]
+fn cells_that_two_elements_share() {
+    check_rows(
+        "layout T [i, j] = [i + j] of [N + M]",
+        expect![
+            "`layout T [i, j] = [i + j] of [N + M]` refused: `B[2, 1]` finds in `T[0, 1]` what `T[1, 0]` computes, but must find what `T[0, 1]` computes, for example for N = 4, M = 4"
+        ],
+    );
+    check_rows(
+        "layout T [i, j] = [j] of [M]",
+        expect![
+            "`layout T [i, j] = [j] of [M]` refused: `B[2, 0]` finds in `T[0, 0]` what `T[2, 0]` computes, but must find what `T[0, 0]` computes, for example for N = 4, M = 4"
+        ],
+    );
+    check_rows(
+        "layout U [i, j] = [3*i + j] of [32]",
+        expect![
+            "`layout U [i, j] = [3*i + j] of [32]` refused: `B.last[3]` finds in `U[6, 3]` what `U[7, 0]` computes, but must find what `U[6, 3]` computes, for example for N = 4, M = 4"
+        ],
+    );
+}
+
+#[test]
+fn a_copy_of_what_changes_meanwhile() {
+    check_refused(
+        "triangular_solve",
+        "promote x at x.init.i of x.update",
+        expect![
+            "`promote x at x.init.i of x.update` refused: what `x_local.load` and `x_local.store` carry round and round cannot be followed"
+        ],
+    );
+    check_refused(
+        "transpose_nest",
+        "promote B at B.i of C",
+        expect![
+            "`promote B at B.i of C` refused: `C[0, 0]` finds in `B_local[0, 0]` what nobody wrote, but must find what `B[0, 0]` computes, for example for N = 1"
+        ],
+    );
+    check_refused(
+        "matmul",
+        "promote C of C.init",
+        expect![
+            "`promote C of C.init` refused: `C[0, 0]` holds at the end not all that it must: what `C.update[0, 0, 0]` computes is missing, for example for M = 1, N = 1, K = 1"
+        ],
+    );
+}
+
+#[test]
+fn boxes_that_are_loaded_too_early() {
+    check_refused(
+        "matmul",
+        "promote C at C.update.k double",
+        expect![
+            "`promote C at C.update.k double` refused: `C[0, 0]` holds at the end not all that it must: what `C.update[0, 0, 0]` computes is missing, for example for M = 1, N = 1, K = 2"
+        ],
+    );
+    check_refused(
+        "stencil",
+        "promote A at A.i double",
+        expect![
+            "`promote A at A.i double` refused: `A[2, 1]` finds in `A_local[0, 0, 1]` what the caller gave as `A[1, 1]`, but must find what `A[1, 1]` computes, for example for N = 4"
+        ],
+    );
+    check_refused(
+        "prefix_sum",
+        "promote S at S.i double",
+        expect![
+            "`promote S at S.i double` refused: `S[2]` finds in `S_local[0, 0]` what nobody wrote, but must find what `S[1]` computes, for example for N = 3"
+        ],
+    );
+}
+
+#[test]
+fn one_box_for_several_threads() {
+    check_refused(
+        "matmul",
+        "promote A at C.update.m in global\nparallel C.update.m",
+        expect![
+            "`parallel C.update.m` refused: `A_local.load[1, 0, 0]` must run after `C.update[0, 0, 0]` (anti through `A_local[0, 0]`), but the parallel loop `C.update.m` would run them at once, for example for M = 2, N = 1, K = 1"
+        ],
+    );
+    check_refused(
+        "matmul",
+        "promote B at C.update.m\nparallel C.update.m",
+        expect![
+            "`parallel C.update.m` refused: `B_local.load[1, 0, 0]` must run after `C.update[0, 0, 0]` (anti through `B_local[0, 0]`), but the parallel loop `C.update.m` would run them at once, for example for M = 2, N = 1, K = 1"
+        ],
+    );
+    check_refused(
+        "matmul",
+        "promote C at C.update.n in global\nparallel C.update.n",
+        expect![
+            "`parallel C.update.n` refused: `C_local.load[0, 1, 0, 0]` must run after `C_local.store[0, 0, 0, 0]` (anti through `C_local[0, 0]`), but the parallel loop `C.update.n` would run them at once, for example for M = 1, N = 2, K = 1"
+        ],
+    );
+}
+
+#[test]
+fn boxes_of_iterations_that_run_at_once() {
+    check_refused(
+        "matmul",
+        "promote A at C.update.m\nvectorise C.update.m by 4",
+        expect![
+            "`vectorise C.update.m by 4` refused: `A_local.load[1, 0, 0]` must run after `C.update[0, 0, 0]` (anti through `A_local[0, 0]`), but the sequence would run it before, for example for M = 2, N = 1, K = 1"
+        ],
+    );
+    check_refused(
+        "matmul",
+        "split C.update.k by 8\npromote A at C.update.ko double\nparallel C.update.ko",
+        expect![
+            "`parallel C.update.ko` refused: `C.update[0, 0, 0]` and `C.update[0, 0, 8]` update one element (reduction through `C[0, 0]`), but the parallel loop `C.update.ko` would run them at once, for example for M = 1, N = 1, K = 9"
+        ],
+    );
+}
+
+#[test]
+fn a_copy_taken_away_from_its_use() {
+    check_refused(
+        "matmul",
+        "promote A at C.update.m\ndistribute C.update.m",
+        expect![
+            "`distribute C.update.m` refused: `A_local.load[1, 0, 0]` must run after `C.update[0, 0, 0]` (anti through `A_local[0, 0]`), but the sequence would run it before, for example for M = 2, N = 1, K = 1"
+        ],
+    );
+    check_refused(
+        "matmul",
+        "split C.update.k by 8\npromote A at C.update.ko\nreverse C.update.ko",
+        expect![
+            "`reverse C.update.ko` refused: `A_local.load[0, 0, 1, 0, 0]` must run after `C.update[0, 0, 0]` (anti through `A_local[0, 0]`), but the loop `C.update.ko` would run it before, for example for M = 1, N = 1, K = 9"
+        ],
+    );
+}
+
+#[test]
+fn more_than_the_stack_takes() {
+    let tiles = "tile C.update.m C.update.n C.update.k by 128 128 128\n";
+    check_refused(
+        "matmul",
+        &format!(
+            "{tiles}promote A at C.update.ko in stack\npromote B at C.update.ko in stack\npromote C at C.update.no in stack\nlayout B_local [i, j] = [i, j] of [128, 512]"
+        ),
+        expect![
+            "`layout B_local [i, j] = [i, j] of [128, 512]` refused: with `B_local` there are 327680 bytes on the stack, which takes 262144"
+        ],
     );
 }

@@ -232,8 +232,7 @@ impl Membership {
         self.disjuncts.iter().any(|(constraints, divs)| {
             let divs: Vec<i64> = divs.iter().map(|div| eval(div, point, &self.params)).collect();
             constraints.iter().all(|c| {
-                let sum =
-                    c.constant + dot(&c.params, &self.params) + dot(&c.dims, point) + dot(&c.divs, &divs);
+                let sum = c.constant + dot(&c.params, &self.params) + dot(&c.dims, point) + dot(&c.divs, &divs);
                 if c.equality { sum == 0 } else { sum >= 0 }
             })
         })
@@ -276,9 +275,10 @@ fn value(function: &Function, point: &[i64]) -> i64 {
 /// The points of a domain.
 fn points(domain: &isl::Set, scop: &Scop, sizes: &[i64]) -> Vec<Vec<i64>> {
     let params = params_of(&domain.space().expect("isl"), scop, sizes);
-    let fixed = params.iter().enumerate().fold(domain.clone(), |set, (at, &size)| {
-        set.fix(isl::Dim::Param, at as u32, size).expect("isl")
-    });
+    let fixed = params
+        .iter()
+        .enumerate()
+        .fold(domain.clone(), |set, (at, &size)| set.fix(isl::Dim::Param, at as u32, size).expect("isl"));
     let member = Membership::new(domain, scop, sizes);
     let mut points = vec![Vec::new()];
     for dim in 0..domain.dim(isl::Dim::Set).expect("isl") as i32 {

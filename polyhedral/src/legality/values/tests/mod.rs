@@ -1,10 +1,12 @@
 //! Changed programs, written by hand: right ones are accepted, wrong ones are refused with a sentence.
 
+mod edits;
 mod programs;
 
 use std::time::Instant;
 
 use crate::legality::{self, Illegal, Meaning};
+use crate::testing::Rng;
 use crate::{Scop, dependences, isl, testing};
 use programs::{CASES, Case, Edit};
 
@@ -27,8 +29,12 @@ fn verdict(source: &str, changed: &str, strict: bool) -> Result<(), Illegal> {
 fn same(source: &str, changed: &str) -> bool {
     let ctx = isl::Ctx::new();
     let (source, changed) = (testing::scop(&ctx, source), testing::scop(&ctx, changed));
+    same_for_sizes(&source, &changed)
+}
+
+fn same_for_sizes(source: &Scop, changed: &Scop) -> bool {
     let sizes = |base: i64| (0..source.params.len() as i64).map(|at| base + at).collect::<Vec<_>>();
-    [1, 4, 5, 9].into_iter().all(|base| testing::same_results(&source, &changed, &sizes(base), 1))
+    [1, 4, 5, 9].into_iter().all(|base| testing::same_results(source, changed, &sizes(base), 1))
 }
 
 #[test]
@@ -74,6 +80,36 @@ fn wrong_programs_are_refused() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// How many random edits of each program are judged; more by `EDITS=1000`.
+const EDITS: u64 = 8;
+
+#[test]
+fn random_edits_are_judged_like_the_oracle() {
+    let edits = std::env::var("EDITS").ok().and_then(|text| text.parse().ok()).unwrap_or(EDITS);
+    let (mut accepted, mut refused, mut refused_though_right, mut wrong) = (0, 0, Vec::new(), Vec::new());
+    for Case { name, source, changed, .. } in CASES {
+        let ctx = isl::Ctx::new();
+        let (source, changed) = (testing::scop(&ctx, source), testing::scop(&ctx, changed));
+        let meaning = Meaning::of(&source, false).expect("isl");
+        let mut rng = Rng::new(name.len() as u64 + 7);
+        for _ in 0..edits {
+            let Some((edited, what)) = edits::edited(&changed, &mut rng) else { continue };
+            let right = same_for_sizes(&source, &edited);
+            match judge(&meaning, &edited) {
+                Ok(()) if right => accepted += 1,
+                Ok(()) => wrong.push(format!("{name}: {what}: accepted, but other results\n{edited}")),
+                Err(Illegal::Isl(error)) => wrong.push(format!("{name}: {what}: {error}")),
+                Err(reason) if right => refused_though_right.push(format!("{name}: {what}: {reason}")),
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    println!("{}", refused_though_right.join("\n"));
+    println!("{accepted} accepted, {refused} refused, {} refused though right", refused_though_right.len());
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(accepted > 0 && refused > accepted);
 }
 
 #[test]
