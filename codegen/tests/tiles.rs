@@ -141,7 +141,8 @@ fn a_size_of_tiles_is_at_least_1() {
 #[test]
 fn sizes_of_the_program_and_of_tiles_together() {
     let ctx = isl::Ctx::new();
-    for (name, script) in [("matmul", "tile C.update.m C.update.k by T U"), ("triangular_solve", "tile x.init.i by T")] {
+    for (name, script) in [("matmul", "tile C.update.m C.update.k by T U"), ("triangular_solve", "tile x.init.i by T")]
+    {
         let scop = scheduled(name, None, script);
         let text = scop.to_string();
         assert_eq!(Scop::parse(&ctx, &text).unwrap().to_string(), text);

@@ -3,11 +3,11 @@
 use polyhedral::text::is_carried;
 use polyhedral::{Band, Index, Kind, Node, Scop, Tiled, Tiling};
 
+use crate::Command;
 use crate::loops::adjective;
 use crate::place::{self, Taken};
 use crate::proof::{Edit, Proof};
 use crate::refused::Reason;
-use crate::Command;
 
 /// Cuts a nest into boxes whose extents are known at the call: parameters of the program, new ones if it has none of that
 /// name.

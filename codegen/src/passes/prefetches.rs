@@ -48,8 +48,7 @@ fn elements_of_a_line(op: &Op, var: VarId, buffers: &Table<TensorId, Buffer>) ->
     let dense = row.strides.last() == Some(&Stride::Known(Int::Const(1)));
     let fixed = |at: &At| matches!(at, At::Affine { base, .. } if !uses(base, var));
     let in_a_row = !uses(&(base.clone() - Int::Var(var)), var);
-    (dense && in_a_row && outer.iter().all(fixed))
-        .then(|| i64::from((CACHE_LINE / row.dtype.bytes()).max(1)))
+    (dense && in_a_row && outer.iter().all(fixed)).then(|| i64::from((CACHE_LINE / row.dtype.bytes()).max(1)))
 }
 
 fn uses(int: &Int, var: VarId) -> bool {

@@ -258,7 +258,10 @@ impl Walk<'_> {
     /// The functions whose values are those of loops: not of loops over origins.
     fn told_apart(&self, rows: &[isl::PwAff], path: &Path<'_>) -> Vec<isl::PwAff> {
         let with_members = rows.iter().zip(&path.members);
-        with_members.filter(|(_, member)| !self.origins.contains_key(&member.name)).map(|(row, _)| row.clone()).collect()
+        with_members
+            .filter(|(_, member)| !self.origins.contains_key(&member.name))
+            .map(|(row, _)| row.clone())
+            .collect()
     }
 
     /// A vector or unrolled member that is scanned is an ordinary loop.

@@ -29,11 +29,9 @@ impl Origin {
         let (value, first, origin) = (Index::Dim(0), Index::Dim(1), Index::Dim(2));
         let space = params.set_from_params()?.add_dims(isl::Dim::Set, 3)?;
         let mut inside = space.universe_set()?;
-        for distance in [
-            origin.clone() - first,
-            value.clone() - origin.clone(),
-            origin + Index::Param(self.size) - 1 - value,
-        ] {
+        for distance in
+            [origin.clone() - first, value.clone() - origin.clone(), origin + Index::Param(self.size) - 1 - value]
+        {
             inside = inside.intersect(&distance.to_pw_aff(&space)?.nonneg_set()?)?;
         }
         Ok(all.intersect_range(&inside)?.project_out(isl::Dim::Out, 0, 2)?)
