@@ -305,16 +305,32 @@ fn a_box_inside_a_box() {
 
 #[test]
 fn a_statement_partly_inside() {
-    check("matmul", "peel C.update.k first 1 as first rest\nprefetch A at C.update.rest", expect![""]);
-    check("matmul", "peel C.update.k first 1 as first rest\npromote A at C.update.rest as row", expect![[r#"
+    check(
+        "matmul",
+        "peel C.update.k first 1 as first rest\nprefetch A at C.update.rest",
+        expect![[r#"
+        reads A[x0, 16*x1]
+        ---
+        peel C.update.k first 1 as first rest
+        prefetch A at C.update.rest ahead 1
+    "#]],
+    );
+    check(
+        "matmul",
+        "peel C.update.k first 1 as first rest\npromote A at C.update.rest as row",
+        expect![[r#"
         temporary row: float32[1, 1] stack
         C[m, n] sum= row[0, 0] * B[k, n]
         row[0, 0] = A[m, rest]
         ---
         peel C.update.k first 1 as first rest
         promote A at C.update.rest as row in stack
-    "#]]);
-    check("conv3x3", "cut O.update.h at 4 as top rest\npromote O at O.update.top of O.update", expect![[r#"
+    "#]],
+    );
+    check(
+        "conv3x3",
+        "cut O.update.h at 4 as top rest\npromote O at O.update.top of O.update",
+        expect![[r#"
         temporary O_local: float32[1, W - 2]
         O_local[0, w - 1] sum= I[h + r - 1, w + s - 1] * F[r, s]
         O_local[0, x1] = O[top, x1 + 1]
@@ -322,7 +338,8 @@ fn a_statement_partly_inside() {
         ---
         cut O.update.h at 4 as top rest
         promote O at O.update.top as O_local of O.update in global
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
