@@ -13,6 +13,7 @@ pub(crate) mod store_at;
 
 mod formula;
 mod hull;
+mod parts;
 mod site;
 mod uses;
 
