@@ -341,7 +341,7 @@ fn iterations_that_share_a_tensor_do_not_run_at_once() {
     );
     check(
         BLUR,
-        &format!("parallel B.i\ncompute T at B.i"),
+        "parallel B.i\ncompute T at B.i",
         expect![
             "`compute T at B.i` refused: `T[3, 2]` must run after `B[2]` (anti through `T[2]`), but the parallel loop `B.i` would run them at once, for example for N = 6"
         ],
