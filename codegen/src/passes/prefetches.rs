@@ -26,7 +26,7 @@ fn thin_out(ops: &mut [Op], buffers: &Table<TensorId, Buffer>) {
             Op::For { var, step, body, .. } => {
                 let lines: Option<Vec<i64>> = body.iter().map(|op| elements_of_a_line(op, *var, buffers)).collect();
                 match lines.and_then(|lines| lines.into_iter().min()) {
-                    Some(line) if *step == 1 => *step = line,
+                    Some(line) if *step == Int::Const(1) => *step = Int::Const(line),
                     _ => thin_out(body, buffers),
                 }
             }

@@ -64,6 +64,8 @@ takes! { ScheduleNode {
     fn band_set_permutable(permutable: i32) -> ScheduleNode = isl_schedule_node_band_set_permutable;
     fn band_member_set_coincident(at: i32, coincident: i32) -> ScheduleNode
         = isl_schedule_node_band_member_set_coincident;
+    fn band_member_set_ast_loop_type(at: i32, kind: i32) -> ScheduleNode
+        = isl_schedule_node_band_member_set_ast_loop_type;
 } }
 keeps! { ScheduleNode {
     fn schedule() -> Schedule = isl_schedule_node_get_schedule;
