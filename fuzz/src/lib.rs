@@ -13,9 +13,6 @@ use transform::{Definitions, Options, Reason, Refused, Script, Session};
 /// isl's operations for one input: a fuzzer wants many inputs, not hard ones.
 const OPERATIONS: u64 = 200_000;
 
-/// The bodies, by the name of the target.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("scop", scop), ("script", script), ("tc", tc), ("replay", replay)];
-
 /// A `.scop` text is an error with a line, or a program whose text reads back to the same text; so does a tree's.
 pub fn scop(data: &[u8]) {
     let (ctx, text) = (isl::Ctx::new(), String::from_utf8_lossy(data));
