@@ -284,8 +284,11 @@ impl<'c> Emitter<'c, '_> {
     fn op(&self, frame: &mut Frame<'c>, op: &Op) -> Result<()> {
         match op {
             Op::For { var, lower, upper, step, parallel, body } => {
-                if step.as_const().is_some_and(|step| step < 1) || frame.vars.get(var.index()).is_none() {
-                    return Err(Error::Malformed(format!("the loop of {var}, step {step:?}")));
+                if let Some(step @ ..1) = step.as_const() {
+                    return Err(Error::Malformed(format!("the loop of {var}, step {step}")));
+                }
+                if frame.vars.get(var.index()).is_none() {
+                    return Err(Error::Malformed(format!("the loop of {var}, which there is not")));
                 }
                 let (lower, upper) = (self.int(frame, lower)?, self.int(frame, upper)?);
                 if *parallel {
