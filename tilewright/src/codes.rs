@@ -129,6 +129,19 @@ may belong to another program: loops are named after statement and index (`C.upd
     tilewright emit script mm.tc -s M=64,N=64,K=64      prints the automatic schedule, to be edited",
     },
     Page {
+        code: "TC0914",
+        title: "a program built in Rust is wrong",
+        text: "`builder::Program::build` writes the program out, and the message points into that text: handles of another
+program, operands of different types, subscripts outside of a tensor, elements of an output that may be read before they are
+written, outputs that are not written whole.",
+    },
+    Page {
+        code: "TC0915",
+        title: "the sizes break what a program assumes",
+        text: "A program built in Rust is right only for sizes that satisfy what it assumes: `p.size` assumes that a size is not
+negative, `p.assume` any condition. Call it with other sizes.",
+    },
+    Page {
         code: "TC0920",
         title: "a file cannot be read",
         text: "There is no such file, it is a directory, this user may not read it, or it is not UTF-8 text where text is needed.
@@ -195,7 +208,11 @@ Case counts.",
         title: "a size is not known",
         text: "Before a kernel runs, every size must be known: from -s, or from the shape of an input that has it.
 
-    tilewright run mm.tc -s M=128,N=128,K=64",
+    tilewright run mm.tc -s M=128,N=128,K=64
+
+From Rust, `Kernel::with_sizes` gives those that are in no argument's shape, such as a number of steps:
+
+    jacobi.with_sizes(&[(\"T\", 100)])?.run(&[], &mut [&mut a, &mut b])?;",
     },
     Page {
         code: "TC0934",

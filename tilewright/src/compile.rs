@@ -6,8 +6,9 @@ use std::time::Duration;
 use codegen::{Program, llvm};
 use polyhedral::{Scop, isl};
 use support::{Diagnostic, Remark, Target, Watch};
-use transform::{Policy, Reason, Refused, Scheduled, Script, Session};
+use transform::{Policy, Scheduled, Script, Session};
 
+use crate::refusal::{explained, refused};
 use crate::{Error, Result};
 
 /// What the compiler may do. Plain data, handed in.
@@ -59,8 +60,19 @@ pub fn compile(
     options: &Options,
     watch: &mut Watch<'_>,
 ) -> Result<Compiled> {
-    let ctx = isl::Ctx::new();
-    let scop = watch.at(frontend_tc::lower(def, &ctx)?.specialise(sizes)?)?;
+    let scop = frontend_tc::lower(def, &isl::Ctx::new())?.specialise(sizes)?;
+    compile_scop(scop, sizes, strided, options, watch)
+}
+
+/// The same for a program whose sizes are fixed to `sizes`.
+pub(crate) fn compile_scop(
+    scop: Scop,
+    sizes: &[i64],
+    strided: &[bool],
+    options: &Options,
+    watch: &mut Watch<'_>,
+) -> Result<Compiled> {
+    let scop = watch.at(scop)?;
     let mut scheduled = watch.at(schedule(scop, options)?)?;
     let program = watch.at(program(&mut scheduled, strided, options)?)?;
     let tiles = tile_sizes(&program, options)?;
@@ -130,27 +142,4 @@ pub(crate) fn target(error: llvm::Error) -> Error {
             Error::user(Diagnostic::call("TC0912", error.to_string()))
         }
     }
-}
-
-/// A refused command with what would be legal in its place, where that is known.
-fn explained(session: &Session, refusal: Refused) -> Error {
-    let Some(remedy) = session.remedy(&refusal) else { return refused(refusal) };
-    let commands: Vec<String> = remedy.commands().map(|command| format!("`{command}`")).collect();
-    let help = format!("legal in its place: {}", commands.join(", then "));
-    Error::user(Diagnostic::call("TC0913", refusal.to_string()).help(help))
-}
-
-/// A refused script is the user's; a refused automatic schedule, or isl failing, is ours.
-pub(crate) fn refused(refused: Refused) -> Error {
-    let help = match refused.reason {
-        Reason::Isl(_) => return Error::bug(refused),
-        Reason::Violation(_) => {
-            "a command is applied only when every dependence of the program is proved to keep its order"
-        }
-        Reason::Quota(_) => {
-            "split the definition, or schedule it with fewer commands: proofs have a budget, and past it nothing is assumed"
-        }
-        Reason::Precondition(_) => "print the script of this program with `tilewright emit script`, and change that",
-    };
-    Error::user(Diagnostic::call("TC0913", refused.to_string()).help(help))
 }

@@ -20,6 +20,8 @@ use super::terminal::{self, Progress};
 
 /// A compiled kernel and its tensors.
 pub struct Call {
+    /// The definition.
+    pub def: Definition,
     /// The kernel.
     pub kernel: Kernel,
     /// Its code for these sizes.
@@ -50,16 +52,16 @@ impl Call {
             verify::check_size(&def, &sizes)?;
         }
         let compiler = machine.compiler(data.threads)?;
-        let kernel = compiler.definition(def);
-        let progress = Progress::new(format!("compiling `{}`", kernel.definition().name));
+        let kernel = compiler.definition_in(def.clone(), source);
+        let progress = Progress::new(format!("compiling `{}`", def.name));
         let variant = kernel.prepare_sizes(&sizes)?;
         drop(progress);
         if data.remarks {
             terminal::remarks(&variant.remarks);
         }
-        let random = Random::new(data.seed, kernel.definition(), &sizes)?;
+        let random = Random::new(data.seed, &def, &sizes)?;
         let (mut inputs, mut initial) = (Vec::new(), Vec::new());
-        for argument in arguments(kernel.definition()) {
+        for argument in arguments(&def) {
             let shape = shape(argument, &sizes)?;
             let tensor = match given.remove(&argument.name) {
                 Some(tensor) => fitting(argument, tensor, &shape)?,
@@ -70,7 +72,7 @@ impl Call {
             list.push((argument.name.clone(), tensor));
         }
         let outputs = initial.clone();
-        Ok(Call { kernel, variant, sizes, compiler, inputs, initial, outputs, strict: machine.strict })
+        Ok(Call { def, kernel, variant, sizes, compiler, inputs, initial, outputs, strict: machine.strict })
     }
 
     /// Calls the kernel once; says how long it took.
@@ -86,7 +88,7 @@ impl Call {
     /// Compares the outputs of the first call with the reference evaluator's.
     pub fn verify(&self) -> Result<Agreement> {
         let _progress = Progress::new("verifying with the reference evaluator");
-        let def = self.kernel.definition();
+        let def = &self.def;
         let updated = self.initial.iter().filter(|(name, _)| is_updated(def, name));
         let given = self.inputs.iter().chain(updated).map(|(name, tensor)| (name.as_str(), tensor));
         let reference = Reference::evaluate(def, &self.sizes, given, Judge::of(def, self.strict))?;
@@ -96,7 +98,7 @@ impl Call {
     /// Puts back what updated tensors had before the first call.
     pub fn reset(&mut self) {
         for ((name, before), (_, now)) in self.initial.iter().zip(&mut self.outputs) {
-            if is_updated(self.kernel.definition(), name) {
+            if is_updated(&self.def, name) {
                 now.clone_from(before);
             }
         }
@@ -105,7 +107,7 @@ impl Call {
     /// Writes the outputs to the files that were asked for; says which.
     pub fn write(&self, data: &Data) -> Result<Vec<(String, PathBuf)>> {
         let mut written = Vec::new();
-        for (name, path) in output_files(self.kernel.definition(), data)? {
+        for (name, path) in output_files(&self.def, data)? {
             let (_, tensor) = self.outputs.iter().find(|(output, _)| *output == name).expect("checked to be an output");
             if let Some(dir) = data.output_dir.as_deref().filter(|dir| path.starts_with(dir)) {
                 files::create_dir(dir)?;
@@ -118,7 +120,7 @@ impl Call {
 
     /// `mm  M=4 K=8`
     pub fn title(&self) -> String {
-        let def = self.kernel.definition();
+        let def = &self.def;
         let sizes = def.sizes.iter().zip(&self.sizes).map(|(name, size)| format!(" {name}={size}"));
         let threads = self.compiler.pool().threads();
         let plural = if threads == 1 { "" } else { "s" };

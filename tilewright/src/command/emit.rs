@@ -67,7 +67,8 @@ impl Emit {
             tile_sizes: BTreeMap::new(),
         };
         let sizes = self.sizes(stage, &def, &source)?;
-        terminal::print(emit(stage, &def, sizes.as_deref(), &options)?)
+        let text = emit(stage, &def, sizes.as_deref(), &options).map_err(|error| error.with_source(&source))?;
+        terminal::print(text)
     }
 
     fn sizes(&self, stage: StageName, def: &Definition, source: &Source) -> Result<Option<Vec<i64>>> {
