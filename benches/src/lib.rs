@@ -2,6 +2,8 @@
 //!
 //! Machines are shared and noisy: only ratios taken in one run hold, so every table has its ceilings measured beside it.
 
+pub mod set;
+
 use std::time::Instant;
 
 use tilewright::{Kernel, Tensor};

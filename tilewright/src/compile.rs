@@ -1,5 +1,6 @@
 //! The pipeline: one line per stage.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use codegen::{Program, llvm};
@@ -21,12 +22,15 @@ pub struct Options {
     pub strict: bool,
     /// No run-time check of indirect subscripts.
     pub trust_indices: bool,
+    /// Sizes of tiles that the script leaves open: `tile … by T`.
+    pub tile_sizes: BTreeMap<String, i64>,
 }
 
 impl Options {
     /// The defaults for a machine.
     pub fn new(target: Target) -> Options {
-        Options { target, script: None, strict: false, trust_indices: false }
+        let (script, strict, trust_indices, tile_sizes) = (None, false, false, BTreeMap::new());
+        Options { target, script, strict, trust_indices, tile_sizes }
     }
 }
 
@@ -71,7 +75,8 @@ pub(crate) fn compile_scop(
     let scop = watch.at(scop)?;
     let mut scheduled = watch.at(schedule(scop, options)?)?;
     let program = watch.at(program(&mut scheduled, strided, options)?)?;
-    let code = load_code(&program, sizes, &options.target)?;
+    let tiles = tile_sizes(&program, options)?;
+    let code = load_code(&program, if tiles.is_empty() { sizes } else { &tiles }, &options.target)?;
     watch.passed("object");
     Ok(Compiled { code, script: scheduled.script, remarks: scheduled.remarks })
 }
@@ -91,6 +96,21 @@ pub(crate) fn schedule(scop: Scop, options: &Options) -> Result<Scheduled> {
 pub(crate) fn program(scheduled: &mut Scheduled, strided: &[bool], options: &Options) -> Result<Program> {
     let options = codegen_options(strided, options)?;
     codegen::lower(&scheduled.scop, &options, &mut scheduled.remarks).map_err(Error::bug)
+}
+
+/// The sizes that the program still has after those of the definition are fixed: those of tiles.
+fn tile_sizes(program: &Program, options: &Options) -> Result<Vec<i64>> {
+    let one = |name: &String| match options.tile_sizes.get(name) {
+        Some(&size) if size >= 1 => Ok(size),
+        Some(size) => {
+            Err(Error::user(Diagnostic::call("TC0931", format!("the size `{name}` is {size}: a tile has at least 1"))))
+        }
+        None => Err(Error::user(
+            Diagnostic::call("TC0933", format!("this size is not known: {name}"))
+                .help("the script tiles by it; `Compiler::tile_size` gives it a value"),
+        )),
+    };
+    program.params.iter().map(one).collect()
 }
 
 fn proof(options: &Options) -> transform::Options {

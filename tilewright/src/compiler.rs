@@ -79,6 +79,12 @@ impl Compiler {
         self
     }
 
+    /// The value of a size that the script tiles by: `tile … by T`.
+    pub fn tile_size(mut self, name: impl Into<String>, size: i64) -> Compiler {
+        Arc::make_mut(&mut self.options).tile_sizes.insert(name.into(), size);
+        self
+    }
+
     /// What it compiles for.
     pub fn target(&self) -> &Target {
         &self.options.target

@@ -80,6 +80,7 @@ mod place;
 mod proof;
 mod shape;
 mod tails;
+mod tiling;
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -62,7 +62,8 @@ pub(crate) fn tile(scop: &Scop, members: &[String], by: &[u32], names: Option<&N
     permute(band, &inner);
     let first = inner.iter().filter_map(|name| place::position(band, name)).min().unwrap_or(0);
     band.members.splice(first..first, boxes);
-    let proof = Proof::order_below(band)?;
+    // Strips of a distance that is not negative are not negative: the band stays permutable.
+    let proof = Proof::permuted(band)?;
     let command = Command::Tile { members, by: by.to_vec(), names: Some(named.canonical()) };
     Ok(Edit::of_tree(scop, tree, command, proof))
 }
@@ -84,7 +85,7 @@ pub(crate) fn reorder(scop: &Scop, members: &[String]) -> Result<Edit, Reason> {
     let band = place::merged_band(&mut tree.root, &members)?;
     forget_order(band, members.iter());
     permute(band, &members);
-    let proof = Proof::order_below(band)?;
+    let proof = Proof::permuted(band)?;
     Ok(Edit::of_tree(scop, tree, Command::Reorder { members }, proof))
 }
 

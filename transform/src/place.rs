@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use polyhedral::{Band, Filtered, Index, Member, Node, ScheduleTree, Scop, isl};
+use polyhedral::{Band, Filtered, Index, Member, Node, ScheduleTree, Scop, Tiling, isl};
 
 use crate::grammar;
 use crate::refused::Reason;
@@ -138,6 +138,11 @@ fn below_marks(node: &mut Node) -> Option<Band> {
         Node::Band(mut band) => {
             *node = std::mem::replace(&mut *band.child, Node::Leaf);
             Some(band)
+        }
+        // Tiles are of the band below them, whatever is around.
+        Node::Mark { name, child } if Tiling::is_mark(&name) => {
+            *node = Node::Mark { name, child };
+            None
         }
         Node::Mark { name, mut child } => {
             let band = below_marks(&mut child);

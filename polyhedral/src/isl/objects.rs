@@ -259,6 +259,8 @@ takes! { Space {
     fn domain() -> Space = isl_space_domain;
     fn range() -> Space = isl_space_range;
     fn map_from_set() -> Space = isl_space_map_from_set;
+    /// The space of the pairs that a set of wrapped pairs holds.
+    fn unwrap() -> Space = isl_space_unwrap;
     fn add_dims(kind: Dim, n: u32) -> Space = isl_space_add_dims;
     fn align_params(model: &Space) -> Space = isl_space_align_params;
     fn universe_set() -> Set = isl_set_universe;

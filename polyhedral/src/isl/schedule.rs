@@ -64,6 +64,8 @@ takes! { ScheduleNode {
     fn band_set_permutable(permutable: i32) -> ScheduleNode = isl_schedule_node_band_set_permutable;
     fn band_member_set_coincident(at: i32, coincident: i32) -> ScheduleNode
         = isl_schedule_node_band_member_set_coincident;
+    fn band_member_set_ast_loop_type(at: i32, kind: i32) -> ScheduleNode
+        = isl_schedule_node_band_member_set_ast_loop_type;
 } }
 keeps! { ScheduleNode {
     fn schedule() -> Schedule = isl_schedule_node_get_schedule;
@@ -185,8 +187,26 @@ pub struct AccessInfo {
     pub may_source: UnionMap,
     /// Accesses that hide everything before them and are no sources themselves.
     pub kill: UnionMap,
-    /// When instances run: a map to one common space of times.
-    pub schedule: UnionMap,
+    /// When instances run.
+    pub schedule: Times,
+}
+
+/// When instances run.
+#[derive(Clone, Debug)]
+pub enum Times {
+    /// A map to one common space of times.
+    Map(UnionMap),
+    /// A tree, of which isl takes less time; children of a set are not ordered.
+    Tree(Schedule),
+}
+
+impl Times {
+    fn ctx(&self) -> &Ctx {
+        match self {
+            Times::Map(map) => map.ctx(),
+            Times::Tree(schedule) => schedule.ctx(),
+        }
+    }
 }
 
 impl AccessInfo {
@@ -203,13 +223,15 @@ impl AccessInfo {
             fn isl_union_access_info_set_may_source(info: *mut c_void, map: *mut c_void) -> *mut c_void;
             fn isl_union_access_info_set_kill(info: *mut c_void, map: *mut c_void) -> *mut c_void;
             fn isl_union_access_info_set_schedule_map(info: *mut c_void, map: *mut c_void) -> *mut c_void;
+            fn isl_union_access_info_set_schedule(info: *mut c_void, schedule: *mut c_void) -> *mut c_void;
             fn isl_union_access_info_compute_flow(info: *mut c_void) -> *mut c_void;
             fn isl_union_flow_get_full_may_dependence(flow: *mut c_void) -> *mut c_void;
             fn isl_union_flow_get_may_no_source(flow: *mut c_void) -> *mut c_void;
             fn isl_union_flow_free(flow: *mut c_void) -> *mut c_void;
         }
         let ctx = self.sink.ctx();
-        if [&self.must_source, &self.may_source, &self.kill, &self.schedule].iter().any(|map| map.ctx() != ctx) {
+        let maps = [&self.must_source, &self.may_source, &self.kill];
+        if maps.iter().any(|map| map.ctx() != ctx) || self.schedule.ctx() != ctx {
             return Err(Error::Mixed);
         }
         // SAFETY: live maps of one context, of which isl takes copies; null is passed on from step to step; the flow
@@ -221,7 +243,10 @@ impl AccessInfo {
             if !self.kill.is_empty()? {
                 info = isl_union_access_info_set_kill(info, self.kill.raw_copy());
             }
-            info = isl_union_access_info_set_schedule_map(info, self.schedule.raw_copy());
+            info = match &self.schedule {
+                Times::Map(map) => isl_union_access_info_set_schedule_map(info, map.raw_copy()),
+                Times::Tree(schedule) => isl_union_access_info_set_schedule(info, schedule.raw_copy()),
+            };
             let flow = isl_union_access_info_compute_flow(info);
             if flow.is_null() {
                 return Err(ctx.take_error());

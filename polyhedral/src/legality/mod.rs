@@ -29,7 +29,7 @@ pub use violation::{Conflict, Content, Instance, Violation};
 
 use std::fmt;
 
-use crate::{Band, Dependences, Filtered, Kind, Member, Node, ScheduleTree, Scop, isl};
+use crate::{Band, Dependences, Filtered, Kind, Member, Node, ScheduleTree, Scop, Tiling, isl};
 
 /// Why a schedule is refused.
 #[derive(Clone, Debug, PartialEq)]
@@ -206,7 +206,10 @@ impl Judge<'_> {
     fn node(&self, node: &Node, pending: Pending) -> Result<(), Illegal> {
         match node {
             Node::Leaf => self.expect_none(&pending.order, || Conflict::Unordered),
-            Node::Mark { child, .. } => self.node(child, pending),
+            Node::Mark { name, child } => {
+                self.mark(name, child, &pending)?;
+                self.node(child, pending)
+            }
             Node::Band(band) => {
                 let below = band.members.iter().try_fold(pending, |pending, member| self.member(member, &pending))?;
                 self.node(&band.child, below)
@@ -214,6 +217,23 @@ impl Judge<'_> {
             Node::Sequence(children) => self.sequence(children, &pending),
             Node::Set(children) => self.set(children, &pending),
         }
+    }
+
+    /// Tiles may be run one after another when no pair goes backward in one of the loops that are tiled, as for
+    /// [`permutable`]; inside of a tile the order is that of the band.
+    fn mark(&self, name: &str, child: &Node, pending: &Pending) -> Result<(), Illegal> {
+        if !Tiling::is_mark(name) {
+            return Ok(());
+        }
+        let tiling = Tiling::of_mark(name);
+        let Some((tiling, band)) = tiling.as_ref().and_then(|tiling| Some((tiling, tiling.band(child)?))) else {
+            return Err(Illegal::Malformed(format!("`{name}` is not of loops of the band below it")));
+        };
+        for member in band.members.iter().filter(|member| tiling.loops.iter().any(|one| one.member == member.name)) {
+            let backward = pending.order.lex_gt_at(&member.schedule.to_multi()?)?;
+            self.expect_none(&backward, || Conflict::NotPermutable { member: member.name.clone() })?;
+        }
+        Ok(())
     }
 
     /// What is pending below `member`, if it orders well.

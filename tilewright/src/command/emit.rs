@@ -1,5 +1,7 @@
 //! `tilewright emit`
 
+use std::collections::BTreeMap;
+
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use tilewright::emit::{StageName, emit};
@@ -62,6 +64,7 @@ impl Emit {
             script: self.machine.script()?,
             strict: self.machine.strict,
             trust_indices: self.machine.trust_indices,
+            tile_sizes: BTreeMap::new(),
         };
         let sizes = self.sizes(stage, &def, &source)?;
         let text = emit(stage, &def, sizes.as_deref(), &options).map_err(|error| error.with_source(&source))?;

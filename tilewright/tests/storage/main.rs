@@ -63,6 +63,12 @@ fn a_box_that_threads_share() {
 }
 
 #[test]
+fn a_statement_partly_inside() {
+    check("matmul", &[9, 10, 11], "peel C.update.k first 1 as first rest\npromote A at C.update.rest as row");
+    check("conv3x3", &[15, 21], "cut O.update.h at 4 as top rest\npromote O at O.update.rest of O.update");
+}
+
+#[test]
 fn two_boxes_in_turn() {
     check(
         "matmul",

@@ -6,6 +6,7 @@ use crate::loops::adjective;
 use crate::place::{self, Path};
 use crate::refused::Reason;
 use crate::storage::formula::index_of;
+use crate::storage::instances::dimension;
 
 /// The inside of one iteration of a loop, or the whole program: there statements can be put before and after what is
 /// there.
@@ -120,18 +121,14 @@ impl Site {
         self.members.last().map_or("the program".into(), |member| format!("the loop `{}`", member.name))
     }
 
-    /// Names for the leading dimensions of a statement here: the last words of the members' names.
-    pub(crate) fn dims(&self) -> Vec<String> {
+    /// Names for the dimensions of a statement here: the last words of the members' names, then `x0`, `x1`, … for `own`
+    /// dimensions.
+    pub(crate) fn dims(&self, scop: &Scop, own: usize) -> Vec<String> {
+        let own: Vec<String> = (0..own).map(|at| format!("x{at}")).collect();
         let mut dims: Vec<String> = Vec::new();
-        for member in &self.members {
-            let word = member.name.rsplit('.').next().unwrap_or("t");
-            let mut name = word.to_string();
-            let mut number = 2;
-            while dims.contains(&name) {
-                name = format!("{word}_{number}");
-                number += 1;
-            }
-            dims.push(name);
+        for name in self.members.iter().map(|member| &member.name).chain(&own) {
+            let dim = dimension(name, |taken| dims.iter().chain(&scop.params).any(|other| other == taken));
+            dims.push(dim);
         }
         dims
     }

@@ -4,7 +4,7 @@ use polyhedral::{Index, Memory, Scop, Subscript, Tensor, TensorId, isl};
 
 use super::evolve;
 use super::formula::simplified;
-use super::hull::Hull;
+use super::hull::{Hull, range_of};
 use super::promote::{STACK_BYTES, has_threads_inside};
 use super::site::Site;
 use super::uses::{Use, Uses};
@@ -148,4 +148,30 @@ pub(super) struct Copies {
     /// Over the values of the site's members.
     pub(super) index: Vec<Index>,
     pub(super) extent: Vec<Index>,
+}
+
+impl Copies {
+    /// One for each iteration of the loops around that run in threads of their own, and of those that are `chosen` by
+    /// their position; `iterations` are the values of the loops.
+    pub(super) fn of(
+        scop: &Scop,
+        site: &Site,
+        iterations: &isl::Set,
+        chosen: impl Fn(usize) -> bool,
+    ) -> Result<Copies, Reason> {
+        let mut copies = Copies::default();
+        let loops = iterations.dim(isl::Dim::Set)? as usize;
+        for (at, member) in site.members[..loops].iter().enumerate() {
+            if !chosen(at) && !member.kind.apart() {
+                continue;
+            }
+            let values = Index::Dim(at).to_pw_aff(&iterations.space()?)?.to_map()?.intersect_domain(iterations)?;
+            let Some((first, extent)) = range_of(&values, &scop.context)? else {
+                return Reason::precondition(format!("how many iterations `{}` has is not one formula", member.name));
+            };
+            copies.index.push(Index::Dim(at) - first);
+            copies.extent.push(evolve::in_order(extent));
+        }
+        Ok(copies)
+    }
 }

@@ -177,6 +177,7 @@ impl<'a> Analysis<'a> {
             return Ok(Sight { writers: none()?, initial: renamed(&sink, isl::Dim::Out, &name)? });
         }
         let (must_source, may_source) = (writers.must.clone(), writers.may.clone());
+        let schedule = isl::Times::Map(schedule);
         let info = isl::AccessInfo { sink, must_source, may_source, kill: none()?, schedule };
         let (flow, initial) = info.flow_and_initial()?;
         Ok(Sight {
