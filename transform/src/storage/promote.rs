@@ -306,14 +306,15 @@ impl Copies<'_> {
     /// A statement over the values of the site's members and the box, for every one of `elements`.
     fn copy(&self, edited: &mut Scop, direction: Direction, elements: &isl::Map) -> isl::Result<Placed> {
         let (prefix, name) = (self.site.members.len(), direction.statement(&self.buffer.declared.name));
-        let mut dims = self.site.dims();
-        dims.extend((0..self.buffer.order.len()).map(|at| format!("x{at}")));
+        let dims = self.site.dims(self.buffer.order.len());
         let space = edited.param_space()?.named_set(&name, &dims)?;
         let (here, old): (Vec<Index>, _) = ((0..prefix).map(Index::Dim).collect(), self.old_element(prefix));
         let mut domain = instances(&space, &here, &old, elements)?;
         if edited.tensors[self.uses.tensor].role == Role::Input && domain.n_basic_set()? > 1 {
             // What is never written can be read around holes and corners: one convex piece makes simpler loops.
-            let tensor = tuple(&space, &old)?.intersect_range(&edited.elements(self.uses.tensor)?.reset_tuple_id()?)?.domain()?;
+            let tensor = tuple(&space, &old)?
+                .intersect_range(&edited.elements(self.uses.tensor)?.reset_tuple_id()?)?
+                .domain()?;
             domain = domain.remove_divs()?.simple_hull()?.to_set()?.intersect(&tensor)?;
         }
 

@@ -120,18 +120,15 @@ impl Site {
         self.members.last().map_or("the program".into(), |member| format!("the loop `{}`", member.name))
     }
 
-    /// Names for the leading dimensions of a statement here: the last words of the members' names.
-    pub(crate) fn dims(&self) -> Vec<String> {
+    /// Names for the dimensions of a statement here that runs over a box: the last words of the members' names, then `x0`
+    /// and on, each with a number where it is taken.
+    pub(crate) fn dims(&self, rank: usize) -> Vec<String> {
+        let words = self.members.iter().map(|member| member.name.rsplit('.').next().unwrap_or("t").to_string());
         let mut dims: Vec<String> = Vec::new();
-        for member in &self.members {
-            let word = member.name.rsplit('.').next().unwrap_or("t");
-            let mut name = word.to_string();
-            let mut number = 2;
-            while dims.contains(&name) {
-                name = format!("{word}_{number}");
-                number += 1;
-            }
-            dims.push(name);
+        for word in words.chain((0..rank).map(|at| format!("x{at}"))) {
+            let numbered = (2u64..).map(|number| format!("{word}_{number}"));
+            let mut names = std::iter::once(word.clone()).chain(numbered);
+            dims.push(names.find(|name| !dims.contains(name)).expect("finitely many names are taken"));
         }
         dims
     }
