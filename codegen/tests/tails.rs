@@ -345,6 +345,16 @@ fn a_shifted_tail_after_and_before_other_commands() {
     }
 }
 
+#[test]
+fn a_shifted_tail_for_all_sizes() {
+    let source = testing::scop(&isl::Ctx::new(), SCALED);
+    let evolved = scheduled_scop(source.clone(), "vectorise Y.j by 4 tail shifted").unwrap();
+    let program = lower(&evolved, &Options::default());
+    for n in [1, 3, 4, 5, 8, 11] {
+        agrees(&source, &program, &[2, n]);
+    }
+}
+
 const TRIANGLE: &str = "
 scop triangle(N)
 context { : N > 0 }
