@@ -107,11 +107,11 @@ impl Script {
 
     /// The names of the sizes of tiles that it leaves open (`tile … by T`), each once, in the order of the alphabet.
     pub fn tile_sizes(&self) -> BTreeSet<&str> {
-        let sizes = |command| match command {
-            &Command::TileBy { ref by, .. } => by.as_slice(),
-            _ => &[],
-        };
-        self.commands().flat_map(sizes).map(String::as_str).collect()
+        let open = self.commands().filter_map(|command| match command {
+            Command::TileBy { by, .. } => Some(by),
+            _ => None,
+        });
+        open.flatten().map(String::as_str).collect()
     }
 
     /// The commands and the lines on which they stand, from 1.
