@@ -63,6 +63,10 @@ pub struct Dependences {
     pub output: isl::UnionMap,
     /// Between updates that may be swapped, but not run at once.
     pub reduction: isl::UnionMap,
+    /// All pairs of updates of one operator and one element, both ways round and each with itself: the pairs of
+    /// `reduction` in one piece, and some that are ordered by another access in between. Where such a pair runs at once,
+    /// one of them and that access do too, so that it says the same of a loop as `reduction`, with less work.
+    pub updates: isl::UnionMap,
 }
 
 /// The dependences of `scop` in the order of its source, or of its tree when commands changed the statements.
@@ -92,6 +96,7 @@ impl Dependences {
         let mut strict = self.clone();
         strict.flow = self.flow.union(&self.reduction)?;
         strict.reduction = isl::UnionMap::empty(self.domain.ctx())?;
+        strict.updates = strict.reduction.clone();
         Ok(strict)
     }
 }
@@ -276,12 +281,15 @@ impl Analysis {
         let states = self.updates.iter().try_fold(self.none()?, |all, updates| all.union(&updates.relation))?;
         let flow = reads.union(&output.intersect_range(&states.wrap()?)?)?;
         let pairs = |full: &isl::UnionMap| full.range_factor_domain()?.coalesce();
+        let of_one_element = |of: &Updates| of.relation.apply_range(&of.relation.reverse()?);
+        let updates = self.updates.iter().try_fold(self.none()?, |all, of| all.union(&of_one_element(of)?))?;
         Ok(Dependences {
             domain: self.domain.clone(),
             flow: pairs(&flow)?,
             anti: pairs(&anti)?,
             output: pairs(&output)?,
             reduction: pairs(&reduction)?,
+            updates,
         })
     }
 

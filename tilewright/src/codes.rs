@@ -123,8 +123,9 @@ that the target does not have. `tilewright targets` lists the targets.",
         code: "TC0913",
         title: "a command of the schedule was refused",
         text: "A command is applied only when it is proved that every dependence of the program keeps its order. The message names
-the command, its line in the script, and either what does not fit or two instances of statements that it would swap. The script
-may belong to another program: loops are named after statement and index (`C.update.m`).
+the command, its line in the script, and either what does not fit or two instances of statements that it would swap, with their
+places in the program; the help says what is legal in its place, where something was found. The script may
+belong to another program: loops are named after statement and index (`C.update.m`).
 
     tilewright emit script mm.tc -s M=64,N=64,K=64      prints the automatic schedule, to be edited",
     },

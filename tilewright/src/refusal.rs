@@ -1,7 +1,7 @@
 //! A refused command as a diagnostic: the two instances underlined in the program, and what would be legal in its place.
 
-use polyhedral::DependenceKind;
-use polyhedral::legality::{Conflict, Violation};
+use polyhedral::legality::{Conflict, Instance, Violation};
+use polyhedral::{Access, DependenceKind, Scop};
 use support::{Diagnostic, Label, Span};
 use transform::{Reason, Refused, Session};
 
@@ -9,19 +9,25 @@ use crate::Error;
 
 /// A command that a session refused, with what would be legal in its place where that is known.
 pub(crate) fn explained(session: &Session, refusal: Refused) -> Error {
-    match session.remedy(&refusal) {
-        Some(remedy) => error(refusal, remedy.commands().map(|command| command.to_string()).collect()),
-        None => refused(refusal),
-    }
+    let instead = match session.remedy(&refusal) {
+        Some(remedy) => remedy.commands().map(|command| command.to_string()).collect(),
+        None => legal(&refusal),
+    };
+    error(refusal, instead, Some(session.scop()))
 }
 
 /// A refused script is the user's; a refused automatic schedule, or isl failing, is ours.
 pub(crate) fn refused(refused: Refused) -> Error {
-    let instead = refused.instead.iter().map(|command| command.to_string()).collect();
-    error(refused, instead)
+    let instead = legal(&refused);
+    error(refused, instead, None)
 }
 
-fn error(refused: Refused, instead: Vec<String>) -> Error {
+/// What the refusal itself says would be legal.
+fn legal(refused: &Refused) -> Vec<String> {
+    refused.instead.iter().map(|command| command.to_string()).collect()
+}
+
+fn error(refused: Refused, instead: Vec<String>, scop: Option<&Scop>) -> Error {
     let general = match refused.reason {
         Reason::Isl(_) => return Error::bug(refused),
         Reason::Violation(_) => "a command is applied only when the program is proved to compute what it did",
@@ -34,22 +40,48 @@ fn error(refused: Refused, instead: Vec<String>) -> Error {
         [] => general.to_string(),
         commands => format!("legal in its place: `{}`", commands.join("`, then `")),
     };
-    let labels = refused.violation().map_or_else(Vec::new, labels);
+    let labels = refused.violation().map_or_else(Vec::new, |violation| labels(violation, scop));
     // What would be legal is said once: in the help.
     let message = Refused { instead: None, ..refused }.to_string();
     Error::user(Diagnostic { labels, ..Diagnostic::call("TC0913", message).help(help) })
 }
 
-/// What the two instances do, at the places of their statements: the later one first.
-fn labels(violation: &Violation) -> Vec<Label> {
+/// What the two instances do, at the places of their accesses: the later one first.
+fn labels(violation: &Violation, scop: Option<&Scop>) -> Vec<Label> {
     let (source, sink) = roles(violation);
-    let place = |span: Span, text: String| (span != Span::default()).then_some(Label { span, text });
-    if violation.source.span == violation.sink.span {
+    let [from, to] = places(violation, scop);
+    let label = |span: Span, text: String| (span != Span::default()).then_some(Label { span, text });
+    if from == to {
         let texts: Vec<String> = source.into_iter().chain([sink]).collect();
-        return place(violation.sink.span, texts.join(", ")).into_iter().collect();
+        return label(to, texts.join(", ")).into_iter().collect();
     }
-    let source = source.and_then(|text| place(violation.source.span, text));
-    place(violation.sink.span, sink).into_iter().chain(source).collect()
+    let source = source.and_then(|text| label(from, text));
+    label(to, sink).into_iter().chain(source).collect()
+}
+
+/// Where the source and the sink touch the element; where that is not known, their statements.
+fn places(violation: &Violation, scop: Option<&Scop>) -> [Span; 2] {
+    let Violation { source, sink, conflict, dependence, .. } = violation;
+    let source_reads = !conflict.is_of_values() && *dependence == DependenceKind::Anti;
+    let sink_reads = conflict.is_of_values() || *dependence == DependenceKind::Flow;
+    [(source, source_reads), (sink, sink_reads)].map(|(instance, reads)| {
+        let access = scop.and_then(|scop| access(scop, violation, instance, reads));
+        access.filter(|span| *span != Span::default()).unwrap_or(instance.span)
+    })
+}
+
+/// The first access of the instance to the element.
+fn access(scop: &Scop, violation: &Violation, instance: &Instance, reads: bool) -> Option<Span> {
+    let (tensor, at) = violation.through.as_ref()?;
+    let stmt = &scop.stmts[scop.stmt_named(&instance.stmt)?];
+    let sizes: Vec<i64> = violation.sizes.iter().map(|(_, size)| *size).collect();
+    let touches = |access: &&Access| {
+        let element = access.affine().map(|index| index.iter().map(|i| i.eval(&instance.point, &sizes)).collect());
+        let element: Option<Vec<i64>> = element.flatten();
+        scop.tensors[access.tensor].name == *tensor && (element.is_none() || element == *at)
+    };
+    let accesses = if reads { &stmt.reads } else { &stmt.writes };
+    accesses.iter().find(touches).map(|access| access.span)
 }
 
 /// What the source does, if there is one, and what the sink does.

@@ -477,7 +477,9 @@ fn scripts_that_do_not_fit() {
     place.file("x.sched", "# of another program\nparallel Y.row\n");
     with(&["TC0913", "line 2"]);
     place.file("x.sched", "parallel C.update.k\n");
-    with(&["TC0913", "C.update"]);
+    with(&["TC0913", "C.update", "mm.tc:", "^^^", "legal in its place: `privatise C at C.update.k"]);
+    let emit = ["emit", "loops", "mm.tc", "-s", "M=8,N=8,K=8", "--schedule", "x.sched"];
+    place.refused(1, &emit, &["TC0913", "mm.tc:", "^^^"]);
     place.file("x.sched", [0xff, 0xfe]);
     with(&["TC0920", "UTF-8"]);
     place.file("x.sched", "(".repeat(1 << 20));

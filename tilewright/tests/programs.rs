@@ -155,6 +155,22 @@ fn sizes_that_break_an_assumption_are_refused() {
 }
 
 #[test]
+fn sizes_that_break_a_condition_are_refused() {
+    let text = "def conv(float(N) A, float(K) W) -> (C) {\n  C(i) +=! A(i + k) * W(k)\n}\n";
+    let error =
+        compiler(1, "").compile(text).expect("a definition").prepare(&[&[2], &[5]]).err().expect("W is too long");
+    expect![[r#"
+        error[TC0501]: these sizes break the condition K <= N + 1: N = 2, K = 5
+         --> <tc>:2:5
+          |
+        2 |   C(i) +=! A(i + k) * W(k)
+          |     ^ the range of `i` has N - K + 1 elements
+          |
+          = help: call with sizes that satisfy the condition, or restrict the range in `where`"#]]
+    .assert_eq(&error.to_string());
+}
+
+#[test]
 fn computed_extents_are_checked() {
     let program = Program::build("pairs", |p| {
         let n = p.size("N");
@@ -221,12 +237,12 @@ fn a_refused_order_shows_both_statements() {
         &[16],
         &expect![[r#"
             error[TC0913]: line 1: `fuse S D shift 0` refused: `D[0]` must run after `S[1]` (flow through `S[1]`), but the loop `S.i` would run it before
-             --> <tc>:3:3
+             --> <tc>:3:17
               |
             2 |   S(i) = A(i) + A(i + 1)
               |   ---------------------- `S[1]` writes `S[1]`
             3 |   D(i) = S(i) + S(i + 1)
-              |   ^^^^^^^^^^^^^^^^^^^^^^ `D[0]` reads it after that
+              |                 ^^^^^^^^ `D[0]` reads it after that
               |
               = help: legal in its place: `fuse S D depth 1 shift 1`"#]],
     );
@@ -240,12 +256,12 @@ fn a_fold_too_small_shows_what_is_lost() {
         &[16],
         &expect![[r#"
             error[TC0913]: line 2: `fold T dim 0 by 2` refused: `B[0]` finds in `T[0]` what `T[2]` computes, but must find what `T[0]` computes
-             --> <tc>:3:3
+             --> <tc>:3:10
               |
             2 |   T(i) = 0.5 * A(i)
               |   ----------------- `T[0]` computes what it must find
             3 |   B(i) = T(i) - T(i + 2)
-              |   ^^^^^^^^^^^^^^^^^^^^^^ `B[0]` finds something else in `T[0]`
+              |          ^^^^ `B[0]` finds something else in `T[0]`
               |
               = help: legal in its place: `fold T dim 0 by 3`"#]],
     );
@@ -261,10 +277,12 @@ fn a_refusal_of_a_built_program_shows_its_text() {
     let kernel = compiler(2, "reorder A.j A.i").compile_program(&wave.expect("a program"));
     expect![[r#"
         error[TC0913]: line 1: `reorder A.j A.i` refused: `A[2, 0]` must run after `A[1, 1]` (flow through `A[1, 1]`), but the loop `A.j` would run it before
-         --> <wave>:6:5
+         --> <wave>:6:25
           |
         6 |     A[i, j] = A[i, j] + A[i - 1, j + 1]
-          |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `A[1, 1]` writes `A[1, 1]`, `A[2, 0]` reads it after that
+          |     -------             ^^^^^^^^^^^^^^^ `A[2, 0]` reads it after that
+          |     |
+          |     `A[1, 1]` writes `A[1, 1]`
           |
           = help: legal in its place: `skew A.j by 1 of A.i as j`, then `reorder A.j A.i`"#]].assert_eq(&refusal(&kernel, &[16]).to_string());
     let kernel =
@@ -274,10 +292,12 @@ fn a_refusal_of_a_built_program_shows_its_text() {
         compiler(2, "parallel A.k").compile_program(&Program::from(&polybench("lu").program(&isl::Ctx::new())));
     expect![[r#"
         error[TC0913]: line 1: `parallel A.k` refused: `A.2[1, 2, 2]` must run after `A.2[0, 1, 2]` (flow through `A[1, 2]`), but the parallel loop `A.k` would run them at once
-         --> <lu>:8:7
+         --> <lu>:8:37
           |
         8 |       A[i, j] = A[i, j] - A[i, k] * A[k, j]
-          |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `A.2[0, 1, 2]` writes `A[1, 2]`, `A.2[1, 2, 2]` reads it after that
+          |       -------                       ^^^^^^^ `A.2[1, 2, 2]` reads it after that
+          |       |
+          |       `A.2[0, 1, 2]` writes `A[1, 2]`
           |
           = help: legal in its place: `parallel A.i`"#]].assert_eq(&refusal(&kernel, &[8]).to_string());
 }

@@ -81,6 +81,7 @@ fn between(deps: &Dependences, instances: &isl::UnionSet) -> isl::Result<Depende
         anti: inside(&deps.anti)?,
         output: inside(&deps.output)?,
         reduction: inside(&deps.reduction)?,
+        updates: inside(&deps.updates)?,
     })
 }
 

@@ -136,13 +136,13 @@ struct Pending {
     instances: isl::UnionSet,
     /// Pairs whose order matters.
     order: isl::UnionMap,
-    /// Pairs of updates.
-    reduction: isl::UnionMap,
+    /// Pairs of updates, as in [`Dependences::updates`].
+    updates: isl::UnionMap,
 }
 
 impl Pending {
     fn all(tree: &ScheduleTree, deps: &Dependences) -> isl::Result<Pending> {
-        Ok(Pending { instances: tree.domain.clone(), order: deps.ordering(false)?, reduction: deps.reduction.clone() })
+        Ok(Pending { instances: tree.domain.clone(), order: deps.ordering(false)?, updates: deps.updates.clone() })
     }
 
     /// At the member called `name`, which exists.
@@ -174,7 +174,7 @@ impl Pending {
         Ok(Pending {
             instances: self.instances.clone(),
             order: self.order.eq_at(&values)?,
-            reduction: self.reduction.eq_at(&values)?,
+            updates: self.updates.eq_at(&values)?,
         })
     }
 
@@ -184,15 +184,16 @@ impl Pending {
         Ok(Pending {
             instances: self.instances.intersect(&child.filter)?,
             order: inside(&self.order)?,
-            reduction: inside(&self.reduction)?,
+            updates: inside(&self.updates)?,
         })
     }
 
     /// The pairs of any kind on two different points of `member`.
     fn apart(&self, member: &Member) -> isl::Result<isl::UnionMap> {
         let values = member.schedule.to_multi()?;
-        let all = self.order.union(&self.reduction)?;
-        all.lex_lt_at(&values)?.union(&all.lex_gt_at(&values)?)
+        let order = self.order.lex_lt_at(&values)?.union(&self.order.lex_gt_at(&values)?)?;
+        let updates = self.updates.lex_lt_at(&values)?;
+        if updates.is_empty()? { Ok(order) } else { order.union(&updates)?.union(&updates.reverse()?) }
     }
 }
 

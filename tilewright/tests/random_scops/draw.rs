@@ -2,8 +2,8 @@
 
 use polyhedral::isl::{Constraints, SchedulerOptions, Val};
 use polyhedral::testing::Rng;
-use polyhedral::{Axis, Node, ScheduleTree, isl};
-use transform::{Command, End, Session};
+use polyhedral::{Access, Axis, Node, Role, ScheduleTree, Scop, Stmt, isl};
+use transform::{Command, End, Privatisation, Promotion, Session};
 
 /// isl's operations for one run of its scheduler.
 const SCHEDULER: u64 = 500_000;
@@ -27,6 +27,79 @@ pub const COMMANDS: &[&str] = &[
     "vectorise",
     "unroll",
 ];
+
+/// The words of the commands on storage and on instances that are drawn.
+pub const STORAGE: &[&str] = &["promote", "prefetch", "fold", "inline", "compute", "store", "privatise"];
+
+/// A command on storage or on instances that has a chance to fit; none when the program has no loop or no tensor for it.
+pub fn storage(rng: &mut Rng, session: &Session) -> isl::Result<Option<Command>> {
+    let scop = session.scop();
+    let members = scop.tree.root.members();
+    if members.is_empty() {
+        return Ok(None);
+    }
+    let member = members[rng.below(members.len())];
+    let below = member.schedule.domain()?.sets()?.iter().map(isl::Set::tuple_name).collect::<isl::Result<Vec<_>>>()?;
+    let (inside, outside): (Vec<&Stmt>, Vec<&Stmt>) = scop.stmts.values().partition(|stmt| below.contains(&stmt.name));
+    let at = member.name.clone();
+    let is_temporary =
+        |name: &String| scop.tensor_named(name).is_some_and(|id| scop.tensors[id].role == Role::Temporary);
+    let temporaries: Vec<String> = touched(scop, &inside).into_iter().filter(is_temporary).collect();
+    let tensors = match rng.below(16) {
+        0..5 => return Ok(any(rng, &touched(scop, &inside)).map(|tensor| promotion(rng, scop, tensor, at))),
+        5..8 => {
+            let made_outside = touched(scop, &outside);
+            let tensors: Vec<String> = temporaries.into_iter().filter(|name| made_outside.contains(name)).collect();
+            return Ok(any(rng, &tensors).map(|tensor| Command::compute_at(tensor, at)));
+        }
+        8..10 => {
+            let (dim, by) = (rng.below(2) as u32, rng.pick(&[1, 2, 3]));
+            return Ok(any(rng, &temporaries).map(|tensor| Command::fold(tensor, dim, by)));
+        }
+        10..14 if rng.percent(60) => updated(scop, &inside),
+        10..14 => temporaries,
+        14 if rng.percent(50) => return Ok(any(rng, &temporaries).map(Command::inline)),
+        14 => return Ok(any(rng, &temporaries).map(|tensor| Command::store_at(tensor, at))),
+        _ => {
+            let tensors = touched(scop, &inside);
+            return Ok(any(rng, &tensors).map(|tensor| Command::prefetch(tensor, at, rng.pick(&[1, 2]))));
+        }
+    };
+    let by = rng.percent(25).then(|| rng.pick(&[2, 3]));
+    let privatised = |tensor| Command::Privatise(Privatisation { by, ..Privatisation::of(tensor, at) });
+    Ok(any(rng, &tensors).map(privatised))
+}
+
+fn promotion(rng: &mut Rng, scop: &Scop, tensor: String, member: String) -> Command {
+    let rank = scop.tensor_named(&tensor).map_or(0, |id| scop.tensors[id].extent.len() as u32);
+    let mut transposed: Vec<u32> = (0..rank).collect();
+    if rng.percent(30) {
+        rng.shuffle(&mut transposed);
+    }
+    let (padded, double) = (if rng.percent(20) { 1 } else { 0 }, rng.percent(15));
+    Command::Promote(Promotion { transposed, padded, double, ..Promotion::of(tensor, member) })
+}
+
+/// The tensors that some statements read or write, by name.
+fn touched(scop: &Scop, stmts: &[&Stmt]) -> Vec<String> {
+    names(scop, stmts.iter().flat_map(|stmt| stmt.accesses()))
+}
+
+/// The tensors that some statements update.
+fn updated(scop: &Scop, stmts: &[&Stmt]) -> Vec<String> {
+    names(scop, stmts.iter().filter(|stmt| stmt.body.is_reduce()).flat_map(|stmt| &stmt.writes))
+}
+
+fn names<'a>(scop: &Scop, accesses: impl Iterator<Item = &'a Access>) -> Vec<String> {
+    let mut names: Vec<String> = accesses.map(|access| scop.tensors[access.tensor].name.clone()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn any(rng: &mut Rng, names: &[String]) -> Option<String> {
+    if names.is_empty() { None } else { Some(names[rng.below(names.len())].clone()) }
+}
 
 /// A command that may or may not fit; none when isl's scheduler finds nothing in time.
 pub fn command(rng: &mut Rng, session: &Session) -> isl::Result<Option<Command>> {
