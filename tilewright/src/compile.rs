@@ -107,7 +107,7 @@ fn tile_sizes(program: &Program, options: &Options) -> Result<Vec<i64>> {
         }
         None => Err(Error::user(
             Diagnostic::call("TC0933", format!("this size is not known: {name}"))
-                .help("the script tiles by it; `Compiler::tile_size` gives it a value"),
+                .help(format!("the script tiles by it: give it with -s {name}=32, or `Compiler::tile_size`")),
         )),
     };
     program.params.iter().map(one).collect()

@@ -85,6 +85,12 @@ impl Compiler {
         self
     }
 
+    /// The values of several such sizes.
+    pub fn tile_sizes(mut self, sizes: impl IntoIterator<Item = (String, i64)>) -> Compiler {
+        Arc::make_mut(&mut self.options).tile_sizes.extend(sizes);
+        self
+    }
+
     /// What it compiles for.
     pub fn target(&self) -> &Target {
         &self.options.target

@@ -220,6 +220,30 @@ fn a_script_replays_to_itself() {
 }
 
 #[test]
+fn tiles_that_a_script_leaves_open() {
+    let place = Place::new();
+    place.file("open.sched", "tile C.update.m C.update.n by T U\n");
+    let given = |how: &[&'static str], sizes: &'static str| {
+        [how, &["mm.tc", "--schedule", "open.sched", "-s", "M=20,N=30,K=10", "-s", sizes]].concat()
+    };
+    place.accepted(&given(&["run", "--verify"], "T=8,U=16"));
+    place.accepted(&given(&["bench", "--verify", "--reps", "1"], "T=3,U=1000"));
+    let loops = place.accepted(&given(&["emit", "loops"], "T=8,U=16"));
+    assert!(loops.contains("step T"), "{loops}");
+    place.accepted(&given(&["emit", "scop"], "T=8,U=16"));
+    place.accepted(&["emit", "deps", "mm.tc", "--schedule", "open.sched", "-s", "T=8"]);
+    let refused = |sizes, words: &[&str]| place.refused(1, &given(&["run"], sizes), words);
+    refused("U=16", &["TC0933", "this size is not known: T", "-s T=32"]);
+    refused("T=0,U=16", &["TC0931", "a tile has at least 1"]);
+    refused("T=8,U=16,V=2", &["TC0930", "no size `V`", "the script tiles by T, U"]);
+    refused("T=8,T=8,U=16", &["TC0932", "given twice"]);
+    place.refused(1, &["run", "mm.tc", "-s", "M=20,N=30,K=10,T=8"], &["TC0930", "no size `T`"]);
+    // A tile as large as a dimension.
+    place.file("open.sched", "tile C.update.m C.update.k by M T\n");
+    place.accepted(&given(&["run", "--verify"], "T=8"));
+}
+
+#[test]
 fn part_of_a_schedule_by_hand() {
     let place = Place::new();
     place.file("mm.tc", MM);

@@ -93,4 +93,4 @@ pub use script::{Script, ScriptError, Use};
 pub use session::{OPERATIONS, Options, Scheduled, Session};
 pub use shape::MAX_LOOPS;
 pub use storage::layout::LayoutMap;
-pub use storage::promote::STACK_BYTES;
+pub use storage::promote::UNASKED_STACK_BYTES;

@@ -689,6 +689,8 @@ keeps! { Map {
     fn is_single_valued() -> bool = isl_map_is_single_valued;
     fn is_injective() -> bool = isl_map_is_injective;
     fn dim(kind: Dim) -> u32 = isl_map_dim;
+    /// The value of a dimension when the constraints say it outright; NaN when not.
+    fn constant_at(kind: Dim, at: u32) -> Val = isl_map_plain_get_val_if_fixed;
     fn n_basic_map() -> u32 = isl_map_n_basic_map;
 } }
 

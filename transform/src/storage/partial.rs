@@ -13,8 +13,9 @@ use super::hull::{Hull, range_of};
 use super::insertion::{Insertion, Side, insert};
 use super::instances::{Instances, dimension};
 use super::privatise::new_tensor_name;
+use super::promote::memory_for;
 use super::site::Site;
-use super::store_at::{Copies, memory_for};
+use super::store_at::{Copies, bytes_of};
 use super::uses::Uses;
 use crate::place::Taken;
 use crate::proof::Edit;
@@ -156,7 +157,10 @@ impl Partial {
         let memory = match (given.memory, by) {
             // Iterations of the loop may run in threads of their own, which share the partial results.
             (None, None) => Memory::Global,
-            (asked, _) => memory_for(scop, site, &Uses::of(scop, site, id, &[])?, &own, asked)?,
+            (asked, _) => {
+                let uses = Uses::of(scop, site, id, &[])?;
+                memory_for(scop, (site, &uses), bytes_of(scop, id, &own), asked)?
+            }
         };
         let copies = match memory {
             Memory::Stack => Copies::default(),

@@ -3,8 +3,9 @@
 use polyhedral::{Memory, Role, Scop, TensorId};
 
 use super::partial::partials;
+use super::promote::memory_for;
 use super::site::Site;
-use super::store_at::{Copies, Kept, all_uses, memory_for};
+use super::store_at::{Copies, Kept, all_uses, bytes_of};
 use super::uses::tensor_named;
 use crate::proof::Edit;
 use crate::refused::Reason;
@@ -50,7 +51,7 @@ pub(crate) fn privatise(scop: &Scop, given: &Privatisation) -> Result<Edit, Reas
 fn copies(scop: &Scop, site: &Site, id: TensorId, given: Privatisation) -> Result<Edit, Reason> {
     let uses = all_uses(scop, site, id)?;
     let kept = Kept::of(scop, site, &uses)?;
-    let memory = memory_for(scop, site, &uses, &kept.extent, given.memory)?;
+    let memory = memory_for(scop, (site, &uses), bytes_of(scop, id, &kept.extent), given.memory)?;
     let last = site.members.len() - 1;
     let copies = match memory {
         Memory::Stack => Copies::default(),

@@ -14,8 +14,9 @@ use crate::storage::site::{Placed, Site, instances, loops_over, tuple};
 use crate::storage::uses::{Use, Uses, tensor_named};
 use crate::{Command, Promotion};
 
-/// The most bytes of a tensor that goes to the stack of a thread when nothing else is said.
-pub const STACK_BYTES: i64 = 64 * 1024;
+/// The most bytes of a tensor that goes to the stack of a thread when nothing is said. When it is said, it may take what
+/// [all of them](Memory::STACK_BYTES) may have.
+pub const UNASKED_STACK_BYTES: i64 = 64 << 10;
 
 /// Keeps a part of a tensor in a new one while one iteration of a loop runs: packing, caching, shared memory, register
 /// tiles.
@@ -36,7 +37,7 @@ pub const STACK_BYTES: i64 = 64 * 1024;
 ///
 /// `transposed` gives the order of the old dimensions in the new tensor; `padded` adds cells to the innermost one;
 /// `double` makes two boxes, used in turn, and loads what an iteration needs one iteration earlier. A tensor of constant
-/// size up to [`STACK_BYTES`] lives on the stack of its thread where there is room, a larger one in global memory, with a
+/// size up to [`UNASKED_STACK_BYTES`] lives on the stack of its thread where there is room, a larger one in global memory, with a
 /// box for each iteration of the parallel loops around.
 ///
 /// A statement that is partly inside the loop becomes two: `S` outside, and `S.Bp` inside.
@@ -116,7 +117,8 @@ impl Buffer {
             let (site, tensor) = (site.described(), &old.name);
             return Reason::precondition(format!("what {site} touches of `{tensor}` is in no box of one size"));
         };
-        let memory = memory_of(scop, site, uses, promotion, &hull)?;
+        let bytes = bytes_of(scop, uses, promotion, &hull);
+        let memory = memory_for(scop, (site, uses), bytes, promotion.memory)?;
         let mut boxes = Boxes::default();
         if promotion.double {
             boxes.in_turn(site)?;
@@ -170,11 +172,15 @@ fn order_of(promotion: &Promotion, old: &Tensor) -> Result<Vec<usize>, Reason> {
     Ok(order)
 }
 
-/// Where the new tensor lives: as asked, or on the stack when it is small there.
-fn memory_of(scop: &Scop, site: &Site, uses: &Uses, promotion: &Promotion, hull: &Hull) -> Result<Memory, Reason> {
-    let bytes = bytes_of(scop, uses, promotion, hull);
+/// Where a new tensor of so many bytes, if that is a constant, lives: as asked, or on the stack when it is small there.
+pub(super) fn memory_for(
+    scop: &Scop,
+    (site, uses): (&Site, &Uses),
+    bytes: Option<i64>,
+    asked: Option<Memory>,
+) -> Result<Memory, Reason> {
     let fits = |most: i64| bytes.is_some_and(|bytes| bytes <= most);
-    match promotion.memory {
+    match asked {
         Some(Memory::Stack) if !fits(Memory::STACK_BYTES) => {
             let size = bytes.map_or("a size that depends on the program's".into(), |bytes| format!("{bytes} bytes"));
             let most = Memory::STACK_BYTES;
@@ -185,7 +191,7 @@ fn memory_of(scop: &Scop, site: &Site, uses: &Uses, promotion: &Promotion, hull:
         Some(memory) => Ok(memory),
         None => {
             let room = Memory::STACK_BYTES.saturating_sub(shape::stack_bytes(scop));
-            let on_stack = fits(STACK_BYTES.min(room)) && !has_threads_inside(scop, site, uses)?;
+            let on_stack = fits(UNASKED_STACK_BYTES.min(room)) && !has_threads_inside(scop, site, uses)?;
             Ok(if on_stack { Memory::Stack } else { Memory::Global })
         }
     }

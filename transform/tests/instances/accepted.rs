@@ -53,4 +53,6 @@ accepted! {
     parallel_dot: DOT, "split S.update.i by 1024 as io ii\nprivatise S at S.update.io as P\nparallel S.update.io";
     dot_in_lanes: DOT, "privatise S at S.update.i by 16\nvectorise S.update.i by 16";
     parallel_columns: COLUMNS, "split S.update.m by 64 as mo mi\nprivatise S at S.update.mo\nparallel S.update.mo";
+    combined_in_two_places: COLUMNS, "privatise S at S.update.m in global\npeel S.combine.m last 1";
+    combined_in_three_places: COLUMNS, "privatise S at S.update.m in global\npeel S.combine.m first 2\ncut S.combine.m at 5";
 }

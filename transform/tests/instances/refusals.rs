@@ -257,14 +257,14 @@ fn privatise_needs_updates_alone() {
         DOT,
         "privatise S at S.update.i in stack",
         expect![
-            "`privatise S at S.update.i in stack` refused: the stack takes 65536 bytes at most, and this has a size that depends on the program's"
+            "`privatise S at S.update.i in stack` refused: the stack takes 262144 bytes at most, and this has a size that depends on the program's: put it `in global`"
         ],
     );
     check(
         DOT,
         "privatise S at S.update.i by 100000 in stack",
         expect![
-            "`privatise S at S.update.i by 100000 in stack` refused: the stack takes 65536 bytes at most, and this has 400000 bytes"
+            "`privatise S at S.update.i by 100000 in stack` refused: the stack takes 262144 bytes at most, and this has 400000 bytes: put it `in global`"
         ],
     );
     check(
