@@ -28,8 +28,8 @@ mod scop;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod text;
-pub mod traffic;
 mod tiling;
+pub mod traffic;
 mod tree;
 mod tree_isl;
 mod verify;

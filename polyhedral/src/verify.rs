@@ -6,7 +6,8 @@ use support::{Malformed, Stage};
 
 use crate::text::is_carried;
 use crate::{
-    Access, Band, Body, DType, Expr, Filtered, Index, Kind, Member, Memory, Monoid, Nest, Node, Role, Scop, Stmt, Subscript, Tensor, Tiled, Tiling, Value, isl,
+    Access, Band, Body, DType, Expr, Filtered, Index, Kind, Member, Memory, Monoid, Nest, Node, Role, Scop, Stmt,
+    Subscript, Tensor, Tiled, Tiling, Value, isl,
 };
 
 /// Checks, and reports every fault of:

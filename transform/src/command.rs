@@ -378,13 +378,13 @@ pub struct Description {
 pub const COMMANDS: &[Description] = &[
     Description { name: "order", form: "order { TREE }", summary: "Take a literal band tree." },
     Description { name: "split", form: "split LOOP by N [as OUTER INNER]", summary: "Cut a loop into strips." },
-    Description { name: "tile", form: "tile LOOP+ by (N+ [as OUTER+ / INNER+] | SIZE+ [as OUTER+])", summary: "Cut a nest into boxes." },
-    Description { name: "reorder", form: "reorder LOOP+", summary: "Permute loops of a nest." },
     Description {
-        name: "fuse",
-        form: "fuse NEST NEST [depth N] [shift S+]",
-        summary: "Join two nests of a sequence.",
+        name: "tile",
+        form: "tile LOOP+ by (N+ [as OUTER+ / INNER+] | SIZE+ [as OUTER+])",
+        summary: "Cut a nest into boxes.",
     },
+    Description { name: "reorder", form: "reorder LOOP+", summary: "Permute loops of a nest." },
+    Description { name: "fuse", form: "fuse NEST NEST [depth N] [shift S+]", summary: "Join two nests of a sequence." },
     Description {
         name: "distribute",
         form: "distribute LOOP",
@@ -506,10 +506,7 @@ impl Command {
     }
 
     /// `tile members by sizes`, which are parameters.
-    pub fn tile_by<S: Into<String>>(
-        members: impl IntoIterator<Item = S>,
-        by: impl IntoIterator<Item = S>,
-    ) -> Command {
+    pub fn tile_by<S: Into<String>>(members: impl IntoIterator<Item = S>, by: impl IntoIterator<Item = S>) -> Command {
         Command::TileBy {
             members: members.into_iter().map(Into::into).collect(),
             by: by.into_iter().map(Into::into).collect(),

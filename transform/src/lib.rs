@@ -61,8 +61,8 @@
 mod command;
 mod define;
 mod policy;
-mod remedy;
 mod refused;
+mod remedy;
 mod script;
 mod session;
 
@@ -80,9 +80,9 @@ mod place;
 mod proof;
 mod shape;
 mod tails;
-mod tiling;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tiling;
 
 pub use command::{COMMANDS, Command, Description, End, Names, Privatisation, Promotion, Tail};
 pub use define::{Definition, Definitions};

@@ -10,7 +10,9 @@ use crate::proof::{Edit, Proof, within_budget};
 use crate::refused::{Reason, Refused};
 use crate::script::Step;
 use crate::storage::{compute_at, inline, layout, prefetch, privatise, promote, store_at};
-use crate::{Command, Policy, Script, affine, fusion, index_set, loops, mapping, order, parallel, place, shape, tiling};
+use crate::{
+    Command, Policy, Script, affine, fusion, index_set, loops, mapping, order, parallel, place, shape, tiling,
+};
 
 /// isl operations that one command, its proof included, may use: about two seconds. A two-level tiled matrix product
 /// needs a hundredth of it for its heaviest command.

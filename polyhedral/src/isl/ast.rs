@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::objects::{Ret, methods, takes};
-use super::{Aff, Ctx, Error, MultiAff, MultiUnionPwAff, PwAff, Result, Schedule, Set, Space, UnionMap, UnionSet, objects::Arg};
+use super::{
+    Aff, Ctx, Error, MultiAff, MultiUnionPwAff, PwAff, Result, Schedule, Set, Space, UnionMap, UnionSet, objects::Arg,
+};
 
 /// A loop nest that visits every point of a schedule; `T` is what the caller computed at each user node.
 #[derive(Clone, Debug, PartialEq)]

@@ -18,7 +18,8 @@ fn check(program: &str, sizes: &[i64], script: &str) {
     let mut session = Session::new(scop, &machine.target).expect("dependences");
     session.replay(&script.parse::<Script>().expect("a script")).unwrap_or_else(|refused| panic!("{refused}"));
     let scheduled = session.finish().unwrap_or_else(|refused| panic!("{refused}"));
-    engines::compare(&scheduled.scop, &oracle, &machine, &[]).unwrap_or_else(|failure| panic!("{failure}\n{scheduled}"));
+    engines::compare(&scheduled.scop, &oracle, &machine, &[])
+        .unwrap_or_else(|failure| panic!("{failure}\n{scheduled}"));
 }
 
 /// Two levels of tiles, both operands packed in panels as wide as a register tile, and a tile of the result kept while
