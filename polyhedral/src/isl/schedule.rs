@@ -308,19 +308,7 @@ const HIDING: &str = "hiding__";
 
 /// Whether isl sees without a search that the row is one number.
 fn is_plainly_fixed(map: &Map, row: u32) -> Result<bool> {
-    unsafe extern "C" {
-        fn isl_map_plain_get_val_if_fixed(map: *mut c_void, kind: c_int, at: c_uint) -> *mut c_void;
-        fn isl_val_is_nan(value: *mut c_void) -> c_int;
-        fn isl_val_free(value: *mut c_void) -> *mut c_void;
-    }
-    // SAFETY: a live map, which isl only looks at; the value is freed once.
-    let is_nan = unsafe {
-        let value = isl_map_plain_get_val_if_fixed(map.raw(), Dim::In as c_int, row);
-        let is_nan = isl_val_is_nan(value);
-        isl_val_free(value);
-        is_nan
-    };
-    if is_nan < 0 { Err(map.ctx().take_error()) } else { Ok(is_nan == 0) }
+    map.constant_at(Dim::In, row)?.is_int()
 }
 
 /// The pairs for any value of a parameter.

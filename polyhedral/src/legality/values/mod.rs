@@ -18,7 +18,6 @@
 mod expression;
 mod flows;
 mod follow;
-mod levels;
 mod parts;
 #[cfg(test)]
 mod tests;
