@@ -167,8 +167,8 @@ pub const SET: &[Scheduled] = &[
                  Z(b,s,t) = Z(b,s,t) + w(s) where t in 0:T
                }",
         sizes: &[("B", 1), ("R", 32), ("T", 4000), ("D", 32), ("S", 256), ("L", 32)],
-        script: "two_levels(A.update.d, A.update.t, A.update.r, 16, 512, 32, 4, 64)
-                 two_levels(C.update.d, C.update.t, C.update.r, 16, 512, 32, 4, 64)
+        script: "two_levels(A.update.2.d, A.update.2.t, A.update.2.r, 16, 512, 32, 4, 64)
+                 two_levels(C.update.2.d, C.update.2.t, C.update.2.r, 16, 512, 32, 4, 64)
                  two_levels(Z.update.s, Z.update.t, Z.update.d, 32, 512, 32, 4, 64)",
     },
 ];

@@ -151,7 +151,7 @@ impl Run<'_> {
         match op {
             Op::For { var, lower, upper, step, parallel, body } => {
                 let (lower, upper) = (self.int(lower)?, self.int(upper)?);
-                let step = usize::try_from(*step).ok().filter(|&step| step > 0);
+                let step = usize::try_from(self.int(step)?).ok().filter(|&step| step > 0);
                 let step = step.ok_or_else(|| Fault::Malformed(format!("{var}: a step below 1")))?;
                 if *parallel {
                     self.parallel(*var, (lower..upper).step_by(step).collect(), body)

@@ -96,8 +96,8 @@ pub enum Op {
         lower: Int,
         /// One past the last.
         upper: Int,
-        /// At least 1.
-        step: i64,
+        /// At least 1: a constant, or a parameter.
+        step: Int,
         /// Whether the iterations may run at once, on several threads. Registers that are live across are not shared:
         /// a parallel body reads none that is set outside and sets none that is read outside.
         parallel: bool,

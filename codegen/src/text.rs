@@ -121,8 +121,9 @@ impl Program {
                 self.int(f, lower, Tightness::Sum)?;
                 f.write_str("..")?;
                 self.int(f, upper, Tightness::Sum)?;
-                if *step != 1 {
-                    write!(f, " step {step}")?;
+                if *step != Int::Const(1) {
+                    f.write_str(" step ")?;
+                    self.int(f, step, Tightness::Sum)?;
                 }
                 self.block(f, body, depth)
             }

@@ -132,7 +132,8 @@ impl Verifier<'_> {
             Op::For { var, lower, upper, step, parallel, body } => {
                 self.int(lower);
                 self.int(upper);
-                if *step < 1 {
+                self.int(step);
+                if step.as_const().is_some_and(|step| step < 1) {
                     self.report(var, "a step below 1");
                 }
                 if self.program.vars.get(*var).is_none() {

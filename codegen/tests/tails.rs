@@ -223,22 +223,32 @@ fn a_separate_tail_of_statements_that_share_the_iterations() {
     check("transpose_nest", &[14], "vectorise B.j by 4 tail separate", None);
 }
 
-/// The loops of a command whose proof is not asked for, which must agree with the evaluator.
+/// The program and the loops of a command, which must agree with the evaluator.
 #[track_caller]
-fn check_unproved(source: &str, sizes: &[i64], command: &str) -> String {
+fn check_shifted(source: &str, sizes: &[i64], command: &str) -> String {
     let source = testing::scop(&isl::Ctx::new(), source).specialise(sizes).unwrap();
-    let session = transform::Session::new(source.clone(), &common::target()).unwrap();
-    let script: transform::Script = command.parse().unwrap();
-    assert_eq!(script.to_string().trim(), command);
-    let (_, command) = script.lines().next().unwrap();
-    let evolved = session.preview(command).unwrap_or_else(|reason| panic!("{reason}"));
+    let evolved = scheduled_scop(source.clone(), command).unwrap_or_else(|refused| panic!("{refused}"));
     evolved.verify().unwrap_or_else(|fault| panic!("{fault}\n{evolved}"));
     let program = lower(&evolved, &Options::default());
     agrees(&source, &program, &[]);
     let given = inputs(&source, &[]);
     let values = eval::run(&source, &[], &given, eval::Limits::default()).unwrap();
     assert_eq!(run_on_machine(&program, &given), values, "{program}");
-    format!("{}{program}", evolved)
+    format!("{evolved}{program}")
+}
+
+/// The program after a script that is proved, step by step and as a whole; its record does the same.
+fn scheduled_scop(source: Scop, script: &str) -> Result<Scop, transform::Refused> {
+    let replayed = |script: &transform::Script| {
+        let mut session = transform::Session::new(source.clone(), &common::target())?;
+        session.replay(script)?;
+        session.finish()
+    };
+    let first = replayed(&script.parse().unwrap())?;
+    let second = replayed(&first.script)?;
+    assert_eq!(second.script.to_string(), first.script.to_string());
+    assert_eq!(second.scop.to_string(), first.scop.to_string());
+    Ok(first.scop)
 }
 
 const SCALED: &str = "
@@ -286,9 +296,9 @@ fn a_shifted_tail_computes_lanes_twice() {
           }
           Y[i, 7 .. +4] = X[i, 7 .. +4] * float32(3.0)
         }
-    "#]].assert_eq(&check_unproved(SCALED, &[2, 11], command));
+    "#]].assert_eq(&check_shifted(SCALED, &[2, 11], command));
     for n in [4, 8, 5, 7] {
-        check_unproved(SCALED, &[3, n], command);
+        check_shifted(SCALED, &[3, n], command);
     }
     expect![[r#"
         scop scaled()
@@ -322,5 +332,56 @@ fn a_shifted_tail_computes_lanes_twice() {
         for jt in 0..9 {
           Y[1 .. +2, jt] = X[1 .. +2, jt] * float32(3.0)
         }
-    "#]].assert_eq(&check_unproved(SCALED, &[3, 9], "vectorise Y.i by 2 as io iv tail shifted"));
+    "#]].assert_eq(&check_shifted(SCALED, &[3, 9], "vectorise Y.i by 2 as io iv tail shifted"));
+}
+
+#[test]
+fn a_shifted_tail_after_and_before_other_commands() {
+    for n in [9, 12] {
+        check_shifted(SCALED, &[5, n], "parallel Y.i\nvectorise Y.j by 4 tail shifted\nunroll Y.i by 2");
+        check_shifted(SCALED, &[5, n], "tile Y.i Y.j by 2 8 as io jo / ii ji\nvectorise Y.ji by 4 tail shifted");
+        check_shifted(SCALED, &[5, n], "vectorise Y.j by 4 tail shifted\nsplit Y.i by 2\nparallel Y.io");
+        check_shifted(SCALED, &[5, n], "promote X at Y.i as row\nvectorise row.load.x1 by 4 tail shifted");
+    }
+}
+
+#[test]
+fn a_shifted_tail_for_all_sizes() {
+    let source = testing::scop(&isl::Ctx::new(), SCALED);
+    let evolved = scheduled_scop(source.clone(), "vectorise Y.j by 4 tail shifted").unwrap();
+    let program = lower(&evolved, &Options::default());
+    for n in [1, 3, 4, 5, 8, 11] {
+        agrees(&source, &program, &[2, n]);
+    }
+}
+
+const TRIANGLE: &str = "
+scop triangle(N)
+context { : N > 0 }
+input X: float32[N, N]
+output Y: float32[N, N]
+stmt Y[i, j]
+  domain { Y[i, j] : 0 <= i < N and 0 <= j < N }
+  Y[i, j] = X[i, j]
+stmt Z[i, j]
+  domain { Z[i, j] : 0 <= i < N and 0 <= j <= i }
+  Y[i, j] = X[j, i] + 1.0f32
+";
+
+#[test]
+fn a_shifted_tail_of_a_triangle() {
+    for n in [5, 11] {
+        check_shifted(TRIANGLE, &[n], "vectorise Z.j by 4 tail shifted");
+    }
+}
+
+#[test]
+fn what_cannot_be_computed_twice_has_no_shifted_tail() {
+    let refused = |source: &str, sizes: &[i64], command: &str| {
+        let scop = program_named(source).specialise(sizes).unwrap();
+        scheduled_scop(scop, command).unwrap_err().to_string()
+    };
+    expect!["line 1: `vectorise C.update.n by 4 tail shifted` refused: `C[0, 7]` holds at the end what `C.update[0, 7, 0]` contributes twice"].assert_eq(&refused("matmul", &[3, 11, 2], "vectorise C.update.n by 4 tail shifted"));
+    expect!["line 1: `vectorise C.init.n by 4 tail shifted` refused: no vector of `C.init.n` is full; `tail masked` runs such vectors"].assert_eq(&refused("matmul", &[3, 3, 2], "vectorise C.init.n by 4 tail shifted"));
+    expect!["line 1: `vectorise B.j by 4 tail shifted` refused: several statements are in the loop `B.j`: `tail shifted` runs one again"].assert_eq(&refused("transpose_nest", &[14], "vectorise B.j by 4 tail shifted"));
 }

@@ -89,7 +89,7 @@ fn a_register_that_a_parallel_body_shares() {
         var,
         lower: Int::Const(0),
         upper: Int::Const(3),
-        step: 1,
+        step: codegen::Int::Const(1),
         parallel,
         body: body.clone(),
     };
@@ -113,7 +113,7 @@ fn lanes_that_do_not_fit() {
 fn a_step_of_zero() {
     let mut program = matmul();
     if let Op::For { step, .. } = &mut program.body[0] {
-        *step = 0;
+        *step = codegen::Int::Const(0);
     }
     refused(&program, "i0: a step below 1");
 }

@@ -2,7 +2,7 @@
 //!
 //! Each is a function of bytes that panics when what it claims does not hold. `libfuzzer/` hands them to libFuzzer
 //! (`cargo +nightly fuzz run scop --fuzz-dir fuzz/libfuzzer`); `tests/damage.rs` runs them over good texts with damage,
-//! a few seconds each.
+//! the same ones each time.
 
 use polyhedral::testing::{PROGRAMS, Rng, program};
 use polyhedral::text::print_tree;
@@ -12,9 +12,6 @@ use transform::{Definitions, Options, Reason, Refused, Script, Session};
 
 /// isl's operations for one input: a fuzzer wants many inputs, not hard ones.
 const OPERATIONS: u64 = 200_000;
-
-/// The bodies, by the name of the target.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("scop", scop), ("script", script), ("tc", tc), ("replay", replay)];
 
 /// A `.scop` text is an error with a line, or a program whose text reads back to the same text; so does a tree's.
 pub fn scop(data: &[u8]) {
@@ -72,7 +69,7 @@ pub fn tc(data: &[u8]) {
 }
 
 /// Random commands, eight bytes each, on a program of which the first byte decides: every one is applied or refused, what
-/// was recorded replays to the same bytes, and the whole is legal.
+/// was recorded replays to the same bytes, and the whole is legal or, where statements were changed, refused.
 pub fn replay(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
     let (name, _) = PROGRAMS[usize::from(*first) % PROGRAMS.len()];
@@ -92,9 +89,12 @@ pub fn replay(data: &[u8]) {
     again.replay(&recorded).unwrap_or_else(|refused| panic!("{refused}\n{text}"));
     assert_eq!(again.script().to_string(), text);
     assert_eq!(tree(&again), tree(&session), "{text}");
+    let is_source = session.scop().is_source();
     match session.finish() {
         Ok(scheduled) => scheduled.verify().unwrap_or_else(|malformed| panic!("{malformed}\n{text}")),
         Err(Refused { reason: Reason::Quota(_), .. }) => {}
+        // Values are proved of the whole program again, and that may refuse what is right.
+        Err(_) if !is_source => {}
         Err(refused) => panic!("{refused}\n{text}"),
     }
 }

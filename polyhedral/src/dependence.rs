@@ -1,11 +1,12 @@
 //! Which instance must see, or must not see, what which other one wrote.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use support::{Malformed, Stage};
 
 use crate::places::Places;
-use crate::{Access, Body, Monoid, ScheduleTree, Scop, Stmt, Subscript, TensorId, isl};
+use crate::{Access, Body, Monoid, Node, ScheduleTree, Scop, Stmt, Subscript, TensorId, isl};
 
 /// Why two instances depend on each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +63,10 @@ pub struct Dependences {
     pub output: isl::UnionMap,
     /// Between updates that may be swapped, but not run at once.
     pub reduction: isl::UnionMap,
+    /// All pairs of updates of one operator and one element, both ways round and each with itself: the pairs of
+    /// `reduction` in one piece, and some that are ordered by another access in between. Where such a pair runs at once,
+    /// one of them and that access do too, so that it says the same of a loop as `reduction`, with less work.
+    pub updates: isl::UnionMap,
 }
 
 /// The dependences of `scop` in the order of its source, or of its tree when commands changed the statements.
@@ -91,6 +96,7 @@ impl Dependences {
         let mut strict = self.clone();
         strict.flow = self.flow.union(&self.reduction)?;
         strict.reduction = isl::UnionMap::empty(self.domain.ctx())?;
+        strict.updates = strict.reduction.clone();
         Ok(strict)
     }
 }
@@ -132,7 +138,7 @@ impl Stage for Dependences {
 struct Analysis {
     ctx: isl::Ctx,
     domain: isl::UnionSet,
-    time: isl::UnionMap,
+    time: isl::Times,
     /// What statements read, without the state of updates.
     reads: isl::UnionMap,
     /// Writes of assignments that surely happen: they hide what was there.
@@ -148,6 +154,11 @@ struct Updates {
     relation: isl::UnionMap,
     /// Every other access to these tensors.
     others: isl::UnionMap,
+    /// The statements, and the tensor.
+    stmts: BTreeSet<String>,
+    tensor: String,
+    /// Those of the other accesses that hide nothing.
+    soft: BTreeSet<String>,
 }
 
 /// What makes updates interchangeable: the monoid over the same tuple of tensors, seen at one component.
@@ -164,8 +175,52 @@ impl Operator {
     }
 }
 
+impl Updates {
+    fn is_from(&self, link: &Link) -> bool {
+        link.tensor == self.tensor && self.stmts.contains(&link.source)
+    }
+
+    fn is_to(&self, link: &Link) -> bool {
+        link.tensor == self.tensor && self.stmts.contains(&link.sink)
+    }
+
+    /// Whether another access that hides nothing may come after one of them and before another.
+    fn may_be_interrupted(&self, before: &[Link], after: &[Link]) -> bool {
+        self.soft.iter().any(|name| {
+            let comes_after = |link: &Link| self.is_from(link) && link.sink == *name;
+            let comes_before = |link: &Link| self.is_to(link) && link.source == *name;
+            self.stmts.contains(name) || (before.iter().any(comes_after) && after.iter().any(comes_before))
+        })
+    }
+}
+
+/// The pairs of two statements that depend on each other through one tensor: `source -> [sink -> element]`.
+struct Link {
+    source: String,
+    sink: String,
+    tensor: String,
+    pairs: isl::UnionMap,
+}
+
+impl Link {
+    fn all(relation: &isl::UnionMap) -> isl::Result<Vec<Link>> {
+        let one = |map: &isl::Map| {
+            let space = map.space()?;
+            let access = space.range()?.unwrap()?;
+            Ok(Link {
+                source: space.tuple_name(isl::Dim::In),
+                sink: access.tuple_name(isl::Dim::In),
+                tensor: access.tuple_name(isl::Dim::Out),
+                pairs: map.to_union_map()?,
+            })
+        };
+        relation.maps()?.iter().map(one).collect()
+    }
+}
+
 /// One access with all that the analysis asks of it.
 struct Touch {
+    stmt: String,
     tensor: TensorId,
     relation: isl::UnionMap,
     role: TouchRole,
@@ -195,13 +250,19 @@ impl Analysis {
         let updates = operators.into_iter().map(|operator| {
             let is_own = |touch: &Touch| matches!(&touch.role, TouchRole::Update(other) if other == operator);
             let relation = all(&is_own)?;
-            let others = all(&|touch| touch.tensor == operator.tensor() && !is_own(touch))?;
-            Ok(Updates { relation, others })
+            let is_other = |touch: &Touch| touch.tensor == operator.tensor() && !is_own(touch);
+            let is_soft = |touch: &Touch| is_other(touch) && !matches!(touch.role, TouchRole::Write { must: true });
+            let named = |test: &dyn Fn(&Touch) -> bool| {
+                touches.iter().filter(|touch| test(touch)).map(|touch| touch.stmt.clone()).collect()
+            };
+            let (stmts, soft) = (named(&is_own), named(&is_soft));
+            let tensor = scop.tensors[operator.tensor()].name.clone();
+            Ok(Updates { relation, others: all(&is_other)?, stmts, tensor, soft })
         });
         Ok(Analysis {
             ctx: scop.ctx.clone(),
             domain: scop.domain()?,
-            time: tree.to_map()?,
+            time: isl::Times::Tree(in_order(&tree).to_isl()?),
             reads: all(&|touch| matches!(touch.role, TouchRole::Read))?,
             must_writes: all(&|touch| matches!(touch.role, TouchRole::Write { must: true }))?,
             may_writes: all(&|touch| matches!(touch.role, TouchRole::Write { must: false } | TouchRole::Update(_)))?,
@@ -216,25 +277,49 @@ impl Analysis {
         let writes = self.must_writes.union(&self.may_writes)?;
         let overwritten = self.flow(&writes, &self.must_writes, &self.may_writes, &self.none()?)?;
         let anti = self.flow(&writes, &self.none()?, &self.reads, &self.must_writes)?;
-        let reduction = self.reduction()?.subtract(&reads)?.subtract(&anti)?;
-        let output = overwritten.subtract(&reduction)?;
+        let (reduction, output) = self.reduction(&overwritten, &reads, &anti)?;
         let states = self.updates.iter().try_fold(self.none()?, |all, updates| all.union(&updates.relation))?;
         let flow = reads.union(&output.intersect_range(&states.wrap()?)?)?;
         let pairs = |full: &isl::UnionMap| full.range_factor_domain()?.coalesce();
+        let of_one_element = |of: &Updates| of.relation.apply_range(&of.relation.reverse()?);
+        let updates = self.updates.iter().try_fold(self.none()?, |all, of| all.union(&of_one_element(of)?))?;
         Ok(Dependences {
             domain: self.domain.clone(),
             flow: pairs(&flow)?,
             anti: pairs(&anti)?,
             output: pairs(&output)?,
             reduction: pairs(&reduction)?,
+            updates,
         })
     }
 
-    /// Pairs of updates of one operator with no other access to the element in between.
-    fn reduction(&self) -> isl::Result<isl::UnionMap> {
-        self.updates.iter().try_fold(self.none()?, |all, updates| {
-            all.union(&self.flow(&updates.relation, &self.none()?, &updates.relation, &updates.others)?)
-        })
+    /// Pairs of updates of one operator with no other access to the element in between, and what else is overwritten.
+    ///
+    /// Nothing hides an update but a write that surely happens, so what is overwritten holds all pairs of updates without
+    /// such a write in between. Where no access of another kind can be in between either, these are the pairs.
+    fn reduction(
+        &self,
+        overwritten: &isl::UnionMap,
+        reads: &isl::UnionMap,
+        anti: &isl::UnionMap,
+    ) -> isl::Result<(isl::UnionMap, isl::UnionMap)> {
+        let (before, after) = (overwritten.union(reads)?, overwritten.union(anti)?);
+        let (before, after) = (Link::all(&before)?, Link::all(&after)?);
+        let (mixed, plain): (Vec<&Updates>, Vec<&Updates>) =
+            self.updates.iter().partition(|updates| updates.may_be_interrupted(&before, &after));
+        let (mut reduction, mut output) = (self.none()?, self.none()?);
+        for link in Link::all(overwritten)? {
+            let is_pair = plain.iter().any(|updates| updates.is_from(&link) && updates.is_to(&link));
+            let side = if is_pair { &mut reduction } else { &mut output };
+            *side = side.union(&link.pairs)?;
+        }
+        for updates in mixed {
+            let pairs = self.flow(&updates.relation, &self.none()?, &updates.relation, &updates.others)?;
+            let pairs = pairs.subtract(reads)?.subtract(anti)?;
+            reduction = reduction.union(&pairs)?;
+            output = output.subtract(&pairs)?;
+        }
+        Ok((reduction, output))
     }
 
     fn flow(
@@ -257,13 +342,26 @@ impl Analysis {
     }
 }
 
+/// The tree with a sequence for every set: isl orders the children of a set in no way.
+fn in_order(tree: &ScheduleTree) -> ScheduleTree {
+    fn ordered(node: &mut Node) {
+        if let Node::Set(children) = node {
+            *node = Node::Sequence(std::mem::take(children));
+        }
+        node.children_mut().into_iter().for_each(ordered);
+    }
+    let mut tree = tree.clone();
+    ordered(&mut tree.root);
+    tree
+}
+
 fn touches(scop: &Scop, places: &Places<'_>) -> isl::Result<Vec<Touch>> {
     let mut touches = Vec::new();
     // A prefetch computes nothing from what it reads: its order is free.
     for stmt in scop.stmts.values().filter(|stmt| !stmt.writes.is_empty()) {
         let mut touch = |access: &Access, role: TouchRole| -> isl::Result<()> {
             let relation = places.cells(stmt, access)?;
-            touches.push(Touch { tensor: access.tensor, relation, role });
+            touches.push(Touch { stmt: stmt.name.clone(), tensor: access.tensor, relation, role });
             Ok(())
         };
         for read in &stmt.reads {
@@ -286,5 +384,49 @@ fn write_role(stmt: &Stmt, component: usize, write: &Access) -> TouchRole {
             tensors: stmt.writes.iter().map(|write| write.tensor).collect(),
             component,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    /// The same by maps to times in place of trees.
+    fn by_map(scop: &Scop) -> Dependences {
+        let tree = if scop.is_source() { ScheduleTree::from_source(scop).expect("isl") } else { scop.tree.clone() };
+        let time = isl::Times::Map(tree.to_map().expect("isl"));
+        Analysis { time, ..Analysis::new(scop).expect("isl") }.dependences().expect("isl")
+    }
+
+    #[test]
+    fn trees_and_maps_give_the_same() {
+        let ctx = isl::Ctx::new();
+        let random = (0..60).map(|seed| testing::random(&ctx, seed));
+        for scop in testing::programs(&ctx).into_iter().chain(random) {
+            let (tree, map) = (dependences(&scop).expect("isl"), by_map(&scop));
+            for kind in DependenceKind::ALL {
+                assert!(tree.of(kind).is_equal(map.of(kind)).expect("isl"), "{kind}:\n{scop}\n{tree}\n{map}");
+            }
+        }
+    }
+
+    #[test]
+    fn pairs_of_updates_are_those_with_nothing_in_between() {
+        let ctx = isl::Ctx::new();
+        for scop in (0..120).map(|seed| testing::random(&ctx, seed)) {
+            let analysis = Analysis::new(&scop).expect("isl");
+            let none = || analysis.none().expect("isl");
+            let mut pairs = none();
+            for updates in &analysis.updates {
+                let own = analysis.flow(&updates.relation, &none(), &updates.relation, &updates.others).expect("isl");
+                pairs = pairs.union(&own).expect("isl");
+            }
+            let pairs = pairs.range_factor_domain().expect("isl");
+            let found = analysis.dependences().expect("isl");
+            let read = found.flow.union(&found.anti).expect("isl");
+            assert!(found.reduction.is_subset(&pairs).expect("isl"), "{scop}");
+            assert!(pairs.subtract(&read).and_then(|rest| rest.is_subset(&found.reduction)).expect("isl"), "{scop}");
+        }
     }
 }

@@ -28,6 +28,7 @@ mod scop;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod text;
+mod tiling;
 pub mod traffic;
 mod tree;
 mod tree_isl;
@@ -37,4 +38,5 @@ pub use dependence::{DependenceKind, Dependences, dependences};
 pub use expr::{BinOp, Builtin, CmpOp, DType, Expr, Monoid, UnOp, Value};
 pub use index::{Affine, Index};
 pub use scop::{Access, Body, Graph, Layout, Memory, Nest, Role, Scop, Stmt, StmtId, Subscript, Tensor, TensorId};
+pub use tiling::{Tiled, Tiling};
 pub use tree::{Axis, Band, Filtered, Kind, Member, Node, ScheduleTree};

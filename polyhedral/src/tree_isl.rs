@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Band, Filtered, Kind, Member, Node, ScheduleTree, Scop, isl};
+use crate::{Band, Filtered, Kind, Member, Node, ScheduleTree, Scop, Tiling, isl};
 
 impl ScheduleTree {
     /// When each instance runs: a relation from the instances to one common space of times, the band members and the
@@ -67,7 +67,10 @@ fn collect_leaves(
     let before = rows.len();
     match node {
         Node::Leaf => leaves.push(Leaf { instances: instances.clone(), rows: rows.clone() }),
-        Node::Mark { child, .. } => collect_leaves(child, instances, rows, leaves)?,
+        Node::Mark { name, child } => {
+            refuse_tiling(name)?;
+            collect_leaves(child, instances, rows, leaves)?;
+        }
         Node::Band(band) => {
             rows.extend(band.members.iter().map(|member| member.schedule.clone()));
             collect_leaves(&band.child, instances, rows, leaves)?;
@@ -85,11 +88,21 @@ fn collect_leaves(
     Ok(())
 }
 
+fn refuse_tiling(mark: &str) -> isl::Result<()> {
+    if Tiling::is_mark(mark) {
+        return Err(isl::Error::Refused(format!("the order of `{mark}` is not affine; tiles of such sizes come last")));
+    }
+    Ok(())
+}
+
 /// Puts `ours` in the place of a leaf; the result is at the same place.
 fn insert(leaf: &isl::ScheduleNode, ours: &Node) -> isl::Result<isl::ScheduleNode> {
     match ours {
         Node::Leaf => Ok(leaf.clone()),
-        Node::Mark { name, child } => insert(&leaf.insert_mark(name)?.child(0)?, child)?.parent(),
+        Node::Mark { name, child } => {
+            refuse_tiling(name)?;
+            insert(&leaf.insert_mark(name)?.child(0)?, child)?.parent()
+        }
         Node::Band(band) => insert(&insert_band(leaf, band)?.child(0)?, &band.child)?.parent(),
         Node::Sequence(children) => insert_children(&leaf.insert_sequence(&filters(children))?, children),
         Node::Set(children) => insert_children(&leaf.insert_set(&filters(children))?, children),

@@ -7,7 +7,7 @@ use support::{Malformed, Stage};
 use crate::text::is_carried;
 use crate::{
     Access, Band, Body, DType, Expr, Filtered, Index, Kind, Member, Memory, Monoid, Nest, Node, Role, Scop, Stmt,
-    Subscript, Tensor, Value, isl,
+    Subscript, Tensor, Tiled, Tiling, Value, isl,
 };
 
 /// Checks, and reports every fault of:
@@ -301,6 +301,12 @@ fn walk_boxes<'t>(node: &'t Node, mut around: Option<&'t Member>, faults: &mut F
                 faults.add(&outer.name, "a vector or unrolled member around a sequence or a set");
             }
         }
+        Node::Mark { name, child } if Tiling::is_mark(name) => {
+            let tiling = Tiling::of_mark(name);
+            if tiling.is_none_or(|tiling| tiling.band(child).is_none()) {
+                faults.add(name, "is not of loops of the band below it");
+            }
+        }
         Node::Mark { .. } | Node::Leaf => {}
     }
     for child in node.children() {
@@ -431,10 +437,10 @@ fn tree_covers(scop: &Scop, faults: &mut Faults) -> isl::Result<()> {
     if !scop.tree.domain.is_equal(&scop.domain()?)? {
         faults.add("tree", "its domain is not the union of the statements' domains");
     }
-    walk_tree(&scop.tree.root, &scop.tree.domain, faults)
+    walk_tree(scop, &scop.tree.root, &scop.tree.domain, faults)
 }
 
-fn walk_tree(node: &Node, reach: &isl::UnionSet, faults: &mut Faults) -> isl::Result<()> {
+fn walk_tree(scop: &Scop, node: &Node, reach: &isl::UnionSet, faults: &mut Faults) -> isl::Result<()> {
     match node {
         Node::Band(band) => {
             for member in &band.members {
@@ -443,15 +449,33 @@ fn walk_tree(node: &Node, reach: &isl::UnionSet, faults: &mut Faults) -> isl::Re
                     faults.add(&member.name, format!("has no value for {missing}"));
                 }
             }
-            walk_tree(&band.child, reach, faults)
+            walk_tree(scop, &band.child, reach, faults)
         }
-        Node::Sequence(children) | Node::Set(children) => walk_filters(children, reach, faults),
-        Node::Mark { child, .. } => walk_tree(child, reach, faults),
+        Node::Sequence(children) | Node::Set(children) => walk_filters(scop, children, reach, faults),
+        Node::Mark { name, child } => {
+            for Tiled { size, .. } in Tiling::of_mark(name).into_iter().flat_map(|tiling| tiling.loops) {
+                check_size(scop, &size, faults)?;
+            }
+            walk_tree(scop, child, reach, faults)
+        }
         Node::Leaf => Ok(()),
     }
 }
 
-fn walk_filters(children: &[Filtered], reach: &isl::UnionSet, faults: &mut Faults) -> isl::Result<()> {
+/// The size of tiles is a parameter of at least 1.
+fn check_size(scop: &Scop, size: &str, faults: &mut Faults) -> isl::Result<()> {
+    let Some(at) = scop.params.iter().position(|name| name == size) else {
+        faults.add(size, "is the size of tiles, but no parameter");
+        return Ok(());
+    };
+    let positive = (Index::Param(at) - 1).to_pw_aff(&scop.param_space()?.set_from_params()?)?.nonneg_set()?.params()?;
+    if !scop.context.is_subset(&positive)? {
+        faults.add(size, "is the size of tiles, and may be less than 1");
+    }
+    Ok(())
+}
+
+fn walk_filters(scop: &Scop, children: &[Filtered], reach: &isl::UnionSet, faults: &mut Faults) -> isl::Result<()> {
     let mut left = reach.clone();
     for child in children {
         let here = child.filter.intersect(reach)?;
@@ -460,7 +484,7 @@ fn walk_filters(children: &[Filtered], reach: &isl::UnionSet, faults: &mut Fault
             faults.add("tree", format!("two filters of one node keep {twice}"));
         }
         left = left.subtract(&here)?;
-        walk_tree(&child.node, &here, faults)?;
+        walk_tree(scop, &child.node, &here, faults)?;
     }
     if !left.is_empty()? {
         faults.add("tree", format!("no filter keeps {left}"));

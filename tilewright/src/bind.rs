@@ -5,6 +5,7 @@ use runtime::{CallError, TensorError};
 use smallvec::SmallVec;
 use support::Diagnostic;
 
+use crate::routine::{Routine, Tensor};
 use crate::{Error, Result, convert};
 
 /// The values of the size parameters, in their order.
@@ -19,34 +20,47 @@ pub struct Shape<'a> {
     pub dtype: Option<runtime::DType>,
 }
 
-/// The sizes that the inputs' shapes give.
+/// For each size its value, where it is known.
+pub type Known = SmallVec<[Option<i64>; 12]>;
+
+/// The sizes that `given`, the inputs' shapes, and for sizes that are in no input the outputs' shapes give.
 ///
 /// # Errors
-/// When a count, type, rank or extent does not fit, when two dimensions of one size disagree, and when a precondition
-/// on the sizes does not hold: each names the argument.
-pub fn sizes<'a>(def: &frontend_tc::Kernel, shapes: impl ExactSizeIterator<Item = Shape<'a>>) -> Result<Sizes> {
-    let expected = def.inputs().count();
-    if shapes.len() != expected {
-        let names: Vec<String> = def.inputs().map(|input| format!("`{}`", input.name)).collect();
-        let message = format!("`{}` expected {expected} inputs, found {}", def.name, shapes.len());
-        return Err(Error::user(
-            Diagnostic::call("TC0905", message).help(format!("the inputs are {}", names.join(", "))),
-        ));
+/// When a count, type, rank or extent does not fit, when two dimensions of one size disagree, when a size is not known,
+/// and when a precondition on the sizes does not hold: each names the argument.
+pub fn sizes<'a>(
+    routine: &Routine,
+    given: &Known,
+    inputs: impl ExactSizeIterator<Item = Shape<'a>> + Clone,
+    outputs: impl Iterator<Item = Shape<'a>>,
+) -> Result<Sizes> {
+    let expected = routine.inputs().count();
+    if inputs.len() != expected {
+        let names: Vec<String> = routine.inputs().map(|input| format!("`{}`", input.name)).collect();
+        let message = format!("`{}` expected {expected} inputs, found {}", routine.name, inputs.len());
+        let help = if names.is_empty() { "there are none".into() } else { names.join(", ") };
+        return Err(Error::user(Diagnostic::call("TC0905", message).help(format!("the inputs are {help}"))));
     }
-    let mut known: SmallVec<[Option<i64>; 12]> = SmallVec::from_elem(None, def.sizes.len());
-    for (input, shape) in def.inputs().zip(shapes) {
+    let mut known = given.clone();
+    for (input, shape) in routine.inputs().zip(inputs.clone()) {
         check_type_and_rank(input, shape)?;
         for (dim, (extent, &found)) in input.extent.iter().zip(shape.extent).enumerate() {
-            bind(def, input, dim, extent, found, &mut known)?;
+            bind(routine, input, dim, extent, found, &mut known)?;
         }
     }
+    for (output, shape) in routine.outputs().zip(outputs) {
+        learn(output, shape, &mut known);
+    }
     let sizes: Option<Sizes> = known.iter().copied().collect();
-    let sizes = sizes.ok_or_else(|| Error::bug(format!("`{}`: a size is in no input's type", def.name)))?;
-    preconditions(def, &sizes)?;
+    let sizes = sizes.ok_or_else(|| missing(routine, &known))?;
+    for (input, shape) in routine.inputs().zip(inputs) {
+        check_computed(routine, input, shape, &sizes)?;
+    }
+    preconditions(routine, &sizes)?;
     Ok(sizes)
 }
 
-fn check_type_and_rank(input: &frontend_tc::Tensor, shape: Shape<'_>) -> Result<()> {
+fn check_type_and_rank(input: &Tensor, shape: Shape<'_>) -> Result<()> {
     let (name, expected) = (&input.name, convert::dtype(input.dtype));
     if let Some(found) = shape.dtype.filter(|&found| found != expected) {
         let message = format!("`{name}`: expected elements of type {expected}, found {found}");
@@ -61,45 +75,82 @@ fn check_type_and_rank(input: &frontend_tc::Tensor, shape: Shape<'_>) -> Result<
 }
 
 fn bind(
-    def: &frontend_tc::Kernel,
-    input: &frontend_tc::Tensor,
+    routine: &Routine,
+    input: &Tensor,
     dim: usize,
     extent: &Index,
     found: i64,
     known: &mut [Option<i64>],
 ) -> Result<()> {
     let name = &input.name;
-    let wrong = |message: String| Err(Error::user(Diagnostic::call("TC0908", message)));
     match extent {
         Index::Param(at) => match known[*at] {
-            Some(size) if size != found => {
-                wrong(format!("`{name}`: dimension {dim} is `{}` = {size}, but has extent {found}", def.sizes[*at]))
-            }
+            Some(size) if size != found => wrong_size(format!(
+                "`{name}`: dimension {dim} is `{}` = {size}, but has extent {found}",
+                routine.sizes[*at]
+            )),
             _ => {
                 known[*at] = Some(found);
                 Ok(())
             }
         },
         Index::Const(size) if *size != found => {
-            wrong(format!("`{name}`: dimension {dim} must have extent {size}, but has {found}"))
+            wrong_size(format!("`{name}`: dimension {dim} must have extent {size}, but has {found}"))
         }
         _ => Ok(()),
     }
 }
 
-/// Checks what must hold of the sizes, and that every tensor's bytes can be counted.
+fn wrong_size<T>(message: String) -> Result<T> {
+    Err(Error::user(Diagnostic::call("TC0908", message)))
+}
+
+/// Sizes that are not known yet from the shape of an output; whether it fits is for the call to say.
+fn learn(output: &Tensor, shape: Shape<'_>, known: &mut [Option<i64>]) {
+    if output.extent.len() == shape.extent.len() {
+        for (extent, &found) in output.extent.iter().zip(shape.extent) {
+            if let Index::Param(at) = extent {
+                known[*at].get_or_insert(found);
+            }
+        }
+    }
+}
+
+fn missing(routine: &Routine, known: &Known) -> Error {
+    let unknown = routine.sizes.iter().zip(known).filter(|(_, size)| size.is_none());
+    let names: Vec<String> = unknown.map(|(name, _)| format!("`{name}`")).collect();
+    let (list, verb) = (names.join(", "), if names.len() == 1 { "is" } else { "are" });
+    let message = format!("`{}`: {list} {verb} not known from the shapes of the arguments", routine.name);
+    Error::user(Diagnostic::call("TC0933", message).help("give it with `Kernel::with_sizes`"))
+}
+
+/// Extents that are computed from sizes, `N + 2`.
+fn check_computed(routine: &Routine, input: &Tensor, shape: Shape<'_>, sizes: &[i64]) -> Result<()> {
+    for (dim, (extent, &found)) in input.extent.iter().zip(shape.extent).enumerate() {
+        if extent.eval(&[], sizes) != Some(found) {
+            let (name, formula) = (&input.name, extent.display(&[], &routine.sizes));
+            return wrong_size(format!("`{name}`: dimension {dim} must have extent {formula}, but has {found}"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks what must hold of the sizes, and that every tensor's bytes can be counted. What a program beyond TC assumes is
+/// checked when it is compiled for the sizes.
 ///
 /// # Errors
 /// One diagnostic for each condition that does not hold, with the sizes that break it.
-pub fn preconditions(def: &frontend_tc::Kernel, sizes: &[i64]) -> Result<()> {
-    if let Some((name, size)) = def.sizes.iter().zip(sizes).find(|(_, size)| **size < 0) {
-        return Err(Error::user(Diagnostic::call("TC0908", format!("the size `{name}` = {size} is negative"))));
+pub fn preconditions(routine: &Routine, sizes: &[i64]) -> Result<()> {
+    if let Some(def) = routine.definition() {
+        if let Some((name, size)) = def.sizes.iter().zip(sizes).find(|(_, size)| **size < 0) {
+            return wrong_size(format!("the size `{name}` = {size} is negative"));
+        }
+        let broken = def.check_sizes(sizes);
+        if !broken.is_empty() {
+            return Err(Error::in_no_source(broken));
+        }
     }
-    let broken = def.check_sizes(sizes);
-    if !broken.is_empty() {
-        return Err(Error::in_no_source(broken));
-    }
-    for tensor in &def.tensors {
+    for tensor in &routine.tensors {
         let mut extents = tensor.extent.iter().map(|extent| extent.eval(&[], sizes));
         let bytes = extents.try_fold(i64::from(tensor.dtype.bytes()), |all, extent| all.checked_mul(extent?.max(1)));
         if bytes.is_none_or(|bytes| bytes > isize::MAX as i64 / 4) {

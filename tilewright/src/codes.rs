@@ -123,10 +123,24 @@ that the target does not have. `tilewright targets` lists the targets.",
         code: "TC0913",
         title: "a command of the schedule was refused",
         text: "A command is applied only when it is proved that every dependence of the program keeps its order. The message names
-the command, its line in the script, and either what does not fit or two instances of statements that it would swap. The script
-may belong to another program: loops are named after statement and index (`C.update.m`).
+the command, its line in the script, and either what does not fit or two instances of statements that it would swap, with their
+places in the program; the help says what is legal in its place, where something was found. The script may
+belong to another program: loops are named after statement and index (`C.update.m`).
 
     tilewright emit script mm.tc -s M=64,N=64,K=64      prints the automatic schedule, to be edited",
+    },
+    Page {
+        code: "TC0914",
+        title: "a program built in Rust is wrong",
+        text: "`builder::Program::build` writes the program out, and the message points into that text: handles of another
+program, operands of different types, subscripts outside of a tensor, elements of an output that may be read before they are
+written, outputs that are not written whole.",
+    },
+    Page {
+        code: "TC0915",
+        title: "the sizes break what a program assumes",
+        text: "A program built in Rust is right only for sizes that satisfy what it assumes: `p.size` assumes that a size is not
+negative, `p.assume` any condition. Call it with other sizes.",
     },
     Page {
         code: "TC0920",
@@ -195,7 +209,11 @@ Case counts.",
         title: "a size is not known",
         text: "Before a kernel runs, every size must be known: from -s, or from the shape of an input that has it.
 
-    tilewright run mm.tc -s M=128,N=128,K=64",
+    tilewright run mm.tc -s M=128,N=128,K=64
+
+From Rust, `Kernel::with_sizes` gives those that are in no argument's shape, such as a number of steps:
+
+    jacobi.with_sizes(&[(\"T\", 100)])?.run(&[], &mut [&mut a, &mut b])?;",
     },
     Page {
         code: "TC0934",

@@ -1,12 +1,14 @@
 //! The pipeline: one line per stage.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use codegen::{Program, llvm};
 use polyhedral::{Scop, isl};
 use support::{Diagnostic, Remark, Target, Watch};
-use transform::{Policy, Reason, Refused, Scheduled, Script, Session};
+use transform::{Policy, Scheduled, Script, Session};
 
+use crate::refusal::{explained, refused};
 use crate::{Error, Result};
 
 /// What the compiler may do. Plain data, handed in.
@@ -20,12 +22,15 @@ pub struct Options {
     pub strict: bool,
     /// No run-time check of indirect subscripts.
     pub trust_indices: bool,
+    /// Sizes of tiles that the script leaves open: `tile … by T`.
+    pub tile_sizes: BTreeMap<String, i64>,
 }
 
 impl Options {
     /// The defaults for a machine.
     pub fn new(target: Target) -> Options {
-        Options { target, script: None, strict: false, trust_indices: false }
+        let (script, strict, trust_indices, tile_sizes) = (None, false, false, BTreeMap::new());
+        Options { target, script, strict, trust_indices, tile_sizes }
     }
 }
 
@@ -55,11 +60,23 @@ pub fn compile(
     options: &Options,
     watch: &mut Watch<'_>,
 ) -> Result<Compiled> {
-    let ctx = isl::Ctx::new();
-    let scop = watch.at(frontend_tc::lower(def, &ctx)?.specialise(sizes)?)?;
+    let scop = frontend_tc::lower(def, &isl::Ctx::new())?.specialise(sizes)?;
+    compile_scop(scop, sizes, strided, options, watch)
+}
+
+/// The same for a program whose sizes are fixed to `sizes`.
+pub(crate) fn compile_scop(
+    scop: Scop,
+    sizes: &[i64],
+    strided: &[bool],
+    options: &Options,
+    watch: &mut Watch<'_>,
+) -> Result<Compiled> {
+    let scop = watch.at(scop)?;
     let mut scheduled = watch.at(schedule(scop, options)?)?;
     let program = watch.at(program(&mut scheduled, strided, options)?)?;
-    let code = load_code(&program, sizes, &options.target)?;
+    let tiles = tile_sizes(&program, options)?;
+    let code = load_code(&program, if tiles.is_empty() { sizes } else { &tiles }, &options.target)?;
     watch.passed("object");
     Ok(Compiled { code, script: scheduled.script, remarks: scheduled.remarks })
 }
@@ -79,6 +96,21 @@ pub(crate) fn schedule(scop: Scop, options: &Options) -> Result<Scheduled> {
 pub(crate) fn program(scheduled: &mut Scheduled, strided: &[bool], options: &Options) -> Result<Program> {
     let options = codegen_options(strided, options)?;
     codegen::lower(&scheduled.scop, &options, &mut scheduled.remarks).map_err(Error::bug)
+}
+
+/// The sizes that the program still has after those of the definition are fixed: those of tiles.
+fn tile_sizes(program: &Program, options: &Options) -> Result<Vec<i64>> {
+    let one = |name: &String| match options.tile_sizes.get(name) {
+        Some(&size) if size >= 1 => Ok(size),
+        Some(size) => {
+            Err(Error::user(Diagnostic::call("TC0931", format!("the size `{name}` is {size}: a tile has at least 1"))))
+        }
+        None => Err(Error::user(
+            Diagnostic::call("TC0933", format!("this size is not known: {name}"))
+                .help(format!("the script tiles by it: give it with -s {name}=32, or `Compiler::tile_size`")),
+        )),
+    };
+    program.params.iter().map(one).collect()
 }
 
 fn proof(options: &Options) -> transform::Options {
@@ -110,27 +142,4 @@ pub(crate) fn target(error: llvm::Error) -> Error {
             Error::user(Diagnostic::call("TC0912", error.to_string()))
         }
     }
-}
-
-/// A refused command with what would be legal in its place, where that is known.
-fn explained(session: &Session, refusal: Refused) -> Error {
-    let Some(remedy) = session.remedy(&refusal) else { return refused(refusal) };
-    let commands: Vec<String> = remedy.commands().map(|command| format!("`{command}`")).collect();
-    let help = format!("legal in its place: {}", commands.join(", then "));
-    Error::user(Diagnostic::call("TC0913", refusal.to_string()).help(help))
-}
-
-/// A refused script is the user's; a refused automatic schedule, or isl failing, is ours.
-pub(crate) fn refused(refused: Refused) -> Error {
-    let help = match refused.reason {
-        Reason::Isl(_) => return Error::bug(refused),
-        Reason::Violation(_) => {
-            "a command is applied only when every dependence of the program is proved to keep its order"
-        }
-        Reason::Quota(_) => {
-            "split the definition, or schedule it with fewer commands: proofs have a budget, and past it nothing is assumed"
-        }
-        Reason::Precondition(_) => "print the script of this program with `tilewright emit script`, and change that",
-    };
-    Error::user(Diagnostic::call("TC0913", refused.to_string()).help(help))
 }

@@ -3,15 +3,18 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use polyhedral::isl;
 use runtime::{Pool, Tensor, TensorView, TensorViewMut};
 use smallvec::SmallVec;
 use support::{Diagnostic, Remark, Severity, Target, Watch};
 use transform::Script;
 
-use crate::bind::{self, Shape, Sizes};
+use crate::bind::{self, Known, Shape, Sizes};
+use crate::builder::Program;
 use crate::compile::{self, Compiled, Options, StageTimes};
 use crate::error::Source;
-use crate::{Error, Result};
+use crate::routine::Routine;
+use crate::{Definition, Error, Result};
 
 /// Compiles definitions for one machine. Configured once; cheap to clone, `Send + Sync`.
 ///
@@ -76,6 +79,18 @@ impl Compiler {
         self
     }
 
+    /// The value of a size that the script tiles by: `tile … by T`.
+    pub fn tile_size(mut self, name: impl Into<String>, size: i64) -> Compiler {
+        Arc::make_mut(&mut self.options).tile_sizes.insert(name.into(), size);
+        self
+    }
+
+    /// The values of several such sizes.
+    pub fn tile_sizes(mut self, sizes: impl IntoIterator<Item = (String, i64)>) -> Compiler {
+        Arc::make_mut(&mut self.options).tile_sizes.extend(sizes);
+        self
+    }
+
     /// What it compiles for.
     pub fn target(&self) -> &Target {
         &self.options.target
@@ -106,12 +121,51 @@ impl Compiler {
     fn kernel(&self, text: &str, name: Option<&str>) -> Result<Kernel> {
         let source = Source { name: "<tc>".into(), text: text.into() };
         let (defs, _warnings) = check(&source)?;
-        Ok(self.definition(select(defs, name)?))
+        Ok(self.definition_in(select(defs, name)?, source))
     }
 
     /// A kernel of a checked definition.
-    pub fn definition(&self, def: frontend_tc::Kernel) -> Kernel {
-        Kernel { shared: Arc::new(Shared { def, compiler: self.clone(), variants: RwLock::default() }) }
+    pub fn definition(&self, def: Definition) -> Kernel {
+        self.routine(Arc::new(Routine::of_definition(def, None)))
+    }
+
+    /// A kernel of a checked definition of `source`, which is shown where something is refused.
+    pub fn definition_in(&self, def: Definition, source: Source) -> Kernel {
+        self.routine(Arc::new(Routine::of_definition(def, Some(source))))
+    }
+
+    /// A kernel of a program that was [built in Rust](crate::builder). Tensors that it changes in place are passed to
+    /// [`Kernel::run`] as outputs.
+    ///
+    /// ```
+    /// use tilewright::builder::Program;
+    /// use tilewright::{Compiler, DType, Tensor};
+    ///
+    /// // Every shortest path of a graph, in place.
+    /// let floyd = Program::build("floyd", |p| {
+    ///     let n = p.size("N");
+    ///     let d = p.inout("D", DType::I64, [n, n]);
+    ///     p.each("k", 0, n, |k| {
+    ///         p.each("i", 0, n, |i| {
+    ///             p.each("j", 0, n, |j| {
+    ///                 p.set(d.at([i, j]), d.at([i, j]).min(d.at([i, k]) + d.at([k, j])));
+    ///             });
+    ///         });
+    ///     });
+    /// })?;
+    /// let floyd = Compiler::host().threads(1).compile_program(&floyd);
+    /// let mut d = Tensor::from_slice(&[0i64, 4, 9, 9, 0, 3, 2, 9, 0], &[3, 3])?;
+    /// floyd.run(&[], &mut [&mut d])?;
+    /// assert_eq!(d.as_slice::<i64>()?, [0, 4, 7, 5, 0, 3, 2, 6, 0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn compile_program(&self, program: &Program) -> Kernel {
+        self.routine(program.routine.clone())
+    }
+
+    fn routine(&self, routine: Arc<Routine>) -> Kernel {
+        let given = SmallVec::from_elem(None, routine.sizes.len());
+        Kernel { shared: Arc::new(Shared { routine, compiler: self.clone(), variants: RwLock::default() }), given }
     }
 }
 
@@ -152,15 +206,17 @@ pub fn select(defs: Vec<frontend_tc::Kernel>, name: Option<&str>) -> Result<fron
     }
 }
 
-/// A definition that can be called with tensors of any fitting shape; each shape is compiled at its first sight and kept.
-/// Cheap to clone, `Send + Sync`: any number of threads may call it.
+/// A definition or program that can be called with tensors of any fitting shape; each shape is compiled at its first sight
+/// and kept. Cheap to clone, `Send + Sync`: any number of threads may call it.
 #[derive(Clone)]
 pub struct Kernel {
     shared: Arc<Shared>,
+    /// Sizes that the caller has given.
+    given: Known,
 }
 
 struct Shared {
-    def: frontend_tc::Kernel,
+    routine: Arc<Routine>,
     compiler: Compiler,
     variants: RwLock<BTreeMap<Key, Arc<Variant>>>,
 }
@@ -238,9 +294,41 @@ impl AsTensorMut for TensorViewMut<'_> {
 }
 
 impl Kernel {
-    /// The checked definition.
-    pub fn definition(&self) -> &frontend_tc::Kernel {
-        &self.shared.def
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.shared.routine.name
+    }
+
+    /// The names of its sizes, in the order of [`Kernel::prepare_sizes`].
+    pub fn sizes(&self) -> &[String] {
+        &self.shared.routine.sizes
+    }
+
+    /// The checked definition; none of a program that was built in Rust.
+    pub fn definition(&self) -> Option<&Definition> {
+        self.shared.routine.definition()
+    }
+
+    /// The same kernel with some sizes given, such as those that are in no tensor's shape: numbers of steps. What is
+    /// compiled for one is there for the other.
+    ///
+    /// # Errors
+    /// When no size has such a name.
+    pub fn with_sizes(&self, sizes: &[(&str, i64)]) -> Result<Kernel> {
+        let mut kernel = self.clone();
+        for &(name, size) in sizes {
+            let at = self.sizes().iter().position(|own| own == name).ok_or_else(|| self.no_size(name))?;
+            kernel.given[at] = Some(size);
+        }
+        Ok(kernel)
+    }
+
+    fn no_size(&self, name: &str) -> Error {
+        let error = Diagnostic::call("TC0930", format!("`{}` has no size `{name}`", self.name()));
+        Error::user(match self.sizes() {
+            [] => error,
+            sizes => error.help(format!("its sizes are {}", sizes.join(", "))),
+        })
     }
 
     /// Calls it and allocates its only output.
@@ -252,8 +340,7 @@ impl Kernel {
         match outputs.len() {
             1 => Ok(outputs.remove(0)),
             n => Err(Error::user(
-                Diagnostic::call("TC0904", format!("`{}` has {n} outputs", self.shared.def.name))
-                    .help("use `call_all`"),
+                Diagnostic::call("TC0904", format!("`{}` has {n} outputs", self.name())).help("use `call_all`"),
             )),
         }
     }
@@ -296,22 +383,45 @@ impl Kernel {
     /// When the shapes do not fit, or a script is refused.
     pub fn prepare(&self, shapes: &[&[i64]]) -> Result<Arc<Variant>> {
         let shapes = shapes.iter().map(|&extent| Shape { extent, dtype: None });
-        let sizes = bind::sizes(&self.shared.def, shapes)?;
-        self.compiled((sizes, SmallVec::new()))
+        self.compiled((self.bound(shapes, [].into_iter())?, SmallVec::new()))
     }
 
-    /// Compiles it for these values of its size parameters.
+    /// Compiles it for these values of its size parameters, all of them.
     ///
     /// # Errors
     /// As [`Kernel::prepare`].
     pub fn prepare_sizes(&self, sizes: &[i64]) -> Result<Arc<Variant>> {
-        bind::preconditions(&self.shared.def, sizes)?;
+        if sizes.len() != self.sizes().len() {
+            let (name, expected) = (self.name(), self.sizes().len());
+            let message = format!("`{name}` expected {expected} sizes, found {}", sizes.len());
+            let help = format!("its sizes are {}", self.sizes().join(", "));
+            return Err(Error::user(Diagnostic::call("TC0908", message).help(help)));
+        }
+        bind::preconditions(&self.shared.routine, sizes).map_err(|error| self.shown(error))?;
         self.compiled((SmallVec::from_slice(sizes), SmallVec::new()))
+    }
+
+    /// The sizes of a call.
+    fn bound<'a>(
+        &self,
+        inputs: impl ExactSizeIterator<Item = Shape<'a>> + Clone,
+        outputs: impl Iterator<Item = Shape<'a>>,
+    ) -> Result<Sizes> {
+        bind::sizes(&self.shared.routine, &self.given, inputs, outputs).map_err(|error| self.shown(error))
+    }
+
+    /// The error with the program's text.
+    fn shown(&self, error: Error) -> Error {
+        match &self.shared.routine.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
     }
 
     fn variant(&self, inputs: &[TensorView<'_>], outputs: &[TensorViewMut<'_>]) -> Result<Arc<Variant>> {
         let shapes = inputs.iter().map(|view| Shape { extent: view.shape(), dtype: Some(view.dtype()) });
-        let sizes = bind::sizes(&self.shared.def, shapes)?;
+        let results = outputs.iter().map(|view| Shape { extent: view.shape(), dtype: Some(view.dtype()) });
+        let sizes = self.bound(shapes, results)?;
         let dense = inputs.iter().map(|view| is_dense(view.shape(), view.strides()));
         let strided: Strided = dense
             .chain(outputs.iter().map(|view| is_dense(view.shape(), view.strides())))
@@ -326,7 +436,8 @@ impl Kernel {
             return Ok(variant);
         }
         // Two threads may compile the same variant at once; the first to finish is kept.
-        let variant = Arc::new(self.compile_variant(&key)?);
+        let variant = self.compile_variant(&key).map_err(|error| self.shown(error))?;
+        let variant = Arc::new(variant);
         let mut variants = self.shared.variants.write().unwrap_or_else(PoisonError::into_inner);
         Ok(variants.entry(key).or_insert(variant).clone())
     }
@@ -340,13 +451,9 @@ impl Kernel {
                 stages.push((stage, last.elapsed()));
                 last = Instant::now();
             };
-            compile::compile(
-                &self.shared.def,
-                sizes,
-                strided,
-                &self.shared.compiler.options,
-                &mut Watch::new(&mut sink),
-            )?
+            let scop = self.shared.routine.specialised(&isl::Ctx::new(), sizes)?;
+            let options = &self.shared.compiler.options;
+            compile::compile_scop(scop, sizes, strided, options, &mut Watch::new(&mut sink))?
         };
         let kernel = runtime::Kernel::load(&code).map_err(Error::bug)?;
         let compile_time = start.elapsed();

@@ -54,6 +54,12 @@ impl Error {
         Error(Box::new(Inner { fault: Fault::User, diagnostics, source: None }))
     }
 
+    /// The same error with the text that its places are in, unless it has one.
+    pub fn with_source(mut self, source: &Source) -> Error {
+        self.0.source.get_or_insert_with(|| source.clone());
+        self
+    }
+
     /// A bug of ours.
     pub fn bug(message: impl fmt::Display) -> Error {
         let diagnostic = Diagnostic::call("TC0999", message.to_string()).help(

@@ -1,6 +1,7 @@
 #![doc = include_str!("../../README.md")]
 
 mod bind;
+pub mod builder;
 pub mod codes;
 mod compile;
 mod compiler;
@@ -12,6 +13,8 @@ pub mod files;
 mod host;
 mod limits;
 pub mod random;
+mod refusal;
+mod routine;
 pub mod timing;
 pub mod verify;
 

@@ -201,13 +201,13 @@ impl Maker {
 
     fn parallel(mut self, var: codegen::VarId, threads: i64, body: Vec<Op>) -> Program {
         let (lower, upper) = (Int::Const(0), Int::Const(threads));
-        self.program.body = vec![Op::For { var, lower, upper, step: 1, parallel: true, body }];
+        self.program.body = vec![Op::For { var, lower, upper, step: Int::Const(1), parallel: true, body }];
         self.program
     }
 }
 
 fn serial(var: codegen::VarId, upper: i64, step: i64, body: Vec<Op>) -> Op {
-    Op::For { var, lower: Int::Const(0), upper: Int::Const(upper), step, parallel: false, body }
+    Op::For { var, lower: Int::Const(0), upper: Int::Const(upper), step: Int::Const(step), parallel: false, body }
 }
 
 fn load(buffer: TensorId, base: Int, step: i64) -> Value {

@@ -220,6 +220,30 @@ fn a_script_replays_to_itself() {
 }
 
 #[test]
+fn tiles_that_a_script_leaves_open() {
+    let place = Place::new();
+    place.file("open.sched", "tile C.update.m C.update.n by T U\n");
+    let given = |how: &[&'static str], sizes: &'static str| {
+        [how, &["mm.tc", "--schedule", "open.sched", "-s", "M=20,N=30,K=10", "-s", sizes]].concat()
+    };
+    place.accepted(&given(&["run", "--verify"], "T=8,U=16"));
+    place.accepted(&given(&["bench", "--verify", "--reps", "1"], "T=3,U=1000"));
+    let loops = place.accepted(&given(&["emit", "loops"], "T=8,U=16"));
+    assert!(loops.contains("step T"), "{loops}");
+    place.accepted(&given(&["emit", "scop"], "T=8,U=16"));
+    place.accepted(&["emit", "deps", "mm.tc", "--schedule", "open.sched", "-s", "T=8"]);
+    let refused = |sizes, words: &[&str]| place.refused(1, &given(&["run"], sizes), words);
+    refused("U=16", &["TC0933", "this size is not known: T", "-s T=32"]);
+    refused("T=0,U=16", &["TC0931", "a tile has at least 1"]);
+    refused("T=8,U=16,V=2", &["TC0930", "no size `V`", "the script tiles by T, U"]);
+    refused("T=8,T=8,U=16", &["TC0932", "given twice"]);
+    place.refused(1, &["run", "mm.tc", "-s", "M=20,N=30,K=10,T=8"], &["TC0930", "no size `T`"]);
+    // A tile as large as a dimension.
+    place.file("open.sched", "tile C.update.m C.update.k by M T\n");
+    place.accepted(&given(&["run", "--verify"], "T=8"));
+}
+
+#[test]
 fn part_of_a_schedule_by_hand() {
     let place = Place::new();
     place.file("mm.tc", MM);
@@ -453,7 +477,9 @@ fn scripts_that_do_not_fit() {
     place.file("x.sched", "# of another program\nparallel Y.row\n");
     with(&["TC0913", "line 2"]);
     place.file("x.sched", "parallel C.update.k\n");
-    with(&["TC0913", "C.update"]);
+    with(&["TC0913", "C.update", "mm.tc:", "^^^", "legal in its place: `privatise C at C.update.k"]);
+    let emit = ["emit", "loops", "mm.tc", "-s", "M=8,N=8,K=8", "--schedule", "x.sched"];
+    place.refused(1, &emit, &["TC0913", "mm.tc:", "^^^"]);
     place.file("x.sched", [0xff, 0xfe]);
     with(&["TC0920", "UTF-8"]);
     place.file("x.sched", "(".repeat(1 << 20));

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! ```tc M=8 N=8        a program and its sizes; `scop` for a program in that notation
-//! ```sched             a script on it, from the beginning
+//! ```sched T=4         a script on it, from the beginning, and the sizes of tiles that it leaves open
 //! ```loops             the loops after it        (`tree`: the schedule tree, `record`: the script as it is recorded,
 //! ```refusal           why it was refused         `program`: the statements and tensors)
 //! ```
@@ -98,7 +98,7 @@ impl Example {
                 let session = Session::new(scop.clone(), &target()).map_err(|refused| refused.to_string())?;
                 (self.program, self.outcome) = (Some(scop), Some(Ok(session)));
             }
-            "sched" => self.script(body)?,
+            "sched" => self.script(sizes, body)?,
             "loops" => return loops(self.session()?),
             "tree" => {
                 let scop = self.session()?.scop();
@@ -112,7 +112,7 @@ impl Example {
         Ok(body.to_string())
     }
 
-    fn script(&mut self, text: &str) -> Result<(), String> {
+    fn script(&mut self, sizes: &str, text: &str) -> Result<(), String> {
         let script: Script = text.parse().map_err(|error: transform::ScriptError| error.to_string())?;
         let scop = self.program.clone().ok_or("there is no program above")?;
         let mut session = Session::new(scop.clone(), &target()).map_err(|refused| refused.to_string())?;
@@ -122,7 +122,7 @@ impl Example {
             self.refused.extend(refused.command.split_whitespace().next().map(String::from));
         } else {
             self.accepted.extend(names);
-            computes_the_same(&scop, &session)?;
+            computes_the_same(&scop, &session, sizes)?;
         }
         self.outcome = Some(replayed.map(|()| session));
         Ok(())
@@ -157,18 +157,22 @@ fn program(kind: &str, sizes: &str, text: &str) -> Result<Scop, String> {
     } else {
         Scop::parse(&ctx, text).map_err(|error| error.to_string())?
     };
-    let given: BTreeMap<&str, i64> = sizes
+    scop.specialise(&values(&scop.params, sizes)?).map_err(|error| error.to_string())
+}
+
+/// The values that a text like `M=8 N=8` gives to sizes.
+fn values(names: &[String], text: &str) -> Result<Vec<i64>, String> {
+    let given: BTreeMap<&str, i64> = text
         .split_whitespace()
         .filter_map(|one| one.split_once('='))
         .filter_map(|(n, v)| Some((n, v.parse().ok()?)))
         .collect();
     let size = |name: &String| given.get(name.as_str()).copied().ok_or_else(|| format!("no size `{name}`"));
-    let sizes = scop.params.iter().map(size).collect::<Result<Vec<i64>, String>>()?;
-    scop.specialise(&sizes).map_err(|error| error.to_string())
+    names.iter().map(size).collect()
 }
 
-/// Proves the whole schedule, and runs it in both engines.
-fn computes_the_same(source: &Scop, session: &Session) -> Result<(), String> {
+/// Proves the whole schedule, and runs it in both engines, with these sizes of the tiles that it leaves open.
+fn computes_the_same(source: &Scop, session: &Session, tiles: &str) -> Result<(), String> {
     let scheduled = session.clone().finish().map_err(|refused| refused.to_string())?;
     let elements = source.stmts.values().map(|stmt| stmt.domain.count_val().and_then(|n| n.to_i64()));
     let elements: u64 = elements.map(|n| n.unwrap_or(i64::MAX).unsigned_abs()).fold(0, u64::saturating_add);
@@ -176,7 +180,8 @@ fn computes_the_same(source: &Scop, session: &Session) -> Result<(), String> {
         return Err(format!("{elements} instances are too many for an example"));
     }
     let oracle = Oracle::of(source, 1)?;
-    engines::compare(&scheduled.scop, &oracle, &Machine::host()).map(drop)
+    let tiles = values(&scheduled.scop.params, tiles)?;
+    engines::compare(&scheduled.scop, &oracle, &Machine::host(), &tiles).map(drop)
 }
 
 /// The loops, without the list of arguments.

@@ -1,5 +1,6 @@
 //! Compilers and kernels go to other threads, and many threads may use one.
 
+use tilewright::builder::Program;
 use tilewright::{Compiler, Definition, Error, Kernel, Tensor, Variant};
 
 fn is_shared<T: Send + Sync>() {}
@@ -9,6 +10,7 @@ fn what_users_hold_is_send_and_sync() {
     is_shared::<Compiler>();
     is_shared::<Definition>();
     is_shared::<Kernel>();
+    is_shared::<Program>();
     is_shared::<Variant>();
     is_shared::<Tensor>();
     is_shared::<Error>();

@@ -10,6 +10,7 @@ use crate::{LayoutMap, order};
 /// order { TREE }                                              the whole tree, literally
 /// split LOOP by N [as OUTER INNER]
 /// tile LOOP+ by N+ [as OUTER+ / INNER+]
+/// tile LOOP+ by SIZE+ [as OUTER+]                             SIZE is a parameter, perhaps a new one
 /// reorder LOOP+
 /// fuse NEST NEST [depth N] [shift S+]
 /// distribute LOOP
@@ -65,6 +66,15 @@ pub enum Command {
         by: Vec<u32>,
         /// The loops that they become.
         names: Option<Names>,
+    },
+    /// Cuts a nest into boxes whose extents are known at the call.
+    TileBy {
+        /// The loops of one nest.
+        members: Vec<String>,
+        /// The parameter that is the extent of a box, for each.
+        by: Vec<String>,
+        /// The loops over boxes.
+        names: Option<Vec<String>>,
     },
     /// Permutes loops of a nest.
     Reorder {
@@ -368,13 +378,13 @@ pub struct Description {
 pub const COMMANDS: &[Description] = &[
     Description { name: "order", form: "order { TREE }", summary: "Take a literal band tree." },
     Description { name: "split", form: "split LOOP by N [as OUTER INNER]", summary: "Cut a loop into strips." },
-    Description { name: "tile", form: "tile LOOP+ by N+ [as OUTER+ / INNER+]", summary: "Cut a nest into boxes." },
-    Description { name: "reorder", form: "reorder LOOP+", summary: "Permute loops of a nest." },
     Description {
-        name: "fuse",
-        form: "fuse NEST NEST [depth N] [shift S+]",
-        summary: "Join two nests of a sequence.",
+        name: "tile",
+        form: "tile LOOP+ by (N+ [as OUTER+ / INNER+] | SIZE+ [as OUTER+])",
+        summary: "Cut a nest into boxes.",
     },
+    Description { name: "reorder", form: "reorder LOOP+", summary: "Permute loops of a nest." },
+    Description { name: "fuse", form: "fuse NEST NEST [depth N] [shift S+]", summary: "Join two nests of a sequence." },
     Description {
         name: "distribute",
         form: "distribute LOOP",
@@ -491,6 +501,15 @@ impl Command {
         Command::Tile {
             members: members.into_iter().map(Into::into).collect(),
             by: by.into_iter().collect(),
+            names: None,
+        }
+    }
+
+    /// `tile members by sizes`, which are parameters.
+    pub fn tile_by<S: Into<String>>(members: impl IntoIterator<Item = S>, by: impl IntoIterator<Item = S>) -> Command {
+        Command::TileBy {
+            members: members.into_iter().map(Into::into).collect(),
+            by: by.into_iter().map(Into::into).collect(),
             names: None,
         }
     }
@@ -635,7 +654,7 @@ impl Command {
         match self {
             Command::Order { .. } => "order",
             Command::Split { .. } => "split",
-            Command::Tile { .. } => "tile",
+            Command::Tile { .. } | Command::TileBy { .. } => "tile",
             Command::Reorder { .. } => "reorder",
             Command::Fuse { .. } => "fuse",
             Command::Distribute { .. } => "distribute",
@@ -692,6 +711,10 @@ impl fmt::Display for Command {
                     Some(Names { outer, inner }) => write!(f, " as {} / {}", outer.join(" "), inner.join(" ")),
                     None => Ok(()),
                 }
+            }
+            Command::TileBy { members, by, names } => {
+                write!(f, " {} by {}", members.join(" "), by.join(" "))?;
+                names.as_ref().map_or(Ok(()), |names| write!(f, " as {}", names.join(" ")))
             }
             Command::Reorder { members } | Command::Separate { members } => write!(f, " {}", members.join(" ")),
             Command::Fuse { first, second, depth, shift } => {

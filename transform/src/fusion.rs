@@ -323,12 +323,12 @@ impl Copies<'_> {
     /// The part number `at` in loops of its own.
     fn around(&mut self, at: usize, part: Filtered) -> Result<Filtered, Reason> {
         let Filtered { filter, node } = part;
-        let stmt = place::first_stmt(self.scop, &filter)?.to_string();
+        let stmt = place::first_stmt(self.scop, &filter)?;
         let mut members = Vec::with_capacity(self.members.len());
         for (member, name) in self.members.iter().zip(&self.names) {
             let mut copy = place::restricted(member, &filter)?;
             if at > 0 {
-                copy.name = self.taken.copy(self.scop, name, &stmt);
+                copy.name = self.taken.copy(self.scop, name, stmt);
             }
             members.push(copy);
         }

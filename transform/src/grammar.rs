@@ -208,12 +208,16 @@ fn vectorise(input: &str) -> Read<'_, Command> {
     Ok((rest, Command::Vectorise { member, by, names, tail: tail.unwrap_or_default() }))
 }
 
-/// `LOOP+ by N+ [as OUTER+ / INNER+]`
+/// `LOOP+ by N+ [as OUTER+ / INNER+]`, or `LOOP+ by SIZE+ [as OUTER+]`
 fn tile(input: &str) -> Read<'_, Command> {
+    let (rest, (members, _)) = (many1(a_loop), keyword("by", "another loop, or `by`")).parse(input)?;
+    if rest.trim_start().starts_with(|first: char| first.is_ascii_alphabetic()) {
+        let (rest, (by, names)) = (many1(name), opt_after("as", many1(new_name))).parse(rest)?;
+        return Ok((rest, Command::TileBy { members, by, names }));
+    }
     let slash = expect("another name, or `/`", preceded(space0, char('/')));
     let names = map((many1(new_name), slash, many1(new_name)), |(outer, _, inner)| Names { outer, inner });
-    let (rest, (members, _, by, names)) =
-        (many1(a_loop), keyword("by", "another loop, or `by`"), many1(size), opt_after("as", names)).parse(input)?;
+    let (rest, (by, names)) = (many1(size), opt_after("as", names)).parse(rest)?;
     Ok((rest, Command::Tile { members, by, names }))
 }
 

@@ -289,7 +289,12 @@ impl Pieces {
 }
 
 /// The tree with the pieces one after another in the place of what was in the band of `member` from `at` on.
-pub(crate) fn in_place(mut tree: ScheduleTree, member: &str, at: usize, pieces: Vec<Filtered>) -> Result<ScheduleTree, Reason> {
+pub(crate) fn in_place(
+    mut tree: ScheduleTree,
+    member: &str,
+    at: usize,
+    pieces: Vec<Filtered>,
+) -> Result<ScheduleTree, Reason> {
     let (outside, _) = place::divided_at(&tree, member, at);
     let path = place::path_to(&tree.root, member).expect("the member is of this tree");
     let sequence = Node::Sequence(pieces);
@@ -307,7 +312,12 @@ fn depth_of(tree: &ScheduleTree, member: &str) -> usize {
 }
 
 /// The instances in boxes that are not whole: below the loop of `site`, the boxes of the strips that `members` run over.
-pub(crate) fn cut_boxes(scop: &Scop, tree: &ScheduleTree, site: &Site, members: &[String]) -> Result<isl::UnionSet, Reason> {
+pub(crate) fn cut_boxes(
+    scop: &Scop,
+    tree: &ScheduleTree,
+    site: &Site,
+    members: &[String],
+) -> Result<isl::UnionSet, Reason> {
     let outside: Vec<&Member> = site.outer.iter().chain([site.member()]).collect();
     let named: Vec<usize> =
         members.iter().filter_map(|name| outside.iter().position(|member| member.name == *name)).collect();

@@ -61,8 +61,8 @@
 mod command;
 mod define;
 mod policy;
-mod remedy;
 mod refused;
+mod remedy;
 mod script;
 mod session;
 
@@ -82,6 +82,7 @@ mod shape;
 mod tails;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tiling;
 
 pub use command::{COMMANDS, Command, Description, End, Names, Privatisation, Promotion, Tail};
 pub use define::{Definition, Definitions};
@@ -92,4 +93,4 @@ pub use script::{Script, ScriptError, Use};
 pub use session::{OPERATIONS, Options, Scheduled, Session};
 pub use shape::MAX_LOOPS;
 pub use storage::layout::LayoutMap;
-pub use storage::promote::STACK_BYTES;
+pub use storage::promote::UNASKED_STACK_BYTES;

@@ -57,12 +57,14 @@ pub(crate) fn tile(scop: &Scop, members: &[String], by: &[u32], names: Option<&N
         inner.push(pair.1.clone());
         split_member(&scop.ctx, band, member, size, pair)?;
     }
-    forget_order(band, outer.iter().chain(&inner));
+    let known = Coincidence::of(band);
     let boxes: Vec<Member> = outer.iter().filter_map(|name| take(band, name)).collect();
     permute(band, &inner);
     let first = inner.iter().filter_map(|name| place::position(band, name)).min().unwrap_or(0);
     band.members.splice(first..first, boxes);
-    let proof = Proof::order_below(band)?;
+    known.keep(band);
+    // Strips of a distance that is not negative are not negative: the band stays permutable.
+    let proof = Proof::permuted(band)?;
     let command = Command::Tile { members, by: by.to_vec(), names: Some(named.canonical()) };
     Ok(Edit::of_tree(scop, tree, command, proof))
 }
@@ -82,9 +84,10 @@ pub(crate) fn reorder(scop: &Scop, members: &[String]) -> Result<Edit, Reason> {
     let members = place::resolve_all(scop, members)?;
     let mut tree = scop.tree.clone();
     let band = place::merged_band(&mut tree.root, &members)?;
-    forget_order(band, members.iter());
+    let known = Coincidence::of(band);
     permute(band, &members);
-    let proof = Proof::order_below(band)?;
+    known.keep(band);
+    let proof = Proof::permuted(band)?;
     Ok(Edit::of_tree(scop, tree, Command::Reorder { members }, proof))
 }
 
@@ -121,6 +124,37 @@ fn permute(band: &mut Band, names: &[String]) {
     places.sort_unstable();
     for (at, member) in places.into_iter().zip(members) {
         band.members[at] = member;
+    }
+}
+
+/// What carries no dependence in a band, and what that rests on: the members outside of it that carry some. Pairs that
+/// these leave equal have one value of it, since the others outside are equal then too; so it carries none as long as
+/// they are outside.
+struct Coincidence(Vec<(String, Vec<String>)>);
+
+impl Coincidence {
+    /// What is known before the members of a band change places.
+    fn of(band: &Band) -> Coincidence {
+        let (mut carrying, mut known) = (Vec::new(), Vec::new());
+        for member in &band.members {
+            if member.coincident {
+                known.push((member.name.clone(), carrying.clone()));
+            } else {
+                carrying.push(member.name.clone());
+            }
+        }
+        Coincidence(known)
+    }
+
+    /// Keeps what is still known in their new places.
+    fn keep(&self, band: &mut Band) {
+        for at in 0..band.members.len() {
+            let (outside, rest) = band.members.split_at_mut(at);
+            let member = &mut rest[0];
+            let rests_on = self.0.iter().find(|(name, _)| *name == member.name).map(|(_, carrying)| carrying);
+            member.coincident = rests_on
+                .is_some_and(|carrying| carrying.iter().all(|name| outside.iter().any(|other| other.name == *name)));
+        }
     }
 }
 

@@ -28,6 +28,6 @@ pub(crate) fn bind(scop: &Scop, member: &str, axis: Axis) -> Result<Edit, Reason
         return Reason::precondition(format!("the loop `{member}` is already {}", adjective(band.members[at].kind)));
     }
     band.members[at].kind = Kind::Bound(axis);
-    let proof = Proof::order_below(band)?;
+    let proof = if band.members[at].coincident { Proof::Known } else { Proof::order_below(band)? };
     Ok(Edit::of_tree(scop, tree, Command::Bind { member, axis }, proof))
 }

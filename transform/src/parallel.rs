@@ -31,7 +31,7 @@ pub(crate) fn parallel(scop: &Scop, member: &str) -> Result<Edit, Reason> {
         return Reason::precondition(format!("the loop `{member}` is already {}", adjective(band.members[at].kind)));
     }
     band.members[at].kind = Kind::Parallel;
-    let proof = Proof::order_below(band)?;
+    let proof = if band.members[at].coincident { Proof::Known } else { Proof::order_below(band)? };
     Ok(Edit::of_tree(scop, tree, Command::Parallel { member }, proof))
 }
 
@@ -148,7 +148,8 @@ impl Strips {
         let (outer, inner) = named.next_pair();
         split_member(&scop.ctx, band, &member, by, (outer.clone(), inner.clone()))?;
         let at = place::position(band, &inner).expect("the split has just made it");
-        if !band.members[at].coincident {
+        let coincident = band.members[at].coincident;
+        if !coincident {
             // What it carries is left to the loops inside: what was known of them is so no longer.
             forget_attributes(band, at);
         }
@@ -157,7 +158,8 @@ impl Strips {
         let mut taken = Taken::by(&scop.tree, old);
         named.take(&mut taken);
         Sinking { scop, taken }.below(band, strip)?;
-        let proof = Proof::order_below(band)?;
+        // Pairs that come to a loop without dependences have one value of it: it may stand anywhere inside.
+        let proof = if coincident { Proof::Known } else { Proof::order_below(band)? };
         Ok(Strips { tree, member, outer, inner, names: named.canonical(), proof })
     }
 

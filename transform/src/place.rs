@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use polyhedral::{Band, Filtered, Index, Member, Node, ScheduleTree, Scop, isl};
+use polyhedral::{Band, Filtered, Index, Member, Node, ScheduleTree, Scop, Tiling, isl};
 
 use crate::grammar;
 use crate::refused::Reason;
@@ -138,6 +138,11 @@ fn below_marks(node: &mut Node) -> Option<Band> {
         Node::Band(mut band) => {
             *node = std::mem::replace(&mut *band.child, Node::Leaf);
             Some(band)
+        }
+        // Tiles are of the band below them, whatever is around.
+        Node::Mark { name, child } if Tiling::is_mark(&name) => {
+            *node = Node::Mark { name, child };
+            None
         }
         Node::Mark { name, mut child } => {
             let band = below_marks(&mut child);
@@ -370,10 +375,10 @@ pub(crate) fn restricted(member: &Member, filter: &isl::UnionSet) -> isl::Result
     Ok(Member { schedule: member.schedule.intersect_domain(filter)?, ..member.clone() })
 }
 
-/// The first statement, in source order, with instances in the set.
-pub(crate) fn first_stmt<'a>(scop: &'a Scop, instances: &isl::UnionSet) -> isl::Result<&'a str> {
-    let names: Vec<String> = instances.sets()?.iter().map(isl::Set::tuple_name).collect::<isl::Result<_>>()?;
-    Ok(scop.stmts.values().map(|stmt| stmt.name.as_str()).find(|&stmt| names.iter().any(|n| n == stmt)).unwrap_or(""))
+/// The first statement, in source order, with instances in the set; none when the set is empty.
+pub(crate) fn first_stmt<'a>(scop: &'a Scop, instances: &isl::UnionSet) -> isl::Result<Option<&'a str>> {
+    let names = stmts_of(instances)?;
+    Ok(scop.stmts.values().map(|stmt| stmt.name.as_str()).find(|&stmt| names.iter().any(|n| n == stmt)))
 }
 
 /// The children of a sequence that stands for `node` restricted to `filter`: its own, when it is one.
@@ -434,8 +439,10 @@ impl Taken {
         Ok(full)
     }
 
-    /// The name of the copy of loop `name` around `stmt` alone: `C.init.m` around `C.update` is `C.update.m`.
-    pub(crate) fn copy(&mut self, scop: &Scop, name: &str, stmt: &str) -> String {
+    /// The name of the copy of loop `name` around `stmt` alone: `C.init.m` around `C.update` is `C.update.m`. Around no
+    /// instances at all it is numbered.
+    pub(crate) fn copy(&mut self, scop: &Scop, name: &str, stmt: Option<&str>) -> String {
+        let Some(stmt) = stmt else { return self.next_free(name) };
         let beside_stmt = scop
             .stmts
             .values()

@@ -32,6 +32,9 @@ impl Edit {
 pub(crate) enum Proof {
     /// Nothing: the command's documentation says why the order is the same.
     SameOrder,
+    /// Nothing here: what `legality` found of the members says that the order is right, and the whole proof at the end
+    /// judges the result.
+    Known,
     /// The dependences between instances of this set. All other pairs are separated above the place of the change, or
     /// beside it.
     Order(isl::UnionSet),
@@ -49,10 +52,17 @@ impl Proof {
         Ok(Proof::Order(member.schedule.domain()?))
     }
 
+    /// For members of `band` that changed places: nothing when the band is permutable and whatever runs at once in it
+    /// carries no dependence. Pairs that its members leave equal are the same ones in any order of them.
+    pub(crate) fn permuted(band: &Band) -> isl::Result<Proof> {
+        let at_once_is_free = band.members.iter().all(|member| member.coincident || !member.kind.at_once());
+        if band.permutable && at_once_is_free { Ok(Proof::Known) } else { Proof::order_below(band) }
+    }
+
     /// Proves the order of a tree.
     pub(crate) fn of(&self, tree: &ScheduleTree, deps: &Dependences, scop: &Scop) -> Result<(), Illegal> {
         match self {
-            Proof::SameOrder => Ok(()),
+            Proof::SameOrder | Proof::Known => Ok(()),
             Proof::Anew | Proof::Values => legality::order_respected(tree, deps, scop),
             Proof::Order(touched) => legality::order_respected(tree, &between(deps, touched)?, scop),
         }
@@ -71,6 +81,7 @@ fn between(deps: &Dependences, instances: &isl::UnionSet) -> isl::Result<Depende
         anti: inside(&deps.anti)?,
         output: inside(&deps.output)?,
         reduction: inside(&deps.reduction)?,
+        updates: inside(&deps.updates)?,
     })
 }
 

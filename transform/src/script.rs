@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -102,6 +103,15 @@ impl Script {
     pub fn push(&mut self, command: Command) {
         let line = self.steps.last().map_or(1, |last| last.line + last.command.to_string().lines().count());
         self.push_step(Step { command, line, within: Vec::new(), notes: Vec::new() });
+    }
+
+    /// The names of the sizes of tiles that it leaves open (`tile … by T`), each once, in the order of the alphabet.
+    pub fn tile_sizes(&self) -> BTreeSet<&str> {
+        let open = self.commands().filter_map(|command| match command {
+            Command::TileBy { by, .. } => Some(by),
+            _ => None,
+        });
+        open.flatten().map(String::as_str).collect()
     }
 
     /// The commands and the lines on which they stand, from 1.

@@ -10,7 +10,9 @@ use crate::proof::{Edit, Proof, within_budget};
 use crate::refused::{Reason, Refused};
 use crate::script::Step;
 use crate::storage::{compute_at, inline, layout, prefetch, privatise, promote, store_at};
-use crate::{Command, Policy, Script, affine, fusion, index_set, loops, mapping, order, parallel, place, shape};
+use crate::{
+    Command, Policy, Script, affine, fusion, index_set, loops, mapping, order, parallel, place, shape, tiling,
+};
 
 /// isl operations that one command, its proof included, may use: about two seconds. A two-level tiled matrix product
 /// needs a hundredth of it for its heaviest command.
@@ -368,6 +370,7 @@ fn edit(scop: &Scop, target: &Target, deps: &Dependences, command: &Command) -> 
         Command::Order { tree } => order::order(scop, tree),
         Command::Split { member, by, names } => loops::split(scop, member, *by, names.as_ref()),
         Command::Tile { members, by, names } => loops::tile(scop, members, by, names.as_ref()),
+        Command::TileBy { members, by, names } => tiling::tile_by(scop, members, by, names.as_deref()),
         Command::Reorder { members } => loops::reorder(scop, members),
         Command::Fuse { first, second, depth, shift } => {
             fusion::fuse(scop, deps, (first, second), *depth, shift.as_deref())

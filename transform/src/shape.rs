@@ -1,6 +1,6 @@
 //! What every tree must look like for code generation, whatever command made it.
 
-use polyhedral::{Axis, Kind, Member, Memory, Node, ScheduleTree, Scop, isl};
+use polyhedral::{Axis, Kind, Member, Memory, Node, ScheduleTree, Scop, Tensor, Tiling, isl};
 
 use crate::MAX_COPIES;
 use crate::loops::adjective;
@@ -12,6 +12,7 @@ pub const MAX_LOOPS: usize = 64;
 /// Checks that
 ///
 /// - at most [`MAX_LOOPS`] members are around a statement, at most one of them on each axis of the target;
+/// - what a mark of tiles says is of loops of the band below it;
 /// - vectorised and unrolled members are innermost, copies outside lanes;
 /// - at most one vectorised member is around a statement, and at most [`MAX_COPIES`] copies and lanes together;
 /// - each of them stays inside one strip while the members around it stay as they are.
@@ -23,12 +24,9 @@ pub(crate) fn check(tree: &ScheduleTree) -> Result<(), Reason> {
 /// Checks that the tensors on the stack have constant sizes, and that together they are at most [`Memory::STACK_BYTES`].
 pub(crate) fn stack_fits(scop: &Scop) -> Result<(), Reason> {
     let mut total = 0i64;
-    for tensor in scop.tensors.values().filter(|tensor| tensor.memory == Memory::Stack) {
+    for tensor in on_stack(scop) {
         let (name, most) = (&tensor.name, Memory::STACK_BYTES);
-        let extent = tensor.layout.as_ref().map_or(&tensor.extent, |layout| &layout.extent);
-        let element = i64::from(tensor.dtype.bytes());
-        let bytes = extent.iter().try_fold(element, |bytes, extent| Some(bytes.saturating_mul(extent.as_const()?)));
-        let Some(bytes) = bytes else {
+        let Some(bytes) = constant_bytes(tensor) else {
             return Reason::precondition(format!("`{name}` is on the stack, and its size is no constant"));
         };
         total = total.saturating_add(bytes);
@@ -39,6 +37,22 @@ pub(crate) fn stack_fits(scop: &Scop) -> Result<(), Reason> {
         }
     }
     Ok(())
+}
+
+/// How many bytes of the stack the program uses.
+pub(crate) fn stack_bytes(scop: &Scop) -> i64 {
+    on_stack(scop).filter_map(constant_bytes).fold(0, i64::saturating_add)
+}
+
+fn on_stack(scop: &Scop) -> impl Iterator<Item = &Tensor> {
+    scop.tensors.values().filter(|tensor| tensor.memory == Memory::Stack)
+}
+
+/// The size in memory, layout included, when it is a constant.
+fn constant_bytes(tensor: &Tensor) -> Option<i64> {
+    let extent = tensor.layout.as_ref().map_or(&tensor.extent, |layout| &layout.extent);
+    let element = i64::from(tensor.dtype.bytes());
+    extent.iter().try_fold(element, |bytes, extent| Some(bytes.saturating_mul(extent.as_const()?)))
 }
 
 /// The members around a node.
@@ -56,6 +70,16 @@ struct Around<'a> {
 fn below<'a>(node: &'a Node, around: Around<'a>) -> Result<(), Reason> {
     let inside = match (node, around.last) {
         (Node::Band(band), _) => band.members.iter().try_fold(around, one_more)?,
+        (Node::Mark { name, child }, _) if Tiling::is_mark(name) => {
+            let tiling = Tiling::of_mark(name);
+            if tiling.is_none_or(|tiling| tiling.band(child).is_none()) {
+                return Reason::precondition(format!(
+                    "the mark `{name}` is not of loops of the band below it: tiles of such sizes come after what changes \
+                     their loops"
+                ));
+            }
+            around
+        }
         (Node::Sequence(_) | Node::Set(_), Some(outer)) => {
             let kind = adjective(outer.kind);
             return Reason::precondition(format!("the loop `{}` is {kind}, but not innermost", outer.name));

@@ -36,7 +36,7 @@ pub(crate) fn shifted(scop: &Scop, strips: Strips, by: u32) -> Result<Edit, Reas
     }
     let last = Last::of(scop, &strips, &cut, by)?;
     let mut edited = Scop { tree: strips.tree.clone(), source: Vec::new(), ..scop.clone() };
-    let copy = last.copy(&mut edited, &cut)?;
+    let copy = last.copy(&mut edited, &whole)?;
     edited.tree = copy.beside_vectors(&strips, whole, &last)?;
     let command = Command::Vectorise { member: strips.member, by, names: Some(strips.names), tail: Tail::Shifted };
     Ok(Edit::of_values(edited, command))
@@ -45,6 +45,9 @@ pub(crate) fn shifted(scop: &Scop, strips: Strips, by: u32) -> Result<Edit, Reas
 /// The last `by` iterations of a loop around one statement.
 struct Last {
     stmt: String,
+    /// All instances of the loop.
+    all: isl::Set,
+    /// Those in its last `by` iterations.
     instances: isl::Set,
     /// From the instances to the lanes, which count from 0.
     lane: isl::PwAff,
@@ -73,11 +76,13 @@ impl Last {
                 strips.member
             ));
         }
-        Ok(Last { stmt: set.tuple_name()?, instances: instances.as_set()?.coalesce()?, lane })
+        Ok(Last { stmt: set.tuple_name()?, all: set.clone(), instances: instances.as_set()?.coalesce()?, lane })
     }
 
-    /// Adds the statement that runs them, and takes `cut` away from the old one.
-    fn copy(&self, edited: &mut Scop, cut: &isl::UnionSet) -> Result<Copy, Reason> {
+    /// Adds the statement that runs them, and leaves the old one `whole` vectors of the loop.
+    fn copy(&self, edited: &mut Scop, whole: &isl::UnionSet) -> Result<Copy, Reason> {
+        // Not only for the sizes that there may be: the tree has a place for each instance that is left.
+        let cut = &self.all.to_union_set()?.subtract(whole)?;
         let id = edited.stmt_named(&self.stmt).expect("the set has the name of a statement");
         let name = fresh_name(edited, &format!("{}.tail", self.stmt));
         let alias = self.instances.identity()?.with_tuple_name(isl::Dim::Out, &name)?;

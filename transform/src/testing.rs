@@ -72,6 +72,11 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
             let by = members.iter().map(|_| draw.size()).collect();
             Command::Tile { by, names: draw.names(members.len()), members }
         }
+        // Not in the list above: a program with a size more needs a caller that gives it.
+        Command::TileBy { .. } => {
+            let members = draw.loops();
+            Command::TileBy { by: members.iter().map(|_| "T".into()).collect(), names: None, members }
+        }
         Command::Reorder { .. } => {
             let mut members = draw.loops();
             members.reverse();

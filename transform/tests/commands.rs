@@ -106,21 +106,21 @@ fn tile_orders_boxes_as_written() {
         "matmul",
         "tile C.update.k C.update.m by 8 16",
         expect![[r#"
-        sequence
-          filter { C.init[m, n] }
-            band permutable
-              C.init.m = { C.init[m, n] -> [(m)] } coincident
-              C.init.n = { C.init[m, n] -> [(n)] } coincident
-          filter { C.update[m, n, k] }
-            band permutable
-              C.update.ko = { C.update[m, n, k] -> [(floor((k)/8))] }
-              C.update.mo = { C.update[m, n, k] -> [(floor((m)/16))] }
-              C.update.ki = { C.update[m, n, k] -> [(k)] }
-              C.update.n = { C.update[m, n, k] -> [(n)] }
-              C.update.mi = { C.update[m, n, k] -> [(m)] }
-        ---
-        tile C.update.k C.update.m by 8 16 as ko mo / ki mi
-    "#]],
+            sequence
+              filter { C.init[m, n] }
+                band permutable
+                  C.init.m = { C.init[m, n] -> [(m)] } coincident
+                  C.init.n = { C.init[m, n] -> [(n)] } coincident
+              filter { C.update[m, n, k] }
+                band permutable
+                  C.update.ko = { C.update[m, n, k] -> [(floor((k)/8))] }
+                  C.update.mo = { C.update[m, n, k] -> [(floor((m)/16))] } coincident
+                  C.update.ki = { C.update[m, n, k] -> [(k)] }
+                  C.update.n = { C.update[m, n, k] -> [(n)] } coincident
+                  C.update.mi = { C.update[m, n, k] -> [(m)] } coincident
+            ---
+            tile C.update.k C.update.m by 8 16 as ko mo / ki mi
+        "#]],
     );
 }
 
@@ -130,19 +130,19 @@ fn reorder_shares_out_the_places() {
         "matmul",
         "reorder C.update.k C.update.m",
         expect![[r#"
-        sequence
-          filter { C.init[m, n] }
-            band permutable
-              C.init.m = { C.init[m, n] -> [(m)] } coincident
-              C.init.n = { C.init[m, n] -> [(n)] } coincident
-          filter { C.update[m, n, k] }
-            band permutable
-              C.update.k = { C.update[m, n, k] -> [(k)] }
-              C.update.n = { C.update[m, n, k] -> [(n)] }
-              C.update.m = { C.update[m, n, k] -> [(m)] }
-        ---
-        reorder C.update.k C.update.m
-    "#]],
+            sequence
+              filter { C.init[m, n] }
+                band permutable
+                  C.init.m = { C.init[m, n] -> [(m)] } coincident
+                  C.init.n = { C.init[m, n] -> [(n)] } coincident
+              filter { C.update[m, n, k] }
+                band permutable
+                  C.update.k = { C.update[m, n, k] -> [(k)] }
+                  C.update.n = { C.update[m, n, k] -> [(n)] } coincident
+                  C.update.m = { C.update[m, n, k] -> [(m)] } coincident
+            ---
+            reorder C.update.k C.update.m
+        "#]],
     );
 }
 
@@ -433,14 +433,14 @@ fn a_matrix_product_as_it_is_run() {
               filter { C.update[m, n, k] }
                 band permutable
                   C.update.ko = { C.update[m, n, k] -> [(floor((k)/256))] }
-                  C.update.no = { C.update[m, n, k] -> [(floor((n)/512))] }
-                  C.update.mo = { C.update[m, n, k] -> [(floor((m)/96))] }
-                  C.update.mio = { C.update[m, n, k] -> [(floor((m)/12))] }
-                  C.update.nioo = { C.update[m, n, k] -> [(floor((n)/32))] }
+                  C.update.no = { C.update[m, n, k] -> [(floor((n)/512))] } coincident
+                  C.update.mo = { C.update[m, n, k] -> [(floor((m)/96))] } coincident
+                  C.update.mio = { C.update[m, n, k] -> [(floor((m)/12))] } coincident
+                  C.update.nioo = { C.update[m, n, k] -> [(floor((n)/32))] } coincident
                   C.update.ki = { C.update[m, n, k] -> [(k)] }
-                  C.update.niou = { C.update[m, n, k] -> [(floor((n)/16))] } unroll 2
-                  C.update.miu = { C.update[m, n, k] -> [(m)] } unroll 12
-                  C.update.niv = { C.update[m, n, k] -> [(n)] } vector 16
+                  C.update.niou = { C.update[m, n, k] -> [(floor((n)/16))] } coincident unroll 2
+                  C.update.miu = { C.update[m, n, k] -> [(m)] } coincident unroll 12
+                  C.update.niv = { C.update[m, n, k] -> [(n)] } coincident vector 16
             ---
             # blocks for the caches, then registers
             parallel C.init.m

@@ -61,16 +61,16 @@ fn skew_makes_a_nest_permutable() {
         SKEWED,
         "skew A.j by 1 of A.i\ntile A.i A.j by 8 16\nreorder A.jo A.io",
         expect![[r#"
-        band
-          A.jo = { A[i, j] -> [(floor((i + j)/16))] }
-          A.io = { A[i, j] -> [(floor((i)/8))] }
-          A.ii = { A[i, j] -> [(i)] }
-          A.ji = { A[i, j] -> [(i + j)] }
-        ---
-        skew A.j by 1 of A.i as j
-        tile A.i A.j by 8 16 as io jo / ii ji
-        reorder A.jo A.io
-    "#]],
+            band
+              A.jo = { A[i, j] -> [(floor((i + j)/16))] }
+              A.io = { A[i, j] -> [(floor((i)/8))] }
+              A.ii = { A[i, j] -> [(i)] }
+              A.ji = { A[i, j] -> [(i + j)] } coincident
+            ---
+            skew A.j by 1 of A.i as j
+            tile A.i A.j by 8 16 as io jo / ii ji
+            reorder A.jo A.io
+        "#]],
     );
 }
 

@@ -8,6 +8,7 @@ use common::{session_of, target};
 use polyhedral::testing::{self, Rng};
 use polyhedral::text::print_tree;
 use polyhedral::{Node, ScheduleTree, Scop, isl};
+use support::Stage;
 use transform::testing::command;
 use transform::{Command, Options, Session};
 
@@ -192,4 +193,15 @@ fn a_script_that_no_longer_fits_says_which_line_and_what_is_near() {
     let refused = session.replay(&script).expect_err("there is none");
     assert_eq!(refused.line, Some(2));
     assert!(refused.to_string().contains("there is no loop `D.rows`; did you mean `D.row`?"), "{refused}");
+}
+
+#[test]
+fn loops_around_no_instances_have_names() {
+    for text in ["vectorise A.i by 8", "unroll A.i by 2", "distribute A.i"] {
+        let lu = testing::polybench("lu").scop(&isl::Ctx::new()).specialise(&[1]).expect("isl");
+        let mut session = session_of(lu, Options::default());
+        session.replay(&text.parse().expect("a script")).unwrap_or_else(|refused| panic!("{refused}"));
+        let scheduled = session.finish().unwrap_or_else(|refused| panic!("{refused}"));
+        scheduled.scop.verify().unwrap_or_else(|malformed| panic!("{text}: {malformed}\n{}", scheduled.scop));
+    }
 }

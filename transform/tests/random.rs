@@ -8,7 +8,7 @@ use polyhedral::legality::{Violation, with_attributes};
 use polyhedral::testing::{self, Rng};
 use polyhedral::{Node, Scop, isl};
 use support::Stage;
-use transform::{Command, Options, Reason, Refused, Session};
+use transform::{Command, Options, Reason, Refused, Session, Tail};
 
 /// How the commands of a run ended.
 #[derive(Default)]
@@ -129,4 +129,32 @@ fn random_programs() {
     }
     let Tally { applied, violations, misfits } = tally;
     assert!(applied > 50 && violations > 5 && misfits > 20, "{applied} {violations} {misfits}");
+}
+
+#[test]
+fn shifted_tails_are_drawn_and_some_are_accepted() {
+    let ctx = isl::Ctx::new();
+    let vectorise = transform::testing::each().into_iter().find(|like| like.name() == "vectorise").expect("a kind");
+    let (mut accepted, mut violations) = (Vec::new(), 0);
+    for (at, (name, _)) in testing::PROGRAMS.iter().enumerate() {
+        let (scop, mut random) = (testing::program(&ctx, name), Rng::new(at as u64));
+        let initial = session_of(scop, Options::default());
+        for _ in 0..24 {
+            let command = transform::testing::redrawn(&vectorise, &mut random, initial.scop());
+            if !matches!(command, Command::Vectorise { tail: Tail::Shifted, .. }) {
+                continue;
+            }
+            let mut session = initial.clone();
+            match session.apply(command) {
+                Err(refused) => violations += usize::from(refused.violation().is_some()),
+                Ok(()) if session.scop().is_source() => {}
+                Ok(()) => {
+                    let scheduled = session.finish().unwrap_or_else(|refused| panic!("{name}: {refused}"));
+                    scheduled.verify().unwrap_or_else(|malformed| panic!("{name}: {malformed}"));
+                    accepted.push(format!("{name}: {}", scheduled.script));
+                }
+            }
+        }
+    }
+    assert!(accepted.len() > 5 && violations > 5, "{violations} {accepted:#?}");
 }

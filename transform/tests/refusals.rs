@@ -317,7 +317,9 @@ fn nests_that_cannot_be_fused() {
     check_refused(
         "matmul_bias_relu",
         "fuse T.init R",
-        expect!["`fuse T.init R` refused: `R[0, 0]` must run after `T.update[0, 0, 0]` (flow through `T[0, 0]`), but the sequence would run it before, for example for M = 1, N = 1, K = 1"],
+        expect![
+            "`fuse T.init R` refused: `R[0, 0]` must run after `T.update[0, 0, 0]` (flow through `T[0, 0]`), but the sequence would run it before, for example for M = 1, N = 1, K = 1"
+        ],
     );
     check_refused(
         "matmul",

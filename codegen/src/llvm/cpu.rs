@@ -284,14 +284,17 @@ impl<'c> Emitter<'c, '_> {
     fn op(&self, frame: &mut Frame<'c>, op: &Op) -> Result<()> {
         match op {
             Op::For { var, lower, upper, step, parallel, body } => {
-                if *step < 1 || frame.vars.get(var.index()).is_none() {
+                if let Some(step @ ..1) = step.as_const() {
                     return Err(Error::Malformed(format!("the loop of {var}, step {step}")));
+                }
+                if frame.vars.get(var.index()).is_none() {
+                    return Err(Error::Malformed(format!("the loop of {var}, which there is not")));
                 }
                 let (lower, upper) = (self.int(frame, lower)?, self.int(frame, upper)?);
                 if *parallel {
-                    return self.parallel_loop(frame, *var, (lower, upper, *step), body);
+                    return self.parallel_loop(frame, *var, (lower, upper, step), body);
                 }
-                self.counted_loop(frame, *var, (lower, upper, *step), body)
+                self.counted_loop(frame, *var, (lower, upper, step), body)
             }
             Op::If { cond, then, otherwise } => {
                 let cond = self.cond(frame, cond)?;
@@ -319,7 +322,7 @@ impl<'c> Emitter<'c, '_> {
         &self,
         frame: &mut Frame<'c>,
         var: VarId,
-        (lower, upper, step): (IntValue<'c>, IntValue<'c>, i64),
+        (lower, upper, step): (IntValue<'c>, IntValue<'c>, &Int),
         body: &[Op],
     ) -> Result<()> {
         let builder = &self.ir.builder;
@@ -327,10 +330,11 @@ impl<'c> Emitter<'c, '_> {
             if first >= end {
                 return Ok(());
             }
-            if first.checked_add(step).is_none_or(|second| second >= end) {
+            if step.as_const().is_some_and(|step| first.checked_add(step).is_none_or(|second| second >= end)) {
                 return self.with_var(frame, var, lower, body);
             }
         }
+        let step = self.int(frame, step)?;
         let before = self.here()?;
         let name = self.program.vars.get(var).map_or("", |name| name.as_str());
         let repeat = self.ir.context.append_basic_block(frame.function, name);
@@ -340,7 +344,7 @@ impl<'c> Emitter<'c, '_> {
         builder.position_at_end(repeat);
         let phi = builder.build_phi(self.ir.context.i64_type(), name)?;
         self.with_var(frame, var, phi.as_basic_value().into_int_value(), body)?;
-        let next = builder.build_int_nsw_add(phi.as_basic_value().into_int_value(), self.ir.i64(step), "")?;
+        let next = builder.build_int_nsw_add(phi.as_basic_value().into_int_value(), step, "")?;
         let again = builder.build_int_compare(IntPredicate::SLT, next, upper, "")?;
         phi.add_incoming(&[(&lower, before), (&next, self.here()?)]);
         builder.build_conditional_branch(again, repeat, after)?;
@@ -404,7 +408,7 @@ impl<'c> Emitter<'c, '_> {
         &self,
         frame: &mut Frame<'c>,
         var: VarId,
-        (lower, upper, step): (IntValue<'c>, IntValue<'c>, i64),
+        (lower, upper, step): (IntValue<'c>, IntValue<'c>, &Int),
         body: &[Op],
     ) -> Result<()> {
         let builder = &self.ir.builder;
@@ -425,7 +429,7 @@ impl<'c> Emitter<'c, '_> {
             frame.context.into(),
             outlined.as_global_value().as_pointer_value().into(),
             closure.into(),
-            self.iterations(lower, upper, step)?.into(),
+            self.iterations(lower, upper, self.int(frame, step)?)?.into(),
         ];
         let pointer = self.ir.pointer_type().into();
         let ty =
@@ -446,12 +450,12 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// `ceil((upper - lower) / step)`, or 0 where that is negative.
-    fn iterations(&self, lower: IntValue<'c>, upper: IntValue<'c>, step: i64) -> Result<IntValue<'c>> {
+    fn iterations(&self, lower: IntValue<'c>, upper: IntValue<'c>, step: IntValue<'c>) -> Result<IntValue<'c>> {
         let builder = &self.ir.builder;
         let distance = builder.build_int_nsw_sub(upper, lower, "")?;
         let distance = self.minmax("llvm.smax", distance, self.ir.i64(0))?;
-        let rounded = builder.build_int_nsw_add(distance, self.ir.i64(step - 1), "")?;
-        Ok(builder.build_int_unsigned_div(rounded, self.ir.i64(step), "")?)
+        let rounded = builder.build_int_nsw_add(distance, builder.build_int_nsw_sub(step, self.ir.i64(1), "")?, "")?;
+        Ok(builder.build_int_unsigned_div(rounded, step, "")?)
     }
 
     /// Pointers and 64-bit integers, one after another.
@@ -464,7 +468,7 @@ impl<'c> Emitter<'c, '_> {
         &self,
         outside: &Frame<'c>,
         var: VarId,
-        step: i64,
+        step: &Int,
         captured: &[VarId],
         body: &[Op],
     ) -> Result<FunctionValue<'c>> {
@@ -498,8 +502,9 @@ impl<'c> Emitter<'c, '_> {
                 let row = this.buffer(TensorId::new(at))?;
                 frame.memory[at] = Some(this.own_memory(frame, row, pointer)?);
             }
+            let by = this.int(frame, step)?;
             let at = |iteration| -> Result<IntValue<'c>> {
-                let distance = builder.build_int_nsw_mul(iteration, this.ir.i64(step), "")?;
+                let distance = builder.build_int_nsw_mul(iteration, by, "")?;
                 Ok(builder.build_int_nsw_add(lower, distance, "")?)
             };
             let (first, last) = (at(begin)?, at(end)?);

@@ -48,7 +48,7 @@ fn rename(ops: &[Op], vars: &mut Table<VarId, String>, renamed: &mut BTreeMap<Va
                 let fresh = vars.push(name);
                 renamed.insert(*var, fresh);
                 let body = rename(body, vars, renamed);
-                Op::For { var: fresh, lower, upper, step: *step, parallel: *parallel, body }
+                Op::For { var: fresh, lower, upper, step: step.clone(), parallel: *parallel, body }
             }
             Op::If { cond, then, otherwise } => Op::If {
                 cond: cond.replace(&|var| Int::Var(renamed.get(&var).copied().unwrap_or(var))),

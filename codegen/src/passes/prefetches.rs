@@ -26,7 +26,7 @@ fn thin_out(ops: &mut [Op], buffers: &Table<TensorId, Buffer>) {
             Op::For { var, step, body, .. } => {
                 let lines: Option<Vec<i64>> = body.iter().map(|op| elements_of_a_line(op, *var, buffers)).collect();
                 match lines.and_then(|lines| lines.into_iter().min()) {
-                    Some(line) if *step == 1 => *step = line,
+                    Some(line) if *step == Int::Const(1) => *step = Int::Const(line),
                     _ => thin_out(body, buffers),
                 }
             }
@@ -48,8 +48,7 @@ fn elements_of_a_line(op: &Op, var: VarId, buffers: &Table<TensorId, Buffer>) ->
     let dense = row.strides.last() == Some(&Stride::Known(Int::Const(1)));
     let fixed = |at: &At| matches!(at, At::Affine { base, .. } if !uses(base, var));
     let in_a_row = !uses(&(base.clone() - Int::Var(var)), var);
-    (dense && in_a_row && outer.iter().all(fixed))
-        .then(|| i64::from((CACHE_LINE / row.dtype.bytes()).max(1)))
+    (dense && in_a_row && outer.iter().all(fixed)).then(|| i64::from((CACHE_LINE / row.dtype.bytes()).max(1)))
 }
 
 fn uses(int: &Int, var: VarId) -> bool {

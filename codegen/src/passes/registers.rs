@@ -103,7 +103,7 @@ struct Loop {
     var: VarId,
     lower: Int,
     upper: Int,
-    step: i64,
+    step: Int,
 }
 
 /// Elements that one op loads or stores.

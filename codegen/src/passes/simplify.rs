@@ -56,7 +56,7 @@ fn simplified_op(op: &Op, ranges: &Ranges) -> Vec<Op> {
                 return Vec::new();
             }
             let runs = ranges.decide(CmpOp::Lt, &lower, &upper) == Some(true);
-            if runs && ranges.decide(CmpOp::Ge, &(lower.clone() + *step), &upper) == Some(true) {
+            if runs && ranges.decide(CmpOp::Ge, &(lower.clone() + step.clone()), &upper) == Some(true) {
                 let once = body
                     .iter()
                     .map(|op| substituted(op, &|other| if other == *var { lower.clone() } else { Int::Var(other) }));
@@ -65,7 +65,7 @@ fn simplified_op(op: &Op, ranges: &Ranges) -> Vec<Op> {
             let body = simplified(body, &ranges.inside(*var, &lower, &upper));
             match body.is_empty() {
                 true => Vec::new(),
-                false => vec![Op::For { var: *var, lower, upper, step: *step, parallel: *parallel, body }],
+                false => vec![Op::For { var: *var, lower, upper, step: step.clone(), parallel: *parallel, body }],
             }
         }
         Op::If { cond, then, otherwise } => {
@@ -107,7 +107,7 @@ fn substituted(op: &Op, change: &dyn Fn(crate::VarId) -> Int) -> Op {
             var: *var,
             lower: lower.replace(change),
             upper: upper.replace(change),
-            step: *step,
+            step: step.clone(),
             parallel: *parallel,
             body: all(body),
         },

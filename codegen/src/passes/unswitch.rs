@@ -26,8 +26,10 @@ fn unswitched_op(op: Op, vars: &mut Table<VarId, String>) -> Op {
     match op {
         Op::For { var, lower, upper, step, parallel, body } => {
             let body = unswitched(body, vars);
-            let around =
-                |body: Vec<Op>| Op::For { var, lower: lower.clone(), upper: upper.clone(), step, parallel, body };
+            let around = |body: Vec<Op>| {
+                let (lower, upper, step) = (lower.clone(), upper.clone(), step.clone());
+                Op::For { var, lower, upper, step, parallel, body }
+            };
             match <[Op; 1]>::try_from(body) {
                 // A parallel region stays one.
                 Ok([Op::If { cond, then, otherwise }]) if !parallel && !uses(&cond, var) => {

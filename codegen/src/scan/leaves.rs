@@ -6,6 +6,7 @@ use polyhedral::{Band, Filtered, Index, Kind, Member, Node, Scop, StmtId, isl};
 use support::{Entity, Remark};
 
 use super::boxes::{Boxing, Cover, Tests, Whole};
+use super::tiles::{self, Origin};
 use super::{Error, malformed};
 
 /// What isl scans, and what its user nodes stand for.
@@ -39,6 +40,8 @@ pub(super) struct Part {
 pub(super) struct Scanned {
     pub(super) name: String,
     pub(super) kind: Kind,
+    /// Of a loop over the origins of tiles: the parameter that is their size.
+    pub(super) tile: Option<usize>,
 }
 
 /// Walks the tree of `scop`.
@@ -51,8 +54,10 @@ pub(super) fn collect(scop: &Scop, remarks: &mut Vec<Remark>) -> Result<Leaves, 
         reaching.push((stmt, set.align_params(&params)?));
     }
     reaching.sort_by_key(|(stmt, _)| stmt.index());
-    let mut walk = Walk { scop, params, remarks, parts: BTreeMap::new(), depth: 0, functions: BTreeMap::new() };
-    let below = walk.node(&scop.tree.root, reaching, &Path::default())?;
+    let (root, origins) = tiles::with_origins(scop)?;
+    let (parts, functions) = (BTreeMap::new(), BTreeMap::new());
+    let mut walk = Walk { scop, params, remarks, parts, depth: 0, functions, origins };
+    let below = walk.node(&root, reaching, &Path::default())?;
     Ok(Leaves { schedule: below.map(|below| below.schedule), parts: walk.parts, depth: walk.depth })
 }
 
@@ -83,6 +88,8 @@ struct Walk<'a> {
     depth: usize,
     /// By member, then by statement.
     functions: BTreeMap<String, BTreeMap<String, isl::PwAff>>,
+    /// The members that are loops over origins of tiles.
+    origins: BTreeMap<String, Origin>,
 }
 
 impl Walk<'_> {
@@ -109,7 +116,11 @@ impl Walk<'_> {
         let mut rows = rows.iter();
         if let Some(first) = rows.next() {
             let partial = rows.try_fold(first.to_multi()?, |all, row| all.flat_range_product(&row.to_multi()?))?;
-            below.schedule = below.schedule.under_band(&partial)?;
+            below.schedule = match self.origins.contains_key(&band.members[0].name) {
+                // Steps are counted from the first iteration: there is one loop.
+                true => below.schedule.under_whole_band(&partial)?,
+                false => below.schedule.under_band(&partial)?,
+            };
         }
         Ok(Some(below))
     }
@@ -143,18 +154,35 @@ impl Walk<'_> {
         let (scanned, boxings) = self.boxings(reaching, &rows, path)?;
         self.depth = self.depth.max(scanned);
         let members = path.members[..scanned].iter();
-        let members: Vec<Scanned> = members.map(|m| Scanned { name: m.name.clone(), kind: m.kind }).collect();
+        let tile = |name: &str| self.origins.get(name).map(|origin| origin.size);
+        let members: Vec<Scanned> =
+            members.map(|m| Scanned { name: m.name.clone(), kind: m.kind, tile: tile(&m.name) }).collect();
         let mut domain = isl::UnionSet::empty(&self.scop.ctx)?;
         let mut functions = Vec::new();
         for (((stmt, set), rows), boxing) in reaching.iter().zip(&rows).zip(boxings) {
             let name = format!("L{}", self.parts.len());
-            let space = Spaces::of(&self.params, &name, *stmt, set, &rows[..scanned], &boxing)?;
+            let scanned = self.coordinates(set, &rows[..scanned], path)?;
+            let space = Spaces::of(&self.params, &name, *stmt, set, &scanned, &boxing)?;
             let (part, origins) = space.part(*stmt, set, members.clone(), boxing)?;
             domain = domain.union(&origins.to_union_set()?)?;
             functions.push(space.on_origins);
             self.parts.insert(name, part);
         }
         Ok(Below { schedule: isl::AstSchedule::from_domain(&domain)?, functions, scanned })
+    }
+
+    /// What the scanned members are on a statement.
+    fn coordinates(
+        &self,
+        set: &isl::Set,
+        rows: &[isl::PwAff],
+        path: &Path<'_>,
+    ) -> Result<Vec<(isl::PwAff, Option<isl::Map>)>, Error> {
+        let one = |(function, member): (&isl::PwAff, &&Member)| {
+            let origin = self.origins.get(&member.name).map(|origin| origin.of(self.scop, set, function));
+            Ok((function.clone(), origin.transpose()?))
+        };
+        rows.iter().zip(&path.members).map(one).collect()
     }
 
     /// The functions of the path's members on a statement, as simple as its instances allow.
@@ -218,11 +246,22 @@ impl Walk<'_> {
             let kinds = members.iter().map(|member| member.kind);
             let functions: Vec<(Kind, &isl::PwAff)> = kinds.zip(&rows[from..]).collect();
             match Boxing::of(&functions, self.scop.stmts[*stmt].dims.len())? {
-                Some(boxing) if one_box_at_a_time(&boxing, set, &rows[..from])? => boxings.push(boxing),
+                Some(boxing) if one_box_at_a_time(&boxing, set, &self.told_apart(&rows[..from], path))? => {
+                    boxings.push(boxing)
+                }
                 _ => return Ok(None),
             }
         }
         Ok(Some(boxings))
+    }
+
+    /// The functions whose values are those of loops: not of loops over origins.
+    fn told_apart(&self, rows: &[isl::PwAff], path: &Path<'_>) -> Vec<isl::PwAff> {
+        let with_members = rows.iter().zip(&path.members);
+        with_members
+            .filter(|(_, member)| !self.origins.contains_key(&member.name))
+            .map(|(row, _)| row.clone())
+            .collect()
     }
 
     /// A vector or unrolled member that is scanned is an ordinary loop.
@@ -268,8 +307,8 @@ fn filtered(reaching: &Reaching, filter: &isl::UnionSet) -> Result<Reaching, Err
 struct Spaces {
     /// The functions of the scanned members on origins.
     on_origins: Vec<isl::PwAff>,
-    /// Those that differ within a box, on the statement.
-    extras: Vec<isl::PwAff>,
+    /// Those that differ within a box, and origins, which an instance may have several of; on the statement.
+    extras: Vec<isl::Map>,
     /// From points to the origins of their boxes.
     to_origin: isl::MultiAff,
     /// The first point of a box over the coordinates of its origin.
@@ -284,13 +323,15 @@ impl Spaces {
         name: &str,
         stmt: StmtId,
         set: &isl::Set,
-        scanned: &[isl::PwAff],
+        scanned: &[(isl::PwAff, Option<isl::Map>)],
         boxing: &Boxing,
     ) -> Result<Spaces, Error> {
         let dims = set.dim(isl::Dim::Set)? as usize;
         debug_assert!(boxing.dims.iter().all(|one| one.dim < dims), "{stmt}");
-        let differs =
-            scanned.iter().map(|function| differs_in_box(function, set, boxing)).collect::<Result<Vec<_>, _>>()?;
+        let differs = scanned
+            .iter()
+            .map(|(function, origin)| Ok(origin.is_some() || differs_in_box(function, set, boxing)?))
+            .collect::<Result<Vec<_>, Error>>()?;
         let extras = differs.iter().filter(|&&differs| differs).count();
         let points = params.set_from_params()?.add_dims(isl::Dim::Set, (extras + dims) as u32)?;
         let origins = points.with_tuple_name(isl::Dim::Set, name)?;
@@ -298,7 +339,7 @@ impl Spaces {
         let to_dims = functions(&origins, &set.space()?, &first[extras..])?;
         let mut extra = 0;
         let mut on_origins = Vec::new();
-        for (function, &differs) in scanned.iter().zip(&differs) {
+        for ((function, _), &differs) in scanned.iter().zip(&differs) {
             on_origins.push(if differs {
                 extra += 1;
                 Index::Dim(extra - 1).to_pw_aff(&origins)?
@@ -311,7 +352,12 @@ impl Spaces {
         for one in &boxing.dims {
             widths[extras + one.dim] = one.width;
         }
-        let extras = scanned.iter().zip(&differs).filter(|(_, differs)| **differs).map(|(f, _)| f.clone()).collect();
+        let extra = |(function, origin): &(isl::PwAff, Option<isl::Map>)| match origin {
+            Some(origin) => Ok(origin.clone()),
+            None => function.to_map(),
+        };
+        let extras = scanned.iter().zip(&differs).filter(|(_, differs)| **differs);
+        let extras = extras.map(|(one, _)| extra(one)).collect::<isl::Result<_>>()?;
         Ok(Spaces { on_origins, extras, to_origin, first, widths })
     }
 
@@ -340,7 +386,7 @@ impl Spaces {
         let dims = set.dim(isl::Dim::Set)?;
         let space = set.space()?;
         let empty = set.identity()?.project_out(isl::Dim::Out, 0, dims)?.reset_tuple_id(isl::Dim::Out)?;
-        let with_extras = self.extras.iter().try_fold(empty, |all, extra| all.flat_range_product(&extra.to_map()?))?;
+        let with_extras = self.extras.iter().try_fold(empty, |all, extra| all.flat_range_product(extra))?;
         let all = (0..dims as usize)
             .try_fold(with_extras, |all, at| all.flat_range_product(&Index::Dim(at).to_pw_aff(&space)?.to_map()?))?;
         Ok(set.apply(&all)?)

@@ -9,6 +9,7 @@ mod layout;
 mod leaves;
 mod lower;
 mod stack;
+mod tiles;
 mod walk;
 
 use std::fmt;

@@ -7,7 +7,7 @@ use polyhedral::{CmpOp, Kind, Scop, isl};
 use support::Remark;
 
 use super::boxes::{Factor, Tests, Whole};
-use super::leaves::{Leaves, Part};
+use super::leaves::{Leaves, Part, Scanned};
 use super::lower::{Lane, Lowering, Point};
 use super::stack::Private;
 use super::{Error, Options, malformed};
@@ -91,7 +91,7 @@ impl Walk<'_, '_> {
             }
             AstNode::For { iterator, init, body, degenerate: true, .. } => {
                 let value = self.int(init)?;
-                let (name, _) = self.member_of(iterator, body)?;
+                let Scanned { name, .. } = self.member_of(iterator, body)?;
                 let ops = self.with_value(iterator, value, body)?;
                 let ops = self.private.inside(&name, ops);
                 self.where_exact(&[init], ops)
@@ -117,8 +117,9 @@ impl Walk<'_, '_> {
         [init, cond, inc]: [&AstExpr; 3],
         body: &AstNode<AstExpr>,
     ) -> Result<Vec<Op>, Error> {
-        let (name, kind) = self.member_of(iterator, body)?;
+        let Scanned { name, kind, tile } = self.member_of(iterator, body)?;
         let AstExpr::Int(step) = inc else { return Err(malformed(name, "a loop with a variable step")) };
+        let step = tile.map_or(Int::Const(*step), Int::Param);
         let lower = self.int(init)?;
         let upper = self.upper(iterator, cond)?;
         let var = self.variable(&name);
@@ -129,7 +130,7 @@ impl Walk<'_, '_> {
             let why = format!("this target has no axis `{axis}`: its iterations run one after another");
             self.note(Remark::new("codegen", &name, "not bound", why));
         }
-        self.where_exact(&[init, cond], vec![Op::For { var, lower, upper, step: *step, parallel, body }])
+        self.where_exact(&[init, cond], vec![Op::For { var, lower, upper, step, parallel, body }])
     }
 
     /// The loop where the divisions in its bounds leave no remainder. isl promises that of all of them, and takes the
@@ -151,13 +152,13 @@ impl Walk<'_, '_> {
 
     /// The member that a loop runs over: of the first part in it. A loop over instances that no member tells apart has
     /// a name of isl's; they are in any order.
-    fn member_of(&self, iterator: &str, body: &AstNode<AstExpr>) -> Result<(String, Kind), Error> {
+    fn member_of(&self, iterator: &str, body: &AstNode<AstExpr>) -> Result<Scanned, Error> {
         let Some(depth) = iterator.strip_prefix('#').and_then(|depth| depth.parse::<usize>().ok()) else {
-            return Ok((iterator.to_string(), Kind::Sequential));
+            return Ok(Scanned { name: iterator.to_string(), kind: Kind::Sequential, tile: None });
         };
         let part = first_part(body).and_then(|name| self.leaves.parts.get(name));
         let member = part.and_then(|part| part.members.get(depth));
-        member.map(|m| (m.name.clone(), m.kind)).ok_or_else(|| malformed(iterator, "a loop of no member"))
+        member.cloned().ok_or_else(|| malformed(iterator, "a loop of no member"))
     }
 
     /// One past the last value that the condition allows.
@@ -250,7 +251,7 @@ impl Walk<'_, '_> {
                 let var = self.variable(&name);
                 let body = self.copies(expansion, inner, moved(Int::Var(var)))?;
                 let (lower, upper) = (Int::Const(0), Int::Const(factor.width));
-                Ok(vec![Op::For { var, lower, upper, step: 1, parallel: false, body }])
+                Ok(vec![Op::For { var, lower, upper, step: Int::Const(1), parallel: false, body }])
             }
         }
     }

@@ -114,13 +114,18 @@ pub fn agrees_closely(scop: &Scop, program: &Program, seed: u64) {
     }
 }
 
-/// Compiles a program without sizes for this machine and runs it on two threads. Its tensors are `float32` or `int32`.
+/// Compiles a program without sizes for this machine and runs it on two threads. Its tensors are `float32`, `float64` or `int32`.
 pub fn run_on_machine(program: &Program, inputs: &Tensors) -> Tensors {
+    run_on_machine_with(program, &[], inputs)
+}
+
+/// The same for values of the parameters, on which no argument's shape depends.
+pub fn run_on_machine_with(program: &Program, sizes: &[i64], inputs: &Tensors) -> Tensors {
     let host = llvm::host();
     let target = Target { cpu: host.cpu, features: host.features, vector_bytes: 64, ..target() };
     let object =
         llvm::compile(program, &target, &llvm::Options::default()).unwrap_or_else(|e| panic!("{e}\n{program}"));
-    let kernel = Kernel::load(&object.into_code(program, &[]).unwrap()).unwrap();
+    let kernel = Kernel::load(&object.into_code(program, sizes).unwrap()).unwrap();
     let in_role = |roles: &'static [Role]| program.buffers.values().filter(move |buffer| roles.contains(&buffer.role));
     let given: Vec<Tensor> = in_role(&[Role::Input]).map(|buffer| to_tensor(&inputs[&buffer.name])).collect();
     let mut results: Vec<Tensor> = in_role(&[Role::Output, Role::InOut])
@@ -149,6 +154,10 @@ fn to_tensor(data: &Data) -> Tensor {
             let values = data.to_f64s().into_iter().map(|value| value as f32);
             tensor.as_mut_slice::<f32>().unwrap().iter_mut().zip(values).for_each(|(to, value)| *to = value);
         }
+        DType::F64 => {
+            let values = data.to_f64s();
+            tensor.as_mut_slice::<f64>().unwrap().copy_from_slice(&values);
+        }
         _ => {
             let values = data.to_i64s().into_iter().map(|value| value as i32);
             tensor.as_mut_slice::<i32>().unwrap().iter_mut().zip(values).for_each(|(to, value)| *to = value);
@@ -163,6 +172,7 @@ fn to_data(dtype: DType, tensor: &Tensor) -> Data {
             let values: Vec<f64> = tensor.as_slice::<f32>().unwrap().iter().map(|&value| value.into()).collect();
             Data::from_f64s(dtype, tensor.shape(), &values)
         }
+        DType::F64 => Data::from_f64s(dtype, tensor.shape(), tensor.as_slice::<f64>().unwrap()),
         _ => {
             let values: Vec<i64> = tensor.as_slice::<i32>().unwrap().iter().map(|&value| value.into()).collect();
             Data::from_i64s(dtype, tensor.shape(), &values)

@@ -173,7 +173,7 @@ impl Builder {
     ) -> Op {
         let var = self.var(name);
         let body = body(self, var);
-        Op::For { var, lower: c(0), upper, step, parallel: false, body }
+        Op::For { var, lower: c(0), upper, step: c(step), parallel: false, body }
     }
 
     /// The same in parallel.

@@ -119,7 +119,7 @@ fn random_integers_and_conditions() {
         then: vec![store(z, place(n), 1, int(1, DType::Bool))],
         otherwise: vec![store(z, place(n), 1, int(0, DType::Bool))],
     });
-    let over = |var, body| Op::For { var, lower: c(low), upper: c(high), step: 1, parallel: false, body };
+    let over = |var, body| Op::For { var, lower: c(low), upper: c(high), step: c(1), parallel: false, body };
     b.program.body = vec![over(i, vec![over(j, stores.chain(tests).collect())])];
     let mut results = [zeros(DType::I64, &[count, side, side]), zeros(DType::Bool, &[count, side, side])];
     let [first, second] = &mut results;
@@ -152,7 +152,7 @@ fn loops_run_their_iterations() {
             let place = || vec![at(add(v(i), c(16)))];
             let increment = binary(BinOp::Add, load(y, place()), Value::Int { base: add(v(i), c(100)), step: 0 });
             let body = vec![store(y, place(), 1, increment)];
-            b.program.body = vec![Op::For { var: i, lower: low, upper: high, step, parallel, body }];
+            b.program.body = vec![Op::For { var: i, lower: low, upper: high, step: c(step), parallel, body }];
             let mut result = zeros(DType::I64, &[32]);
             run(&b.kernel(), &[], &mut [&mut result], &pool).unwrap();
             let mut expected = [0i64; 32];

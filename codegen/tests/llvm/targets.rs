@@ -240,7 +240,7 @@ fn malformed_programs_are_refused() {
         var: VarId::new(0),
         lower: c(0),
         upper: c(1),
-        step: 0,
+        step: c(0),
         parallel: false,
         body: vec![],
     });

@@ -146,7 +146,7 @@ impl Checker<'_> {
         if reads.is_empty() {
             return Ok(());
         }
-        let schedule = ScheduleTree::from_source(self.scop)?.to_map()?;
+        let schedule = isl::Times::Map(ScheduleTree::from_source(self.scop)?.to_map()?);
         let (may_source, kill) = (none.clone(), none);
         let flow = isl::AccessInfo { sink: all_reads, must_source: writes, may_source, kill, schedule }.flow()?;
         let written_before = flow.range()?;

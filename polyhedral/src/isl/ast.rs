@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::objects::{Ret, methods, takes};
-use super::{Aff, Ctx, Error, MultiAff, MultiUnionPwAff, PwAff, Result, Set, Space, UnionMap, UnionSet, objects::Arg};
+use super::{
+    Aff, Ctx, Error, MultiAff, MultiUnionPwAff, PwAff, Result, Schedule, Set, Space, UnionMap, UnionSet, objects::Arg,
+};
 
 /// A loop nest that visits every point of a schedule; `T` is what the caller computed at each user node.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,6 +170,18 @@ impl AstSchedule {
         // SAFETY: live objects of one context; isl takes both copies.
         let raw = unsafe { isl_schedule_insert_partial_schedule(self.copy(), partial.take()) };
         AstSchedule::owned(&self.ctx, raw)
+    }
+
+    /// The same, with one loop for each row and all of its values: none is divided into several.
+    pub fn under_whole_band(&self, partial: &MultiUnionPwAff) -> Result<AstSchedule> {
+        const ISL_AST_LOOP_ATOMIC: i32 = 1;
+        let schedule = self.under_band(partial)?;
+        // SAFETY: a reference to a live schedule, taken over here.
+        let schedule = unsafe { Schedule::from_c(&self.ctx, schedule.copy())? };
+        let band = (0..partial.size()? as i32).try_fold(schedule.root()?.child(0)?, |band, at| {
+            band.band_member_set_ast_loop_type(at, ISL_AST_LOOP_ATOMIC)
+        })?;
+        AstSchedule::owned(&self.ctx, band.schedule()?.take())
     }
 
     /// This schedule, then the other, on disjoint instances.

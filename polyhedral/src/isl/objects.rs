@@ -259,6 +259,8 @@ takes! { Space {
     fn domain() -> Space = isl_space_domain;
     fn range() -> Space = isl_space_range;
     fn map_from_set() -> Space = isl_space_map_from_set;
+    /// The space of the pairs that a set of wrapped pairs holds.
+    fn unwrap() -> Space = isl_space_unwrap;
     fn add_dims(kind: Dim, n: u32) -> Space = isl_space_add_dims;
     fn align_params(model: &Space) -> Space = isl_space_align_params;
     fn universe_set() -> Set = isl_set_universe;
@@ -687,6 +689,8 @@ keeps! { Map {
     fn is_single_valued() -> bool = isl_map_is_single_valued;
     fn is_injective() -> bool = isl_map_is_injective;
     fn dim(kind: Dim) -> u32 = isl_map_dim;
+    /// The value of a dimension when the constraints say it outright; NaN when not.
+    fn constant_at(kind: Dim, at: u32) -> Val = isl_map_plain_get_val_if_fixed;
     fn n_basic_map() -> u32 = isl_map_n_basic_map;
 } }
 

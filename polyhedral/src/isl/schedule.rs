@@ -1,10 +1,10 @@
 //! Schedules and their trees, dependence analysis, the scheduler.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::fmt;
 
 use super::objects::{Arg, Ret, keeps, methods, objects, printed, takes};
-use super::{Ctx, Error, MultiUnionPwAff, Result, Set, UnionMap, UnionSet};
+use super::{Ctx, Dim, Error, Map, MultiUnionPwAff, Result, Set, UnionMap, UnionSet};
 
 objects! {
     /// A schedule: a tree with a domain at its root.
@@ -64,6 +64,8 @@ takes! { ScheduleNode {
     fn band_set_permutable(permutable: i32) -> ScheduleNode = isl_schedule_node_band_set_permutable;
     fn band_member_set_coincident(at: i32, coincident: i32) -> ScheduleNode
         = isl_schedule_node_band_member_set_coincident;
+    fn band_member_set_ast_loop_type(at: i32, kind: i32) -> ScheduleNode
+        = isl_schedule_node_band_member_set_ast_loop_type;
 } }
 keeps! { ScheduleNode {
     fn schedule() -> Schedule = isl_schedule_node_get_schedule;
@@ -185,8 +187,26 @@ pub struct AccessInfo {
     pub may_source: UnionMap,
     /// Accesses that hide everything before them and are no sources themselves.
     pub kill: UnionMap,
-    /// When instances run: a map to one common space of times.
-    pub schedule: UnionMap,
+    /// When instances run.
+    pub schedule: Times,
+}
+
+/// When instances run.
+#[derive(Clone, Debug)]
+pub enum Times {
+    /// A map to one common space of times.
+    Map(UnionMap),
+    /// A tree, of which isl takes less time; children of a set are not ordered.
+    Tree(Schedule),
+}
+
+impl Times {
+    fn ctx(&self) -> &Ctx {
+        match self {
+            Times::Map(map) => map.ctx(),
+            Times::Tree(schedule) => schedule.ctx(),
+        }
+    }
 }
 
 impl AccessInfo {
@@ -197,19 +217,65 @@ impl AccessInfo {
 
     /// The same, and the sinks that nothing surely hides from what was there before all: a relation `sink -> element`.
     pub fn flow_and_initial(&self) -> Result<(UnionMap, UnionMap)> {
+        if let Times::Map(times) = &self.schedule
+            && let Some(hidden) = self.hiding_mixed_rows(times)?
+        {
+            let (found, initial) = AccessInfo { schedule: Times::Map(hidden), ..self.clone() }.ask()?;
+            return Ok((without_param(&found, HIDING)?, without_param(&initial, HIDING)?));
+        }
+        self.ask()
+    }
+
+    /// The times with a parameter added to every row that is not constant for all accesses; `None` when no row is constant
+    /// for some accesses and not for others.
+    ///
+    /// isl takes a row for a place in a sequence where two accesses have different constants there, and for a loop where
+    /// one of them has not. Its search for sources between a source and a sink then leaves out levels, and so sources.
+    /// With the parameter a row is a loop for all, in the same order.
+    fn hiding_mixed_rows(&self, times: &UnionMap) -> Result<Option<UnionMap>> {
+        let by_time = times.reverse()?.range_map()?;
+        let Some(rows) = times.maps()?.first().map(|map| map.dim(Dim::Out)).transpose()? else { return Ok(None) };
+        let (mut any, mut all) = (vec![false; rows as usize], vec![true; rows as usize]);
+        for access in [&self.sink, &self.must_source, &self.may_source, &self.kill] {
+            // As isl itself brings the two together, so that the same rows are constant here and there.
+            for map in by_time.apply_range(access)?.maps()? {
+                for row in 0..rows {
+                    let is_constant = is_plainly_fixed(&map, row)?;
+                    any[row as usize] |= is_constant;
+                    all[row as usize] &= is_constant;
+                }
+            }
+        }
+        if any == all {
+            return Ok(None);
+        }
+        let names: Vec<String> = (0..rows).map(|row| format!("t{row}")).collect();
+        let hidden: Vec<String> = names
+            .iter()
+            .zip(&all)
+            .map(|(name, all)| if *all { name.clone() } else { format!("{name} + {HIDING}") })
+            .collect();
+        let (names, hidden) = (names.join(", "), hidden.join(", "));
+        let hide = UnionMap::read(times.ctx(), &format!("[{HIDING}] -> {{ [{names}] -> [{hidden}] }}"))?;
+        times.apply_range(&hide).map(Some)
+    }
+
+    fn ask(&self) -> Result<(UnionMap, UnionMap)> {
         unsafe extern "C" {
             fn isl_union_access_info_from_sink(sink: *mut c_void) -> *mut c_void;
             fn isl_union_access_info_set_must_source(info: *mut c_void, map: *mut c_void) -> *mut c_void;
             fn isl_union_access_info_set_may_source(info: *mut c_void, map: *mut c_void) -> *mut c_void;
             fn isl_union_access_info_set_kill(info: *mut c_void, map: *mut c_void) -> *mut c_void;
             fn isl_union_access_info_set_schedule_map(info: *mut c_void, map: *mut c_void) -> *mut c_void;
+            fn isl_union_access_info_set_schedule(info: *mut c_void, schedule: *mut c_void) -> *mut c_void;
             fn isl_union_access_info_compute_flow(info: *mut c_void) -> *mut c_void;
             fn isl_union_flow_get_full_may_dependence(flow: *mut c_void) -> *mut c_void;
             fn isl_union_flow_get_may_no_source(flow: *mut c_void) -> *mut c_void;
             fn isl_union_flow_free(flow: *mut c_void) -> *mut c_void;
         }
         let ctx = self.sink.ctx();
-        if [&self.must_source, &self.may_source, &self.kill, &self.schedule].iter().any(|map| map.ctx() != ctx) {
+        let maps = [&self.must_source, &self.may_source, &self.kill];
+        if maps.iter().any(|map| map.ctx() != ctx) || self.schedule.ctx() != ctx {
             return Err(Error::Mixed);
         }
         // SAFETY: live maps of one context, of which isl takes copies; null is passed on from step to step; the flow
@@ -221,7 +287,10 @@ impl AccessInfo {
             if !self.kill.is_empty()? {
                 info = isl_union_access_info_set_kill(info, self.kill.raw_copy());
             }
-            info = isl_union_access_info_set_schedule_map(info, self.schedule.raw_copy());
+            info = match &self.schedule {
+                Times::Map(map) => isl_union_access_info_set_schedule_map(info, map.raw_copy()),
+                Times::Tree(schedule) => isl_union_access_info_set_schedule(info, schedule.raw_copy()),
+            };
             let flow = isl_union_access_info_compute_flow(info);
             if flow.is_null() {
                 return Err(ctx.take_error());
@@ -230,6 +299,45 @@ impl AccessInfo {
             let initial = UnionMap::from_c(ctx, isl_union_flow_get_may_no_source(flow));
             isl_union_flow_free(flow);
             Ok((found?, initial?))
+        }
+    }
+}
+
+/// The parameter of [`AccessInfo::hiding_mixed_rows`]; no program has one of this name.
+const HIDING: &str = "hiding__";
+
+/// Whether isl sees without a search that the row is one number.
+fn is_plainly_fixed(map: &Map, row: u32) -> Result<bool> {
+    unsafe extern "C" {
+        fn isl_map_plain_get_val_if_fixed(map: *mut c_void, kind: c_int, at: c_uint) -> *mut c_void;
+        fn isl_val_is_nan(value: *mut c_void) -> c_int;
+        fn isl_val_free(value: *mut c_void) -> *mut c_void;
+    }
+    // SAFETY: a live map, which isl only looks at; the value is freed once.
+    let is_nan = unsafe {
+        let value = isl_map_plain_get_val_if_fixed(map.raw(), Dim::In as c_int, row);
+        let is_nan = isl_val_is_nan(value);
+        isl_val_free(value);
+        is_nan
+    };
+    if is_nan < 0 { Err(map.ctx().take_error()) } else { Ok(is_nan == 0) }
+}
+
+/// The pairs for any value of a parameter.
+fn without_param(map: &UnionMap, name: &str) -> Result<UnionMap> {
+    unsafe extern "C" {
+        fn isl_union_map_find_dim_by_name(map: *mut c_void, kind: c_int, name: *const c_char) -> c_int;
+        fn isl_union_map_project_out(map: *mut c_void, kind: c_int, first: c_uint, count: c_uint) -> *mut c_void;
+    }
+    let name = CString::new(name).map_err(|_| Error::Text("a name with a zero byte"))?;
+    // SAFETY: a live map, of which isl takes a copy, and a text that outlives the call.
+    unsafe {
+        let at = isl_union_map_find_dim_by_name(map.raw(), Dim::Param as c_int, name.as_ptr());
+        match c_uint::try_from(at) {
+            Ok(at) => {
+                UnionMap::from_c(map.ctx(), isl_union_map_project_out(map.raw_copy(), Dim::Param as c_int, at, 1))
+            }
+            Err(_) => Ok(map.clone()),
         }
     }
 }
@@ -386,6 +494,39 @@ impl Drop for Restore<'_> {
         for &(set, value) in &self.before {
             // SAFETY: a live context; the value is the one that the option had.
             unsafe { set(self.ctx.raw(), value) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where `R` runs in two children of a sequence, isl by itself leaves out what `U` wrote after `W`.
+    #[test]
+    fn rows_that_are_constant_for_some_accesses_lose_no_source() {
+        let ctx = Ctx::new();
+        let read = |text: &str| UnionMap::read(&ctx, text).expect("a relation");
+        let flow = |times: &str| {
+            let info = AccessInfo {
+                sink: read("{ R[i] -> A[i] : 0 <= i < 4 }"),
+                must_source: read("{ W[i] -> A[i] : 0 <= i < 4 }"),
+                may_source: read("{ U[i, j] -> A[i] : 0 <= i < 4 and 0 <= j < i }"),
+                kill: UnionMap::empty(&ctx).expect("a relation"),
+                schedule: Times::Map(read(times)),
+            };
+            info.flow_and_initial().expect("isl decides")
+        };
+        let all = "{ W[i] -> [R[i] -> A[i]] : 0 <= i < 4; U[i, j] -> [R[i] -> A[i]] : 0 <= i < 4 and 0 <= j < i }";
+        for times in [
+            "{ W[i] -> [0, i, 0]; U[i, j] -> [1, i, j]; R[i] -> [2, i, 0] }",
+            "{ W[i] -> [0, i, 0]; U[i, j] -> [1, i, j]; R[i] -> [2, i, 0] : i < 2; R[i] -> [3, i, 0] : i >= 2 }",
+            "{ W[i] -> [0, i, 0]; U[i, j] -> [1, i, j] : j < 1; U[i, j] -> [2, i, j] : j >= 1; R[i] -> [3, i, 0] }",
+            "{ W[i] -> [0, i, 0] : i < 2; W[i] -> [1, i, 0] : i >= 2; U[i, j] -> [2, i, j]; R[i] -> [3, i, 0] }",
+        ] {
+            let (found, initial) = flow(times);
+            assert!(found.is_equal(&read(all)).expect("isl decides"), "{times}: {found}");
+            assert!(initial.is_empty().expect("isl decides"), "{times}: {initial}");
         }
     }
 }

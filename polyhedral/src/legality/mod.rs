@@ -29,7 +29,7 @@ pub use violation::{Conflict, Content, Instance, Violation};
 
 use std::fmt;
 
-use crate::{Band, Dependences, Filtered, Kind, Member, Node, ScheduleTree, Scop, isl};
+use crate::{Band, Dependences, Filtered, Kind, Member, Node, ScheduleTree, Scop, Tiling, isl};
 
 /// Why a schedule is refused.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,13 +136,13 @@ struct Pending {
     instances: isl::UnionSet,
     /// Pairs whose order matters.
     order: isl::UnionMap,
-    /// Pairs of updates.
-    reduction: isl::UnionMap,
+    /// Pairs of updates, as in [`Dependences::updates`].
+    updates: isl::UnionMap,
 }
 
 impl Pending {
     fn all(tree: &ScheduleTree, deps: &Dependences) -> isl::Result<Pending> {
-        Ok(Pending { instances: tree.domain.clone(), order: deps.ordering(false)?, reduction: deps.reduction.clone() })
+        Ok(Pending { instances: tree.domain.clone(), order: deps.ordering(false)?, updates: deps.updates.clone() })
     }
 
     /// At the member called `name`, which exists.
@@ -174,7 +174,7 @@ impl Pending {
         Ok(Pending {
             instances: self.instances.clone(),
             order: self.order.eq_at(&values)?,
-            reduction: self.reduction.eq_at(&values)?,
+            updates: self.updates.eq_at(&values)?,
         })
     }
 
@@ -184,15 +184,16 @@ impl Pending {
         Ok(Pending {
             instances: self.instances.intersect(&child.filter)?,
             order: inside(&self.order)?,
-            reduction: inside(&self.reduction)?,
+            updates: inside(&self.updates)?,
         })
     }
 
     /// The pairs of any kind on two different points of `member`.
     fn apart(&self, member: &Member) -> isl::Result<isl::UnionMap> {
         let values = member.schedule.to_multi()?;
-        let all = self.order.union(&self.reduction)?;
-        all.lex_lt_at(&values)?.union(&all.lex_gt_at(&values)?)
+        let order = self.order.lex_lt_at(&values)?.union(&self.order.lex_gt_at(&values)?)?;
+        let updates = self.updates.lex_lt_at(&values)?;
+        if updates.is_empty()? { Ok(order) } else { order.union(&updates)?.union(&updates.reverse()?) }
     }
 }
 
@@ -206,7 +207,10 @@ impl Judge<'_> {
     fn node(&self, node: &Node, pending: Pending) -> Result<(), Illegal> {
         match node {
             Node::Leaf => self.expect_none(&pending.order, || Conflict::Unordered),
-            Node::Mark { child, .. } => self.node(child, pending),
+            Node::Mark { name, child } => {
+                self.mark(name, child, &pending)?;
+                self.node(child, pending)
+            }
             Node::Band(band) => {
                 let below = band.members.iter().try_fold(pending, |pending, member| self.member(member, &pending))?;
                 self.node(&band.child, below)
@@ -214,6 +218,23 @@ impl Judge<'_> {
             Node::Sequence(children) => self.sequence(children, &pending),
             Node::Set(children) => self.set(children, &pending),
         }
+    }
+
+    /// Tiles may be run one after another when no pair goes backward in one of the loops that are tiled, as for
+    /// [`permutable`]; inside of a tile the order is that of the band.
+    fn mark(&self, name: &str, child: &Node, pending: &Pending) -> Result<(), Illegal> {
+        if !Tiling::is_mark(name) {
+            return Ok(());
+        }
+        let tiling = Tiling::of_mark(name);
+        let Some((tiling, band)) = tiling.as_ref().and_then(|tiling| Some((tiling, tiling.band(child)?))) else {
+            return Err(Illegal::Malformed(format!("`{name}` is not of loops of the band below it")));
+        };
+        for member in band.members.iter().filter(|member| tiling.loops.iter().any(|one| one.member == member.name)) {
+            let backward = pending.order.lex_gt_at(&member.schedule.to_multi()?)?;
+            self.expect_none(&backward, || Conflict::NotPermutable { member: member.name.clone() })?;
+        }
+        Ok(())
     }
 
     /// What is pending below `member`, if it orders well.

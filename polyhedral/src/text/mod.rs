@@ -59,7 +59,7 @@ pub fn parse_index(text: &str, dims: &[String], params: &[String]) -> Result<cra
 
 /// Whether a text can carry a name: letters, digits and underscores, with dots inside; where isl reads it, no word of
 /// isl's notation.
-pub(crate) fn is_carried(name: &str, isl_reads: bool) -> bool {
+pub fn is_carried(name: &str, isl_reads: bool) -> bool {
     lex::is_name(name) && !(isl_reads && parse::ISL_WORDS.contains(&name))
 }
 

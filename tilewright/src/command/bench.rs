@@ -78,7 +78,7 @@ struct Measured {
 
 impl Measured {
     fn new(call: &Call, first_call: Duration, times: Times, limits: &Limits, agreement: Option<Agreement>) -> Measured {
-        let cost = cost(call.kernel.definition(), &call.sizes);
+        let cost = cost(&call.def, &call.sizes);
         let floor = limits.floor_seconds(cost.dtype, cost.flops, cost.bytes);
         let peak_fraction = floor / seconds(&times);
         Measured { first_call, times, cost, agreement, peak_fraction }
@@ -114,7 +114,7 @@ impl Measured {
     }
 
     fn json(&self, call: &Call) -> String {
-        let def = call.kernel.definition();
+        let def = &call.def;
         let line = Line {
             def: &def.name,
             target: &call.compiler.target().name,

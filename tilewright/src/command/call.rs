@@ -14,12 +14,15 @@ use tilewright::files::{self, Wanted};
 use tilewright::random::Random;
 use tilewright::verify::{self, Agreement, Judge, Reference};
 use tilewright::{AsTensor, AsTensorMut, Compiler, Error, Kernel, Result, Source, Variant};
+use transform::Script;
 
 use super::options::{Assignment, Data, Machine, Program};
 use super::terminal::{self, Progress};
 
 /// A compiled kernel and its tensors.
 pub struct Call {
+    /// The definition.
+    pub def: Definition,
     /// The kernel.
     pub kernel: Kernel,
     /// Its code for these sizes.
@@ -44,22 +47,24 @@ impl Call {
         let def = program.definition(&source)?;
         output_files(&def, data)?;
         let mut given = read_inputs(&def, data)?;
-        let sizes = sizes(&def, &source, &program.sizes, Some(&given))?;
+        let script = machine.script()?;
+        let Sizes { own: sizes, tiles } =
+            sizes(&def, &source, (&program.sizes, &open_sizes(script.as_ref())), Some(&given))?;
         fits_in_memory(&def, &sizes)?;
         if data.verify {
             verify::check_size(&def, &sizes)?;
         }
-        let compiler = machine.compiler(data.threads)?;
-        let kernel = compiler.definition(def);
-        let progress = Progress::new(format!("compiling `{}`", kernel.definition().name));
+        let compiler = machine.compiler(data.threads, script)?.tile_sizes(tiles);
+        let kernel = compiler.definition_in(def.clone(), source);
+        let progress = Progress::new(format!("compiling `{}`", def.name));
         let variant = kernel.prepare_sizes(&sizes)?;
         drop(progress);
         if data.remarks {
             terminal::remarks(&variant.remarks);
         }
-        let random = Random::new(data.seed, kernel.definition(), &sizes)?;
+        let random = Random::new(data.seed, &def, &sizes)?;
         let (mut inputs, mut initial) = (Vec::new(), Vec::new());
-        for argument in arguments(kernel.definition()) {
+        for argument in arguments(&def) {
             let shape = shape(argument, &sizes)?;
             let tensor = match given.remove(&argument.name) {
                 Some(tensor) => fitting(argument, tensor, &shape)?,
@@ -70,7 +75,7 @@ impl Call {
             list.push((argument.name.clone(), tensor));
         }
         let outputs = initial.clone();
-        Ok(Call { kernel, variant, sizes, compiler, inputs, initial, outputs, strict: machine.strict })
+        Ok(Call { def, kernel, variant, sizes, compiler, inputs, initial, outputs, strict: machine.strict })
     }
 
     /// Calls the kernel once; says how long it took.
@@ -86,7 +91,7 @@ impl Call {
     /// Compares the outputs of the first call with the reference evaluator's.
     pub fn verify(&self) -> Result<Agreement> {
         let _progress = Progress::new("verifying with the reference evaluator");
-        let def = self.kernel.definition();
+        let def = &self.def;
         let updated = self.initial.iter().filter(|(name, _)| is_updated(def, name));
         let given = self.inputs.iter().chain(updated).map(|(name, tensor)| (name.as_str(), tensor));
         let reference = Reference::evaluate(def, &self.sizes, given, Judge::of(def, self.strict))?;
@@ -96,7 +101,7 @@ impl Call {
     /// Puts back what updated tensors had before the first call.
     pub fn reset(&mut self) {
         for ((name, before), (_, now)) in self.initial.iter().zip(&mut self.outputs) {
-            if is_updated(self.kernel.definition(), name) {
+            if is_updated(&self.def, name) {
                 now.clone_from(before);
             }
         }
@@ -105,7 +110,7 @@ impl Call {
     /// Writes the outputs to the files that were asked for; says which.
     pub fn write(&self, data: &Data) -> Result<Vec<(String, PathBuf)>> {
         let mut written = Vec::new();
-        for (name, path) in output_files(self.kernel.definition(), data)? {
+        for (name, path) in output_files(&self.def, data)? {
             let (_, tensor) = self.outputs.iter().find(|(output, _)| *output == name).expect("checked to be an output");
             if let Some(dir) = data.output_dir.as_deref().filter(|dir| path.starts_with(dir)) {
                 files::create_dir(dir)?;
@@ -118,7 +123,7 @@ impl Call {
 
     /// `mm  M=4 K=8`
     pub fn title(&self) -> String {
-        let def = self.kernel.definition();
+        let def = &self.def;
         let sizes = def.sizes.iter().zip(&self.sizes).map(|(name, size)| format!(" {name}={size}"));
         let threads = self.compiler.pool().threads();
         let plural = if threads == 1 { "" } else { "s" };
@@ -143,21 +148,40 @@ fn is_read(tensor: &frontend_tc::Tensor) -> bool {
     matches!(tensor.role, Role::Input | Role::InOut)
 }
 
-/// The value of every size parameter, from `-s` and from the shapes of the inputs.
+/// The values of sizes.
+#[derive(Debug)]
+pub struct Sizes {
+    /// Of every size parameter of the definition, in order.
+    pub own: Vec<i64>,
+    /// Of tiles that a script leaves open, as far as they are known.
+    pub tiles: BTreeMap<String, i64>,
+}
+
+/// The names of the sizes of tiles that the script leaves open.
+pub fn open_sizes(script: Option<&Script>) -> Vec<String> {
+    script.map(|script| script.tile_sizes().into_iter().map(String::from).collect()).unwrap_or_default()
+}
+
+/// The value of every size parameter, from `-s` and from the shapes of the inputs, and those of the tiles that are `open`.
 ///
 /// # Errors
 /// A size that is unknown, given twice, not a number, negative, or other than the inputs'.
 pub fn sizes(
     def: &Definition,
     source: &Source,
-    assignments: &[Assignment],
+    (assignments, open): (&[Assignment], &[String]),
     given: Option<&BTreeMap<String, Tensor>>,
-) -> Result<Vec<i64>> {
+) -> Result<Sizes> {
     let mut known: Vec<Option<(i64, String)>> = vec![None; def.sizes.len()];
+    let mut tiles: Vec<Option<(i64, String)>> = vec![None; open.len()];
     for assignment in assignments {
-        let at =
-            def.sizes.iter().position(|name| *name == assignment.name).ok_or_else(|| no_such_size(def, assignment))?;
-        learn(&mut known[at], &assignment.name, size(assignment)?, "given with -s".into())?;
+        let place = |names: &[String]| names.iter().position(|name| *name == assignment.name);
+        let known = match (place(&def.sizes), place(open)) {
+            (Some(at), _) => &mut known[at],
+            (None, Some(at)) => &mut tiles[at],
+            (None, None) => return Err(no_such_size(def, open, assignment)),
+        };
+        learn(known, &assignment.name, size(assignment)?, "given with -s".into())?;
     }
     for input in def.inputs() {
         let Some(tensor) = given.and_then(|given| given.get(&input.name)) else { continue };
@@ -173,9 +197,16 @@ pub fn sizes(
     if !missing.is_empty() {
         return Err(sizes_missing(def, &missing, given.is_some()));
     }
-    let sizes: Vec<i64> = known.into_iter().flatten().map(|(value, _)| value).collect();
-    let broken = def.check_sizes(&sizes);
-    if broken.is_empty() { Ok(sizes) } else { Err(Error::in_source(broken, source.clone())) }
+    let own: Vec<i64> = known.into_iter().flatten().map(|(value, _)| value).collect();
+    let broken = def.check_sizes(&own);
+    if !broken.is_empty() {
+        return Err(Error::in_source(broken, source.clone()));
+    }
+    // A tile may be as large as a dimension.
+    let of_definition = def.sizes.iter().zip(&own).filter(|(name, _)| open.contains(name));
+    let of_tiles = open.iter().zip(&tiles).filter_map(|(name, value)| Some((name, &value.as_ref()?.0)));
+    let tiles = of_definition.chain(of_tiles).map(|(name, value)| (name.clone(), *value)).collect();
+    Ok(Sizes { own, tiles })
 }
 
 fn size(assignment: &Assignment) -> Result<i64> {
@@ -208,11 +239,16 @@ fn learn(known: &mut Option<(i64, String)>, name: &str, value: i64, place: Strin
     Ok(())
 }
 
-fn no_such_size(def: &Definition, assignment: &Assignment) -> Error {
+fn no_such_size(def: &Definition, open: &[String], assignment: &Assignment) -> Error {
     let error = Diagnostic::call("TC0930", format!("`{}` has no size `{}`", def.name, assignment.name));
-    Error::user(match def.sizes.is_empty() {
-        true => error.help("all its sizes are fixed: leave out -s"),
-        false => error.help(format!("its sizes are {}", def.sizes.join(", "))),
+    let own = match def.sizes.is_empty() {
+        true => "all its sizes are fixed".to_string(),
+        false => format!("its sizes are {}", def.sizes.join(", ")),
+    };
+    Error::user(match (open.is_empty(), def.sizes.is_empty()) {
+        (true, true) => error.help(format!("{own}: leave out -s")),
+        (true, false) => error.help(own),
+        (false, _) => error.help(format!("{own}; the script tiles by {}", open.join(", "))),
     })
 }
 
@@ -346,12 +382,35 @@ mod tests {
     const MM: &str = "def mm(float(M,K) A, float(K,N) B) -> (C) { C(m,n) +=! A(m,k) * B(k,n) }";
 
     fn solve(assignments: &[&str], inputs: &[(&str, &[i64])]) -> Result<Vec<i64>> {
+        solve_with("", assignments, inputs).map(|sizes| sizes.own)
+    }
+
+    fn solve_with(script: &str, assignments: &[&str], inputs: &[(&str, &[i64])]) -> Result<Sizes> {
         let source = Source { name: "mm.tc".into(), text: MM.into() };
         let def = frontend_tc::check(MM).defs.remove(0);
         let assignments: Vec<Assignment> = assignments.iter().map(|text| text.parse().unwrap()).collect();
         let zeros = |shape| Tensor::zeros(runtime::DType::FLOAT32, shape).unwrap();
         let given = inputs.iter().map(|(name, shape)| (name.to_string(), zeros(shape))).collect();
-        sizes(&def, &source, &assignments, Some(&given))
+        let open = open_sizes(Some(&script.parse().unwrap()));
+        sizes(&def, &source, (&assignments, &open), Some(&given))
+    }
+
+    #[test]
+    fn tiles_that_a_script_leaves_open_have_sizes() {
+        let script = "tile C.update.m C.update.n by T N";
+        let tiles = |assignments: &[&str]| {
+            let sizes = solve_with(script, assignments, &[]).unwrap();
+            assert_eq!(sizes.own.len(), 3);
+            sizes.tiles.into_iter().map(|(name, size)| format!("{name}={size}")).collect::<Vec<_>>()
+        };
+        assert_eq!(tiles(&["M=1", "N=2", "K=3", "T=32"]), ["N=2", "T=32"]);
+        assert_eq!(tiles(&["M=1", "N=2", "K=3"]), ["N=2"]);
+        for (assignment, words) in [("U=1", "the script tiles by N, T"), ("T=x", "whole number")] {
+            let error = solve_with(script, &[assignment], &[]).unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        let twice = solve_with(script, &["T=1", "T=2"], &[]).unwrap_err();
+        assert!(twice.to_string().contains("given twice"), "{twice}");
     }
 
     #[track_caller]

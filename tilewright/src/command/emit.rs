@@ -5,8 +5,8 @@ use clap::{Args, ValueEnum};
 use tilewright::emit::{StageName, emit};
 use tilewright::{Definition, Options, Result, Source};
 
-use super::call;
-use super::options::{Machine, Program};
+use super::call::{self, Sizes};
+use super::options::{Assignment, Machine, Program};
 use super::terminal;
 
 /// Print any stage of the compilation
@@ -57,20 +57,27 @@ impl Emit {
         let Stage(stage) = self.stage;
         let source = self.program.source()?;
         let def = self.program.definition(&source)?;
+        let script = self.machine.script()?;
+        let sizes = self.sizes(stage, (&def, &source), &call::open_sizes(script.as_ref()))?;
+        let (sizes, tile_sizes) = sizes.map_or_else(Default::default, |sizes| (Some(sizes.own), sizes.tiles));
         let options = Options {
             target: self.machine.target()?,
-            script: self.machine.script()?,
+            script,
             strict: self.machine.strict,
             trust_indices: self.machine.trust_indices,
+            tile_sizes,
         };
-        let sizes = self.sizes(stage, &def, &source)?;
-        terminal::print(emit(stage, &def, sizes.as_deref(), &options)?)
+        let text = emit(stage, &def, sizes.as_deref(), &options).map_err(|error| error.with_source(&source))?;
+        terminal::print(text)
     }
 
-    fn sizes(&self, stage: StageName, def: &Definition, source: &Source) -> Result<Option<Vec<i64>>> {
-        if stage.is_symbolic() && self.program.sizes.is_empty() {
+    /// The sizes, unless the stage needs none and only tiles are given some.
+    fn sizes(&self, stage: StageName, (def, source): (&Definition, &Source), open: &[String]) -> Result<Option<Sizes>> {
+        let sizes = &self.program.sizes;
+        let of_tile = |size: &Assignment| open.contains(&size.name) && !def.sizes.contains(&size.name);
+        if stage.is_symbolic() && sizes.iter().all(of_tile) {
             return Ok(None);
         }
-        call::sizes(def, source, &self.program.sizes, None).map(Some)
+        call::sizes(def, source, (sizes, open), None).map(Some)
     }
 }

@@ -22,7 +22,7 @@ pub struct Program {
     /// Which definition; needed when the file has several
     #[arg(short, long = "def", value_name = "NAME")]
     pub definition: Option<String>,
-    /// Sizes of symbolic dimensions; repeatable
+    /// Sizes of symbolic dimensions, and of tiles that a script leaves open; repeatable
     #[arg(short, long = "size", value_name = "M=128,K=64", value_delimiter = ',')]
     pub sizes: Vec<Assignment>,
 }
@@ -134,8 +134,8 @@ impl Machine {
         text.parse().map(Some).map_err(malformed)
     }
 
-    /// A compiler for this machine, with `threads` threads.
-    pub fn compiler(&self, threads: Option<u16>) -> Result<Compiler> {
+    /// A compiler for this machine, with `threads` threads and [the script](Machine::script).
+    pub fn compiler(&self, threads: Option<u16>, script: Option<Script>) -> Result<Compiler> {
         let target = self.target()?;
         targets::runs_here(&target)?;
         let mut compiler = Compiler::new(target).strict(self.strict).trust_indices(self.trust_indices);
@@ -144,7 +144,7 @@ impl Machine {
                 |error| Error::user(Diagnostic::call("TC0935", format!("{error}")).help("ask for fewer threads"));
             compiler = compiler.with_pool(Pool::with_threads(threads.into()).map_err(refused)?);
         }
-        Ok(match self.script()? {
+        Ok(match script {
             Some(script) => compiler.script(script),
             None => compiler,
         })

@@ -53,28 +53,33 @@ impl Oracle {
 }
 
 /// Runs the Scop in the order of its tree: the loops as they are scanned and after every pass in the interpreter, these
-/// in machine code too.
-pub fn compare(scop: &Scop, oracle: &Oracle, machine: &Machine) -> Result<Report, String> {
+/// in machine code too. `sizes` are those of tiles that the schedule leaves open.
+pub fn compare(scop: &Scop, oracle: &Oracle, machine: &Machine, sizes: &[i64]) -> Result<Report, String> {
     let options = codegen::Options { fma: machine.fma, ..codegen::Options::default() };
     let scanned = codegen::scan(scop, &options, &mut Vec::new()).map_err(|error| error.to_string())?;
-    interpret("loops as they are scanned", &scanned, oracle)?;
+    interpret("loops as they are scanned", &scanned, oracle, sizes)?;
     let lowered = codegen::lower(scop, &options, &mut Vec::new()).map_err(|error| error.to_string())?;
-    interpret("loops after every pass", &lowered, oracle)?;
-    let computed = run(scop, &lowered, oracle, machine).and_then(|outputs| oracle.accepts(&outputs));
+    interpret("loops after every pass", &lowered, oracle, sizes)?;
+    let computed = run(scop, &lowered, (oracle, sizes), machine).and_then(|outputs| oracle.accepts(&outputs));
     computed.map_err(|failure| format!("in machine code: {failure}\nof the loops\n{lowered}"))
 }
 
-fn interpret(what: &str, program: &Program, oracle: &Oracle) -> Result<(), String> {
+fn interpret(what: &str, program: &Program, oracle: &Oracle, sizes: &[i64]) -> Result<(), String> {
     let verified = program.verify().map_err(|malformed| malformed.to_string());
-    let run = || interp::interpret(program, &[], &oracle.inputs, 1).map_err(|fault| fault.to_string());
+    let run = || interp::interpret(program, sizes, &oracle.inputs, 1).map_err(|fault| fault.to_string());
     let accepted = verified.and_then(|()| run()).and_then(|outputs| oracle.accepts(&outputs));
     accepted.map(drop).map_err(|failure| format!("in the {what}: {failure}\n{program}"))
 }
 
 /// Compiles and calls the program. Outputs hold other bits than zeros before.
-fn run(scop: &Scop, program: &Program, oracle: &Oracle, machine: &Machine) -> Result<Tensors, String> {
+fn run(
+    scop: &Scop,
+    program: &Program,
+    (oracle, sizes): (&Oracle, &[i64]),
+    machine: &Machine,
+) -> Result<Tensors, String> {
     let object = llvm::compile(program, &machine.target, &llvm::Options::default()).map_err(|e| e.to_string())?;
-    let code = object.into_code(program, &[]).map_err(|error| error.to_string())?;
+    let code = object.into_code(program, sizes).map_err(|error| error.to_string())?;
     let kernel = Kernel::load(&code).map_err(|error| error.to_string())?;
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
     for argument in &kernel.signature().arguments {

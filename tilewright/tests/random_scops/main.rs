@@ -243,7 +243,7 @@ fn computes_the_same(session: &Session, oracle: &Oracle, machine: &Machine, tall
     };
     scheduled.verify().map_err(|malformed| malformed.to_string())?;
     let scop: &Scop = &scheduled.scop;
-    let report = engines::compare(scop, oracle, machine).map_err(|failure| {
+    let report = engines::compare(scop, oracle, machine, &[]).map_err(|failure| {
         let tree = polyhedral::text::print_tree(scop, &scop.tree).unwrap_or_default();
         format!("{failure}\nwith the tree\n{tree}")
     })?;

@@ -18,7 +18,8 @@ fn check(program: &str, sizes: &[i64], script: &str) {
     let mut session = Session::new(scop, &machine.target).expect("dependences");
     session.replay(&script.parse::<Script>().expect("a script")).unwrap_or_else(|refused| panic!("{refused}"));
     let scheduled = session.finish().unwrap_or_else(|refused| panic!("{refused}"));
-    engines::compare(&scheduled.scop, &oracle, &machine).unwrap_or_else(|failure| panic!("{failure}\n{scheduled}"));
+    engines::compare(&scheduled.scop, &oracle, &machine, &[])
+        .unwrap_or_else(|failure| panic!("{failure}\n{scheduled}"));
 }
 
 /// Two levels of tiles, both operands packed in panels as wide as a register tile, and a tile of the result kept while
@@ -60,6 +61,12 @@ fn a_box_that_threads_share() {
     check("matmul", &[9, 20, 37], script);
     check("matmul", &[9, 20, 37], &format!("{script} in stack"));
     check("matmul", &[9, 20, 37], "split C.update.m by 4\nprefetch C at C.update.mo\nparallel C.update.mo");
+}
+
+#[test]
+fn a_statement_partly_inside() {
+    check("matmul", &[9, 10, 11], "peel C.update.k first 1 as first rest\npromote A at C.update.rest as row");
+    check("conv3x3", &[15, 21], "cut O.update.h at 4 as top rest\npromote O at O.update.rest of O.update");
 }
 
 #[test]

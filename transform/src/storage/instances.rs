@@ -1,5 +1,6 @@
 //! New instances: which coordinates tell them apart, and how they are called.
 
+use polyhedral::text::is_carried;
 use polyhedral::{Scop, isl};
 
 /// The instances of a statement that runs inside of loops: the values of these loops first, then dimensions of its own.
@@ -28,17 +29,7 @@ impl Instances {
     ) -> isl::Result<Instances> {
         let points = points_of(scop, each)?;
         let (n, rank) = (loops.len() as u32, own.len() as u32);
-        let mut kept: Vec<usize> = (0..loops.len()).collect();
-        let mut named = points.identity()?;
-        for at in 0..loops.len() {
-            let place = kept.iter().position(|&loop_at| loop_at == at).expect("it is not left out yet") as u32;
-            let without = named.project_out(isl::Dim::In, place, 1)?;
-            let value = without.project_out(isl::Dim::Out, at as u32 + 1, n + rank - at as u32 - 1)?;
-            if value.project_out(isl::Dim::Out, 0, at as u32)?.is_single_valued()? {
-                kept.remove(place as usize);
-                named = without;
-            }
-        }
+        let (kept, named) = without_determined(&points, n, rank)?;
         let mut dims = Vec::new();
         for at in kept.iter().map(|&at| &loops[at]) {
             let name = dimension(at, |name| dims.iter().chain(own).chain(&scop.params).any(|taken| taken == name));
@@ -56,6 +47,22 @@ impl Instances {
         let own = named.project_out(isl::Dim::Out, 0, n)?;
         Ok(Instances { domain, dims, loops: loops_kept, values, own })
     }
+}
+
+/// The loops that tell points apart, by position, and the map from the coordinates that are left to all of them. The
+/// first `loops` coordinates are the loops, `own` more follow.
+fn without_determined(points: &isl::Set, loops: u32, own: u32) -> isl::Result<(Vec<usize>, isl::Map)> {
+    let (mut kept, mut named) = (Vec::new(), points.identity()?);
+    for at in 0..loops {
+        let without = named.project_out(isl::Dim::In, kept.len() as u32, 1)?;
+        let value = without.project_out(isl::Dim::Out, at + 1, loops + own - at - 1)?;
+        if value.project_out(isl::Dim::Out, 0, at)?.is_single_valued()? {
+            named = without;
+        } else {
+            kept.push(at as usize);
+        }
+    }
+    Ok((kept, named))
 }
 
 /// The pairs as points, in one piece when they are all that is inside of the pieces' common bounds.
@@ -79,13 +86,8 @@ fn flat(map: &isl::Map) -> isl::Result<isl::Set> {
 
 /// What the dimension for a loop is called: the last word of the loop's name, when isl reads it and nobody has it.
 pub(super) fn dimension(member: &str, taken: impl Fn(&str) -> bool) -> String {
-    const ISL_WORDS: [&str; 18] = [
-        "exists", "and", "or", "implies", "not", "infty", "infinity", "NaN", "min", "max", "rat", "true", "false",
-        "ceild", "floord", "mod", "ceil", "floor",
-    ];
     let word = member.rsplit('.').next().unwrap_or(member);
-    let readable = !word.starts_with(|first: char| first.is_ascii_digit()) && !ISL_WORDS.contains(&word);
-    let word = if readable { word.to_string() } else { format!("_{word}") };
+    let word = if is_carried(word, true) { word.to_string() } else { format!("_{word}") };
     let numbered = (2u64..).map(|number| format!("{word}{number}"));
     let mut candidates = std::iter::once(word.clone()).chain(numbered);
     candidates.find(|name| !taken(name)).expect("finitely many names are taken")

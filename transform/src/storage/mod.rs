@@ -13,9 +13,11 @@ pub(crate) mod store_at;
 
 mod formula;
 mod hull;
+mod parts;
 mod site;
 mod uses;
 
 mod evolve;
 mod insertion;
 mod instances;
+mod partial;

@@ -41,7 +41,7 @@ pub(crate) fn prefetch(scop: &Scop, target: &Target, tensor: &str, member: &str,
 
     let mut edited = Scop { source: Vec::new(), ..scop.clone() };
     let (name, prefix, rank) = (new_name(scop, tensor), site.members.len(), old.extent.len());
-    let dims = site.dims(rank);
+    let dims = site.dims(scop, rank);
     let space = scop.param_space()?.named_set(&name, &dims)?;
     let here: Vec<Index> = (0..prefix).map(Index::Dim).collect();
     let mut later = here.clone();

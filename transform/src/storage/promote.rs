@@ -6,14 +6,17 @@ use crate::grammar;
 use crate::place;
 use crate::proof::Edit;
 use crate::refused::Reason;
+use crate::shape;
 use crate::storage::formula::simplified;
 use crate::storage::hull::{Hull, range_of};
+use crate::storage::parts::wholly_inside;
 use crate::storage::site::{Placed, Site, instances, loops_over, tuple};
 use crate::storage::uses::{Use, Uses, tensor_named};
 use crate::{Command, Promotion};
 
-/// The most bytes of a tensor that `promote` puts on the stack of a thread.
-pub const STACK_BYTES: i64 = 64 * 1024;
+/// The most bytes of a tensor that goes to the stack of a thread when nothing is said. When it is said, it may take what
+/// [all of them](Memory::STACK_BYTES) may have.
+pub const UNASKED_STACK_BYTES: i64 = 64 << 10;
 
 /// Keeps a part of a tensor in a new one while one iteration of a loop runs: packing, caching, shared memory, register
 /// tiles.
@@ -34,18 +37,21 @@ pub const STACK_BYTES: i64 = 64 * 1024;
 ///
 /// `transposed` gives the order of the old dimensions in the new tensor; `padded` adds cells to the innermost one;
 /// `double` makes two boxes, used in turn, and loads what an iteration needs one iteration earlier. A tensor of constant
-/// size up to [`STACK_BYTES`] lives on the stack of its thread, a larger one in global memory with a box for each
-/// iteration of the parallel loops around.
+/// size up to [`UNASKED_STACK_BYTES`] lives on the stack of its thread where there is room, a larger one in global memory, with a
+/// box for each iteration of the parallel loops around.
 ///
-/// Needs affine accesses whose boxes have sizes that do not depend on the iteration, and statements that are wholly inside
-/// the loop. Proof: values. After Verdoolaege et al., Polyhedral Parallel Code Generation for CUDA (TACO 2013), and Goto
+/// A statement that is partly inside the loop becomes two: `S` outside, and `S.Bp` inside.
+///
+/// Needs affine accesses whose boxes have sizes that do not depend on the iteration. Proof: values. After Verdoolaege et al., Polyhedral Parallel Code Generation for CUDA (TACO 2013), and Goto
 /// and van de Geijn, Anatomy of High-Performance Matrix Multiplication (TOMS 2008).
 pub(crate) fn promote(scop: &Scop, promotion: &Promotion) -> Result<Edit, Reason> {
     let tensor = tensor_named(scop, &promotion.tensor)?;
     let member = promotion.member.as_deref().map(|name| place::resolve(scop, name)).transpose()?;
     let site = Site::of(scop, member.as_deref())?;
-    let uses = Uses::of(scop, &site, tensor, &promotion.of)?;
     let name = new_name(scop, promotion)?;
+    let (scop, of) = &wholly_inside(scop, &site, tensor, &promotion.of, &name)?;
+    let site = Site::of(scop, member.as_deref())?;
+    let uses = Uses::of(scop, &site, tensor, of)?;
     let buffer = Buffer::of(scop, &site, &uses, promotion, &name)?;
     let command = Command::Promote(Promotion {
         member,
@@ -111,7 +117,8 @@ impl Buffer {
             let (site, tensor) = (site.described(), &old.name);
             return Reason::precondition(format!("what {site} touches of `{tensor}` is in no box of one size"));
         };
-        let memory = memory_of(scop, site, uses, promotion, &hull)?;
+        let bytes = bytes_of(scop, uses, promotion, &hull);
+        let memory = memory_for(scop, (site, uses), bytes, promotion.memory)?;
         let mut boxes = Boxes::default();
         if promotion.double {
             boxes.in_turn(site)?;
@@ -165,20 +172,28 @@ fn order_of(promotion: &Promotion, old: &Tensor) -> Result<Vec<usize>, Reason> {
     Ok(order)
 }
 
-/// Where the new tensor lives: as asked, or on the stack when it is small there.
-fn memory_of(scop: &Scop, site: &Site, uses: &Uses, promotion: &Promotion, hull: &Hull) -> Result<Memory, Reason> {
-    let bytes = bytes_of(scop, uses, promotion, hull);
-    let fits = bytes.is_some_and(|bytes| bytes <= STACK_BYTES);
-    match promotion.memory {
-        Some(Memory::Stack) if !fits => {
+/// Where a new tensor of so many bytes, if that is a constant, lives: as asked, or on the stack when it is small there.
+pub(super) fn memory_for(
+    scop: &Scop,
+    (site, uses): (&Site, &Uses),
+    bytes: Option<i64>,
+    asked: Option<Memory>,
+) -> Result<Memory, Reason> {
+    let fits = |most: i64| bytes.is_some_and(|bytes| bytes <= most);
+    match asked {
+        Some(Memory::Stack) if !fits(Memory::STACK_BYTES) => {
             let size = bytes.map_or("a size that depends on the program's".into(), |bytes| format!("{bytes} bytes"));
+            let most = Memory::STACK_BYTES;
             Reason::precondition(format!(
-                "the stack takes {STACK_BYTES} bytes at most, and this has {size}: put it `in global`"
+                "the stack takes {most} bytes at most, and this has {size}: put it `in global`"
             ))
         }
         Some(memory) => Ok(memory),
-        None if fits && !has_threads_inside(scop, site, uses)? => Ok(Memory::Stack),
-        None => Ok(Memory::Global),
+        None => {
+            let room = Memory::STACK_BYTES.saturating_sub(shape::stack_bytes(scop));
+            let on_stack = fits(UNASKED_STACK_BYTES.min(room)) && !has_threads_inside(scop, site, uses)?;
+            Ok(if on_stack { Memory::Stack } else { Memory::Global })
+        }
     }
 }
 
@@ -306,7 +321,7 @@ impl Copies<'_> {
     /// A statement over the values of the site's members and the box, for every one of `elements`.
     fn copy(&self, edited: &mut Scop, direction: Direction, elements: &isl::Map) -> isl::Result<Placed> {
         let (prefix, name) = (self.site.members.len(), direction.statement(&self.buffer.declared.name));
-        let dims = self.site.dims(self.buffer.order.len());
+        let dims = self.site.dims(edited, self.buffer.order.len());
         let space = edited.param_space()?.named_set(&name, &dims)?;
         let (here, old): (Vec<Index>, _) = ((0..prefix).map(Index::Dim).collect(), self.old_element(prefix));
         let mut domain = instances(&space, &here, &old, elements)?;

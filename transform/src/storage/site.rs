@@ -6,6 +6,7 @@ use crate::loops::adjective;
 use crate::place::{self, Path};
 use crate::refused::Reason;
 use crate::storage::formula::index_of;
+use crate::storage::instances::dimension;
 
 /// The inside of one iteration of a loop, or the whole program: there statements can be put before and after what is
 /// there.
@@ -120,15 +121,14 @@ impl Site {
         self.members.last().map_or("the program".into(), |member| format!("the loop `{}`", member.name))
     }
 
-    /// Names for the dimensions of a statement here that runs over a box: the last words of the members' names, then `x0`
-    /// and on, each with a number where it is taken.
-    pub(crate) fn dims(&self, rank: usize) -> Vec<String> {
-        let words = self.members.iter().map(|member| member.name.rsplit('.').next().unwrap_or("t").to_string());
+    /// Names for the dimensions of a statement here: the last words of the members' names, then `x0`, `x1`, … for `own`
+    /// dimensions.
+    pub(crate) fn dims(&self, scop: &Scop, own: usize) -> Vec<String> {
+        let own: Vec<String> = (0..own).map(|at| format!("x{at}")).collect();
         let mut dims: Vec<String> = Vec::new();
-        for word in words.chain((0..rank).map(|at| format!("x{at}"))) {
-            let numbered = (2u64..).map(|number| format!("{word}_{number}"));
-            let mut names = std::iter::once(word.clone()).chain(numbered);
-            dims.push(names.find(|name| !dims.contains(name)).expect("finitely many names are taken"));
+        for name in self.members.iter().map(|member| &member.name).chain(&own) {
+            let dim = dimension(name, |taken| dims.iter().chain(&scop.params).any(|other| other == taken));
+            dims.push(dim);
         }
         dims
     }

@@ -4,8 +4,8 @@ use polyhedral::{Index, Memory, Scop, Subscript, Tensor, TensorId, isl};
 
 use super::evolve;
 use super::formula::simplified;
-use super::hull::Hull;
-use super::promote::{STACK_BYTES, has_threads_inside};
+use super::hull::{Hull, range_of};
+use super::promote::memory_for;
 use super::site::Site;
 use super::uses::{Use, Uses};
 use crate::proof::Edit;
@@ -23,7 +23,7 @@ use crate::{Command, place};
 /// ```
 ///
 /// What an iteration touches is found exactly, and its smallest box becomes the tensor. When that has a constant size of
-/// at most [`STACK_BYTES`] it lives on the stack of its thread, so that the loop may be parallel; else in global memory,
+/// at most [`UNASKED_STACK_BYTES`](super::promote::UNASKED_STACK_BYTES) it lives on the stack of its thread, so that the loop may be parallel; else in global memory,
 /// one box for all iterations.
 ///
 /// Needs a temporary that is touched in this loop and nowhere else, by affine subscripts, without a layout, whose boxes
@@ -35,7 +35,7 @@ pub(crate) fn store_at(scop: &Scop, tensor: &str, member: &str, memory: Option<M
     let site = Site::of(scop, Some(&member))?;
     let uses = all_uses(scop, &site, id)?;
     let kept = Kept::of(scop, &site, &uses)?;
-    let memory = memory_for(scop, &site, &uses, &kept.extent, memory)?;
+    let memory = memory_for(scop, (&site, &uses), bytes_of(scop, id, &kept.extent), memory)?;
     let edited = kept.instead_of(scop, &uses, Copies::default(), memory)?;
     let command = Command::StoreAt { tensor: tensor.to_string(), member, memory: Some(memory) };
     Ok(Edit::of_values(edited, command))
@@ -61,26 +61,10 @@ pub(super) fn all_uses(scop: &Scop, site: &Site, tensor: TensorId) -> Result<Use
     Uses::of(scop, site, tensor, &[])
 }
 
-/// Where a tensor of these extents lives: as asked, or on the stack when it is small there.
-pub(super) fn memory_for(
-    scop: &Scop,
-    site: &Site,
-    uses: &Uses,
-    extent: &[Index],
-    asked: Option<Memory>,
-) -> Result<Memory, Reason> {
-    let element = i64::from(scop.tensors[uses.tensor].dtype.bytes());
-    let bytes = extent.iter().try_fold(element, |bytes, extent| bytes.checked_mul(extent.as_const()?));
-    let fits = bytes.is_some_and(|bytes| bytes <= STACK_BYTES);
-    match asked {
-        Some(Memory::Stack) if !fits => {
-            let size = bytes.map_or("a size that depends on the program's".into(), |bytes| format!("{bytes} bytes"));
-            Reason::precondition(format!("the stack takes {STACK_BYTES} bytes at most, and this has {size}"))
-        }
-        Some(memory) => Ok(memory),
-        None if fits && !has_threads_inside(scop, site, uses)? => Ok(Memory::Stack),
-        None => Ok(Memory::Global),
-    }
+/// The bytes of so many elements of a tensor's type, when that is a constant.
+pub(super) fn bytes_of(scop: &Scop, tensor: TensorId, extent: &[Index]) -> Option<i64> {
+    let element = i64::from(scop.tensors[tensor].dtype.bytes());
+    extent.iter().try_fold(element, |bytes, extent| bytes.checked_mul(extent.as_const()?))
 }
 
 /// The box that one iteration touches of a tensor.
@@ -148,4 +132,30 @@ pub(super) struct Copies {
     /// Over the values of the site's members.
     pub(super) index: Vec<Index>,
     pub(super) extent: Vec<Index>,
+}
+
+impl Copies {
+    /// One for each iteration of the loops around that run in threads of their own, and of those that are `chosen` by
+    /// their position; `iterations` are the values of the loops.
+    pub(super) fn of(
+        scop: &Scop,
+        site: &Site,
+        iterations: &isl::Set,
+        chosen: impl Fn(usize) -> bool,
+    ) -> Result<Copies, Reason> {
+        let mut copies = Copies::default();
+        let loops = iterations.dim(isl::Dim::Set)? as usize;
+        for (at, member) in site.members[..loops].iter().enumerate() {
+            if !chosen(at) && !member.kind.apart() {
+                continue;
+            }
+            let values = Index::Dim(at).to_pw_aff(&iterations.space()?)?.to_map()?.intersect_domain(iterations)?;
+            let Some((first, extent)) = range_of(&values, &scop.context)? else {
+                return Reason::precondition(format!("how many iterations `{}` has is not one formula", member.name));
+            };
+            copies.index.push(Index::Dim(at) - first);
+            copies.extent.push(evolve::in_order(extent));
+        }
+        Ok(copies)
+    }
 }

@@ -6,7 +6,7 @@ use crate::place;
 use crate::refused::Reason;
 use crate::storage::site::Site;
 
-/// The accesses of statements inside a site to one tensor; at least one.
+/// The accesses of the instances inside a site to one tensor; at least one.
 pub(crate) struct Uses {
     /// The tensor.
     pub(crate) tensor: TensorId,
@@ -67,8 +67,7 @@ impl Uses {
         let chosen = statements(scop, of)?;
         let mut uses = Uses { tensor, accesses: Vec::new(), all: true };
         for (id, stmt) in scop.stmts.iter() {
-            // A prefetch is of the memory behind.
-            if stmt.writes.is_empty() || accesses_to(stmt, tensor).next().is_none() {
+            if !touches(stmt, tensor) {
                 continue;
             }
             if !chosen.contains(&id) || site.inside(stmt)?.is_empty()? {
@@ -89,13 +88,6 @@ impl Uses {
 
     fn add(&mut self, scop: &Scop, site: &Site, id: StmtId) -> Result<(), Reason> {
         let stmt = &scop.stmts[id];
-        if !site.inside(stmt)?.is_equal(&stmt.domain)? {
-            return Reason::precondition(format!(
-                "some instances of `{}` are not inside {}",
-                stmt.name,
-                site.described()
-            ));
-        }
         let values = site.indices(stmt)?;
         for which in accesses_to(stmt, self.tensor) {
             let access = which.of(stmt);
@@ -128,7 +120,7 @@ impl Uses {
             must_source: overwrites,
             may_source: none.clone(),
             kill: none,
-            schedule: scop.tree.to_map()?,
+            schedule: isl::Times::Map(scop.tree.to_map()?),
         };
         let inside = flow.flow()?.range()?.unwrap()?;
         let outside = reads.subtract(&inside)?.range()?;
@@ -166,6 +158,11 @@ impl Uses {
     }
 }
 
+/// Whether a statement uses a tensor; a prefetch is of the memory behind.
+pub(crate) fn touches(stmt: &Stmt, tensor: TensorId) -> bool {
+    !stmt.writes.is_empty() && accesses_to(stmt, tensor).next().is_some()
+}
+
 /// The accesses of a statement to a tensor.
 fn accesses_to(stmt: &Stmt, tensor: TensorId) -> impl Iterator<Item = Which> {
     let reads = (0..stmt.reads.len()).map(Which::Read);
@@ -174,7 +171,7 @@ fn accesses_to(stmt: &Stmt, tensor: TensorId) -> impl Iterator<Item = Which> {
 }
 
 /// The statements with these names; all of them for none.
-fn statements(scop: &Scop, names: &[String]) -> Result<Vec<StmtId>, Reason> {
+pub(crate) fn statements(scop: &Scop, names: &[String]) -> Result<Vec<StmtId>, Reason> {
     if names.is_empty() {
         return Ok(scop.stmts.keys().collect());
     }

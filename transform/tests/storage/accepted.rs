@@ -2,6 +2,7 @@
 
 use expect_test::{Expect, expect};
 use polyhedral::{Scop, Tensor, isl, testing};
+use support::Stage;
 use transform::{Options, Session};
 
 use crate::common::{self, replay};
@@ -16,7 +17,11 @@ fn check_on(make: impl Fn() -> Session, script: &str, expected: Expect) {
     let mut second = make();
     replay(&mut second, &recorded).unwrap_or_else(|refused| panic!("{refused}"));
     assert_eq!(second.script().to_string(), recorded, "the record replays to the same bytes");
-    assert_eq!(second.scop().to_string(), first.scop().to_string(), "the record replays to the same program");
+    let text = first.scop().to_string();
+    assert_eq!(second.scop().to_string(), text, "the record replays to the same program");
+    first.scop().verify().unwrap_or_else(|fault| panic!("{fault}\n{text}"));
+    let again = Scop::parse(&first.scop().ctx, &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    assert_eq!(again.to_string(), text, "what is printed is read back");
 
     let storage = storage(first.source(), first.scop());
     first.finish().unwrap_or_else(|refused| panic!("{refused}"));
@@ -295,6 +300,63 @@ fn a_box_inside_a_box() {
             split C.update.ni by 8 as nr nv
             promote Bp at C.update.nr as Br of C.update in stack
         "#]],
+    );
+}
+
+#[test]
+fn a_statement_partly_inside() {
+    check(
+        "matmul",
+        "peel C.update.k first 1 as first rest\nprefetch A at C.update.rest",
+        expect![[r#"
+        reads A[x0, 16*x1]
+        ---
+        peel C.update.k first 1 as first rest
+        prefetch A at C.update.rest ahead 1
+    "#]],
+    );
+    check(
+        "matmul",
+        "peel C.update.k first 1 as first rest\npromote A at C.update.rest as row",
+        expect![[r#"
+        temporary row: float32[1, 1] stack
+        C[m, n] sum= row[0, 0] * B[k, n]
+        row[0, 0] = A[m, rest]
+        ---
+        peel C.update.k first 1 as first rest
+        promote A at C.update.rest as row in stack
+    "#]],
+    );
+    check(
+        "conv3x3",
+        "cut O.update.h at 4 as top rest\npromote O at O.update.top of O.update",
+        expect![[r#"
+        temporary O_local: float32[1, W - 2]
+        O_local[0, w - 1] sum= I[h + r - 1, w + s - 1] * F[r, s]
+        O_local[0, x1] = O[top, x1 + 1]
+        O[top, x1 + 1] = O_local[0, x1]
+        ---
+        cut O.update.h at 4 as top rest
+        promote O at O.update.top as O_local of O.update in global
+    "#]],
+    );
+}
+
+#[test]
+fn a_box_inside_a_copy() {
+    check(
+        "matmul",
+        "promote B at C.update.m as Bp\npromote B at Bp.load.x0 as row",
+        expect![[r#"
+        temporary Bp: float32[K, N]
+        temporary row: float32[1, N]
+        C[m, n] sum= A[m, k] * Bp[k, n]
+        Bp[x0, x1] = row[0, x1]
+        row[0, x1] = B[x0, x1]
+        ---
+        promote B at C.update.m as Bp in global
+        promote B at Bp.load.x0 as row in global
+    "#]],
     );
 }
 

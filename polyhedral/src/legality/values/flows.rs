@@ -2,6 +2,7 @@
 
 use support::Table;
 
+use super::levels::Levels;
 use crate::places::{Places, renamed};
 use crate::{Access, Body, Role, ScheduleTree, Scop, Stmt, StmtId, Subscript, TensorId, isl};
 
@@ -177,8 +178,12 @@ impl<'a> Analysis<'a> {
             return Ok(Sight { writers: none()?, initial: renamed(&sink, isl::Dim::Out, &name)? });
         }
         let (must_source, may_source) = (writers.must.clone(), writers.may.clone());
+        let touched = sink.union(&must_source)?.union(&may_source)?.domain()?;
+        let levels = Levels::of(self.scop, &schedule, &touched)?;
+        let schedule = isl::Times::Map(levels.times.clone());
         let info = isl::AccessInfo { sink, must_source, may_source, kill: none()?, schedule };
         let (flow, initial) = info.flow_and_initial()?;
+        let (flow, initial) = (levels.found(flow)?, levels.found(initial)?);
         Ok(Sight {
             writers: flow.range_factor_domain()?.reverse()?.coalesce()?,
             initial: renamed(&initial, isl::Dim::Out, &name)?.coalesce()?,

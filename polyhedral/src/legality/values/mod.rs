@@ -18,6 +18,7 @@
 mod expression;
 mod flows;
 mod follow;
+mod levels;
 mod parts;
 #[cfg(test)]
 mod tests;

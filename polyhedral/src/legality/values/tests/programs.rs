@@ -13,8 +13,20 @@ pub struct Case {
 
 pub type Edit = (&'static str, &'static str, &'static str);
 
-pub const CASES: &[Case] =
-    &[PACKED, ACCUMULATED, PRIVATISED, COMPUTED_AT, ROLLING, INLINED, PEELED, DOUBLED, GATHERED, MIXED, SKEWED_JACOBI];
+pub const CASES: &[Case] = &[
+    PACKED,
+    ACCUMULATED,
+    PRIVATISED,
+    IN_TWO_PLACES,
+    COMPUTED_AT,
+    ROLLING,
+    INLINED,
+    PEELED,
+    DOUBLED,
+    GATHERED,
+    MIXED,
+    SKEWED_JACOBI,
+];
 
 const MATMUL: &str = "
 scop matmul(M, N, K)
@@ -234,6 +246,62 @@ origin { S.init[j] -> S.init[j]; S.update[i, j] -> S.update[i, j] }
         ("Q: float32[M] stack", "Q: float32[M]", "at once"),
         ("P[io, j] = Q[j]", "P[0, j] = Q[j]", ""),
         ("P: float32[floor((N + 3)/4), M]", "P: float32[floor((N + 3)/4), M] layout [i0 mod 2, i1] of [2, M]", ""),
+    ],
+    refused: &[],
+};
+
+/// Partial results of a column in cells that the next column uses again, combined in two places of a sequence.
+const IN_TWO_PLACES: Case = Case {
+    name: "combined in two places",
+    source: COLUMN_SUM,
+    changed: "
+scop column_sum(N, M)
+context { : M > 0 and N > 0 }
+input A: float32[N, M]
+output S: float32[M]
+temporary P: float32[N]
+stmt S.init[j]
+  domain { S.init[j] : 0 <= j < M }
+  S[j] = 0.0f32
+stmt S.update[i, j]
+  domain { S.update[i, j] : 0 <= i < N and 0 <= j < M }
+  P[i] sum= A[i, j]
+stmt P.begin[j, i]
+  domain { P.begin[j, i] : 0 <= i < N and 0 <= j < M }
+  P[i] = 0.0f32
+stmt S.combine[j, i]
+  domain { S.combine[j, i] : 0 <= i < N and 0 <= j < M }
+  S[j] sum= P[i]
+source none
+tree
+  sequence
+    filter { S.init[j] }
+      band
+        S.init.j = { S.init[j] -> [(j)] }
+    filter { S.update[i, j]; P.begin[j, i]; S.combine[j, i] }
+      band
+        j = { S.update[i, j] -> [(j)]; P.begin[j, i] -> [(j)]; S.combine[j, i] -> [(j)] }
+        sequence
+          filter { P.begin[j, i] }
+            band
+              bi = { P.begin[j, i] -> [(i)] }
+          filter { S.update[i, j] }
+            band
+              S.update.i = { S.update[i, j] -> [(i)] }
+          filter { S.combine[j, i] : i < 2 }
+            band
+              first = { S.combine[j, i] -> [(i)] }
+          filter { S.combine[j, i] : i >= 2 }
+            band
+              second = { S.combine[j, i] -> [(i)] }
+origin { S.init[j] -> S.init[j]; S.update[i, j] -> S.update[i, j] }
+",
+    wrong: &[
+        ("S[j] sum= P[i]", "S[j] sum= P[0]", ""),
+        ("P[i] = 0.0f32", "P[i] = 1.0f32", "the constant that a reduction begins with should not be there"),
+        ("0 <= i < N and 0 <= j < M }\n  S[", "0 <= i < N - 1 and 0 <= j < M }\n  S[", "missing"),
+        ("0 <= i < N and 0 <= j < M }\n  P[i] = 0", "0 < i < N and 0 <= j < M }\n  P[i] = 0", ""),
+        ("P: float32[N]", "P: float32[N] layout [floor(i0/2)] of [N]", ""),
     ],
     refused: &[],
 };
