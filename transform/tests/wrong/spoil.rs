@@ -16,7 +16,7 @@ pub struct Variant {
 type Family = fn(&Scop) -> isl::Result<Vec<(String, Scop)>>;
 
 /// All families: mistakes that commands on storage and on instances could make.
-const FAMILIES: &[(&'static str, Family)] = &[
+const FAMILIES: &[(&str, Family)] = &[
     ("a footprint one short", short_footprints),
     ("a copy in another iteration", moved_in_a_loop),
     ("a copy of another iteration's elements", stale_reads),
