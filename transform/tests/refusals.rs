@@ -140,8 +140,8 @@ fn an_order_that_runs_backwards() {
 fn an_order_that_leaves_instances_out() {
     check_refused(
         "matmul",
-        "order {\n  sequence\n    filter { C.init[m, n] }\n      band\n        m = { C.init[m, n] -> [(m)] }\n}",
-        expect!["`order` refused: the tree leaves instances of `C.init` in no order"],
+        "order {\n  sequence\n    filter { C.init[m, n] }\n      band\n        m = { C.init[m, n] -> [(m)] }\n        n = { C.init[m, n] -> [(n)] }\n}",
+        expect!["`order` refused: the children of a sequence or set leave out instances"],
     );
 }
 
