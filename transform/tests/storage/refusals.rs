@@ -247,10 +247,14 @@ fn a_loop_in_pieces() {
         "order {
   sequence
     filter { C.init[m, n] }
+      band
+        C.init.m = { C.init[m, n] -> [(m)] }
+        C.init.n = { C.init[m, n] -> [(n)] }
     filter { C.update[m, n, k] }
       band
         m = { C.update[m, n, k] -> [(m)] : m < 4; C.update[m, n, k] -> [(m + 1)] : m >= 4 }
         n = { C.update[m, n, k] -> [(n)] }
+        k = { C.update[m, n, k] -> [(k)] }
 }
 promote B at m",
         expect!["`promote B at m` refused: the loop `m` is not one formula on the instances of `C.update`"],
