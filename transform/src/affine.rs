@@ -8,6 +8,7 @@ use crate::parallel::forget_attributes;
 use crate::place::{self, Site, Taken};
 use crate::proof::{Edit, Proof};
 use crate::refused::Reason;
+use crate::shape;
 
 /// Adds a multiple of another loop to a loop.
 ///
@@ -52,6 +53,7 @@ pub(crate) fn skew(scop: &Scop, member: &str, by: i32, of: &str, name: Option<&s
     };
     let name = Some(place::short(&new, &member));
     band.members[at].name = new;
+    shape::in_reach(&band.members[at], &scop.tree.domain)?;
     Ok(Edit::of_tree(scop, tree, Command::Skew { member, by, of, name }, proof))
 }
 
@@ -84,6 +86,7 @@ pub(crate) fn shift(scop: &Scop, member: &str, by: i32, stmts: &[String]) -> Res
     let all = stmts.is_empty() || stmts.len() == inside.len();
     let moved = |stmt: &String| all || stmts.contains(stmt);
     band.members[at].schedule = shifted(&band.members[at].schedule, by.into(), &moved)?;
+    shape::in_reach(&band.members[at], &scop.tree.domain)?;
     let proof = if all {
         Proof::SameOrder
     } else {

@@ -7,7 +7,7 @@ use polyhedral::{Member, Node, ScheduleTree, Scop, isl};
 
 use crate::proof::{Edit, Proof};
 use crate::refused::Reason;
-use crate::{Command, grammar};
+use crate::{Command, grammar, shape};
 
 /// Takes a literal band tree: what a scheduler found, kept so that replay never asks it again.
 ///
@@ -23,8 +23,8 @@ use crate::{Command, grammar};
 ///
 /// What the text says of `permutable` and `coincident` is not believed: both are found anew from the dependences.
 ///
-/// Needs names that fit, each once. Proof: the whole order,
-/// and that every instance runs once. The literal tree is the schedule tree of Verdoolaege, Guelton, Grosser and Cohen
+/// Needs names that fit, each once, and a time of its own for each instance of a statement. Proof: the whole order, and
+/// that every instance runs once. The literal tree is the schedule tree of Verdoolaege, Guelton, Grosser and Cohen
 /// (IMPACT 2014); that a schedule is a text which replays, from `ppcg --save-schedule`.
 pub(crate) fn order(scop: &Scop, text: &str) -> Result<Edit, Reason> {
     let mut tree = match parse_tree(scop, text) {
@@ -33,8 +33,22 @@ pub(crate) fn order(scop: &Scop, text: &str) -> Result<Edit, Reason> {
     };
     without_attributes(&mut tree.root);
     names_fit(&tree)?;
+    orders_each(scop, &tree)?;
+    tree.root.members().into_iter().try_for_each(|member| shape::in_reach(member, &scop.tree.domain))?;
     let command = command(scop, &tree)?;
     Ok(Edit::of_tree(scop, tree, command, Proof::Anew))
+}
+
+/// Two instances of one statement at one time are in no loop of the tree, and code cannot be made of them, whether their
+/// order matters or not.
+fn orders_each(scop: &Scop, tree: &ScheduleTree) -> Result<(), Reason> {
+    let times = tree.to_map()?;
+    for stmt in scop.stmts.values() {
+        if !times.intersect_domain(&stmt.domain.to_union_set()?)?.is_injective()? {
+            return Reason::precondition(format!("the tree leaves instances of `{}` in no order", stmt.name));
+        }
+    }
+    Ok(())
 }
 
 /// The command that makes this tree.

@@ -39,6 +39,25 @@ pub(crate) fn stack_fits(scop: &Scop) -> Result<(), Reason> {
     Ok(())
 }
 
+/// The farthest value of a loop: sums and products with it, and what subscripts make of it, fit 64 bits.
+const FARTHEST: i64 = 1 << 48;
+
+/// Checks that the values of a loop stay where machine integers hold them. Where sizes are not known there is no bound:
+/// code is made for known ones.
+pub(crate) fn in_reach(member: &Member, instances: &isl::UnionSet) -> Result<(), Reason> {
+    for function in member.schedule.intersect_domain(instances)?.pw_affs()? {
+        for end in [function.min_val()?, function.max_val()?] {
+            if end.is_int()? && !end.to_i64().is_ok_and(|value| value.unsigned_abs() <= FARTHEST.unsigned_abs()) {
+                return Reason::precondition(format!(
+                    "the values of the loop `{}` would reach {end}; at most {FARTHEST}",
+                    member.name
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// How many bytes of the stack the program uses.
 pub(crate) fn stack_bytes(scop: &Scop) -> i64 {
     on_stack(scop).filter_map(constant_bytes).fold(0, i64::saturating_add)

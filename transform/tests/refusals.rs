@@ -140,9 +140,33 @@ fn an_order_that_runs_backwards() {
 fn an_order_that_leaves_instances_out() {
     check_refused(
         "matmul",
-        "order {\n  sequence\n    filter { C.init[m, n] }\n      band\n        m = { C.init[m, n] -> [(m)] }\n}",
+        "order {\n  sequence\n    filter { C.init[m, n] }\n      band\n        m = { C.init[m, n] -> [(m)] }\n        n = { C.init[m, n] -> [(n)] }\n}",
         expect!["`order` refused: the children of a sequence or set leave out instances"],
     );
+}
+
+#[test]
+fn an_order_that_leaves_instances_unordered() {
+    check_refused(
+        "transpose_nest",
+        "order {\n  band\n    B.i = { B[i, j] -> [(i)] }\n}",
+        expect!["`order` refused: the tree leaves instances of `B` in no order"],
+    );
+    let updates = "scop total()\ninput A: float32[9]\ninout S: float32[]\nstmt S[i]\n  domain { S[i] : 0 <= i < 9 }\n  S[] sum= A[i]";
+    let refused = refusal(session_from(updates), "order {\n  band\n    S.i = { S[i] -> [(i mod 2)] }\n}");
+    expect!["`order` refused: the tree leaves instances of `S` in no order"].assert_eq(&refused.to_string());
+}
+
+#[test]
+fn values_that_no_machine_integer_holds() {
+    let far = "split S.i by 3\nshift S.io by 2147483647\nskew S.ii by 2147483647 of S.io";
+    let refused = refusal(
+        session_from(
+            "scop copy()\ninput A: float32[9]\noutput S: float32[9]\nstmt S[i]\n  domain { S[i] : 0 <= i < 9 }\n  S[i] = A[i]",
+        ),
+        far,
+    );
+    expect!["`skew S.ii by 2147483647 of S.io` refused: the values of the loop `S.ii` would reach 4611686014132420609; at most 281474976710656"].assert_eq(&refused.to_string());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Schedules and their trees, dependence analysis, the scheduler.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::fmt;
 
@@ -226,36 +227,30 @@ impl AccessInfo {
         self.ask()
     }
 
-    /// The times with a parameter added to every row that is not constant for all accesses; `None` when no row is constant
-    /// for some accesses and not for others.
+    /// The times with a parameter added to the rows by which isl would tell accesses apart that it does not tell apart
+    /// from a third one; `None` when there are none.
     ///
     /// isl takes a row for a place in a sequence where two accesses have different constants there, and for a loop where
-    /// one of them has not. Its search for sources between a source and a sink then leaves out levels, and so sources.
+    /// one of them has none. Its search for sources between a source and a sink then leaves out levels, and so sources.
     /// With the parameter a row is a loop for all, in the same order.
     fn hiding_mixed_rows(&self, times: &UnionMap) -> Result<Option<UnionMap>> {
         let by_time = times.reverse()?.range_map()?;
         let Some(rows) = times.maps()?.first().map(|map| map.dim(Dim::Out)).transpose()? else { return Ok(None) };
-        let (mut any, mut all) = (vec![false; rows as usize], vec![true; rows as usize]);
+        let mut accesses = Vec::new();
         for access in [&self.sink, &self.must_source, &self.may_source, &self.kill] {
             // As isl itself brings the two together, so that the same rows are constant here and there.
             for map in by_time.apply_range(access)?.maps()? {
-                for row in 0..rows {
-                    let is_constant = is_plainly_fixed(&map, row)?;
-                    any[row as usize] |= is_constant;
-                    all[row as usize] &= is_constant;
-                }
+                accesses.push((0..rows).map(|row| plainly_fixed(&map, row)).collect::<Result<Vec<_>>>()?);
             }
         }
-        if any == all {
+        let mixed = mixed_rows(accesses, rows as usize);
+        if !mixed.contains(&true) {
             return Ok(None);
         }
         let names: Vec<String> = (0..rows).map(|row| format!("t{row}")).collect();
-        let hidden: Vec<String> = names
-            .iter()
-            .zip(&all)
-            .map(|(name, all)| if *all { name.clone() } else { format!("{name} + {HIDING}") })
-            .collect();
-        let (names, hidden) = (names.join(", "), hidden.join(", "));
+        let hidden = names.iter().zip(mixed);
+        let hidden = hidden.map(|(name, mixed)| if mixed { format!("{name} + {HIDING}") } else { name.clone() });
+        let (hidden, names) = (hidden.collect::<Vec<_>>().join(", "), names.join(", "));
         let hide = UnionMap::read(times.ctx(), &format!("[{HIDING}] -> {{ [{names}] -> [{hidden}] }}"))?;
         times.apply_range(&hide).map(Some)
     }
@@ -306,9 +301,37 @@ impl AccessInfo {
 /// The parameter of [`AccessInfo::hiding_mixed_rows`]; no program has one of this name.
 const HIDING: &str = "hiding__";
 
-/// Whether isl sees without a search that the row is one number.
-fn is_plainly_fixed(map: &Map, row: u32) -> Result<bool> {
-    map.constant_at(Dim::In, row)?.is_int()
+/// The rows at which accesses that no row before tells apart have different constants, and some none. Each access is given
+/// by the constants of its rows.
+fn mixed_rows(accesses: Vec<Vec<Option<String>>>, rows: usize) -> Vec<bool> {
+    let (mut groups, mut mixed) = (vec![accesses], vec![false; rows]);
+    for (row, mixed) in mixed.iter_mut().enumerate() {
+        let values = |group: &[Vec<Option<String>>]| -> BTreeSet<Option<String>> {
+            group.iter().map(|access| access[row].clone()).collect()
+        };
+        *mixed = groups.iter().any(|group| values(group).len() > 2 && values(group).contains(&None));
+        if *mixed {
+            continue;
+        }
+        let mut apart = Vec::new();
+        for group in groups {
+            let values = values(&group);
+            if values.contains(&None) {
+                apart.push(group);
+                continue;
+            }
+            let with = |value| group.iter().filter(|access| access[row] == value).cloned().collect();
+            apart.extend(values.into_iter().map(with).collect::<Vec<Vec<_>>>());
+        }
+        groups = apart;
+    }
+    mixed
+}
+
+/// The number that a row of times is, when isl sees without a search that it is one.
+fn plainly_fixed(map: &Map, row: u32) -> Result<Option<String>> {
+    let value = map.constant_at(Dim::In, row)?;
+    Ok(value.is_int()?.then(|| value.to_string()))
 }
 
 /// The pairs for any value of a parameter.

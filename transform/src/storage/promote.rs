@@ -223,8 +223,14 @@ pub(crate) fn has_threads_inside(scop: &Scop, site: &Site, uses: &Uses) -> isl::
     Ok(false)
 }
 
+/// Padding keeps rows out of each other's cache sets and banks; a page of elements does so on every machine.
+const MOST_PADDING: u32 = 4096;
+
 /// Cells behind the innermost dimension that hold nothing.
 fn padded(by: u32, extent: &[Index]) -> Result<Option<Layout>, Reason> {
+    if by > MOST_PADDING {
+        return Reason::precondition(format!("{by} cells of padding: at most {MOST_PADDING} keep rows apart"));
+    }
     if by == 0 {
         return Ok(None);
     }

@@ -247,10 +247,14 @@ fn a_loop_in_pieces() {
         "order {
   sequence
     filter { C.init[m, n] }
+      band
+        C.init.m = { C.init[m, n] -> [(m)] }
+        C.init.n = { C.init[m, n] -> [(n)] }
     filter { C.update[m, n, k] }
       band
         m = { C.update[m, n, k] -> [(m)] : m < 4; C.update[m, n, k] -> [(m + 1)] : m >= 4 }
         n = { C.update[m, n, k] -> [(n)] }
+        k = { C.update[m, n, k] -> [(k)] }
 }
 promote B at m",
         expect!["`promote B at m` refused: the loop `m` is not one formula on the instances of `C.update`"],
@@ -524,6 +528,17 @@ fn more_than_the_stack_takes() {
         ),
         expect![
             "`layout B_local [i, j] = [i, j] of [128, 512]` refused: with `B_local` there are 327680 bytes on the stack, which takes 262144"
+        ],
+    );
+}
+
+#[test]
+fn more_padding_than_keeps_rows_apart() {
+    check_refused(
+        "matmul",
+        "promote A at C.update.m as P padded 4294967295",
+        expect![
+            "`promote A at C.update.m as P padded 4294967295` refused: 4294967295 cells of padding: at most 4096 keep rows apart"
         ],
     );
 }
