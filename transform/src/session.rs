@@ -18,6 +18,9 @@ use crate::{
 /// needs a hundredth of it for its heaviest command.
 pub const OPERATIONS: u64 = 4_000_000;
 
+/// How many times the budget of a command the proof of the whole may take.
+const WHOLE: u64 = 4;
+
 /// What a session may take for granted. Built by the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -228,7 +231,9 @@ impl Session {
     /// When the proof fails; the commands are then replayed, each with a whole proof, and the first that breaks it is
     /// the one that is refused.
     pub fn finish(self) -> Result<Scheduled, Refused> {
-        let whole = self.within_budget(|| self.whole_proof(&self.scop));
+        // One proof of what all commands did: a command that was proved is not to be refused for want of budget.
+        let budget = self.options.operations.saturating_mul(WHOLE);
+        let whole = within_budget(&self.scop.ctx, budget, || self.whole_proof(&self.scop));
         whole.map_err(|reason| self.culprit(reason))?;
         let Session { scop, script, remarks, .. } = self;
         Ok(Scheduled { scop, script, remarks })
