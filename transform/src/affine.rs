@@ -3,7 +3,7 @@
 use polyhedral::{Band, Kind, Member, Scop, isl};
 
 use crate::Command;
-use crate::loops::{adjective, forget_order};
+use crate::loops::adjective;
 use crate::parallel::forget_attributes;
 use crate::place::{self, Site, Taken};
 use crate::proof::{Edit, Proof};
@@ -48,13 +48,22 @@ pub(crate) fn skew(scop: &Scop, member: &str, by: i32, of: &str, name: Option<&s
         let other = band.members[place::position(band, &of).expect("the band was merged to hold it")].clone();
         band.members[at].schedule = band.members[at].schedule.add(&multiple(&other)?)?;
         band.permutable = false;
-        forget_order(band, [&member, &of].into_iter());
+        forget_between(band, &member, &of);
         Proof::order_below(band)?
     };
     let name = Some(place::short(&new, &member));
     band.members[at].name = new;
     shape::in_reach(&band.members[at], &scop.tree.domain)?;
     Ok(Edit::of_tree(scop, tree, Command::Skew { member, by, of, name }, proof))
+}
+
+/// Of the members from one to the other, one of which gets other values: that they carry no dependence is known
+/// afterwards only when none of them did.
+fn forget_between(band: &mut Band, one: &str, other: &str) {
+    let (Some(a), Some(b)) = (place::position(band, one), place::position(band, other)) else { return };
+    let between = &mut band.members[a.min(b)..=a.max(b)];
+    let all = between.iter().all(|member| member.coincident);
+    between.iter_mut().for_each(|member| member.coincident = all);
 }
 
 /// Moves the values of a loop, for all of its statements or for some.

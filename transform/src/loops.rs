@@ -158,16 +158,6 @@ impl Coincidence {
     }
 }
 
-/// Before the members from the first to the last of `names` change places: whether no dependence is carried by one of
-/// them is known afterwards only when none was carried by any.
-pub(crate) fn forget_order<'a>(band: &mut Band, names: impl Iterator<Item = &'a String>) {
-    let places: Vec<usize> = names.filter_map(|name| place::position(band, name)).collect();
-    let (Some(&first), Some(&last)) = (places.iter().min(), places.iter().max()) else { return };
-    let moved = &mut band.members[first..=last];
-    let all = moved.iter().all(|member| member.coincident);
-    moved.iter_mut().for_each(|member| member.coincident = all);
-}
-
 /// How a loop with this kind is called in a sentence.
 pub(crate) fn adjective(kind: Kind) -> &'static str {
     match kind {
