@@ -411,6 +411,34 @@ mod tests {
         }
     }
 
+    /// The program in its own order but for the first loop, whose iterations 0 come before the others; every statement
+    /// stands in two places of a sequence then.
+    fn in_two_places(scop: &Scop) -> Scop {
+        let first = |stmt: &Stmt| -> isl::Result<isl::UnionSet> {
+            if stmt.dims.is_empty() { stmt.domain.clone() } else { stmt.domain.fix(isl::Dim::Set, 0, 0)? }.to_union_set()
+        };
+        let none = || isl::UnionSet::empty(&scop.ctx).expect("isl");
+        let early = scop.stmts.values().map(first).fold(none(), |all, set| all.union(&set.expect("isl")).expect("isl"));
+        let late = scop.tree.domain.subtract(&early).expect("isl");
+        let half = |filter: isl::UnionSet| crate::Filtered { node: scop.tree.root.clone(), filter };
+        let root = crate::Node::Sequence(vec![half(early), half(late)]);
+        let tree = ScheduleTree { domain: scop.tree.domain.clone(), root };
+        Scop { tree, source: Vec::new(), ..scop.clone() }
+    }
+
+    #[test]
+    fn trees_and_maps_give_the_same_where_statements_stand_in_two_places() {
+        let ctx = isl::Ctx::new();
+        let random = (0..60).map(|seed| testing::random(&ctx, seed));
+        for scop in testing::programs(&ctx).into_iter().chain(random) {
+            let scop = in_two_places(&scop);
+            let (tree, map) = (dependences(&scop).expect("isl"), by_map(&scop));
+            for kind in DependenceKind::ALL {
+                assert!(tree.of(kind).is_equal(map.of(kind)).expect("isl"), "{kind}:\n{scop}\n{tree}\n{map}");
+            }
+        }
+    }
+
     #[test]
     fn pairs_of_updates_are_those_with_nothing_in_between() {
         let ctx = isl::Ctx::new();
