@@ -256,3 +256,50 @@ fn what_the_loop_changes_stays_in_memory() {
     "#]],
     );
 }
+
+/// The initialisation in the same nest as its reduction: nothing is stored before the sum is complete, and nothing loaded.
+#[test]
+fn sums_that_begin_where_they_are_added_up_never_load() {
+    check(
+        "matmul",
+        &[16, 19, 5],
+        "
+        tile C.init.m C.init.n by 2 4 as mo no / mi ni
+        tile C.update.m C.update.n by 2 4 as mo no / mi ni
+        reorder C.update.mo C.update.no C.update.k C.update.mi C.update.ni
+        fuse C.init.mo C.update.mo depth 2
+        vectorise C.init.ni by 4
+        unroll C.init.mi by 2
+        vectorise C.update.ni by 4
+        unroll C.update.mi by 2",
+        expect![[r#"
+            program matmul()
+              input A: float32[16, 5] argument 0
+              input B: float32[5, 19] argument 1
+              output C: float32[16, 19] argument 2
+            for mo in 0..8 {
+              for no in 0..5 {
+                if no <= 3 {
+                  r0: float32 x4 = float32(0.0)
+                  r1: float32 x4 = float32(0.0)
+                  for k in 0..5 {
+                    r0: float32 x4 = muladd(A[2*mo, k], B[k, 4*no .. +4], r0)
+                    r1: float32 x4 = muladd(A[2*mo + 1, k], B[k, 4*no .. +4], r1)
+                  }
+                  C[2*mo, 4*no .. +4] = r0
+                  C[2*mo + 1, 4*no .. +4] = r1
+                } else {
+                  r2: float32 x4 = float32(0.0)
+                  r3: float32 x4 = float32(0.0)
+                  for k in 0..5 {
+                    r2: float32 x4 = muladd(A[2*mo, k], (B[k, 4*no .. +4] where lane <= -4*no + 18), r2)
+                    r3: float32 x4 = muladd(A[2*mo + 1, k], (B[k, 4*no .. +4] where lane <= -4*no + 18), r3)
+                  }
+                  C[2*mo, 4*no .. +4] = r2 where lane <= -4*no + 18
+                  C[2*mo + 1, 4*no .. +4] = r3 where lane <= -4*no + 18
+                }
+              }
+            }
+        "#]],
+    );
+}

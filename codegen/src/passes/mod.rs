@@ -1,5 +1,6 @@
 //! What improves a [`Program`] without changing what it computes. Each pass is a function from program to program.
 
+mod forwarding;
 mod prefetches;
 mod ranges;
 mod registers;
@@ -14,6 +15,7 @@ use support::{Remark, Table};
 use crate::scan::{Error, Options, scan};
 use crate::{At, Int, Op, Program, Value, VarId};
 
+pub use forwarding::forwarding;
 pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
 pub use registers::registers;
@@ -29,6 +31,7 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
     let program = simplify(program);
     let program = unswitch(program);
     let program = registers(program);
+    let program = forwarding(program);
     Ok(prefetches(simplify(program)))
 }
 
