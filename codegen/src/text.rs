@@ -11,6 +11,8 @@
 //!
 //! `with stack T { … }` is where a buffer of the stack has its memory.
 //!
+//! `r0, r1 = block A[i, j] along dimension 1` is `r0 = A[i, j]` and `r1 = A[i, j + 1]`.
+//!
 //! `e .. +16` stands for the lanes from `e` on, `e .. +16 by 2` for every second one; `lane` counts from 0.
 
 use std::fmt::{self, Display, Formatter};
@@ -166,6 +168,14 @@ impl Program {
                 f.write_str("prefetch ")?;
                 self.element(f, *buffer, at, *lanes)?;
                 f.write_str("\n")
+            }
+            Op::LoadBlock { regs, buffer, at, along } => {
+                let row = regs.first().map(|first| &self.regs[*first]);
+                let (dtype, lanes) = row.map_or((self.buffers[*buffer].dtype, 1), |row| (row.dtype, row.lanes));
+                separated(f, ", ", regs, |f, reg| write!(f, "{reg}"))?;
+                write!(f, ": {dtype}{} = block ", Lanes(lanes))?;
+                self.element(f, *buffer, at, lanes)?;
+                writeln!(f, " along dimension {along}")
             }
         }
     }

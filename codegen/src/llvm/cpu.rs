@@ -314,6 +314,7 @@ impl<'c> Emitter<'c, '_> {
                 check_lanes(*lanes)?;
                 self.prefetch(frame, *buffer, at, *lanes)
             }
+            Op::LoadBlock { regs, buffer, at, along } => self.load_block(frame, regs, *buffer, at, *along),
         }
     }
 

@@ -123,7 +123,12 @@ impl<'c> Emitter<'c, '_> {
     pub fn set_register(&self, frame: &mut Frame<'c>, reg: RegId, value: &Value) -> Result<()> {
         let row = self.register(reg)?;
         let value = self.value(frame, value, row.lanes)?.expect(row.dtype)?;
-        let value = self.ir.splat(value.llvm, row.lanes)?;
+        self.put_in_register(frame, reg, value.llvm)
+    }
+
+    /// Sets a register to a value of its type, in one lane or all.
+    pub fn put_in_register(&self, frame: &mut Frame<'c>, reg: RegId, value: Llvm<'c>) -> Result<()> {
+        let value = self.ir.splat(value, self.register(reg)?.lanes)?;
         let slot = self.register_slot(frame, reg)?;
         self.ir.builder.build_store(slot, value)?;
         Ok(())

@@ -4,6 +4,7 @@ mod prefetches;
 mod ranges;
 mod registers;
 mod simplify;
+mod transposes;
 mod unswitch;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
 pub use registers::registers;
 pub use simplify::simplify;
+pub use transposes::transposes;
 pub use unswitch::unswitch;
 
 /// A scheduled Scop to loops: [`scan`], then the passes.
@@ -29,7 +31,8 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
     let program = simplify(program);
     let program = unswitch(program);
     let program = registers(program);
-    Ok(prefetches(simplify(program)))
+    let program = transposes(simplify(program));
+    Ok(prefetches(program))
 }
 
 /// A copy of `ops` with loop variables of its own, so that both may stand in one program.
@@ -88,6 +91,9 @@ fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
         },
         Op::Prefetch { buffer, at, lanes } => {
             Op::Prefetch { buffer, at: at.iter().map(|at| map_at(at, change)).collect(), lanes }
+        }
+        Op::LoadBlock { regs, buffer, at, along } => {
+            Op::LoadBlock { regs, buffer, at: at.iter().map(|at| map_at(at, change)).collect(), along }
         }
         Op::For { .. } | Op::If { .. } | Op::Local { .. } => op,
     }
