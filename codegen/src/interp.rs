@@ -213,6 +213,16 @@ impl Run<'_> {
                 loaded.into_iter().for_each(|(reg, lanes)| self.regs[reg.index()] = Some(lanes));
                 Ok(())
             }
+            Op::StoreBlock { regs, buffer, at, along } => (0i64..).zip(regs).try_for_each(|(distance, reg)| {
+                let lanes = self.program.regs[*reg].lanes;
+                let value = self.register(*reg)?;
+                let at = self.subscripts(&along_by(at, *along, distance), lanes)?;
+                (0..lanes as usize).try_for_each(|lane| {
+                    let position = self.position(*buffer, &of_lane(&at, lane))?;
+                    self.memory[buffer.index()].elements[position] = pick(&value, lane);
+                    Ok(())
+                })
+            }),
         }
     }
 

@@ -16,6 +16,7 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 ///         | with stack buffer { op* }      memory of its own for the buffer, with nothing in it at first
 ///         | prefetch buffer[at*]           a hint: these elements are read soon
 ///         | reg* = block buffer[at*]       each register is one further along a dimension than the one before
+///         | block buffer[at*] = reg*       the same, stored
 /// value   = const | int(base, step) | buffer[at*] | reg | unary | binary | compare | select | cast | call | mul-add
 /// at      = base + lane·step | indirect value
 /// ```
@@ -174,6 +175,18 @@ pub enum Op {
         /// From here.
         buffer: TensorId,
         /// One for each dimension: what the first register gets.
+        at: Vec<At>,
+        /// The dimension; its subscript is [`At::Affine`].
+        along: usize,
+    },
+    /// Stores registers, each one further along a dimension than the one before, as [`Op::LoadBlock`] loads them.
+    /// No two lanes of the block are one element.
+    StoreBlock {
+        /// All with the same type and the same lanes.
+        regs: Vec<RegId>,
+        /// To here.
+        buffer: TensorId,
+        /// One for each dimension: where the first register goes.
         at: Vec<At>,
         /// The dimension; its subscript is [`At::Affine`].
         along: usize,

@@ -11,7 +11,8 @@
 //!
 //! `with stack T { … }` is where a buffer of the stack has its memory.
 //!
-//! `r0, r1 = block A[i, j] along dimension 1` is `r0 = A[i, j]` and `r1 = A[i, j + 1]`.
+//! `r0, r1 = block A[i, j] along dimension 1` is `r0 = A[i, j]` and `r1 = A[i, j + 1]`;
+//! `block A[i, j] along dimension 1 = r0, r1` stores them there.
 //!
 //! `e .. +16` stands for the lanes from `e` on, `e .. +16 by 2` for every second one; `lane` counts from 0.
 
@@ -176,6 +177,14 @@ impl Program {
                 write!(f, ": {dtype}{} = block ", Lanes(lanes))?;
                 self.element(f, *buffer, at, lanes)?;
                 writeln!(f, " along dimension {along}")
+            }
+            Op::StoreBlock { regs, buffer, at, along } => {
+                let lanes = regs.first().map_or(1, |first| self.regs[*first].lanes);
+                f.write_str("block ")?;
+                self.element(f, *buffer, at, lanes)?;
+                write!(f, " along dimension {along} = ")?;
+                separated(f, ", ", regs, |f, reg| write!(f, "{reg}"))?;
+                f.write_str("\n")
             }
         }
     }

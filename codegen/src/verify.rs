@@ -191,11 +191,23 @@ impl Verifier<'_> {
                 }
             }
             Op::Prefetch { buffer, at, lanes } => self.access(*buffer, at, *lanes, set),
-            Op::LoadBlock { regs, buffer, at, along } => self.block(regs, *buffer, at, *along, set),
+            Op::LoadBlock { regs, buffer, at, along } => {
+                self.block(regs, *buffer, at, *along, set);
+                set.extend(regs);
+            }
+            Op::StoreBlock { regs, buffer, at, along } => {
+                if self.program.buffers.get(*buffer).is_some_and(|buffer| buffer.role == Role::Input) {
+                    self.report(buffer, "an input is stored to");
+                }
+                self.block(regs, *buffer, at, *along, set);
+                regs.iter().filter(|reg| !set.contains(reg)).for_each(|reg| {
+                    self.faults.push((reg.to_string(), "stored where it may not be set".into()));
+                });
+            }
         }
     }
 
-    fn block(&mut self, regs: &[RegId], buffer: TensorId, at: &[At], along: usize, set: &mut BTreeSet<RegId>) {
+    fn block(&mut self, regs: &[RegId], buffer: TensorId, at: &[At], along: usize, set: &BTreeSet<RegId>) {
         if !matches!(at.get(along), Some(At::Affine { .. })) {
             self.report(buffer, "a block along a dimension that there is not, or whose subscript is computed");
         }
@@ -214,7 +226,6 @@ impl Verifier<'_> {
             Some(lanes) => self.access(buffer, at, lanes, set),
             None => self.report(buffer, "a block without registers"),
         }
-        set.extend(regs);
     }
 
     fn mask(&mut self, mask: Option<&Value>, lanes: u32, set: &BTreeSet<RegId>) {

@@ -290,6 +290,30 @@ fn copies_that_read_neighbours_load_a_block() {
     );
 }
 
+#[test]
+fn copies_that_write_neighbours_store_a_block() {
+    check(
+        TRANSPOSE,
+        &[8, 8],
+        "unroll O.i by 4
+         vectorise O.j by 4",
+        expect![[r#"
+            program transpose()
+              input I: float32[8, 8] argument 0
+              output O: float32[8, 8] argument 1
+            for jo in 0..2 {
+              for io in 0..2 {
+                r0: float32 x4 = I[4*io, 4*jo .. +4]
+                r1: float32 x4 = I[4*io + 1, 4*jo .. +4]
+                r2: float32 x4 = I[4*io + 2, 4*jo .. +4]
+                r3: float32 x4 = I[4*io + 3, 4*jo .. +4]
+                block O[4*jo .. +4, 4*io] along dimension 1 = r0, r1, r2, r3
+              }
+            }
+        "#]],
+    );
+}
+
 /// In boxes that the sizes cut, and where rows are not neighbours.
 #[test]
 fn blocks_of_any_size_agree() {

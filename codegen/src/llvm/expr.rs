@@ -109,7 +109,8 @@ impl<'c> Emitter<'c, '_> {
         Ok(Typed { llvm, dtype: DType::I64 })
     }
 
-    fn get_register(&self, frame: &mut Frame<'c>, reg: RegId, lanes: u32) -> Result<Typed<'c>> {
+    /// A register's value, of one lane or of `lanes`.
+    pub fn get_register(&self, frame: &mut Frame<'c>, reg: RegId, lanes: u32) -> Result<Typed<'c>> {
         let row = self.register(reg)?;
         if row.lanes != 1 && row.lanes != lanes {
             return Err(Error::Malformed(format!("{reg} has {} lanes where {lanes} are expected", row.lanes)));

@@ -264,7 +264,8 @@ impl<'c> Emitter<'c, '_> {
         Ok(value)
     }
 
-    fn store_lanes(&self, element: &Element<'c>, offset: IntValue<'c>, value: Llvm<'c>) -> Result<()> {
+    /// Stores a scalar, or lanes one after another.
+    pub fn store_lanes(&self, element: &Element<'c>, offset: IntValue<'c>, value: Llvm<'c>) -> Result<()> {
         let pointer = self.ir.element(element.pointer, self.memory_type(element.dtype), offset)?;
         let store = self.ir.builder.build_store(pointer, value)?;
         self.describe_access(element, Some(store), true)

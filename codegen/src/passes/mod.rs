@@ -95,6 +95,9 @@ fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
         Op::LoadBlock { regs, buffer, at, along } => {
             Op::LoadBlock { regs, buffer, at: at.iter().map(|at| map_at(at, change)).collect(), along }
         }
+        Op::StoreBlock { regs, buffer, at, along } => {
+            Op::StoreBlock { regs, buffer, at: at.iter().map(|at| map_at(at, change)).collect(), along }
+        }
         Op::For { .. } | Op::If { .. } | Op::Local { .. } => op,
     }
 }

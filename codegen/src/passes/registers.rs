@@ -177,7 +177,9 @@ impl<'a> Accesses<'a> {
                 }
                 Op::Prefetch { at, lanes, .. } => at.iter().for_each(|at| self.subscript(at, *lanes, guard)),
                 // Its registers hold what it loads already.
-                Op::LoadBlock { buffer, .. } => self.uses.entry(*buffer).or_default().other = true,
+                Op::LoadBlock { buffer, .. } | Op::StoreBlock { buffer, .. } => {
+                    self.uses.entry(*buffer).or_default().other = true
+                }
             }
         }
     }
@@ -249,7 +251,7 @@ fn has_parallel(ops: &[Op]) -> bool {
         Op::For { parallel, body, .. } => *parallel || has_parallel(body),
         Op::If { then, otherwise, .. } => has_parallel(then) || has_parallel(otherwise),
         Op::Local { body, .. } => has_parallel(body),
-        Op::Store { .. } | Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } => false,
+        Op::Store { .. } | Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } => false,
     })
 }
 
@@ -265,7 +267,7 @@ fn bound(ops: &[Op], vars: &mut BTreeSet<VarId>) {
                 bound(otherwise, vars);
             }
             Op::Local { body, .. } => bound(body, vars),
-            Op::Store { .. } | Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } => {}
+            Op::Store { .. } | Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } => {}
         }
     }
 }
@@ -321,7 +323,7 @@ fn in_registers(ops: Vec<Op>, buffer: TensorId, held: &[(Element, RegId)]) -> Ve
         }
         Op::Local { buffer: local, body } => Op::Local { buffer: local, body: in_registers(body, buffer, held) },
         // What is in a register need not be brought near.
-        hint_or_block @ (Op::Prefetch { .. } | Op::LoadBlock { .. }) => hint_or_block,
+        other @ (Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. }) => other,
     };
     ops.into_iter().map(one).collect()
 }

@@ -6,7 +6,7 @@ use support::Table;
 use crate::program::along_by;
 use crate::{At, Buffer, Int, Op, Program, Reg, RegId, Stride, Value};
 
-/// Loads neighbours together that lie next to each other in memory while the lanes of each do not.
+/// Loads and stores vectors together that lie next to each other in memory while the lanes of each do not.
 ///
 /// ```text
 /// O[j, i .. +16] = I[i .. +16, j]              r0, r1, … = block I[i .. +16, j] along dimension 1
@@ -16,9 +16,9 @@ use crate::{At, Buffer, Int, Op, Program, Reg, RegId, Stride, Value};
 /// ```
 ///
 /// Lane by lane, a vector costs as many loads as it has lanes. A block is loaded along the contiguous dimension, and
-/// transposed between registers. Done for two loads or more of one straight run of ops, of the same elements but for
-/// consecutive distances along the contiguous dimension, without a mask, and with no store to the buffer between them.
-/// Exactly the same elements are touched.
+/// transposed between registers; in the same way one is stored. Done for two vectors or more of one straight run of ops,
+/// of the same elements but for consecutive distances along the contiguous dimension, without a mask, and with nothing
+/// between them that touches the buffer otherwise. Exactly the same elements are touched.
 pub fn transposes(mut program: Program) -> Program {
     let body = std::mem::take(&mut program.body);
     let mut pass = Pass { buffers: &program.buffers, regs: &mut program.regs };
@@ -57,23 +57,20 @@ impl Pass<'_> {
 
     /// Ops that run one after the other.
     fn run(&mut self, ops: Vec<Op>) -> Vec<Op> {
-        let mut blocks = Finder { buffers: self.buffers, regs: self.regs, blocks: Vec::new() }.blocks(&ops);
+        let ops = self.load_blocks(ops);
+        self.store_blocks(ops)
+    }
+
+    fn load_blocks(&mut self, ops: Vec<Op>) -> Vec<Op> {
+        let mut blocks = Loads { buffers: self.buffers, regs: self.regs }.blocks(&ops);
         if blocks.is_empty() {
             return ops;
         }
         let mut registers: BTreeMap<usize, Vec<Op>> = BTreeMap::new();
         for block in &mut blocks {
-            let row = &self.buffers[block.shape.buffer];
-            let reg = || Reg { name: row.name.clone(), dtype: row.dtype, lanes: block.shape.lanes };
-            block.regs = (0..block.distances.len()).map(|_| self.regs.push(reg())).collect();
-            let (buffer, along) = (block.shape.buffer, block.shape.along);
-            let at = along_by(&block.shape.at, along, block.distances[0]);
-            registers.entry(block.first).or_default().push(Op::LoadBlock {
-                regs: block.regs.clone(),
-                buffer,
-                at,
-                along,
-            });
+            let first = block.positions.iter().copied().min().unwrap_or(0);
+            let (regs, buffer, at, along) = self.registers_of(block);
+            registers.entry(first).or_default().push(Op::LoadBlock { regs, buffer, at, along });
         }
         let mut versions = Versions::default();
         let mut done = Vec::new();
@@ -84,6 +81,38 @@ impl Pass<'_> {
             versions.store(stored);
         }
         done
+    }
+
+    /// The values of the stores stay where they are; what is stored is stored with the last of them.
+    fn store_blocks(&mut self, ops: Vec<Op>) -> Vec<Op> {
+        let mut blocks =
+            Stores { buffers: self.buffers, regs: self.regs, open: Vec::new(), blocks: Vec::new() }.blocks(&ops);
+        let (mut registers, mut stores) = (BTreeMap::new(), BTreeMap::new());
+        for block in &mut blocks {
+            let last = block.positions.iter().copied().max().unwrap_or(0);
+            let (regs, buffer, at, along) = self.registers_of(block);
+            registers.extend(block.positions.iter().copied().zip(regs.clone()));
+            stores.insert(last, Op::StoreBlock { regs, buffer, at, along });
+        }
+        let mut done = Vec::new();
+        for (position, op) in ops.into_iter().enumerate() {
+            done.push(match (op, registers.get(&position)) {
+                (Op::Store { value, .. }, Some(&reg)) => Op::Set { reg, value },
+                (op, _) => op,
+            });
+            done.extend(stores.remove(&position));
+        }
+        done
+    }
+
+    /// New registers for a block, and what it stands for.
+    fn registers_of(&mut self, block: &mut Block) -> (Vec<RegId>, TensorId, Vec<At>, usize) {
+        let Shape { buffer, lanes, along, .. } = block.shape;
+        let row = &self.buffers[buffer];
+        let reg = || Reg { name: row.name.clone(), dtype: row.dtype, lanes };
+        block.regs = block.distances.iter().map(|_| self.regs.push(reg())).collect();
+        let first = block.distances.first().copied().unwrap_or(0);
+        (block.regs.clone(), buffer, along_by(&block.shape.at, along, first), along)
     }
 }
 
@@ -105,7 +134,7 @@ fn stored(op: &Op) -> Option<TensorId> {
     if let Op::Store { buffer, .. } = op { Some(*buffer) } else { None }
 }
 
-/// Loads that differ by their distance along one dimension only.
+/// Accesses that differ by their distance along one dimension only.
 #[derive(Clone, PartialEq)]
 struct Shape {
     buffer: TensorId,
@@ -121,7 +150,17 @@ impl Shape {
     /// The shape of a load that a block may stand for, and its distance.
     fn of(value: &Value, lanes: u32, buffers: &Table<TensorId, Buffer>, versions: &Versions) -> Option<(Shape, i64)> {
         let Value::Load { buffer, at, mask: None } = value else { return None };
-        let strides = &buffers[*buffer].strides;
+        Shape::of_access(*buffer, at, lanes, buffers, versions.of(*buffer))
+    }
+
+    fn of_access(
+        buffer: TensorId,
+        at: &[At],
+        lanes: u32,
+        buffers: &Table<TensorId, Buffer>,
+        version: u32,
+    ) -> Option<(Shape, i64)> {
+        let strides = &buffers[buffer].strides;
         let along = strides.iter().rposition(|stride| *stride == Stride::Known(Int::Const(1)))?;
         let At::Affine { base, step: 0 } = at.get(along)? else { return None };
         let moves = |at: &At| matches!(at, At::Affine { step, .. } if *step != 0);
@@ -131,7 +170,7 @@ impl Shape {
         }
         let distance = base.linear().constant;
         let at = along_by(at, along, distance.checked_neg()?);
-        Some((Shape { buffer: *buffer, version: versions.of(*buffer), lanes, along, at }, distance))
+        Some((Shape { buffer, version, lanes, along, at }, distance))
     }
 }
 
@@ -140,8 +179,8 @@ struct Block {
     shape: Shape,
     /// Two or more.
     distances: Vec<i64>,
-    /// The op that has the first of the loads.
-    first: usize,
+    /// For each distance the op that has it first.
+    positions: Vec<usize>,
     /// One for each distance.
     regs: Vec<RegId>,
 }
@@ -153,20 +192,37 @@ impl Block {
     }
 }
 
-/// Loads of one shape: the distances, with the first op that has each.
+/// Accesses of one shape: the distances, with the first op that has each.
 struct Candidate {
     shape: Shape,
-    loads: BTreeMap<i64, usize>,
+    accesses: BTreeMap<i64, usize>,
 }
 
-struct Finder<'a> {
+impl Candidate {
+    fn new(shape: Shape) -> Candidate {
+        Candidate { shape, accesses: BTreeMap::new() }
+    }
+
+    /// The runs of consecutive distances.
+    fn blocks(self) -> Vec<Block> {
+        let accesses: Vec<(i64, usize)> = self.accesses.into_iter().collect();
+        let runs = accesses.chunk_by(|(a, _), (b, _)| a.checked_add(1) == Some(*b)).filter(|run| run.len() > 1);
+        let block = |run: &[(i64, usize)]| {
+            let (distances, positions) = run.iter().copied().unzip();
+            Block { shape: self.shape.clone(), distances, positions, regs: Vec::new() }
+        };
+        runs.map(block).collect()
+    }
+}
+
+/// Finds blocks to load.
+struct Loads<'a> {
     buffers: &'a Table<TensorId, Buffer>,
     regs: &'a Table<RegId, Reg>,
-    blocks: Vec<Block>,
 }
 
-impl Finder<'_> {
-    fn blocks(mut self, ops: &[Op]) -> Vec<Block> {
+impl Loads<'_> {
+    fn blocks(self, ops: &[Op]) -> Vec<Block> {
         let mut candidates: Vec<Candidate> = Vec::new();
         let mut versions = Versions::default();
         for (position, op) in ops.iter().enumerate() {
@@ -174,42 +230,100 @@ impl Finder<'_> {
                 let Some((shape, distance)) = Shape::of(value, lanes, self.buffers, &versions) else { return };
                 let known = candidates.iter().position(|candidate| candidate.shape == shape);
                 let known = known.unwrap_or_else(|| {
-                    candidates.push(Candidate { shape, loads: BTreeMap::new() });
+                    candidates.push(Candidate::new(shape));
                     candidates.len() - 1
                 });
-                candidates[known].loads.entry(distance).or_insert(position);
+                candidates[known].accesses.entry(distance).or_insert(position);
             });
             versions.store(stored(op));
         }
-        candidates.into_iter().for_each(|candidate| self.cut(candidate));
+        candidates.into_iter().flat_map(Candidate::blocks).collect()
+    }
+}
+
+/// Finds blocks to store.
+struct Stores<'a> {
+    buffers: &'a Table<TensorId, Buffer>,
+    regs: &'a Table<RegId, Reg>,
+    /// Stores that others may join; of each buffer at most one.
+    open: Vec<Candidate>,
+    blocks: Vec<Block>,
+}
+
+impl Stores<'_> {
+    fn blocks(mut self, ops: &[Op]) -> Vec<Block> {
+        for (position, op) in ops.iter().enumerate() {
+            let mut loaded = Vec::new();
+            each_load(op, self.regs, &mut |value, _| {
+                if let Value::Load { buffer, .. } = value {
+                    loaded.push(*buffer);
+                }
+            });
+            loaded.into_iter().for_each(|buffer| self.close(buffer, None));
+            match op {
+                Op::LoadBlock { buffer, .. } | Op::StoreBlock { buffer, .. } => self.close(*buffer, None),
+                Op::Store { buffer, at, lanes, mask, .. } => {
+                    let shape = Shape::of_access(*buffer, at, *lanes, self.buffers, 0).filter(|_| mask.is_none());
+                    match shape {
+                        Some((shape, distance)) => self.add(shape, distance, position),
+                        None => self.close(*buffer, None),
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.blocks.extend(self.open.into_iter().flat_map(Candidate::blocks));
         self.blocks
     }
 
-    /// The candidate's runs of consecutive distances, as blocks.
-    fn cut(&mut self, candidate: Candidate) {
-        let Candidate { shape, loads } = candidate;
-        let loads: Vec<(i64, usize)> = loads.into_iter().collect();
-        for run in loads.chunk_by(|(a, _), (b, _)| a.checked_add(1) == Some(*b)) {
-            let Some(first) = run.iter().map(|(_, position)| *position).min().filter(|_| run.len() > 1) else {
-                continue;
-            };
-            let distances = run.iter().map(|(distance, _)| *distance).collect();
-            self.blocks.push(Block { shape: shape.clone(), distances, first, regs: Vec::new() });
-        }
+    fn add(&mut self, shape: Shape, distance: i64, position: usize) {
+        self.close(shape.buffer, Some((&shape, distance)));
+        let open = self.open.iter().position(|candidate| candidate.shape == shape);
+        let open = open.unwrap_or_else(|| {
+            self.open.push(Candidate::new(shape));
+            self.open.len() - 1
+        });
+        self.open[open].accesses.insert(distance, position);
+    }
+
+    /// Ends what is open of a buffer, unless a store of this shape and distance may join it.
+    fn close(&mut self, buffer: TensorId, joining: Option<(&Shape, i64)>) {
+        let joins = |one: &Candidate| {
+            joining.is_some_and(|(shape, distance)| one.shape == *shape && !one.accesses.contains_key(&distance))
+        };
+        let (closed, open) =
+            std::mem::take(&mut self.open).into_iter().partition(|one| one.shape.buffer == buffer && !joins(one));
+        self.open = open;
+        let closed: Vec<Candidate> = closed;
+        self.blocks.extend(closed.into_iter().flat_map(Candidate::blocks));
     }
 }
 
 /// Every load of an op, with the lanes that it has.
 fn each_load(op: &Op, regs: &Table<RegId, Reg>, see: &mut dyn FnMut(&Value, u32)) {
-    let mut values = |values: &[&Value], lanes: u32| values.iter().for_each(|value| loads_in(value, lanes, see));
     match op {
-        Op::Store { lanes, value, mask, .. } | Op::Check { lanes, value, mask, .. } => {
-            values(&[value], *lanes);
-            mask.iter().for_each(|mask| values(&[mask], *lanes));
+        Op::Store { at, lanes, value, mask, .. } => {
+            computed(at).chain([value]).chain(mask).for_each(|value| loads_in(value, *lanes, see));
         }
-        Op::Set { reg, value } => values(&[value], regs[*reg].lanes),
-        Op::For { .. } | Op::If { .. } | Op::Local { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } => {}
+        Op::Check { lanes, value, mask, .. } => {
+            [value].into_iter().chain(mask).for_each(|value| loads_in(value, *lanes, see));
+        }
+        Op::Set { reg, value } => loads_in(value, regs[*reg].lanes, see),
+        Op::For { .. }
+        | Op::If { .. }
+        | Op::Local { .. }
+        | Op::Prefetch { .. }
+        | Op::LoadBlock { .. }
+        | Op::StoreBlock { .. } => {}
     }
+}
+
+/// The computed ones of some subscripts.
+fn computed(at: &[At]) -> impl Iterator<Item = &Value> {
+    at.iter().filter_map(|at| match at {
+        At::Indirect(value) => Some(&**value),
+        At::Affine { .. } => None,
+    })
 }
 
 fn loads_in(value: &Value, lanes: u32, see: &mut dyn FnMut(&Value, u32)) {
@@ -237,6 +351,11 @@ fn in_registers(
     match op {
         Op::Store { buffer, at, lanes, value, mask } => {
             let mask = mask.map(|mask| changed(&mask, lanes));
+            let at = at.into_iter().map(|at| match at {
+                At::Indirect(value) => At::Indirect(Box::new(changed(&value, lanes))),
+                affine => affine,
+            });
+            let at = at.collect();
             Op::Store { buffer, at, lanes, value: changed(&value, lanes), mask }
         }
         Op::Set { reg, value } => Op::Set { reg, value: changed(&value, regs[reg].lanes) },

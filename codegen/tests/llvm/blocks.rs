@@ -52,6 +52,32 @@ fn blocks_of_every_type() {
     every_type!(transposed);
 }
 
+/// The same backwards: row `n` of `x` in register `n`, stored as a block in front of a column that stays as it is.
+fn stored<T: Element + PartialEq + std::fmt::Debug>(dtype: DType, number: impl Fn(i64) -> T) {
+    for (lanes, columns) in [(2i64, 2i64), (3, 5), (8, 16), (12, 16), (16, 1), (16, 12), (32, 7), (64, 17)] {
+        let mut b = Builder::new("block");
+        let x = b.input("x", dtype, &[columns, lanes]);
+        let y = b.argument("y", dtype, Role::InOut, &[lanes, columns + 1]);
+        let regs: Vec<_> = (0..columns).map(|_| b.reg("x", dtype, lanes as u32)).collect();
+        let row = |n: i64| load(x, vec![at(c(n)), lanes_at(c(0), 1)]);
+        b.program.body = (0..).zip(&regs).map(|(n, &reg)| Op::Set { reg, value: row(n) }).collect();
+        b.program.body.push(Op::StoreBlock { regs, buffer: y, at: vec![lanes_at(c(0), 1), at(c(0))], along: 1 });
+        let input: Vec<T> = (0..columns * lanes).map(&number).collect();
+        let mut expected: Vec<T> = (0..lanes * (columns + 1)).map(|n| number(n + 5)).collect();
+        let mut output = Tensor::from_slice(&expected, &[lanes, columns + 1]).unwrap();
+        b.run(&[&Tensor::from_slice(&input, &[columns, lanes]).unwrap()], &mut [&mut output]).unwrap();
+        for (lane, n) in (0..lanes).flat_map(|lane| (0..columns).map(move |n| (lane, n))) {
+            expected[(lane * (columns + 1) + n) as usize] = input[(n * lanes + lane) as usize];
+        }
+        assert_eq!(output.as_slice::<T>().unwrap(), expected, "{dtype}, {lanes} lanes, {columns} columns");
+    }
+}
+
+#[test]
+fn stored_blocks_of_every_type() {
+    every_type!(stored);
+}
+
 /// Blocks that end where the memory ends, and that begin where it begins.
 #[test]
 fn nothing_outside_of_a_block_is_loaded() {
