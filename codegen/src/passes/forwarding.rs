@@ -243,6 +243,15 @@ impl Effects {
                     mask.iter().for_each(|mask| self.value(mask));
                 }
                 Op::Prefetch { at, .. } => at.iter().for_each(|at| self.subscript(at)),
+                Op::LoadBlock { regs, buffer, at, .. } => {
+                    self.set.extend(regs);
+                    self.loaded.insert(*buffer);
+                    at.iter().for_each(|at| self.subscript(at));
+                }
+                Op::StoreBlock { buffer, at, .. } => {
+                    self.stored.insert(*buffer);
+                    at.iter().for_each(|at| self.subscript(at));
+                }
             }
         }
     }

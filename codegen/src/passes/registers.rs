@@ -176,6 +176,10 @@ impl<'a> Accesses<'a> {
                     self.ops(body, guard, always);
                 }
                 Op::Prefetch { at, lanes, .. } => at.iter().for_each(|at| self.subscript(at, *lanes, guard)),
+                // Its registers hold what it loads already.
+                Op::LoadBlock { buffer, .. } | Op::StoreBlock { buffer, .. } => {
+                    self.uses.entry(*buffer).or_default().other = true
+                }
             }
         }
     }
@@ -248,7 +252,7 @@ fn has_parallel(ops: &[Op]) -> bool {
         Op::For { parallel, body, .. } => *parallel || has_parallel(body),
         Op::If { then, otherwise, .. } => has_parallel(then) || has_parallel(otherwise),
         Op::Local { body, .. } => has_parallel(body),
-        Op::Store { .. } | Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } => false,
+        Op::Store { .. } | Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } => false,
     })
 }
 
@@ -264,7 +268,7 @@ fn bound(ops: &[Op], vars: &mut BTreeSet<VarId>) {
                 bound(otherwise, vars);
             }
             Op::Local { body, .. } => bound(body, vars),
-            Op::Store { .. } | Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } => {}
+            Op::Store { .. } | Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } => {}
         }
     }
 }
@@ -320,7 +324,7 @@ fn in_registers(ops: Vec<Op>, buffer: TensorId, held: &[(Element, RegId)]) -> Ve
         }
         Op::Local { buffer: local, body } => Op::Local { buffer: local, body: in_registers(body, buffer, held) },
         // What is in a register need not be brought near.
-        Op::Prefetch { buffer: from, at, lanes } => Op::Prefetch { buffer: from, at, lanes },
+        other @ (Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. }) => other,
     };
     ops.into_iter().map(one).collect()
 }
