@@ -4,7 +4,9 @@ mod prefetches;
 mod ranges;
 mod registers;
 mod simplify;
+mod split;
 mod unswitch;
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +20,9 @@ pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
 pub use registers::registers;
 pub use simplify::simplify;
+pub use split::split;
 pub use unswitch::unswitch;
+pub use values::values;
 
 /// A scheduled Scop to loops: [`scan`], then the passes.
 ///
@@ -26,7 +30,8 @@ pub use unswitch::unswitch;
 /// As [`scan`].
 pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     let program = scan(scop, options, remarks)?;
-    let program = simplify(program);
+    let program = split(simplify(program));
+    let program = simplify(values(program));
     let program = unswitch(program);
     let program = registers(program);
     Ok(prefetches(simplify(program)))
