@@ -47,13 +47,10 @@ fn the_test_of_a_whole_box_leaves_the_reduction_loop() {
               input B: float32[5, 19] argument 1
               output C: float32[16, 19] argument 2
             for m in 0..16 {
-              for no in 0..5 {
-                if no <= 3 {
-                  C[m, 4*no .. +4] = float32(0.0)
-                } else {
-                  C[m, 4*no .. +4] = float32(0.0) where lane <= -4*no + 18
-                }
+              for no in 0..4 {
+                C[m, 4*no .. +4] = float32(0.0)
               }
+              C[m, 16 .. +4] = float32(0.0) where lane <= 2
             }
             parallel for mo in 0..2 {
               for no2 in 0..2 {
@@ -103,12 +100,11 @@ fn accumulators_of_a_symbolic_product() {
           input B: float32[K, N] argument 1
           output C: float32[M, N] argument 2
         for m in 0..M {
-          for no in 0..floor((N + 3)/4) {
-            if N >= 4*no + 4 {
-              C[m, 4*no .. +4] = float32(0.0)
-            } else {
-              C[m, 4*no .. +4] = float32(0.0) where lane <= -4*no + N - 1
-            }
+          for no in 0..floor(N/4) {
+            C[m, 4*no .. +4] = float32(0.0)
+          }
+          for no in max(0, floor(N/4))..floor((N + 3)/4) {
+            C[m, 4*no .. +4] = float32(0.0) where lane <= -4*no + N - 1
           }
         }
         parallel for mo in 0..floor((M + 7)/8) {
