@@ -24,6 +24,7 @@ mod expr;
 mod index;
 mod ir;
 mod isa;
+mod math;
 mod memory;
 mod object;
 
