@@ -6,5 +6,6 @@ mod agree;
 mod arithmetic;
 mod kernels;
 mod loops;
+mod math;
 mod memory;
 mod targets;

@@ -18,22 +18,18 @@ pub fn atan2<'f>(y: Float<'f>, x: Float<'f>) -> Float<'f> {
 }
 
 pub fn asin(x: Float<'_>) -> Float<'_> {
-    let parts = ArcSine::of(x.abs());
-    let doubled = parts.value.rounded() * -2.0;
-    let large = doubled + x.constant(HALF_PI.1) + x.constant(HALF_PI.0);
-    parts.small.select(parts.value.rounded(), large).with_sign_of(x)
+    let arc = ArcSine::of(x.abs());
+    let large = arc.doubled_below(HALF_PI);
+    arc.small.select(arc.value.rounded(), large).with_sign_of(x)
 }
 
 pub fn acos(x: Float<'_>) -> Float<'_> {
-    let parts = ArcSine::of(x.abs());
+    let arc = ArcSine::of(x.abs());
     let negative = x.less(0.0);
-    // Small: π/2 - arcsin x. Else, with the root s of (1 - |x|)/2: 2·arcsin s, or π less that.
-    let arc = parts.value.rounded();
-    let signed = negative.select(-arc, arc);
-    let small = x.constant(HALF_PI.0) - (signed - x.constant(HALF_PI.1));
-    let doubled = arc * 2.0;
-    let large = negative.select(x.constant(PI.0) - (doubled - x.constant(PI.1)), doubled);
-    parts.small.select(small, large)
+    let value = arc.value.rounded();
+    let small = x.constant(HALF_PI.0) - (value.with_sign_of(x) - x.constant(HALF_PI.1));
+    let large = negative.select(arc.doubled_below(PI), value * 2.0);
+    arc.small.select(small, large)
 }
 
 /// The angle at the origin of a right triangle with these sides, or of its mirror image.
@@ -76,7 +72,7 @@ fn in_range<'f>(a: Float<'f>, b: Float<'f>) -> (Float<'f>, Float<'f>) {
     (a * factor, b * factor)
 }
 
-/// The arc sine of what is at most 1/2, or of the half-angle of the rest.
+/// The arc sine of an `x` below 1/2; else that of `√((1 - x)/2)`, which is `(π/2 - arcsin x)/2`.
 struct ArcSine<'f> {
     small: Mask<'f>,
     value: Pair<'f>,
@@ -89,6 +85,12 @@ impl<'f> ArcSine<'f> {
         let square = small.select(x * x, half);
         let s = small.select(x, half.sqrt());
         ArcSine { small, value: Pair::new(s, (s * square) * square.polynomial(ASIN)) }
+    }
+
+    /// What is left of an angle after twice this one.
+    fn doubled_below(&self, angle: (PerType<f64>, PerType<f64>)) -> Float<'f> {
+        let high = self.value.high.mul_add(-2.0, angle.0);
+        high + self.value.low.mul_add(-2.0, angle.1)
     }
 }
 

@@ -1,6 +1,5 @@
 //! A [`Formula`] as LLVM's instructions.
 
-use inkwell::attributes::AttributeLoc;
 use inkwell::basic_block::BasicBlock;
 use inkwell::module::Linkage;
 use inkwell::types::BasicTypeEnum;

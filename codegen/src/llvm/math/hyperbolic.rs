@@ -37,8 +37,8 @@ fn single_tanh(x: Float<'_>) -> Float<'_> {
     let small = (x * square).mul_add(square.polynomial(TANH), x);
     // e^2x/2 + 1/2 is half of what the quotient needs.
     let half = half_exp((x.abs() * 2.0).at_most(20.0));
-    let large = (1.0 - 1.0 / (half + 0.5)).with_sign_of(x);
-    x.abs().less(0.6).select(small, large)
+    let large = 1.0 - 1.0 / (half + 0.5);
+    x.abs().less(0.6).select(small, large).with_sign_of(x)
 }
 
 /// `± ln(|x| + √(x² + 1))`.
@@ -50,7 +50,7 @@ pub fn asinh(x: Float<'_>) -> Float<'_> {
             let a = x.abs();
             log_to_single(a + a.mul_add(a, 1.0).sqrt())
         });
-        return x.abs().less(SMALL_SINGLE).select((x * x * x).mul_add(-1.0 / 6.0, x), value.with_sign_of(x));
+        return x.abs().less(SMALL_SINGLE).select((x * x * x).mul_add(-1.0 / 6.0, x), value).with_sign_of(x);
     }
     let square = Pair::product(a, a);
     let sum = Pair::sum(square.high, 1.0);
@@ -67,12 +67,11 @@ pub fn acosh(x: Float<'_>) -> Float<'_> {
             // With x² - 1 from a product, which is exact for what was a float32.
             let excess = x.mul_add(x, -1.0).sqrt();
             let value = log_to_single(x + excess);
-            let value = x.equals(f64::INFINITY).select(x, value);
             let near = x - 1.0;
             // ln(1 + t) loses what t has less than 1.
             let series = excess_series(near + excess);
             let value = near.less(1e-6).select(series, value);
-            value
+            near.less(0.0).choose(f64::NAN, value)
         });
     }
     let large = x.greater(HUGE);

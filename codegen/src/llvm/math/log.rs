@@ -58,10 +58,12 @@ fn log1p_of(sum: Pair<'_>) -> Float<'_> {
     parts.k.mul_add(LN2.high, parts.k.mul_add(LN2.low, tail))
 }
 
-/// The natural logarithm of a positive sum, with some digits more; `float64`.
+/// The natural logarithm of a positive sum, with some digits more; an infinity or a NaN stays. `float64`.
 pub(super) fn log_of_pair(sum: Pair<'_>) -> Pair<'_> {
     let parts = Parts::of(sum.high);
-    natural(parts.k, parts.area_tangent(Some(parts.scaled(sum.low))))
+    let value = natural(parts.k, parts.area_tangent(Some(parts.scaled(sum.low))));
+    let finite = sum.high.less(f64::INFINITY);
+    value.or(finite, Pair::new(sum.high, sum.high.constant(0.0)))
 }
 
 /// The natural logarithm of a positive number to about 65 digits, for `pow`; `float64`.
@@ -77,13 +79,14 @@ pub(super) fn precise_log(x: Float<'_>) -> Pair<'_> {
     exponent.plus(series).normalised()
 }
 
-/// The natural logarithm of a positive number to 40 digits; `float64`.
+/// The natural logarithm of a positive normal number to 40 digits; an infinity or a NaN stays. `float64`.
 pub(super) fn log_to_single(x: Float<'_>) -> Float<'_> {
     let parts = Parts::of_normal(x);
     let s = parts.f / (parts.f + 2.0);
     let square = s * s;
     let series = (s * square).mul_add(square.polynomial(SHORT), s * 2.0);
-    parts.k.mul_add(std::f64::consts::LN_2, series)
+    let value = parts.k.mul_add(std::f64::consts::LN_2, series);
+    x.less(f64::INFINITY).select(value, x)
 }
 
 /// A number's exponent and what its fraction exceeds 1 by.

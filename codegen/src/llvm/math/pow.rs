@@ -8,7 +8,8 @@ use super::pair::Pair;
 pub fn pow<'f>(x: Float<'f>, y: Float<'f>) -> Float<'f> {
     let a = x.abs();
     let magnitude = if x.is_single() {
-        let logarithm = logarithm_at_ends(a.widen(), log_to_single(a.widen()));
+        let wide = a.widen();
+        let logarithm = wide.equals(0.0).choose(f64::NEG_INFINITY, log_to_single(wide));
         exp_to_single(logarithm * y.widen()).narrow()
     } else {
         let logarithm = precise_log(a);

@@ -18,9 +18,8 @@ pub fn sin(x: Float<'_>) -> Float<'_> {
     circular(x, Builtin::Sin, |reduced| {
         let odd = reduced.is_odd();
         let value = odd.select(rounded_cosine(reduced.rest), rounded_sine(reduced.rest));
-        // The sine of -0 is -0, where a sum with +0 would lose the sign.
-        let value = (reduced.rest.high.equals(0.0) & !odd).select(reduced.rest.high, value);
-        flip(value, reduced.quadrant)
+        // The sine of -0 is -0, whose sign a sum with +0 loses.
+        x.equals(0.0).select(x, flip(value, reduced.quadrant))
     })
 }
 
@@ -35,18 +34,25 @@ pub fn tan(x: Float<'_>) -> Float<'_> {
     circular(x, Builtin::Tan, |reduced| {
         let odd = reduced.is_odd();
         if x.is_single() {
-            let r = reduced.rest.high;
-            let square = r * r;
-            let value = (r * square).mul_add(square.polynomial(TAN), r);
-            return odd.select(-1.0 / value, value);
+            let value = single_tangent(reduced.rest);
+            return x.equals(0.0).select(x, odd.select(-1.0 / value, value));
         }
         let (sine, cosine) = (sine(reduced.rest).normalised(), cosine(reduced.rest).normalised());
         let negative = Pair::new(-cosine.high, -cosine.low);
         let (over, under) = (negative.or(odd, sine), sine.or(odd, cosine));
         let reciprocal = 1.0 / under.high;
         let value = Pair::quotient(over, under, |_| reciprocal).rounded();
-        (reduced.rest.high.equals(0.0) & !odd).select(reduced.rest.high, value)
+        x.equals(0.0).select(x, value)
     })
+}
+
+/// `tan r` for `|r| <= π/4`; the low part of `r` counts `1 + tan² r` times.
+fn single_tangent(r: Pair<'_>) -> Float<'_> {
+    let square = r.high * r.high;
+    let tail = (r.high * square) * square.polynomial(TAN);
+    let tangent = r.high + tail;
+    let slope = tangent.mul_add(tangent, 1.0);
+    r.high + r.low.mul_add(slope, tail)
 }
 
 /// The sine of half turns, exact where it is 0 or ±1.
@@ -92,12 +98,13 @@ fn circular<'f>(x: Float<'f>, builtin: Builtin, of: impl Fn(Reduced<'f>) -> Floa
     let large = x.abs().greater(LARGE);
     let reduced = reduce(x);
     if x.is_single() {
-        let [rest, quadrant] = large.rarely([reduced.rest.high.bits(), reduced.quadrant], || {
+        let Reduced { quadrant, rest } = reduced;
+        let [quadrant, high, low] = large.rarely([quadrant, rest.high.bits(), rest.low.bits()], || {
             let far = reduce_far(x);
-            let rest = large.select(far.rest.high, reduced.rest.high);
-            [rest.bits(), large.select(far.quadrant, reduced.quadrant)]
+            let rest = far.rest.or(large, rest);
+            [large.select(far.quadrant, quadrant), rest.high.bits(), rest.low.bits()]
         });
-        return of(Reduced { quadrant, rest: Pair::new(rest.float(), reduced.rest.low) });
+        return of(Reduced { quadrant, rest: Pair::new(high.float(), low.float()) });
     }
     let value = of(reduced);
     let [value] = large.rarely([value], || [large.select(x.library(builtin), value)]);
@@ -111,8 +118,10 @@ fn reduce(x: Float<'_>) -> Reduced<'_> {
     let coarse = k.minus_product(HALF_PI.0, x);
     if x.is_single() {
         let middle = k.minus_product(HALF_PI.1, coarse);
-        let rest = k.minus_product(HALF_PI.2, middle);
-        return Reduced { quadrant: n.bits(), rest: Pair::new(rest, x.constant(0.0)) };
+        let high = k.minus_product(HALF_PI.2, middle);
+        let lost = k.minus_product(HALF_PI.1, coarse - middle);
+        let low = k.minus_product(HALF_PI.2, (middle - high) + lost);
+        return Reduced { quadrant: n.bits(), rest: Pair::new(high, low) };
     }
     let middle = Pair::product(-k, HALF_PI.1);
     let sum = Pair::sum(coarse, middle.high);
@@ -128,13 +137,14 @@ fn reduce_far(x: Float<'_>) -> Reduced<'_> {
     let row = exponent.less(zero).select(zero, exponent);
     // With the exponent of 2^23 the fraction is an integer.
     let digits = ((bits & 0x007f_ffff) | x.constant(8_388_608.0).bits()).float().with_sign_of(x).widen();
-    let turns = digits * row.lookup(&TURNS_HIGH);
-    let k = turns.round();
-    let rest = digits.mul_add(row.lookup(&TURNS_MIDDLE), turns - k);
+    let (turns, middle) = (digits * row.lookup(&TURNS_HIGH), row.lookup(&TURNS_MIDDLE));
+    let k = digits.mul_add(middle, turns).round();
+    let rest = digits.mul_add(middle, turns - k);
     let rest = digits.mul_add(row.lookup(&TURNS_LOW), rest);
     let quadrant = (k - (k * 0.25).round() * 4.0).narrow() + WHOLE;
-    let rest = (rest * std::f64::consts::FRAC_PI_2).narrow();
-    Reduced { quadrant: quadrant.bits(), rest: Pair::new(rest, x.constant(0.0)) }
+    let rest = rest * std::f64::consts::FRAC_PI_2;
+    let high = rest.narrow();
+    Reduced { quadrant: quadrant.bits(), rest: Pair::new(high, (rest - high.widen()).narrow()) }
 }
 
 /// `sin r` for `|r| <= π/4`.
@@ -180,6 +190,8 @@ fn flip<'f>(value: Float<'f>, quadrant: Int<'f>) -> Float<'f> {
 
 /// `x` as half turns: how many quarters, from -2 to 2, and the rest, at most 1/4. Every step is exact.
 fn half_turns(x: Float<'_>) -> (Float<'_>, Float<'_>) {
+    // Large floats are even numbers; the difference is no number for an infinity.
+    let x = x.abs().greater(x.pick(EVEN)).select(x - x, x);
     let quarters = (x * 2.0).round();
     let rest = quarters.mul_add(-0.5, x);
     (quarters - (quarters * 0.25).round() * 4.0, rest)
@@ -202,6 +214,9 @@ fn cosine_of_turn(r: Float<'_>) -> Float<'_> {
 
 /// Arguments with a larger magnitude are reduced in another way.
 const LARGE: PerType<f64> = PerType { single: 32_768.0, double: 67_108_864.0 };
+
+/// Larger numbers are even.
+const EVEN: PerType<f64> = PerType { single: 33_554_432.0, double: 18_014_398_509_481_984.0 };
 
 /// `1.5 · 2^fraction bits`: the last digit counts ones.
 const WHOLE: PerType<f64> = PerType { single: 12_582_912.0, double: 6_755_399_441_055_744.0 };
