@@ -1,6 +1,7 @@
 //! Programs built by hand, compiled, mapped and run, against the same computation in plain Rust.
 
 mod build;
+mod exact;
 
 mod agree;
 mod arithmetic;

@@ -7,9 +7,10 @@ use runtime::pool::Pool;
 use runtime::tensor::{Element, Tensor};
 
 use crate::build::*;
+use crate::exact::Exact;
 
 /// The functions of one argument that have a formula.
-const UNARY: [Builtin; 26] = [
+const UNARY: [Builtin; 28] = [
     Builtin::Exp,
     Builtin::Exp2,
     Builtin::Exp10,
@@ -34,6 +35,8 @@ const UNARY: [Builtin; 26] = [
     Builtin::Atanh,
     Builtin::Erf,
     Builtin::Erfc,
+    Builtin::Erfcx,
+    Builtin::Normcdf,
     Builtin::Cbrt,
     Builtin::Rcbrt,
 ];
@@ -172,3 +175,140 @@ fn functions_of_every_float32() {
     }
     assert!(wrong.is_empty(), "{wrong:?}");
 }
+
+/// Pseudo-random numbers, the same ones each time.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let x = self.0 ^ (self.0 >> 29);
+        x.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (x >> 32)
+    }
+
+    /// Between 0 and 1.
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / 2f64.powi(53)
+    }
+
+    /// Of any size; of ordinary sizes; near 0; near a place where something changes.
+    fn number(&mut self) -> f64 {
+        let sign = if self.next() % 2 == 0 { 1.0 } else { -1.0 };
+        match self.next() % 8 {
+            0 => f64::from_bits(self.next()),
+            1 | 2 => sign * 2f64.powf(self.unit() * 42.0 - 30.0),
+            3 => sign * self.unit(),
+            4 => sign * self.unit() * 30.0,
+            5 => sign * self.unit() * 800.0,
+            6 => {
+                let edge = EDGES[(self.next() % EDGES.len() as u64) as usize];
+                f64::from_bits((sign * edge).to_bits().wrapping_add(self.next() % 16).wrapping_sub(8))
+            }
+            _ => sign * (1.0 + (self.unit() - 0.5) * 2f64.powf(-self.unit() * 40.0)),
+        }
+    }
+}
+
+/// Where functions of a `float64` change their way, or the result its kind.
+const EDGES: [f64; 40] = [
+    0.0,
+    f64::MIN_POSITIVE,
+    1.0,
+    0.5,
+    0.25,
+    2.0,
+    3.0,
+    4.0,
+    5.0,
+    6.0,
+    10.0,
+    20.0,
+    27.0,
+    28.0,
+    39.0,
+    std::f64::consts::FRAC_1_SQRT_2,
+    std::f64::consts::SQRT_2,
+    std::f64::consts::FRAC_PI_4,
+    std::f64::consts::FRAC_PI_2,
+    std::f64::consts::PI,
+    709.782_712_893_384,
+    710.475_860_073_944,
+    -708.396_418_532_264,
+    745.133_219_101_941,
+    1024.0,
+    1023.0,
+    1074.0,
+    1075.0,
+    308.254_715_559_917,
+    323.306_215_343_116,
+    67_108_864.0,
+    4_503_599_627_370_496.0,
+    9_007_199_254_740_992.0,
+    18_014_398_509_481_984.0,
+    5.551_115_123_125_783e-17,
+    3.725_290_298_461_914e-9,
+    1e20,
+    1e-280,
+    f64::MAX,
+    f64::INFINITY,
+];
+
+/// Whether there is a true value to measure from, given what the C library finds.
+fn is_ordinary(value: f64) -> bool {
+    value.is_finite() && value != 0.0
+}
+
+/// Compares a function of `float64` with its true value, and with the C library's where that is not an ordinary number.
+fn worst_double(builtin: Builtin, count: usize) -> Worst {
+    let function = Function::new(builtin, DType::F64, 8);
+    let (mut worst, mut exact, mut random) = (Worst::default(), Exact::new(), Random(builtin as u64));
+    let columns: Vec<Vec<f64>> =
+        (0..builtin.arity()).map(|_| (0..count).map(|_| random.number()).collect()).collect();
+    for first in (0..count).step_by(CHUNK) {
+        let part = first..(first + CHUNK).min(count);
+        let slices: Vec<&[f64]> = columns.iter().map(|column| &column[part.clone()]).collect();
+        for (at, found) in function.apply(&slices).into_iter().enumerate() {
+            let x: Vec<f64> = slices.iter().map(|column| column[at]).collect();
+            let library = runtime::math::call_f64(builtin.name(), &x).expect("in the table");
+            let ulps = if is_ordinary(library) && !found.is_nan() {
+                exact.ulps(builtin, &x, found)
+            } else if found.to_bits() == library.to_bits() || (found.is_nan() && library.is_nan()) {
+                0.0
+            } else if is_ordinary(found) && is_ordinary(x[0]) && !library.is_nan() {
+                exact.ulps(builtin, &x, found)
+            } else {
+                f64::NAN
+            };
+            worst.see(ulps, &x, found, library);
+        }
+    }
+    worst
+}
+
+#[test]
+fn functions_of_float64() {
+    let count = std::env::var("MATH_COUNT").map_or(if full() { 200_000 } else { 2_000 }, |n| n.parse().unwrap());
+    let only = std::env::var("MATH_ONLY").ok();
+    let mut wrong = Vec::new();
+    for builtin in UNARY.into_iter().chain(SEVERAL).filter(|builtin| only.as_deref().is_none_or(|only| only.split(',').any(|o| o == builtin.name()))) {
+        let start = std::time::Instant::now();
+        let worst = worst_double(builtin, count);
+        println!("{}: {:.4} at {:e} {:e}: {:e}, not {:e} [{:?}]", builtin.name(), worst.ulps, worst.at[0], worst.at[1], worst.found, worst.expected, start.elapsed());
+        if worst.ulps.is_nan() || worst.ulps > BOUND {
+            wrong.push(builtin.name());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+/// The functions of several arguments that have a formula.
+const SEVERAL: [Builtin; 8] = [
+    Builtin::Atan2,
+    Builtin::Pow,
+    Builtin::Hypot,
+    Builtin::Rhypot,
+    Builtin::Norm3d,
+    Builtin::Rnorm3d,
+    Builtin::Norm4d,
+    Builtin::Rnorm4d,
+];

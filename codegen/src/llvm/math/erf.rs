@@ -8,21 +8,20 @@
 //! approximation of (1 + 2x)·exp(x²)·erfc x in 0 <= x < ∞", 1981). The exponential gets the error of the square too.
 //! The `float32` of all but `erf` itself is computed in `float64`, with a shorter `P`.
 
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
 use super::exp::{exp, exp_of_pair, exp_to_single};
 use super::formula::{Float, PerType, Polynomial};
 use super::pair::Pair;
 
 pub fn erf(x: Float<'_>) -> Float<'_> {
-    let a = x.abs();
-    let square = x * x;
-    let small = x.mul_add(square.polynomial(ERF), x);
+    let small = erf_near_zero(x);
     if x.is_single() {
-        let a = a.at_most(4.0);
+        let a = x.abs().at_most(4.0);
         let large = 1.0 - exp(-(a * a.polynomial(LOG_ERFC)));
         return x.abs().less(0.92).select(small, large.with_sign_of(x));
     }
-    let a = a.at_most(6.0);
-    let large = (1.0 - erfc_of_positive(a)).with_sign_of(x);
+    let large = (1.0 - erfc_of_positive(x.abs().at_most(6.0))).with_sign_of(x);
     x.abs().less(1.0).select(small, large)
 }
 
@@ -30,41 +29,58 @@ pub fn erfc(x: Float<'_>) -> Float<'_> {
     if x.is_single() {
         return x.in_double(|x| mirrored(x, single_erfc(x.abs().at_most(11.0))));
     }
-    mirrored(x, erfc_of_positive(x.abs().at_most(28.0)))
+    let small = 1.0 - erf_near_zero(x);
+    let large = mirrored(x, erfc_of_positive(x.abs().at_most(28.0)));
+    x.abs().less(SMALL).select(small, large)
 }
 
 /// `e^(x²)·erfc x`.
 pub fn erfcx(x: Float<'_>) -> Float<'_> {
+    let a = x.abs();
     if x.is_single() {
         return x.in_double(|x| {
             let a = x.abs();
-            let scaled = a.greater(10.0).select(asymptotic(a), scaled_single(a.at_most(10.0)));
-            let negative = exp_to_single(x * x) * 2.0 - scaled;
-            x.less(0.0).select(negative, scaled)
+            let value = a.greater(10.0).select(asymptotic(a), scaled_single(a.at_most(10.0)));
+            x.less(0.0).select(exp_to_single(x * x) * 2.0 - value, value)
         });
     }
-    let a = x.abs();
-    let scaled = a.greater(27.0).select(asymptotic(a), scaled(a.at_most(27.0)).rounded());
     let limited = a.at_most(27.0);
     let power = exp_of_pair(Pair::product(limited, limited));
-    x.less(0.0).select(power.mul_add(2.0, -scaled), scaled)
+    let value = a.greater(27.0).select(asymptotic(a), scaled(limited).rounded());
+    let large = x.less(0.0).select(power.mul_add(2.0, -value), value);
+    // Small: e^(x²) less its product with erf x, whose sum loses less than that of the polynomial.
+    let small = power - power * erf_near_zero(x);
+    a.less(SMALL).select(small, large)
 }
 
 /// `erfc(-x/√2) / 2`.
 pub fn normcdf(x: Float<'_>) -> Float<'_> {
     if x.is_single() {
         return x.in_double(|x| {
-            let t = x * -std::f64::consts::FRAC_1_SQRT_2;
+            let t = x * -FRAC_1_SQRT_2;
             mirrored(t, single_erfc(t.abs().at_most(11.0))) * 0.5
         });
     }
     let a = x.abs().at_most(39.5);
     let square = Pair::product(a, a);
     let power = exp_of_pair(Pair::new(square.high * -0.5, square.low * -0.5));
-    let scaled = scaled(a * std::f64::consts::FRAC_1_SQRT_2);
-    let tail = power * (scaled.high * 0.5) + power * (scaled.low * 0.5);
-    let value = x.greater(0.0).select(1.0 - tail, tail);
+    let t = Pair::product(a, FRAC_1_SQRT_2).plus_low(a * FRAC_1_SQRT_2_LOW);
+    let scaled = scaled(t.high);
+    // erfcx' t = 2t·erfcx t - 2/√π
+    let slope = (t.high * 2.0).mul_add(scaled.high, -FRAC_2_SQRT_PI);
+    let scaled = scaled.plus_low(slope * t.low);
+    let half = power * 0.5;
+    let tail = half.mul_add(scaled.high, half * scaled.low);
+    let large = x.greater(0.0).select(1.0 - tail, tail);
+    let small = erf_near_zero(x * FRAC_1_SQRT_2).mul_add(0.5, 0.5);
+    let value = a.less(SMALL).select(small, large);
     x.is_nan().select(x, value)
+}
+
+/// `erf x` for `|x|` up to 0.92 or 1.
+fn erf_near_zero(x: Float<'_>) -> Float<'_> {
+    let square = x * x;
+    x.mul_add(square.polynomial(ERF), x)
 }
 
 /// `erfc x`, given `erfc |x|`.
@@ -83,15 +99,15 @@ fn erfc_of_positive(a: Float<'_>) -> Float<'_> {
 
 /// `erfcx a` for `0 <= a <= 28`; `float64`.
 fn scaled(a: Float<'_>) -> Pair<'_> {
-    let divisor = Pair::ordered_sum(a.constant(CENTRE).at_least(a), a.at_most(CENTRE));
-    let difference = a - CENTRE;
-    let q = difference / divisor.high;
-    let value = q.polynomial(SCALED);
-    // The slope of the polynomial is small, so that the error of q does not matter.
-    let zero = a.constant(0.0);
-    let doubled = Pair::ordered_sum(a.constant(1.0).at_least(a * 2.0), (a * 2.0).at_most(1.0));
-    let reciprocal = 1.0 / doubled.high;
-    Pair::quotient(Pair::new(value, zero), doubled, |_| reciprocal)
+    // The polynomial changes slowly, so that the error of q does not matter; the leading coefficient has a low part.
+    let q = (a - CENTRE) / (a + CENTRE);
+    let sum = Pair::ordered_sum(q.constant(SCALED_AT_CENTRE.0), q * q.polynomial(SCALED));
+    let numerator = sum.plus_low(q.constant(SCALED_AT_CENTRE.1));
+    let doubled = a * 2.0;
+    let divisor = doubled + 1.0;
+    let lost = doubled.greater(1.0).select(1.0 - (divisor - doubled), doubled - (divisor - 1.0));
+    let reciprocal = 1.0 / divisor;
+    Pair::quotient(numerator, Pair::new(divisor, lost), |_| reciprocal)
 }
 
 /// `erfcx a` for `0 <= a <= 10`, to 30 digits; `float64`.
@@ -109,7 +125,7 @@ fn single_erfc(a: Float<'_>) -> Float<'_> {
 fn asymptotic(a: Float<'_>) -> Float<'_> {
     let t = (0.5 / a) / a;
     let series = t * t.polynomial(PerType { single: ASYMPTOTIC, double: ASYMPTOTIC });
-    let value = std::f64::consts::FRAC_2_SQRT_PI * 0.5 / a;
+    let value = FRAC_2_SQRT_PI * 0.5 / a;
     series.mul_add(value, value)
 }
 
@@ -163,33 +179,41 @@ const LOG_ERFC: Polynomial = PerType {
     double: &[0.0],
 };
 
-/// `P` for `float64` up to 28; error 2^-54.4.
+/// Below it `1 - erf x` keeps its digits.
+const SMALL: f64 = 0.5;
+
+/// `1/√2` less its nearest `float64`.
+const FRAC_1_SQRT_2_LOW: f64 = -4.833_646_656_726_457e-17;
+
+/// `P(0) = (1 + 2K)·erfcx K` for `float64`.
+const SCALED_AT_CENTRE: (f64, f64) = (1.2329951186255526, -4.625318921008717e-17);
+
+/// `(P(q) - P(0)) / q` for `float64`, `a` up to 28; error of `P` 2^-56.2.
 const SCALED: Polynomial = PerType {
     single: &[0.0],
     double: &[
-        1.2329951186255526,
-        -0.13962111684056291,
-        0.015379652102614702,
-        0.06809705425473825,
-        -0.10103906603613354,
-        0.09373283499680986,
-        -0.06633036581513574,
-        0.03716751556149562,
-        -0.016197734026528875,
-        0.005031969771159873,
-        -0.0007577735175677121,
-        -0.0001992556226298646,
-        0.00015062283473187064,
-        -2.4402672703543807e-05,
-        -1.1226010369791345e-05,
-        5.716601768972226e-06,
-        3.028037186816633e-07,
-        -8.331857379201748e-07,
-        6.193709912774863e-08,
-        1.1368509665776344e-07,
-        -7.813860724263014e-09,
-        -1.3079170916373232e-08,
-        -1.613856478196597e-09,
+        -0.1396211168405629,
+        0.015379652102620111,
+        0.06809705425473708,
+        -0.10103906603632057,
+        0.09373283499680037,
+        -0.06633036581215612,
+        0.03716751556231202,
+        -0.01619773405271478,
+        0.005031969758727578,
+        -0.0007577733792142664,
+        -0.00019925553079249483,
+        0.00015062237973610364,
+        -2.4403060964821167e-05,
+        -1.1225086301513716e-05,
+        5.717588745857199e-06,
+        3.017232630984181e-07,
+        -8.346789987411308e-07,
+        6.249561732823226e-08,
+        1.1492532218547161e-07,
+        -7.732929858937925e-09,
+        -1.3514842600424006e-08,
+        -1.7666684852379644e-09,
     ],
 };
 

@@ -43,8 +43,9 @@ pub(super) fn exp_of_pair(x: Pair<'_>) -> Float<'_> {
     let r = rest(high, n - WHOLE);
     // The low part of what was clamped means nothing, and may be infinite.
     let low = high.equals(x.high).select(x.low, high.constant(0.0));
-    let tail = (r * r).mul_add(r.polynomial(EXP), low.mul_add(r, low));
-    scale((r + tail) + 1.0, n.bits())
+    let tail = (r * r) * r.polynomial(EXP);
+    let more = low.mul_add(r + tail, low);
+    scale((r + (tail + more)) + 1.0, n.bits())
 }
 
 /// `e^x` to 33 digits and within the exponents of a `float32`; `float64`.
