@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tilewright::Pool;
+use runtime::{Pace, Pool};
+
+/// After which threads sleep.
+const REST: Duration = Duration::from_millis(1);
 
 fn main() {
     if std::env::args().any(|argument| argument == "--loaded") {
@@ -26,21 +29,31 @@ fn tables() {
         ("rayon", Pool::from(Arc::new(rayon))),
         ("one thread", Pool::single()),
     ];
+    let paced = |pace: &Pace, pool: &Pool, count, body: &(dyn Fn(i64) -> i32 + Sync)| {
+        pool.parallel_at(pace, count, |chunk| chunk.map(body).sum())
+    };
     println!("{:<44}{:>12}{:>10}{:>10}{:>10}", "us", "", "min", "median", "90 %");
-    for (pause, name) in [(None, "back to back"), (Some(Duration::from_millis(1)), "after 1 ms of rest")] {
+    for (kind, pool) in &pools {
+        row("2 empty chunks", kind, measure(20_000, None, || pool.parallel(2, |_| 0)));
+    }
+    for (kind, pool) in &pools {
+        row("2 empty chunks, after 1 ms of rest", kind, measure(200, Some(REST), || pool.parallel(2, |_| 0)));
+    }
+    for (pause, name) in [(None, "back to back"), (Some(REST), "after 1 ms of rest")] {
         let rounds = if pause.is_some() { 200 } else { 20_000 };
-        for work in [0, 2, 10, 50, 250] {
+        for work in [2, 10, 50, 250] {
             let rounds = rounds / (1 + work as usize / 10);
             for (kind, pool) in &pools {
-                let times = measure(rounds, pause, || {
-                    pool.parallel(2, |chunk| chunk.map(|_| spin(Duration::from_micros(work))).sum())
-                });
+                let pace = Pace::new();
+                let body = |_| spin(Duration::from_micros(work));
+                let times = measure(rounds, pause, || paced(&pace, pool, 2, &body));
                 row(&format!("2 chunks of {work} us, {name}"), kind, times);
             }
         }
     }
     for (kind, pool) in &pools {
-        let sweep = || (0..1000).map(|_| pool.parallel(64, |range| touch(range.end - range.start))).sum();
+        let pace = Pace::new();
+        let sweep = || (0..1000).map(|_| paced(&pace, pool, 64, &touch)).sum();
         row("1000 loops of 64 short iterations", kind, measure(20, None, sweep));
     }
 }
@@ -54,9 +67,9 @@ fn spin(time: Duration) -> i32 {
     0
 }
 
-/// About 20 ns for each iteration.
-fn touch(count: i64) -> i32 {
-    for at in 0..count * 20 {
+/// About 10 ns.
+fn touch(_: i64) -> i32 {
+    for at in 0..20 {
         black_box(at);
     }
     0

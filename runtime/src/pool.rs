@@ -2,11 +2,14 @@
 
 mod chunks;
 mod fork_join;
+mod pace;
 mod team;
 #[cfg(test)]
 mod tests;
 
 pub use fork_join::ForkJoin;
+pub use pace::Pace;
+pub(crate) use pace::Paces;
 
 use chunks::Chunks;
 use std::fmt;
@@ -15,6 +18,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 use team::Team;
 
 use crate::abi::{STATUS_OK, STATUS_PANICKED};
@@ -83,14 +87,18 @@ impl Pool {
     /// out. A panic becomes [`STATUS_PANICKED`]. With one iteration or one thread, `body` runs here and now. Does not
     /// allocate, unless the caller's own threads do.
     pub fn parallel(&self, count: i64, body: impl Fn(Range<i64>) -> i32 + Sync) -> i32 {
+        self.parallel_at(&Pace::new(), count, body)
+    }
+
+    /// The same for a loop that may have run before: on no more threads than its pace is worth.
+    pub fn parallel_at(&self, pace: &Pace, count: i64, body: impl Fn(Range<i64>) -> i32 + Sync) -> i32 {
         if count <= 0 {
             return STATUS_OK;
         }
         let run = |range| catch_unwind(AssertUnwindSafe(|| body(range))).unwrap_or(STATUS_PANICKED);
-        let threads = if count == 1 { None } else { self.fork_join() };
-        match threads.map(|threads| (threads, threads.threads())) {
-            None | Some((_, 0 | 1)) => run(0..count),
-            Some((threads, number)) => share(threads, number, count, &run),
+        match self.fork_join().filter(|_| count > 1) {
+            None => run(0..count),
+            Some(threads) => Loop { count, pace, body: run }.run(threads),
         }
     }
 
@@ -103,24 +111,52 @@ impl Pool {
     }
 }
 
-/// Runs `body`, which does not panic, on all chunks.
-fn share(threads: &dyn ForkJoin, number: usize, count: i64, body: &(impl Fn(Range<i64>) -> i32 + Sync)) -> i32 {
-    let chunks = Chunks::new(count, number);
-    let (status, tasks) = (AtomicI32::new(STATUS_OK), chunks.tasks(number));
-    let work = |task| {
-        while status.load(Ordering::Relaxed) == STATUS_OK
-            && let Some(chunk) = chunks.next(task, tasks)
-        {
-            let found = body(chunk);
-            if found != STATUS_OK {
-                status.store(found, Ordering::Relaxed);
+/// A parallel loop of two iterations or more, whose body does not panic.
+struct Loop<'a, F> {
+    count: i64,
+    pace: &'a Pace,
+    body: F,
+}
+
+impl<F: Fn(Range<i64>) -> i32 + Sync> Loop<'_, F> {
+    fn run(&self, threads: &dyn ForkJoin) -> i32 {
+        let number = threads.threads();
+        let worth = self.pace.expected(self.count).map_or(number, |work| threads.worth(work)).min(number);
+        if worth <= 1 { self.alone() } else { self.share(threads, worth) }
+    }
+
+    fn alone(&self) -> i32 {
+        let start = Instant::now();
+        let status = (self.body)(0..self.count);
+        self.pace.took(self.count, start.elapsed());
+        status
+    }
+
+    /// Deals the chunks out to so many tasks.
+    fn share(&self, threads: &dyn ForkJoin, tasks: usize) -> i32 {
+        let chunks = Chunks::new(self.count, tasks);
+        let tasks = chunks.tasks(tasks);
+        let status = AtomicI32::new(STATUS_OK);
+        let work = |task| {
+            let (start, mut done) = (Instant::now(), 0);
+            while status.load(Ordering::Relaxed) == STATUS_OK
+                && let Some(chunk) = chunks.next(task, tasks)
+            {
+                done += chunk.end - chunk.start;
+                let found = (self.body)(chunk);
+                if found != STATUS_OK {
+                    status.store(found, Ordering::Relaxed);
+                }
             }
-        }
-    };
-    let ended = catch_unwind(AssertUnwindSafe(|| threads.run(tasks, &work)));
-    // What tasks that were left out would have begun with.
-    work(0);
-    if ended.is_err() { STATUS_PANICKED } else { status.into_inner() }
+            if task == 0 {
+                self.pace.took(done, start.elapsed());
+            }
+        };
+        let ended = catch_unwind(AssertUnwindSafe(|| threads.run(tasks, &work)));
+        // What tasks that were left out would have begun with.
+        work(0);
+        if ended.is_err() { STATUS_PANICKED } else { status.into_inner() }
+    }
 }
 
 /// With as many threads as the system gives.

@@ -1,6 +1,7 @@
 //! What a pool needs of threads, and where they come from other than our own [`Team`](super::team::Team).
 
 use std::ops::Range;
+use std::time::Duration;
 
 /// Threads that run tasks side by side: the one thing that a [`Pool`](super::Pool) needs of a library of threads.
 ///
@@ -36,6 +37,20 @@ pub trait ForkJoin: Send + Sync {
     ///
     /// [`threads`]: ForkJoin::threads
     fn run(&self, tasks: usize, body: &(dyn Fn(usize) + Sync));
+
+    /// How many tasks a loop should be that takes one thread so long; 1 leaves it to the caller alone. Asked right before
+    /// [`run`](ForkJoin::run), when a loop has run before. The default supposes 10 µs for each thread.
+    fn worth(&self, work: Duration) -> usize {
+        worth(work, Duration::from_micros(10), self.threads())
+    }
+}
+
+/// How many of `most` threads `work` is worth when each costs so much to start: the last one takes work / (n · (n - 1))
+/// off the time of n - 1.
+pub(super) fn worth(work: Duration, each: Duration, most: usize) -> usize {
+    let ratio = work.as_nanos() / each.as_nanos().max(1);
+    let threads = (1 + 4 * ratio).isqrt().div_ceil(2);
+    usize::try_from(threads).unwrap_or(usize::MAX).clamp(1, most.max(1))
 }
 
 impl ForkJoin for rayon::ThreadPool {

@@ -41,7 +41,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ use std::{hint, io, ptr};
 
 use smallvec::SmallVec;
 
-use super::fork_join::ForkJoin;
+use super::fork_join::{ForkJoin, worth};
 
 /// The worker looks for a task.
 const IDLE: *mut Job = ptr::null_mut();
@@ -75,10 +75,21 @@ const LEAST_SPIN: Duration = Duration::from_micros(2);
 /// How long a caller spins before it sleeps until the last tasks have ended.
 const JOIN_SPIN: Duration = Duration::from_micros(100);
 
+/// What one more thread costs while it spins: half of what an empty loop takes on two.
+const SPINNING: Duration = Duration::from_nanos(500);
+/// What one more thread costs while it sleeps: the system call, and half of the time until it works.
+const PARKED: Duration = Duration::from_micros(30);
+
 /// Worker threads. The caller of [`Team::run`] is one thread more.
 pub(super) struct Team {
-    workers: Arc<[Worker]>,
+    shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    workers: Box<[Worker]>,
+    /// How many workers sleep.
+    asleep: AtomicUsize,
 }
 
 /// What others see of a worker: its state. Alone on its cache lines; processors fetch them in pairs.
@@ -118,16 +129,22 @@ impl Team {
     }
 
     fn of(threads: usize) -> Team {
-        Team { workers: (1..threads).map(|_| Worker::default()).collect(), threads: Vec::new() }
+        let workers = (1..threads).map(|_| Worker::default()).collect();
+        Team { shared: Arc::new(Shared { workers, asleep: AtomicUsize::new(0) }), threads: Vec::new() }
+    }
+
+    /// The workers that have a thread.
+    fn served(&self) -> &[Worker] {
+        &self.shared.workers[..self.threads.len()]
     }
 
     fn spawn(&mut self) -> io::Result<()> {
-        let (at, workers) = (self.threads.len(), Arc::clone(&self.workers));
+        let (at, shared) = (self.threads.len(), Arc::clone(&self.shared));
         // Without a core for each thread, one that spins delays another.
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-        let most = if workers.len() < cores { SPIN } else { Duration::ZERO };
+        let most = if shared.workers.len() < cores { SPIN } else { Duration::ZERO };
         let thread = thread::Builder::new().name(format!("kernel-{}", at + 1));
-        self.threads.push(thread.spawn(move || workers[at].serve(most))?);
+        self.threads.push(thread.spawn(move || shared.workers[at].serve(most, &shared.asleep))?);
         Ok(())
     }
 }
@@ -153,12 +170,17 @@ impl ForkJoin for Team {
             resume_unwind(panic);
         }
     }
+
+    fn worth(&self, work: Duration) -> usize {
+        let awake = self.threads() - self.shared.asleep.load(Ordering::Relaxed).min(self.threads.len());
+        worth(work, SPINNING, awake).max(worth(work, PARKED, self.threads()))
+    }
 }
 
 impl Drop for Team {
     fn drop(&mut self) {
         // No `run` is going on, so the workers are idle or asleep, and stay so.
-        self.workers.iter().for_each(|worker| worker.0.store(STOP, Ordering::Release));
+        self.shared.workers.iter().for_each(|worker| worker.0.store(STOP, Ordering::Release));
         for thread in self.threads.drain(..) {
             thread.thread().unpark();
             // Workers catch the panics of tasks.
@@ -178,29 +200,29 @@ struct Offers<'a> {
 impl Offers<'_> {
     /// Offers tasks `1 ..= most`, or as many as workers are free.
     fn make(&mut self, most: usize) {
-        let mut asleep = SmallVec::<[usize; 64]>::new();
-        let served = &self.team.workers[..self.team.threads.len()];
-        for (at, worker) in served.iter().enumerate() {
+        self.make_to(IDLE, most);
+        let awake = self.made.len();
+        self.make_to(ASLEEP, most);
+        // Those who are awake work already.
+        self.made[awake..].iter().for_each(|&worker| self.team.threads[worker].thread().unpark());
+    }
+
+    fn make_to(&mut self, state: *mut Job, most: usize) {
+        for (at, worker) in self.team.served().iter().enumerate() {
             if self.made.len() == most.min(TASK) {
-                break;
+                return;
             }
-            let task = self.made.len() + 1;
-            if let Some(was) = worker.offer(self.job, task) {
+            if worker.offer(state, self.job, self.made.len() + 1) {
                 self.made.push(at);
-                if was == ASLEEP {
-                    asleep.push(at);
-                }
             }
         }
-        // Those who are awake work already.
-        asleep.into_iter().for_each(|at| self.team.threads[at].thread().unpark());
     }
 
     /// Runs what nobody has begun, the offers that were made last first.
     fn take_back(&mut self, body: &(dyn Fn(usize) + Sync)) {
         while let Some(worker) = self.made.pop() {
             let task = self.made.len() + 1;
-            if self.team.workers[worker].take_back(self.job, task) {
+            if self.team.shared.workers[worker].take_back(self.job, task) {
                 body(task);
             }
         }
@@ -216,18 +238,17 @@ impl Drop for Offers<'_> {
 }
 
 impl Worker {
-    /// Offers a task to a free worker; says what it was doing.
-    fn offer(&self, job: &Job, task: usize) -> Option<*mut Job> {
-        let state = self.0.load(Ordering::Relaxed);
-        if state != IDLE && state != ASLEEP {
-            return None;
+    /// Offers a task to a worker that is in that state, idle or asleep.
+    fn offer(&self, state: *mut Job, job: &Job, task: usize) -> bool {
+        if self.0.load(Ordering::Relaxed) != state {
+            return false;
         }
         job.pending.fetch_add(1, Ordering::Relaxed);
         let offered = self.0.compare_exchange(state, job.offer(task), Ordering::Release, Ordering::Relaxed);
         if offered.is_err() {
             job.pending.fetch_sub(1, Ordering::Relaxed);
         }
-        offered.ok()
+        offered.is_ok()
     }
 
     /// Takes back what was offered, unless the worker has begun it.
@@ -240,9 +261,9 @@ impl Worker {
     }
 
     /// The thread of the worker, which spins for `most` at most.
-    fn serve(&self, most: Duration) {
+    fn serve(&self, most: Duration, asleep: &AtomicUsize) {
         let mut spin = most;
-        while let Some(offer) = self.begin(most, &mut spin) {
+        while let Some(offer) = self.begin(most, &mut spin, asleep) {
             let (job, task) = (offer.map_addr(|address| address & !TASK), offer.addr() & TASK);
             // SAFETY: an offer of this job has begun, so its caller waits until it is no longer pending.
             if let Err(panic) = unsafe { (*job).run(task) } {
@@ -257,7 +278,7 @@ impl Worker {
     }
 
     /// Waits for an offer and begins it; none when the team ends. `spin` is how long to spin first.
-    fn begin(&self, most: Duration, spin: &mut Duration) -> Option<*const Job> {
+    fn begin(&self, most: Duration, spin: &mut Duration, asleep: &AtomicUsize) -> Option<*const Job> {
         let mut idle = Instant::now();
         loop {
             let state = self.0.load(Ordering::Relaxed);
@@ -268,7 +289,9 @@ impl Worker {
                 return Some(state);
             }
             if idle.elapsed() >= *spin {
+                asleep.fetch_add(1, Ordering::Relaxed);
                 self.sleep();
+                asleep.fetch_sub(1, Ordering::Relaxed);
                 // What would have been best this time is the guess for the next.
                 *spin = if idle.elapsed() <= most { most } else { (*spin / 2).max(LEAST_SPIN).min(most) };
                 idle = Instant::now();
