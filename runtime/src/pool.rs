@@ -32,15 +32,20 @@ pub struct Pool {
     threads: Threads,
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 enum Threads {
     /// The thread that calls the kernel.
     Caller,
-    /// The pool of the process.
-    #[default]
-    Global,
+    /// At most so many of the pool of the process.
+    Global(usize),
     /// A pool of its own.
     Own(Arc<dyn ForkJoin>),
+}
+
+impl Default for Threads {
+    fn default() -> Threads {
+        Threads::Global(usize::MAX)
+    }
 }
 
 /// The operating system did not give the threads asked for.
@@ -54,7 +59,7 @@ pub struct PoolError {
 impl Pool {
     /// The pool that the whole process shares, with one thread for each core. The default.
     pub fn global() -> Pool {
-        Pool { threads: Threads::Global }
+        Pool::default()
     }
 
     /// No threads: everything runs on the thread that calls the kernel.
@@ -62,13 +67,14 @@ impl Pool {
         Pool { threads: Threads::Caller }
     }
 
-    /// `threads` threads of its own, of which the caller is one; with one, as [`Pool::single`].
+    /// `threads` threads, of which the caller is one; with one, as [`Pool::single`]. They are those of the whole process when
+    /// there are cores for as many, else threads of its own.
     pub fn with_threads(threads: usize) -> Result<Pool, PoolError> {
-        if threads <= 1 {
-            return Ok(Pool::single());
+        match threads {
+            0 | 1 => Ok(Pool::single()),
+            _ if threads <= global_team().threads() => Ok(Pool { threads: Threads::Global(threads) }),
+            _ => Ok(Pool::new(Team::start(threads).map_err(|reason| PoolError { threads, reason })?)),
         }
-        let team = Team::start(threads).map_err(|reason| PoolError { threads, reason })?;
-        Ok(Pool::new(team))
     }
 
     /// The caller's own threads, whatever they are.
@@ -78,7 +84,11 @@ impl Pool {
 
     /// How many threads there are.
     pub fn threads(&self) -> usize {
-        self.fork_join().map_or(1, ForkJoin::threads)
+        match &self.threads {
+            Threads::Caller => 1,
+            Threads::Global(most) => global_team().threads().min(*most),
+            Threads::Own(threads) => threads.threads(),
+        }
     }
 
     /// Runs `body` on contiguous chunks of `0 .. count`, at most a few for each thread, and waits for all.
@@ -98,14 +108,14 @@ impl Pool {
         let run = |range| catch_unwind(AssertUnwindSafe(|| body(range))).unwrap_or(STATUS_PANICKED);
         match self.fork_join().filter(|_| count > 1) {
             None => run(0..count),
-            Some(threads) => Loop { count, pace, body: run }.run(threads),
+            Some(threads) => Loop { count, pace, body: run }.run(threads, self.threads()),
         }
     }
 
     fn fork_join(&self) -> Option<&dyn ForkJoin> {
         match &self.threads {
             Threads::Caller => None,
-            Threads::Global => Some(global_team()),
+            Threads::Global(_) => Some(global_team()),
             Threads::Own(threads) => Some(&**threads),
         }
     }
@@ -119,9 +129,9 @@ struct Loop<'a, F> {
 }
 
 impl<F: Fn(Range<i64>) -> i32 + Sync> Loop<'_, F> {
-    fn run(&self, threads: &dyn ForkJoin) -> i32 {
-        let number = threads.threads();
-        let worth = self.pace.expected(self.count).map_or(number, |work| threads.worth(work)).min(number);
+    /// On so many of the threads at most.
+    fn run(&self, threads: &dyn ForkJoin, most: usize) -> i32 {
+        let worth = self.pace.expected(self.count).map_or(most, |work| threads.worth(work)).min(most);
         if worth <= 1 { self.alone() } else { self.share(threads, worth) }
     }
 
@@ -182,8 +192,8 @@ impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.threads {
             Threads::Caller => f.write_str("Pool(the caller)"),
-            Threads::Global => f.write_str("Pool(of the process)"),
-            Threads::Own(threads) => write!(f, "Pool({} threads)", threads.threads()),
+            Threads::Global(_) => write!(f, "Pool({} threads of the process)", self.threads()),
+            Threads::Own(_) => write!(f, "Pool({} threads)", self.threads()),
         }
     }
 }

@@ -60,8 +60,11 @@ const RUNNING: *mut Job = ptr::without_provenance_mut(2);
 /// It ends.
 const STOP: *mut Job = ptr::without_provenance_mut(3);
 
-/// The low bits of the address of a job, where an offer has the number of a task: 1 to 255.
-const TASK: usize = 255;
+/// The low bits of the address of a job, where an offer has the number of a task: 1 to 1023.
+const TASK: usize = 1023;
+
+/// Of a team; as many as one job can have tasks on offer, and the caller.
+const MOST_THREADS: usize = TASK + 1;
 
 /// In [`Job::pending`]: the caller sleeps.
 const SLEEPING: u32 = 1 << 31;
@@ -98,7 +101,7 @@ struct Shared {
 struct Worker(AtomicPtr<Job>);
 
 /// What one call of [`Team::run`] shares with the workers.
-#[repr(align(256))]
+#[repr(align(1024))]
 struct Job {
     body: Body,
     pending: AtomicU32,
@@ -115,6 +118,9 @@ unsafe impl Sync for Body {}
 impl Team {
     /// A team of so many threads, the caller counted.
     pub(super) fn start(threads: usize) -> io::Result<Team> {
+        if threads > MOST_THREADS {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("more than {MOST_THREADS}")));
+        }
         let mut team = Team::of(threads);
         (1..threads).try_for_each(|_| team.spawn())?;
         Ok(team)
@@ -122,7 +128,7 @@ impl Team {
 
     /// A team of so many threads, or of as many as the system gives.
     pub(super) fn start_at_most(threads: usize) -> Team {
-        let mut team = Team::of(threads);
+        let mut team = Team::of(threads.min(MOST_THREADS));
         // Nothing is offered to a worker without a thread.
         let _ = (1..threads).try_for_each(|_| team.spawn());
         team
