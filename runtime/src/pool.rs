@@ -18,6 +18,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::Instant;
 use team::Team;
 
@@ -72,7 +73,7 @@ impl Pool {
     pub fn with_threads(threads: usize) -> Result<Pool, PoolError> {
         match threads {
             0 | 1 => Ok(Pool::single()),
-            _ if threads <= global_team().threads() => Ok(Pool { threads: Threads::Global(threads) }),
+            _ if threads <= cores() => Ok(Pool { threads: Threads::Global(threads) }),
             _ => Ok(Pool::new(Team::start(threads).map_err(|reason| PoolError { threads, reason })?)),
         }
     }
@@ -169,10 +170,16 @@ impl<F: Fn(Range<i64>) -> i32 + Sync> Loop<'_, F> {
     }
 }
 
-/// With as many threads as the system gives.
+/// The team of the process: a thread for each core, or as many as the system gives.
 fn global_team() -> &'static Team {
     static TEAM: OnceLock<Team> = OnceLock::new();
-    TEAM.get_or_init(|| Team::start_at_most(std::thread::available_parallelism().map_or(1, NonZero::get)))
+    TEAM.get_or_init(|| Team::start_at_most(cores()))
+}
+
+/// How many threads the system runs at once; asked for once.
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get))
 }
 
 impl From<Arc<rayon::ThreadPool>> for Pool {

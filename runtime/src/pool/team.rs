@@ -147,8 +147,7 @@ impl Team {
     fn spawn(&mut self) -> io::Result<()> {
         let (at, shared) = (self.threads.len(), Arc::clone(&self.shared));
         // Without a core for each thread, one that spins delays another.
-        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-        let most = if shared.workers.len() < cores { SPIN } else { Duration::ZERO };
+        let most = if shared.workers.len() < super::cores() { SPIN } else { Duration::ZERO };
         let thread = thread::Builder::new().name(format!("kernel-{}", at + 1));
         self.threads.push(thread.spawn(move || shared.workers[at].serve(most, &shared.asleep))?);
         Ok(())

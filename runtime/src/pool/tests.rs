@@ -153,7 +153,7 @@ fn a_loop_inside_a_loop_runs() {
 
 #[test]
 fn the_process_shares_its_threads() {
-    let cores = global_team().threads();
+    let cores = cores();
     for threads in 2..=cores {
         let pool = Pool::with_threads(threads).expect("the threads are there");
         assert!(matches!(pool.threads, Threads::Global(_)));
