@@ -27,7 +27,9 @@ pub(crate) fn too_small(cycles: u64) -> String {
 pub(crate) fn cycles(scop: &Scop, target: &Target, nest: &Nest, boxes: &[Option<Box>]) -> u64 {
     let mut work = Work { scop, target, computed: 0.0, touched: BTreeMap::new() };
     work.add(&[], nest, boxes);
-    work.computed.max(work.moved()).min(1e18) as u64
+    let c = work.computed.max(work.moved()).min(1e18) as u64;
+    if std::env::var("TWCOST").is_ok() { eprintln!("COST {} {} computed {} moved {}", nest.name(scop), c, work.computed, work.moved()); }
+    c
 }
 
 /// Two digits.
@@ -190,7 +192,7 @@ fn operations(stmt: &Stmt, lanes: f64) -> f64 {
         Expr::Call(function, _) => all += call(*function, division),
         _ => all += 1.0,
     };
-    stmt.body.exprs().for_each(|expr| expr.visit(&mut count));
+    stmt.body.exprs().iter().for_each(|expr| expr.visit(&mut count));
     if let Body::Reduce { monoid, .. } = &stmt.body {
         monoid.combine.iter().for_each(|expr| expr.visit(&mut count));
     }

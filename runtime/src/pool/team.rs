@@ -41,7 +41,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -69,12 +69,10 @@ const MOST_THREADS: usize = TASK + 1;
 /// In [`Job::pending`]: the caller sleeps.
 const SLEEPING: u32 = 1 << 31;
 
-/// How long a worker without a task spins at most: about what waking it costs, so that it never spends more than twice
-/// what it would have, had it known (Karlin, Li, Manasse, Owicki, "Empirical studies of competitive spinning for a
-/// shared-memory multiprocessor", SOSP 1991).
+/// How long a worker without a task spins before it sleeps: about what waking it costs, so that it never spends more than
+/// twice what it would have, had it known (Karlin, Li, Manasse, Owicki, "Empirical studies of competitive spinning for a
+/// shared-memory multiprocessor", SOSP 1991). Not at all where there are fewer cores than threads.
 const SPIN: Duration = Duration::from_micros(50);
-/// How long it spins at least, unless there are fewer cores than threads.
-const LEAST_SPIN: Duration = Duration::from_micros(2);
 /// How long a caller spins before it sleeps until the last tasks have ended.
 const JOIN_SPIN: Duration = Duration::from_micros(100);
 
@@ -93,6 +91,7 @@ struct Shared {
     workers: Box<[Worker]>,
     /// How many workers sleep.
     asleep: AtomicUsize,
+    missed: Missed,
 }
 
 /// What others see of a worker: its state. Alone on its cache lines; processors fetch them in pairs.
@@ -136,7 +135,10 @@ impl Team {
 
     fn of(threads: usize) -> Team {
         let workers = (1..threads).map(|_| Worker::default()).collect();
-        Team { shared: Arc::new(Shared { workers, asleep: AtomicUsize::new(0) }), threads: Vec::new() }
+        Team {
+            shared: Arc::new(Shared { workers, asleep: AtomicUsize::new(0), missed: Missed::new() }),
+            threads: Vec::new(),
+        }
     }
 
     /// The workers that have a thread.
@@ -147,9 +149,9 @@ impl Team {
     fn spawn(&mut self) -> io::Result<()> {
         let (at, shared) = (self.threads.len(), Arc::clone(&self.shared));
         // Without a core for each thread, one that spins delays another.
-        let most = if shared.workers.len() < super::cores() { SPIN } else { Duration::ZERO };
+        let spin = if shared.workers.len() < super::cores() { SPIN } else { Duration::ZERO };
         let thread = thread::Builder::new().name(format!("kernel-{}", at + 1));
-        self.threads.push(thread.spawn(move || shared.workers[at].serve(most, &shared.asleep))?);
+        self.threads.push(thread.spawn(move || shared.workers[at].serve(spin, &shared.asleep))?);
         Ok(())
     }
 }
@@ -177,8 +179,40 @@ impl ForkJoin for Team {
     }
 
     fn worth(&self, work: Duration) -> usize {
-        let awake = self.threads() - self.shared.asleep.load(Ordering::Relaxed).min(self.threads.len());
-        worth(work, SPINNING, awake).max(worth(work, PARKED, self.threads()))
+        let (all, asleep) = (self.threads(), self.shared.asleep.load(Ordering::Relaxed).min(self.threads.len()));
+        let now = worth(work, SPINNING, all - asleep).max(worth(work, PARKED, all));
+        let wished = if asleep == 0 { now } else { worth(work, SPINNING, all) };
+        if wished > now && self.shared.missed.is_enough(work, now, wished) { wished } else { now }
+    }
+}
+
+/// What loops have lost because nobody was awake, and waking was not worth it for one of them alone: when a row of loops has
+/// lost as much as waking costs, they are worth it together.
+struct Missed {
+    start: Instant,
+    /// When the last loop ends, in nanoseconds from the start.
+    end: AtomicU64,
+    /// What was lost, in nanoseconds.
+    time: AtomicU64,
+}
+
+impl Missed {
+    fn new() -> Missed {
+        Missed { start: Instant::now(), end: AtomicU64::new(0), time: AtomicU64::new(0) }
+    }
+
+    /// Work of so long is to run on `now` threads, and would on `wished` if they were awake: is it time to wake them?
+    fn is_enough(&self, work: Duration, now: usize, wished: usize) -> bool {
+        let work = work.as_nanos() as u64;
+        let begin = self.start.elapsed().as_nanos() as u64;
+        let end = self.end.swap(begin.saturating_add(work / now as u64), Ordering::Relaxed);
+        let lost = work / now as u64 - work / wished as u64;
+        // Had they been woken by the last loop, they would be awake.
+        let is_row = begin.saturating_sub(end) <= SPIN.as_nanos() as u64;
+        let missed = lost + if is_row { self.time.load(Ordering::Relaxed) } else { 0 };
+        let is_enough = missed >= PARKED.as_nanos() as u64 * (wished - now) as u64;
+        self.time.store(if is_enough { 0 } else { missed }, Ordering::Relaxed);
+        is_enough
     }
 }
 
@@ -265,10 +299,9 @@ impl Worker {
         is_back
     }
 
-    /// The thread of the worker, which spins for `most` at most.
-    fn serve(&self, most: Duration, asleep: &AtomicUsize) {
-        let mut spin = most;
-        while let Some(offer) = self.begin(most, &mut spin, asleep) {
+    /// The thread of the worker, which spins so long before it sleeps.
+    fn serve(&self, spin: Duration, asleep: &AtomicUsize) {
+        while let Some(offer) = self.begin(spin, asleep) {
             let (job, task) = (offer.map_addr(|address| address & !TASK), offer.addr() & TASK);
             // SAFETY: an offer of this job has begun, so its caller waits until it is no longer pending.
             if let Err(panic) = unsafe { (*job).run(task) } {
@@ -282,8 +315,8 @@ impl Worker {
         }
     }
 
-    /// Waits for an offer and begins it; none when the team ends. `spin` is how long to spin first.
-    fn begin(&self, most: Duration, spin: &mut Duration, asleep: &AtomicUsize) -> Option<*const Job> {
+    /// Waits for an offer and begins it; none when the team ends.
+    fn begin(&self, spin: Duration, asleep: &AtomicUsize) -> Option<*mut Job> {
         let mut idle = Instant::now();
         loop {
             let state = self.0.load(Ordering::Relaxed);
@@ -293,15 +326,13 @@ impl Worker {
             if state != IDLE && self.0.compare_exchange(state, RUNNING, Ordering::Acquire, Ordering::Relaxed).is_ok() {
                 return Some(state);
             }
-            if idle.elapsed() >= *spin {
+            if idle.elapsed() < spin {
+                hint::spin_loop();
+            } else {
                 asleep.fetch_add(1, Ordering::Relaxed);
                 self.sleep();
                 asleep.fetch_sub(1, Ordering::Relaxed);
-                // What would have been best this time is the guess for the next.
-                *spin = if idle.elapsed() <= most { most } else { (*spin / 2).max(LEAST_SPIN).min(most) };
                 idle = Instant::now();
-            } else {
-                hint::spin_loop();
             }
         }
     }
