@@ -252,7 +252,12 @@ fn has_parallel(ops: &[Op]) -> bool {
         Op::For { parallel, body, .. } => *parallel || has_parallel(body),
         Op::If { then, otherwise, .. } => has_parallel(then) || has_parallel(otherwise),
         Op::Local { body, .. } => has_parallel(body),
-        Op::Store { .. } | Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } => false,
+        Op::Store { .. }
+        | Op::Set { .. }
+        | Op::Check { .. }
+        | Op::Prefetch { .. }
+        | Op::LoadBlock { .. }
+        | Op::StoreBlock { .. } => false,
     })
 }
 
@@ -268,7 +273,12 @@ fn bound(ops: &[Op], vars: &mut BTreeSet<VarId>) {
                 bound(otherwise, vars);
             }
             Op::Local { body, .. } => bound(body, vars),
-            Op::Store { .. } | Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } => {}
+            Op::Store { .. }
+            | Op::Set { .. }
+            | Op::Check { .. }
+            | Op::Prefetch { .. }
+            | Op::LoadBlock { .. }
+            | Op::StoreBlock { .. } => {}
         }
     }
 }
