@@ -181,20 +181,20 @@ fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
 /// Runs the outermost loop that can in parallel, without moving loops.
 fn parallel_as_it_is(session: &mut Session, entity: &str, nest: &Nest) {
     let what = "not parallel";
-    let cycles = cost::cycles(session.scop(), nest, 1);
+    let (cycles, grain) = (cost::cycles(session.scop(), session.target(), nest, &[]), cost::grain(session.target()));
     if session.target().threads <= 1 {
         return;
     }
-    if cycles < cost::PARALLEL_GRAIN {
+    if cycles < grain {
         return remark(session, entity, what, &cost::too_small(cycles));
     }
-    let mut entries: u128 = 1;
+    let mut entries: u64 = 1;
     for one in &nest.loops {
-        if one.coincident && cycles / entries >= cost::PARALLEL_GRAIN {
+        if one.coincident && cycles / entries >= grain {
             attempt(session, entity, what, Command::parallel(&one.name));
             return;
         }
-        entries = entries.saturating_mul(one.estimate().max(1).unsigned_abs().into());
+        entries = entries.saturating_mul(one.estimate().max(1).unsigned_abs());
     }
     remark(session, entity, what, "every loop that is long enough carries a dependence");
 }
