@@ -8,10 +8,11 @@ mod pointwise;
 mod reduction;
 mod threads;
 
-use polyhedral::{Scop, Stmt, StmtId};
+use polyhedral::{Scop, Stmt, StmtId, TensorId};
 use support::Target;
 
 use crate::nest::{self, Loop, Nest, Stride};
+use crate::registers::RegisterTile;
 
 /// How the loops around one statement are cut, boxed, ordered and run in parallel. Loops are counted from outside.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,10 @@ pub(crate) struct Plan {
     pub(crate) order: Vec<Piece>,
     /// The piece that runs on several threads.
     pub(crate) parallel: Option<Piece>,
+    /// What is copied before it is used.
+    pub(crate) packs: Vec<Pack>,
+    /// The pieces whose whole boxes run in loops of their own.
+    pub(crate) separate: Vec<Piece>,
     /// What is not done, and why.
     pub(crate) remarks: Vec<(&'static str, String)>,
 }
@@ -44,6 +49,22 @@ pub(crate) struct Piece {
     pub(crate) of: usize,
     /// Which part, from outside.
     pub(crate) level: usize,
+}
+
+/// A tensor of which each iteration of a loop has a copy, laid out in the order of use: panels as wide as a box of
+/// registers, row after row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pack {
+    /// The tensor.
+    pub(crate) tensor: TensorId,
+    /// The loop.
+    pub(crate) at: Piece,
+    /// The dimension of the tensor that the lanes lie along.
+    pub(crate) along: usize,
+    /// The dimension in which it is contiguous.
+    pub(crate) contiguous: usize,
+    /// The box that uses it.
+    pub(crate) tile: RegisterTile,
 }
 
 impl Plan {
@@ -120,9 +141,10 @@ impl Planner<'_> {
         self.stmt.accesses().map(|access| self.scop.tensors[access.tensor].dtype.bytes()).max().unwrap_or(4)
     }
 
-    fn remark_gathers(&mut self, columns: usize) {
-        for read in &self.stmt.reads {
-            if self.stride(read, columns) > Stride::Unit {
+    /// Says which reads, but for those that are `packed`, are loaded lane by lane.
+    fn remark_gathers(&mut self, columns: usize, packed: &[usize]) {
+        for (at, read) in self.stmt.reads.iter().enumerate() {
+            if self.stride(read, columns) > Stride::Unit && !packed.contains(&at) {
                 let name = &self.scop.tensors[read.tensor].name;
                 let why = format!("`{name}` is not contiguous along the lanes, and is read lane by lane");
                 self.plan.remarks.push(("not loaded as vectors", why));
