@@ -39,11 +39,10 @@ impl RegisterTile {
 }
 
 /// What loops of their own for left over rows cost, in boxes: code, and proofs at compile time.
-const EDGE: f64 = 2.0;
-/// What one step of a reduction costs apart from its loads and its arithmetic, in cycles.
-const STEP: f64 = 0.5;
-/// The widest boxes that are tried: wider ones leave too few rows to share what is loaded.
-const MOST_VECTORS: u32 = 5;
+const EDGE: f64 = 0.5;
+/// What one step of a reduction costs apart from its loads and its arithmetic, in cycles, and for each shared vector:
+/// these come from further away than scalars.
+const STEP: (f64, f64) = (0.5, 0.3);
 /// Loads that start in one cycle.
 const LOADS_PER_CYCLE: f64 = 2.0;
 /// A vector load against a scalar one: vectors stream from further away, scalars stay in the first cache.
@@ -64,7 +63,7 @@ pub(crate) fn choose(
     let mut best: Option<(f64, RegisterTile)> = None;
     // Narrower vectors waste lanes, but may leave no box cut.
     for lanes in [full / 4, full / 2, full].into_iter().filter(|&lanes| lanes > 0) {
-        for vectors in (1..=MOST_VECTORS).rev() {
+        for vectors in [4, 2, 1] {
             for rows_here in 1..=target.vector_registers.min(most_rows) {
                 let tile = RegisterTile { rows: rows_here, vectors, lanes };
                 if !fits(target, &tile, loads) || (vectors > 1 && columns.is_some_and(|n| n <= i64::from(lanes))) {
@@ -103,13 +102,14 @@ fn blocks(extent: Option<i64>, size: u32) -> f64 {
 /// Cycles of one step over all rows: whole boxes, and a smaller one for the rows that are left over. For an unknown
 /// extent, cycles per row.
 fn time_of_rows(target: &Target, tile: &RegisterTile, rows: Option<i64>, loads: &Loads) -> f64 {
-    let whole = cycles(target, tile, loads) + STEP;
+    let step = STEP.0 + STEP.1 * f64::from(tile.vectors * loads.shared_vectors);
+    let whole = cycles(target, tile, loads) + step;
     let Some(rows) = rows else { return whole / f64::from(tile.rows) };
     let left = u32::try_from(rows % i64::from(tile.rows)).unwrap_or(0);
     let boxes = (rows / i64::from(tile.rows)) as f64;
     let edge = match left {
         0 => 0.0,
-        left => cycles(target, &RegisterTile { rows: left, ..*tile }, loads) + STEP + EDGE * whole,
+        left => cycles(target, &RegisterTile { rows: left, ..*tile }, loads) + step + EDGE * whole,
     };
     boxes * whole + edge
 }
