@@ -1,44 +1,54 @@
 //! Packing: a copy in the order of use, by the commands `promote` and `layout`.
 
 use polyhedral::{Scop, Tensor};
-use transform::{Command, LayoutMap, Session};
+use support::Remark;
+use transform::{Command, LayoutMap, Promotion, Session};
 
+use crate::STAGE;
 use crate::cpu::attempt;
-use crate::plan::Pack;
+use crate::plan::{Form, Pack};
 
 const WHAT: &str = "not packed";
 
-/// Keeps a copy for each iteration of the loop `at`, in panels of the register tile, and copies by vectors.
+/// Keeps a copy for each iteration of the loop `at`, in its form, and copies by vectors.
 pub(crate) fn pack(session: &mut Session, entity: &str, pack: &Pack, at: &str) {
     let source = session.scop().tensors[pack.tensor].clone();
-    if !attempt(session, entity, WHAT, Command::promote(&source.name, at)) {
+    let padded = if let Form::Rows { padding, .. } = pack.form { padding } else { 0 };
+    let promotion = Promotion { padded, ..Promotion::of(&source.name, at) };
+    if !attempt(session, entity, WHAT, Command::Promote(promotion)) {
         return;
     }
     let Some(Command::Promote(promotion)) = session.script().commands().last() else { return };
     let Some(name) = promotion.name.clone() else { return };
-    let Some(map) = panels(session.scop(), &name, &source, pack) else {
-        let why = format!("how large `{name}` is depends on the sizes, so it stays in the order of `{}`", source.name);
-        return session.remark(support::Remark::new(crate::STAGE, entity, "not in panels", why));
-    };
-    attempt(session, entity, "not in panels", Command::Layout(map));
-    let dim = |dim: usize| format!("{name}.load.x{dim}");
-    let vectorise = |by: u32| Command::vectorise(dim(pack.along), by);
+    let load = |dim: usize| format!("{name}.load.x{dim}");
     let what = "copied one by one";
-    if pack.along == pack.contiguous {
-        attempt(session, entity, what, vectorise(pack.tile.width()));
-    } else if attempt(session, entity, what, vectorise(pack.tile.lanes)) {
-        attempt(session, entity, what, Command::unroll(dim(pack.contiguous), pack.tile.lanes));
+    match pack.form {
+        Form::Rows { lanes, .. } => {
+            attempt(session, entity, what, Command::vectorise(load(pack.contiguous), lanes));
+        }
+        Form::Panels { along, tile } => {
+            let Some(map) = panels(session.scop(), &name, &source, along, tile.width()) else {
+                let why = format!("how large `{name}` is depends on the sizes: it stays in the order of `{}`", source.name);
+                return session.remark(Remark::new(STAGE, entity, "not in panels", why));
+            };
+            attempt(session, entity, "not in panels", Command::Layout(map));
+            if along == pack.contiguous {
+                attempt(session, entity, what, Command::vectorise(load(along), tile.width()));
+            } else if attempt(session, entity, what, Command::vectorise(load(along), tile.lanes)) {
+                attempt(session, entity, what, Command::unroll(load(pack.contiguous), tile.lanes));
+            }
+        }
     }
 }
 
 /// The layout `[…, floor(j/w), …, j mod w]` of the copy, where `j` is the dimension along the lanes; none when its sizes
 /// are not constants.
-fn panels(scop: &Scop, name: &str, source: &Tensor, pack: &Pack) -> Option<LayoutMap> {
+fn panels(scop: &Scop, name: &str, source: &Tensor, along: usize, width: u32) -> Option<LayoutMap> {
     let (_, copy) = scop.tensors.iter().find(|(_, tensor)| tensor.name == name)?;
     let extent: Vec<i64> = copy.extent.iter().map(polyhedral::Index::as_const).collect::<Option<_>>()?;
     // Copies for threads lie beside each other, in dimensions before those of the source.
     let apart = extent.len().checked_sub(source.extent.len())?;
-    let (lane, width) = (apart + pack.along, i64::from(pack.tile.width()));
+    let (lane, width) = (apart + along, i64::from(width));
     let dims: Vec<String> = (0..extent.len()).map(|at| format!("i{at}")).collect();
     let (mut cell, mut cells) = (dims[..apart].to_vec(), extent[..apart].to_vec());
     let panels = extent[lane].checked_add(width - 1)?.div_euclid(width);

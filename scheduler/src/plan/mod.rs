@@ -51,20 +51,36 @@ pub(crate) struct Piece {
     pub(crate) level: usize,
 }
 
-/// A tensor of which each iteration of a loop has a copy, laid out in the order of use: panels as wide as a box of
-/// registers, row after row.
+/// A tensor of which each iteration of a loop has a copy of what it touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pack {
     /// The tensor.
     pub(crate) tensor: TensorId,
     /// The loop.
     pub(crate) at: Piece,
-    /// The dimension of the tensor that the lanes lie along.
-    pub(crate) along: usize,
-    /// The dimension in which it is contiguous.
+    /// The dimension in which the tensor is contiguous.
     pub(crate) contiguous: usize,
-    /// The box that uses it.
-    pub(crate) tile: RegisterTile,
+    /// How the copy lies in memory.
+    pub(crate) form: Form,
+}
+
+/// The order of elements in a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As wide as a box of registers, row after row, for lanes along this dimension.
+    Panels {
+        /// The dimension of the tensor that the lanes lie along.
+        along: usize,
+        /// The box.
+        tile: RegisterTile,
+    },
+    /// As before, with rows next to each other but for so many elements that keep them in different sets of a cache.
+    Rows {
+        /// Elements between rows.
+        padding: u32,
+        /// Elements of a vector.
+        lanes: u32,
+    },
 }
 
 impl Plan {

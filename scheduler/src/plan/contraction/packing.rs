@@ -4,7 +4,7 @@ use polyhedral::{Access, Subscript};
 
 use super::{Piece, Planner, RegisterTile, extent_of};
 use crate::nest::{self, Stride};
-use crate::plan::Pack;
+use crate::plan::{Form, Pack};
 
 /// The least rows that share what is packed: each copied element is then used so many times.
 const LEAST_ROWS: u64 = 48;
@@ -14,6 +14,10 @@ const LEAST_ROWS_OF_GATHERS: u64 = 8;
 const DEEPEST: u64 = 384;
 /// Distance of rows in bytes from which on a panel touches a page with every other row or more.
 const FAR_APART: u64 = 2048;
+/// The most rows that are packed at once.
+const TALLEST_PACKED: u64 = 256;
+/// The least boxes of columns that use what is packed of the rows.
+const LEAST_PANELS: u64 = 4;
 
 impl Planner<'_> {
     /// The reads that are to be packed, by position: all rows share them, and as they are their lanes lie apart, or
@@ -117,7 +121,9 @@ impl Planner<'_> {
             self.second_cache() / 2 / (steps * element).max(1),
             u64::from(tile.rows),
         );
-        let is_tall = tall < extent_of(self.one(rows));
+        let of_rows = self.row_packs(rows, columns, (strip, reduced), tile);
+        let tall = if of_rows.is_empty() { tall } else { tall.min(balanced(extent_of(self.one(rows)), TALLEST_PACKED, tile.rows.into())) };
+        let is_tall = tall < extent_of(self.one(rows)) || !of_rows.is_empty();
         if is_tall {
             self.plan.cuts[rows].push(saturating(tall));
         }
@@ -134,12 +140,64 @@ impl Planner<'_> {
         self.plan.order = order;
         self.packed_threads(rows, columns, &outside, (steps, tile));
         let at = Piece { of: strip, level: 0 };
+        let row_piece = Piece { of: rows, level: self.plan.cuts[rows].len().saturating_sub(1) };
         for &read in packed {
             let access = &self.stmt.reads[read];
             let Some(along) = self.lane_subscript(access, columns) else { continue };
             let contiguous = access.index.len().saturating_sub(1);
-            self.plan.packs.push(Pack { tensor: access.tensor, at, along, contiguous, tile: *tile });
+            let form = Form::Panels { along, tile: *tile };
+            self.plan.packs.push(Pack { tensor: access.tensor, at, contiguous, form });
         }
+        for (read, run) in of_rows {
+            let access = &self.stmt.reads[read];
+            let contiguous = access.index.len().saturating_sub(1);
+            let bytes = self.scop.tensors[access.tensor].dtype.bytes();
+            let row = if run == rows { tall } else { depth };
+            let line = self.line() / bytes.max(1);
+            let padding = if (row * u64::from(bytes)) % FAR_APART == 0 { line } else { 0 };
+            let form = Form::Rows { padding, lanes: self.target.lanes(bytes) };
+            self.plan.packs.push(Pack { tensor: access.tensor, at: row_piece, contiguous, form });
+        }
+    }
+
+    /// The reads that move along the rows and not along the columns, and whose rows would push each other out of the
+    /// first cache or lie in a page each: by position, with the loop that each is contiguous along.
+    fn row_packs(
+        &self,
+        rows: usize,
+        columns: usize,
+        (strip, reduced): (usize, &[usize]),
+        tile: &RegisterTile,
+    ) -> Vec<(usize, usize)> {
+        let is_used_often = extent_of(self.one(columns)) >= LEAST_PANELS * u64::from(tile.width());
+        let mut packs = Vec::new();
+        for (at, read) in self.stmt.reads.iter().enumerate() {
+            let moves = |of: usize| self.stride(read, of) != Stride::Constant;
+            if !is_used_often || moves(columns) || !moves(rows) || !moves(strip) {
+                continue;
+            }
+            let Some(run) = [rows, strip].into_iter().find(|&of| self.stride(read, of) == Stride::Unit) else { continue };
+            let across = if run == rows { strip } else { rows };
+            let one_set = self.first_cache_set_bytes();
+            let crowded = self.bytes_apart(read, across).is_some_and(|bytes| match run == rows {
+                true => bytes >= FAR_APART,
+                false => bytes % one_set == 0,
+            });
+            let is_alone = reduced.iter().all(|&of| of == strip || !moves(of));
+            if crowded && is_alone && self.footprint(read, rows, reduced) > self.second_cache() / 4 {
+                packs.push((at, run));
+            }
+        }
+        packs
+    }
+
+    /// Addresses so many bytes apart lie in the same set of the first cache.
+    fn first_cache_set_bytes(&self) -> u64 {
+        self.target.caches.first().map_or(4096, |cache| cache.bytes / u64::from(cache.ways.max(1))).max(1)
+    }
+
+    fn line(&self) -> u32 {
+        self.target.caches.first().map_or(64, |cache| cache.line)
     }
 
     /// Iterations of the outermost reduction in a strip: a panel of one box's columns takes two thirds of the first
