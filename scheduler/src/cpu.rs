@@ -245,6 +245,12 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
             packing::pack(session, entity, pack, &at);
         }
     }
+    for (tensor, piece) in &plan.prefetches {
+        let tensor = session.scop().tensors[*tensor].name.clone();
+        if let Some(at) = name_of(piece) {
+            attempt(session, entity, "not prefetched", Command::prefetch(tensor, at, 1));
+        }
+    }
     for name in plan.separate.iter().filter_map(name_of) {
         attempt(session, entity, "edges not separated", Command::separate([name]));
     }

@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) parallel: Option<Piece>,
     /// What is copied before it is used.
     pub(crate) packs: Vec<Pack>,
+    /// What the next iteration of a piece touches of a tensor is asked for.
+    pub(crate) prefetches: Vec<(TensorId, Piece)>,
     /// The pieces whose whole boxes run in loops of their own.
     pub(crate) separate: Vec<Piece>,
     /// What is not done, and why.

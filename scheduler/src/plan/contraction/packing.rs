@@ -10,8 +10,9 @@ use crate::plan::{Form, Pack};
 const LEAST_ROWS: u64 = 48;
 /// The least rows when the lanes are apart in memory, and would be loaded one by one for each box of rows.
 const LEAST_ROWS_OF_GATHERS: u64 = 8;
-/// The most iterations of a strip of a reduction; fewer when a panel would not fit the first cache.
-const DEEPEST: u64 = 384;
+/// The most iterations of a strip of a reduction; fewer when a panel would be larger than one and a half of the first
+/// cache: it streams from the second one without a loss, and the result is loaded and stored less often.
+const DEEPEST: u64 = 512;
 /// Distance of rows in bytes from which on a panel touches a page with every other row or more.
 const FAR_APART: u64 = 2048;
 /// The most rows that are packed at once.
@@ -139,6 +140,7 @@ impl Planner<'_> {
         order.push(self.plan.rest(strip));
         self.plan.order = order;
         self.packed_threads(rows, columns, &outside, (steps, tile));
+        self.prefetch_result(rows, columns);
         let at = Piece { of: strip, level: 0 };
         let row_piece = Piece { of: rows, level: self.plan.cuts[rows].len().saturating_sub(1) };
         for &read in packed {
@@ -157,6 +159,15 @@ impl Planner<'_> {
             let padding = if (row * u64::from(bytes)) % FAR_APART == 0 { line } else { 0 };
             let form = Form::Rows { padding, lanes: self.target.lanes(bytes) };
             self.plan.packs.push(Pack { tensor: access.tensor, at: row_piece, contiguous, form });
+        }
+    }
+
+    /// Asks for the next box of accumulators while one is computed, where the result is too large for the second cache.
+    fn prefetch_result(&mut self, rows: usize, columns: usize) {
+        for write in &self.stmt.writes {
+            if self.footprint(write, rows, &[columns]) > 2 * self.second_cache() {
+                self.plan.prefetches.push((write.tensor, self.plan.rest(rows)));
+            }
         }
     }
 
@@ -200,12 +211,11 @@ impl Planner<'_> {
         self.target.caches.first().map_or(64, |cache| cache.line)
     }
 
-    /// Iterations of the outermost reduction in a strip: a panel of one box's columns takes two thirds of the first
-    /// cache at most; all strips are about as long.
+    /// Iterations of the outermost reduction in a strip; all strips are about as long.
     fn depth(&self, extent: u64, inner: u64, tile: &RegisterTile) -> u64 {
         let panel_row = u64::from(tile.width()) * u64::from(self.bytes());
         let first = self.target.caches.first().map_or(32 << 10, |cache| cache.bytes);
-        let most = (first / panel_row.max(1)).min(DEEPEST) / inner.max(1);
+        let most = (first * 3 / 2 / panel_row.max(1)).min(DEEPEST) / inner.max(1);
         balanced(extent, most.max(1), 1)
     }
 
@@ -229,7 +239,7 @@ impl Planner<'_> {
         let room = (last / 4).min(16 << 20) / (steps * u64::from(self.bytes())).max(1);
         let wide = extent_of(self.one(columns));
         let of_columns = worth && wide >= 2 * threads * width;
-        let share = if of_columns { wide.div_ceil(2 * threads) } else { wide };
+        let share = if of_columns { wide.div_ceil(threads) } else { wide };
         let widest = share.next_multiple_of(width).min((room / width).max(1) * width);
         if widest < wide {
             self.plan.cuts[columns].insert(0, saturating(widest));
