@@ -223,3 +223,54 @@ fn seidel2d(steps: u32) -> Result<Program> {
         });
     })?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::workloads_file;
+
+    fn lists() -> Vec<Vec<Workload>> {
+        let papers = folder().join("../papers");
+        let own = papers.read_dir().unwrap().map(|paper| paper.unwrap().path().join("workloads.toml"));
+        own.chain([workloads_file()]).map(|file| Workload::list(&file).unwrap()).collect()
+    }
+
+    #[test]
+    fn names_are_unique() {
+        for list in lists() {
+            let names: BTreeSet<&str> = list.iter().map(|workload| workload.name.as_str()).collect();
+            assert_eq!(names.len(), list.len());
+        }
+    }
+
+    #[test]
+    fn every_program_checks_and_has_plain_loops() {
+        for workload in lists().iter().flatten() {
+            let signature = workload.signature().unwrap();
+            assert!(
+                signature.outputs.iter().all(|output| output.shape.iter().all(|&extent| extent > 0)),
+                "{workload:?}"
+            );
+            assert!(workload.c_file().exists(), "{workload:?}");
+        }
+    }
+
+    /// Of a table that is read through indices, only the rows that are touched count.
+    #[test]
+    fn bytes_are_those_of_the_tensors() {
+        for workload in lists().iter().flatten().filter(|workload| !workload.kernel.starts_with("lut")) {
+            let Signature { inputs, outputs } = workload.signature().unwrap();
+            let bytes = |t: &Tensor| t.shape.iter().product::<i64>() * i64::from(t.dtype.bytes());
+            let all: i64 = inputs.iter().chain(&outputs).map(bytes).sum();
+            assert_eq!(workload.bytes, all as f64, "{}", workload.name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error() {
+        let text = "[[workload]]\nname = \"a\"\nflop = 1\n";
+        assert!(toml::from_str::<List>(text).is_err());
+    }
+}

@@ -32,8 +32,10 @@ const FMA_STEPS: i64 = 1 << 19;
 const FOOTPRINTS: std::ops::RangeInclusive<f64> = 4096.0..=134_217_728.0;
 /// Elements that one run of a stream moves at least, in several passes: about a millisecond.
 const STREAM_ELEMENTS: i64 = 8 << 20;
-/// Vectors that a step of a stream moves.
+/// Vectors that a step moves.
 const STREAM_UNROLL: i64 = 8;
+/// Places that are walked over at once, as kernels with several tensors do: more than one keeps more of memory busy.
+const STREAM_PLACES: i64 = 4;
 /// How long each of the four measurements takes.
 const BUDGET: Duration = Duration::from_millis(40);
 
@@ -168,7 +170,7 @@ fn fma_program(dtype: DType, lanes: u32, chains: u32, threads: i64) -> Program {
     make.parallel(thread, threads, body)
 }
 
-/// `for t in 0..threads parallel { for p in 0..passes { for s { a_i += A[t·share + s + i·lanes ..] } }; S[..] = Σ a_i }`
+/// `for t in 0..threads parallel { for p in 0..passes { for s { a_i += A[t·share + s + place i ..] } }; S[..] = Σ a_i }`
 fn read_program(lanes: u32, threads: i64, share: i64, passes: i64) -> Program {
     let mut make = Maker::new("read_bandwidth");
     let source = make.buffer("A", DType::F32, threads * share, 0, Role::Input);
@@ -178,26 +180,34 @@ fn read_program(lanes: u32, threads: i64, share: i64, passes: i64) -> Program {
     let zero = Value::Const(polyhedral::Value::Float(0.0), DType::F32);
     let mut body: Vec<Op> = chains.iter().map(|&reg| Op::Set { reg, value: zero.clone() }).collect();
     let add = |(at, &reg): (usize, _)| {
-        let from = plus(plus(times(thread, share), Int::Var(step)), Int::Const(at as i64 * i64::from(lanes)));
+        let from = plus(plus(times(thread, share), Int::Var(step)), place(at as i64, share, lanes));
         Op::Set { reg, value: Value::Binary(BinOp::Add, Box::new(Value::Reg(reg)), Box::new(load(source, from, 1))) }
     };
-    let stride = STREAM_UNROLL * i64::from(lanes);
-    let walk = serial(step, share, stride, chains.iter().enumerate().map(add).collect());
+    let walk = walk(step, share, lanes, chains.iter().enumerate().map(add).collect());
     body.push(serial(pass, passes, 1, vec![walk]));
     body.push(store(sums, times(thread, lanes.into()), lanes, sum(&chains)));
     make.parallel(thread, threads, body)
 }
 
-/// `for t in 0..threads parallel { for p in 0..passes { for s { B[t·share + s ..] = A[t·share + s ..] } } }`
+/// `for t in 0..threads parallel { for p in 0..passes { for s { B[t·share + s + place i ..] = A[…] } } }`
 fn copy_program(lanes: u32, threads: i64, share: i64, passes: i64) -> Program {
     let mut make = Maker::new("copy_bandwidth");
     let source = make.buffer("A", DType::F32, threads * share, 0, Role::Input);
     let copy = make.buffer("B", DType::F32, threads * share, 1, Role::Output);
     let [thread, pass, step] = ["t", "p", "s"].map(|name| make.program.vars.push(name.into()));
-    let at = |i: i64| plus(plus(times(thread, share), Int::Var(step)), Int::Const(i * i64::from(lanes)));
+    let at = |i: i64| plus(plus(times(thread, share), Int::Var(step)), place(i, share, lanes));
     let stores = (0..STREAM_UNROLL).map(|i| store(copy, at(i), lanes, load(source, at(i), 1))).collect();
-    let walk = serial(step, share, STREAM_UNROLL * i64::from(lanes), stores);
-    make.parallel(thread, threads, vec![serial(pass, passes, 1, vec![walk])])
+    make.parallel(thread, threads, vec![serial(pass, passes, 1, vec![walk(step, share, lanes, stores)])])
+}
+
+/// Where the `i`-th vector of a step lies behind the first.
+fn place(i: i64, share: i64, lanes: u32) -> Int {
+    Int::Const(i % STREAM_PLACES * (share / STREAM_PLACES) + i / STREAM_PLACES * i64::from(lanes))
+}
+
+/// The loop over a share, in all places at once.
+fn walk(step: codegen::VarId, share: i64, lanes: u32, body: Vec<Op>) -> Op {
+    serial(step, share / STREAM_PLACES, STREAM_UNROLL / STREAM_PLACES * i64::from(lanes), body)
 }
 
 struct Maker {
