@@ -109,6 +109,9 @@ impl Program {
         if buffer.strides.contains(&Stride::Runtime) {
             f.write_str(" strided")?;
         }
+        if buffer.streamed {
+            f.write_str(" streamed")?;
+        }
         f.write_str("\n")
     }
 
