@@ -1,11 +1,14 @@
 //! What improves a [`Program`] without changing what it computes. Each pass is a function from program to program.
 
+mod forwarding;
 mod prefetches;
 mod ranges;
 mod registers;
 mod simplify;
+mod split;
 mod transposes;
 mod unswitch;
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -15,12 +18,15 @@ use support::{Remark, Table};
 use crate::scan::{Error, Options, scan};
 use crate::{At, Int, Op, Program, Value, VarId};
 
+pub use forwarding::forwarding;
 pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
 pub use registers::registers;
 pub use simplify::simplify;
+pub use split::split;
 pub use transposes::transposes;
 pub use unswitch::unswitch;
+pub use values::values;
 
 /// A scheduled Scop to loops: [`scan`], then the passes.
 ///
@@ -28,9 +34,11 @@ pub use unswitch::unswitch;
 /// As [`scan`].
 pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     let program = scan(scop, options, remarks)?;
-    let program = simplify(program);
+    let program = split(simplify(program));
+    let program = simplify(values(program));
     let program = unswitch(program);
     let program = registers(program);
+    let program = forwarding(program);
     let program = transposes(simplify(program));
     Ok(prefetches(program))
 }

@@ -174,18 +174,18 @@ impl Ranges {
             }
             Int::Min(a, b) => {
                 let (a, b) = (self.int(a), self.int(b));
-                match self.decide(CmpOp::Le, &a, &b) {
-                    Some(true) => a,
-                    Some(false) => b,
-                    None => a.min(b),
+                match (self.decide(CmpOp::Le, &a, &b), self.decide(CmpOp::Ge, &a, &b)) {
+                    (Some(true), _) => a,
+                    (_, Some(true)) => b,
+                    _ => a.min(b),
                 }
             }
             Int::Max(a, b) => {
                 let (a, b) = (self.int(a), self.int(b));
-                match self.decide(CmpOp::Ge, &a, &b) {
-                    Some(true) => a,
-                    Some(false) => b,
-                    None => a.max(b),
+                match (self.decide(CmpOp::Ge, &a, &b), self.decide(CmpOp::Le, &a, &b)) {
+                    (Some(true), _) => a,
+                    (_, Some(true)) => b,
+                    _ => a.max(b),
                 }
             }
             Int::Select(cond, a, b) => Int::select(self.cond(cond), self.int(a), self.int(b)),
