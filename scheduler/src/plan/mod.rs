@@ -1,14 +1,15 @@
 //! What to do with the loops around one statement.
 //!
 //! One file for each kind of statement: [`contraction`], [`reduction`], [`pointwise`]; [`threads`] decides for all which
-//! loop runs in parallel.
+//! loop runs in parallel, [`streams`] which results go past the caches.
 
 mod contraction;
 mod pointwise;
 mod reduction;
+mod streams;
 mod threads;
 
-use polyhedral::{Scop, Stmt, StmtId};
+use polyhedral::{Scop, Stmt, StmtId, TensorId};
 use support::Target;
 
 use crate::nest::{self, Loop, Nest, Stride};
@@ -24,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) order: Vec<Piece>,
     /// The piece that runs on several threads.
     pub(crate) parallel: Option<Piece>,
+    /// The tensors whose stores go past the caches.
+    pub(crate) streams: Vec<TensorId>,
     /// What is not done, and why.
     pub(crate) remarks: Vec<(&'static str, String)>,
 }
