@@ -16,6 +16,7 @@ mod order;
 mod plan;
 mod registers;
 mod rest;
+mod rows;
 
 pub use cpu::Cpu;
 pub use order::{Fusion, Isl, SourceOrder};
