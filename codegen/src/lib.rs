@@ -12,6 +12,6 @@ mod scan;
 mod text;
 mod verify;
 
-pub use passes::{lower, prefetches, registers, simplify, split, unswitch, values};
+pub use passes::{forwarding, lower, prefetches, registers, simplify, split, transposes, unswitch, values};
 pub use program::{At, Buffer, Cond, Int, Op, Place, Program, Reg, RegId, Stride, Value, VarId};
 pub use scan::{Error, Options, scan};

@@ -318,6 +318,8 @@ impl<'c> Emitter<'c, '_> {
                 check_lanes(*lanes)?;
                 self.prefetch(frame, *buffer, at, *lanes)
             }
+            Op::LoadBlock { regs, buffer, at, along } => self.load_block(frame, regs, *buffer, at, *along),
+            Op::StoreBlock { regs, buffer, at, along } => self.store_block(frame, regs, *buffer, at, *along),
         }
     }
 

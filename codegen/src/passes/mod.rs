@@ -1,10 +1,12 @@
 //! What improves a [`Program`] without changing what it computes. Each pass is a function from program to program.
 
+mod forwarding;
 mod prefetches;
 mod ranges;
 mod registers;
 mod simplify;
 mod split;
+mod transposes;
 mod unswitch;
 mod values;
 
@@ -16,11 +18,13 @@ use support::{Remark, Table};
 use crate::scan::{Error, Options, scan};
 use crate::{At, Int, Op, Program, Value, VarId};
 
+pub use forwarding::forwarding;
 pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
 pub use registers::registers;
 pub use simplify::simplify;
 pub use split::split;
+pub use transposes::transposes;
 pub use unswitch::unswitch;
 pub use values::values;
 
@@ -34,7 +38,9 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
     let program = simplify(values(program));
     let program = unswitch(program);
     let program = registers(program);
-    Ok(prefetches(simplify(program)))
+    let program = forwarding(program);
+    let program = transposes(simplify(program));
+    Ok(prefetches(program))
 }
 
 /// A copy of `ops` with loop variables of its own, so that both may stand in one program.
@@ -93,6 +99,12 @@ fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
         },
         Op::Prefetch { buffer, at, lanes } => {
             Op::Prefetch { buffer, at: at.iter().map(|at| map_at(at, change)).collect(), lanes }
+        }
+        Op::LoadBlock { regs, buffer, at, along } => {
+            Op::LoadBlock { regs, buffer, at: at.iter().map(|at| map_at(at, change)).collect(), along }
+        }
+        Op::StoreBlock { regs, buffer, at, along } => {
+            Op::StoreBlock { regs, buffer, at: at.iter().map(|at| map_at(at, change)).collect(), along }
         }
         Op::For { .. } | Op::If { .. } | Op::Local { .. } => op,
     }

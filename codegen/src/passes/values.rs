@@ -124,7 +124,8 @@ impl Pass<'_> {
                     self.count_sets(then);
                     self.count_sets(otherwise);
                 }
-                Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } => {}
+                Op::LoadBlock { regs, .. } => regs.iter().for_each(|reg| *self.sets.entry(*reg).or_default() += 1),
+                Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::StoreBlock { .. } => {}
             }
         }
     }
@@ -177,6 +178,7 @@ impl Pass<'_> {
                 let at = at.iter().map(|at| values.at(at, &values.always)).collect();
                 Op::Prefetch { buffer: *buffer, at, lanes: *lanes }
             }
+            Op::LoadBlock { .. } | Op::StoreBlock { .. } => op.clone(),
         })
     }
 
