@@ -9,6 +9,7 @@ impl Planner<'_> {
     pub(super) fn pointwise(&mut self, columns: usize) {
         self.remark_gathers(columns);
         let lanes = registers::lanes_for(self.target, self.bytes(), self.one(columns).extent);
+        let lanes = self.lanes_that_fit(columns, lanes);
         if lanes > 1 {
             self.plan.boxes[columns] = Some(Box::Vector(lanes));
         }
@@ -20,6 +21,9 @@ impl Planner<'_> {
         {
             self.plan.cuts[across].push(square);
             self.plan.cuts[columns].push(square);
+        }
+        if across.is_none() {
+            self.share_rows(columns, lanes);
         }
         let cut = self.all().filter(|&at| !self.plan.cuts[at].is_empty());
         let outside = self.all().filter(|at| *at != columns && self.plan.cuts[*at].is_empty());
