@@ -10,6 +10,7 @@ use std::fmt;
 use polyhedral::{DType, Role, TensorId, Value as Scalar};
 use support::Entity;
 
+use crate::program::along_by;
 use crate::{At, Buffer, Cond, Int, Op, Place, Program, RegId, Value, VarId, combined_in};
 
 pub use polyhedral::eval::{Data, Tensors};
@@ -203,6 +204,25 @@ impl Run<'_> {
             }
             // What it names need not be there.
             Op::Prefetch { .. } => Ok(()),
+            Op::LoadBlock { regs, buffer, at, along } => {
+                let loaded = (0i64..).zip(regs).map(|(distance, reg)| {
+                    let lanes = self.program.regs[*reg].lanes;
+                    Ok((*reg, self.load(*buffer, &along_by(at, *along, distance), None, lanes)?))
+                });
+                let loaded = loaded.collect::<Result<Vec<_>, Fault>>()?;
+                loaded.into_iter().for_each(|(reg, lanes)| self.regs[reg.index()] = Some(lanes));
+                Ok(())
+            }
+            Op::StoreBlock { regs, buffer, at, along } => (0i64..).zip(regs).try_for_each(|(distance, reg)| {
+                let lanes = self.program.regs[*reg].lanes;
+                let value = self.register(*reg)?;
+                let at = self.subscripts(&along_by(at, *along, distance), lanes)?;
+                (0..lanes as usize).try_for_each(|lane| {
+                    let position = self.position(*buffer, &of_lane(&at, lane))?;
+                    self.memory[buffer.index()].elements[position] = pick(&value, lane);
+                    Ok(())
+                })
+            }),
         }
     }
 

@@ -15,6 +15,8 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 ///         | check value in extent          every lane inside, or the kernel fails, naming a buffer's dimension
 ///         | with stack buffer { op* }      memory of its own for the buffer, with nothing in it at first
 ///         | prefetch buffer[at*]           a hint: these elements are read soon
+///         | reg* = block buffer[at*]       each register is one further along a dimension than the one before
+///         | block buffer[at*] = reg*       the same, stored
 /// value   = const | int(base, step) | buffer[at*] | reg | unary | binary | compare | select | cast | call | mul-add
 ///         | reduce(operator, value)        groups of lanes combined
 /// at      = base + lane·step | indirect value
@@ -167,6 +169,30 @@ pub enum Op {
         /// At least 1.
         lanes: u32,
     },
+    /// Sets registers to what loads give, each one further along a dimension than the one before: the rectangle of the
+    /// lanes and the registers. Where the dimension is contiguous and the lanes are not, this is a transpose.
+    LoadBlock {
+        /// All with the same type and the same lanes.
+        regs: Vec<RegId>,
+        /// From here.
+        buffer: TensorId,
+        /// One for each dimension: what the first register gets.
+        at: Vec<At>,
+        /// The dimension; its subscript is [`At::Affine`].
+        along: usize,
+    },
+    /// Stores registers, each one further along a dimension than the one before, as [`Op::LoadBlock`] loads them.
+    /// No two lanes of the block are one element.
+    StoreBlock {
+        /// All with the same type and the same lanes.
+        regs: Vec<RegId>,
+        /// To here.
+        buffer: TensorId,
+        /// One for each dimension: where the first register goes.
+        at: Vec<At>,
+        /// The dimension; its subscript is [`At::Affine`].
+        along: usize,
+    },
 }
 
 /// A 64-bit integer expression over variables and parameters. Division and remainder round to minus infinity.
@@ -271,4 +297,13 @@ pub enum Value {
         /// Lanes of the result: one, or the op's.
         to: u32,
     },
+}
+
+/// The subscripts so many elements further along a dimension.
+pub(crate) fn along_by(at: &[At], along: usize, distance: i64) -> Vec<At> {
+    let mut moved = at.to_vec();
+    if let Some(At::Affine { base, .. }) = moved.get_mut(along) {
+        *base = base.clone() + Int::Const(distance);
+    }
+    moved
 }

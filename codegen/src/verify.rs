@@ -7,8 +7,8 @@
 //! - A buffer on the stack has constant extents, and is touched inside of a `Local` of it only.
 //! - Every access has a subscript for each dimension; nothing is stored to an input.
 //! - Values have one type, that of where they go; masks are `bool`, checked and indirect subscripts `int64`.
-//! - Every value has one lane or as many as its op; the lanes that a reduction combines are a multiple of those it has, and
-//!   its operator has a neutral element of the type.
+//! - Every value has one lane or as many as its op; the registers of a block have one type and one number of lanes; the lanes
+//!   that a reduction combines are a multiple of those it has, and its operator has a neutral element of the type.
 
 use std::collections::BTreeSet;
 
@@ -202,6 +202,40 @@ impl Verifier<'_> {
                 }
             }
             Op::Prefetch { buffer, at, lanes } => self.access(*buffer, at, *lanes, set),
+            Op::LoadBlock { regs, buffer, at, along } => {
+                self.block(regs, *buffer, at, *along, set);
+                set.extend(regs);
+            }
+            Op::StoreBlock { regs, buffer, at, along } => {
+                if self.program.buffers.get(*buffer).is_some_and(|buffer| buffer.role == Role::Input) {
+                    self.report(buffer, "an input is stored to");
+                }
+                self.block(regs, *buffer, at, *along, set);
+                regs.iter().filter(|reg| !set.contains(reg)).for_each(|reg| {
+                    self.faults.push((reg.to_string(), "stored where it may not be set".into()));
+                });
+            }
+        }
+    }
+
+    fn block(&mut self, regs: &[RegId], buffer: TensorId, at: &[At], along: usize, set: &BTreeSet<RegId>) {
+        if !matches!(at.get(along), Some(At::Affine { .. })) {
+            self.report(buffer, "a block along a dimension that there is not, or whose subscript is computed");
+        }
+        let dtype = self.program.buffers.get(buffer).map(|buffer| buffer.dtype);
+        let mut shape = None;
+        for reg in regs {
+            match self.program.regs.get(*reg) {
+                None => self.report(reg, "not in the table"),
+                Some(row) if dtype != Some(row.dtype) || *shape.get_or_insert(row.lanes) != row.lanes => {
+                    self.report(reg, "of another type or with other lanes than its block");
+                }
+                Some(_) => {}
+            }
+        }
+        match shape {
+            Some(lanes) => self.access(buffer, at, lanes, set),
+            None => self.report(buffer, "a block without registers"),
         }
     }
 

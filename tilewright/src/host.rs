@@ -6,11 +6,12 @@ use std::path::Path;
 use support::{Cache, Target};
 
 /// The targets that ship with Tilewright: a name and a description each.
-const KNOWN: [(&str, &str); 4] = [
+const KNOWN: [(&str, &str); 5] = [
     ("x86-64-v3", include_str!("../targets/x86-64-v3.toml")),
     ("x86-64-v4", include_str!("../targets/x86-64-v4.toml")),
     ("znver5", include_str!("../targets/znver5.toml")),
     ("aarch64-neon", include_str!("../targets/aarch64-neon.toml")),
+    ("aarch64-sve", include_str!("../targets/aarch64-sve.toml")),
 ];
 
 /// The known targets, the host not among them.

@@ -124,7 +124,8 @@ impl<'c> Emitter<'c, '_> {
         Ok(Typed { llvm, dtype: DType::I64 })
     }
 
-    fn get_register(&self, frame: &mut Frame<'c>, reg: RegId, lanes: u32) -> Result<Typed<'c>> {
+    /// A register's value, of one lane or of `lanes`.
+    pub fn get_register(&self, frame: &mut Frame<'c>, reg: RegId, lanes: u32) -> Result<Typed<'c>> {
         let row = self.register(reg)?;
         if row.lanes != 1 && row.lanes != lanes {
             return Err(Error::Malformed(format!("{reg} has {} lanes where {lanes} are expected", row.lanes)));
@@ -138,7 +139,12 @@ impl<'c> Emitter<'c, '_> {
     pub fn set_register(&self, frame: &mut Frame<'c>, reg: RegId, value: &Value) -> Result<()> {
         let row = self.register(reg)?;
         let value = self.value(frame, value, row.lanes)?.expect(row.dtype)?;
-        let value = self.ir.splat(value.llvm, row.lanes)?;
+        self.put_in_register(frame, reg, value.llvm)
+    }
+
+    /// Sets a register to a value of its type, in one lane or all.
+    pub fn put_in_register(&self, frame: &mut Frame<'c>, reg: RegId, value: Llvm<'c>) -> Result<()> {
+        let value = self.ir.splat(value, self.register(reg)?.lanes)?;
         let slot = self.register_slot(frame, reg)?;
         self.ir.builder.build_store(slot, value)?;
         Ok(())

@@ -81,7 +81,12 @@ impl Pass<'_> {
                     accumulators.extend(self.take_apart(then, reg, op));
                     accumulators.extend(self.take_apart(otherwise, reg, op));
                 }
-                Op::Set { .. } | Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } => {}
+                Op::Set { .. }
+                | Op::Store { .. }
+                | Op::Check { .. }
+                | Op::Prefetch { .. }
+                | Op::LoadBlock { .. }
+                | Op::StoreBlock { .. } => {}
             }
         }
         accumulators
@@ -209,6 +214,10 @@ impl Uses {
                     mask.iter().for_each(|mask| self.value(mask));
                 }
                 Op::Prefetch { at, .. } => self.subscripts(at),
+                Op::LoadBlock { regs, at, .. } | Op::StoreBlock { regs, at, .. } => {
+                    self.subscripts(at);
+                    self.other.extend(regs);
+                }
             }
         }
     }

@@ -1,11 +1,13 @@
 //! What improves a [`Program`] without changing what it computes. Each pass is a function from program to program.
 
 mod accumulators;
+mod forwarding;
 mod peel;
 mod prefetches;
 mod ranges;
 mod registers;
 mod simplify;
+mod transposes;
 mod unswitch;
 
 use std::collections::BTreeMap;
@@ -17,11 +19,13 @@ use crate::scan::{Error, Options, scan};
 use crate::{At, Int, Op, Program, Value, VarId};
 
 pub use accumulators::accumulators;
+pub use forwarding::forwarding;
 pub use peel::peel;
 pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
 pub use registers::registers;
 pub use simplify::simplify;
+pub use transposes::transposes;
 pub use unswitch::unswitch;
 
 /// A scheduled Scop to loops: [`scan`], then the passes.
@@ -33,7 +37,9 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
     let program = simplify(program);
     let program = simplify(peel(unswitch(program)));
     let program = accumulators(registers(program), options.fma);
-    Ok(prefetches(simplify(program)))
+    let program = forwarding(program);
+    let program = transposes(simplify(program));
+    Ok(prefetches(program))
 }
 
 /// A copy of `ops` with loop variables of its own, so that both may stand in one program.
@@ -92,6 +98,12 @@ fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
         },
         Op::Prefetch { buffer, at, lanes } => {
             Op::Prefetch { buffer, at: at.iter().map(|at| map_at(at, change)).collect(), lanes }
+        }
+        Op::LoadBlock { regs, buffer, at, along } => {
+            Op::LoadBlock { regs, buffer, at: at.iter().map(|at| map_at(at, change)).collect(), along }
+        }
+        Op::StoreBlock { regs, buffer, at, along } => {
+            Op::StoreBlock { regs, buffer, at: at.iter().map(|at| map_at(at, change)).collect(), along }
         }
         Op::For { .. } | Op::If { .. } | Op::Local { .. } => op,
     }

@@ -4,6 +4,7 @@ mod build;
 
 mod agree;
 mod arithmetic;
+mod blocks;
 mod kernels;
 mod loops;
 mod memory;
