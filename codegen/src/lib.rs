@@ -13,7 +13,9 @@ mod scan;
 mod text;
 mod verify;
 
-pub use passes::{accumulators, forwarding, lower, peel, prefetches, registers, simplify, transposes, unswitch};
+pub use passes::{
+    accumulators, coalesce, forwarding, lower, peel, prefetches, registers, simplify, transposes, unswitch,
+};
 pub use program::{At, Buffer, Cond, Int, Op, Place, Program, Reg, RegId, Stride, Value, VarId};
 pub use reduction::{combined_in, neutral};
 pub use scan::{Error, Options, scan};
