@@ -391,3 +391,83 @@ fn a_store_between_ends_a_block() {
         agrees(&scop, &lower(&scop, &Options::default()), &[]);
     }
 }
+
+
+/// A stencil that keeps its border, in the words of the front end: clamped subscripts and a selection.
+const BORDERED: &str = "
+scop jac(N, M)
+context { : N > 0 and M > 0 }
+input A: float32[N, M]
+output O: float32[N, M]
+stmt O[i, j]
+  domain { O[i, j] : 0 <= i < N and 0 <= j < M }
+  O[i, j] = select(int32(index(i)) > 0i32 && int32(index(j)) > 0i32 && int32(index(j)) < int32(index(M)) - 1i32, \
+    A[i, max(min(M, j), 1) - 1] + A[i, 1 - min(-min(M - 2, j), 1)] - A[max(min(N, i), 1) - 1, j], A[i, j])
+";
+
+#[test]
+fn the_inside_of_a_stencil_runs_without_the_tests_of_its_border() {
+    check(
+        BORDERED,
+        &[6, 21],
+        "vectorise O.j by 4\nparallel O.i",
+        expect![[r#"
+            program jac()
+              input A: float32[6, 21] argument 0
+              output O: float32[6, 21] argument 1
+            parallel for i in 0..6 {
+              if i < 1 {
+                for jo in 0..5 {
+                  O[i, 4*jo .. +4] = A[i, 4*jo .. +4]
+                }
+                O[i, 20 .. +4] = (A[i, 20 .. +4] where lane <= 0) where lane <= 0
+              } else {
+                O[i, 0 .. +4] = int32(lane) > int32(0) ? (A[i, -1 .. +4] where int32(lane) > int32(0)) + A[i, 1 .. +4] - A[i - 1, 0 .. +4] : A[i, 0 .. +4]
+                for jo in 1..5 {
+                  O[i, 4*jo .. +4] = A[i, 4*jo - 1 .. +4] + A[i, 4*jo + 1 .. +4] - A[i - 1, 4*jo .. +4]
+                }
+                O[i, 20 .. +4] = (A[i, 20 .. +4] where lane <= 0) where lane <= 0
+              }
+            }
+        "#]],
+    );
+}
+
+#[test]
+fn borders_of_any_width_sizes_and_lanes() {
+    let conditions = [
+        "int32(index(j)) > 2i32",
+        "int32(index(j)) < 7i32 || int32(index(i)) == 2i32",
+        "!(int32(index(j)) != 5i32)",
+        "int32(index(j)) - int32(index(i)) >= 3i32 && int32(index(j)) <= 9i32",
+        "3i32 * int32(index(j)) < 20i32 && 0i32 - int32(index(j)) < -1i32",
+        "int8(index(j)) < 11i8 && index(i) > 0i64",
+    ];
+    for condition in conditions {
+        let text = BORDERED.replace("int32(index(i)) > 0i32", condition);
+        for script in ["", "vectorise O.j by 4", "vectorise O.j by 8\nparallel O.i", "unroll O.j by 3"] {
+            for sizes in [[1, 1], [3, 2], [5, 16], [4, 23]] {
+                let scop = scheduled(&text, Some(&sizes), script);
+                agrees(&scop, &lower(&scop, &Options::default()), &[]);
+            }
+            let scop = scheduled(&text, None, script);
+            agrees(&scop, &lower(&scop, &Options::default()), &[4, 13]);
+        }
+    }
+}
+
+#[test]
+fn checks_that_cannot_fail_are_left_out() {
+    let text = "
+scop gather(N)
+context { : N > 0 }
+input A: float32[10]
+input I: int32[N]
+output O: float32[N]
+stmt O[i]
+  domain { O[i] : 0 <= i < N }
+  O[i] = A[value(max(min(I[i], 9i32), 0i32))] + A[value(min(I[i], 9i32))]
+";
+    let program = lower(&scheduled(text, Some(&[7]), ""), &Options::default()).to_string();
+    assert_eq!(program.matches("check").count(), 1, "{program}");
+}

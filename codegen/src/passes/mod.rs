@@ -8,8 +8,10 @@ mod prefetches;
 mod ranges;
 mod registers;
 mod simplify;
+mod split;
 mod transposes;
 mod unswitch;
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -27,8 +29,10 @@ pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
 pub use registers::registers;
 pub use simplify::simplify;
+pub use split::split;
 pub use transposes::transposes;
 pub use unswitch::unswitch;
+pub use values::values;
 
 /// A scheduled Scop to loops: [`scan`], then the passes.
 ///
@@ -36,7 +40,8 @@ pub use unswitch::unswitch;
 /// As [`scan`].
 pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     let program = scan(scop, options, remarks)?;
-    let program = simplify(program);
+    let program = split(simplify(program));
+    let program = simplify(values(program));
     let program = simplify(peel(unswitch(program)));
     let program = coalesce(registers(program));
     let program = accumulators(program, options.fma);
