@@ -14,8 +14,8 @@ impl Planner<'_> {
     pub(super) fn reduction(&mut self, columns: usize, reduced: &[usize]) {
         let rows = self.rows(columns);
         let loads = self.loads(columns, rows);
-        if rows.is_none() && loads.shared_gathers + loads.own_gathers > 0 {
-            return self.independent_sums(columns, reduced);
+        if rows.is_none() {
+            return self.sums(Some(columns), reduced);
         }
         self.remark_gathers(columns);
         let row_extent = rows.map_or(Some(1), |rows| self.one(rows).extent);
