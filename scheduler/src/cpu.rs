@@ -180,7 +180,8 @@ fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
     let entity = nest.name(session.scop());
     if let Some(stmt) = nest.only_stmt() {
         if !nest.loops.is_empty() {
-            let plan = Plan::of(session.scop(), session.target(), nest, stmt, inside);
+            let strict = session.options().strict;
+            let plan = Plan::of(session.scop(), session.target(), nest, stmt, (inside, strict));
             plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
             apply(session, &entity, nest, &plan);
         }
@@ -263,6 +264,15 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
     let order: Vec<String> = plan.order.iter().filter_map(name_of).collect();
     if !is_in_order(session.scop(), &order) {
         attempt(session, entity, "loops not reordered", Command::reorder(order));
+    }
+    if let Some(partial) = &plan.partial {
+        let made = name_of(&partial.at).is_some_and(|at| {
+            let tensor = session.scop().tensors[partial.tensor].name.clone();
+            attempt(session, entity, "not parallel", Command::privatise(tensor, at))
+        });
+        if !made {
+            return;
+        }
     }
     if let Some(name) = plan.parallel.as_ref().and_then(name_of) {
         attempt(session, entity, "not parallel", Command::parallel(name));
