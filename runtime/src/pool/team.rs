@@ -79,7 +79,7 @@ const JOIN_SPIN: Duration = Duration::from_micros(100);
 /// What one more thread costs while it spins: half of what an empty loop takes on two.
 const SPINNING: Duration = Duration::from_nanos(500);
 /// What one more thread costs while it sleeps: the system call, and half of the time until it works.
-const PARKED: Duration = Duration::from_micros(30);
+const PARKED: Duration = Duration::from_micros(40);
 
 /// Worker threads. The caller of [`Team::run`] is one thread more.
 pub(super) struct Team {
