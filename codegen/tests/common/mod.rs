@@ -55,7 +55,7 @@ pub fn lower(scop: &Scop, options: &Options) -> Program {
     program
 }
 
-/// Small whole numbers, so that sums of floats are exact in any order. Nothing is 0, for divisions.
+/// Small whole numbers, of floats powers of two, so that sums and quotients of these are exact in any order.
 pub fn inputs(scop: &Scop, sizes: &[i64]) -> Tensors {
     let mut state = 7u64;
     let mut draw = move || {
@@ -69,7 +69,11 @@ pub fn inputs(scop: &Scop, sizes: &[i64]) -> Tensors {
             let count = shape.iter().product::<i64>();
             let values: Vec<i64> = (0..count).map(|_| draw() % 3 + 1).collect();
             let data = if tensor.dtype.is_float() {
-                Data::from_f64s(tensor.dtype, &shape, &values.iter().map(|&v| v as f64).collect::<Vec<_>>())
+                Data::from_f64s(
+                    tensor.dtype,
+                    &shape,
+                    &values.iter().map(|&v| f64::from(1 << (v - 1))).collect::<Vec<_>>(),
+                )
             } else {
                 Data::from_i64s(tensor.dtype, &shape, &values)
             };
