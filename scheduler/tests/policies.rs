@@ -480,3 +480,34 @@ fn auto_knows_its_statements() {
     expect!["script: matmul: nothing done for `auto`: the policy `isl-min` takes whole programs only"]
         .assert_eq(&remarked);
 }
+
+#[test]
+fn a_loop_inside_of_one_that_carries_a_dependence_is_parallel_when_each_run_is_worth_it() {
+    let text = "
+        scop sweep(T, N)
+        inout U: float32[T, N]
+        stmt U[t, i]
+          domain { U[t, i] : 1 <= t < T and 1 <= i < N - 1 }
+          U[t, i] = U[t - 1, i - 1] + U[t - 1, i + 1]
+    ";
+    check(
+        text,
+        &[1000, 1000],
+        8,
+        expect![[r#"
+            order {
+            vectorise U.i by 16 as io iv
+            # scheduler: U: not parallel: about 400 cycles of work are less than threads are worth
+        "#]],
+    );
+    check(
+        text,
+        &[100, 1_000_000],
+        8,
+        expect![[r#"
+            order {
+            vectorise U.i by 16 as io iv
+            parallel U.io
+        "#]],
+    );
+}
