@@ -18,7 +18,8 @@ use crate::{Fusion, Isl, STAGE, cost, packing, rest};
 ///   `vectorise`d columns) that stays in registers over the reduction, and strips of a long reduction loop so that what
 ///   the rows share stays in the second cache: the blocking of Goto and van de Geijn (TOMS 2008) without packing.
 /// - **Anything else** is vectorised along the loop in which it writes contiguously; where it reads contiguously along
-///   another one, both are cut into squares of a cache line.
+///   another one, boxes are copied out along that one too and transposed in registers. What no cache would hold for its
+///   reader is streamed past them.
 /// - The outermost loop without dependences that is long enough runs in **parallel** when the work is worth it.
 ///
 /// Whatever does not apply is left out with a remark. [`complete`](Policy::complete) does the same with the nests at the top
@@ -253,6 +254,10 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
     }
     for name in plan.separate.iter().filter_map(name_of) {
         attempt(session, entity, "edges not separated", Command::separate([name]));
+    }
+    for &tensor in &plan.streams {
+        let tensor = session.scop().tensors[tensor].name.clone();
+        attempt(session, entity, "not streamed", Command::stream(tensor));
     }
 }
 

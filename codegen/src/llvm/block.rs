@@ -79,7 +79,7 @@ impl<'c> Emitter<'c, '_> {
                 self.pack(value)
             });
             let columns = columns.collect::<Result<Vec<_>>>()?;
-            self.store_square(&element, &rows, from, columns)?;
+            self.store_square(frame, &element, &rows, from, columns)?;
         }
         Ok(())
     }
@@ -129,6 +129,7 @@ impl<'c> Emitter<'c, '_> {
     /// Stores vectors over the rows as elements `from ..` of every row.
     fn store_square(
         &self,
+        frame: &Frame<'c>,
         element: &Element<'c>,
         rows: &[IntValue<'c>],
         from: usize,
@@ -141,7 +142,7 @@ impl<'c> Emitter<'c, '_> {
         for (at, row) in (0..).zip(rows) {
             let (group, within) = (at / chunk * chunk, at % chunk);
             let piece = self.lanes(registers[within as usize], group..group + chunk)?;
-            self.store_lanes(element, self.add(*row, self.ir.i64(from as i64))?, piece)?;
+            self.store_lanes(frame, element, self.add(*row, self.ir.i64(from as i64))?, piece)?;
         }
         Ok(())
     }

@@ -106,19 +106,19 @@ impl<'c> Emitter<'c, '_> {
         match (address.lanes, mask) {
             (Lanes::Same, None) => {
                 let last = self.ir.extract(value, lanes - 1)?;
-                self.store_lanes(&element, base, last)
+                self.store_lanes(frame, &element, base, last)
             }
             (Lanes::Same, Some(mask)) if lanes == 1 => self.store_one_if(frame, &element, base, value, mask),
             (Lanes::Same, mask) => {
                 let offsets = self.ir.splat(base.into(), lanes)?.into_vector_value();
                 self.scatter(&element, offsets, value, mask)
             }
-            (Lanes::Next, None) => self.store_lanes(&element, base, value),
+            (Lanes::Next, None) => self.store_lanes(frame, &element, base, value),
             (Lanes::Next, Some(mask)) => self.masked_store(&element, base, value, mask),
             (Lanes::Previous, mask) => {
                 let (last, reversed) = (self.before(base, lanes)?, self.ir.reverse(value)?);
                 match mask {
-                    None => self.store_lanes(&element, last, reversed),
+                    None => self.store_lanes(frame, &element, last, reversed),
                     Some(mask) => self.masked_store(&element, last, reversed, self.ir.reverse(mask)?),
                 }
             }
@@ -127,7 +127,7 @@ impl<'c> Emitter<'c, '_> {
                 offsets
                     .into_iter()
                     .zip(0..)
-                    .try_for_each(|(offset, lane)| self.store_lanes(&element, offset, self.ir.extract(value, lane)?))
+                    .try_for_each(|(offset, lane)| self.store_lanes(frame, &element, offset, self.ir.extract(value, lane)?))
             }
             (Lanes::Step(step), mask) => {
                 let offsets = self.ramp(base.into(), step, lanes)?;
@@ -264,13 +264,6 @@ impl<'c> Emitter<'c, '_> {
         Ok(value)
     }
 
-    /// Stores a scalar, or lanes one after another.
-    pub fn store_lanes(&self, element: &Element<'c>, offset: IntValue<'c>, value: Llvm<'c>) -> Result<()> {
-        let pointer = self.ir.element(element.pointer, self.memory_type(element.dtype), offset)?;
-        let store = self.ir.builder.build_store(pointer, value)?;
-        self.describe_access(element, Some(store), true)
-    }
-
     /// One element where the mask holds in some lane: the element in those lanes, 0 in the others.
     fn load_one_if(
         &self,
@@ -295,7 +288,7 @@ impl<'c> Emitter<'c, '_> {
         value: Llvm<'c>,
         mask: Llvm<'c>,
     ) -> Result<()> {
-        self.run_if(frame, mask.into_int_value(), |this| this.store_lanes(element, offset, value))
+        self.run_if(frame, mask.into_int_value(), |this| this.store_lanes(frame, element, offset, value))
     }
 
     fn masked_load(&self, element: &Element<'c>, offset: IntValue<'c>, mask: Llvm<'c>, lanes: u32) -> Result<Llvm<'c>> {
@@ -363,7 +356,7 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// Says what LLVM may assume: the alignment, where the instruction has one, and that buffers do not overlap.
-    fn describe_access(
+    pub fn describe_access(
         &self,
         element: &Element<'c>,
         instruction: Option<InstructionValue<'c>>,
