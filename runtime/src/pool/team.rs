@@ -174,12 +174,12 @@ impl ForkJoin for Team {
         let job = Job::new(body);
         let mut offers = Offers { job: &job, team: self, made: SmallVec::new() };
         offers.make(tasks.saturating_sub(1));
-        let offered = 1..=offers.made.len();
+        let next = offers.made.len() + 1;
         if tasks > 0 {
             body(0);
         }
         offers.take_back(body);
-        (offered.end() + 1..tasks).for_each(body);
+        (next..tasks).for_each(body);
         drop(offers);
         let panic = job.panic.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(panic) = panic {
