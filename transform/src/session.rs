@@ -9,7 +9,7 @@ use support::{Malformed, Remark, Stage, Target};
 use crate::proof::{Edit, Proof, within_budget};
 use crate::refused::{Reason, Refused};
 use crate::script::Step;
-use crate::storage::{compute_at, inline, layout, prefetch, privatise, promote, store_at};
+use crate::storage::{compute_at, inline, layout, prefetch, privatise, promote, store_at, stream};
 use crate::{
     Command, Policy, Script, affine, fusion, index_set, loops, mapping, order, parallel, place, shape, tiling,
 };
@@ -447,6 +447,7 @@ fn edit<'a>(scop: &Scop, target: &Target, deps: &Asked<'a>, command: &Command) -
         }
         Command::Layout(map) => layout::layout(scop, map),
         Command::Fold { tensor, dim, by } => layout::fold(scop, tensor, *dim, *by),
+        Command::Stream { tensor } => stream::stream(scop, tensor),
         Command::Inline { tensor } => inline::inline(scop, tensor),
         Command::ComputeAt { tensor, member } => compute_at::compute_at(scop, tensor, member),
         Command::StoreAt { tensor, member, memory } => store_at::store_at(scop, tensor, member, *memory),

@@ -58,12 +58,15 @@ pub(super) struct Machine {
     pub vector_bits: u32,
     /// What needs no call.
     pub instructions: Instructions,
+    /// Whose instructions these are.
+    pub architecture: Architecture,
 }
 
 impl Machine {
     /// Checks the target's names and asks LLVM for the machine.
     pub fn new(target: &Target) -> Result<Machine> {
-        let instructions = instructions_of(target)?;
+        let architecture = architecture_of(target)?;
+        let instructions = instructions_of(target, architecture)?;
         initialise();
         let triple = TargetTriple::create(&target.triple);
         let unknown = |message: String| Error::Target(format!("triple `{}`: {message}", target.triple));
@@ -84,7 +87,18 @@ impl Machine {
             features: target.features.clone(),
             vector_bits: target.vector_bytes.saturating_mul(8),
             instructions,
+            architecture,
         })
+    }
+
+    /// LLVM's `vscale_range` for a machine with scalable vectors: from the target's width, in units of 128 bits, to the
+    /// widest that there can be. Vectors of fixed lengths up to that width then stay in one register; the code runs on
+    /// machines with wider ones too. `None` where vectors have one width.
+    pub fn scalable_range(&self) -> Option<u64> {
+        const UNIT: u32 = 128;
+        const WIDEST: u64 = 16;
+        let least = self.vector_bits / UNIT;
+        (self.instructions.scalable && least > 1).then(|| u64::from(least) << 32 | WIDEST.max(least.into()))
     }
 
     /// Tells the module what it is compiled for.
@@ -135,11 +149,14 @@ fn initialise() {
     });
 }
 
-/// Checks triple, processor and features, and says which instructions they stand for.
-fn instructions_of(target: &Target) -> Result<Instructions> {
-    let architecture = Architecture::of_triple(&target.triple).ok_or_else(|| {
+fn architecture_of(target: &Target) -> Result<Architecture> {
+    Architecture::of_triple(&target.triple).ok_or_else(|| {
         Error::Target(format!("triple `{}`: expected x86_64 or aarch64 with ELF objects", target.triple))
-    })?;
+    })
+}
+
+/// Checks processor and features, and says which instructions they stand for.
+fn instructions_of(target: &Target, architecture: Architecture) -> Result<Instructions> {
     let mut instructions = architecture.cpu(&target.cpu).ok_or_else(|| {
         Error::Target(format!("processor `{}` is not one that LLVM 19 knows for {}", target.cpu, target.triple))
     })?;

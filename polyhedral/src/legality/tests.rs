@@ -59,11 +59,13 @@ fn points(set: &isl::Set, at: usize, point: &mut Vec<i64>, see: &mut dyn FnMut(&
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 enum Separation {
     Before,
     After,
     AtOnce,
+    /// At once, in the lanes of the vector of this name.
+    InLanes(String),
     AnyOrder,
 }
 
@@ -77,7 +79,8 @@ fn separation(scop: &Scop, node: &Node, a: &Point, b: &Point) -> Separation {
                 let (x, y) = (value(scop, member, a), value(scop, member, b));
                 match (x.cmp(&y), member.kind) {
                     (std::cmp::Ordering::Equal, _) => {}
-                    (_, Kind::Parallel | Kind::Vector(_)) => return Separation::AtOnce,
+                    (_, Kind::Parallel) => return Separation::AtOnce,
+                    (_, Kind::Vector(_)) => return Separation::InLanes(member.name.clone()),
                     (std::cmp::Ordering::Less, _) => return Separation::Before,
                     (std::cmp::Ordering::Greater, _) => return Separation::After,
                 }
@@ -166,8 +169,49 @@ fn conflicts(scop: &Scop, all: &[Point]) -> Vec<(usize, usize, bool)> {
     pairs
 }
 
-fn is_broken(separation: Separation, swappable: bool) -> bool {
-    if swappable { separation == Separation::AtOnce } else { separation != Separation::Before }
+/// Whether a tree breaks a pair, which may be swapped or not.
+fn is_broken(scop: &Scop, tree: &ScheduleTree, all: &[Point], (a, b, swappable): (usize, usize, bool)) -> bool {
+    match separation(scop, &tree.root, &all[a], &all[b]) {
+        separation if !swappable => separation != Separation::Before,
+        Separation::InLanes(_) => !is_combined(scop, tree, all, &all[a], &all[b]),
+        separation => separation == Separation::AtOnce,
+    }
+}
+
+/// Whether two updates in lanes of one vector are of one statement, which updates one element in all of its lanes.
+fn is_combined(scop: &Scop, tree: &ScheduleTree, all: &[Point], a: &Point, b: &Point) -> bool {
+    let element = |point: &Point| {
+        let write = &scop.stmts[point.0].writes[0];
+        let one = |index: &crate::Index| index.eval(&point.1, &[]).expect("a value");
+        write.affine().expect("affine programs only").into_iter().map(one).collect::<Vec<_>>()
+    };
+    let stmt = &scop.stmts[a.0];
+    let Body::Reduce { monoid, .. } = &stmt.body else { return false };
+    let of_one = a.0 == b.0 && stmt.writes.len() == 1 && monoid.operator().is_some();
+    let Separation::InLanes(vector) = separation(scop, &tree.root, a, b) else { return false };
+    let cut = down_to(&tree.root, &vector);
+    let is_lane = |c: &&Point| {
+        c.0 == a.0
+            && [Separation::InLanes(vector.clone()), Separation::AnyOrder].contains(&separation(scop, &cut, a, c))
+    };
+    of_one && all.iter().filter(is_lane).all(|c| element(c) == element(a))
+}
+
+/// The tree with leaves below the member.
+fn down_to(node: &Node, name: &str) -> Node {
+    match node {
+        Node::Band(band) => {
+            let last = band.members.iter().position(|member| member.name == name);
+            let members = band.members[..last.map_or(band.members.len(), |at| at + 1)].to_vec();
+            let child = if last.is_some() { Node::Leaf } else { down_to(&band.child, name) };
+            Node::Band(Band { members, permutable: band.permutable, child: Box::new(child) })
+        }
+        Node::Sequence(children) | Node::Set(children) => {
+            let below = |child: &Filtered| Filtered { filter: child.filter.clone(), node: down_to(&child.node, name) };
+            Node::Sequence(children.iter().map(below).collect())
+        }
+        other => other.clone(),
+    }
 }
 
 /// A tree that runs every instance, in any order.
@@ -225,10 +269,7 @@ fn random_node(scop: &Scop, stmts: &[StmtId], budget: u32, random: &mut Rng) -> 
 
 /// Compares the verdict on `tree` with brute force; whether it is legal.
 fn agree(scop: &Scop, deps: &Dependences, all: &[Point], pairs: &[(usize, usize, bool)], tree: &ScheduleTree) -> bool {
-    let broken: Vec<_> = pairs
-        .iter()
-        .filter(|(a, b, swappable)| is_broken(separation(scop, &tree.root, &all[*a], &all[*b]), *swappable))
-        .collect();
+    let broken: Vec<_> = pairs.iter().filter(|pair| is_broken(scop, tree, all, **pair)).collect();
     match legality::order_respected(tree, deps, scop) {
         Ok(()) => {
             assert!(broken.is_empty(), "accepted, but {broken:?} of {all:?} are broken by {tree:#?}");

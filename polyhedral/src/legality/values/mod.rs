@@ -206,7 +206,8 @@ fn same_frame(source: &Scop, scop: &Scop) -> Result<(), Illegal> {
     }
     let callers = |scop: &Scop| {
         let callers = scop.tensors.values().filter(|tensor| tensor.role != Role::Temporary);
-        callers.cloned().collect::<Vec<_>>()
+        // How it is stored is no part of what it is.
+        callers.map(|tensor| crate::Tensor { streamed: false, ..tensor.clone() }).collect::<Vec<_>>()
     };
     if source.params != scop.params || callers(source) != callers(scop) || !source.context.is_equal(&scop.context)? {
         return Err(malformed("the sizes or the tensors of the caller are not those of the source"));
