@@ -21,11 +21,14 @@
 //! The caller bounds the work with [`isl::Ctx::with_budget`]; out of budget is [`Illegal::Isl`], so refused, never
 //! assumed.
 
+mod conflicts;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod values;
 mod violation;
 
+pub use conflicts::{conflicts_within, own_order};
 pub use values::{Meaning, values_kept};
 pub use violation::{Conflict, Content, Instance, Violation};
 
