@@ -1,5 +1,6 @@
 //! The policy for CPUs.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use polyhedral::{ScheduleTree, Scop, isl};
@@ -218,8 +219,10 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
         boxed.push((at, name));
         pieces.push(made);
     }
-    // Lanes before copies, so that copies are put outside of lanes.
-    boxed.sort_by_key(|(at, _)| !matches!(plan.boxes[*at], Some(Box::Vector(_))));
+    // Lanes before copies, so that copies are put outside of lanes; of copies those of inner loops first, so that steps of
+    // a reduction are outside of the rows and not one after the other.
+    let place = |at: usize| plan.order.iter().position(|piece| *piece == plan.rest(at));
+    boxed.sort_by_key(|(at, _)| (!matches!(plan.boxes[*at], Some(Box::Vector(_))), Reverse(place(*at))));
     for (at, name) in boxed {
         let (what, command) = match plan.boxes[at] {
             Some(Box::Vector(by)) => ("not vectorised", Command::vectorise(&name, by)),

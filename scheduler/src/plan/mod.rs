@@ -96,7 +96,7 @@ impl Plan {
     }
 
     /// The innermost part of a loop that is not in a box.
-    fn rest(&self, of: usize) -> Piece {
+    pub(crate) fn rest(&self, of: usize) -> Piece {
         Piece { of, level: self.cuts[of].len() }
     }
 
