@@ -9,7 +9,7 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, packing, rest};
+use crate::{Fusion, Isl, STAGE, cost, fusing, packing, rest};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -62,7 +62,11 @@ impl Policy for Cpu {
 
 /// Schedules each nest at the top that is `chosen` by itself.
 fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
-    match examine(session, session.scop()) {
+    let fused = examine(session, session.scop()).map(|nests| {
+        let nests: Vec<Nest> = nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect();
+        fusing::fuse_around_reductions(session, &nests);
+    });
+    match fused.and_then(|()| examine(session, session.scop())) {
         Ok(nests) => {
             let nests: Vec<Nest> = nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect();
             nests.iter().for_each(|nest| schedule_nest(session, nest, false));
@@ -170,6 +174,14 @@ fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
         }
         return;
     }
+    if let Some((reduction, shared)) = nest.around_reduction(session.scop())
+        && let Some(reduction) = as_band(session, reduction, shared)
+    {
+        let stmt = reduction.stmts[0];
+        let plan = Plan::of_shared(session.scop(), session.target(), &reduction, stmt, (inside, shared));
+        plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
+        return apply(session, &entity, &reduction, &plan);
+    }
     nest.parts.iter().for_each(|part| schedule_nest(session, part, true));
     if nest.parts.iter().all(|part| part.loops.is_empty()) {
         remark(session, &entity, "not vectorised", "several statements share its loops");
@@ -177,6 +189,16 @@ fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
     if !inside && !nest.loops.is_empty() {
         parallel_as_it_is(session, &entity, nest);
     }
+}
+
+/// The nest with what the program allows of its `shared` outer loops, which a fusion has made and left unmarked; none
+/// when they may not be permuted.
+fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
+    let names: Vec<&str> = nest.loops[..shared].iter().map(|one| one.name.as_str()).collect();
+    session.permutable(&names).ok()?;
+    let coincident: Vec<bool> = names.iter().map(|name| session.coincident(name).is_ok()).collect();
+    nest.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident = coincident);
+    Some(nest)
 }
 
 /// Runs the outermost loop that can in parallel, without moving loops.
@@ -244,8 +266,9 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
         attempt(session, entity, "not parallel", Command::parallel(name));
     }
     for pack in &plan.packs {
-        if let Some(at) = name_of(&pack.at) {
-            packing::pack(session, entity, pack, &at);
+        match pack.at.as_ref().map(name_of) {
+            Some(None) => {}
+            at => packing::pack(session, entity, pack, at.flatten()),
         }
     }
     for (tensor, piece) in &plan.prefetches {
