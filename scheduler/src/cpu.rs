@@ -19,7 +19,8 @@ use crate::{Fusion, Isl, STAGE, cost, fusing, packing, rest};
 ///   `vectorise`d columns) that stays in registers over the reduction, and strips of a long reduction loop so that what
 ///   the rows share stays in the second cache: the blocking of Goto and van de Geijn (TOMS 2008) without packing.
 /// - **Anything else** is vectorised along the loop in which it writes contiguously; where it reads contiguously along
-///   another one, both are cut into squares of a cache line.
+///   another one, boxes are copied out along that one too and transposed in registers. What no cache would hold for its
+///   reader is streamed past them.
 /// - The outermost loop without dependences that is long enough runs in **parallel** when the work is worth it.
 ///
 /// Whatever does not apply is left out with a remark. [`complete`](Policy::complete) does the same with the nests at the top
@@ -204,20 +205,20 @@ fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
 /// Runs the outermost loop that can in parallel, without moving loops.
 fn parallel_as_it_is(session: &mut Session, entity: &str, nest: &Nest) {
     let what = "not parallel";
-    let cycles = cost::cycles(session.scop(), nest, 1);
+    let (cycles, grain) = (cost::cycles(session.scop(), session.target(), nest, &[]), cost::grain(session.target()));
     if session.target().threads <= 1 {
         return;
     }
-    if cycles < cost::PARALLEL_GRAIN {
+    if cycles < grain {
         return remark(session, entity, what, &cost::too_small(cycles));
     }
-    let mut entries: u128 = 1;
+    let mut entries: u64 = 1;
     for one in &nest.loops {
-        if one.coincident && cycles / entries >= cost::PARALLEL_GRAIN {
+        if one.coincident && cycles / entries >= grain {
             attempt(session, entity, what, Command::parallel(&one.name));
             return;
         }
-        entries = entries.saturating_mul(one.estimate().max(1).unsigned_abs().into());
+        entries = entries.saturating_mul(one.estimate().max(1).unsigned_abs());
     }
     remark(session, entity, what, "every loop that is long enough carries a dependence");
 }
@@ -279,6 +280,10 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
     }
     for name in plan.separate.iter().filter_map(name_of) {
         attempt(session, entity, "edges not separated", Command::separate([name]));
+    }
+    for &tensor in &plan.streams {
+        let tensor = session.scop().tensors[tensor].name.clone();
+        attempt(session, entity, "not streamed", Command::stream(tensor));
     }
 }
 

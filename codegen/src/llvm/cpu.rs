@@ -40,7 +40,7 @@ pub(super) struct Emitter<'c, 'p> {
     pub ir: Ir<'c>,
     pub machine: &'p Machine,
     pub alias: Alias<'c>,
-    program: &'p Program,
+    pub program: &'p Program,
 }
 
 /// What belongs to one function.
@@ -149,6 +149,7 @@ impl<'c> Emitter<'c, '_> {
         let start = self.ir.context.append_basic_block(frame.function, "start");
         self.ir.builder.position_at_end(start);
         body(self, &mut frame)?;
+        self.fence_streams()?;
         self.ir.builder.build_return(Some(&self.ir.i32(abi::STATUS_OK)))?;
         self.ir.builder.position_at_end(frame.entry);
         self.ir.builder.build_unconditional_branch(start)?;
@@ -282,7 +283,20 @@ impl<'c> Emitter<'c, '_> {
     }
 
     fn ops(&self, frame: &mut Frame<'c>, ops: &[Op]) -> Result<()> {
-        ops.iter().try_for_each(|op| self.op(frame, op))
+        let mut rest = ops;
+        while let [op, after @ ..] = rest {
+            match self.streamed_together(rest) {
+                0 | 1 => {
+                    self.op(frame, op)?;
+                    rest = after;
+                }
+                count => {
+                    self.stream_together(frame, &rest[..count])?;
+                    rest = &rest[count..];
+                }
+            }
+        }
+        Ok(())
     }
 
     fn op(&self, frame: &mut Frame<'c>, op: &Op) -> Result<()> {
@@ -318,6 +332,8 @@ impl<'c> Emitter<'c, '_> {
                 check_lanes(*lanes)?;
                 self.prefetch(frame, *buffer, at, *lanes)
             }
+            Op::LoadBlock { regs, buffer, at, along } => self.load_block(frame, regs, *buffer, at, *along),
+            Op::StoreBlock { regs, buffer, at, along } => self.store_block(frame, regs, *buffer, at, *along),
         }
     }
 
@@ -388,6 +404,27 @@ impl<'c> Emitter<'c, '_> {
         Ok(())
     }
 
+    /// Runs `then` where the condition holds, else `otherwise`.
+    pub fn either(
+        &self,
+        frame: &Frame<'c>,
+        cond: IntValue<'c>,
+        then: impl FnOnce(&Self) -> Result<()>,
+        otherwise: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<()> {
+        let block = || self.ir.context.append_basic_block(frame.function, "");
+        let (yes, no, after) = (block(), block(), block());
+        self.ir.builder.build_conditional_branch(cond, yes, no)?;
+        self.ir.builder.position_at_end(yes);
+        then(self)?;
+        self.ir.builder.build_unconditional_branch(after)?;
+        self.ir.builder.position_at_end(no);
+        otherwise(self)?;
+        self.ir.builder.build_unconditional_branch(after)?;
+        self.ir.builder.position_at_end(after);
+        Ok(())
+    }
+
     /// What `then` gives where the condition holds, else `otherwise`.
     pub fn value_if(
         &self,
@@ -438,6 +475,7 @@ impl<'c> Emitter<'c, '_> {
         let pointer = self.ir.pointer_type().into();
         let ty =
             self.ir.context.i32_type().fn_type(&[pointer, pointer, pointer, self.ir.context.i64_type().into()], false);
+        self.fence_streams()?;
         let call = builder.build_indirect_call(ty, parallel, &arguments, "")?;
         call.add_attribute(AttributeLoc::Function, self.attribute("nounwind"));
         let status = call.try_as_basic_value().basic().map(Llvm::into_int_value);
@@ -678,6 +716,7 @@ pub(super) struct Alias<'c> {
     noalias: u32,
     invariant: u32,
     weights: u32,
+    nontemporal: u32,
     /// For each buffer: its scope, the scopes of all others, and whether nobody writes it.
     buffers: Vec<(MetadataValue<'c>, MetadataValue<'c>, bool)>,
 }
@@ -709,6 +748,7 @@ impl<'c> Alias<'c> {
             noalias: context.get_kind_id("noalias"),
             invariant: context.get_kind_id("invariant.load"),
             weights: context.get_kind_id("prof"),
+            nontemporal: context.get_kind_id("nontemporal"),
             buffers: rows.collect(),
         }
     }
@@ -735,8 +775,18 @@ impl<'c> Alias<'c> {
         load.set_metadata(context.metadata_node(&[]), self.invariant)
     }
 
+    /// Marks a store of what is not read soon.
+    pub fn describe_nontemporal(
+        &self,
+        context: &'c LlvmContext,
+        store: InstructionValue<'c>,
+    ) -> std::result::Result<(), InstructionValueError> {
+        let one = context.i32_type().const_int(1, false).into();
+        store.set_metadata(context.metadata_node(&[one]), self.nontemporal)
+    }
+
     /// Marks a branch whose first way is rarely taken.
-    fn describe_rare(
+    pub fn describe_rare(
         &self,
         context: &'c LlvmContext,
         branch: InstructionValue<'c>,

@@ -17,14 +17,14 @@ use crate::passes::CACHE_LINE;
 use crate::{At, Value};
 
 /// The elements that an access touches: element numbers from the buffer's first.
-struct Address<'c> {
+pub(super) struct Address<'c> {
     /// Of lane 0, but for what `lanes` adds.
-    base: IntValue<'c>,
-    lanes: Lanes<'c>,
+    pub base: IntValue<'c>,
+    pub lanes: Lanes<'c>,
 }
 
 /// What the lanes add to the base.
-enum Lanes<'c> {
+pub(super) enum Lanes<'c> {
     /// Nothing.
     Same,
     /// `lane`.
@@ -38,10 +38,10 @@ enum Lanes<'c> {
 }
 
 /// A buffer as one access sees it.
-struct Element<'c> {
-    buffer: TensorId,
-    dtype: DType,
-    pointer: PointerValue<'c>,
+pub(super) struct Element<'c> {
+    pub buffer: TensorId,
+    pub dtype: DType,
+    pub pointer: PointerValue<'c>,
 }
 
 impl<'c> Emitter<'c, '_> {
@@ -106,19 +106,19 @@ impl<'c> Emitter<'c, '_> {
         match (address.lanes, mask) {
             (Lanes::Same, None) => {
                 let last = self.ir.extract(value, lanes - 1)?;
-                self.store_lanes(&element, base, last)
+                self.store_lanes(frame, &element, base, last)
             }
             (Lanes::Same, Some(mask)) if lanes == 1 => self.store_one_if(frame, &element, base, value, mask),
             (Lanes::Same, mask) => {
                 let offsets = self.ir.splat(base.into(), lanes)?.into_vector_value();
                 self.scatter(&element, offsets, value, mask)
             }
-            (Lanes::Next, None) => self.store_lanes(&element, base, value),
+            (Lanes::Next, None) => self.store_lanes(frame, &element, base, value),
             (Lanes::Next, Some(mask)) => self.masked_store(&element, base, value, mask),
             (Lanes::Previous, mask) => {
                 let (last, reversed) = (self.before(base, lanes)?, self.ir.reverse(value)?);
                 match mask {
-                    None => self.store_lanes(&element, last, reversed),
+                    None => self.store_lanes(frame, &element, last, reversed),
                     Some(mask) => self.masked_store(&element, last, reversed, self.ir.reverse(mask)?),
                 }
             }
@@ -127,7 +127,7 @@ impl<'c> Emitter<'c, '_> {
                 offsets
                     .into_iter()
                     .zip(0..)
-                    .try_for_each(|(offset, lane)| self.store_lanes(&element, offset, self.ir.extract(value, lane)?))
+                    .try_for_each(|(offset, lane)| self.store_lanes(frame, &element, offset, self.ir.extract(value, lane)?))
             }
             (Lanes::Step(step), mask) => {
                 let offsets = self.ramp(base.into(), step, lanes)?;
@@ -166,12 +166,12 @@ impl<'c> Emitter<'c, '_> {
         Ok(())
     }
 
-    fn element(&self, frame: &Frame<'c>, buffer: TensorId) -> Result<Element<'c>> {
+    pub fn element(&self, frame: &Frame<'c>, buffer: TensorId) -> Result<Element<'c>> {
         Ok(Element { buffer, dtype: self.buffer(buffer)?.dtype, pointer: frame.memory(buffer)?.pointer })
     }
 
     /// Sums up the subscripts times the strides, apart for lane 0, for constant steps and for computed subscripts.
-    fn address(&self, frame: &mut Frame<'c>, buffer: TensorId, at: &[At], lanes: u32) -> Result<Address<'c>> {
+    pub fn address(&self, frame: &mut Frame<'c>, buffer: TensorId, at: &[At], lanes: u32) -> Result<Address<'c>> {
         let strides = frame.memory(buffer)?.strides.clone();
         if strides.len() != at.len() {
             return Err(Error::Malformed(format!("{buffer} has {} dimensions, not {}", strides.len(), at.len())));
@@ -213,7 +213,7 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// `a + b`, and no instruction when one of them is 0.
-    fn add(&self, a: IntValue<'c>, b: IntValue<'c>) -> Result<IntValue<'c>> {
+    pub fn add(&self, a: IntValue<'c>, b: IntValue<'c>) -> Result<IntValue<'c>> {
         match (a.get_sign_extended_constant(), b.get_sign_extended_constant()) {
             (Some(0), _) => Ok(b),
             (_, Some(0)) => Ok(a),
@@ -251,23 +251,17 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// `base + lane·step` as one integer for each lane.
-    fn lane_offsets(&self, base: IntValue<'c>, step: IntValue<'c>, lanes: u32) -> Result<Vec<IntValue<'c>>> {
+    pub fn lane_offsets(&self, base: IntValue<'c>, step: IntValue<'c>, lanes: u32) -> Result<Vec<IntValue<'c>>> {
         (0..lanes).map(|lane| self.add(base, self.multiply(self.ir.i64(lane.into()), step)?)).collect()
     }
 
     /// A scalar, or so many elements one after another.
-    fn load_lanes(&self, element: &Element<'c>, offset: IntValue<'c>, lanes: u32) -> Result<Llvm<'c>> {
+    pub fn load_lanes(&self, element: &Element<'c>, offset: IntValue<'c>, lanes: u32) -> Result<Llvm<'c>> {
         let scalar = self.memory_type(element.dtype);
         let pointer = self.ir.element(element.pointer, scalar, offset)?;
         let value = self.ir.builder.build_load(vector_of(scalar, lanes), pointer, "")?;
         self.describe_access(element, value.as_instruction_value(), true)?;
         Ok(value)
-    }
-
-    fn store_lanes(&self, element: &Element<'c>, offset: IntValue<'c>, value: Llvm<'c>) -> Result<()> {
-        let pointer = self.ir.element(element.pointer, self.memory_type(element.dtype), offset)?;
-        let store = self.ir.builder.build_store(pointer, value)?;
-        self.describe_access(element, Some(store), true)
     }
 
     /// One element where the mask holds in some lane: the element in those lanes, 0 in the others.
@@ -294,7 +288,7 @@ impl<'c> Emitter<'c, '_> {
         value: Llvm<'c>,
         mask: Llvm<'c>,
     ) -> Result<()> {
-        self.run_if(frame, mask.into_int_value(), |this| this.store_lanes(element, offset, value))
+        self.run_if(frame, mask.into_int_value(), |this| this.store_lanes(frame, element, offset, value))
     }
 
     fn masked_load(&self, element: &Element<'c>, offset: IntValue<'c>, mask: Llvm<'c>, lanes: u32) -> Result<Llvm<'c>> {
@@ -362,7 +356,7 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// Says what LLVM may assume: the alignment, where the instruction has one, and that buffers do not overlap.
-    fn describe_access(
+    pub fn describe_access(
         &self,
         element: &Element<'c>,
         instruction: Option<InstructionValue<'c>>,

@@ -1,11 +1,12 @@
 //! What to do with the loops around one statement.
 //!
 //! One file for each kind of statement: [`contraction`], [`reduction`], [`pointwise`]; [`threads`] decides for all which
-//! loop runs in parallel.
+//! loop runs in parallel, [`streams`] which results go past the caches.
 
 mod contraction;
 mod pointwise;
 mod reduction;
+mod streams;
 mod threads;
 
 use polyhedral::{Scop, Stmt, StmtId, TensorId};
@@ -31,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) prefetches: Vec<(TensorId, Piece)>,
     /// The pieces whose whole boxes run in loops of their own.
     pub(crate) separate: Vec<Piece>,
+    /// The tensors whose stores go past the caches.
+    pub(crate) streams: Vec<TensorId>,
     /// What is not done, and why.
     pub(crate) remarks: Vec<(&'static str, String)>,
 }

@@ -18,6 +18,7 @@
 mod expression;
 mod flows;
 mod follow;
+mod last;
 mod parts;
 #[cfg(test)]
 mod tests;
@@ -69,7 +70,8 @@ pub fn values_kept(meaning: &Meaning, scop: &Scop) -> Result<(), Illegal> {
     proof.computations()?;
     proof.results()?;
     proof.once()?;
-    proof.updates()
+    proof.updates()?;
+    Ok(())
 }
 
 /// The changed program and what is known of it.
@@ -177,7 +179,8 @@ fn same_frame(source: &Scop, scop: &Scop) -> Result<(), Illegal> {
     }
     let callers = |scop: &Scop| {
         let callers = scop.tensors.values().filter(|tensor| tensor.role != Role::Temporary);
-        callers.cloned().collect::<Vec<_>>()
+        // How it is stored is no part of what it is.
+        callers.map(|tensor| crate::Tensor { streamed: false, ..tensor.clone() }).collect::<Vec<_>>()
     };
     if source.params != scop.params || callers(source) != callers(scop) || !source.context.is_equal(&scop.context)? {
         return Err(malformed("the sizes or the tensors of the caller are not those of the source"));
