@@ -150,6 +150,20 @@ impl Nest {
         }
     }
 
+    /// Where other statements run right before and after one reduction, in the same loops: the loops around and inside
+    /// of that one as a nest, and how many of them all share.
+    pub(crate) fn around_reduction(&self, scop: &Scop) -> Option<(Nest, usize)> {
+        let (alone, nested): (Vec<&Nest>, Vec<&Nest>) = self.parts.iter().partition(|part| part.loops.is_empty());
+        let [inner] = nested.as_slice() else { return None };
+        let stmt = inner.only_stmt()?;
+        let is_leaf = |part: &&Nest| part.only_stmt().is_some();
+        if alone.is_empty() || !alone.iter().all(is_leaf) || !scop.stmts[stmt].body.is_reduce() {
+            return None;
+        }
+        let loops = self.loops.iter().chain(&inner.loops).cloned().collect();
+        Some((Nest { loops, stmts: vec![stmt], parts: Vec::new(), is_permutable: true }, self.loops.len()))
+    }
+
     /// Whether every loop, here and inside, is a plain dimension of its statements.
     pub(crate) fn is_plain(&self) -> bool {
         self.loops.iter().all(Loop::is_plain) && self.parts.iter().all(Nest::is_plain)

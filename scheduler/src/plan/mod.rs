@@ -64,8 +64,10 @@ pub(crate) struct Piece {
 pub(crate) struct Pack {
     /// The tensor.
     pub(crate) tensor: TensorId,
-    /// The loop.
-    pub(crate) at: Piece,
+    /// The loop; without one the copy is made once, for the whole program.
+    pub(crate) at: Option<Piece>,
+    /// Whose accesses are meant.
+    pub(crate) stmt: StmtId,
     /// The dimension in which the tensor is contiguous.
     pub(crate) contiguous: usize,
     /// How the copy lies in memory.
@@ -104,16 +106,34 @@ impl Plan {
     /// The plan for `stmt`, the only one in `nest`, which is at the top or `inside` of other loops; `strict` when updates
     /// keep their order.
     pub(crate) fn of(scop: &Scop, target: &Target, nest: &Nest, stmt: StmtId, (inside, strict): (bool, bool)) -> Plan {
+        Plan::of_shared(scop, target, nest, stmt, (inside, strict, nest.loops.len()))
+    }
+
+    /// The same where only the first `shared` loops may move, because other statements run in them too.
+    pub(crate) fn of_shared(
+        scop: &Scop,
+        target: &Target,
+        nest: &Nest,
+        stmt: StmtId,
+        (inside, strict, shared): (bool, bool, usize),
+    ) -> Plan {
         let n = nest.loops.len();
         let plan = Plan { cuts: vec![Vec::new(); n], boxes: vec![None; n], ..Plan::default() };
-        let mut planner = Planner { scop, target, nest, id: stmt, stmt: &scop.stmts[stmt], inside, strict, plan };
+        let mut planner =
+            Planner { scop, target, nest, id: stmt, stmt: &scop.stmts[stmt], inside, strict, shared, plan };
         planner.decide();
+        planner.plan.order.retain(|piece| piece.of < shared);
         planner.plan
     }
 
     /// The innermost part of a loop that is not in a box.
-    fn rest(&self, of: usize) -> Piece {
+    pub(crate) fn rest(&self, of: usize) -> Piece {
         Piece { of, level: self.cuts[of].len() }
+    }
+
+    /// Whether a loop is run in strips.
+    pub(crate) fn has_strips(&self, of: usize, extent: Option<i64>) -> bool {
+        self.cuts[of].iter().any(|&by| extent.is_none_or(|extent| i64::from(by) < extent))
     }
 
     /// Lanes and copies of the statement in one box.
@@ -130,6 +150,8 @@ struct Planner<'a> {
     stmt: &'a Stmt,
     inside: bool,
     strict: bool,
+    /// How many loops may move; those after them stay inside.
+    shared: usize,
     plan: Plan,
 }
 
