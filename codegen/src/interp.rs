@@ -10,7 +10,8 @@ use std::fmt;
 use polyhedral::{DType, Role, TensorId, Value as Scalar};
 use support::Entity;
 
-use crate::{At, Buffer, Cond, Int, Op, Place, Program, RegId, Value, VarId};
+use crate::program::along_by;
+use crate::{At, Buffer, Cond, Int, Op, Place, Program, RegId, Value, VarId, combined_in};
 
 pub use polyhedral::eval::{Data, Tensors};
 
@@ -203,6 +204,25 @@ impl Run<'_> {
             }
             // What it names need not be there.
             Op::Prefetch { .. } => Ok(()),
+            Op::LoadBlock { regs, buffer, at, along } => {
+                let loaded = (0i64..).zip(regs).map(|(distance, reg)| {
+                    let lanes = self.program.regs[*reg].lanes;
+                    Ok((*reg, self.load(*buffer, &along_by(at, *along, distance), None, lanes)?))
+                });
+                let loaded = loaded.collect::<Result<Vec<_>, Fault>>()?;
+                loaded.into_iter().for_each(|(reg, lanes)| self.regs[reg.index()] = Some(lanes));
+                Ok(())
+            }
+            Op::StoreBlock { regs, buffer, at, along } => (0i64..).zip(regs).try_for_each(|(distance, reg)| {
+                let lanes = self.program.regs[*reg].lanes;
+                let value = self.register(*reg)?;
+                let at = self.subscripts(&along_by(at, *along, distance), lanes)?;
+                (0..lanes as usize).try_for_each(|lane| {
+                    let position = self.position(*buffer, &of_lane(&at, lane))?;
+                    self.memory[buffer.index()].elements[position] = pick(&value, lane);
+                    Ok(())
+                })
+            }),
         }
     }
 
@@ -338,6 +358,17 @@ impl Run<'_> {
             Value::MulAdd(a, b, c) => {
                 let dtype = self.dtype(a)?;
                 Ok(lane_by_lane(&[go(a)?, go(b)?, go(c)?], |x| scalar::mul_add(dtype, x[0], x[1], x[2])))
+            }
+            Value::Reduce { op, value, from, to } => {
+                let dtype = self.dtype(value)?;
+                let all = self.value(value, *from)?;
+                let all: Lanes = (0..*from as usize).map(|lane| pick(&all, lane)).collect();
+                Ok(combined_in(*from, *to).iter().fold(all, |all, parts| {
+                    let parts: Vec<Lanes> =
+                        parts.iter().map(|part| part.iter().map(|&lane| all[lane as usize]).collect()).collect();
+                    let both = |a: Lanes, b: Lanes| lane_by_lane(&[a, b], |x| scalar::binary(*op, dtype, x[0], x[1]));
+                    parts.into_iter().reduce(both).unwrap_or_default()
+                }))
             }
         }
     }

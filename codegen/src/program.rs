@@ -15,11 +15,15 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 ///         | check value in extent          every lane inside, or the kernel fails, naming a buffer's dimension
 ///         | with stack buffer { op* }      memory of its own for the buffer, with nothing in it at first
 ///         | prefetch buffer[at*]           a hint: these elements are read soon
+///         | reg* = block buffer[at*]       each register is one further along a dimension than the one before
+///         | block buffer[at*] = reg*       the same, stored
 /// value   = const | int(base, step) | buffer[at*] | reg | unary | binary | compare | select | cast | call | mul-add
+///         | reduce(operator, value)        groups of lanes combined
 /// at      = base + lane·step | indirect value
 /// ```
 ///
-/// Every value of an op has the op's number of lanes, or one lane that counts for all. Subscripts are storage
+/// Every value of an op has the op's number of lanes, or one lane that counts for all; what a `reduce` combines has as many
+/// as it says. Subscripts are storage
 /// coordinates: from 0 to the extent, in the order of the strides. All buffers are distinct memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
@@ -165,6 +169,30 @@ pub enum Op {
         /// At least 1.
         lanes: u32,
     },
+    /// Sets registers to what loads give, each one further along a dimension than the one before: the rectangle of the
+    /// lanes and the registers. Where the dimension is contiguous and the lanes are not, this is a transpose.
+    LoadBlock {
+        /// All with the same type and the same lanes.
+        regs: Vec<RegId>,
+        /// From here.
+        buffer: TensorId,
+        /// One for each dimension: what the first register gets.
+        at: Vec<At>,
+        /// The dimension; its subscript is [`At::Affine`].
+        along: usize,
+    },
+    /// Stores registers, each one further along a dimension than the one before, as [`Op::LoadBlock`] loads them.
+    /// No two lanes of the block are one element.
+    StoreBlock {
+        /// All with the same type and the same lanes.
+        regs: Vec<RegId>,
+        /// To here.
+        buffer: TensorId,
+        /// One for each dimension: where the first register goes.
+        at: Vec<At>,
+        /// The dimension; its subscript is [`At::Affine`].
+        along: usize,
+    },
 }
 
 /// A 64-bit integer expression over variables and parameters. Division and remainder round to minus infinity.
@@ -257,4 +285,25 @@ pub enum Value {
     Call(Builtin, Vec<Value>),
     /// `a·b + c` of floats, rounded once: only inside declared reductions.
     MulAdd(Box<Value>, Box<Value>, Box<Value>),
+    /// Groups of adjacent lanes, each combined into one: lane `l` is `value[l·g] op … op value[l·g + g - 1]` where
+    /// `g = from / to`, in the order of [`combined_in`](crate::combined_in). Only inside declared reductions.
+    Reduce {
+        /// `+`, `*`, `min`, `max`, `&&` or `||`.
+        op: BinOp,
+        /// With `from` lanes, or one that counts for all.
+        value: Box<Value>,
+        /// Lanes that are combined: a multiple of `to`.
+        from: u32,
+        /// Lanes of the result: one, or the op's.
+        to: u32,
+    },
+}
+
+/// The subscripts so many elements further along a dimension.
+pub(crate) fn along_by(at: &[At], along: usize, distance: i64) -> Vec<At> {
+    let mut moved = at.to_vec();
+    if let Some(At::Affine { base, .. }) = moved.get_mut(along) {
+        *base = base.clone() + Int::Const(distance);
+    }
+    moved
 }

@@ -11,7 +11,11 @@
 //!
 //! `with stack T { … }` is where a buffer of the stack has its memory.
 //!
+//! `r0, r1 = block A[i, j] along dimension 1` is `r0 = A[i, j]` and `r1 = A[i, j + 1]`;
+//! `block A[i, j] along dimension 1 = r0, r1` stores them there.
+//!
 //! `e .. +16` stands for the lanes from `e` on, `e .. +16 by 2` for every second one; `lane` counts from 0.
+//! `reduce(+, A[0 .. +64])` is the sum of 64 lanes, `reduce x16(+, A[0 .. +64])` are the sums of 16 groups of 4.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -167,6 +171,22 @@ impl Program {
                 self.element(f, *buffer, at, *lanes)?;
                 f.write_str("\n")
             }
+            Op::LoadBlock { regs, buffer, at, along } => {
+                let row = regs.first().map(|first| &self.regs[*first]);
+                let (dtype, lanes) = row.map_or((self.buffers[*buffer].dtype, 1), |row| (row.dtype, row.lanes));
+                separated(f, ", ", regs, |f, reg| write!(f, "{reg}"))?;
+                write!(f, ": {dtype}{} = block ", Lanes(lanes))?;
+                self.element(f, *buffer, at, lanes)?;
+                writeln!(f, " along dimension {along}")
+            }
+            Op::StoreBlock { regs, buffer, at, along } => {
+                let lanes = regs.first().map_or(1, |first| self.regs[*first].lanes);
+                f.write_str("block ")?;
+                self.element(f, *buffer, at, lanes)?;
+                write!(f, " along dimension {along} = ")?;
+                separated(f, ", ", regs, |f, reg| write!(f, "{reg}"))?;
+                f.write_str("\n")
+            }
         }
     }
 
@@ -263,6 +283,11 @@ impl Program {
             Value::Cast(dtype, e) => self.call(f, dtype.name(), [&**e], lanes),
             Value::Call(builtin, arguments) => self.call(f, builtin.name(), arguments, lanes),
             Value::MulAdd(a, b, c) => self.call(f, "muladd", [&**a, &**b, &**c], lanes),
+            Value::Reduce { op, value, from, to } => {
+                write!(f, "reduce{}({}, ", Lanes(*to), reduction(*op))?;
+                self.value(f, value, *from, Tightness::Choice)?;
+                f.write_str(")")
+            }
         }
     }
 
@@ -396,6 +421,15 @@ fn operator(op: BinOp) -> (&'static str, Tightness) {
         BinOp::And => ("&&", Tightness::And),
         BinOp::Or => ("||", Tightness::Or),
         BinOp::Min | BinOp::Max => ("", Tightness::Atom),
+    }
+}
+
+/// The operator of a reduction.
+fn reduction(op: BinOp) -> &'static str {
+    match op {
+        BinOp::Min => "min",
+        BinOp::Max => "max",
+        other => operator(other).0,
     }
 }
 

@@ -47,13 +47,10 @@ fn the_test_of_a_whole_box_leaves_the_reduction_loop() {
               input B: float32[5, 19] argument 1
               output C: float32[16, 19] argument 2
             for m in 0..16 {
-              for no in 0..5 {
-                if no <= 3 {
-                  C[m, 4*no .. +4] = float32(0.0)
-                } else {
-                  C[m, 4*no .. +4] = float32(0.0) where lane <= -4*no + 18
-                }
+              for no in 0..4 {
+                C[m, 4*no .. +4] = float32(0.0)
               }
+              C[m, 16 .. +4] = float32(0.0) where lane <= 2
             }
             parallel for mo in 0..2 {
               for no2 in 0..2 {
@@ -103,12 +100,11 @@ fn accumulators_of_a_symbolic_product() {
           input B: float32[K, N] argument 1
           output C: float32[M, N] argument 2
         for m in 0..M {
-          for no in 0..floor((N + 3)/4) {
-            if N >= 4*no + 4 {
-              C[m, 4*no .. +4] = float32(0.0)
-            } else {
-              C[m, 4*no .. +4] = float32(0.0) where lane <= -4*no + N - 1
-            }
+          for no in 0..floor(N/4) {
+            C[m, 4*no .. +4] = float32(0.0)
+          }
+          for no in max(0, floor(N/4))..floor((N + 3)/4) {
+            C[m, 4*no .. +4] = float32(0.0) where lane <= -4*no + N - 1
           }
         }
         parallel for mo in 0..floor((M + 7)/8) {
@@ -255,4 +251,223 @@ fn what_the_loop_changes_stays_in_memory() {
         }
     "#]],
     );
+}
+
+/// The initialisation in the same nest as its reduction: nothing is stored before the sum is complete, and nothing loaded.
+#[test]
+fn sums_that_begin_where_they_are_added_up_never_load() {
+    check(
+        "matmul",
+        &[16, 19, 5],
+        "
+        tile C.init.m C.init.n by 2 4 as mo no / mi ni
+        tile C.update.m C.update.n by 2 4 as mo no / mi ni
+        reorder C.update.mo C.update.no C.update.k C.update.mi C.update.ni
+        fuse C.init.mo C.update.mo depth 2
+        vectorise C.init.ni by 4
+        unroll C.init.mi by 2
+        vectorise C.update.ni by 4
+        unroll C.update.mi by 2",
+        expect![[r#"
+            program matmul()
+              input A: float32[16, 5] argument 0
+              input B: float32[5, 19] argument 1
+              output C: float32[16, 19] argument 2
+            for mo in 0..8 {
+              for no in 0..5 {
+                if no <= 3 {
+                  r0: float32 x4 = float32(0.0)
+                  r1: float32 x4 = float32(0.0)
+                  for k in 0..5 {
+                    r0: float32 x4 = muladd(A[2*mo, k], B[k, 4*no .. +4], r0)
+                    r1: float32 x4 = muladd(A[2*mo + 1, k], B[k, 4*no .. +4], r1)
+                  }
+                  C[2*mo, 4*no .. +4] = r0
+                  C[2*mo + 1, 4*no .. +4] = r1
+                } else {
+                  r2: float32 x4 = float32(0.0)
+                  r3: float32 x4 = float32(0.0)
+                  for k in 0..5 {
+                    r2: float32 x4 = muladd(A[2*mo, k], (B[k, 4*no .. +4] where lane <= -4*no + 18), r2)
+                    r3: float32 x4 = muladd(A[2*mo + 1, k], (B[k, 4*no .. +4] where lane <= -4*no + 18), r3)
+                  }
+                  C[2*mo, 4*no .. +4] = r2 where lane <= -4*no + 18
+                  C[2*mo + 1, 4*no .. +4] = r3 where lane <= -4*no + 18
+                }
+              }
+            }
+        "#]],
+    );
+}
+
+const TRANSPOSE: &str = "
+    scop transpose(M, N)
+    context { : M > 0 and N > 0 }
+    input I: float32[M, N]
+    output O: float32[N, M]
+    stmt O[j, i]
+      domain { O[j, i] : 0 <= j < N and 0 <= i < M }
+      O[j, i] = I[i, j]";
+
+#[test]
+fn copies_that_read_neighbours_load_a_block() {
+    check(
+        TRANSPOSE,
+        &[8, 8],
+        "unroll O.j by 4
+         vectorise O.i by 4",
+        expect![[r#"
+            program transpose()
+              input I: float32[8, 8] argument 0
+              output O: float32[8, 8] argument 1
+            for jo in 0..2 {
+              for io in 0..2 {
+                r0, r1, r2, r3: float32 x4 = block I[4*io .. +4, 4*jo] along dimension 1
+                O[4*jo, 4*io .. +4] = r0
+                O[4*jo + 1, 4*io .. +4] = r1
+                O[4*jo + 2, 4*io .. +4] = r2
+                O[4*jo + 3, 4*io .. +4] = r3
+              }
+            }
+        "#]],
+    );
+}
+
+#[test]
+fn copies_that_write_neighbours_store_a_block() {
+    check(
+        TRANSPOSE,
+        &[8, 8],
+        "unroll O.i by 4
+         vectorise O.j by 4",
+        expect![[r#"
+            program transpose()
+              input I: float32[8, 8] argument 0
+              output O: float32[8, 8] argument 1
+            for jo in 0..2 {
+              for io in 0..2 {
+                r0: float32 x4 = I[4*io, 4*jo .. +4]
+                r1: float32 x4 = I[4*io + 1, 4*jo .. +4]
+                r2: float32 x4 = I[4*io + 2, 4*jo .. +4]
+                r3: float32 x4 = I[4*io + 3, 4*jo .. +4]
+                block O[4*jo .. +4, 4*io] along dimension 1 = r0, r1, r2, r3
+              }
+            }
+        "#]],
+    );
+}
+
+/// In boxes that the sizes cut, and where rows are not neighbours.
+#[test]
+fn blocks_of_any_size_agree() {
+    for sizes in [[4, 4], [9, 17], [16, 5], [3, 3]] {
+        for script in [
+            "unroll O.j by 4\nvectorise O.i by 4",
+            "vectorise O.i by 8\nunroll O.j by 3",
+            "unroll O.i by 4\nvectorise O.j by 4",
+        ] {
+            let scop = scheduled(TRANSPOSE, Some(&sizes), script);
+            agrees(&scop, &lower(&scop, &Options::default()), &[]);
+        }
+    }
+}
+
+/// Between the loads of an update in place the buffer changes: they are not moved together.
+#[test]
+fn a_store_between_ends_a_block() {
+    let shifted = "
+        scop shifted(N)
+        inout A: float32[N, N]
+        output B: float32[N, N]
+        stmt A[j, i]
+          domain { A[j, i] : 0 < j < N - 1 and 0 <= i < N }
+          A[i, j] = A[i, j - 1] + A[i, j + 1]";
+    for script in [
+        "unroll A.j by 4",
+        "reorder A.i A.j\nunroll A.j by 4\nvectorise A.i by 4",
+        "unroll A.j by 4\nvectorise A.i by 4",
+    ] {
+        let scop = scheduled(shifted, Some(&[12]), script);
+        agrees(&scop, &lower(&scop, &Options::default()), &[]);
+    }
+}
+
+
+/// A stencil that keeps its border, in the words of the front end: clamped subscripts and a selection.
+const BORDERED: &str = "
+scop jac(N, M)
+context { : N > 0 and M > 0 }
+input A: float32[N, M]
+output O: float32[N, M]
+stmt O[i, j]
+  domain { O[i, j] : 0 <= i < N and 0 <= j < M }
+  O[i, j] = select(int32(index(i)) > 0i32 && int32(index(j)) > 0i32 && int32(index(j)) < int32(index(M)) - 1i32, \
+    A[i, max(min(M, j), 1) - 1] + A[i, 1 - min(-min(M - 2, j), 1)] - A[max(min(N, i), 1) - 1, j], A[i, j])
+";
+
+#[test]
+fn the_inside_of_a_stencil_runs_without_the_tests_of_its_border() {
+    check(
+        BORDERED,
+        &[6, 21],
+        "vectorise O.j by 4\nparallel O.i",
+        expect![[r#"
+            program jac()
+              input A: float32[6, 21] argument 0
+              output O: float32[6, 21] argument 1
+            parallel for i in 0..6 {
+              if i < 1 {
+                for jo in 0..5 {
+                  O[i, 4*jo .. +4] = A[i, 4*jo .. +4]
+                }
+                O[i, 20 .. +4] = (A[i, 20 .. +4] where lane <= 0) where lane <= 0
+              } else {
+                O[i, 0 .. +4] = int32(lane) > int32(0) ? (A[i, -1 .. +4] where int32(lane) > int32(0)) + A[i, 1 .. +4] - A[i - 1, 0 .. +4] : A[i, 0 .. +4]
+                for jo in 1..5 {
+                  O[i, 4*jo .. +4] = A[i, 4*jo - 1 .. +4] + A[i, 4*jo + 1 .. +4] - A[i - 1, 4*jo .. +4]
+                }
+                O[i, 20 .. +4] = (A[i, 20 .. +4] where lane <= 0) where lane <= 0
+              }
+            }
+        "#]],
+    );
+}
+
+#[test]
+fn borders_of_any_width_sizes_and_lanes() {
+    let conditions = [
+        "int32(index(j)) > 2i32",
+        "int32(index(j)) < 7i32 || int32(index(i)) == 2i32",
+        "!(int32(index(j)) != 5i32)",
+        "int32(index(j)) - int32(index(i)) >= 3i32 && int32(index(j)) <= 9i32",
+        "3i32 * int32(index(j)) < 20i32 && 0i32 - int32(index(j)) < -1i32",
+        "int8(index(j)) < 11i8 && index(i) > 0i64",
+    ];
+    for condition in conditions {
+        let text = BORDERED.replace("int32(index(i)) > 0i32", condition);
+        for script in ["", "vectorise O.j by 4", "vectorise O.j by 8\nparallel O.i", "unroll O.j by 3"] {
+            for sizes in [[1, 1], [3, 2], [5, 16], [4, 23]] {
+                let scop = scheduled(&text, Some(&sizes), script);
+                agrees(&scop, &lower(&scop, &Options::default()), &[]);
+            }
+            let scop = scheduled(&text, None, script);
+            agrees(&scop, &lower(&scop, &Options::default()), &[4, 13]);
+        }
+    }
+}
+
+#[test]
+fn checks_that_cannot_fail_are_left_out() {
+    let text = "
+scop gather(N)
+context { : N > 0 }
+input A: float32[10]
+input I: int32[N]
+output O: float32[N]
+stmt O[i]
+  domain { O[i] : 0 <= i < N }
+  O[i] = A[value(max(min(I[i], 9i32), 0i32))] + A[value(min(I[i], 9i32))]
+";
+    let program = lower(&scheduled(text, Some(&[7]), ""), &Options::default()).to_string();
+    assert_eq!(program.matches("check").count(), 1, "{program}");
 }

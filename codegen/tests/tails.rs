@@ -131,27 +131,25 @@ fn a_separate_tail_of_several_statements() {
         &[3, 7, 5],
         script,
         Some(expect![[r#"
-        program matmul()
-          input A: float32[3, 5] argument 0
-          input B: float32[5, 7] argument 1
-          output C: float32[3, 7] argument 2
-        for m in 0..3 {
-          C[m, 0 .. +4] = float32(0.0)
-          r0: float32 x4 = C[m, 0 .. +4]
-          for k in 0..5 {
-            r0: float32 x4 = muladd(A[m, k], B[k, 0 .. +4], r0)
-          }
-          C[m, 0 .. +4] = r0
-          for n in 4..7 {
-            C[m, n] = float32(0.0)
-            r1: float32 = C[m, n]
-            for k2 in 0..5 {
-              r1: float32 = muladd(A[m, k2], B[k2, n], r1)
+            program matmul()
+              input A: float32[3, 5] argument 0
+              input B: float32[5, 7] argument 1
+              output C: float32[3, 7] argument 2
+            for m in 0..3 {
+              r0: float32 x4 = float32(0.0)
+              for k in 0..5 {
+                r0: float32 x4 = muladd(A[m, k], B[k, 0 .. +4], r0)
+              }
+              C[m, 0 .. +4] = r0
+              for n in 4..7 {
+                r1: float32 = float32(0.0)
+                for k2 in 0..5 {
+                  r1: float32 = muladd(A[m, k2], B[k2, n], r1)
+                }
+                C[m, n] = r1
+              }
             }
-            C[m, n] = r1
-          }
-        }
-    "#]]),
+        "#]]),
     );
 }
 

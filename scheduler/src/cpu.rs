@@ -8,7 +8,7 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, rest};
+use crate::{Fusion, Isl, STAGE, cost, packing, rest};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -127,7 +127,7 @@ fn tree_of_isl(session: &Session, part: Option<&BTreeSet<String>>) -> isl::Resul
 }
 
 /// Applies a command; a refusal is a remark that `what` was the consequence.
-fn attempt(session: &mut Session, entity: &str, what: &str, command: Command) -> bool {
+pub(crate) fn attempt(session: &mut Session, entity: &str, what: &str, command: Command) -> bool {
     let text = command.to_string();
     match session.apply(command) {
         Ok(()) => true,
@@ -181,20 +181,20 @@ fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
 /// Runs the outermost loop that can in parallel, without moving loops.
 fn parallel_as_it_is(session: &mut Session, entity: &str, nest: &Nest) {
     let what = "not parallel";
-    let cycles = cost::cycles(session.scop(), nest, 1);
+    let (cycles, grain) = (cost::cycles(session.scop(), session.target(), nest, &[]), cost::grain(session.target()));
     if session.target().threads <= 1 {
         return;
     }
-    if cycles < cost::PARALLEL_GRAIN {
+    if cycles < grain {
         return remark(session, entity, what, &cost::too_small(cycles));
     }
-    let mut entries: u128 = 1;
+    let mut entries: u64 = 1;
     for one in &nest.loops {
-        if one.coincident && cycles / entries >= cost::PARALLEL_GRAIN {
+        if one.coincident && cycles / entries >= grain {
             attempt(session, entity, what, Command::parallel(&one.name));
             return;
         }
-        entries = entries.saturating_mul(one.estimate().max(1).unsigned_abs().into());
+        entries = entries.saturating_mul(one.estimate().max(1).unsigned_abs());
     }
     remark(session, entity, what, "every loop that is long enough carries a dependence");
 }
@@ -239,6 +239,20 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
     }
     if let Some(name) = plan.parallel.as_ref().and_then(name_of) {
         attempt(session, entity, "not parallel", Command::parallel(name));
+    }
+    for pack in &plan.packs {
+        if let Some(at) = name_of(&pack.at) {
+            packing::pack(session, entity, pack, &at);
+        }
+    }
+    for (tensor, piece) in &plan.prefetches {
+        let tensor = session.scop().tensors[*tensor].name.clone();
+        if let Some(at) = name_of(piece) {
+            attempt(session, entity, "not prefetched", Command::prefetch(tensor, at, 1));
+        }
+    }
+    for name in plan.separate.iter().filter_map(name_of) {
+        attempt(session, entity, "edges not separated", Command::separate([name]));
     }
 }
 

@@ -6,11 +6,12 @@ use std::path::Path;
 use support::{Cache, Target};
 
 /// The targets that ship with Tilewright: a name and a description each.
-const KNOWN: [(&str, &str); 4] = [
+const KNOWN: [(&str, &str); 5] = [
     ("x86-64-v3", include_str!("../targets/x86-64-v3.toml")),
     ("x86-64-v4", include_str!("../targets/x86-64-v4.toml")),
     ("znver5", include_str!("../targets/znver5.toml")),
     ("aarch64-neon", include_str!("../targets/aarch64-neon.toml")),
+    ("aarch64-sve", include_str!("../targets/aarch64-sve.toml")),
 ];
 
 /// The known targets, the host not among them.
@@ -41,6 +42,7 @@ pub fn host_target() -> Target {
         triple,
         cpu,
         threads: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        launch_cycles: Target::LAUNCH_CYCLES,
         vector_bytes,
         vector_registers,
         fma_per_cycle: 2,

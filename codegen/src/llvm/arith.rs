@@ -13,6 +13,32 @@ use super::{Error, Result};
 
 /// Numbers of that many bits are exact in `float64`, whatever comes after.
 const DOUBLE_BITS: u32 = 53;
+/// The same for `float32`.
+const SINGLE_BITS: u32 = 24;
+
+/// The floats that an integer type holds when they are truncated.
+struct Bounds {
+    least: f64,
+    /// The largest float that is not too large.
+    most: f64,
+    /// Whether `most` is the largest integer, and not only the largest float below the next power of two.
+    is_exact: bool,
+    /// Without the sign.
+    bits: u32,
+}
+
+impl Bounds {
+    fn of(from: DType, to: DType) -> Bounds {
+        let bits = to.bits() - u32::from(to.is_signed());
+        // Shorter floats are held as `float32`.
+        let precision = if from == DType::F64 { DOUBLE_BITS } else { SINGLE_BITS };
+        let end = (1u128 << bits) as f64;
+        let least = if to.is_signed() { -end } else { 0.0 };
+        let is_exact = bits <= precision;
+        let below = if is_exact { 1.0 } else { (1u128 << (bits - precision)) as f64 };
+        Bounds { least, most: end - below, is_exact, bits }
+    }
+}
 
 impl<'c> Emitter<'c, '_> {
     pub fn unary(&self, op: UnOp, e: Typed<'c>) -> Result<Typed<'c>> {
@@ -157,7 +183,7 @@ impl<'c> Emitter<'c, '_> {
             }
             (_, DType::Bool) => self.ir.compare_ints(IntPredicate::NE, e.llvm, self.like(e.llvm, 0)?)?,
             (from, _) if from.is_float() && to.is_float() => self.float_to_float(e.llvm, from, to)?,
-            (from, _) if from.is_float() => self.float_to_int(e.llvm, to)?,
+            (from, _) if from.is_float() => self.float_to_int(e.llvm, from, to)?,
             (from, _) if to.is_float() => self.int_to_float(e.llvm, from, to)?,
             (from, _) => self.int_to_int(e.llvm, from, to)?,
         };
@@ -175,10 +201,37 @@ impl<'c> Emitter<'c, '_> {
         self.ir.cast(op, value, self.value_type(to))
     }
 
-    fn float_to_int(&self, value: Llvm<'c>, to: DType) -> Result<Llvm<'c>> {
-        let name = if to.is_signed() { "llvm.fptosi.sat" } else { "llvm.fptoui.sat" };
+    /// Towards zero; what is too large becomes the bound, a NaN 0. LLVM's own intrinsic does so too, but takes vectors
+    /// apart lane by lane: here lanes are clamped as floats, converted, and mended.
+    fn float_to_int(&self, value: Llvm<'c>, from: DType, to: DType) -> Result<Llvm<'c>> {
         let result = super::ir::vector_of(self.value_type(to), super::ir::lanes_of(value));
-        self.ir.intrinsic(name, &[result, value.get_type()], &[value])
+        let is_short = to.bits() < 32;
+        if !is_short && super::ir::lanes_of(value) == 1 {
+            let name = if to.is_signed() { "llvm.fptosi.sat" } else { "llvm.fptoui.sat" };
+            return self.ir.intrinsic(name, &[result, value.get_type()], &[value]);
+        }
+        let bounds = Bounds::of(from, to);
+        let least = self.float_like(value, bounds.least)?;
+        let most = self.float_like(value, bounds.most)?;
+        // A NaN compares with nothing, and becomes the lower bound: one instruction for each line.
+        let above = self.ir.select(self.ir.compare_floats(FloatPredicate::OGT, value, least)?, value, least)?;
+        let inside = self.ir.select(self.ir.compare_floats(FloatPredicate::OLT, above, most)?, above, most)?;
+        let mut int = match is_short {
+            // Machines convert to 32 bits at least.
+            true => self.ir.cast(Op::FPToSI, inside, self.ir.context.i32_type())?,
+            false if to.is_signed() => self.ir.cast(Op::FPToSI, inside, self.value_type(to))?,
+            false => self.ir.cast(Op::FPToUI, inside, self.value_type(to))?,
+        };
+        if !bounds.is_exact {
+            let too_large = self.ir.compare_floats(FloatPredicate::OGT, value, most)?;
+            let largest = self.like(int, (1i128 << bounds.bits) - 1)?;
+            int = self.ir.select(too_large, largest, int)?;
+        }
+        if to.is_signed() {
+            let nan = self.ir.compare_floats(FloatPredicate::UNO, value, value)?;
+            int = self.ir.select(nan, self.like(int, 0)?, int)?;
+        }
+        self.ir.cast(Op::Trunc, int, self.value_type(to))
     }
 
     fn int_to_float(&self, value: Llvm<'c>, from: DType, to: DType) -> Result<Llvm<'c>> {

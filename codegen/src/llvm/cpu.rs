@@ -118,6 +118,10 @@ impl<'c> Emitter<'c, '_> {
             function.add_attribute(AttributeLoc::Function, self.ir.context.create_string_attribute(key, value));
         }
         function.add_attribute(AttributeLoc::Function, self.attribute("nounwind"));
+        if let Some(range) = self.machine.scalable_range() {
+            let kind = Attribute::get_named_enum_kind_id("vscale_range");
+            function.add_attribute(AttributeLoc::Function, self.ir.context.create_enum_attribute(kind, range));
+        }
         Ok(function)
     }
 
@@ -314,6 +318,8 @@ impl<'c> Emitter<'c, '_> {
                 check_lanes(*lanes)?;
                 self.prefetch(frame, *buffer, at, *lanes)
             }
+            Op::LoadBlock { regs, buffer, at, along } => self.load_block(frame, regs, *buffer, at, *along),
+            Op::StoreBlock { regs, buffer, at, along } => self.store_block(frame, regs, *buffer, at, *along),
         }
     }
 

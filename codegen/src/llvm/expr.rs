@@ -1,12 +1,12 @@
 //! Values: a tree becomes instructions on scalars or on vectors with the lanes of the op.
 
 use inkwell::types::BasicTypeEnum;
-use polyhedral::DType;
+use polyhedral::{BinOp, DType};
 
 use super::cpu::{Emitter, Frame};
 use super::ir::{Llvm, lanes_of, vector_of};
 use super::{Error, Result};
-use crate::{Int, RegId, Value};
+use crate::{Int, RegId, Value, combined_in};
 
 /// A value and its type. One lane counts for all.
 #[derive(Clone, Copy)]
@@ -78,7 +78,22 @@ impl<'c> Emitter<'c, '_> {
                 let c = self.value(frame, c, lanes)?.expect(a.dtype)?;
                 self.fused_multiply_add(frame, a, b, c)
             }
+            Value::Reduce { op, value, from, to } => {
+                let value = self.value(frame, value, *from)?;
+                let all = Typed { llvm: self.ir.splat(value.llvm, *from)?, dtype: value.dtype };
+                self.reduce(frame, *op, all, *to)
+            }
         }
+    }
+
+    /// Groups of lanes combined, in the order of [`combined_in`].
+    fn reduce(&self, frame: &Frame<'c>, op: BinOp, value: Typed<'c>, to: u32) -> Result<Typed<'c>> {
+        combined_in(lanes_of(value.llvm), to).iter().try_fold(value, |all, parts| {
+            let part = |lanes: &Vec<u32>| Ok(Typed { llvm: self.ir.pick(all.llvm, lanes)?, dtype: all.dtype });
+            let mut parts = parts.iter().map(part).collect::<Result<Vec<_>>>()?.into_iter();
+            let first = parts.next().ok_or_else(|| Error::Malformed("nothing to reduce".into()))?;
+            parts.try_fold(first, |combined, part| self.binary(frame, op, combined, part))
+        })
     }
 
     /// A `bool` value: an `i1` or a vector of them.
@@ -109,7 +124,8 @@ impl<'c> Emitter<'c, '_> {
         Ok(Typed { llvm, dtype: DType::I64 })
     }
 
-    fn get_register(&self, frame: &mut Frame<'c>, reg: RegId, lanes: u32) -> Result<Typed<'c>> {
+    /// A register's value, of one lane or of `lanes`.
+    pub fn get_register(&self, frame: &mut Frame<'c>, reg: RegId, lanes: u32) -> Result<Typed<'c>> {
         let row = self.register(reg)?;
         if row.lanes != 1 && row.lanes != lanes {
             return Err(Error::Malformed(format!("{reg} has {} lanes where {lanes} are expected", row.lanes)));
@@ -123,7 +139,12 @@ impl<'c> Emitter<'c, '_> {
     pub fn set_register(&self, frame: &mut Frame<'c>, reg: RegId, value: &Value) -> Result<()> {
         let row = self.register(reg)?;
         let value = self.value(frame, value, row.lanes)?.expect(row.dtype)?;
-        let value = self.ir.splat(value.llvm, row.lanes)?;
+        self.put_in_register(frame, reg, value.llvm)
+    }
+
+    /// Sets a register to a value of its type, in one lane or all.
+    pub fn put_in_register(&self, frame: &mut Frame<'c>, reg: RegId, value: Llvm<'c>) -> Result<()> {
+        let value = self.ir.splat(value, self.register(reg)?.lanes)?;
         let slot = self.register_slot(frame, reg)?;
         self.ir.builder.build_store(slot, value)?;
         Ok(())

@@ -159,11 +159,28 @@ impl<'c> Ir<'c> {
         Ok(vector.into())
     }
 
+    /// The lanes with these numbers, those of the second vector counted after those of the first.
+    pub fn shuffle(&self, a: Llvm<'c>, b: Llvm<'c>, lanes: impl IntoIterator<Item = u32>) -> Result<Llvm<'c>> {
+        let (Llvm::VectorValue(a), Llvm::VectorValue(b)) = (a, b) else {
+            return Err(Error::Malformed("a shuffle of scalars".into()));
+        };
+        let order: Vec<_> = lanes.into_iter().map(|lane| self.i32(lane as i32)).collect();
+        Ok(self.builder.build_shuffle_vector(a, b, VectorType::const_vector(&order), "")?.into())
+    }
+
     /// The lanes in the opposite order.
     pub fn reverse(&self, value: Llvm<'c>) -> Result<Llvm<'c>> {
         let Llvm::VectorValue(vector) = value else { return Ok(value) };
-        let lanes = vector.get_type().get_size();
-        let order: Vec<_> = (0..lanes).rev().map(|lane| self.i32(lane as i32)).collect();
+        self.shuffle(value, vector.get_type().get_poison().into(), (0..lanes_of(value)).rev())
+    }
+
+    /// These lanes of a vector, in this order; a single one is a scalar.
+    pub fn pick(&self, value: Llvm<'c>, lanes: &[u32]) -> Result<Llvm<'c>> {
+        let Llvm::VectorValue(vector) = value else { return Ok(value) };
+        if let [lane] = lanes {
+            return self.extract(value, *lane);
+        }
+        let order: Vec<_> = lanes.iter().map(|&lane| self.i32(lane as i32)).collect();
         let poison = vector.get_type().get_poison();
         Ok(self.builder.build_shuffle_vector(vector, poison, VectorType::const_vector(&order), "")?.into())
     }

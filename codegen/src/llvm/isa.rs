@@ -12,11 +12,13 @@ pub(super) struct Instructions {
     pub fma: bool,
     /// `float16` to `float32` and back.
     pub half: bool,
+    /// Vectors of a length that only the machine knows (SVE); of 128 bits at least.
+    pub scalable: bool,
 }
 
 impl Instructions {
-    const ALL: Instructions = Instructions { round: true, fma: true, half: true };
-    const NONE: Instructions = Instructions { round: false, fma: false, half: false };
+    const ALL: Instructions = Instructions { round: true, fma: true, half: true, scalable: false };
+    const NONE: Instructions = Instructions { round: false, fma: false, half: false, scalable: false };
 }
 
 /// An architecture that we compile for.
@@ -45,7 +47,9 @@ impl Architecture {
         let is_in = |names: &str| names.split_whitespace().any(|known| known == name);
         match self {
             Architecture::X86 => X86_CPUS.iter().find(|(_, names)| is_in(names)).map(|(instructions, _)| *instructions),
-            Architecture::AArch64 => is_in(AARCH64_CPUS).then_some(Instructions::ALL),
+            Architecture::AArch64 => {
+                is_in(AARCH64_CPUS).then_some(Instructions { scalable: is_in(AARCH64_SCALABLE), ..Instructions::ALL })
+            }
         }
     }
 
@@ -63,6 +67,9 @@ impl Architecture {
         match self {
             Architecture::X86 if on => before.and_x86(feature),
             Architecture::X86 => before.without_x86(feature),
+            Architecture::AArch64 if feature.starts_with("sve") && (on || feature == "sve") => {
+                Instructions { scalable: on, ..before }
+            }
             Architecture::AArch64 => before,
         }
     }
@@ -136,6 +143,11 @@ const AARCH64_CPUS: &str = "a64fx ampere1 ampere1a ampere1b apple-a10 apple-a11 
      exynos-m5 falkor generic kryo neoverse-512tvb neoverse-e1 neoverse-n1 neoverse-n2 neoverse-n3 neoverse-v1 \
      neoverse-v2 neoverse-v3 neoverse-v3ae oryon-1 saphira thunderx thunderx2t99 thunderx3t110 thunderxt81 \
      thunderxt83 thunderxt88 tsv110";
+
+/// Those of them with SVE.
+const AARCH64_SCALABLE: &str = "a64fx cortex-a510 cortex-a520 cortex-a520ae cortex-a710 cortex-a715 cortex-a720 cortex-a720ae cortex-a725 \
+     cortex-x2 cortex-x3 cortex-x4 cortex-x925 neoverse-512tvb neoverse-n2 neoverse-n3 neoverse-v1 neoverse-v2 \
+     neoverse-v3 neoverse-v3ae";
 
 const AARCH64_FEATURES: &str = "aes b16b16 bf16 complxnum crc crypto cssc dit dotprod f32mm f64mm faminmax flagm fp16fml fp8 fp8dot2 \
      fp8dot4 fp8fma fptoint fullfp16 i8mm jsconv lse lse128 lse2 lut mops rand rcpc rcpc3 rcpc-immo rdm sb sha2 sha3 \

@@ -17,14 +17,14 @@ use crate::passes::CACHE_LINE;
 use crate::{At, Value};
 
 /// The elements that an access touches: element numbers from the buffer's first.
-struct Address<'c> {
+pub(super) struct Address<'c> {
     /// Of lane 0, but for what `lanes` adds.
-    base: IntValue<'c>,
-    lanes: Lanes<'c>,
+    pub base: IntValue<'c>,
+    pub lanes: Lanes<'c>,
 }
 
 /// What the lanes add to the base.
-enum Lanes<'c> {
+pub(super) enum Lanes<'c> {
     /// Nothing.
     Same,
     /// `lane`.
@@ -38,10 +38,10 @@ enum Lanes<'c> {
 }
 
 /// A buffer as one access sees it.
-struct Element<'c> {
-    buffer: TensorId,
-    dtype: DType,
-    pointer: PointerValue<'c>,
+pub(super) struct Element<'c> {
+    pub buffer: TensorId,
+    pub dtype: DType,
+    pub pointer: PointerValue<'c>,
 }
 
 impl<'c> Emitter<'c, '_> {
@@ -166,12 +166,12 @@ impl<'c> Emitter<'c, '_> {
         Ok(())
     }
 
-    fn element(&self, frame: &Frame<'c>, buffer: TensorId) -> Result<Element<'c>> {
+    pub fn element(&self, frame: &Frame<'c>, buffer: TensorId) -> Result<Element<'c>> {
         Ok(Element { buffer, dtype: self.buffer(buffer)?.dtype, pointer: frame.memory(buffer)?.pointer })
     }
 
     /// Sums up the subscripts times the strides, apart for lane 0, for constant steps and for computed subscripts.
-    fn address(&self, frame: &mut Frame<'c>, buffer: TensorId, at: &[At], lanes: u32) -> Result<Address<'c>> {
+    pub fn address(&self, frame: &mut Frame<'c>, buffer: TensorId, at: &[At], lanes: u32) -> Result<Address<'c>> {
         let strides = frame.memory(buffer)?.strides.clone();
         if strides.len() != at.len() {
             return Err(Error::Malformed(format!("{buffer} has {} dimensions, not {}", strides.len(), at.len())));
@@ -213,7 +213,7 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// `a + b`, and no instruction when one of them is 0.
-    fn add(&self, a: IntValue<'c>, b: IntValue<'c>) -> Result<IntValue<'c>> {
+    pub fn add(&self, a: IntValue<'c>, b: IntValue<'c>) -> Result<IntValue<'c>> {
         match (a.get_sign_extended_constant(), b.get_sign_extended_constant()) {
             (Some(0), _) => Ok(b),
             (_, Some(0)) => Ok(a),
@@ -251,12 +251,12 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// `base + lane·step` as one integer for each lane.
-    fn lane_offsets(&self, base: IntValue<'c>, step: IntValue<'c>, lanes: u32) -> Result<Vec<IntValue<'c>>> {
+    pub fn lane_offsets(&self, base: IntValue<'c>, step: IntValue<'c>, lanes: u32) -> Result<Vec<IntValue<'c>>> {
         (0..lanes).map(|lane| self.add(base, self.multiply(self.ir.i64(lane.into()), step)?)).collect()
     }
 
     /// A scalar, or so many elements one after another.
-    fn load_lanes(&self, element: &Element<'c>, offset: IntValue<'c>, lanes: u32) -> Result<Llvm<'c>> {
+    pub fn load_lanes(&self, element: &Element<'c>, offset: IntValue<'c>, lanes: u32) -> Result<Llvm<'c>> {
         let scalar = self.memory_type(element.dtype);
         let pointer = self.ir.element(element.pointer, scalar, offset)?;
         let value = self.ir.builder.build_load(vector_of(scalar, lanes), pointer, "")?;
@@ -264,7 +264,8 @@ impl<'c> Emitter<'c, '_> {
         Ok(value)
     }
 
-    fn store_lanes(&self, element: &Element<'c>, offset: IntValue<'c>, value: Llvm<'c>) -> Result<()> {
+    /// Stores a scalar, or lanes one after another.
+    pub fn store_lanes(&self, element: &Element<'c>, offset: IntValue<'c>, value: Llvm<'c>) -> Result<()> {
         let pointer = self.ir.element(element.pointer, self.memory_type(element.dtype), offset)?;
         let store = self.ir.builder.build_store(pointer, value)?;
         self.describe_access(element, Some(store), true)

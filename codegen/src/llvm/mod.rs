@@ -6,6 +6,7 @@
 //!             index          integers and conditions: addresses, bounds, guards
 //!             expr, arith    values, scalar or <n x T>
 //!             memory         loads, stores, gathers, scatters, masks
+//!             block          rectangles of registers, transposed as they are loaded
 //!         · optimise       a fixed list of passes                                                    object
 //!         · object         ELF bytes; an undefined symbol is an error                                object
 //! ```
@@ -18,6 +19,7 @@
 //! division by zero gives 0. `float16` and `bfloat16` are computed in `float32` and rounded after each operation.
 
 mod arith;
+mod block;
 mod code;
 mod cpu;
 mod expr;

@@ -87,6 +87,16 @@ impl Machine {
         })
     }
 
+    /// LLVM's `vscale_range` for a machine with scalable vectors: from the target's width, in units of 128 bits, to the
+    /// widest that there can be. Vectors of fixed lengths up to that width then stay in one register; the code runs on
+    /// machines with wider ones too. `None` where vectors have one width.
+    pub fn scalable_range(&self) -> Option<u64> {
+        const UNIT: u32 = 128;
+        const WIDEST: u64 = 16;
+        let least = self.vector_bits / UNIT;
+        (self.instructions.scalable && least > 1).then(|| u64::from(least) << 32 | WIDEST.max(least.into()))
+    }
+
     /// Tells the module what it is compiled for.
     pub fn describe(&self, module: &Module<'_>) {
         module.set_triple(&self.machine.get_triple());

@@ -1,10 +1,16 @@
 //! What improves a [`Program`] without changing what it computes. Each pass is a function from program to program.
 
+mod accumulators;
+mod forwarding;
+mod peel;
 mod prefetches;
 mod ranges;
 mod registers;
 mod simplify;
+mod split;
+mod transposes;
 mod unswitch;
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -14,11 +20,17 @@ use support::{Remark, Table};
 use crate::scan::{Error, Options, scan};
 use crate::{At, Int, Op, Program, Value, VarId};
 
+pub use accumulators::accumulators;
+pub use forwarding::forwarding;
+pub use peel::peel;
 pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
 pub use registers::registers;
 pub use simplify::simplify;
+pub use split::split;
+pub use transposes::transposes;
 pub use unswitch::unswitch;
+pub use values::values;
 
 /// A scheduled Scop to loops: [`scan`], then the passes.
 ///
@@ -26,10 +38,13 @@ pub use unswitch::unswitch;
 /// As [`scan`].
 pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     let program = scan(scop, options, remarks)?;
-    let program = simplify(program);
-    let program = unswitch(program);
-    let program = registers(program);
-    Ok(prefetches(simplify(program)))
+    let program = split(simplify(program));
+    let program = simplify(values(program));
+    let program = simplify(peel(unswitch(program)));
+    let program = accumulators(registers(program), options.fma);
+    let program = forwarding(program);
+    let program = transposes(simplify(program));
+    Ok(prefetches(program))
 }
 
 /// A copy of `ops` with loop variables of its own, so that both may stand in one program.
@@ -89,6 +104,12 @@ fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
         Op::Prefetch { buffer, at, lanes } => {
             Op::Prefetch { buffer, at: at.iter().map(|at| map_at(at, change)).collect(), lanes }
         }
+        Op::LoadBlock { regs, buffer, at, along } => {
+            Op::LoadBlock { regs, buffer, at: at.iter().map(|at| map_at(at, change)).collect(), along }
+        }
+        Op::StoreBlock { regs, buffer, at, along } => {
+            Op::StoreBlock { regs, buffer, at: at.iter().map(|at| map_at(at, change)).collect(), along }
+        }
         Op::For { .. } | Op::If { .. } | Op::Local { .. } => op,
     }
 }
@@ -122,7 +143,13 @@ fn map_value(value: &Value, change: &dyn Fn(&Int) -> Int) -> Value {
 impl Value {
     /// Rebuilds the value bottom-up.
     pub(crate) fn rebuild(&self, change: &mut dyn FnMut(Value) -> Value) -> Value {
-        let mut go = |value: &Value| Box::new(value.rebuild(change));
+        self.rebuild_in(1, &mut |value, _| change(value))
+    }
+
+    /// Rebuilds the value, of an op with so many lanes, bottom-up; `change` gets each value with the lanes that it may have.
+    pub(crate) fn rebuild_in(&self, lanes: u32, change: &mut dyn FnMut(Value, u32) -> Value) -> Value {
+        let below = self.lanes_below(lanes);
+        let mut go = |value: &Value| Box::new(value.rebuild_in(below, change));
         let rebuilt = match self {
             Value::Const(..) | Value::Int { .. } | Value::Reg(_) => self.clone(),
             Value::Load { buffer, at, mask } => Value::Load {
@@ -143,7 +170,8 @@ impl Value {
             Value::Cast(dtype, e) => Value::Cast(*dtype, go(e)),
             Value::Call(builtin, arguments) => Value::Call(*builtin, arguments.iter().map(|e| *go(e)).collect()),
             Value::MulAdd(a, b, c) => Value::MulAdd(go(a), go(b), go(c)),
+            Value::Reduce { op, value, from, to } => Value::Reduce { op: *op, value: go(value), from: *from, to: *to },
         };
-        change(rebuilt)
+        change(rebuilt, lanes)
     }
 }

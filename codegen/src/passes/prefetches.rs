@@ -35,7 +35,12 @@ fn thin_out(ops: &mut [Op], buffers: &Table<TensorId, Buffer>) {
                 thin_out(otherwise, buffers);
             }
             Op::Local { body, .. } => thin_out(body, buffers),
-            Op::Store { .. } | Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } => {}
+            Op::Store { .. }
+            | Op::Set { .. }
+            | Op::Check { .. }
+            | Op::Prefetch { .. }
+            | Op::LoadBlock { .. }
+            | Op::StoreBlock { .. } => {}
         }
     }
 }

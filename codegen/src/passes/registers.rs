@@ -176,6 +176,10 @@ impl<'a> Accesses<'a> {
                     self.ops(body, guard, always);
                 }
                 Op::Prefetch { at, lanes, .. } => at.iter().for_each(|at| self.subscript(at, *lanes, guard)),
+                // Its registers hold what it loads already.
+                Op::LoadBlock { buffer, .. } | Op::StoreBlock { buffer, .. } => {
+                    self.uses.entry(*buffer).or_default().other = true
+                }
             }
         }
     }
@@ -186,6 +190,7 @@ impl<'a> Accesses<'a> {
             let lanes = if moves { lanes } else { 1 };
             self.access(*buffer, at, lanes, mask.as_deref().cloned(), guard, false);
         }
+        let lanes = value.lanes_below(lanes);
         for child in value.children() {
             self.value(child, lanes, guard);
         }
@@ -213,7 +218,8 @@ impl<'a> Accesses<'a> {
                 one.stored[same] |= stored;
             }
             None => {
-                one.other |= one.elements.iter().any(|other| !disjoint(other, &element));
+                let apart = |other: &Element| disjoint((&other.at, other.lanes), (&element.at, element.lanes));
+                one.other |= !one.elements.iter().all(apart);
                 one.elements.push(element);
                 one.stored.push(stored);
             }
@@ -242,12 +248,17 @@ impl<'a> Accesses<'a> {
     }
 }
 
-fn has_parallel(ops: &[Op]) -> bool {
+pub(super) fn has_parallel(ops: &[Op]) -> bool {
     ops.iter().any(|op| match op {
         Op::For { parallel, body, .. } => *parallel || has_parallel(body),
         Op::If { then, otherwise, .. } => has_parallel(then) || has_parallel(otherwise),
         Op::Local { body, .. } => has_parallel(body),
-        Op::Store { .. } | Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } => false,
+        Op::Store { .. }
+        | Op::Set { .. }
+        | Op::Check { .. }
+        | Op::Prefetch { .. }
+        | Op::LoadBlock { .. }
+        | Op::StoreBlock { .. } => false,
     })
 }
 
@@ -263,21 +274,26 @@ fn bound(ops: &[Op], vars: &mut BTreeSet<VarId>) {
                 bound(otherwise, vars);
             }
             Op::Local { body, .. } => bound(body, vars),
-            Op::Store { .. } | Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } => {}
+            Op::Store { .. }
+            | Op::Set { .. }
+            | Op::Check { .. }
+            | Op::Prefetch { .. }
+            | Op::LoadBlock { .. }
+            | Op::StoreBlock { .. } => {}
         }
     }
 }
 
-/// Whether two accesses are known to share no element: in some dimension they are a constant apart that their lanes do
-/// not bridge.
-fn disjoint(a: &Element, b: &Element) -> bool {
-    let apart = |(a_at, b_at): (&At, &At)| {
-        let (At::Affine { base: x, step: by_x }, At::Affine { base: y, step: by_y }) = (a_at, b_at) else {
+/// Whether two accesses of one buffer, each its subscripts and lanes, are known to share no element: in some dimension they
+/// are a constant apart that their lanes do not bridge.
+pub(super) fn disjoint((a, a_lanes): (&[At], u32), (b, b_lanes): (&[At], u32)) -> bool {
+    let apart = |(a, b): (&At, &At)| {
+        let (At::Affine { base: x, step: by_x }, At::Affine { base: y, step: by_y }) = (a, b) else {
             return false;
         };
         let Some(distance) = (y.clone() - x.clone()).as_const() else { return false };
         let span = |step: i64, lanes: u32| step.checked_mul(i64::from(lanes) - 1);
-        let (Some(x_span), Some(y_span)) = (span(*by_x, a.lanes), span(*by_y, b.lanes)) else { return false };
+        let (Some(x_span), Some(y_span)) = (span(*by_x, a_lanes), span(*by_y, b_lanes)) else { return false };
         let (x_low, x_high) = (x_span.min(0), x_span.max(0));
         let (Some(y_low), Some(y_high)) = (distance.checked_add(y_span.min(0)), distance.checked_add(y_span.max(0)))
         else {
@@ -285,7 +301,7 @@ fn disjoint(a: &Element, b: &Element) -> bool {
         };
         x_high < y_low || y_high < x_low
     };
-    a.at.len() == b.at.len() && a.at.iter().zip(&b.at).any(apart)
+    a.len() == b.len() && a.iter().zip(b).any(apart)
 }
 
 /// Reads and sets registers in place of a buffer's elements.
@@ -319,7 +335,7 @@ fn in_registers(ops: Vec<Op>, buffer: TensorId, held: &[(Element, RegId)]) -> Ve
         }
         Op::Local { buffer: local, body } => Op::Local { buffer: local, body: in_registers(body, buffer, held) },
         // What is in a register need not be brought near.
-        Op::Prefetch { buffer: from, at, lanes } => Op::Prefetch { buffer: from, at, lanes },
+        other @ (Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. }) => other,
     };
     ops.into_iter().map(one).collect()
 }

@@ -70,7 +70,9 @@ fn touches(ops: &[Op], buffer: TensorId) -> bool {
         }
         Op::Set { value, .. } => values(&[value]),
         Op::Check { value, mask, .. } => values(&[value]) || mask.as_ref().is_some_and(|mask| values(&[mask])),
-        Op::Prefetch { buffer: from, at, .. } => *from == buffer || subscripts(at),
+        Op::Prefetch { buffer: touched, at, .. }
+        | Op::LoadBlock { buffer: touched, at, .. }
+        | Op::StoreBlock { buffer: touched, at, .. } => *touched == buffer || subscripts(at),
     })
 }
 

@@ -5,6 +5,7 @@ mod exact;
 
 mod agree;
 mod arithmetic;
+mod blocks;
 mod kernels;
 mod loops;
 mod math;

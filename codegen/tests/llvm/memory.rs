@@ -123,6 +123,8 @@ fn of_lanes_that_store_to_one_element_the_last_wins() {
     assert_eq!(found[3], 5.0);
 }
 
+/// A check for each type of an element, with a function that makes one of a number.
+#[macro_export]
 macro_rules! every_type {
     ($check:ident) => {
         $check::<bool>(DType::Bool, |n| n % 2 == 0);
@@ -281,13 +283,13 @@ fn runtime_strides() {
 }
 
 /// Two pages that nobody may touch with one between them.
-struct Guarded {
+pub struct Guarded {
     start: *mut libc::c_void,
     page: usize,
 }
 
 impl Guarded {
-    fn new() -> Guarded {
+    pub fn new() -> Guarded {
         // SAFETY: a new private mapping, of which only the middle page is made accessible.
         unsafe {
             let page = libc::sysconf(libc::_SC_PAGESIZE) as usize;
@@ -300,7 +302,7 @@ impl Guarded {
     }
 
     /// The last `count` elements of the accessible page, or the first.
-    fn slice<T>(&mut self, count: usize, last: bool) -> &mut [T] {
+    pub fn slice<T>(&mut self, count: usize, last: bool) -> &mut [T] {
         let skipped = if last { self.page - count * size_of::<T>() } else { 0 };
         // SAFETY: the range is inside the accessible page, which this borrow has to itself; zero bytes are values of the number types used.
         unsafe { std::slice::from_raw_parts_mut(self.start.byte_add(self.page + skipped).cast(), count) }

@@ -1,0 +1,125 @@
+//! Contractions: reductions whose reads are shared by rows or columns of the result.
+//!
+//! The blocking of Goto and van de Geijn (TOMS 2008) with the sizes of the analytic model of Low, Igual, Smith and
+//! Quintana-Ortí (TOMS 2016), for any access relations: columns are what the result is contiguous along, rows are what
+//! the reads that move along the columns are the same for.
+//!
+//! ```text
+//! for outer                                    loops of a batch, positions of a window
+//!   for no by nc, ko by kc                     what is packed stays in the last cache
+//!     pack B[ko, no]                           when its rows are far apart or its lanes are
+//!     for mo by mc                             what is read of A stays in the second cache
+//!       for n by vectors, m by copies          a panel of B stays in the first cache
+//!         for k                                accumulators stay in registers
+//! ```
+
+mod packing;
+
+use polyhedral::Access;
+
+use super::{Box, Piece, Planner, extent_of};
+use crate::nest::Stride;
+use crate::registers::{self, Loads, RegisterTile};
+
+/// The least and the most iterations in a strip of a reduction.
+const STRIP: (u32, u32) = (64, 256);
+
+impl Planner<'_> {
+    /// A box of accumulators over the innermost reduction.
+    pub(super) fn reduction(&mut self, columns: usize, reduced: &[usize]) {
+        let rows = self.rows(columns);
+        let packed = rows.map_or_else(Vec::new, |rows| self.worth_packing(rows, columns, reduced));
+        let loads = self.loads(columns, rows, &packed);
+        if rows.is_none() && loads.shared_gathers + loads.own_gathers > 0 {
+            return self.independent_sums(columns, reduced);
+        }
+        self.remark_gathers(columns, &packed);
+        let row_extent = rows.map_or(Some(1), |rows| self.one(rows).extent);
+        let tile = registers::choose(self.target, self.bytes(), row_extent, self.one(columns).extent, &loads);
+        self.plan.boxes[columns] = Some(Box::Vector(tile.width()));
+        let Some(rows) = rows else {
+            self.order_of_reduction(None, columns, reduced);
+            return self.parallel_reduction(None, columns);
+        };
+        if tile.rows > 1 {
+            self.plan.boxes[rows] = Some(Box::Unroll(tile.rows));
+        }
+        match packed.is_empty() {
+            false => self.packed_reduction(rows, columns, reduced, &tile, &packed),
+            true => {
+                if let [reduced] = reduced {
+                    self.strips(rows, columns, *reduced, loads.shared_vectors + loads.shared_gathers);
+                }
+                self.order_of_reduction(Some(rows), columns, reduced);
+                self.parallel_reduction(Some(rows), columns);
+            }
+        }
+        self.edges(rows, &tile);
+    }
+
+    /// The loop for the rows of accumulators: without dependences, and the most reads that move along the columns stay
+    /// the same in it; of several the innermost. None when no such read stays the same.
+    pub(super) fn rows(&self, columns: usize) -> Option<usize> {
+        let moving = |read: &&Access| self.stride(read, columns) != Stride::Constant;
+        let shared = |at: usize| {
+            self.stmt.reads.iter().filter(moving).filter(|read| self.stride(read, at) == Stride::Constant).count()
+        };
+        let candidates = self.all().filter(|&at| at != columns && self.one(at).coincident && shared(at) > 0);
+        candidates.max_by_key(|&at| (shared(at), at))
+    }
+
+    /// The loads of one step; reads that are `packed` are contiguous.
+    fn loads(&self, columns: usize, rows: Option<usize>, packed: &[usize]) -> Loads {
+        let mut loads = Loads::default();
+        for (at, read) in self.stmt.reads.iter().enumerate() {
+            let same_in_rows = rows.is_none_or(|rows| self.stride(read, rows) == Stride::Constant);
+            let count = match (self.stride(read, columns), same_in_rows) {
+                (Stride::Constant, _) => &mut loads.scalars,
+                (Stride::Unit, true) => &mut loads.shared_vectors,
+                _ if packed.contains(&at) => &mut loads.shared_vectors,
+                (Stride::Unit, false) => &mut loads.own_vectors,
+                (Stride::Strided | Stride::Irregular, true) => &mut loads.shared_gathers,
+                (Stride::Strided | Stride::Irregular, false) => &mut loads.own_gathers,
+            };
+            *count += 1;
+        }
+        loads
+    }
+
+    /// Cuts a long reduction so that what all rows share of it stays in the second cache, and cuts the columns too when
+    /// the shortest strip would not fit.
+    fn strips(&mut self, rows: usize, columns: usize, reduced: usize, shared: u32) {
+        let bytes = u64::from(self.bytes()) * u64::from(shared);
+        let Some(cache) = self.target.caches.get(1).or(self.target.caches.first()) else { return };
+        let room = cache.bytes / 2 / bytes.max(1);
+        let (width, depth) = (extent_of(self.one(columns)), extent_of(self.one(reduced)));
+        let is_reused = extent_of(self.one(rows)) > u64::from(STRIP.0);
+        if shared == 0 || !is_reused || width.saturating_mul(depth) <= room {
+            return;
+        }
+        let strip = power_of_two_in(room / width.max(1), STRIP);
+        if depth > u64::from(strip) * 3 / 2 {
+            self.plan.cuts[reduced].push(strip);
+        }
+        let widest = power_of_two_in(room / u64::from(strip), (self.plan.lanes(), 1 << 20));
+        if width > u64::from(widest) {
+            self.plan.cuts[columns].push(widest);
+        }
+    }
+
+    /// The rows that are left over get loops of their own, where they are one smaller box of registers.
+    fn edges(&mut self, rows: usize, tile: &RegisterTile) {
+        let is_cut = self.one(rows).extent.is_some_and(|extent| extent % i64::from(tile.rows) != 0);
+        if is_cut {
+            let level = self.plan.cuts[rows].len();
+            self.plan.separate.push(Piece { of: rows, level });
+        }
+    }
+}
+
+/// The largest power of two up to `value`, inside the bounds.
+fn power_of_two_in(value: u64, (least, most): (u32, u32)) -> u32 {
+    let value = u32::try_from(value).unwrap_or(u32::MAX).clamp(1, most.max(1));
+    let below = 1 << value.ilog2();
+    below.max(least)
+}

@@ -1,0 +1,196 @@
+//! What to do with the loops around one statement.
+//!
+//! One file for each kind of statement: [`contraction`], [`reduction`], [`pointwise`]; [`threads`] decides for all which
+//! loop runs in parallel.
+
+mod contraction;
+mod pointwise;
+mod reduction;
+mod threads;
+
+use polyhedral::{Scop, Stmt, StmtId, TensorId};
+use support::Target;
+
+use crate::nest::{self, Loop, Nest, Stride};
+use crate::registers::RegisterTile;
+
+/// How the loops around one statement are cut, boxed, ordered and run in parallel. Loops are counted from outside.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    /// For each loop the strips that it is cut into, larger ones first.
+    pub(crate) cuts: Vec<Vec<u32>>,
+    /// For each loop what of it goes into the box of registers.
+    pub(crate) boxes: Vec<Option<Box>>,
+    /// The pieces outside the box, in their new order.
+    pub(crate) order: Vec<Piece>,
+    /// The piece that runs on several threads.
+    pub(crate) parallel: Option<Piece>,
+    /// What is copied before it is used.
+    pub(crate) packs: Vec<Pack>,
+    /// What the next iteration of a piece touches of a tensor is asked for.
+    pub(crate) prefetches: Vec<(TensorId, Piece)>,
+    /// The pieces whose whole boxes run in loops of their own.
+    pub(crate) separate: Vec<Piece>,
+    /// What is not done, and why.
+    pub(crate) remarks: Vec<(&'static str, String)>,
+}
+
+/// The innermost part of a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Box {
+    /// In the lanes of vectors.
+    Vector(u32),
+    /// Copied out.
+    Unroll(u32),
+}
+
+/// A part of a loop: cut number `level`, or the rest after the last cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// Which loop.
+    pub(crate) of: usize,
+    /// Which part, from outside.
+    pub(crate) level: usize,
+}
+
+/// A tensor of which each iteration of a loop has a copy of what it touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pack {
+    /// The tensor.
+    pub(crate) tensor: TensorId,
+    /// The loop.
+    pub(crate) at: Piece,
+    /// The dimension in which the tensor is contiguous.
+    pub(crate) contiguous: usize,
+    /// How the copy lies in memory.
+    pub(crate) form: Form,
+}
+
+/// The order of elements in a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As wide as a box of registers, row after row, for lanes along this dimension.
+    Panels {
+        /// The dimension of the tensor that the lanes lie along.
+        along: usize,
+        /// The box.
+        tile: RegisterTile,
+    },
+    /// As before, with rows next to each other but for so many elements that keep them in different sets of a cache.
+    Rows {
+        /// Elements between rows.
+        padding: u32,
+        /// Elements of a vector.
+        lanes: u32,
+    },
+}
+
+impl Plan {
+    /// The plan for `stmt`, the only one in `nest`, which is at the top or `inside` of other loops.
+    pub(crate) fn of(scop: &Scop, target: &Target, nest: &Nest, stmt: StmtId, inside: bool) -> Plan {
+        let n = nest.loops.len();
+        let plan = Plan { cuts: vec![Vec::new(); n], boxes: vec![None; n], ..Plan::default() };
+        let mut planner = Planner { scop, target, nest, id: stmt, stmt: &scop.stmts[stmt], inside, plan };
+        planner.decide();
+        planner.plan
+    }
+
+    /// The innermost part of a loop that is not in a box.
+    fn rest(&self, of: usize) -> Piece {
+        Piece { of, level: self.cuts[of].len() }
+    }
+
+    /// Lanes and copies of the statement in one box.
+    fn lanes(&self) -> u32 {
+        self.boxes.iter().map(|one| if let Some(Box::Vector(lanes)) = one { *lanes } else { 1 }).product()
+    }
+}
+
+struct Planner<'a> {
+    scop: &'a Scop,
+    target: &'a Target,
+    nest: &'a Nest,
+    id: StmtId,
+    stmt: &'a Stmt,
+    inside: bool,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    fn decide(&mut self) {
+        let reduced = self.reduced();
+        match self.columns() {
+            Some(columns) if reduced.is_empty() => self.pointwise(columns),
+            Some(columns) => self.reduction(columns, &reduced),
+            None => self.as_it_is(),
+        }
+    }
+
+    fn one(&self, at: usize) -> &Loop {
+        &self.nest.loops[at]
+    }
+
+    fn all(&self) -> impl DoubleEndedIterator<Item = usize> + use<> {
+        0..self.nest.loops.len()
+    }
+
+    fn stride(&self, access: &polyhedral::Access, at: usize) -> Stride {
+        self.one(at).dim(self.id).map_or(Stride::Irregular, |dim| nest::stride(self.stmt, access, dim))
+    }
+
+    /// The loops that are summed over.
+    fn reduced(&self) -> Vec<usize> {
+        let is_reduced = |at: &usize| self.one(*at).dim(self.id).is_some_and(|dim| nest::is_reduced(self.stmt, dim));
+        self.all().filter(is_reduced).collect()
+    }
+
+    /// The loop for the lanes: without dependences, every write contiguous; of several the one with the most contiguous
+    /// reads, then the innermost.
+    fn columns(&self) -> Option<usize> {
+        let contiguous = |at: &usize| {
+            self.one(*at).coincident && self.stmt.writes.iter().all(|write| self.stride(write, *at) == Stride::Unit)
+        };
+        let easy = |at: &usize| self.stmt.reads.iter().filter(|read| self.stride(read, *at) <= Stride::Unit).count();
+        self.all().filter(contiguous).max_by_key(|at| (easy(at), *at))
+    }
+
+    /// Bytes of the widest element that the statement touches.
+    fn bytes(&self) -> u32 {
+        self.stmt.accesses().map(|access| self.scop.tensors[access.tensor].dtype.bytes()).max().unwrap_or(4)
+    }
+
+    /// Says which reads, but for those that are `packed`, are loaded lane by lane.
+    fn remark_gathers(&mut self, columns: usize, packed: &[usize]) {
+        for (at, read) in self.stmt.reads.iter().enumerate() {
+            if self.stride(read, columns) > Stride::Unit && !packed.contains(&at) {
+                let name = &self.scop.tensors[read.tensor].name;
+                let why = format!("`{name}` is not contiguous along the lanes, and is read lane by lane");
+                self.plan.remarks.push(("not loaded as vectors", why));
+            }
+        }
+    }
+
+    /// Iterations of a loop in one iteration of its outermost piece.
+    fn first_size(&self, at: usize) -> u64 {
+        self.plan.cuts[at].first().map_or_else(|| self.in_box(at), |&size| size.into())
+    }
+
+    /// Iterations of a loop in the box.
+    fn in_box(&self, at: usize) -> u64 {
+        match self.plan.boxes[at] {
+            Some(Box::Vector(by) | Box::Unroll(by)) => by.into(),
+            None => 1,
+        }
+    }
+
+    fn as_it_is(&mut self) {
+        self.plan.order = self.all().map(|at| self.plan.rest(at)).collect();
+        let why = "no loop without dependences writes neighbouring elements";
+        self.plan.remarks.push(("not vectorised", why.into()));
+        self.parallel_outermost();
+    }
+}
+
+fn extent_of(one: &Loop) -> u64 {
+    one.estimate().max(0).unsigned_abs()
+}

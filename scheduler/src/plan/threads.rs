@@ -1,0 +1,82 @@
+//! Which loop runs on several threads.
+
+use super::{Piece, Planner, extent_of};
+use crate::cost;
+
+impl Planner<'_> {
+    /// The first loop with enough iterations for all threads, else the one with the most; a loop over boxes gets strips
+    /// for threads of its own when it is not outermost already.
+    pub(super) fn parallel_reduction(&mut self, rows: Option<usize>, columns: usize) {
+        if !self.is_worth_threads() {
+            return;
+        }
+        let candidates = self.plan.order.iter().map(|piece| piece.of);
+        let candidates: Vec<(usize, u64)> = candidates
+            .filter(|&at| self.one(at).coincident)
+            .map(|at| (at, extent_of(self.one(at)).div_ceil(self.in_box(at))))
+            .collect();
+        let Some(chosen) = self.enough_for_threads(&candidates) else { return };
+        let is_boxed = rows == Some(chosen) || columns == chosen;
+        let has_strips = self.plan.cuts.iter().any(|cuts| !cuts.is_empty());
+        if is_boxed && has_strips {
+            let whole = extent_of(self.one(chosen)).div_ceil(u64::from(self.target.threads) * 2);
+            let chunk = whole.next_multiple_of(self.in_box(chosen)).max(1);
+            self.plan.cuts[chosen].insert(0, u32::try_from(chunk).unwrap_or(1 << 20));
+            self.plan.order.iter_mut().filter(|piece| piece.of == chosen).for_each(|piece| piece.level += 1);
+            self.plan.order.insert(0, Piece { of: chosen, level: 0 });
+        } else {
+            self.move_out(chosen);
+        }
+        self.plan.parallel = self.plan.order.first().copied();
+    }
+
+    pub(super) fn move_out(&mut self, chosen: usize) {
+        if let Some(at) = self.plan.order.iter().position(|piece| piece.of == chosen) {
+            let piece = self.plan.order.remove(at);
+            self.plan.order.insert(0, piece);
+        }
+    }
+
+    /// The outermost loop without dependences that has enough iterations and enough work each time it starts.
+    pub(super) fn parallel_outermost(&mut self) {
+        if !self.is_worth_threads() {
+            return;
+        }
+        let candidates: Vec<(usize, u64)> = self
+            .plan
+            .order
+            .iter()
+            .take_while(|piece| self.one(piece.of).coincident)
+            .filter(|piece| piece.level == 0)
+            .map(|piece| (piece.of, extent_of(self.one(piece.of)).div_ceil(self.first_size(piece.of))))
+            .collect();
+        let Some(chosen) = self.enough_for_threads(&candidates) else { return };
+        self.move_out(chosen);
+        self.plan.parallel = self.plan.order.first().copied();
+    }
+
+    pub(super) fn enough_for_threads(&mut self, candidates: &[(usize, u64)]) -> Option<usize> {
+        let enough = u64::from(self.target.threads) * 2;
+        let first = candidates.iter().find(|(_, count)| *count >= enough);
+        let chosen = first.or_else(|| candidates.iter().rev().max_by_key(|(_, count)| *count));
+        let why = match chosen {
+            None => "every outer loop carries a dependence",
+            Some((_, 0 | 1)) => "no outer loop without dependences has two iterations",
+            Some((at, _)) => return Some(*at),
+        };
+        self.plan.remarks.push(("not parallel", why.into()));
+        None
+    }
+
+    pub(super) fn is_worth_threads(&mut self) -> bool {
+        if self.target.threads <= 1 || self.inside {
+            return false;
+        }
+        let cycles = cost::cycles(self.scop, self.target, self.nest, &self.plan.boxes);
+        let is_worth = cycles >= cost::grain(self.target);
+        if !is_worth {
+            self.plan.remarks.push(("not parallel", cost::too_small(cycles)));
+        }
+        is_worth
+    }
+}
