@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use codegen::Value;
-use codegen::llvm::{assembly, host};
+use codegen::llvm::{Options, assembly, compile, host};
 use polyhedral::{Builtin, DType};
 use runtime::kernel::Kernel;
 use runtime::pool::Pool;
@@ -465,4 +465,27 @@ fn worst_double(builtin: Builtin, count: usize) -> Worst {
         }
     }
     worst
+}
+
+/// Prints what each function adds to the time of a compilation, over that of a copy:
+/// `cargo test -p codegen --test llvm compile_times -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints times"]
+fn compile_times() {
+    let best = |builtin: Builtin, dtype: DType, lanes: u32, repeats: usize| {
+        let mut b = program(builtin, dtype, lanes);
+        let body = b.program.body.clone();
+        b.program.body = body.iter().cycle().take(repeats).cloned().collect();
+        let one = || {
+            let start = std::time::Instant::now();
+            compile(&b.program, &this_machine(), &Options::default()).unwrap();
+            start.elapsed().as_secs_f64() * 1e3
+        };
+        (0..5).map(|_| one()).fold(f64::INFINITY, f64::min)
+    };
+    for builtin in [&[Builtin::Fabs], &UNARY[..], &SEVERAL].concat() {
+        let times = [(DType::F32, 16), (DType::F64, 8), (DType::F32, 64), (DType::F64, 1)]
+            .map(|(dtype, lanes)| [1, 9].map(|repeats| best(builtin, dtype, lanes, repeats)));
+        println!("{}: {times:.2?} ms", builtin.name());
+    }
 }
