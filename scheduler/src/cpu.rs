@@ -8,7 +8,7 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, packing, rest};
+use crate::{Fusion, Isl, STAGE, cost, packing, rest, rows};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -34,6 +34,7 @@ impl Policy for Cpu {
 
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
         order(session, None);
+        join_rows(session);
         schedule_nests(session, |_, _| true);
         Ok(())
     }
@@ -68,6 +69,21 @@ fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) 
             nests.iter().for_each(|nest| schedule_nest(session, nest, false));
         }
         Err(error) => not_examined(session, &error),
+    }
+}
+
+/// Joins neighbouring nests that share rows of something that is larger than the caches.
+fn join_rows(session: &mut Session) {
+    let Ok(nests) = examine(session, session.scop()) else { return };
+    for join in rows::joins(session.scop(), session.target(), &nests) {
+        let name = |stmt| session.scop().stmts[stmt].name.clone();
+        let (first, second, what) = (name(join.first), name(join.second), "rows not fused");
+        match join.against {
+            Some(why) => remark(session, &format!("{first}, {second}"), what, &why),
+            None => {
+                attempt(session, &second, what, Command::fuse(&first, &second, join.depth));
+            }
+        }
     }
 }
 
@@ -164,7 +180,8 @@ fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
     let entity = nest.name(session.scop());
     if let Some(stmt) = nest.only_stmt() {
         if !nest.loops.is_empty() {
-            let plan = Plan::of(session.scop(), session.target(), nest, stmt, inside);
+            let strict = session.options().strict;
+            let plan = Plan::of(session.scop(), session.target(), nest, stmt, (inside, strict));
             plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
             apply(session, &entity, nest, &plan);
         }
@@ -190,14 +207,24 @@ fn parallel_as_it_is(session: &mut Session, entity: &str, nest: &Nest) {
         return remark(session, entity, what, &cost::too_small(cycles));
     }
     let mut entries: u64 = 1;
+    let mut candidates: Vec<(&str, u64)> = Vec::new();
     for one in &nest.loops {
-        if one.coincident && cycles / entries >= grain {
-            attempt(session, entity, what, Command::parallel(&one.name));
-            return;
+        let count = one.estimate().max(1).unsigned_abs();
+        // A fusion forgets what runs at once; the session finds out.
+        let worth_starting = cycles / entries >= grain;
+        if worth_starting && (one.coincident || session.coincident(&one.name).is_ok()) {
+            candidates.push((&one.name, count));
         }
-        entries = entries.saturating_mul(one.estimate().max(1).unsigned_abs());
+        entries = entries.saturating_mul(count);
     }
-    remark(session, entity, what, "every loop that is long enough carries a dependence");
+    let enough = u64::from(session.target().threads) * 2;
+    let most = candidates.iter().rev().max_by_key(|(_, count)| *count);
+    match candidates.iter().find(|(_, count)| *count >= enough).or(most) {
+        Some((name, _)) => {
+            attempt(session, entity, what, Command::parallel(*name));
+        }
+        None => remark(session, entity, what, "every loop that is long enough carries a dependence"),
+    }
 }
 
 /// Takes the plan's steps; each that is refused leaves a remark, and the others are taken all the same.
@@ -237,6 +264,15 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
     let order: Vec<String> = plan.order.iter().filter_map(name_of).collect();
     if !is_in_order(session.scop(), &order) {
         attempt(session, entity, "loops not reordered", Command::reorder(order));
+    }
+    if let Some(partial) = &plan.partial {
+        let made = name_of(&partial.at).is_some_and(|at| {
+            let tensor = session.scop().tensors[partial.tensor].name.clone();
+            attempt(session, entity, "not parallel", Command::privatise(tensor, at))
+        });
+        if !made {
+            return;
+        }
     }
     if let Some(name) = plan.parallel.as_ref().and_then(name_of) {
         attempt(session, entity, "not parallel", Command::parallel(name));

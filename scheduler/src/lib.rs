@@ -17,6 +17,7 @@ mod packing;
 mod plan;
 mod registers;
 mod rest;
+mod rows;
 
 pub use cpu::Cpu;
 pub use order::{Fusion, Isl, SourceOrder};

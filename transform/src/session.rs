@@ -324,18 +324,17 @@ impl Session {
 
     /// That the program computes what the source does, whatever changed in between.
     fn values_proof(&self, scop: &Scop) -> Result<Ordered, Reason> {
+        let meaning = self.meaning()?;
+        if let Some(tree) = legality::order_and_values_kept(&meaning, scop)? {
+            return Ok(Ordered { tree, dependences: OnceCell::new() });
+        }
         let ordered = self.ordered(scop)?;
-        legality::values_kept(&*self.meaning()?, scop)?;
+        legality::values_kept(&meaning, scop)?;
         Ok(ordered)
     }
 
-    /// That the tree orders the program's own dependences. Where that does not follow from what conflicts, these are
-    /// found, for a refusal to speak of.
+    /// That the tree orders the program's own dependences, which are found for a refusal to speak of.
     fn ordered(&self, scop: &Scop) -> Result<Ordered, Reason> {
-        let own = legality::own_order(scop, self.options.strict)?;
-        if let Some(tree) = own {
-            return Ok(Ordered { tree, dependences: OnceCell::new() });
-        }
         let dependences = self.analysed(scop)?;
         legality::order_respected(&scop.tree, &dependences, scop)?;
         Ok(Ordered {

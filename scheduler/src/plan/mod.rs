@@ -1,11 +1,12 @@
 //! What to do with the loops around one statement.
 //!
-//! One file for each kind of statement: [`contraction`], [`reduction`], [`pointwise`]; [`threads`] decides for all which
-//! loop runs in parallel, [`streams`] which results go past the caches.
+//! One file for each kind of statement: [`contraction`], [`reduction`], [`pointwise`] with [`stencil`]; [`threads`] decides
+//! for all which loop runs in parallel, [`streams`] which results go past the caches.
 
 mod contraction;
 mod pointwise;
 mod reduction;
+mod stencil;
 mod streams;
 mod threads;
 
@@ -34,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) separate: Vec<Piece>,
     /// The tensors whose stores go past the caches.
     pub(crate) streams: Vec<TensorId>,
+    /// The reduction whose chunks have partial results of their own.
+    pub(crate) partial: Option<Partial>,
     /// What is not done, and why.
     pub(crate) remarks: Vec<(&'static str, String)>,
 }
@@ -88,12 +91,22 @@ pub(crate) enum Form {
     },
 }
 
+/// Partial results: one for each iteration of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Partial {
+    /// Of this tensor.
+    pub(crate) tensor: TensorId,
+    /// The loop.
+    pub(crate) at: Piece,
+}
+
 impl Plan {
-    /// The plan for `stmt`, the only one in `nest`, which is at the top or `inside` of other loops.
-    pub(crate) fn of(scop: &Scop, target: &Target, nest: &Nest, stmt: StmtId, inside: bool) -> Plan {
+    /// The plan for `stmt`, the only one in `nest`, which is at the top or `inside` of other loops; `strict` when updates
+    /// keep their order.
+    pub(crate) fn of(scop: &Scop, target: &Target, nest: &Nest, stmt: StmtId, (inside, strict): (bool, bool)) -> Plan {
         let n = nest.loops.len();
         let plan = Plan { cuts: vec![Vec::new(); n], boxes: vec![None; n], ..Plan::default() };
-        let mut planner = Planner { scop, target, nest, id: stmt, stmt: &scop.stmts[stmt], inside, plan };
+        let mut planner = Planner { scop, target, nest, id: stmt, stmt: &scop.stmts[stmt], inside, strict, plan };
         planner.decide();
         planner.plan
     }
@@ -116,6 +129,7 @@ struct Planner<'a> {
     id: StmtId,
     stmt: &'a Stmt,
     inside: bool,
+    strict: bool,
     plan: Plan,
 }
 
@@ -125,6 +139,7 @@ impl Planner<'_> {
         match self.columns() {
             Some(columns) if reduced.is_empty() => self.pointwise(columns),
             Some(columns) => self.reduction(columns, &reduced),
+            None if !reduced.is_empty() => self.sums(None, &reduced),
             None => self.as_it_is(),
         }
     }

@@ -57,9 +57,7 @@ impl<'c> Emitter<'c, '_> {
 /// The formula of a function, if it has one.
 fn formula_of(builtin: Builtin, ty: Type) -> Option<Formula> {
     let unary = |function: for<'f> fn(Float<'f>) -> Float<'f>| Formula::new(ty, 1, |x| function(x[0]));
-    let several = |function: for<'f> fn(&[Float<'f>]) -> Float<'f>| {
-        Formula::new(ty, builtin.arity() as u32, function)
-    };
+    let several = |function: for<'f> fn(&[Float<'f>]) -> Float<'f>| Formula::new(ty, builtin.arity() as u32, function);
     Some(match builtin {
         Builtin::Exp => unary(exp::exp),
         Builtin::Exp2 => unary(exp::exp2),

@@ -30,8 +30,8 @@ impl Planner<'_> {
         let rows = self.rows(columns);
         let packed = rows.map_or_else(Vec::new, |rows| self.worth_packing(rows, columns, reduced));
         let loads = self.loads(columns, rows, &packed);
-        if rows.is_none() && loads.shared_gathers + loads.own_gathers > 0 {
-            return self.independent_sums(columns, reduced);
+        if rows.is_none() {
+            return self.sums(Some(columns), reduced);
         }
         self.remark_gathers(columns, &packed);
         let row_extent = rows.map_or(Some(1), |rows| self.one(rows).extent);
