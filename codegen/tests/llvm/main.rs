@@ -8,4 +8,5 @@ mod blocks;
 mod kernels;
 mod loops;
 mod memory;
+mod streams;
 mod targets;
