@@ -98,7 +98,10 @@ impl<'c> Emitter<'c, '_> {
         let stride = frame.memory(buffer)?.strides.get(along).and_then(|stride| stride.get_sign_extended_constant());
         let address = self.address(frame, buffer, at, lanes)?;
         match address.lanes {
-            Lanes::Step(step) if stride == Some(1) => self.lane_offsets(address.base, step, lanes).map(Some),
+            // Rows that lie so near to each other are loaded with all between them.
+            Lanes::Step(step) if stride == Some(1) && !self.is_short(step, lanes) => {
+                self.lane_offsets(address.base, step, lanes).map(Some)
+            }
             _ => Ok(None),
         }
     }

@@ -21,6 +21,11 @@ impl Planner<'_> {
         tensors.sort_unstable();
         tensors.dedup();
         let touched: Option<u64> = tensors.iter().map(|&id| bytes_of(&self.scop.tensors[id])).sum();
+        // What stays near its core is not asked about.
+        let near = self.target.caches.iter().filter(|cache| !cache.shared).map(|cache| cache.bytes).max();
+        if touched.is_some_and(|touched| near.is_some_and(|near| touched <= near)) {
+            return;
+        }
         let written: Vec<TensorId> = tensors.into_iter().filter(|&id| self.writes(id)).collect();
         for id in written {
             match self.why_not_streamed(id, columns, touched) {
@@ -37,18 +42,18 @@ impl Planner<'_> {
         let tensor = &self.scop.tensors[id];
         let Some(share) = self.share() else { return Some("the target has no caches".into()) };
         let line = u64::from(self.target.caches.first().map_or(64, |cache| cache.line));
+        let mut others = self.scop.stmts.iter().filter(|(other, _)| *other != self.id);
+        if self.stmt.reads.iter().any(|read| read.tensor == id)
+            || others.any(|(_, stmt)| stmt.accesses().any(|access| access.tensor == id))
+        {
+            return Some("other accesses to it find it in a cache".into());
+        }
         match touched {
             None => return Some("how large it is is known at the call only".into()),
             Some(touched) if touched <= share => {
                 return Some(format!("all {touched} bytes of the loop's tensors may stay in the last cache"));
             }
             Some(_) => {}
-        }
-        let mut others = self.scop.stmts.iter().filter(|(other, _)| *other != self.id);
-        if self.stmt.reads.iter().any(|read| read.tensor == id)
-            || others.any(|(_, stmt)| stmt.accesses().any(|access| access.tensor == id))
-        {
-            return Some("other accesses to it find it in a cache".into());
         }
         let lanes = if let Some(Box::Vector(lanes)) = self.plan.boxes[columns] { lanes } else { 1 };
         if lanes * tensor.dtype.bytes() < LEAST || tensor.role == Role::Temporary {
