@@ -27,8 +27,7 @@ impl Planner<'_> {
         let shared = |read: &Access| {
             self.stride(read, columns) != Stride::Constant && self.stride(read, rows) == Stride::Constant
         };
-        let candidates: Vec<usize> =
-            (0..self.stmt.reads.len()).filter(|&at| shared(&self.stmt.reads[at])).collect();
+        let candidates: Vec<usize> = (0..self.stmt.reads.len()).filter(|&at| shared(&self.stmt.reads[at])).collect();
         let mut packed = Vec::new();
         for at in candidates {
             match self.reason_against(&self.stmt.reads[at], (rows, columns), reduced) {
@@ -133,7 +132,11 @@ impl Planner<'_> {
             u64::from(tile.rows),
         );
         let of_rows = self.row_packs(rows, columns, (strip, reduced), tile);
-        let tall = if of_rows.is_empty() { tall } else { tall.min(balanced(extent_of(self.one(rows)), TALLEST_PACKED, tile.rows.into())) };
+        let tall = if of_rows.is_empty() {
+            tall
+        } else {
+            tall.min(balanced(extent_of(self.one(rows)), TALLEST_PACKED, tile.rows.into()))
+        };
         let is_tall = tall < extent_of(self.one(rows)) || !of_rows.is_empty();
         if is_tall {
             self.plan.cuts[rows].push(saturating(tall));
@@ -204,7 +207,9 @@ impl Planner<'_> {
             if !is_used_often || moves(columns) || !moves(rows) || !moves(strip) {
                 continue;
             }
-            let Some(run) = [rows, strip].into_iter().find(|&of| self.stride(read, of) == Stride::Unit) else { continue };
+            let Some(run) = [rows, strip].into_iter().find(|&of| self.stride(read, of) == Stride::Unit) else {
+                continue;
+            };
             let across = if run == rows { strip } else { rows };
             let one_set = self.first_cache_set_bytes();
             let crowded = self.bytes_apart(read, across).is_some_and(|bytes| match run == rows {
