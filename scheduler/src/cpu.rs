@@ -17,6 +17,9 @@ use crate::{Fusion, Isl, STAGE, cost, rest};
 /// - A **reduction** whose reads are the same along some loop of its result gets a box of accumulators (`unroll` rows of
 ///   `vectorise`d columns) that stays in registers over the reduction, and strips of a long reduction loop so that what
 ///   the rows share stays in the second cache: the blocking of Goto and van de Geijn (TOMS 2008) without packing.
+/// - **Any other reduction** has lanes along its result where the reads are contiguous there, some rows streaming by a row
+///   of sums in the first cache; else along the reduction, in several vectors of partial sums. A result that is too short
+///   for all threads gets a chunk of the reduction, with partial results, for each of them.
 /// - **Anything else** is vectorised along the loop in which it writes contiguously; where it reads contiguously along
 ///   another one, both are cut into squares of a cache line.
 /// - The outermost loop without dependences that is long enough runs in **parallel** when the work is worth it.
