@@ -62,7 +62,7 @@ fn condition_if(value: &Value, ranges: &Ranges, wanted: bool) -> Option<Cond> {
 
 /// A value of an integer type as an exact expression, with its type; `None` where it may wrap around, or is computed
 /// from more than integer variables.
-fn integer(value: &Value, ranges: &Ranges) -> Option<(Int, DType)> {
+pub(super) fn integer(value: &Value, ranges: &Ranges) -> Option<(Int, DType)> {
     let inside = |int: Int, dtype: DType| fits(ranges.interval(&int), dtype).then_some((int, dtype));
     match value {
         Value::Int { base, step } => Some((base.clone() + *step * Int::Var(lane_var()), DType::I64)),

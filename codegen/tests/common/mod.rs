@@ -18,6 +18,7 @@ pub fn target() -> Target {
         triple: "x86_64-unknown-linux-gnu".into(),
         cpu: "x86-64".into(),
         threads: 2,
+        launch_cycles: 3000,
         vector_bytes: 32,
         vector_registers: 16,
         fma_per_cycle: 2,

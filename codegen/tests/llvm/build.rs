@@ -20,6 +20,7 @@ pub fn target(triple: &str, cpu: &str, features: &str, vector_bytes: u32) -> Tar
         triple: triple.into(),
         cpu: cpu.into(),
         threads: 2,
+        launch_cycles: 3000,
         vector_bytes,
         vector_registers: 32,
         fma_per_cycle: 2,
@@ -131,7 +132,7 @@ impl Builder {
         self.shapes.push(shape.to_vec());
         let extent = shape.iter().map(|extent| c(*extent)).collect();
         let place = Place::Argument(self.shapes.len() - 1);
-        self.program.buffers.push(Buffer { name: name.into(), dtype, extent, strides, place, role })
+        self.program.buffers.push(Buffer { name: name.into(), dtype, extent, strides, place, role, streamed: false })
     }
 
     /// A dense temporary.
@@ -145,6 +146,7 @@ impl Builder {
             strides: dense(shape).into_iter().map(|stride| Stride::Known(c(stride))).collect(),
             place: Place::Workspace(c(offset as i64)),
             role: Role::Temporary,
+            streamed: false,
         })
     }
 

@@ -21,12 +21,15 @@
 //! The caller bounds the work with [`isl::Ctx::with_budget`]; out of budget is [`Illegal::Isl`], so refused, never
 //! assumed.
 
+mod conflicts;
+mod placed;
 #[cfg(test)]
 mod tests;
 mod values;
 mod violation;
 
-pub use values::{Meaning, values_kept};
+pub use conflicts::{conflicts_within, own_order};
+pub use values::{Meaning, order_and_values_kept, values_kept};
 pub use violation::{Conflict, Content, Instance, Violation};
 
 use std::fmt;

@@ -329,3 +329,65 @@ fn verdicts_agree_with_brute_force_on_random_programs() {
         try_trees(&scop, 8, &mut random);
     }
 }
+
+/// The program in the order of a random tree; `None` when that leaves two instances unordered.
+fn in_random_order(scop: &Scop, random: &mut Rng) -> Option<Scop> {
+    let tree = random_tree(scop, random);
+    let is_total = tree.to_map().and_then(|time| time.is_injective()).expect("decided");
+    is_total.then(|| Scop { tree, source: Vec::new(), ..scop.clone() })
+}
+
+/// Programs in orders of their own.
+fn reordered(random: &mut Rng) -> Vec<Scop> {
+    let ctx = isl::Ctx::new();
+    let some = (0..60).map(|seed| testing::random(&ctx, seed)).filter(|scop| scop.stmts.len() < 5);
+    let all: Vec<Scop> = testing::programs(&ctx).into_iter().chain(some).collect();
+    all.iter().flat_map(|scop| (0..3).map(|_| in_random_order(scop, random)).collect::<Vec<_>>()).flatten().collect()
+}
+
+#[test]
+fn a_tree_is_judged_by_conflicts_as_by_its_own_dependences() {
+    let (mut random, mut ordered, mut at_once) = (Rng::new(9), 0, 0);
+    for scop in reordered(&mut random) {
+        for strict in [false, true] {
+            let exact = dependences(&scop).expect("isl");
+            let exact = if strict { exact.strict().expect("isl") } else { exact };
+            let verdict = legality::order_respected(&scop.tree, &exact, &scop);
+            match legality::own_order(&scop, strict).expect("isl") {
+                Some(tree) => {
+                    assert!(verdict.is_ok(), "{verdict:?}, but accepted by its conflicts\n{scop}");
+                    let attributed = legality::with_attributes(&scop.tree, &exact).expect("isl");
+                    let text = |tree: &ScheduleTree| crate::text::print_tree(&scop, tree).expect("printable");
+                    assert_eq!(text(&tree), text(&attributed), "strict: {strict}\n{scop}");
+                    ordered += 1;
+                }
+                None => {
+                    assert!(verdict.is_err(), "refused by its conflicts\n{scop}");
+                    at_once += 1;
+                }
+            }
+        }
+    }
+    assert!(ordered > 30 && at_once > 30, "{ordered} ordered, {at_once} not: the trees are not mixed enough");
+}
+
+#[test]
+fn conflicts_ask_of_an_order_what_dependences_do() {
+    let (mut random, mut kept, mut broken) = (Rng::new(10), 0, 0);
+    for scop in reordered(&mut random) {
+        let exact = dependences(&scop).expect("isl");
+        let conflicts = legality::conflicts_within(&scop, &exact.domain, false).expect("isl");
+        for kind in crate::DependenceKind::ALL {
+            let (exact, all) = (exact.of(kind), conflicts.ordering(true).expect("isl"));
+            assert!(exact.is_subset(&all).expect("isl"), "{kind} of\n{scop}");
+        }
+        for _ in 0..3 {
+            let tree = random_tree(&scop, &mut random);
+            let [by_exact, by_conflicts] =
+                [&exact, &conflicts].map(|deps| legality::order_respected(&tree, deps, &scop).is_ok());
+            assert_eq!(by_exact, by_conflicts, "{tree:#?} of\n{scop}");
+            *(if by_exact { &mut kept } else { &mut broken }) += 1;
+        }
+    }
+    assert!(kept > 20 && broken > 20, "{kept} kept, {broken} broken: the trees are not mixed enough");
+}

@@ -70,7 +70,7 @@ impl Planner<'_> {
 
     /// Lanes along the reduction, in several vectors; rows that share a read side by side.
     fn sums_along(&mut self, lanes: usize, reduced: &[usize]) {
-        self.remark_gathers(lanes);
+        self.remark_gathers(lanes, &[]);
         let vector = self.target.lanes(self.bytes());
         let shares = |at: &usize| {
             let moves = |read: &&polyhedral::Access| self.stride(read, lanes) == Stride::Unit;
