@@ -226,18 +226,19 @@ fn sums_of_rows_and_of_columns() {
         &[4096, 4096],
         2,
         expect![[r#"
-        unroll s.i by 8 as io iu
-        parallel s.io
-        # scheduler: s: not vectorised: its reads are contiguous along the reduction only, and lanes would need partial sums
-    "#]],
+            vectorise s.j by 64 as jo jv
+            parallel s.i
+        "#]],
     );
     check(
         &columns,
         &[4096, 4096],
         2,
         expect![[r#"
-            vectorise s.j by 64 as jo jv
-            reorder s.jo s.i
+            split s.j by 2048 as jo ji
+            vectorise s.ji by 32 as jio jiv
+            unroll s.i by 8 as io iu
+            reorder s.jo s.io s.jio
             parallel s.jo
         "#]],
     );
@@ -247,8 +248,10 @@ fn sums_of_rows_and_of_columns() {
         &[4096, 4096],
         2,
         expect![[r#"
-            # scheduler: s: not vectorised: no loop without dependences writes neighbouring elements
-            # scheduler: s: not parallel: every outer loop carries a dependence
+            split s.i by 2048 as io ii
+            vectorise s.j by 64 as jo jv
+            privatise s at s.io as s_partial in global
+            parallel s.io
         "#]],
     );
 }
