@@ -426,17 +426,14 @@ origin identity
         for o in 0..3 {
           T[0 .. +4, o] = table[4*o .. +4] + float32(1.0)
         }
-        for o2 in 0..3 {
-          if o2 <= 1 {
-            r0: int64 x4 = int64(where_from[4*o2 .. +4])
-            check r0 in T dimension 0
-            Y[4*o2 .. +4] = T[@(r0 % 4), @(r0 / 4)]
-          } else {
-            r1: int64 x4 = int64((where_from[4*o2 .. +4] where lane <= -4*o2 + 8))
-            check r1 in T dimension 0 where lane <= -4*o2 + 8
-            Y[4*o2 .. +4] = (T[@(r1 % 4), @(r1 / 4)] where lane <= -4*o2 + 8) where lane <= -4*o2 + 8
-          }
+        for o2 in 0..2 {
+          r0: int64 x4 = int64(where_from[4*o2 .. +4])
+          check r0 in T dimension 0
+          Y[4*o2 .. +4] = T[@(r0 % 4), @(r0 / 4)]
         }
+        r1: int64 x4 = int64((where_from[8 .. +4] where lane <= 0))
+        check r1 in T dimension 0 where lane <= 0
+        Y[8 .. +4] = (T[@(r1 % 4), @(r1 / 4)] where lane <= 0) where lane <= 0
     "#]]
     .assert_eq(&program.to_string());
 }

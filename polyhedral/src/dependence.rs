@@ -161,9 +161,16 @@ struct Updates {
     soft: BTreeSet<String>,
 }
 
+impl TouchRole {
+    /// Whether both update by one operator.
+    pub(crate) fn is_update_like(&self, other: &TouchRole) -> bool {
+        matches!(self, TouchRole::Update(_)) && self == other
+    }
+}
+
 /// What makes updates interchangeable: the monoid over the same tuple of tensors, seen at one component.
 #[derive(Clone, PartialEq)]
-struct Operator {
+pub(crate) struct Operator {
     monoid: Monoid,
     tensors: Vec<TensorId>,
     component: usize,
@@ -219,14 +226,17 @@ impl Link {
 }
 
 /// One access with all that the analysis asks of it.
-struct Touch {
-    stmt: String,
-    tensor: TensorId,
-    relation: isl::UnionMap,
-    role: TouchRole,
+pub(crate) struct Touch {
+    pub(crate) stmt: String,
+    pub(crate) tensor: TensorId,
+    /// From the instances to the cells.
+    pub(crate) relation: isl::UnionMap,
+    pub(crate) role: TouchRole,
 }
 
-enum TouchRole {
+/// What an access does to its cell.
+#[derive(Clone, PartialEq)]
+pub(crate) enum TouchRole {
     Read,
     Write { must: bool },
     Update(Operator),
@@ -355,7 +365,8 @@ fn in_order(tree: &ScheduleTree) -> ScheduleTree {
     tree
 }
 
-fn touches(scop: &Scop, places: &Places<'_>) -> isl::Result<Vec<Touch>> {
+/// All accesses of a program, but for those of prefetches.
+pub(crate) fn touches(scop: &Scop, places: &Places<'_>) -> isl::Result<Vec<Touch>> {
     let mut touches = Vec::new();
     // A prefetch computes nothing from what it reads: its order is free.
     for stmt in scop.stmts.values().filter(|stmt| !stmt.writes.is_empty()) {
@@ -415,7 +426,8 @@ mod tests {
     /// stands in two places of a sequence then.
     fn in_two_places(scop: &Scop) -> Scop {
         let first = |stmt: &Stmt| -> isl::Result<isl::UnionSet> {
-            if stmt.dims.is_empty() { stmt.domain.clone() } else { stmt.domain.fix(isl::Dim::Set, 0, 0)? }.to_union_set()
+            if stmt.dims.is_empty() { stmt.domain.clone() } else { stmt.domain.fix(isl::Dim::Set, 0, 0)? }
+                .to_union_set()
         };
         let none = || isl::UnionSet::empty(&scop.ctx).expect("isl");
         let early = scop.stmts.values().map(first).fold(none(), |all, set| all.union(&set.expect("isl")).expect("isl"));

@@ -8,7 +8,7 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, rest, rows};
+use crate::{Fusion, Isl, STAGE, cost, packing, rest, rows};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -143,7 +143,7 @@ fn tree_of_isl(session: &Session, part: Option<&BTreeSet<String>>) -> isl::Resul
 }
 
 /// Applies a command; a refusal is a remark that `what` was the consequence.
-fn attempt(session: &mut Session, entity: &str, what: &str, command: Command) -> bool {
+pub(crate) fn attempt(session: &mut Session, entity: &str, what: &str, command: Command) -> bool {
     let text = command.to_string();
     match session.apply(command) {
         Ok(()) => true,
@@ -197,23 +197,23 @@ fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
 /// Runs the outermost loop that can in parallel, without moving loops.
 fn parallel_as_it_is(session: &mut Session, entity: &str, nest: &Nest) {
     let what = "not parallel";
-    let cycles = cost::cycles(session.scop(), nest, 1);
+    let (cycles, grain) = (cost::cycles(session.scop(), session.target(), nest, &[]), cost::grain(session.target()));
     if session.target().threads <= 1 {
         return;
     }
-    if cycles < cost::PARALLEL_GRAIN {
+    if cycles < grain {
         return remark(session, entity, what, &cost::too_small(cycles));
     }
-    let mut entries: u128 = 1;
+    let mut entries: u64 = 1;
     let mut candidates: Vec<(&str, u64)> = Vec::new();
     for one in &nest.loops {
         let count = one.estimate().max(1).unsigned_abs();
         // A fusion forgets what runs at once; the session finds out.
-        let worth_starting = cycles / entries >= cost::PARALLEL_GRAIN;
+        let worth_starting = cycles / entries >= grain;
         if worth_starting && (one.coincident || session.coincident(&one.name).is_ok()) {
             candidates.push((&one.name, count));
         }
-        entries = entries.saturating_mul(count.into());
+        entries = entries.saturating_mul(count);
     }
     let enough = u64::from(session.target().threads) * 2;
     let most = candidates.iter().rev().max_by_key(|(_, count)| *count);
@@ -265,6 +265,20 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
     }
     if let Some(name) = plan.parallel.as_ref().and_then(name_of) {
         attempt(session, entity, "not parallel", Command::parallel(name));
+    }
+    for pack in &plan.packs {
+        if let Some(at) = name_of(&pack.at) {
+            packing::pack(session, entity, pack, &at);
+        }
+    }
+    for (tensor, piece) in &plan.prefetches {
+        let tensor = session.scop().tensors[*tensor].name.clone();
+        if let Some(at) = name_of(piece) {
+            attempt(session, entity, "not prefetched", Command::prefetch(tensor, at, 1));
+        }
+    }
+    for name in plan.separate.iter().filter_map(name_of) {
+        attempt(session, entity, "edges not separated", Command::separate([name]));
     }
 }
 

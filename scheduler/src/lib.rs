@@ -13,6 +13,7 @@ mod cost;
 mod cpu;
 mod nest;
 mod order;
+mod packing;
 mod plan;
 mod registers;
 mod rest;

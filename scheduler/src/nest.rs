@@ -194,6 +194,21 @@ pub(crate) fn unclamped(index: &Index) -> Index {
     }
 }
 
+/// Elements in memory from what an access of a densely stored tensor touches to what it touches one further along
+/// dimension `dim`; none when that is not one known number.
+pub(crate) fn distance(scop: &Scop, access: &Access, dim: usize) -> Option<i64> {
+    let (mut distance, mut row) = (0i64, 1i64);
+    for (subscript, extent) in access.index.iter().zip(&scop.tensors[access.tensor].extent).rev() {
+        let Subscript::Affine(index) = subscript else { return None };
+        if index.dims_used().contains(&dim) {
+            let by = index.affine()?.dims.get(&dim).copied().unwrap_or(0);
+            distance = distance.checked_add(by.checked_mul(row)?)?;
+        }
+        row = row.checked_mul(extent.as_const()?)?;
+    }
+    Some(distance)
+}
+
 /// Whether the value changes along dimension `dim`.
 fn moves(stmt: &Stmt, value: &Expr, dim: usize) -> bool {
     let mut found = false;

@@ -102,10 +102,10 @@ fn a_small_product_has_no_strips_and_no_threads() {
         &[7, 10, 5],
         8,
         expect![[r#"
-        vectorise C.n by 16 as no nv
-        unroll C.m by 7 as mo mu
-        # scheduler: C: not parallel: about 109 cycles of work are less than starting threads costs
-    "#]],
+            vectorise C.n by 16 as no nv
+            unroll C.m by 7 as mo mu
+            # scheduler: C: not parallel: about 22 cycles of work are less than threads are worth
+        "#]],
     );
 }
 
@@ -394,7 +394,7 @@ fn auto_takes_what_is_left_and_nothing_else() {
             # auto: 1 command
             vectorise C.init.n by 16 as no nv
             reorder C.update.ko C.update.m
-            # scheduler: C.init: not parallel: about 32768 cycles of work are less than starting threads costs
+            # scheduler: C.init: not parallel: about 8200 cycles of work are less than threads are worth
         "#]],
     );
     check_auto(

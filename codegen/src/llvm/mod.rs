@@ -26,6 +26,7 @@ mod expr;
 mod index;
 mod ir;
 mod isa;
+mod math;
 mod memory;
 mod object;
 

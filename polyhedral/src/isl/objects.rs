@@ -967,6 +967,12 @@ takes! { PwAff {
     fn ge_set(other: &PwAff) -> Set = isl_pw_aff_ge_set;
     fn gt_set(other: &PwAff) -> Set = isl_pw_aff_gt_set;
     fn eq_set(other: &PwAff) -> Set = isl_pw_aff_eq_set;
+    /// From the points of one function to those of another that have the same value.
+    fn eq_map(other: &PwAff) -> Map = isl_pw_aff_eq_map;
+    /// From the points of one function to those of another that have a greater value.
+    fn lt_map(other: &PwAff) -> Map = isl_pw_aff_lt_map;
+    /// From the points of one function to those of another that have a smaller value.
+    fn gt_map(other: &PwAff) -> Map = isl_pw_aff_gt_map;
     fn max_val() -> Val = isl_pw_aff_max_val;
     fn min_val() -> Val = isl_pw_aff_min_val;
     fn nonneg_set() -> Set = isl_pw_aff_nonneg_set;

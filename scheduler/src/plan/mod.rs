@@ -9,10 +9,11 @@ mod reduction;
 mod stencil;
 mod threads;
 
-use polyhedral::{Scop, Stmt, StmtId};
+use polyhedral::{Scop, Stmt, StmtId, TensorId};
 use support::Target;
 
 use crate::nest::{self, Loop, Nest, Stride};
+use crate::registers::RegisterTile;
 
 /// How the loops around one statement are cut, boxed, ordered and run in parallel. Loops are counted from outside.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +26,12 @@ pub(crate) struct Plan {
     pub(crate) order: Vec<Piece>,
     /// The piece that runs on several threads.
     pub(crate) parallel: Option<Piece>,
+    /// What is copied before it is used.
+    pub(crate) packs: Vec<Pack>,
+    /// What the next iteration of a piece touches of a tensor is asked for.
+    pub(crate) prefetches: Vec<(TensorId, Piece)>,
+    /// The pieces whose whole boxes run in loops of their own.
+    pub(crate) separate: Vec<Piece>,
     /// What is not done, and why.
     pub(crate) remarks: Vec<(&'static str, String)>,
 }
@@ -45,6 +52,38 @@ pub(crate) struct Piece {
     pub(crate) of: usize,
     /// Which part, from outside.
     pub(crate) level: usize,
+}
+
+/// A tensor of which each iteration of a loop has a copy of what it touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pack {
+    /// The tensor.
+    pub(crate) tensor: TensorId,
+    /// The loop.
+    pub(crate) at: Piece,
+    /// The dimension in which the tensor is contiguous.
+    pub(crate) contiguous: usize,
+    /// How the copy lies in memory.
+    pub(crate) form: Form,
+}
+
+/// The order of elements in a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As wide as a box of registers, row after row, for lanes along this dimension.
+    Panels {
+        /// The dimension of the tensor that the lanes lie along.
+        along: usize,
+        /// The box.
+        tile: RegisterTile,
+    },
+    /// As before, with rows next to each other but for so many elements that keep them in different sets of a cache.
+    Rows {
+        /// Elements between rows.
+        padding: u32,
+        /// Elements of a vector.
+        lanes: u32,
+    },
 }
 
 impl Plan {
@@ -121,9 +160,10 @@ impl Planner<'_> {
         self.stmt.accesses().map(|access| self.scop.tensors[access.tensor].dtype.bytes()).max().unwrap_or(4)
     }
 
-    fn remark_gathers(&mut self, columns: usize) {
-        for read in &self.stmt.reads {
-            if self.stride(read, columns) > Stride::Unit {
+    /// Says which reads, but for those that are `packed`, are loaded lane by lane.
+    fn remark_gathers(&mut self, columns: usize, packed: &[usize]) {
+        for (at, read) in self.stmt.reads.iter().enumerate() {
+            if self.stride(read, columns) > Stride::Unit && !packed.contains(&at) {
                 let name = &self.scop.tensors[read.tensor].name;
                 let why = format!("`{name}` is not contiguous along the lanes, and is read lane by lane");
                 self.plan.remarks.push(("not loaded as vectors", why));

@@ -7,7 +7,7 @@ use crate::registers;
 impl Planner<'_> {
     /// One vector at a time along the columns; squares where a read is contiguous along another loop.
     pub(super) fn pointwise(&mut self, columns: usize) {
-        self.remark_gathers(columns);
+        self.remark_gathers(columns, &[]);
         let lanes = registers::lanes_for(self.target, self.bytes(), self.one(columns).extent);
         let lanes = self.lanes_that_fit(columns, lanes);
         if lanes > 1 {

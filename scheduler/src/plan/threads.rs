@@ -72,10 +72,11 @@ impl Planner<'_> {
         if self.target.threads <= 1 || self.inside {
             return false;
         }
-        let cycles = cost::cycles(self.scop, self.nest, self.plan.lanes());
-        if cycles < cost::PARALLEL_GRAIN {
+        let cycles = cost::cycles(self.scop, self.target, self.nest, &self.plan.boxes);
+        let is_worth = cycles >= cost::grain(self.target);
+        if !is_worth {
             self.plan.remarks.push(("not parallel", cost::too_small(cycles)));
         }
-        cycles >= cost::PARALLEL_GRAIN
+        is_worth
     }
 }

@@ -18,6 +18,7 @@
 mod expression;
 mod flows;
 mod follow;
+mod last;
 mod parts;
 #[cfg(test)]
 mod tests;
@@ -69,7 +70,8 @@ pub fn values_kept(meaning: &Meaning, scop: &Scop) -> Result<(), Illegal> {
     proof.computations()?;
     proof.results()?;
     proof.once()?;
-    proof.updates()
+    proof.updates()?;
+    Ok(())
 }
 
 /// The changed program and what is known of it.

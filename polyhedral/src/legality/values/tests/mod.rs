@@ -82,6 +82,24 @@ fn wrong_programs_are_refused() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+#[test]
+fn what_is_read_off_a_changed_program_is_what_a_search_finds() {
+    let mut counts = (0, 0);
+    for Case { name, changed, .. } in CASES {
+        let ctx = isl::Ctx::new();
+        let changed = Scop::parse(&ctx, changed).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut rng = Rng::new(name.len() as u64);
+        let edited = (0..2).filter_map(|_| edits::edited(&changed, &mut rng).map(|(scop, _)| scop));
+        for scop in [changed.clone()].into_iter().chain(edited.collect::<Vec<_>>()) {
+            if scop.tree.to_map().and_then(|time| time.is_injective()).unwrap_or(false) {
+                super::flows::tests::read_off_as_searched(&scop, &mut counts);
+            }
+        }
+    }
+    println!("{counts:?}");
+    assert!(counts.0 > 200, "{counts:?}: few are read off");
+}
+
 /// How many random edits of each program are judged; more by `EDITS=1000`.
 const EDITS: u64 = 5;
 
