@@ -11,6 +11,7 @@
 
 mod cost;
 mod cpu;
+mod fusing;
 mod nest;
 mod order;
 mod packing;

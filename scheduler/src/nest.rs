@@ -150,6 +150,20 @@ impl Nest {
         }
     }
 
+    /// Where other statements run right before and after one reduction, in the same loops: the loops around and inside
+    /// of that one as a nest, and how many of them all share.
+    pub(crate) fn around_reduction(&self, scop: &Scop) -> Option<(Nest, usize)> {
+        let (alone, nested): (Vec<&Nest>, Vec<&Nest>) = self.parts.iter().partition(|part| part.loops.is_empty());
+        let [inner] = nested.as_slice() else { return None };
+        let stmt = inner.only_stmt()?;
+        let is_leaf = |part: &&Nest| part.only_stmt().is_some();
+        if alone.is_empty() || !alone.iter().all(is_leaf) || !scop.stmts[stmt].body.is_reduce() {
+            return None;
+        }
+        let loops = self.loops.iter().chain(&inner.loops).cloned().collect();
+        Some((Nest { loops, stmts: vec![stmt], parts: Vec::new(), is_permutable: true }, self.loops.len()))
+    }
+
     /// Whether every loop, here and inside, is a plain dimension of its statements.
     pub(crate) fn is_plain(&self) -> bool {
         self.loops.iter().all(Loop::is_plain) && self.parts.iter().all(Nest::is_plain)
@@ -182,18 +196,6 @@ pub(crate) fn stride(stmt: &Stmt, access: &Access, dim: usize) -> Stride {
     stride
 }
 
-/// A subscript without bounds that hold at a border only: `max(i - 1, 0)` is `i - 1`. Code is cut where they begin to hold.
-pub(crate) fn unclamped(index: &Index) -> Index {
-    let boxed = |index: &Index| Box::new(unclamped(index));
-    match index {
-        Index::Min(a, b) | Index::Max(a, b) if b.dims_used().is_empty() => unclamped(a),
-        Index::Min(a, b) | Index::Max(a, b) if a.dims_used().is_empty() => unclamped(b),
-        Index::Add(a, b) => Index::Add(boxed(a), boxed(b)),
-        Index::Mul(c, e) => Index::Mul(*c, boxed(e)),
-        other => other.clone(),
-    }
-}
-
 /// Elements in memory from what an access of a densely stored tensor touches to what it touches one further along
 /// dimension `dim`; none when that is not one known number.
 pub(crate) fn distance(scop: &Scop, access: &Access, dim: usize) -> Option<i64> {
@@ -207,6 +209,18 @@ pub(crate) fn distance(scop: &Scop, access: &Access, dim: usize) -> Option<i64> 
         row = row.checked_mul(extent.as_const()?)?;
     }
     Some(distance)
+}
+
+/// A subscript without bounds that hold at a border only: `max(i - 1, 0)` is `i - 1`. Code is cut where they begin to hold.
+pub(crate) fn unclamped(index: &Index) -> Index {
+    let boxed = |index: &Index| Box::new(unclamped(index));
+    match index {
+        Index::Min(a, b) | Index::Max(a, b) if b.dims_used().is_empty() => unclamped(a),
+        Index::Min(a, b) | Index::Max(a, b) if a.dims_used().is_empty() => unclamped(b),
+        Index::Add(a, b) => Index::Add(boxed(a), boxed(b)),
+        Index::Mul(c, e) => Index::Mul(*c, boxed(e)),
+        other => other.clone(),
+    }
 }
 
 /// Whether the value changes along dimension `dim`.

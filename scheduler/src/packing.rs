@@ -11,10 +11,11 @@ use crate::plan::{Form, Pack};
 const WHAT: &str = "not packed";
 
 /// Keeps a copy for each iteration of the loop `at`, in its form, and copies by vectors.
-pub(crate) fn pack(session: &mut Session, entity: &str, pack: &Pack, at: &str) {
+pub(crate) fn pack(session: &mut Session, entity: &str, pack: &Pack, at: Option<String>) {
     let source = session.scop().tensors[pack.tensor].clone();
     let padded = if let Form::Rows { padding, .. } = pack.form { padding } else { 0 };
-    let promotion = Promotion { padded, ..Promotion::of(&source.name, at) };
+    let of = if at.is_none() { vec![session.scop().stmts[pack.stmt].name.clone()] } else { Vec::new() };
+    let promotion = Promotion { tensor: source.name.clone(), member: at, of, padded, ..Promotion::default() };
     if !attempt(session, entity, WHAT, Command::Promote(promotion)) {
         return;
     }

@@ -39,10 +39,10 @@ impl RegisterTile {
 }
 
 /// What loops of their own for left over rows cost, in boxes: code, and proofs at compile time.
-const EDGE: f64 = 0.5;
+const EDGE: f64 = 0.25;
 /// What one step of a reduction costs apart from its loads and its arithmetic, in cycles, and for each shared vector:
 /// these come from further away than scalars.
-const STEP: (f64, f64) = (0.5, 0.3);
+const STEP: (f64, f64) = (1.5, 0.3);
 /// Loads that start in one cycle.
 const LOADS_PER_CYCLE: f64 = 2.0;
 /// A vector load against a scalar one: vectors stream from further away, scalars stay in the first cache.

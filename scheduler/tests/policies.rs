@@ -239,9 +239,10 @@ fn one_element_after_the_other() {
         &[2048, 2048],
         2,
         expect![[r#"
-        vectorise B.j by 16 as jo jv
-        parallel B.i
-    "#]],
+            vectorise B.j by 64 as jo jv
+            parallel B.i
+            stream B
+        "#]],
     );
     let transpose = pointwise.replace("uint8[M, N]", "uint8[N, M]").replace("A[i, j]", "A[j, i]");
     check(
@@ -249,12 +250,11 @@ fn one_element_after_the_other() {
         &[2048, 2048],
         2,
         expect![[r#"
-            split B.i by 32 as io ii
-            split B.j by 32 as jo ji
-            vectorise B.ji by 16 as jio jiv
-            reorder B.io B.jo B.ii B.jio
-            parallel B.io
-            # scheduler: B: not loaded as vectors: `A` is not contiguous along the lanes, and is read lane by lane
+            vectorise B.j by 32 as jo jv
+            unroll B.i by 8 as io iu
+            reorder B.jo B.io
+            parallel B.jo
+            stream B
         "#]],
     );
 }
@@ -392,7 +392,7 @@ fn auto_takes_what_is_left_and_nothing_else() {
             # by hand
             split C.update.k by 64 as ko ki
             # auto: 1 command
-            vectorise C.init.n by 16 as no nv
+            vectorise C.init.n by 64 as no nv
             reorder C.update.ko C.update.m
             # scheduler: C.init: not parallel: about 8200 cycles of work are less than threads are worth
         "#]],
@@ -457,14 +457,16 @@ fn auto_orders_the_nests_that_are_left_by_themselves() {
         &scop,
         "split D.i by 8 as io ii\nauto\n",
         expect![[r#"
-        split D.i by 8 as io ii
-        # auto: 5 commands
-        order { … }
-        vectorise C.j by 16 as jo jv
-        parallel C.i
-        vectorise B.j by 16 as jo jv
-        parallel B.i
-    "#]],
+            split D.i by 8 as io ii
+            # auto: 5 commands
+            order { … }
+            vectorise C.j by 64 as jo jv
+            parallel C.i
+            vectorise B.j by 64 as jo jv
+            parallel B.i
+            # scheduler: C: not streamed: `C`: all 2097152 bytes of the loop's tensors may stay in the last cache
+            # scheduler: B: not streamed: `B`: all 2097152 bytes of the loop's tensors may stay in the last cache
+        "#]],
     );
 }
 

@@ -1,5 +1,6 @@
 //! A [`Program`] as functions for CPU threads: the kernel, and one function for each parallel loop.
 
+use std::cell::Cell;
 use std::mem::offset_of;
 
 use inkwell::attributes::{Attribute, AttributeLoc};
@@ -29,7 +30,8 @@ const MAX_LANES: u32 = 128;
 pub(super) fn emit<'c>(program: &Program, machine: &Machine, context: &'c LlvmContext) -> Result<(Module<'c>, String)> {
     let ir = Ir::new(context, &program.name);
     machine.describe(&ir.module);
-    let emitter = Emitter { alias: Alias::new(context, &program.buffers), ir, program, machine };
+    let alias = Alias::new(context, &program.buffers);
+    let emitter = Emitter { ir, machine, alias, formula_steps: Cell::new(0), program };
     let entry = format!("tw_{}", program.name);
     emitter.kernel(&entry)?;
     Ok((emitter.ir.module, entry))
@@ -40,7 +42,9 @@ pub(super) struct Emitter<'c, 'p> {
     pub ir: Ir<'c>,
     pub machine: &'p Machine,
     pub alias: Alias<'c>,
-    program: &'p Program,
+    /// The steps of formulas that the module has so far.
+    pub formula_steps: Cell<usize>,
+    pub program: &'p Program,
 }
 
 /// What belongs to one function.
@@ -105,6 +109,12 @@ impl<'c> Emitter<'c, '_> {
         let parameters: Vec<_> = parameters.iter().map(|ty| (*ty).into()).collect();
         let ty = self.ir.context.i32_type().fn_type(&parameters, false);
         let function = self.ir.module.add_function(name, ty, Some(linkage));
+        self.describe_function(function);
+        Ok(function)
+    }
+
+    /// Says what machine a function is compiled for, and what it does not do.
+    pub fn describe_function(&self, function: FunctionValue<'c>) {
         let width = self.machine.vector_bits.to_string();
         let texts = [
             ("target-cpu", self.machine.cpu.as_str()),
@@ -122,7 +132,6 @@ impl<'c> Emitter<'c, '_> {
             let kind = Attribute::get_named_enum_kind_id("vscale_range");
             function.add_attribute(AttributeLoc::Function, self.ir.context.create_enum_attribute(kind, range));
         }
-        Ok(function)
     }
 
     fn attribute(&self, name: &str) -> Attribute {
@@ -130,7 +139,7 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// Makes the entry block and goes there.
-    fn begin(&self, function: FunctionValue<'c>) -> BasicBlock<'c> {
+    pub fn begin(&self, function: FunctionValue<'c>) -> BasicBlock<'c> {
         let entry = self.ir.context.append_basic_block(function, "entry");
         self.ir.builder.position_at_end(entry);
         entry
@@ -149,6 +158,7 @@ impl<'c> Emitter<'c, '_> {
         let start = self.ir.context.append_basic_block(frame.function, "start");
         self.ir.builder.position_at_end(start);
         body(self, &mut frame)?;
+        self.fence_streams()?;
         self.ir.builder.build_return(Some(&self.ir.i32(abi::STATUS_OK)))?;
         self.ir.builder.position_at_end(frame.entry);
         self.ir.builder.build_unconditional_branch(start)?;
@@ -277,12 +287,25 @@ impl<'c> Emitter<'c, '_> {
         Ok(slot)
     }
 
-    fn here(&self) -> Result<BasicBlock<'c>> {
+    pub fn here(&self) -> Result<BasicBlock<'c>> {
         self.ir.builder.get_insert_block().ok_or_else(|| Error::Malformed("the builder is nowhere".into()))
     }
 
     fn ops(&self, frame: &mut Frame<'c>, ops: &[Op]) -> Result<()> {
-        ops.iter().try_for_each(|op| self.op(frame, op))
+        let mut rest = ops;
+        while let [op, after @ ..] = rest {
+            match self.streamed_together(rest) {
+                0 | 1 => {
+                    self.op(frame, op)?;
+                    rest = after;
+                }
+                count => {
+                    self.stream_together(frame, &rest[..count])?;
+                    rest = &rest[count..];
+                }
+            }
+        }
+        Ok(())
     }
 
     fn op(&self, frame: &mut Frame<'c>, op: &Op) -> Result<()> {
@@ -390,6 +413,27 @@ impl<'c> Emitter<'c, '_> {
         Ok(())
     }
 
+    /// Runs `then` where the condition holds, else `otherwise`.
+    pub fn either(
+        &self,
+        frame: &Frame<'c>,
+        cond: IntValue<'c>,
+        then: impl FnOnce(&Self) -> Result<()>,
+        otherwise: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<()> {
+        let block = || self.ir.context.append_basic_block(frame.function, "");
+        let (yes, no, after) = (block(), block(), block());
+        self.ir.builder.build_conditional_branch(cond, yes, no)?;
+        self.ir.builder.position_at_end(yes);
+        then(self)?;
+        self.ir.builder.build_unconditional_branch(after)?;
+        self.ir.builder.position_at_end(no);
+        otherwise(self)?;
+        self.ir.builder.build_unconditional_branch(after)?;
+        self.ir.builder.position_at_end(after);
+        Ok(())
+    }
+
     /// What `then` gives where the condition holds, else `otherwise`.
     pub fn value_if(
         &self,
@@ -440,6 +484,7 @@ impl<'c> Emitter<'c, '_> {
         let pointer = self.ir.pointer_type().into();
         let ty =
             self.ir.context.i32_type().fn_type(&[pointer, pointer, pointer, self.ir.context.i64_type().into()], false);
+        self.fence_streams()?;
         let call = builder.build_indirect_call(ty, parallel, &arguments, "")?;
         call.add_attribute(AttributeLoc::Function, self.attribute("nounwind"));
         let status = call.try_as_basic_value().basic().map(Llvm::into_int_value);
@@ -642,6 +687,16 @@ impl<'c> Emitter<'c, '_> {
 const FIELD_BYTES: usize = size_of::<i64>();
 
 impl<'c> Frame<'c> {
+    /// The frame of a function that only calls the table of functions, whose address it is given.
+    pub fn of_arithmetic(function: FunctionValue<'c>, entry: BasicBlock<'c>, math: PointerValue<'c>) -> Frame<'c> {
+        Frame::new(function, entry, math, math, math)
+    }
+
+    /// The address of the context's table of functions.
+    pub fn math(&self) -> PointerValue<'c> {
+        self.math
+    }
+
     /// A frame before [`Emitter::define`] fills it.
     fn new(
         function: FunctionValue<'c>,
@@ -680,6 +735,7 @@ pub(super) struct Alias<'c> {
     noalias: u32,
     invariant: u32,
     weights: u32,
+    nontemporal: u32,
     /// For each buffer: its scope, the scopes of all others, and whether nobody writes it.
     buffers: Vec<(MetadataValue<'c>, MetadataValue<'c>, bool)>,
 }
@@ -711,6 +767,7 @@ impl<'c> Alias<'c> {
             noalias: context.get_kind_id("noalias"),
             invariant: context.get_kind_id("invariant.load"),
             weights: context.get_kind_id("prof"),
+            nontemporal: context.get_kind_id("nontemporal"),
             buffers: rows.collect(),
         }
     }
@@ -735,6 +792,16 @@ impl<'c> Alias<'c> {
         load: InstructionValue<'c>,
     ) -> std::result::Result<(), InstructionValueError> {
         load.set_metadata(context.metadata_node(&[]), self.invariant)
+    }
+
+    /// Marks a store of what is not read soon.
+    pub fn describe_nontemporal(
+        &self,
+        context: &'c LlvmContext,
+        store: InstructionValue<'c>,
+    ) -> std::result::Result<(), InstructionValueError> {
+        let one = context.i32_type().const_int(1, false).into();
+        store.set_metadata(context.metadata_node(&[one]), self.nontemporal)
     }
 
     /// Marks a branch whose first way is rarely taken.

@@ -7,6 +7,7 @@
 //!             expr, arith    values, scalar or <n x T>
 //!             memory         loads, stores, gathers, scatters, masks
 //!             block          rectangles of registers, transposed as they are loaded
+//!             stream         stores past the caches
 //!         · optimise       a fixed list of passes                                                    object
 //!         · object         ELF bytes; an undefined symbol is an error                                object
 //! ```
@@ -30,6 +31,7 @@ mod isa;
 mod math;
 mod memory;
 mod object;
+mod stream;
 
 use std::fmt;
 

@@ -119,8 +119,7 @@ pub(super) const FRACTION_BITS: PerType<u32> = PerType { single: 23, double: 52 
 pub(super) const BIAS: PerType<i64> = PerType { single: 127, double: 1023 };
 
 /// `1.5 · 2^fraction bits`, whose last digit counts ones, and twice the bias of exponents.
-const WHOLE: PerType<f64> =
-    PerType { single: 12_582_912.0 + 254.0, double: 6_755_399_441_055_744.0 + 2046.0 };
+const WHOLE: PerType<f64> = PerType { single: 12_582_912.0 + 254.0, double: 6_755_399_441_055_744.0 + 2046.0 };
 
 /// A constant with more digits than one float has.
 #[derive(Clone, Copy)]

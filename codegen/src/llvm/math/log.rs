@@ -242,13 +242,7 @@ const AREA_TANGENT: Polynomial = PerType {
 /// The same with an error of 2^-44.9.
 const SHORT: Polynomial = PerType {
     single: &[0.0],
-    double: &[
-        0.6666666667603587,
-        0.3999999555929768,
-        0.28572114739974047,
-        0.22175984007131974,
-        0.19586806801691975,
-    ],
+    double: &[0.6666666667603587, 0.3999999555929768, 0.28572114739974047, 0.22175984007131974, 0.19586806801691975],
 };
 
 /// `(2·artanh s - 2s - 2s³/3) / s⁵` in `s²`; error of the logarithm 2^-73.2.
