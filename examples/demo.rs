@@ -64,13 +64,13 @@ fn main() -> ExitCode {
 
 fn demo() -> Result<()> {
     let compiler = Compiler::host();
-    let limits = Limits::measure(compiler.target(), compiler.pool())?;
+    let limits = Limits::measure(compiler.target(), compiler.pool(), f64::INFINITY)?;
     println!(
         "This machine ({}, {} threads) was measured to do {:.0} GFLOP/s and to move {:.1} GB/s.\n",
         compiler.target().cpu,
         compiler.pool().threads(),
         limits.f32_flops / 1e9,
-        limits.bytes / 1e9
+        limits.bytes() / 1e9
     );
     println!("{:<41}{:>9}{:>10}{:>14}{:>10}   result", "program", "compiled", "time", "speed", "of limit");
     let mut picture = None;
@@ -106,7 +106,7 @@ fn run(example: &Example, compiler: &Compiler, limits: &Limits) -> Result<Option
     let times = timing::time(None, || Ok(()), || kernel.run(&views, &mut targets))?;
     let (work, seconds) = (cost(&def, &sizes), times.min.as_secs_f64());
     let (flops, bytes) = (work.flops / seconds / 1e9, work.bytes / seconds / 1e9);
-    let bound_by_memory = work.bytes / limits.bytes > work.flops / limits.f32_flops;
+    let bound_by_memory = work.bytes / limits.bytes() > work.flops / limits.f32_flops;
     let speed = if bound_by_memory { format!("{bytes:.1} GB/s") } else { format!("{flops:.1} GFLOP/s") };
     let fraction = limits.floor_seconds(work.dtype, work.flops, work.bytes) / seconds;
     println!(

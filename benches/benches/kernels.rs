@@ -1,33 +1,113 @@
-//! Speed of the default schedule: time, GFLOP/s, and the fraction of the machine's limit measured in the same run, in turn
-//! with the kernel. One thread, then all.
+//! Speed of the default schedule on every workload, beside the machine's limit and, with `--peers`, beside what a user
+//! would pick instead. Everything is measured in turn, in one run, and verified.
 
-use benches::{CASES, Case, random_inputs, time};
-use tilewright::{Compiler, DType, Limits};
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
 
-fn main() {
-    for threads in [1, std::thread::available_parallelism().map_or(1, |n| n.get())] {
+use benches::peers::{Peer, names, team, usual};
+use benches::race::{Outcome, Pace, race};
+use benches::workload::Workload;
+use benches::{Result, report, workloads_file};
+use clap::Parser;
+use tilewright::Compiler;
+
+/// Speed of the default schedule, against the machine's limit and against peers
+#[derive(Parser)]
+struct Arguments {
+    /// Workloads whose GROUP/NAME contains one of these words, separated by `|`
+    #[arg(long, default_value = "", value_name = "WORDS")]
+    only: String,
+    /// Race against peers: the usual ones, or those named
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', num_args = 0.., default_missing_value = "all")]
+    peers: Vec<String>,
+    /// Numbers of threads, each a table
+    #[arg(long, value_delimiter = ',', value_name = "1,2")]
+    threads: Vec<usize>,
+    /// How often everyone has a turn
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Most calls in a turn
+    #[arg(long, default_value_t = 200)]
+    calls: usize,
+    /// Seconds of a turn
+    #[arg(long, default_value_t = 0.1)]
+    seconds: f64,
+    /// Measure with real-time priority, where that is allowed
+    #[arg(long)]
+    realtime: bool,
+    /// A list of workloads in place of benches/workloads.toml
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
+    /// Write a line of JSON for each race
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// What cargo passes to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let workloads: Vec<Workload> = Workload::list(&arguments.list.clone().unwrap_or_else(workloads_file))?
+        .into_iter()
+        .filter(|workload| matches(&arguments.only, workload))
+        .collect();
+    let mut json = arguments.json.as_ref().map(File::create).transpose()?;
+    let all = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let threads = if arguments.threads.is_empty() { vec![1, all] } else { arguments.threads.clone() };
+    for threads in threads {
         let compiler = Compiler::host().threads(threads);
-        println!(
-            "{threads} thread(s)\n{:<24}{:>12}{:>12}{:>12}{:>12}",
-            "kernel", "min ms", "median ms", "GFLOP/s", "of limit"
-        );
-        for case in CASES {
-            row(&compiler, case);
+        let (mut team, missing) = team(&wanted(&arguments.peers)?, threads, arguments.realtime);
+        let mut outcomes = Vec::new();
+        for workload in &workloads {
+            let outcome = run(&compiler, &mut team, workload, &arguments)?;
+            if let Some(file) = &mut json {
+                writeln!(file, "{}", report::json(&outcome, threads))?;
+            }
+            outcomes.push(outcome);
         }
+        print(&outcomes, threads, &missing);
+    }
+    Ok(())
+}
+
+fn matches(words: &str, workload: &Workload) -> bool {
+    let name = format!("{}/{}", workload.group, workload.name);
+    words.split('|').any(|word| name.contains(word))
+}
+
+fn wanted(peers: &[String]) -> Result<Vec<String>> {
+    let known = names();
+    if peers.iter().any(|peer| peer == "all") {
+        return Ok(usual().into_iter().map(String::from).collect());
+    }
+    match peers.iter().find(|peer| !known.contains(&peer.as_str())) {
+        Some(peer) => Err(format!("no peer is called `{peer}`; there are {}", known.join(", ")).into()),
+        None => Ok(peers.to_vec()),
     }
 }
 
-fn row(compiler: &Compiler, case: &Case) {
-    let kernel = compiler.compile(case.text).expect("the benchmark compiles");
-    let inputs = random_inputs(case.shapes);
-    let (mut best, mut median, mut fraction) = (f64::INFINITY, f64::INFINITY, 0.0f64);
-    for _ in 0..3 {
-        let limits = Limits::measure(compiler.target(), compiler.pool()).expect("the ceilings can be measured");
-        let (min, mid) = time(&kernel, &inputs);
-        (best, median) = (best.min(min), median.min(mid));
-        let bytes: i64 = 4 * case.shapes.iter().map(|shape| shape.iter().product::<i64>()).sum::<i64>();
-        fraction = fraction.max(limits.floor_seconds(DType::F32, case.flops, bytes as f64) / min);
+fn run(compiler: &Compiler, team: &mut [Peer], workload: &Workload, arguments: &Arguments) -> Result<Outcome> {
+    let Arguments { rounds, calls, seconds, realtime, .. } = *arguments;
+    let outcome = race(compiler, team, workload, Pace { rounds, calls, seconds, realtime })?;
+    let best = outcome.best_peer().map_or(String::new(), |(name, ns)| format!(", {name} {}", report::time(ns)));
+    let ours = outcome.ours.min().map_or("failed".into(), report::time);
+    eprintln!("{}: ours {ours}{best}, limit {}", workload.name, report::time(outcome.floor_ns));
+    Ok(outcome)
+}
+
+fn print(outcomes: &[Outcome], threads: usize, missing: &[String]) {
+    println!("## {threads} thread{}\n", if threads == 1 { "" } else { "s" });
+    let most = |of: fn(&Outcome) -> f64| outcomes.iter().map(of).fold(0.0, f64::max) / 1e9;
+    let (single, double) = (most(|outcome| outcome.limits.f32_flops), most(|outcome| outcome.limits.f64_flops));
+    println!("Fused multiply-adds: {single:.0} GFLOP/s in float32, {double:.0} in float64.");
+    if !missing.is_empty() {
+        println!("Missing: {}.", missing.join("; "));
     }
-    let gflops = case.flops / best / 1e9;
-    println!("{:<24}{:>12.3}{:>12.3}{:>12.1}{:>11.0}%", case.name, best * 1e3, median * 1e3, gflops, fraction * 100.0);
+    println!("\n{}\n{}", report::summary(outcomes), report::everyone(outcomes));
+    let failures = report::failures(outcomes);
+    if !failures.is_empty() {
+        println!("Failures:\n\n{failures}");
+    }
 }

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use benches::{CASES, Case};
+use benches::workload::Workload;
+use benches::{Result, workloads_file};
 use tilewright::Compiler;
 
 const ROUNDS: usize = 5;
 
-fn main() {
+fn main() -> Result<()> {
     let compiler = Compiler::host().threads(1);
-    let tables: Vec<_> = CASES.iter().map(|case| (case.name, medians(&compiler, case))).collect();
+    let tables = Workload::list(&workloads_file())?
+        .into_iter()
+        .map(|workload| medians(&compiler, &workload).map(|row| (workload.name, row)))
+        .collect::<Result<Vec<_>>>()?;
     let stages: Vec<&str> =
         tables.first().map(|(_, row)| row.iter().map(|(name, _)| *name).collect()).unwrap_or_default();
     print!("{:<24}", "ms");
@@ -20,14 +24,15 @@ fn main() {
         row.iter().for_each(|(_, ms)| print!("{ms:>11.2}"));
         println!();
     }
+    Ok(())
 }
 
-fn medians(compiler: &Compiler, case: &Case) -> Vec<(&'static str, f64)> {
+fn medians(compiler: &Compiler, workload: &Workload) -> Result<Vec<(&'static str, f64)>> {
     let mut times: BTreeMap<usize, (&'static str, Vec<f64>)> = BTreeMap::new();
     for _ in 0..ROUNDS {
         // A fresh kernel each time: a kernel keeps what it has compiled.
-        let kernel = compiler.compile(case.text).expect("the benchmark compiles");
-        let variant = kernel.prepare(case.shapes).expect("the shapes fit");
+        let kernel = workload.kernel(compiler)?;
+        let variant = workload.prepare(&kernel)?;
         let whole = ("total", variant.compile_time);
         for (at, (stage, time)) in variant.stages.iter().copied().chain([whole]).enumerate() {
             times.entry(at).or_insert((stage, Vec::new())).1.push(time.as_secs_f64() * 1e3);
@@ -37,5 +42,5 @@ fn medians(compiler: &Compiler, case: &Case) -> Vec<(&'static str, f64)> {
         all.sort_by(f64::total_cmp);
         all[all.len() / 2]
     };
-    times.into_values().map(|(stage, all)| (stage, median(all))).collect()
+    Ok(times.into_values().map(|(stage, all)| (stage, median(all))).collect())
 }

@@ -93,6 +93,12 @@ impl Int {
         }
     }
 
+    /// How often the variable is among the terms of the sum.
+    pub(crate) fn weight(&self, var: VarId) -> Option<i64> {
+        let own = |(atom, c): (Int, i64)| (atom == Int::Var(var)).then_some(c);
+        self.linear().terms.into_iter().find_map(own)
+    }
+
     /// The value of a constant.
     pub fn as_const(&self) -> Option<i64> {
         match self {

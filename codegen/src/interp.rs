@@ -11,7 +11,7 @@ use polyhedral::{DType, Role, TensorId, Value as Scalar};
 use support::Entity;
 
 use crate::program::along_by;
-use crate::{At, Buffer, Cond, Int, Op, Place, Program, RegId, Value, VarId};
+use crate::{At, Buffer, Cond, Int, Op, Place, Program, RegId, Value, VarId, combined_in};
 
 pub use polyhedral::eval::{Data, Tensors};
 
@@ -358,6 +358,17 @@ impl Run<'_> {
             Value::MulAdd(a, b, c) => {
                 let dtype = self.dtype(a)?;
                 Ok(lane_by_lane(&[go(a)?, go(b)?, go(c)?], |x| scalar::mul_add(dtype, x[0], x[1], x[2])))
+            }
+            Value::Reduce { op, value, from, to } => {
+                let dtype = self.dtype(value)?;
+                let all = self.value(value, *from)?;
+                let all: Lanes = (0..*from as usize).map(|lane| pick(&all, lane)).collect();
+                Ok(combined_in(*from, *to).iter().fold(all, |all, parts| {
+                    let parts: Vec<Lanes> =
+                        parts.iter().map(|part| part.iter().map(|&lane| all[lane as usize]).collect()).collect();
+                    let both = |a: Lanes, b: Lanes| lane_by_lane(&[a, b], |x| scalar::binary(*op, dtype, x[0], x[1]));
+                    parts.into_iter().reduce(both).unwrap_or_default()
+                }))
             }
         }
     }

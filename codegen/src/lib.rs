@@ -8,10 +8,15 @@ pub mod interp;
 pub mod llvm;
 mod passes;
 mod program;
+mod reduction;
 mod scan;
 mod text;
 mod verify;
 
-pub use passes::{forwarding, lower, prefetches, registers, simplify, split, transposes, unswitch, values};
+pub use passes::{
+    accumulators, coalesce, forwarding, lower, peel, prefetches, registers, simplify, split, transposes, unswitch,
+    values,
+};
 pub use program::{At, Buffer, Cond, Int, Op, Place, Program, Reg, RegId, Stride, Value, VarId};
+pub use reduction::{combined_in, neutral};
 pub use scan::{Error, Options, scan};

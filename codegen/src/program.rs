@@ -18,10 +18,12 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 ///         | reg* = block buffer[at*]       each register is one further along a dimension than the one before
 ///         | block buffer[at*] = reg*       the same, stored
 /// value   = const | int(base, step) | buffer[at*] | reg | unary | binary | compare | select | cast | call | mul-add
+///         | reduce(operator, value)        groups of lanes combined
 /// at      = base + lane·step | indirect value
 /// ```
 ///
-/// Every value of an op has the op's number of lanes, or one lane that counts for all. Subscripts are storage
+/// Every value of an op has the op's number of lanes, or one lane that counts for all; what a `reduce` combines has as many
+/// as it says. Subscripts are storage
 /// coordinates: from 0 to the extent, in the order of the strides. All buffers are distinct memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
@@ -285,6 +287,18 @@ pub enum Value {
     Call(Builtin, Vec<Value>),
     /// `a·b + c` of floats, rounded once: only inside declared reductions.
     MulAdd(Box<Value>, Box<Value>, Box<Value>),
+    /// Groups of adjacent lanes, each combined into one: lane `l` is `value[l·g] op … op value[l·g + g - 1]` where
+    /// `g = from / to`, in the order of [`combined_in`](crate::combined_in). Only inside declared reductions.
+    Reduce {
+        /// `+`, `*`, `min`, `max`, `&&` or `||`.
+        op: BinOp,
+        /// With `from` lanes, or one that counts for all.
+        value: Box<Value>,
+        /// Lanes that are combined: a multiple of `to`.
+        from: u32,
+        /// Lanes of the result: one, or the op's.
+        to: u32,
+    },
 }
 
 /// The subscripts so many elements further along a dimension.

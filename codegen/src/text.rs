@@ -15,6 +15,7 @@
 //! `block A[i, j] along dimension 1 = r0, r1` stores them there.
 //!
 //! `e .. +16` stands for the lanes from `e` on, `e .. +16 by 2` for every second one; `lane` counts from 0.
+//! `reduce(+, A[0 .. +64])` is the sum of 64 lanes, `reduce x16(+, A[0 .. +64])` are the sums of 16 groups of 4.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -285,6 +286,11 @@ impl Program {
             Value::Cast(dtype, e) => self.call(f, dtype.name(), [&**e], lanes),
             Value::Call(builtin, arguments) => self.call(f, builtin.name(), arguments, lanes),
             Value::MulAdd(a, b, c) => self.call(f, "muladd", [&**a, &**b, &**c], lanes),
+            Value::Reduce { op, value, from, to } => {
+                write!(f, "reduce{}({}, ", Lanes(*to), reduction(*op))?;
+                self.value(f, value, *from, Tightness::Choice)?;
+                f.write_str(")")
+            }
         }
     }
 
@@ -418,6 +424,15 @@ fn operator(op: BinOp) -> (&'static str, Tightness) {
         BinOp::And => ("&&", Tightness::And),
         BinOp::Or => ("||", Tightness::Or),
         BinOp::Min | BinOp::Max => ("", Tightness::Atom),
+    }
+}
+
+/// The operator of a reduction.
+fn reduction(op: BinOp) -> &'static str {
+    match op {
+        BinOp::Min => "min",
+        BinOp::Max => "max",
+        other => operator(other).0,
     }
 }
 

@@ -7,14 +7,15 @@
 //! - A buffer on the stack has constant extents, and is touched inside of a `Local` of it only.
 //! - Every access has a subscript for each dimension; nothing is stored to an input.
 //! - Values have one type, that of where they go; masks are `bool`, checked and indirect subscripts `int64`.
-//! - Every value has one lane or as many as its op; the registers of a block have one type and one number of lanes.
+//! - Every value has one lane or as many as its op; the registers of a block have one type and one number of lanes; the lanes
+//!   that a reduction combines are a multiple of those it has, and its operator has a neutral element of the type.
 
 use std::collections::BTreeSet;
 
 use polyhedral::{BinOp, DType, Role, TensorId, UnOp};
 use support::{Malformed, Stage};
 
-use crate::{At, Cond, Int, Op, Place, Program, RegId, Value, VarId};
+use crate::{At, Cond, Int, Op, Place, Program, RegId, Value, VarId, neutral};
 
 impl Stage for Program {
     const NAME: &'static str = "loops";
@@ -64,6 +65,15 @@ impl Value {
                 let dtype = of(a)?;
                 (dtype.is_float() && of(b)? == dtype && of(c)? == dtype).then_some(dtype)
             }
+            Value::Reduce { op, value, .. } => of(value).filter(|&dtype| neutral(*op, dtype).is_some()),
+        }
+    }
+
+    /// How many lanes the values directly below may have, in an op or a value of `lanes`.
+    pub(crate) fn lanes_below(&self, lanes: u32) -> u32 {
+        match self {
+            Value::Reduce { from, .. } => *from,
+            _ => lanes,
         }
     }
 
@@ -79,6 +89,7 @@ impl Value {
                 indirect.chain(mask.as_deref()).collect()
             }
             Value::Unary(_, e) | Value::Cast(_, e) => vec![e],
+            Value::Reduce { value, .. } => vec![value],
             Value::Binary(_, a, b) | Value::Compare(_, a, b) => vec![a, b],
             Value::Select(a, b, c) | Value::MulAdd(a, b, c) => vec![a, b, c],
             Value::Call(_, arguments) => arguments.iter().collect(),
@@ -260,8 +271,14 @@ impl Verifier<'_> {
                 }
                 Some(_) => {}
             },
+            Value::Reduce { from, to, .. } => {
+                if *to < 1 || from % to != 0 || (*to != 1 && *to != lanes) {
+                    self.report("reduce", format!("{from} lanes to {to} in an op of {lanes}"));
+                }
+            }
             _ => {}
         }
+        let lanes = value.lanes_below(lanes);
         for child in value.children() {
             self.value(child, lanes, set);
         }

@@ -172,7 +172,7 @@ fn sums_of_partial_sums() {
 fn lanes_have_sums_beside_each_other() {
     let script = "privatise S at S.update.i by 8 as P\nvectorise S.update.i by 8";
     let program = lower(&scheduled(DOT, None, script), &Options::default()).to_string();
-    let whole = "P[0 .. +8] = P[0 .. +8] + A[8*io .. +8] * B[8*io .. +8]\n";
+    let whole = "r0: float32 x8 = r0 + A[8*io .. +8] * B[8*io .. +8]\n";
     assert!(program.contains(whole), "no `{whole}` in {program}");
 }
 

@@ -47,13 +47,10 @@ fn the_test_of_a_whole_box_leaves_the_reduction_loop() {
               input B: float32[5, 19] argument 1
               output C: float32[16, 19] argument 2
             for m in 0..16 {
-              for no in 0..5 {
-                if no <= 3 {
-                  C[m, 4*no .. +4] = float32(0.0)
-                } else {
-                  C[m, 4*no .. +4] = float32(0.0) where lane <= -4*no + 18
-                }
+              for no in 0..4 {
+                C[m, 4*no .. +4] = float32(0.0)
               }
+              C[m, 16 .. +4] = float32(0.0) where lane <= 2
             }
             parallel for mo in 0..2 {
               for no2 in 0..2 {
@@ -103,12 +100,11 @@ fn accumulators_of_a_symbolic_product() {
           input B: float32[K, N] argument 1
           output C: float32[M, N] argument 2
         for m in 0..M {
-          for no in 0..floor((N + 3)/4) {
-            if N >= 4*no + 4 {
-              C[m, 4*no .. +4] = float32(0.0)
-            } else {
-              C[m, 4*no .. +4] = float32(0.0) where lane <= -4*no + N - 1
-            }
+          for no in 0..floor(N/4) {
+            C[m, 4*no .. +4] = float32(0.0)
+          }
+          for no in max(0, floor(N/4))..floor((N + 3)/4) {
+            C[m, 4*no .. +4] = float32(0.0) where lane <= -4*no + N - 1
           }
         }
         parallel for mo in 0..floor((M + 7)/8) {
@@ -421,22 +417,16 @@ fn the_inside_of_a_stencil_runs_without_the_tests_of_its_border() {
               output O: float32[6, 21] argument 1
             parallel for i in 0..6 {
               if i < 1 {
-                for jo in 0..6 {
-                  if jo <= 4 {
-                    O[i, 4*jo .. +4] = A[i, 4*jo .. +4]
-                  } else {
-                    O[i, 4*jo .. +4] = (A[i, 4*jo .. +4] where lane <= -4*jo + 20) where lane <= -4*jo + 20
-                  }
+                for jo in 0..5 {
+                  O[i, 4*jo .. +4] = A[i, 4*jo .. +4]
                 }
+                O[i, 20 .. +4] = (A[i, 20 .. +4] where lane <= 0) where lane <= 0
               } else {
                 O[i, 0 .. +4] = int32(lane) > int32(0) ? (A[i, -1 .. +4] where int32(lane) > int32(0)) + A[i, 1 .. +4] - A[i - 1, 0 .. +4] : A[i, 0 .. +4]
-                for jo in 1..6 {
-                  if jo <= 4 {
-                    O[i, 4*jo .. +4] = A[i, 4*jo - 1 .. +4] + A[i, 4*jo + 1 .. +4] - A[i - 1, 4*jo .. +4]
-                  } else {
-                    O[i, 4*jo .. +4] = (A[i, 4*jo .. +4] where lane <= -4*jo + 20) where lane <= -4*jo + 20
-                  }
+                for jo in 1..5 {
+                  O[i, 4*jo .. +4] = A[i, 4*jo - 1 .. +4] + A[i, 4*jo + 1 .. +4] - A[i - 1, 4*jo .. +4]
                 }
+                O[i, 20 .. +4] = (A[i, 20 .. +4] where lane <= 0) where lane <= 0
               }
             }
         "#]],

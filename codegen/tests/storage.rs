@@ -426,17 +426,14 @@ origin identity
         for o in 0..3 {
           T[0 .. +4, o] = table[4*o .. +4] + float32(1.0)
         }
-        for o2 in 0..3 {
-          if o2 <= 1 {
-            r0: int64 x4 = int64(where_from[4*o2 .. +4])
-            check r0 in T dimension 0
-            Y[4*o2 .. +4] = T[@(r0 % 4), @(r0 / 4)]
-          } else {
-            r1: int64 x4 = int64((where_from[4*o2 .. +4] where lane <= -4*o2 + 8))
-            check r1 in T dimension 0 where lane <= -4*o2 + 8
-            Y[4*o2 .. +4] = (T[@(r1 % 4), @(r1 / 4)] where lane <= -4*o2 + 8) where lane <= -4*o2 + 8
-          }
+        for o2 in 0..2 {
+          r0: int64 x4 = int64(where_from[4*o2 .. +4])
+          check r0 in T dimension 0
+          Y[4*o2 .. +4] = T[@(r0 % 4), @(r0 / 4)]
         }
+        r1: int64 x4 = int64((where_from[8 .. +4] where lane <= 0))
+        check r1 in T dimension 0 where lane <= 0
+        Y[8 .. +4] = (T[@(r1 % 4), @(r1 / 4)] where lane <= 0) where lane <= 0
     "#]]
     .assert_eq(&program.to_string());
 }
@@ -500,20 +497,12 @@ fn a_tile_on_the_stack_becomes_registers() {
               r5: float32 x16 = float32(0.0)
               r6: float32 x16 = float32(0.0)
               r7: float32 x16 = float32(0.0)
-              r0: float32 x16 = r4
-              r1: float32 x16 = r5
-              r2: float32 x16 = r6
-              r3: float32 x16 = r7
               for k in 0..16 {
-                r0: float32 x16 = muladd(A[4*mo, k], B[k, 16*no .. +16], r0)
-                r1: float32 x16 = muladd(A[4*mo + 1, k], B[k, 16*no .. +16], r1)
-                r2: float32 x16 = muladd(A[4*mo + 2, k], B[k, 16*no .. +16], r2)
-                r3: float32 x16 = muladd(A[4*mo + 3, k], B[k, 16*no .. +16], r3)
+                r4: float32 x16 = muladd(A[4*mo, k], B[k, 16*no .. +16], r4)
+                r5: float32 x16 = muladd(A[4*mo + 1, k], B[k, 16*no .. +16], r5)
+                r6: float32 x16 = muladd(A[4*mo + 2, k], B[k, 16*no .. +16], r6)
+                r7: float32 x16 = muladd(A[4*mo + 3, k], B[k, 16*no .. +16], r7)
               }
-              r4: float32 x16 = r0
-              r5: float32 x16 = r1
-              r6: float32 x16 = r2
-              r7: float32 x16 = r3
               C[4*mo, 16*no .. +16] = r4
               C[4*mo + 1, 16*no .. +16] = r5
               C[4*mo + 2, 16*no .. +16] = r6

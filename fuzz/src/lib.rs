@@ -111,6 +111,7 @@ fn target() -> Target {
         triple: String::new(),
         cpu: String::new(),
         threads: 2,
+        launch_cycles: 3000,
         vector_bytes: 64,
         vector_registers: 32,
         fma_per_cycle: 2,

@@ -161,9 +161,16 @@ struct Updates {
     soft: BTreeSet<String>,
 }
 
+impl TouchRole {
+    /// Whether both update by one operator.
+    pub(crate) fn is_update_like(&self, other: &TouchRole) -> bool {
+        matches!(self, TouchRole::Update(_)) && self == other
+    }
+}
+
 /// What makes updates interchangeable: the monoid over the same tuple of tensors, seen at one component.
 #[derive(Clone, PartialEq)]
-struct Operator {
+pub(crate) struct Operator {
     monoid: Monoid,
     tensors: Vec<TensorId>,
     component: usize,
@@ -226,7 +233,9 @@ struct Touch {
     role: TouchRole,
 }
 
-enum TouchRole {
+/// What an access does to its cell.
+#[derive(Clone, PartialEq)]
+pub(crate) enum TouchRole {
     Read,
     Write { must: bool },
     Update(Operator),
@@ -357,21 +366,24 @@ fn in_order(tree: &ScheduleTree) -> ScheduleTree {
 
 fn touches(scop: &Scop, places: &Places<'_>) -> isl::Result<Vec<Touch>> {
     let mut touches = Vec::new();
-    // A prefetch computes nothing from what it reads: its order is free.
-    for stmt in scop.stmts.values().filter(|stmt| !stmt.writes.is_empty()) {
-        let mut touch = |access: &Access, role: TouchRole| -> isl::Result<()> {
+    for stmt in scop.stmts.values() {
+        for (access, role) in roles(stmt) {
             let relation = places.cells(stmt, access)?;
             touches.push(Touch { stmt: stmt.name.clone(), tensor: access.tensor, relation, role });
-            Ok(())
-        };
-        for read in &stmt.reads {
-            touch(read, TouchRole::Read)?;
-        }
-        for (component, write) in stmt.writes.iter().enumerate() {
-            touch(write, write_role(stmt, component, write))?;
         }
     }
     Ok(touches)
+}
+
+/// The accesses of a statement, reads first, with what they do; none of a prefetch, which computes nothing from what it
+/// reads: its order is free.
+pub(crate) fn roles(stmt: &Stmt) -> Vec<(&Access, TouchRole)> {
+    if stmt.writes.is_empty() {
+        return Vec::new();
+    }
+    let reads = stmt.reads.iter().map(|read| (read, TouchRole::Read));
+    let writes = stmt.writes.iter().enumerate();
+    reads.chain(writes.map(|(component, write)| (write, write_role(stmt, component, write)))).collect()
 }
 
 fn write_role(stmt: &Stmt, component: usize, write: &Access) -> TouchRole {
@@ -415,7 +427,8 @@ mod tests {
     /// stands in two places of a sequence then.
     fn in_two_places(scop: &Scop) -> Scop {
         let first = |stmt: &Stmt| -> isl::Result<isl::UnionSet> {
-            if stmt.dims.is_empty() { stmt.domain.clone() } else { stmt.domain.fix(isl::Dim::Set, 0, 0)? }.to_union_set()
+            if stmt.dims.is_empty() { stmt.domain.clone() } else { stmt.domain.fix(isl::Dim::Set, 0, 0)? }
+                .to_union_set()
         };
         let none = || isl::UnionSet::empty(&scop.ctx).expect("isl");
         let early = scop.stmts.values().map(first).fold(none(), |all, set| all.union(&set.expect("isl")).expect("isl"));

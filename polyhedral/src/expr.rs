@@ -351,6 +351,15 @@ impl Monoid {
         Monoid::binary("max", BinOp::Max, dtype, bound(dtype, false))
     }
 
+    /// The operator that combines, where it is one, applied to the state and the term: then states are combined by it
+    /// just as terms are, in any grouping.
+    pub fn operator(&self) -> Option<BinOp> {
+        let [Expr::Binary(op, a, b)] = self.combine.as_slice() else { return None };
+        let operands = matches!((&**a, &**b), (Expr::State(0), Expr::Term(0)) | (Expr::Term(0), Expr::State(0)));
+        let associates = matches!(op, BinOp::Add | BinOp::Mul | BinOp::Min | BinOp::Max | BinOp::And | BinOp::Or);
+        (operands && associates).then_some(*op)
+    }
+
     fn binary(name: &str, op: BinOp, dtype: DType, identity: Value) -> Monoid {
         let combine = Expr::Binary(op, Box::new(Expr::State(0)), Box::new(Expr::Term(0)));
         Monoid { name: name.into(), dtypes: vec![dtype], identity: vec![identity], combine: vec![combine] }

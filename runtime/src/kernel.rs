@@ -10,7 +10,7 @@ pub use signature::{Argument, Role, Signature};
 use crate::abi::{Context, Entry, Fault, STATUS_FAULT, STATUS_OK};
 use crate::image::Image;
 use crate::math;
-use crate::pool::Pool;
+use crate::pool::{Paces, Pool};
 use crate::tensor::{Buffer, TensorView, TensorViewMut};
 use call::Call;
 use std::fmt;
@@ -67,6 +67,8 @@ struct Loaded {
     signature: Signature,
     /// Workspaces that no call uses now.
     workspaces: Mutex<Vec<Workspace>>,
+    /// How fast its parallel loops have been.
+    paces: Paces,
 }
 
 /// Scratch memory for one call at a time. Its contents mean nothing between calls.
@@ -84,7 +86,9 @@ impl Kernel {
         // SAFETY: whoever made the `Code` vouched that the function of this name is an `Entry`.
         let entry = unsafe { std::mem::transmute::<*const (), Entry>(address) };
         let signature = code.signature.clone();
-        Ok(Kernel { loaded: Arc::new(Loaded { image, entry, signature, workspaces: Mutex::default() }) })
+        Ok(Kernel {
+            loaded: Arc::new(Loaded { image, entry, signature, workspaces: Mutex::default(), paces: Paces::default() }),
+        })
     }
 
     /// What the kernel takes.
@@ -147,10 +151,10 @@ impl Kernel {
         workspace: *mut u8,
         pool: &Pool,
     ) -> Result<(), CallError> {
-        let Loaded { entry, signature, .. } = &*self.loaded;
+        let Loaded { entry, signature, paces, .. } = &*self.loaded;
         signature.accepts(inputs, outputs)?;
         let args = call::arguments(signature, inputs, outputs);
-        let call = Call::new(pool);
+        let call = Call::new(pool, paces);
         let context = Context {
             parallel: call::parallel,
             report: call::report,

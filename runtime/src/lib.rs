@@ -18,5 +18,5 @@ pub mod tensor;
 
 pub use image::{Image, ImageError};
 pub use kernel::{Argument, CallError, Code, Kernel, LoadError, Role, Signature, Workspace};
-pub use pool::{Pool, PoolError};
+pub use pool::{ForkJoin, Pace, Pool, PoolError};
 pub use tensor::{DType, Element, Tensor, TensorError, TensorView, TensorViewMut};

@@ -1,32 +1,52 @@
 //! The threads that run parallel loops.
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
+mod chunks;
+mod fork_join;
+mod pace;
+mod team;
+#[cfg(test)]
+mod tests;
+
+pub use fork_join::ForkJoin;
+pub use pace::Pace;
+pub(crate) use pace::Paces;
+
+use chunks::Chunks;
+use std::fmt;
+use std::num::NonZero;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Instant;
+use team::Team;
 
 use crate::abi::{STATUS_OK, STATUS_PANICKED};
 
-/// How many chunks a loop is cut into for each thread: enough that a thread that was held up does not delay the
-/// others by its whole share, few enough that a chunk keeps its locality.
-const CHUNKS_PER_THREAD: usize = 4;
-
 /// Threads for parallel loops. Cheap to clone; clones share the threads.
-#[derive(Clone, Debug, Default)]
+///
+/// One pool serves any number of kernels and callers at once: a caller whose pool is busy works with the threads that are
+/// free, at worst by itself, and so does a loop inside a loop. Nobody ever waits for threads.
+#[derive(Clone, Default)]
 pub struct Pool {
     threads: Threads,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 enum Threads {
     /// The thread that calls the kernel.
     Caller,
-    /// The pool of the process.
-    #[default]
-    Global,
+    /// At most so many of the pool of the process.
+    Global(usize),
     /// A pool of its own.
-    Own(Arc<ThreadPool>),
+    Own(Arc<dyn ForkJoin>),
+}
+
+impl Default for Threads {
+    fn default() -> Threads {
+        Threads::Global(usize::MAX)
+    }
 }
 
 /// The operating system did not give the threads asked for.
@@ -34,13 +54,13 @@ enum Threads {
 #[error("cannot start {threads} threads: {reason}")]
 pub struct PoolError {
     threads: usize,
-    reason: rayon::ThreadPoolBuildError,
+    reason: std::io::Error,
 }
 
 impl Pool {
     /// The pool that the whole process shares, with one thread for each core. The default.
     pub fn global() -> Pool {
-        Pool { threads: Threads::Global }
+        Pool::default()
     }
 
     /// No threads: everything runs on the thread that calls the kernel.
@@ -48,156 +68,139 @@ impl Pool {
         Pool { threads: Threads::Caller }
     }
 
-    /// `threads` threads of its own; with one, as [`Pool::single`].
+    /// `threads` threads, of which the caller is one; with one, as [`Pool::single`]. They are those of the whole process when
+    /// there are cores for as many, else threads of its own.
     pub fn with_threads(threads: usize) -> Result<Pool, PoolError> {
-        if threads <= 1 {
-            return Ok(Pool::single());
+        match threads {
+            0 | 1 => Ok(Pool::single()),
+            _ if threads <= cores() => Ok(Pool { threads: Threads::Global(threads) }),
+            _ => Ok(Pool::new(Team::start(threads).map_err(|reason| PoolError { threads, reason })?)),
         }
-        let name = |index| format!("kernel-{index}");
-        let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build();
-        Ok(Pool::from(Arc::new(pool.map_err(|reason| PoolError { threads, reason })?)))
+    }
+
+    /// The caller's own threads, whatever they are.
+    pub fn new(threads: impl ForkJoin + 'static) -> Pool {
+        Pool { threads: Threads::Own(Arc::new(threads)) }
     }
 
     /// How many threads there are.
     pub fn threads(&self) -> usize {
         match &self.threads {
             Threads::Caller => 1,
-            Threads::Global => rayon::current_num_threads(),
-            Threads::Own(pool) => pool.current_num_threads(),
+            Threads::Global(most) => global_team().threads().min(*most),
+            Threads::Own(threads) => threads.threads(),
         }
     }
 
     /// Runs `body` on contiguous chunks of `0 .. count`, at most a few for each thread, and waits for all.
     ///
     /// Returns [`STATUS_OK`], or what a chunk returned that was not that; chunks that have not begun by then are left
-    /// out. A panic becomes [`STATUS_PANICKED`]. With one iteration or one thread, `body` runs here and now.
+    /// out. A panic becomes [`STATUS_PANICKED`]. With one iteration or one thread, `body` runs here and now. Does not
+    /// allocate, unless the caller's own threads do.
     pub fn parallel(&self, count: i64, body: impl Fn(Range<i64>) -> i32 + Sync) -> i32 {
-        let Some(last) = usize::try_from(count).ok().and_then(|count| count.checked_sub(1)) else {
-            return STATUS_OK;
-        };
-        let threads = if last == 0 { 1 } else { self.threads() };
-        let run = || {
-            if threads == 1 {
-                return body(0..count);
-            }
-            let chunks = threads.saturating_mul(CHUNKS_PER_THREAD).min(last.saturating_add(1));
-            let team = Team { body: &body, count, chunks, status: AtomicI32::new(STATUS_OK) };
-            self.install(|| team.run(0..chunks));
-            team.status.into_inner()
-        };
-        catch_unwind(AssertUnwindSafe(run)).unwrap_or(STATUS_PANICKED)
+        self.parallel_at(&Pace::new(), count, body)
     }
 
-    fn install(&self, work: impl FnOnce() + Send) {
+    /// The same for a loop that may have run before: on no more threads than its pace is worth.
+    pub fn parallel_at(&self, pace: &Pace, count: i64, body: impl Fn(Range<i64>) -> i32 + Sync) -> i32 {
+        if count <= 0 {
+            return STATUS_OK;
+        }
+        let run = |range| catch_unwind(AssertUnwindSafe(|| body(range))).unwrap_or(STATUS_PANICKED);
+        match self.fork_join().filter(|_| count > 1) {
+            None => run(0..count),
+            Some(threads) => Loop { count, pace, body: run }.run(threads, self.threads()),
+        }
+    }
+
+    fn fork_join(&self) -> Option<&dyn ForkJoin> {
         match &self.threads {
-            Threads::Own(pool) => pool.install(work),
-            Threads::Caller | Threads::Global => work(),
+            Threads::Caller => None,
+            Threads::Global(_) => Some(global_team()),
+            Threads::Own(threads) => Some(&**threads),
         }
     }
 }
 
-impl From<Arc<ThreadPool>> for Pool {
-    /// The threads of the caller's own pool.
-    fn from(pool: Arc<ThreadPool>) -> Pool {
+/// A parallel loop of two iterations or more, whose body does not panic.
+struct Loop<'a, F> {
+    count: i64,
+    pace: &'a Pace,
+    body: F,
+}
+
+impl<F: Fn(Range<i64>) -> i32 + Sync> Loop<'_, F> {
+    /// On so many of the threads at most.
+    fn run(&self, threads: &dyn ForkJoin, most: usize) -> i32 {
+        let worth = self.pace.expected(self.count).map_or(most, |work| threads.worth(work)).min(most);
+        if worth <= 1 { self.alone() } else { self.share(threads, worth) }
+    }
+
+    fn alone(&self) -> i32 {
+        let start = Instant::now();
+        let status = (self.body)(0..self.count);
+        self.pace.took(self.count, start.elapsed());
+        status
+    }
+
+    /// Deals the chunks out to so many tasks.
+    fn share(&self, threads: &dyn ForkJoin, tasks: usize) -> i32 {
+        let chunks = Chunks::new(self.count, tasks);
+        let tasks = chunks.tasks(tasks);
+        let status = AtomicI32::new(STATUS_OK);
+        let work = |task| {
+            let (start, mut done) = (Instant::now(), 0);
+            while status.load(Ordering::Relaxed) == STATUS_OK
+                && let Some(chunk) = chunks.next(task, tasks)
+            {
+                done += chunk.end - chunk.start;
+                let found = (self.body)(chunk);
+                if found != STATUS_OK {
+                    status.store(found, Ordering::Relaxed);
+                }
+            }
+            if task == 0 {
+                self.pace.took(done, start.elapsed());
+            }
+        };
+        let ended = catch_unwind(AssertUnwindSafe(|| threads.run(tasks, &work)));
+        // What tasks that were left out would have begun with.
+        work(0);
+        if ended.is_err() { STATUS_PANICKED } else { status.into_inner() }
+    }
+}
+
+/// The team of the process: a thread for each core, or as many as the system gives.
+fn global_team() -> &'static Team {
+    static TEAM: OnceLock<Team> = OnceLock::new();
+    TEAM.get_or_init(|| Team::start_at_most(cores()))
+}
+
+/// How many threads the system runs at once; asked for once.
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get))
+}
+
+impl From<Arc<rayon::ThreadPool>> for Pool {
+    /// The threads of a pool of rayon's.
+    fn from(pool: Arc<rayon::ThreadPool>) -> Pool {
         Pool { threads: Threads::Own(pool) }
     }
 }
 
-/// A parallel loop that is running.
-struct Team<'a, F> {
-    body: &'a F,
-    count: i64,
-    chunks: usize,
-    status: AtomicI32,
-}
-
-impl<F: Fn(Range<i64>) -> i32 + Sync> Team<'_, F> {
-    /// Runs these chunks. Halves are offered to the other threads, so that each takes a contiguous part.
-    fn run(&self, chunks: Range<usize>) {
-        if chunks.len() > 1 {
-            let middle = chunks.start + chunks.len() / 2;
-            rayon::join(|| self.run(chunks.start..middle), || self.run(middle..chunks.end));
-        } else if self.status.load(Ordering::Relaxed) == STATUS_OK {
-            let status = (self.body)(self.start(chunks.start)..self.start(chunks.end));
-            if status != STATUS_OK {
-                self.status.store(status, Ordering::Relaxed);
-            }
-        }
-    }
-
-    /// The iteration that `chunk` begins with.
-    fn start(&self, chunk: usize) -> i64 {
-        let start = chunk as i128 * i128::from(self.count) / self.chunks as i128;
-        i64::try_from(start).expect("at most `count`")
+impl From<Arc<dyn ForkJoin>> for Pool {
+    fn from(threads: Arc<dyn ForkJoin>) -> Pool {
+        Pool { threads: Threads::Own(threads) }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Mutex;
-    use std::sync::atomic::AtomicI64;
-
-    fn pools() -> Vec<Pool> {
-        let own = Arc::new(ThreadPoolBuilder::new().num_threads(3).build().expect("three threads"));
-        vec![Pool::single(), Pool::global(), Pool::with_threads(4).expect("four threads"), Pool::from(own)]
-    }
-
-    #[test]
-    fn chunks_cover_every_iteration_once() {
-        for pool in pools() {
-            for count in [0, 1, 2, 3, 7, 16, 1000, 12_345] {
-                let chunks = Mutex::new(Vec::new());
-                let status = pool.parallel(count, |range| {
-                    chunks.lock().unwrap().push((range.start, range.end));
-                    0
-                });
-                let mut chunks = chunks.into_inner().unwrap();
-                chunks.sort_unstable();
-                assert_eq!(status, 0);
-                assert!(chunks.len() <= pool.threads() * CHUNKS_PER_THREAD);
-                assert!(chunks.iter().all(|(begin, end)| begin < end), "{chunks:?}");
-                let end = chunks.iter().fold(0, |at, &(begin, end)| if at == begin { end } else { -1 });
-                assert_eq!(end, count, "{chunks:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn counts_without_bounds_do_not_overflow() {
-        for pool in pools() {
-            let total = AtomicI64::new(0);
-            let add = |range: Range<i64>| {
-                total.fetch_add(range.end - range.start, Ordering::Relaxed);
-                0
-            };
-            assert_eq!(pool.parallel(i64::MAX, add), 0);
-            assert_eq!(total.load(Ordering::Relaxed), i64::MAX);
-            assert_eq!(pool.parallel(i64::MIN, |_| 1), 0);
-        }
-    }
-
-    #[test]
-    fn a_failure_is_returned_and_a_panic_is_caught() {
-        for pool in pools() {
-            assert_eq!(pool.parallel(100, |range| if range.contains(&57) { 9 } else { 0 }), 9);
-            let panics =
-                |range: Range<i64>| if range.contains(&3) { std::panic::resume_unwind(Box::new(())) } else { 0 };
-            assert_eq!(pool.parallel(100, panics), STATUS_PANICKED);
-        }
-    }
-
-    #[test]
-    fn a_loop_inside_a_loop_runs() {
-        for pool in pools() {
-            let total = AtomicI64::new(0);
-            pool.parallel(10, |outer| {
-                pool.parallel(10, |inner| {
-                    total.fetch_add((outer.end - outer.start) * (inner.end - inner.start), Ordering::Relaxed);
-                    0
-                })
-            });
-            assert_eq!(total.into_inner(), 100);
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.threads {
+            Threads::Caller => f.write_str("Pool(the caller)"),
+            Threads::Global(_) => write!(f, "Pool({} threads of the process)", self.threads()),
+            Threads::Own(_) => write!(f, "Pool({} threads)", self.threads()),
         }
     }
 }

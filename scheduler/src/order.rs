@@ -74,7 +74,7 @@ impl Isl {
 
     /// The tree that isl finds for some of the instances, as if there were no others.
     pub(crate) fn tree_of(&self, session: &Session, instances: &isl::UnionSet) -> isl::Result<ScheduleTree> {
-        let (scop, deps) = (session.scop(), session.dependences());
+        let (scop, deps) = (session.scop(), session.dependences()?);
         scop.ctx.with_budget(session.options().operations, || {
             let among = |pairs: isl::UnionMap| pairs.intersect_domain(instances)?.intersect_range(instances);
             // Updates may be swapped, so they are no matter of validity; but they may not run at once.

@@ -38,8 +38,11 @@ impl RegisterTile {
     }
 }
 
-/// How much dearer a box is that the domain cuts: its lanes are masked, and its accumulators stay in memory.
-const CUT: f64 = 8.0;
+/// What loops of their own for left over rows cost, in boxes: code, and proofs at compile time.
+const EDGE: f64 = 0.25;
+/// What one step of a reduction costs apart from its loads and its arithmetic, in cycles, and for each shared vector:
+/// these come from further away than scalars.
+const STEP: (f64, f64) = (1.5, 0.3);
 /// Loads that start in one cycle.
 const LOADS_PER_CYCLE: f64 = 2.0;
 /// A vector load against a scalar one: vectors stream from further away, scalars stay in the first cache.
@@ -66,7 +69,7 @@ pub(crate) fn choose(
                 if !fits(target, &tile, loads) || (vectors > 1 && columns.is_some_and(|n| n <= i64::from(lanes))) {
                     continue;
                 }
-                let time = blocks(rows, rows_here) * blocks(columns, tile.width()) * cycles(target, &tile, loads);
+                let time = blocks(columns, tile.width()) * time_of_rows(target, &tile, rows, loads);
                 // Of equals the later one wins: fewer vectors stream in for more rows of scalars.
                 if best.as_ref().is_none_or(|(least, _)| time <= *least * 1.000_001) {
                     best = Some((time, tile));
@@ -90,12 +93,25 @@ fn fits(target: &Target, tile: &RegisterTile, loads: &Loads) -> bool {
     tile.rows * tile.vectors + shared < target.vector_registers
 }
 
-/// Boxes of `size` in `extent`, the cut one at its price; for an unknown extent, boxes per element.
+/// Boxes of `size` in `extent`, the masked one as one more; for an unknown extent, boxes per element.
 fn blocks(extent: Option<i64>, size: u32) -> f64 {
     let Some(extent) = extent else { return 1.0 / f64::from(size) };
-    let size = i64::from(size);
-    let cut = if extent % size == 0 { 0.0 } else { CUT };
-    (extent / size) as f64 + cut
+    (extent as f64 / f64::from(size)).ceil()
+}
+
+/// Cycles of one step over all rows: whole boxes, and a smaller one for the rows that are left over. For an unknown
+/// extent, cycles per row.
+fn time_of_rows(target: &Target, tile: &RegisterTile, rows: Option<i64>, loads: &Loads) -> f64 {
+    let step = STEP.0 + STEP.1 * f64::from(tile.vectors * loads.shared_vectors);
+    let whole = cycles(target, tile, loads) + step;
+    let Some(rows) = rows else { return whole / f64::from(tile.rows) };
+    let left = u32::try_from(rows % i64::from(tile.rows)).unwrap_or(0);
+    let boxes = (rows / i64::from(tile.rows)) as f64;
+    let edge = match left {
+        0 => 0.0,
+        left => cycles(target, &RegisterTile { rows: left, ..*tile }, loads) + step + EDGE * whole,
+    };
+    boxes * whole + edge
 }
 
 /// Cycles of one step of the reduction over the whole tile.

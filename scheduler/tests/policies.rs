@@ -102,10 +102,10 @@ fn a_small_product_has_no_strips_and_no_threads() {
         &[7, 10, 5],
         8,
         expect![[r#"
-        vectorise C.n by 16 as no nv
-        unroll C.m by 7 as mo mu
-        # scheduler: C: not parallel: about 109 cycles of work are less than starting threads costs
-    "#]],
+            vectorise C.n by 16 as no nv
+            unroll C.m by 7 as mo mu
+            # scheduler: C: not parallel: about 22 cycles of work are less than threads are worth
+        "#]],
     );
 }
 
@@ -394,8 +394,7 @@ fn auto_takes_what_is_left_and_nothing_else() {
             # auto: 1 command
             vectorise C.init.n by 64 as no nv
             reorder C.update.ko C.update.m
-            # scheduler: C.init: not streamed: `C`: all 262144 bytes of the loop's tensors may stay in the last cache
-            # scheduler: C.init: not parallel: about 32768 cycles of work are less than starting threads costs
+            # scheduler: C.init: not parallel: about 8200 cycles of work are less than threads are worth
         "#]],
     );
     check_auto(
@@ -482,4 +481,143 @@ fn auto_knows_its_statements() {
     };
     expect!["script: matmul: nothing done for `auto`: the policy `isl-min` takes whole programs only"]
         .assert_eq(&remarked);
+}
+
+const BLUR: &str = "
+    scop blur(C, H, W)
+    input I: uint8[C, H + 2, W]
+    output T: float32[C, H + 2, W]
+    output O: uint8[C, H, W]
+    stmt T[c, y, x]
+      domain { T[c, y, x] : 0 <= c < C and 0 <= y < H + 2 and 0 <= x < W }
+      T[c, y, x] = float32(I[c, y, x]) * 0.5f32
+    stmt O[c, y, x]
+      domain { O[c, y, x] : 0 <= c < C and 0 <= y < H and 0 <= x < W }
+      O[c, y, x] = uint8(T[c, y, x] + T[c, y + 2, x])
+    source
+      for c
+        for y
+          for x
+            T
+      for c
+        for y
+          for x
+            O
+";
+
+#[test]
+fn a_picture_that_is_larger_than_the_caches_is_passed_on_row_by_row() {
+    check(
+        BLUR,
+        &[3, 1000, 2000],
+        1,
+        expect![[r#"
+        fuse T O depth 2 shift 0 2
+        vectorise T.x by 16 as xo xv
+        vectorise O.x by 16 as xo xv
+    "#]],
+    );
+}
+
+#[test]
+fn rows_that_wait_for_each_other_are_not_fused_at_the_cost_of_threads() {
+    check(
+        BLUR,
+        &[3, 1000, 2000],
+        8,
+        expect![[r#"
+            vectorise T.x by 16 as xo xv
+            reorder T.y T.c T.xo
+            parallel T.y
+            vectorise O.x by 16 as xo xv
+            reorder O.y O.c O.xo
+            parallel O.y
+            # scheduler: T, O: rows not fused: rows would wait for each other, and 3 iterations of the loops outside do not keep 8 threads busy
+            # scheduler: O: rows not copied out: loads that rows share would cost less, but memory takes longer than they do
+        "#]],
+    );
+    check(
+        BLUR,
+        &[16, 1000, 2000],
+        8,
+        expect![[r#"
+        fuse T O depth 2 shift 0 2
+        vectorise T.x by 16 as xo xv
+        vectorise O.x by 16 as xo xv
+        parallel T.c
+    "#]],
+    );
+}
+
+#[test]
+fn a_picture_that_stays_in_the_cache_is_passed_on_whole() {
+    check(
+        BLUR,
+        &[3, 100, 200],
+        1,
+        expect![[r#"
+            vectorise T.x by 16 as xo xv
+            vectorise O.x by 16 as xo xv
+            unroll O.y by 4 as yo yu
+        "#]],
+    );
+}
+
+const WINDOW: &str = "
+    scop window(H, W)
+    input I: uint8[H + 2, W + 2]
+    output O: uint8[H, W]
+    stmt O[y, x]
+      domain { O[y, x] : 0 <= y < H and 0 <= x < W }
+      O[y, x] = uint8(sqrt(float32(I[y, x]) * 0.5f32 + float32(I[y + 1, x]) * 0.25f32 + float32(I[y + 2, x]) * 0.5f32 \
+        + float32(I[y, x + 1]) * 0.25f32 + float32(I[y + 1, x + 1]) * 0.5f32 + float32(I[y + 2, x + 1]) * 0.125f32))
+";
+
+#[test]
+fn rows_of_a_window_share_loads_and_conversions() {
+    check(
+        WINDOW,
+        &[2000, 2000],
+        1,
+        expect![[r#"
+        vectorise O.x by 16 as xo xv
+        unroll O.y by 4 as yo yu
+    "#]],
+    );
+}
+
+#[test]
+fn a_stencil_that_waits_for_memory_is_left_as_it_is() {
+    let text = WINDOW.replace("sqrt", "").replace("float32", "uint8").replace("f32", "u8");
+    let text = text.replace(" * 0.5u8", "").replace(" * 0.25u8", "").replace(" * 0.125u8", "");
+    check(
+        &text,
+        &[4000, 4000],
+        1,
+        expect![[r#"
+        vectorise O.x by 64 as xo xv
+        # scheduler: O: rows not copied out: loads that rows share would cost less, but memory takes longer than they do
+    "#]],
+    );
+}
+
+#[test]
+fn subscripts_that_a_border_clamps_count_as_neighbours() {
+    let text = "
+        scop clamp(N)
+        context { : N > 0 }
+        input A: float32[N]
+        output B: float32[N]
+        stmt B[i]
+          domain { B[i] : 0 <= i < N }
+          B[i] = A[max(i, 1) - 1] + A[min(i + 1, N - 1)]
+    ";
+    check(
+        text,
+        &[1000],
+        1,
+        expect![[r#"
+        vectorise B.i by 16 as io iv
+    "#]],
+    );
 }

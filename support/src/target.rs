@@ -14,6 +14,9 @@ pub struct Target {
     pub cpu: String,
     /// Worker threads that share the last cache.
     pub threads: u32,
+    /// Cycles that a parallel loop costs beyond its work, when the threads are awake.
+    #[serde(default = "launch_cycles")]
+    pub launch_cycles: u32,
     /// Width of a vector register in bytes.
     pub vector_bytes: u32,
     /// How many vector registers there are.
@@ -27,6 +30,10 @@ pub struct Target {
     /// LLVM's feature string beyond what `cpu` implies, `+avx512f,-avx512fp16`; may be empty.
     #[serde(default)]
     pub features: Features,
+}
+
+fn launch_cycles() -> u32 {
+    Target::LAUNCH_CYCLES
 }
 
 /// One level of cache, as one core sees it.
@@ -62,6 +69,9 @@ impl fmt::Display for TargetError {
 impl std::error::Error for TargetError {}
 
 impl Target {
+    /// [`Target::launch_cycles`] where they are not known: a microsecond, as measured (docs/decisions/0011-threads.md).
+    pub const LAUNCH_CYCLES: u32 = 3000;
+
     /// Reads a target's TOML text.
     pub fn from_toml(text: &str) -> Result<Target, TargetError> {
         let target: Target = toml::from_str(text).map_err(|e| TargetError { message: e.to_string() })?;

@@ -44,19 +44,25 @@ impl Compiler {
         Compiler { options: Arc::new(Options::new(target)), pool: Pool::global() }
     }
 
-    /// Runs kernels on `threads` threads; with 1 on the calling thread alone.
-    ///
-    /// # Panics
-    /// When the system gives no threads.
-    pub fn threads(mut self, threads: usize) -> Compiler {
-        self.pool = Pool::with_threads(threads).expect("the system gives threads");
-        Arc::make_mut(&mut self.options).target.threads = threads.max(1) as u32;
-        self
+    /// Runs kernels on `threads` threads, with 1 on the calling thread alone; where the system does not give as many, on
+    /// one for each core.
+    pub fn threads(self, threads: usize) -> Compiler {
+        self.with_pool(Pool::with_threads(threads).unwrap_or_default())
     }
 
-    /// Runs kernels on the caller's threads.
+    /// Runs kernels on the threads of `pool`, which may be the caller's own: see [`ForkJoin`](crate::ForkJoin).
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use tilewright::{Compiler, Pool};
+    ///
+    /// let rayon = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build()?);
+    /// let compiler = Compiler::host().with_pool(Pool::from(rayon));
+    /// assert_eq!(compiler.target().threads, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_pool(mut self, pool: Pool) -> Compiler {
-        Arc::make_mut(&mut self.options).target.threads = pool.threads() as u32;
+        Arc::make_mut(&mut self.options).target.threads = pool.threads().max(1) as u32;
         self.pool = pool;
         self
     }

@@ -42,6 +42,7 @@ pub fn host_target() -> Target {
         triple,
         cpu,
         threads: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        launch_cycles: Target::LAUNCH_CYCLES,
         vector_bytes,
         vector_registers,
         fma_per_cycle: 2,

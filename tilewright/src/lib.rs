@@ -27,6 +27,6 @@ pub use limits::Limits;
 
 pub use frontend_tc::Kernel as Definition;
 pub use polyhedral::DType;
-pub use runtime::{Pool, Tensor, TensorError, TensorView, TensorViewMut};
+pub use runtime::{ForkJoin, Pool, PoolError, Tensor, TensorError, TensorView, TensorViewMut};
 pub use support::{Diagnostic, Remark, Severity, Target};
 pub use transform::{Script, ScriptError};

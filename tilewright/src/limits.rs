@@ -1,6 +1,7 @@
 //! What this machine can do at most, measured in the same process as the kernels that are compared with it: a loop of
-//! independent fused multiply-adds at full vector width, a large read and a large copy. The loops are made by our own code
-//! generator, so the ceilings hold for the code that it can make.
+//! independent fused multiply-adds at full vector width, and a read and a copy of as many bytes as the kernel moves, over and
+//! over, so that they stay in the cache that the kernel's data would stay in. The loops are made by our own code generator,
+//! so the ceilings hold for the code that it can make.
 
 use std::time::{Duration, Instant};
 
@@ -19,30 +20,62 @@ pub struct Limits {
     pub f32_flops: f64,
     /// The same, `float64`.
     pub f64_flops: f64,
-    /// Bytes a second, the better of reading and copying from memory.
-    pub bytes: f64,
+    /// Bytes a second that can be read, at the footprint that was asked for.
+    pub read_bytes: f64,
+    /// Bytes a second that can be copied there, those read and those written counted.
+    pub copied_bytes: f64,
 }
 
 /// Iterations of the multiply-add loop: about a millisecond, against which starting threads is little.
 const FMA_STEPS: i64 = 1 << 19;
-/// Elements of the streamed buffers: 64 MiB each, past most caches.
-const STREAM_ELEMENTS: i64 = 16 << 20;
+/// Bytes of the streamed buffers: no smaller than what a loop over several vectors is good for, and past most caches.
+const FOOTPRINTS: std::ops::RangeInclusive<f64> = 4096.0..=134_217_728.0;
+/// Elements that one run of a stream moves at least, in several passes: about a millisecond.
+const STREAM_ELEMENTS: i64 = 8 << 20;
+/// Vectors that a step moves.
+const STREAM_UNROLL: i64 = 8;
+/// Places that are walked over at once, as kernels with several tensors do: more than one keeps more of memory busy.
+const STREAM_PLACES: i64 = 4;
+/// How long each of the four measurements takes.
+const BUDGET: Duration = Duration::from_millis(40);
 
 impl Limits {
-    /// Measures for about a third of a second.
-    pub fn measure(target: &Target, pool: &Pool) -> Result<Limits> {
+    /// Measures for about a fifth of a second; bandwidths where `footprint` bytes, all tensors together, are
+    /// in use (`f64::INFINITY`: those of memory).
+    pub fn measure(target: &Target, pool: &Pool, footprint: f64) -> Result<Limits> {
         let threads = pool.threads() as i64;
+        let elements = (footprint.clamp(*FOOTPRINTS.start(), *FOOTPRINTS.end()) / 4.0) as i64;
         Ok(Limits {
             f32_flops: measure_fma(target, pool, threads, DType::F32)?,
             f64_flops: measure_fma(target, pool, threads, DType::F64)?,
-            bytes: measure_read(target, pool, threads)?.max(measure_copy(target, pool, threads)?),
+            read_bytes: measure_stream(Stream::Read, target, pool, elements)?,
+            copied_bytes: measure_stream(Stream::Copy, target, pool, elements)?,
         })
+    }
+
+    /// Bytes a second, the better of reading and copying.
+    pub fn bytes(&self) -> f64 {
+        self.read_bytes.max(self.copied_bytes)
+    }
+
+    /// Operations a second on `dtype`.
+    pub fn flops(&self, dtype: DType) -> f64 {
+        if dtype == DType::F64 { self.f64_flops } else { self.f32_flops }
+    }
+
+    /// The higher of each of the ceilings.
+    pub fn max(self, other: Limits) -> Limits {
+        Limits {
+            f32_flops: self.f32_flops.max(other.f32_flops),
+            f64_flops: self.f64_flops.max(other.f64_flops),
+            read_bytes: self.read_bytes.max(other.read_bytes),
+            copied_bytes: self.copied_bytes.max(other.copied_bytes),
+        }
     }
 
     /// The shortest time in seconds in which `flops` operations on `dtype` and `bytes` of traffic can be done.
     pub fn floor_seconds(&self, dtype: DType, flops: f64, bytes: f64) -> f64 {
-        let peak = if dtype == DType::F64 { self.f64_flops } else { self.f32_flops };
-        (flops / peak).max(bytes / self.bytes)
+        (flops / self.flops(dtype)).max(bytes / self.bytes())
     }
 }
 
@@ -65,9 +98,8 @@ fn measure_fma(target: &Target, pool: &Pool, threads: i64, dtype: DType) -> Resu
     let kernel = load_program(&fma_program(dtype, lanes, chains, threads), &[], target)?;
     let operands = filled(dtype, 2)?;
     let mut sums = tensor_of(dtype, threads * i64::from(lanes))?;
-    let seconds = best(Duration::from_millis(60), || {
-        kernel.run(&[operands.view()], &mut [sums.view_mut()], pool).map_err(crate::Error::bug)
-    })?;
+    let seconds =
+        best(BUDGET, || kernel.run(&[operands.view()], &mut [sums.view_mut()], pool).map_err(crate::Error::bug))?;
     let flops = 2 * threads * i64::from(lanes) * i64::from(chains) * FMA_STEPS;
     Ok(flops as f64 / seconds)
 }
@@ -85,27 +117,33 @@ fn filled(dtype: DType, elements: i64) -> Result<Tensor> {
     tensor.map_err(crate::Error::bug)
 }
 
-fn measure_read(target: &Target, pool: &Pool, threads: i64) -> Result<f64> {
-    let lanes = target.lanes(4);
-    let kernel = load_program(&read_program(lanes, threads), &[], target)?;
-    let source = filled(DType::F32, STREAM_ELEMENTS)?;
-    let mut sums = tensor_of(DType::F32, threads * i64::from(lanes))?;
-    let seconds = best(Duration::from_millis(80), || {
-        kernel.run(&[source.view()], &mut [sums.view_mut()], pool).map_err(crate::Error::bug)
-    })?;
-    Ok((STREAM_ELEMENTS * 4) as f64 / seconds)
+/// What a stream does with the elements that it walks over.
+#[derive(Clone, Copy, PartialEq)]
+enum Stream {
+    Read,
+    Copy,
 }
 
-fn measure_copy(target: &Target, pool: &Pool, threads: i64) -> Result<f64> {
-    let kernel = load_program(&copy_program(target.lanes(4), threads), &[], target)?;
-    let source = filled(DType::F32, STREAM_ELEMENTS)?;
-    let mut copy = tensor_of(DType::F32, STREAM_ELEMENTS)?;
-    let seconds = best(Duration::from_millis(80), || {
+fn measure_stream(kind: Stream, target: &Target, pool: &Pool, elements: i64) -> Result<f64> {
+    let (threads, lanes) = (pool.threads() as i64, target.lanes(4));
+    let tensors = if kind == Stream::Copy { 2 } else { 1 };
+    // Of each tensor, the elements that one thread walks over in a pass: whole steps.
+    let step = STREAM_UNROLL * i64::from(lanes);
+    let share = (elements / tensors / threads / step).max(1) * step;
+    let passes = (STREAM_ELEMENTS / (share * threads)).max(1);
+    let (program, written) = match kind {
+        Stream::Read => (read_program(lanes, threads, share, passes), threads * i64::from(lanes)),
+        Stream::Copy => (copy_program(lanes, threads, share, passes), threads * share),
+    };
+    let kernel = load_program(&program, &[], target)?;
+    let source = filled(DType::F32, threads * share)?;
+    let mut result = tensor_of(DType::F32, written)?;
+    let seconds = best(BUDGET, || {
         let inputs: [TensorView<'_>; 1] = [source.view()];
-        let outputs: &mut [TensorViewMut<'_>] = &mut [copy.view_mut()];
+        let outputs: &mut [TensorViewMut<'_>] = &mut [result.view_mut()];
         kernel.run(&inputs, outputs, pool).map_err(crate::Error::bug)
     })?;
-    Ok((2 * STREAM_ELEMENTS * 4) as f64 / seconds)
+    Ok((tensors * threads * share * passes * 4) as f64 / seconds)
 }
 
 /// `for t in 0..threads parallel { x = A[0]; y = A[1]; a0.. = x; for s { a_i = a_i·x + y }; S[t·lanes..] = Σ a_i }`
@@ -132,39 +170,44 @@ fn fma_program(dtype: DType, lanes: u32, chains: u32, threads: i64) -> Program {
     make.parallel(thread, threads, body)
 }
 
-/// `for t in 0..threads parallel { for s { a_i += A[t·share + s + i·lanes ..] }; S[t·lanes..] = Σ a_i }`
-fn read_program(lanes: u32, threads: i64) -> Program {
-    const CHAINS: i64 = 8;
+/// `for t in 0..threads parallel { for p in 0..passes { for s { a_i += A[t·share + s + place i ..] } }; S[..] = Σ a_i }`
+fn read_program(lanes: u32, threads: i64, share: i64, passes: i64) -> Program {
     let mut make = Maker::new("read_bandwidth");
-    let source = make.buffer("A", DType::F32, STREAM_ELEMENTS, 0, Role::Input);
+    let source = make.buffer("A", DType::F32, threads * share, 0, Role::Input);
     let sums = make.buffer("S", DType::F32, threads * i64::from(lanes), 1, Role::Output);
-    let thread = make.program.vars.push("t".into());
-    let step = make.program.vars.push("s".into());
-    let chains: Vec<_> = (0..CHAINS).map(|_| make.reg(DType::F32, lanes)).collect();
+    let [thread, pass, step] = ["t", "p", "s"].map(|name| make.program.vars.push(name.into()));
+    let chains: Vec<_> = (0..STREAM_UNROLL).map(|_| make.reg(DType::F32, lanes)).collect();
     let zero = Value::Const(polyhedral::Value::Float(0.0), DType::F32);
     let mut body: Vec<Op> = chains.iter().map(|&reg| Op::Set { reg, value: zero.clone() }).collect();
-    let stride = CHAINS * i64::from(lanes);
-    let share = STREAM_ELEMENTS / threads / stride * stride;
     let add = |(at, &reg): (usize, _)| {
-        let from = plus(plus(times(thread, share), Int::Var(step)), Int::Const(at as i64 * i64::from(lanes)));
+        let from = plus(plus(times(thread, share), Int::Var(step)), place(at as i64, share, lanes));
         Op::Set { reg, value: Value::Binary(BinOp::Add, Box::new(Value::Reg(reg)), Box::new(load(source, from, 1))) }
     };
-    body.push(serial(step, share, stride, chains.iter().enumerate().map(add).collect()));
+    let walk = walk(step, share, lanes, chains.iter().enumerate().map(add).collect());
+    body.push(serial(pass, passes, 1, vec![walk]));
     body.push(store(sums, times(thread, lanes.into()), lanes, sum(&chains)));
     make.parallel(thread, threads, body)
 }
 
-/// `for t in 0..threads parallel { for s { B[t·share + s ..] = A[t·share + s ..] } }`
-fn copy_program(lanes: u32, threads: i64) -> Program {
+/// `for t in 0..threads parallel { for p in 0..passes { for s { B[t·share + s + place i ..] = A[…] } } }`
+fn copy_program(lanes: u32, threads: i64, share: i64, passes: i64) -> Program {
     let mut make = Maker::new("copy_bandwidth");
-    let source = make.buffer("A", DType::F32, STREAM_ELEMENTS, 0, Role::Input);
-    let copy = make.buffer("B", DType::F32, STREAM_ELEMENTS, 1, Role::Output);
-    let thread = make.program.vars.push("t".into());
-    let step = make.program.vars.push("s".into());
-    let share = STREAM_ELEMENTS / threads / i64::from(lanes) * i64::from(lanes);
-    let at = || plus(times(thread, share), Int::Var(step));
-    let body = vec![store(copy, at(), lanes, load(source, at(), 1))];
-    make.parallel(thread, threads, vec![serial(step, share, lanes.into(), body)])
+    let source = make.buffer("A", DType::F32, threads * share, 0, Role::Input);
+    let copy = make.buffer("B", DType::F32, threads * share, 1, Role::Output);
+    let [thread, pass, step] = ["t", "p", "s"].map(|name| make.program.vars.push(name.into()));
+    let at = |i: i64| plus(plus(times(thread, share), Int::Var(step)), place(i, share, lanes));
+    let stores = (0..STREAM_UNROLL).map(|i| store(copy, at(i), lanes, load(source, at(i), 1))).collect();
+    make.parallel(thread, threads, vec![serial(pass, passes, 1, vec![walk(step, share, lanes, stores)])])
+}
+
+/// Where the `i`-th vector of a step lies behind the first.
+fn place(i: i64, share: i64, lanes: u32) -> Int {
+    Int::Const(i % STREAM_PLACES * (share / STREAM_PLACES) + i / STREAM_PLACES * i64::from(lanes))
+}
+
+/// The loop over a share, in all places at once.
+fn walk(step: codegen::VarId, share: i64, lanes: u32, body: Vec<Op>) -> Op {
+    serial(step, share / STREAM_PLACES, STREAM_UNROLL / STREAM_PLACES * i64::from(lanes), body)
 }
 
 struct Maker {

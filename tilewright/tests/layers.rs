@@ -91,7 +91,8 @@ fn unsafe_stays_where_it_may_be() {
     let mut files = Vec::new();
     rust_files(&root, &mut files);
     assert!(files.len() > 30, "the walk found the sources");
-    let may = ["polyhedral/src/isl", "codegen/src/llvm", "runtime"];
+    // The last is no part of the product: it calls libraries that it is compared with.
+    let may = ["polyhedral/src/isl", "codegen/src/llvm", "runtime", "benches/peers/rust"];
     let is_code = |line: &str| !line.trim_start().starts_with("//") && !line.contains("\"unsafe");
     for file in files {
         let relative = file.strip_prefix(&root).expect("below the root").to_string_lossy().into_owned();

@@ -60,11 +60,16 @@ impl Proof {
     }
 
     /// Proves the order of a tree.
-    pub(crate) fn of(&self, tree: &ScheduleTree, deps: &Dependences, scop: &Scop) -> Result<(), Illegal> {
+    pub(crate) fn of<'a>(
+        &self,
+        tree: &ScheduleTree,
+        deps: &dyn Fn() -> isl::Result<&'a Dependences>,
+        scop: &Scop,
+    ) -> Result<(), Illegal> {
         match self {
             Proof::SameOrder | Proof::Known => Ok(()),
-            Proof::Anew | Proof::Values => legality::order_respected(tree, deps, scop),
-            Proof::Order(touched) => legality::order_respected(tree, &between(deps, touched)?, scop),
+            Proof::Anew | Proof::Values => legality::order_respected(tree, deps()?, scop),
+            Proof::Order(touched) => legality::order_respected(tree, &between(deps()?, touched)?, scop),
         }
     }
 }

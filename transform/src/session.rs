@@ -2,8 +2,8 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::rc::Rc;
 
-use polyhedral::legality::{self, Meaning};
-use polyhedral::{Dependences, Memory, Scop, dependences, isl};
+use polyhedral::legality::{self, Illegal, Meaning};
+use polyhedral::{Dependences, Memory, ScheduleTree, Scop, dependences, isl};
 use support::{Malformed, Remark, Stage, Target};
 
 use crate::proof::{Edit, Proof, within_budget};
@@ -52,8 +52,8 @@ pub struct Session {
     scop: Scop,
     target: Target,
     options: Options,
-    /// Of the program as it is: computed anew when a command changed storage or instances.
-    dependences: Dependences,
+    /// Of the program as it is: found when asked for after a command changed storage or instances.
+    dependences: OnceCell<Dependences>,
     /// The program before the first command.
     source: Rc<Scop>,
     /// What the source program computes; found when a command first changes storage or instances.
@@ -96,7 +96,7 @@ impl Session {
         let (dependences, tree) = analysed.map_err(|reason| Refused::new(&"the source's order", reason))?;
         scop.tree = tree;
         let (target, script, remarks) = (target.clone(), Script::new(), Vec::new());
-        let (source, meaning) = (Rc::new(scop.clone()), OnceCell::new());
+        let (source, meaning, dependences) = (Rc::new(scop.clone()), OnceCell::new(), OnceCell::from(dependences));
         Ok(Session { scop, target, options, dependences, source, meaning, script, remarks })
     }
 
@@ -190,8 +190,15 @@ impl Session {
     }
 
     /// What every order of the program as it is must respect.
-    pub fn dependences(&self) -> &Dependences {
-        &self.dependences
+    ///
+    /// # Errors
+    /// When isl cannot find them: after a command changed storage or instances, they are found when they are asked for.
+    pub fn dependences(&self) -> isl::Result<&Dependences> {
+        if let Some(dependences) = self.dependences.get() {
+            return Ok(dependences);
+        }
+        let dependences = self.analysed(&self.scop)?;
+        Ok(self.dependences.get_or_init(|| dependences))
     }
 
     /// The commands that were applied, with exact names and nothing left out.
@@ -214,7 +221,7 @@ impl Session {
     /// # Errors
     /// The counter-example, or why it could not be decided.
     pub fn permutable(&self, members: &[&str]) -> Result<(), Reason> {
-        self.within_budget(|| Ok(legality::permutable(&self.scop.tree, &self.dependences, &self.scop, members)?))
+        self.within_budget(|| Ok(legality::permutable(&self.scop.tree, self.dependences()?, &self.scop, members)?))
     }
 
     /// May the iterations of the loop run at once?
@@ -222,7 +229,7 @@ impl Session {
     /// # Errors
     /// The counter-example, or why it could not be decided.
     pub fn coincident(&self, member: &str) -> Result<(), Reason> {
-        self.within_budget(|| Ok(legality::coincident(&self.scop.tree, &self.dependences, &self.scop, member)?))
+        self.within_budget(|| Ok(legality::coincident(&self.scop.tree, self.dependences()?, &self.scop, member)?))
     }
 
     /// Ends the session: one whole proof of the tree, whatever each command proved of it.
@@ -245,7 +252,7 @@ impl Session {
     /// When the command does not fit the tree.
     #[cfg(feature = "testing")]
     pub fn preview(&self, command: &Command) -> Result<Scop, Reason> {
-        Ok(edit(&self.scop, &self.target, &self.dependences, command)?.scop)
+        Ok(edit(&self.scop, &self.target, &|| self.dependences(), command)?.scop)
     }
 
     fn replay_steps(&mut self, script: &Script, policy: Option<&dyn Policy>) -> Result<(), Refused> {
@@ -281,29 +288,59 @@ impl Session {
 
     fn attempt(&self, command: &Command) -> Result<Proved, Reason> {
         self.within_budget(|| {
-            let mut edit = edit(&self.scop, &self.target, &self.dependences, command)?;
+            let mut edit = edit(&self.scop, &self.target, &|| self.dependences(), command)?;
             shape::check(&edit.scop.tree)?;
             shape::stack_fits(&edit.scop)?;
-            let dependences = if changes_values(&self.scop, &edit) {
-                Some(self.values_proof(&edit.scop)?)
-            } else {
-                edit.proof.of(&edit.scop.tree, &self.dependences, &self.scop)?;
-                None
-            };
-            if let Proof::Anew | Proof::Values = edit.proof {
-                let dependences = dependences.as_ref().unwrap_or(&self.dependences);
-                edit.scop.tree = legality::with_attributes(&edit.scop.tree, dependences)?;
+            if changes_values(&self.scop, &edit) {
+                let Ordered { tree, dependences } = self.values_proof(&edit.scop)?;
+                if let Proof::Anew | Proof::Values = edit.proof {
+                    edit.scop.tree = tree;
+                }
+                return Ok(Proved { edit, dependences: Some(dependences) });
             }
-            Ok(Proved { edit, dependences })
+            if !self.respects_conflicts(&edit)? {
+                edit.proof.of(&edit.scop.tree, &|| self.dependences(), &self.scop)?;
+            }
+            if let Proof::Anew = edit.proof {
+                edit.scop.tree = legality::with_attributes(&edit.scop.tree, self.dependences()?)?;
+            }
+            Ok(Proved { edit, dependences: None })
         })
     }
 
-    /// That the program computes what the source does, whatever changed in between; its own dependences.
-    fn values_proof(&self, scop: &Scop) -> Result<Dependences, Reason> {
+    /// Whether the order of an edited tree follows from what conflicts, where the dependences are not known. A refusal speaks of these.
+    fn respects_conflicts(&self, edit: &Edit) -> Result<bool, Reason> {
+        let Proof::Order(touched) = &edit.proof else { return Ok(false) };
+        if self.dependences.get().is_some() {
+            return Ok(false);
+        }
+        let conflicts = legality::conflicts_within(&self.scop, touched, self.options.strict)?;
+        match legality::order_respected(&edit.scop.tree, &conflicts, &self.scop) {
+            Ok(()) => Ok(true),
+            Err(Illegal::Isl(error)) => Err(Reason::Isl(error)),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// That the program computes what the source does, whatever changed in between.
+    fn values_proof(&self, scop: &Scop) -> Result<Ordered, Reason> {
+        let meaning = self.meaning()?;
+        if let Some(tree) = legality::order_and_values_kept(&meaning, scop)? {
+            return Ok(Ordered { tree, dependences: OnceCell::new() });
+        }
+        let ordered = self.ordered(scop)?;
+        legality::values_kept(&meaning, scop)?;
+        Ok(ordered)
+    }
+
+    /// That the tree orders the program's own dependences, which are found for a refusal to speak of.
+    fn ordered(&self, scop: &Scop) -> Result<Ordered, Reason> {
         let dependences = self.analysed(scop)?;
         legality::order_respected(&scop.tree, &dependences, scop)?;
-        legality::values_kept(&*self.meaning()?, scop)?;
-        Ok(dependences)
+        Ok(Ordered {
+            tree: legality::with_attributes(&scop.tree, &dependences)?,
+            dependences: OnceCell::from(dependences),
+        })
     }
 
     fn analysed(&self, scop: &Scop) -> isl::Result<Dependences> {
@@ -321,13 +358,14 @@ impl Session {
 
     fn whole_proof(&self, scop: &Scop) -> Result<(), Reason> {
         if scop.is_source() {
-            return Ok(Proof::Anew.of(&scop.tree, &self.dependences_of_source()?, scop)?);
+            let dependences = self.dependences_of_source()?;
+            return Ok(Proof::Anew.of(&scop.tree, &|| Ok(&dependences), scop)?);
         }
         self.values_proof(scop).map(drop)
     }
 
     fn dependences_of_source(&self) -> isl::Result<Dependences> {
-        if self.scop.is_source() { Ok(self.dependences.clone()) } else { self.analysed(&self.source) }
+        if self.scop.is_source() { self.dependences().cloned() } else { self.analysed(&self.source) }
     }
 
     /// The first command after which the whole proof fails for a reason of its own; the end when there is none.
@@ -336,7 +374,7 @@ impl Session {
         for (line, command) in self.script.lines() {
             let step = self.within_budget(|| {
                 // What is recorded leaves nothing to be found from the dependences.
-                let edit = edit(&scop, &self.target, &self.dependences, command)?;
+                let edit = edit(&scop, &self.target, &|| self.dependences(), command)?;
                 self.whole_proof(&edit.scop)?;
                 Ok(edit.scop)
             });
@@ -353,11 +391,21 @@ impl Session {
     }
 }
 
-/// An edit that is proved, and the dependences of the program after it when they are other ones than before.
+/// An edit that is proved, and the dependences of the program after it, as far as they are known, when they are other ones
+/// than before.
 struct Proved {
     edit: Edit,
-    dependences: Option<Dependences>,
+    dependences: Option<OnceCell<Dependences>>,
 }
+
+/// A program's tree that orders it, with its attributes, and the dependences if they were found for that.
+struct Ordered {
+    tree: ScheduleTree,
+    dependences: OnceCell<Dependences>,
+}
+
+/// How an edit gets to the dependences of the program.
+type Asked<'a> = dyn Fn() -> isl::Result<&'a Dependences> + 'a;
 
 /// Whether values are to be proved: also when threads get memories of their own or may share others than before, and when
 /// a whole tree is given for a program that has only its tree.
@@ -370,7 +418,7 @@ fn changes_values(before: &Scop, edit: &Edit) -> bool {
 }
 
 /// The command's function: one line for each.
-fn edit(scop: &Scop, target: &Target, deps: &Dependences, command: &Command) -> Result<Edit, Reason> {
+fn edit<'a>(scop: &Scop, target: &Target, deps: &Asked<'a>, command: &Command) -> Result<Edit, Reason> {
     match command {
         Command::Order { tree } => order::order(scop, tree),
         Command::Split { member, by, names } => loops::split(scop, member, *by, names.as_ref()),
@@ -378,7 +426,7 @@ fn edit(scop: &Scop, target: &Target, deps: &Dependences, command: &Command) -> 
         Command::TileBy { members, by, names } => tiling::tile_by(scop, members, by, names.as_deref()),
         Command::Reorder { members } => loops::reorder(scop, members),
         Command::Fuse { first, second, depth, shift } => {
-            fusion::fuse(scop, deps, (first, second), *depth, shift.as_deref())
+            fusion::fuse(scop, deps()?, (first, second), *depth, shift.as_deref())
         }
         Command::Distribute { member } => fusion::distribute(scop, member),
         Command::Skew { member, by, of, name } => affine::skew(scop, member, *by, of, name.as_deref()),
@@ -445,7 +493,7 @@ mod tests {
         let scop = testing::matmul(&isl::Ctx::new());
         let mut session = Session::new(scop, &target()).expect("its dependences are found");
         for command in commands {
-            let edit = edit(&session.scop, &session.target, &session.dependences, command).expect("it fits");
+            let edit = edit(&session.scop, &session.target, &|| session.dependences(), command).expect("it fits");
             session.scop = edit.scop;
             session.script.push(edit.command);
         }

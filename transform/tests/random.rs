@@ -69,7 +69,7 @@ fn depends(session: &Session, violation: &Violation) -> bool {
         sizes.join(" and ")
     );
     let pair = isl::UnionMap::read(&scop.ctx, &pair).expect("a relation");
-    let dependence = session.dependences().of(violation.dependence);
+    let dependence = session.dependences().expect("found").of(violation.dependence);
     !dependence.intersect(&pair).and_then(|both| both.is_empty()).expect("decidable")
 }
 
@@ -82,7 +82,7 @@ fn attributes_hold(session: &Session) {
         }
         node.children().into_iter().for_each(|child| claims(child, all));
     }
-    let exact = with_attributes(&session.scop().tree, session.dependences()).expect("decidable");
+    let exact = with_attributes(&session.scop().tree, session.dependences().expect("found")).expect("decidable");
     let (mut claimed, mut true_ones) = (Vec::new(), Vec::new());
     claims(&session.scop().tree.root, &mut claimed);
     claims(&exact.root, &mut true_ones);

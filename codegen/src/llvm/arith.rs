@@ -381,7 +381,10 @@ impl<'c> Emitter<'c, '_> {
         }
         let llvm = match self.inline(builtin, dtype, &operands)? {
             Some(llvm) => llvm,
-            None => self.library(frame, builtin.name(), dtype, &operands)?,
+            None => match self.formula(frame, builtin, dtype, &operands)? {
+                Some(llvm) => llvm,
+                None => self.library(frame, builtin.name(), dtype, &operands)?,
+            },
         };
         Ok(Typed { llvm: self.round_to(dtype, llvm)?, dtype })
     }
@@ -452,7 +455,7 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// A function of the table in the context, lane by lane.
-    fn library(&self, frame: &Frame<'c>, name: &str, dtype: DType, operands: &[Llvm<'c>]) -> Result<Llvm<'c>> {
+    pub fn library(&self, frame: &Frame<'c>, name: &str, dtype: DType, operands: &[Llvm<'c>]) -> Result<Llvm<'c>> {
         let double = dtype == DType::F64;
         let slot = runtime::math::slot(name, double)
             .ok_or_else(|| Error::Unsupported(format!("the function `{name}` on {dtype}")))?;

@@ -786,7 +786,7 @@ impl<'c> Alias<'c> {
     }
 
     /// Marks a branch whose first way is rarely taken.
-    fn describe_rare(
+    pub fn describe_rare(
         &self,
         context: &'c LlvmContext,
         branch: InstructionValue<'c>,

@@ -1,12 +1,12 @@
 //! Values: a tree becomes instructions on scalars or on vectors with the lanes of the op.
 
 use inkwell::types::BasicTypeEnum;
-use polyhedral::DType;
+use polyhedral::{BinOp, DType};
 
 use super::cpu::{Emitter, Frame};
 use super::ir::{Llvm, lanes_of, vector_of};
 use super::{Error, Result};
-use crate::{Int, RegId, Value};
+use crate::{Int, RegId, Value, combined_in};
 
 /// A value and its type. One lane counts for all.
 #[derive(Clone, Copy)]
@@ -78,7 +78,22 @@ impl<'c> Emitter<'c, '_> {
                 let c = self.value(frame, c, lanes)?.expect(a.dtype)?;
                 self.fused_multiply_add(frame, a, b, c)
             }
+            Value::Reduce { op, value, from, to } => {
+                let value = self.value(frame, value, *from)?;
+                let all = Typed { llvm: self.ir.splat(value.llvm, *from)?, dtype: value.dtype };
+                self.reduce(frame, *op, all, *to)
+            }
         }
+    }
+
+    /// Groups of lanes combined, in the order of [`combined_in`].
+    fn reduce(&self, frame: &Frame<'c>, op: BinOp, value: Typed<'c>, to: u32) -> Result<Typed<'c>> {
+        combined_in(lanes_of(value.llvm), to).iter().try_fold(value, |all, parts| {
+            let part = |lanes: &Vec<u32>| Ok(Typed { llvm: self.ir.pick(all.llvm, lanes)?, dtype: all.dtype });
+            let mut parts = parts.iter().map(part).collect::<Result<Vec<_>>>()?.into_iter();
+            let first = parts.next().ok_or_else(|| Error::Malformed("nothing to reduce".into()))?;
+            parts.try_fold(first, |combined, part| self.binary(frame, op, combined, part))
+        })
     }
 
     /// A `bool` value: an `i1` or a vector of them.

@@ -174,6 +174,17 @@ impl<'c> Ir<'c> {
         self.shuffle(value, vector.get_type().get_poison().into(), (0..lanes_of(value)).rev())
     }
 
+    /// These lanes of a vector, in this order; a single one is a scalar.
+    pub fn pick(&self, value: Llvm<'c>, lanes: &[u32]) -> Result<Llvm<'c>> {
+        let Llvm::VectorValue(vector) = value else { return Ok(value) };
+        if let [lane] = lanes {
+            return self.extract(value, *lane);
+        }
+        let order: Vec<_> = lanes.iter().map(|&lane| self.i32(lane as i32)).collect();
+        let poison = vector.get_type().get_poison();
+        Ok(self.builder.build_shuffle_vector(vector, poison, VectorType::const_vector(&order), "")?.into())
+    }
+
     /// Whether one lane holds: an `i1`.
     pub fn any(&self, mask: Llvm<'c>) -> Result<IntValue<'c>> {
         match mask {

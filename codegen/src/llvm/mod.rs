@@ -27,6 +27,7 @@ mod expr;
 mod index;
 mod ir;
 mod isa;
+mod math;
 mod memory;
 mod object;
 mod stream;

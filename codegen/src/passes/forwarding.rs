@@ -142,7 +142,7 @@ impl Block<'_> {
 
     /// The value with its loads of known elements replaced; other loads may read any store that they are not apart from.
     fn read(&mut self, value: Value, lanes: u32) -> Value {
-        value.rebuild(&mut |value| match value {
+        value.rebuild_in(lanes, &mut |value, lanes| match value {
             Value::Load { buffer, at, mask } => {
                 let same = |known: &&Known| known.is(buffer, &at, lanes, mask.as_deref());
                 if let Some(Known { value: Some(stored), .. }) = self.known.iter().find(same) {

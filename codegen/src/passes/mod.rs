@@ -1,6 +1,9 @@
 //! What improves a [`Program`] without changing what it computes. Each pass is a function from program to program.
 
+mod accumulators;
+mod coalesce;
 mod forwarding;
+mod peel;
 mod prefetches;
 mod ranges;
 mod registers;
@@ -18,7 +21,10 @@ use support::{Remark, Table};
 use crate::scan::{Error, Options, scan};
 use crate::{At, Int, Op, Program, Value, VarId};
 
+pub use accumulators::accumulators;
+pub use coalesce::coalesce;
 pub use forwarding::forwarding;
+pub use peel::peel;
 pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
 pub use registers::registers;
@@ -36,8 +42,9 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
     let program = scan(scop, options, remarks)?;
     let program = split(simplify(program));
     let program = simplify(values(program));
-    let program = unswitch(program);
-    let program = registers(program);
+    let program = simplify(peel(unswitch(program)));
+    let program = coalesce(registers(program));
+    let program = accumulators(program, options.fma);
     let program = forwarding(program);
     let program = transposes(simplify(program));
     Ok(prefetches(program))
@@ -139,7 +146,13 @@ fn map_value(value: &Value, change: &dyn Fn(&Int) -> Int) -> Value {
 impl Value {
     /// Rebuilds the value bottom-up.
     pub(crate) fn rebuild(&self, change: &mut dyn FnMut(Value) -> Value) -> Value {
-        let mut go = |value: &Value| Box::new(value.rebuild(change));
+        self.rebuild_in(1, &mut |value, _| change(value))
+    }
+
+    /// Rebuilds the value, of an op with so many lanes, bottom-up; `change` gets each value with the lanes that it may have.
+    pub(crate) fn rebuild_in(&self, lanes: u32, change: &mut dyn FnMut(Value, u32) -> Value) -> Value {
+        let below = self.lanes_below(lanes);
+        let mut go = |value: &Value| Box::new(value.rebuild_in(below, change));
         let rebuilt = match self {
             Value::Const(..) | Value::Int { .. } | Value::Reg(_) => self.clone(),
             Value::Load { buffer, at, mask } => Value::Load {
@@ -160,7 +173,8 @@ impl Value {
             Value::Cast(dtype, e) => Value::Cast(*dtype, go(e)),
             Value::Call(builtin, arguments) => Value::Call(*builtin, arguments.iter().map(|e| *go(e)).collect()),
             Value::MulAdd(a, b, c) => Value::MulAdd(go(a), go(b), go(c)),
+            Value::Reduce { op, value, from, to } => Value::Reduce { op: *op, value: go(value), from: *from, to: *to },
         };
-        change(rebuilt)
+        change(rebuilt, lanes)
     }
 }

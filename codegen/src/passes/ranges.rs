@@ -84,14 +84,18 @@ impl Ranges {
 
     /// The interval of an expression.
     pub(super) fn interval(&self, int: &Int) -> Interval {
-        let linear = int.linear();
-        let constant = (Some(linear.constant), Some(linear.constant));
-        linear.terms.iter().fold(constant, |sum, &(ref atom, c)| {
-            let (low, high) = self.atom(atom);
+        let mut linear = int.linear();
+        let mut all = (Some(linear.constant), Some(linear.constant));
+        let mut add = |(low, high): Interval, c: i64| {
             let (low, high) = if c < 0 { (high, low) } else { (low, high) };
             let times = |value: Option<i64>| value.and_then(|value| value.checked_mul(c));
-            (plus(sum.0, times(low)), plus(sum.1, times(high)))
-        })
+            all = (plus(all.0, times(low)), plus(all.1, times(high)));
+        };
+        while let Some((difference, c)) = take_quotients(&mut linear.terms) {
+            add(difference, c);
+        }
+        linear.terms.iter().for_each(|(atom, c)| add(self.atom(atom), *c));
+        all
     }
 
     fn atom(&self, atom: &Int) -> Interval {
@@ -155,6 +159,12 @@ impl Ranges {
         }
     }
 
+    /// Whether `a` is the larger one; either where they are known to be equal.
+    fn larger(&self, a: &Int, b: &Int) -> Option<bool> {
+        let more = self.at_least_zero(&(a.clone() - b.clone())).then_some(true);
+        more.or_else(|| self.at_least_zero(&(b.clone() - a.clone())).then_some(false))
+    }
+
     /// The expression without what its values make superfluous: divisions, remainders, minima, maxima.
     pub(super) fn int(&self, int: &Int) -> Int {
         match int {
@@ -174,18 +184,18 @@ impl Ranges {
             }
             Int::Min(a, b) => {
                 let (a, b) = (self.int(a), self.int(b));
-                match (self.decide(CmpOp::Le, &a, &b), self.decide(CmpOp::Ge, &a, &b)) {
-                    (Some(true), _) => a,
-                    (_, Some(true)) => b,
-                    _ => a.min(b),
+                match self.larger(&a, &b) {
+                    Some(true) => b,
+                    Some(false) => a,
+                    None => a.min(b),
                 }
             }
             Int::Max(a, b) => {
                 let (a, b) = (self.int(a), self.int(b));
-                match (self.decide(CmpOp::Ge, &a, &b), self.decide(CmpOp::Le, &a, &b)) {
-                    (Some(true), _) => a,
-                    (_, Some(true)) => b,
-                    _ => a.max(b),
+                match self.larger(&a, &b) {
+                    Some(true) => a,
+                    Some(false) => b,
+                    None => a.max(b),
                 }
             }
             Int::Select(cond, a, b) => Int::select(self.cond(cond), self.int(a), self.int(b)),
@@ -242,6 +252,26 @@ fn multiple_below(e: &Int, by: i64) -> Option<Int> {
         let terms = linear.terms.into_iter().map(|(atom, c)| (atom, c / by)).collect();
         Linear { constant: linear.constant.div_euclid(by), terms }.into_int()
     })
+}
+
+/// Takes `c·(floor(e / d) - floor(f / d))` out of a sum, where `e` and `f` are a constant apart: the interval of the
+/// difference, and `c`.
+fn take_quotients(terms: &mut Vec<(Int, i64)>) -> Option<(Interval, i64)> {
+    for (at, (atom, c)) in terms.iter().enumerate().filter(|(_, (_, c))| *c > 0) {
+        let Int::FloorDiv(e, by) = atom else { continue };
+        for (other, (second, negative)) in terms.iter().enumerate() {
+            let Int::FloorDiv(f, same) = second else { continue };
+            let apart = (**e).clone() - (**f).clone();
+            if let (Some(apart), true) = (apart.as_const(), by == same && negative.checked_neg() == Some(*c)) {
+                let most = -(apart.checked_neg()?.div_euclid(*by));
+                let taken = ((Some(apart.div_euclid(*by)), Some(most)), *c);
+                terms.remove(at.max(other));
+                terms.remove(at.min(other));
+                return Some(taken);
+            }
+        }
+    }
+    None
 }
 
 fn plus(a: Option<i64>, b: Option<i64>) -> Option<i64> {

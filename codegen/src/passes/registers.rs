@@ -190,6 +190,7 @@ impl<'a> Accesses<'a> {
             let lanes = if moves { lanes } else { 1 };
             self.access(*buffer, at, lanes, mask.as_deref().cloned(), guard, false);
         }
+        let lanes = value.lanes_below(lanes);
         for child in value.children() {
             self.value(child, lanes, guard);
         }
@@ -247,7 +248,7 @@ impl<'a> Accesses<'a> {
     }
 }
 
-fn has_parallel(ops: &[Op]) -> bool {
+pub(super) fn has_parallel(ops: &[Op]) -> bool {
     ops.iter().any(|op| match op {
         Op::For { parallel, body, .. } => *parallel || has_parallel(body),
         Op::If { then, otherwise, .. } => has_parallel(then) || has_parallel(otherwise),

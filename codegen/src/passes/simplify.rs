@@ -123,10 +123,11 @@ fn substituted(op: &Op, change: &dyn Fn(crate::VarId) -> Int) -> Op {
 fn without_idle_masks(op: Op, ranges: &Ranges) -> Op {
     let idle = |mask: &Value, lanes: u32| keeps_all(mask, lanes, ranges);
     let loads = |value: Value, lanes: u32| {
-        value.rebuild(&mut |value| match value {
+        value.rebuild_in(lanes, &mut |value, lanes| match value {
             Value::Load { buffer, at, mask: Some(mask) } if idle(&mask, lanes) => {
                 Value::Load { buffer, at, mask: None }
             }
+            Value::Select(mask, kept, _) if idle(&mask, lanes) => *kept,
             other => other,
         })
     };

@@ -62,7 +62,7 @@ fn condition_if(value: &Value, ranges: &Ranges, wanted: bool) -> Option<Cond> {
 
 /// A value of an integer type as an exact expression, with its type; `None` where it may wrap around, or is computed
 /// from more than integer variables.
-fn integer(value: &Value, ranges: &Ranges) -> Option<(Int, DType)> {
+pub(super) fn integer(value: &Value, ranges: &Ranges) -> Option<(Int, DType)> {
     let inside = |int: Int, dtype: DType| fits(ranges.interval(&int), dtype).then_some((int, dtype));
     match value {
         Value::Int { base, step } => Some((base.clone() + *step * Int::Var(lane_var()), DType::I64)),
@@ -225,6 +225,8 @@ fn with_lanes(ranges: &Ranges, lanes: u32) -> Ranges {
 #[derive(Clone)]
 struct Values {
     lanes: u32,
+    /// Without the number of the lane.
+    outside: Ranges,
     /// In all lanes.
     always: Ranges,
     /// In the lanes that count.
@@ -237,7 +239,7 @@ struct Values {
 impl Values {
     fn new(ranges: &Ranges, lanes: u32) -> Values {
         let always = with_lanes(ranges, lanes);
-        Values { lanes, here: always.clone(), always, guard: None, masks: false }
+        Values { lanes, outside: ranges.clone(), here: always.clone(), always, guard: None, masks: false }
     }
 
     /// Where only lanes count in which `condition` is as `wanted`.
@@ -280,6 +282,10 @@ impl Values {
                 Value::Call(*builtin, arguments.iter().map(|argument| self.value(argument)).collect())
             }
             Value::MulAdd(a, b, c) => Value::MulAdd(go(a), go(b), go(c)),
+            Value::Reduce { op, value, from, to } => {
+                let value = Box::new(Values::new(&self.outside, *from).value(value));
+                Value::Reduce { op: *op, value, from: *from, to: *to }
+            }
         }
     }
 
@@ -291,7 +297,7 @@ impl Values {
     /// masked, if that makes of a gather a load of neighbours.
     fn load(&self, buffer: polyhedral::TensorId, at: &[At], mask: Option<&Value>) -> Value {
         // A mask keeps what it kept: lanes that do not count must not touch more memory.
-        let everywhere = Values::new(&self.always, self.lanes);
+        let everywhere = Values::new(&self.outside, self.lanes);
         let mask = mask.map(|mask| everywhere.value(mask));
         let kept: Vec<At> = at.iter().map(|at| self.at(at, &self.always)).collect();
         let is_affine = |at: &[At]| at.iter().all(|at| matches!(at, At::Affine { .. }));
@@ -309,7 +315,7 @@ impl Values {
         let At::Indirect(value) = at else { return at.clone() };
         match integer(value, &self.always).and_then(|(int, _)| self.affine(&ranges.int(&int))) {
             Some(affine) => affine,
-            None => At::Indirect(Box::new(Values::new(&self.always, self.lanes).value(value))),
+            None => At::Indirect(Box::new(Values::new(&self.outside, self.lanes).value(value))),
         }
     }
 

@@ -5,7 +5,7 @@ use polyhedral::{Access, BinOp, Body, CmpOp, DType, Expr, Index, Monoid, Scop, S
 use super::boxes::{Test, Tests};
 use super::layout::over_params;
 use super::{Error, Options, malformed};
-use crate::{At, Cond, Int, Op, Program, Reg, RegId, Value};
+use crate::{At, Cond, Int, Op, Program, Reg, RegId, Value, neutral};
 
 /// A coordinate: lane `l` is at `base + l·step`.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +67,8 @@ pub(super) struct Point<'a> {
     pub(super) extras: usize,
     /// At least 1.
     pub(super) lanes: u32,
+    /// By which operator the lanes are combined before the one element that they all update; none where each has its own.
+    pub(super) combined: Option<BinOp>,
 }
 
 /// Turns statements into ops.
@@ -91,11 +93,20 @@ impl Lowering<'_> {
         })
     }
 
-    /// Whether the lanes of `stmt` may run at once: each stores to an element of its own. `coordinates` are those of the
+    /// Whether the lanes of `stmt` may run at once, each storing to an element of its own. `coordinates` are those of the
     /// dimensions.
     pub(super) fn has_lanes(&self, stmt: &Stmt, coordinates: &[Lane], lanes: u32) -> bool {
         let moves = |index: &Index| lane(index, coordinates, lanes).is_some_and(|lane| lane.step != 0);
         stmt.writes.iter().all(|write| write.affine().is_some_and(|indices| indices.into_iter().any(moves)))
+    }
+
+    /// The operator by which all lanes of `stmt` update one element, where they do and it has a neutral element.
+    pub(super) fn combines_lanes(&self, stmt: &Stmt, coordinates: &[Lane], lanes: u32) -> Option<BinOp> {
+        let (Body::Reduce { monoid, .. }, [write]) = (&stmt.body, stmt.writes.as_slice()) else { return None };
+        let stays = |index: &Index| lane(index, coordinates, lanes).is_some_and(|lane| lane.step == 0);
+        let one_element = write.affine().is_some_and(|indices| indices.into_iter().all(stays));
+        let op = monoid.operator().filter(|op| neutral(*op, self.scop.tensors[write.tensor].dtype).is_some());
+        op.filter(|_| one_element)
     }
 }
 
@@ -304,8 +315,12 @@ impl Computation<'_, '_> {
             let dtypes: Vec<DType> = dtypes.collect();
             values = values.into_iter().zip(dtypes).map(|(value, dtype)| self.in_register(value, dtype)).collect();
         }
+        let (lanes, mask) = match self.point.combined {
+            Some(_) => (1, self.any_lane()),
+            None => (self.point.lanes, self.guard.mask.clone()),
+        };
         for ((write, at), value) in self.stmt.writes.iter().zip(writes).zip(values) {
-            let (buffer, lanes, mask) = (write.tensor, self.point.lanes, self.guard.mask.clone());
+            let (buffer, mask) = (write.tensor, mask.clone());
             self.ops.push(Op::Store { buffer, at, lanes, value, mask });
         }
         Ok(self.ops)
@@ -324,9 +339,18 @@ impl Computation<'_, '_> {
     fn combined(&mut self, monoid: &Monoid, terms: &[Expr], writes: &[Vec<At>]) -> Result<Vec<Value>, Error> {
         let mut states = Vec::new();
         for (write, at) in self.stmt.writes.iter().zip(writes) {
-            states.push(self.masked_load(write.tensor, at.clone()));
+            states.push(match self.point.combined {
+                Some(_) => {
+                    let mask = self.any_lane().map(Box::new);
+                    Value::Load { buffer: write.tensor, at: at.clone(), mask }
+                }
+                None => self.masked_load(write.tensor, at.clone()),
+            });
         }
         let mut terms = terms.iter().map(|term| self.value(term)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(op) = self.point.combined {
+            terms = terms.into_iter().map(|term| self.over_lanes(op, term)).collect::<Result<_, _>>()?;
+        }
         if !used_once(monoid) {
             let hold = |body: &mut Self, values: Vec<Value>| -> Vec<Value> {
                 values.into_iter().zip(&monoid.dtypes).map(|(value, &dtype)| body.in_register(value, dtype)).collect()
@@ -335,6 +359,23 @@ impl Computation<'_, '_> {
             terms = hold(self, terms);
         }
         monoid.combine.iter().map(|expr| self.expr(expr, &states, &terms)).collect()
+    }
+
+    /// A term of all lanes that are kept, as one.
+    fn over_lanes(&self, op: BinOp, term: Value) -> Result<Value, Error> {
+        let dtype = self.stmt.writes.first().map(|write| self.lowering.scop.tensors[write.tensor].dtype);
+        let neutral = dtype.and_then(|dtype| neutral(op, dtype)).ok_or_else(|| self.outside("neutral element"))?;
+        let kept = match self.guard.mask.clone() {
+            Some(mask) => Value::Select(Box::new(mask), Box::new(term), Box::new(neutral)),
+            None => term,
+        };
+        Ok(Value::Reduce { op, value: Box::new(kept), from: self.point.lanes, to: 1 })
+    }
+
+    /// Where lanes are combined: whether one is kept, unless that is known.
+    fn any_lane(&self) -> Option<Value> {
+        let mask = self.guard.mask.clone().filter(|_| !self.guard.keeps_one)?;
+        Some(Value::Reduce { op: BinOp::Or, value: Box::new(mask), from: self.point.lanes, to: 1 })
     }
 
     fn in_register(&mut self, value: Value, dtype: DType) -> Value {
@@ -502,6 +543,7 @@ impl Value {
             Value::Binary(_, a, b) | Value::Compare(_, a, b) => of(a).max(of(b)),
             Value::Select(a, b, c) | Value::MulAdd(a, b, c) => of(a).max(of(b)).max(of(c)),
             Value::Call(_, arguments) => arguments.iter().map(of).max().unwrap_or(1),
+            Value::Reduce { to, .. } => *to,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use polyhedral::isl::{AstBuild, AstExpr, AstNode, AstOp};
-use polyhedral::{CmpOp, Kind, Scop, isl};
+use polyhedral::{BinOp, CmpOp, Kind, Scop, isl};
 use support::Remark;
 
 use super::boxes::{Factor, Tests, Whole};
@@ -216,17 +216,19 @@ impl Walk<'_, '_> {
         let stmt = &self.lowering.scop.stmts[part.stmt];
         let mut unrolled = part.boxing.unrolled.clone();
         let mut vector = part.boxing.vector.filter(|factor| factor.width > 1);
-        let has_lanes = |factor: &Factor| {
-            let coordinates = in_lanes(&first, part.extras, Some(*factor));
-            self.lowering.has_lanes(stmt, &coordinates[part.extras..], factor.width as u32)
-        };
-        if let Some(factor) = vector.filter(|factor| !has_lanes(factor)) {
-            let why = "its lanes would store to the same element, or to elements that are found while running";
-            self.note(Remark::new("codegen", &stmt.name, "not vectorised", why));
-            vector = None;
-            unrolled.push(factor);
+        let mut combined = None;
+        if let Some(factor) = vector {
+            let coordinates = in_lanes(&first, part.extras, Some(factor));
+            let (coordinates, lanes) = (&coordinates[part.extras..], factor.width as u32);
+            combined = self.lowering.combines_lanes(stmt, coordinates, lanes);
+            if combined.is_none() && !self.lowering.has_lanes(stmt, coordinates, lanes) {
+                let why = "its lanes would store to the same element, or to elements that are found while running";
+                self.note(Remark::new("codegen", &stmt.name, "not vectorised", why));
+                vector = None;
+                unrolled.push(factor);
+            }
         }
-        let expansion = Expansion { part, vector, tests, copies };
+        let expansion = Expansion { part, vector, combined, tests, copies };
         self.copies(&expansion, &unrolled, first)
     }
 
@@ -260,7 +262,8 @@ impl Walk<'_, '_> {
         let part = expansion.part;
         let coordinates = in_lanes(at, part.extras, expansion.vector);
         let lanes = expansion.vector.map_or(1, |factor| factor.width as u32);
-        let point = Point { coordinates: &coordinates, extras: part.extras, lanes };
+        let (extras, combined) = (part.extras, expansion.combined);
+        let point = Point { coordinates: &coordinates, extras, lanes, combined };
         let stmt = &self.lowering.scop.stmts[part.stmt];
         self.lowering.guarded(stmt, &point, expansion.tests)
     }
@@ -333,7 +336,7 @@ impl Walk<'_, '_> {
 }
 
 /// Cut boxes of more copies than this are written as loops.
-const MOST_CUT_COPIES: i64 = 32;
+const MOST_CUT_COPIES: i64 = 96;
 
 /// How the unrolled members of a box are written.
 #[derive(Clone, Copy)]
@@ -347,6 +350,8 @@ enum Copies {
 struct Expansion<'a> {
     part: &'a Part,
     vector: Option<Factor>,
+    /// By which operator the lanes are combined.
+    combined: Option<BinOp>,
     tests: &'a Tests,
     copies: Copies,
 }

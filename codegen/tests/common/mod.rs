@@ -18,6 +18,7 @@ pub fn target() -> Target {
         triple: "x86_64-unknown-linux-gnu".into(),
         cpu: "x86-64".into(),
         threads: 2,
+        launch_cycles: 3000,
         vector_bytes: 32,
         vector_registers: 16,
         fma_per_cycle: 2,
@@ -54,7 +55,7 @@ pub fn lower(scop: &Scop, options: &Options) -> Program {
     program
 }
 
-/// Small whole numbers, so that sums of floats are exact in any order. Nothing is 0, for divisions.
+/// Small whole numbers, of floats powers of two, so that sums and quotients of these are exact in any order.
 pub fn inputs(scop: &Scop, sizes: &[i64]) -> Tensors {
     let mut state = 7u64;
     let mut draw = move || {
@@ -68,7 +69,11 @@ pub fn inputs(scop: &Scop, sizes: &[i64]) -> Tensors {
             let count = shape.iter().product::<i64>();
             let values: Vec<i64> = (0..count).map(|_| draw() % 3 + 1).collect();
             let data = if tensor.dtype.is_float() {
-                Data::from_f64s(tensor.dtype, &shape, &values.iter().map(|&v| v as f64).collect::<Vec<_>>())
+                Data::from_f64s(
+                    tensor.dtype,
+                    &shape,
+                    &values.iter().map(|&v| f64::from(1 << (v - 1))).collect::<Vec<_>>(),
+                )
             } else {
                 Data::from_i64s(tensor.dtype, &shape, &values)
             };

@@ -20,6 +20,7 @@ pub fn target(triple: &str, cpu: &str, features: &str, vector_bytes: u32) -> Tar
         triple: triple.into(),
         cpu: cpu.into(),
         threads: 2,
+        launch_cycles: 3000,
         vector_bytes,
         vector_registers: 32,
         fma_per_cycle: 2,

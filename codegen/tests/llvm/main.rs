@@ -1,12 +1,14 @@
 //! Programs built by hand, compiled, mapped and run, against the same computation in plain Rust.
 
 mod build;
+mod exact;
 
 mod agree;
 mod arithmetic;
 mod blocks;
 mod kernels;
 mod loops;
+mod math;
 mod memory;
 mod streams;
 mod targets;

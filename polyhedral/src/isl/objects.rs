@@ -667,6 +667,12 @@ takes! { Map {
     fn intersect_domain(set: &Set) -> Map = isl_map_intersect_domain;
     fn intersect_range(set: &Set) -> Map = isl_map_intersect_range;
     fn intersect_params(set: &Set) -> Map = isl_map_intersect_params;
+    /// The pairs with equal values of two dimensions.
+    fn equate(first: Dim, at: u32, second: Dim, there: u32) -> Map = isl_map_equate;
+    /// The pairs with a smaller value of the first of two dimensions.
+    fn order_lt(first: Dim, at: u32, second: Dim, there: u32) -> Map = isl_map_order_lt;
+    /// The pairs with a greater value of the first of two dimensions.
+    fn order_gt(first: Dim, at: u32, second: Dim, there: u32) -> Map = isl_map_order_gt;
     fn range_product(other: &Map) -> Map = isl_map_range_product;
     fn flat_range_product(other: &Map) -> Map = isl_map_flat_range_product;
     fn domain_product(other: &Map) -> Map = isl_map_domain_product;

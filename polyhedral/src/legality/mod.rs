@@ -10,7 +10,9 @@
 //! It is judged from the root down, one band member or sequence after the other: what a member carries (the sink gets
 //! the greater value) is settled, what it runs backwards is a [`Violation`], and what it leaves equal goes on to the
 //! next. Pairs of updates ([`Dependences::reduction`]) may run either way, but never at once: where a member is parallel
-//! or a vector, no pair of any kind may lie on two of its points.
+//! or a vector, no pair of any kind may lie on two of its points. A vector may combine its lanes, though: where all lanes
+//! of a statement update one and the same element by one operator, they are summed up before the element is touched
+//! (Allen and Kennedy, Optimizing Compilers for Modern Architectures, 2001, 5.6), and their pairs are no conflict.
 //!
 //! Where a command changed storage or the set of instances, the dependences are those of the changed program, and proofs
 //! of *values* ([`values_kept`]) say that it computes what its source does. Proofs of *laws* (algebra) are not here: no
@@ -19,17 +21,20 @@
 //! The caller bounds the work with [`isl::Ctx::with_budget`]; out of budget is [`Illegal::Isl`], so refused, never
 //! assumed.
 
+mod conflicts;
+mod placed;
 #[cfg(test)]
 mod tests;
 mod values;
 mod violation;
 
-pub use values::{Meaning, values_kept};
+pub use conflicts::{conflicts_within, own_order};
+pub use values::{Meaning, order_and_values_kept, values_kept};
 pub use violation::{Conflict, Content, Instance, Violation};
 
 use std::fmt;
 
-use crate::{Band, Dependences, Filtered, Kind, Member, Node, ScheduleTree, Scop, Tiling, isl};
+use crate::{Band, Body, Dependences, Filtered, Kind, Member, Node, ScheduleTree, Scop, Tiling, isl};
 
 /// Why a schedule is refused.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,11 +143,14 @@ struct Pending {
     order: isl::UnionMap,
     /// Pairs of updates, as in [`Dependences::updates`].
     updates: isl::UnionMap,
+    /// The members above, whose values are equal in every pair.
+    above: Vec<isl::UnionPwAff>,
 }
 
 impl Pending {
     fn all(tree: &ScheduleTree, deps: &Dependences) -> isl::Result<Pending> {
-        Ok(Pending { instances: tree.domain.clone(), order: deps.ordering(false)?, updates: deps.updates.clone() })
+        let (instances, updates) = (tree.domain.clone(), deps.updates.clone());
+        Ok(Pending { instances, order: deps.ordering(false)?, updates, above: Vec::new() })
     }
 
     /// At the member called `name`, which exists.
@@ -175,6 +183,7 @@ impl Pending {
             instances: self.instances.clone(),
             order: self.order.eq_at(&values)?,
             updates: self.updates.eq_at(&values)?,
+            above: self.above.iter().chain([&member.schedule]).cloned().collect(),
         })
     }
 
@@ -185,6 +194,7 @@ impl Pending {
             instances: self.instances.intersect(&child.filter)?,
             order: inside(&self.order)?,
             updates: inside(&self.updates)?,
+            above: self.above.clone(),
         })
     }
 
@@ -194,6 +204,39 @@ impl Pending {
         let order = self.order.lex_lt_at(&values)?.union(&self.order.lex_gt_at(&values)?)?;
         let updates = self.updates.lex_lt_at(&values)?;
         if updates.is_empty()? { Ok(order) } else { order.union(&updates)?.union(&updates.reverse()?) }
+    }
+
+    /// Those of the lanes of `member` that a vector does not combine.
+    fn apart_in_lanes(&self, member: &Member, scop: &Scop) -> isl::Result<isl::UnionMap> {
+        let values = member.schedule.to_multi()?;
+        let between_lanes = self.updates.lex_lt_at(&values)?;
+        if between_lanes.is_empty()? {
+            return self.apart(member);
+        }
+        let mut updates = isl::UnionMap::empty(self.updates.ctx())?;
+        for pairs in self.updates.maps()? {
+            let (source, sink) = (pairs.tuple_name(isl::Dim::In)?, pairs.tuple_name(isl::Dim::Out)?);
+            if source != sink || !self.lanes_are_combined(&source, scop)? {
+                updates = updates.union(&pairs.to_union_map()?)?;
+            }
+        }
+        Pending { updates, instances: self.instances.clone(), order: self.order.clone(), above: Vec::new() }
+            .apart(member)
+    }
+
+    /// Whether all instances of a statement with equal values of the members above update one element by one operator.
+    fn lanes_are_combined(&self, name: &str, scop: &Scop) -> isl::Result<bool> {
+        let Some(stmt) = scop.stmt_named(name).map(|id| &scop.stmts[id]) else { return Ok(false) };
+        let (Body::Reduce { monoid, .. }, [write]) = (&stmt.body, stmt.writes.as_slice()) else { return Ok(false) };
+        if monoid.operator().is_none() || write.affine().is_none() {
+            return Ok(false);
+        }
+        let instances = self.instances.intersect(&stmt.domain.to_union_set()?)?;
+        let nothing = instances.constant(&isl::Val::int(&scop.ctx, 0)?)?.to_union_map()?;
+        let place = self.above.iter().try_fold(nothing, |all, member| {
+            all.flat_range_product(&member.intersect_domain(&instances)?.to_union_map()?)
+        })?;
+        place.reverse()?.apply_range(&scop.relation(stmt, write)?.to_union_map()?)?.is_single_valued()
     }
 }
 
@@ -248,7 +291,10 @@ impl Judge<'_> {
                 self.expect_none(&backward, || Conflict::Backward { member: member.name.clone() })?;
             }
             Kind::Parallel | Kind::Vector(_) | Kind::Bound(_) => {
-                let apart = pending.apart(member)?;
+                let apart = match member.kind {
+                    Kind::Vector(_) => pending.apart_in_lanes(member, self.scop)?,
+                    _ => pending.apart(member)?,
+                };
                 self.expect_none(&apart, || Conflict::AtOnce { member: member.name.clone(), kind: member.kind })?;
             }
         }

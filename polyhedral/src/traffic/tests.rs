@@ -11,6 +11,7 @@ fn target(capacities: &[u64]) -> Target {
         triple: String::new(),
         cpu: String::new(),
         threads: 1,
+        launch_cycles: 3000,
         vector_bytes: 64,
         vector_registers: 32,
         fma_per_cycle: 2,

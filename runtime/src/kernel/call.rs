@@ -2,7 +2,7 @@
 
 use super::{Role, Signature};
 use crate::abi::{Arg, Body, Context, Fault};
-use crate::pool::Pool;
+use crate::pool::{Pace, Paces, Pool};
 use crate::tensor::{TensorView, TensorViewMut};
 use smallvec::SmallVec;
 use std::ffi::c_void;
@@ -11,12 +11,13 @@ use std::sync::OnceLock;
 /// What [`Context::state`] points to.
 pub(super) struct Call<'a> {
     pool: &'a Pool,
+    paces: &'a Paces,
     fault: OnceLock<Fault>,
 }
 
 impl<'a> Call<'a> {
-    pub fn new(pool: &'a Pool) -> Call<'a> {
-        Call { pool, fault: OnceLock::new() }
+    pub fn new(pool: &'a Pool, paces: &'a Paces) -> Call<'a> {
+        Call { pool, paces, fault: OnceLock::new() }
     }
 
     /// The first fault that was reported.
@@ -59,7 +60,9 @@ pub(super) unsafe extern "C" fn parallel(context: *const Context, body: Body, cl
     // SAFETY: the context is alive during the call that it was made for, and so is the state that it points to.
     let call = unsafe { &*(*context).state.cast::<Call<'_>>() };
     let shared = &Shared(context, closure);
-    call.pool.parallel(count, move |part| {
+    let unknown = Pace::new();
+    let pace = call.paces.of(body as usize).unwrap_or(&unknown);
+    call.pool.parallel_at(pace, count, move |part| {
         let Shared(context, closure) = *shared;
         // SAFETY: the caller says so.
         unsafe { body(context, closure, part.start, part.end) }

@@ -1,11 +1,12 @@
 //! What to do with the loops around one statement.
 //!
-//! One file for each kind of statement: [`contraction`], [`reduction`], [`pointwise`]; [`threads`] decides for all which
-//! loop runs in parallel, [`streams`] which results go past the caches.
+//! One file for each kind of statement: [`contraction`], [`reduction`], [`pointwise`] with [`stencil`]; [`threads`] decides
+//! for all which loop runs in parallel, [`streams`] which results go past the caches.
 
 mod contraction;
 mod pointwise;
 mod reduction;
+mod stencil;
 mod streams;
 mod threads;
 
@@ -13,6 +14,7 @@ use polyhedral::{Scop, Stmt, StmtId, TensorId};
 use support::Target;
 
 use crate::nest::{self, Loop, Nest, Stride};
+use crate::registers::RegisterTile;
 
 /// How the loops around one statement are cut, boxed, ordered and run in parallel. Loops are counted from outside.
 #[derive(Clone, Debug, Default)]
@@ -25,8 +27,16 @@ pub(crate) struct Plan {
     pub(crate) order: Vec<Piece>,
     /// The piece that runs on several threads.
     pub(crate) parallel: Option<Piece>,
+    /// What is copied before it is used.
+    pub(crate) packs: Vec<Pack>,
+    /// What the next iteration of a piece touches of a tensor is asked for.
+    pub(crate) prefetches: Vec<(TensorId, Piece)>,
+    /// The pieces whose whole boxes run in loops of their own.
+    pub(crate) separate: Vec<Piece>,
     /// The tensors whose stores go past the caches.
     pub(crate) streams: Vec<TensorId>,
+    /// The reduction whose chunks have partial results of their own.
+    pub(crate) partial: Option<Partial>,
     /// What is not done, and why.
     pub(crate) remarks: Vec<(&'static str, String)>,
 }
@@ -49,19 +59,81 @@ pub(crate) struct Piece {
     pub(crate) level: usize,
 }
 
+/// A tensor of which each iteration of a loop has a copy of what it touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pack {
+    /// The tensor.
+    pub(crate) tensor: TensorId,
+    /// The loop; without one the copy is made once, for the whole program.
+    pub(crate) at: Option<Piece>,
+    /// Whose accesses are meant.
+    pub(crate) stmt: StmtId,
+    /// The dimension in which the tensor is contiguous.
+    pub(crate) contiguous: usize,
+    /// How the copy lies in memory.
+    pub(crate) form: Form,
+}
+
+/// The order of elements in a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As wide as a box of registers, row after row, for lanes along this dimension.
+    Panels {
+        /// The dimension of the tensor that the lanes lie along.
+        along: usize,
+        /// The box.
+        tile: RegisterTile,
+    },
+    /// As before, with rows next to each other but for so many elements that keep them in different sets of a cache.
+    Rows {
+        /// Elements between rows.
+        padding: u32,
+        /// Elements of a vector.
+        lanes: u32,
+    },
+}
+
+/// Partial results: one for each iteration of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Partial {
+    /// Of this tensor.
+    pub(crate) tensor: TensorId,
+    /// The loop.
+    pub(crate) at: Piece,
+}
+
 impl Plan {
-    /// The plan for `stmt`, the only one in `nest`, which is at the top or `inside` of other loops.
-    pub(crate) fn of(scop: &Scop, target: &Target, nest: &Nest, stmt: StmtId, inside: bool) -> Plan {
+    /// The plan for `stmt`, the only one in `nest`, which is at the top or `inside` of other loops; `strict` when updates
+    /// keep their order.
+    pub(crate) fn of(scop: &Scop, target: &Target, nest: &Nest, stmt: StmtId, (inside, strict): (bool, bool)) -> Plan {
+        Plan::of_shared(scop, target, nest, stmt, (inside, strict, nest.loops.len()))
+    }
+
+    /// The same where only the first `shared` loops may move, because other statements run in them too.
+    pub(crate) fn of_shared(
+        scop: &Scop,
+        target: &Target,
+        nest: &Nest,
+        stmt: StmtId,
+        (inside, strict, shared): (bool, bool, usize),
+    ) -> Plan {
         let n = nest.loops.len();
         let plan = Plan { cuts: vec![Vec::new(); n], boxes: vec![None; n], ..Plan::default() };
-        let mut planner = Planner { scop, target, nest, id: stmt, stmt: &scop.stmts[stmt], inside, plan };
+        let mut planner =
+            Planner { scop, target, nest, id: stmt, stmt: &scop.stmts[stmt], inside, strict, shared, plan };
         planner.decide();
+        planner.plan.order.retain(|piece| piece.of < shared);
         planner.plan
     }
 
     /// The innermost part of a loop that is not in a box.
-    fn rest(&self, of: usize) -> Piece {
+    pub(crate) fn rest(&self, of: usize) -> Piece {
         Piece { of, level: self.cuts[of].len() }
+    }
+
+    /// Whether a loop is run in strips.
+    pub(crate) fn has_strips(&self, of: usize, extent: Option<i64>) -> bool {
+        self.cuts[of].iter().any(|&by| extent.is_none_or(|extent| i64::from(by) < extent))
     }
 
     /// Lanes and copies of the statement in one box.
@@ -77,6 +149,9 @@ struct Planner<'a> {
     id: StmtId,
     stmt: &'a Stmt,
     inside: bool,
+    strict: bool,
+    /// How many loops may move; those after them stay inside.
+    shared: usize,
     plan: Plan,
 }
 
@@ -86,6 +161,7 @@ impl Planner<'_> {
         match self.columns() {
             Some(columns) if reduced.is_empty() => self.pointwise(columns),
             Some(columns) => self.reduction(columns, &reduced),
+            None if !reduced.is_empty() => self.sums(None, &reduced),
             None => self.as_it_is(),
         }
     }
@@ -123,9 +199,10 @@ impl Planner<'_> {
         self.stmt.accesses().map(|access| self.scop.tensors[access.tensor].dtype.bytes()).max().unwrap_or(4)
     }
 
-    fn remark_gathers(&mut self, columns: usize) {
-        for read in &self.stmt.reads {
-            if self.stride(read, columns) > Stride::Unit {
+    /// Says which reads, but for those that are `packed`, are loaded lane by lane.
+    fn remark_gathers(&mut self, columns: usize, packed: &[usize]) {
+        for (at, read) in self.stmt.reads.iter().enumerate() {
+            if self.stride(read, columns) > Stride::Unit && !packed.contains(&at) {
                 let name = &self.scop.tensors[read.tensor].name;
                 let why = format!("`{name}` is not contiguous along the lanes, and is read lane by lane");
                 self.plan.remarks.push(("not loaded as vectors", why));

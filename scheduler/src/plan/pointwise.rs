@@ -26,12 +26,17 @@ impl Planner<'_> {
 
     /// One row after the other.
     fn in_rows(&mut self, columns: usize) {
-        self.remark_gathers(columns);
+        self.remark_gathers(columns, &[]);
         let lanes = registers::lanes_for(self.target, self.bytes(), self.one(columns).extent);
-        let lanes = if self.is_light() { self.widened(columns, lanes, VECTORS * lanes) } else { lanes };
+        let lanes = match self.is_light() {
+            true => self.widened(columns, lanes, VECTORS * lanes),
+            false => lanes,
+        };
+        let lanes = self.lanes_that_fit(columns, lanes);
         if lanes > 1 {
             self.plan.boxes[columns] = Some(Box::Vector(lanes));
         }
+        self.share_rows(columns, lanes);
         let outside = self.all().filter(|&at| at != columns);
         self.plan.order = outside.chain([columns]).map(|at| self.plan.rest(at)).collect();
     }

@@ -22,8 +22,8 @@ Examples:
   tilewright bench examples/softmax.tc -s M=256,N=1000 -j 1 --json
 
 The limit is the longer of two times: the operations at the rate of fused multiply-adds, and the \
-compulsory bytes at the rate of memory, both measured in this process with as many threads. Small \
-tensors stay in a cache, so they can be faster than this limit.
+compulsory bytes at the rate at which as many bytes can be read or copied, over and over, both \
+measured in this process with as many threads.
 
 --json prints one object per line with the keys def target threads sizes compile_ms first_call_ms \
 min_ns median_ns reps flops bytes gflops gbytes_per_s peak_fraction verified max_rel_error script. \
@@ -60,7 +60,7 @@ impl Bench {
         let call = call.into_inner();
         drop(progress);
         let progress = Progress::new("measuring this machine's limits");
-        let limits = Limits::measure(call.compiler.target(), call.compiler.pool())?;
+        let limits = Limits::measure(call.compiler.target(), call.compiler.pool(), cost(&call.def, &call.sizes).bytes)?;
         drop(progress);
         let measured = Measured::new(&call, first_call, times, &limits, agreement);
         terminal::print(if self.json { measured.json(&call) } else { measured.text(&call, &limits) })
@@ -94,7 +94,7 @@ impl Measured {
 
     fn text(&self, call: &Call, limits: &Limits) -> String {
         let Measured { first_call, times, cost, agreement, peak_fraction } = self;
-        let peak = if cost.dtype == polyhedral::DType::F64 { limits.f64_flops } else { limits.f32_flops };
+        let peak = limits.flops(cost.dtype);
         let verified = agreement.as_ref().map_or(String::new(), |agreement| format!("  {}\n", verified(agreement)));
         format!(
             "{}\n  time     min {}, median {} ({} runs)\n  speed    {:.1} GFLOP/s, {:.1} GB/s: {:.0} % of the limit \
@@ -107,7 +107,7 @@ impl Measured {
             self.gbytes_per_s(),
             100.0 * peak_fraction,
             peak / 1e9,
-            limits.bytes / 1e9,
+            limits.bytes() / 1e9,
             duration(call.variant.compile_time),
             duration(*first_call),
         )

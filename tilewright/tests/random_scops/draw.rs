@@ -163,7 +163,7 @@ fn value(rng: &mut Rng, loops: &[String]) -> String {
 
 /// What isl's scheduler finds.
 fn scheduled(rng: &mut Rng, session: &Session) -> isl::Result<Option<Command>> {
-    let (scop, deps) = (session.scop(), session.dependences());
+    let (scop, deps) = (session.scop(), session.dependences()?);
     let options = SchedulerOptions { serialize_sccs: rng.percent(50), ..SchedulerOptions::default() };
     let found = scop.ctx.with_budget(SCHEDULER, || {
         let validity = deps.ordering(false)?;

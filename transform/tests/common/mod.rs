@@ -16,6 +16,7 @@ pub fn target() -> Target {
         triple: "x86_64-unknown-linux-gnu".into(),
         cpu: "x86-64".into(),
         threads: 8,
+        launch_cycles: 3000,
         vector_bytes: 64,
         vector_registers: 32,
         fma_per_cycle: 2,

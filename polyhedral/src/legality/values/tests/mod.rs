@@ -82,6 +82,25 @@ fn wrong_programs_are_refused() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+#[test]
+fn what_is_read_off_a_changed_program_is_what_a_search_finds() {
+    let mut counts = (0, 0);
+    for Case { name, changed, .. } in CASES {
+        let ctx = isl::Ctx::new();
+        let changed = Scop::parse(&ctx, changed).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut rng = Rng::new(name.len() as u64);
+        let edited = (0..2).filter_map(|_| edits::edited(&changed, &mut rng).map(|(scop, _)| scop));
+        for scop in [changed.clone()].into_iter().chain(edited.collect::<Vec<_>>()) {
+            let placement = super::Placement::of(&scop, &scop.tree).ok();
+            if super::runs_in_memory(&scop, placement.as_ref()).is_ok() {
+                super::flows::tests::read_off_as_searched(&scop, &mut counts);
+            }
+        }
+    }
+    println!("{counts:?}");
+    assert!(counts.0 > 200, "{counts:?}: few are read off");
+}
+
 /// How many random edits of each program are judged; more by `EDITS=1000`.
 const EDITS: u64 = 5;
 
@@ -139,7 +158,8 @@ fn times() {
             lap("dependences");
             legality::order_respected(&changed.tree, &deps, &changed).expect("ordered");
             lap("order");
-            super::runs_in_memory(&changed).expect("inside");
+            let placement = super::Placement::of(&changed, &changed.tree).ok();
+            super::runs_in_memory(&changed, placement.as_ref()).expect("inside");
             lap("runs in memory");
             let parts = changed
                 .stmts
@@ -147,7 +167,7 @@ fn times() {
                 .map(|(id, stmt)| (id, super::parts::part(&source, &changed, stmt).expect("a part")));
             let parts: Vec<_> = parts.collect();
             lap("parts");
-            let flows = super::Flows::of(&changed, &changed.tree).expect("isl");
+            let flows = super::Flows::of(&changed, &changed.tree, placement.as_ref()).expect("isl");
             lap("flows");
             let carried = super::Carried::of(&changed, &parts, &flows).expect("followed");
             lap("carried");

@@ -1,34 +1,74 @@
 //! Contractions: reductions whose reads are shared by rows or columns of the result.
+//!
+//! The blocking of Goto and van de Geijn (TOMS 2008) with the sizes of the analytic model of Low, Igual, Smith and
+//! Quintana-Ortí (TOMS 2016), for any access relations: columns are what the result is contiguous along, rows are what
+//! the reads that move along the columns are the same for.
+//!
+//! ```text
+//! for outer                                    loops of a batch, positions of a window
+//!   for no by nc, ko by kc                     what is packed stays in the last cache
+//!     pack B[ko, no]                           when its rows are far apart or its lanes are
+//!     for mo by mc                             what is read of A stays in the second cache
+//!       for n by vectors, m by copies          a panel of B stays in the first cache
+//!         for k                                accumulators stay in registers
+//! ```
+
+mod packing;
 
 use polyhedral::Access;
 
-use super::{Box, Planner, extent_of};
+use super::{Box, Piece, Planner, extent_of};
 use crate::nest::Stride;
-use crate::registers::{self, Loads};
+use crate::registers::{self, Loads, RegisterTile};
 
 /// The least and the most iterations in a strip of a reduction.
 const STRIP: (u32, u32) = (64, 256);
+/// A reduction with so many iterations is copied out.
+const SHORT: u32 = 4;
 
 impl Planner<'_> {
     /// A box of accumulators over the innermost reduction.
     pub(super) fn reduction(&mut self, columns: usize, reduced: &[usize]) {
         let rows = self.rows(columns);
-        let loads = self.loads(columns, rows);
-        if rows.is_none() && loads.shared_gathers + loads.own_gathers > 0 {
-            return self.independent_sums(columns, reduced);
+        let packed = rows.map_or_else(Vec::new, |rows| self.worth_packing(rows, columns, reduced));
+        let loads = self.loads(columns, rows, &packed);
+        if rows.is_none() {
+            return self.sums(Some(columns), reduced);
         }
-        self.remark_gathers(columns);
+        self.remark_gathers(columns, &packed);
         let row_extent = rows.map_or(Some(1), |rows| self.one(rows).extent);
         let tile = registers::choose(self.target, self.bytes(), row_extent, self.one(columns).extent, &loads);
         self.plan.boxes[columns] = Some(Box::Vector(tile.width()));
-        if let Some(rows) = rows.filter(|_| tile.rows > 1) {
+        let Some(rows) = rows else {
+            self.order_of_reduction(None, columns, reduced);
+            return self.parallel_reduction(None, columns);
+        };
+        if tile.rows > 1 {
             self.plan.boxes[rows] = Some(Box::Unroll(tile.rows));
         }
-        if let (Some(rows), [reduced]) = (rows, reduced) {
-            self.strips(rows, columns, *reduced, loads.shared_vectors + loads.shared_gathers);
+        match packed.is_empty() {
+            false => self.packed_reduction(rows, columns, reduced, &tile, &packed),
+            true => {
+                if let [reduced] = reduced {
+                    self.strips(rows, columns, *reduced, loads.shared_vectors + loads.shared_gathers);
+                }
+                self.order_of_reduction(Some(rows), columns, reduced);
+                self.parallel_reduction(Some(rows), columns);
+            }
         }
-        self.order_of_reduction(rows, columns, reduced);
-        self.parallel_reduction(rows, columns);
+        self.edges(rows, &tile);
+        self.short_steps();
+    }
+
+    /// Copies a short innermost reduction out: a loop of three iterations costs a mispredicted branch each time.
+    fn short_steps(&mut self) {
+        let Some(last) = self.plan.order.last().copied() else { return };
+        let extent = self.one(last.of).extent.and_then(|extent| u32::try_from(extent).ok());
+        if let Some(extent @ 2..=SHORT) = extent.filter(|_| self.plan.order.len() > 1 && last.level == 0)
+            && self.plan.boxes[last.of].is_none()
+        {
+            self.plan.boxes[last.of] = Some(Box::Unroll(extent));
+        }
     }
 
     /// The loop for the rows of accumulators: without dependences, and the most reads that move along the columns stay
@@ -42,13 +82,15 @@ impl Planner<'_> {
         candidates.max_by_key(|&at| (shared(at), at))
     }
 
-    pub(super) fn loads(&self, columns: usize, rows: Option<usize>) -> Loads {
+    /// The loads of one step; reads that are `packed` are contiguous.
+    fn loads(&self, columns: usize, rows: Option<usize>, packed: &[usize]) -> Loads {
         let mut loads = Loads::default();
-        for read in &self.stmt.reads {
+        for (at, read) in self.stmt.reads.iter().enumerate() {
             let same_in_rows = rows.is_none_or(|rows| self.stride(read, rows) == Stride::Constant);
             let count = match (self.stride(read, columns), same_in_rows) {
                 (Stride::Constant, _) => &mut loads.scalars,
                 (Stride::Unit, true) => &mut loads.shared_vectors,
+                _ if packed.contains(&at) => &mut loads.shared_vectors,
                 (Stride::Unit, false) => &mut loads.own_vectors,
                 (Stride::Strided | Stride::Irregular, true) => &mut loads.shared_gathers,
                 (Stride::Strided | Stride::Irregular, false) => &mut loads.own_gathers,
@@ -60,7 +102,7 @@ impl Planner<'_> {
 
     /// Cuts a long reduction so that what all rows share of it stays in the second cache, and cuts the columns too when
     /// the shortest strip would not fit.
-    pub(super) fn strips(&mut self, rows: usize, columns: usize, reduced: usize, shared: u32) {
+    fn strips(&mut self, rows: usize, columns: usize, reduced: usize, shared: u32) {
         let bytes = u64::from(self.bytes()) * u64::from(shared);
         let Some(cache) = self.target.caches.get(1).or(self.target.caches.first()) else { return };
         let room = cache.bytes / 2 / bytes.max(1);
@@ -76,6 +118,15 @@ impl Planner<'_> {
         let widest = power_of_two_in(room / u64::from(strip), (self.plan.lanes(), 1 << 20));
         if width > u64::from(widest) {
             self.plan.cuts[columns].push(widest);
+        }
+    }
+
+    /// The rows that are left over get loops of their own, where they are one smaller box of registers.
+    fn edges(&mut self, rows: usize, tile: &RegisterTile) {
+        let is_cut = self.one(rows).extent.is_some_and(|extent| extent % i64::from(tile.rows) != 0);
+        if is_cut {
+            let level = self.plan.cuts[rows].len();
+            self.plan.separate.push(Piece { of: rows, level });
         }
     }
 }

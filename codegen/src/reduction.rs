@@ -1,0 +1,43 @@
+//! How lanes are combined.
+
+use polyhedral::{BinOp, DType};
+
+use crate::Value;
+
+/// How the lanes of a [`Value::Reduce`] are combined: in rounds, each of which makes fewer lanes, until there are `to`.
+/// Lane `l` of a round is part 0 op part 1 op …, where part `p` is lane `parts[p][l]` before it.
+///
+/// A round halves the lanes (the tree of instructions that adds the upper half of a register to the lower one, after Hennessy
+/// and Patterson, Computer Architecture, recursive doubling); a group of an odd number is combined at once.
+pub fn combined_in(from: u32, to: u32) -> Vec<Vec<Vec<u32>>> {
+    let (mut rounds, mut lanes) = (Vec::new(), from);
+    while lanes / to.max(1) > 1 {
+        let group = lanes / to.max(1);
+        let parts = if group % 2 == 0 { 2 } else { group };
+        let left = lanes / parts;
+        // One group may be taken apart in any way: halves of registers are the cheapest. Others stay next to each other.
+        let lane_of = |part: u32, lane: u32| if to <= 1 { part * left + lane } else { lane * parts + part };
+        rounds.push((0..parts).map(|part| (0..left).map(|lane| lane_of(part, lane)).collect()).collect());
+        lanes = left;
+    }
+    rounds
+}
+
+/// What changes nothing: for floats also the sign of a zero, and what is not a number, which `min` and `max` pass over.
+pub fn neutral(op: BinOp, dtype: DType) -> Option<Value> {
+    use polyhedral::Value::{Float, Int};
+    let float = dtype.is_float();
+    let value = match op {
+        BinOp::Add if float => Float(-0.0),
+        BinOp::Mul if float => Float(1.0),
+        BinOp::Min | BinOp::Max if float => Float(f64::NAN),
+        BinOp::And if dtype == DType::Bool => Int(1),
+        BinOp::Or if dtype == DType::Bool => Int(0),
+        BinOp::Add => Int(0),
+        BinOp::Mul => Int(1),
+        BinOp::Min => Int(dtype.int_range()?.1),
+        BinOp::Max => Int(dtype.int_range()?.0),
+        BinOp::Sub | BinOp::Div | BinOp::Mod | BinOp::And | BinOp::Or => return None,
+    };
+    Some(Value::Const(value, dtype))
+}

@@ -1,0 +1,10 @@
+void kernel(const real I[restrict N][K], real S[restrict N]) {
+#pragma omp parallel for
+    for (int n = 0; n < N; n++) {
+        real sum = 0;
+        for (int k = 0; k < K; k++) {
+            sum += I[n][k];
+        }
+        S[n] = sum;
+    }
+}

@@ -1,0 +1,196 @@
+//! What an access finds, read off the tree: from the innermost loop outwards, the writes of the same iteration that come
+//! before it, then those of earlier iterations.
+//!
+//! The rows of a tree (its loops, and the positions in its sequences) order instances lexicographically: of two that
+//! agree on some rows, the next one tells which is earlier. So what a reader finds in its cell is decided row by row from
+//! the inside: whatever is earlier by an inner row only is later than all that is earlier by an outer one. As soon as one
+//! of the writes surely happens, rows further out are hidden from that reader; and of those that a row separates from the reader,
+//! the last one counts. This is the analysis of Feautrier (Dataflow Analysis of Array and Scalar References, IJPP 1991) with the
+//! rows of a schedule tree for the depths of loops. Most readers of a copy find all within the iteration that made it,
+//! where every cell has one writer, so that a maximum is seldom looked for.
+
+use std::collections::BTreeMap;
+
+use crate::isl;
+use crate::legality::placed::{Apart, Row};
+
+/// An access of the instances at one place.
+#[derive(Clone)]
+pub(super) struct Access {
+    /// What the instances are called as writers.
+    pub name: String,
+    /// From the points to the cells.
+    pub cells: isl::Map,
+    /// From the points to the instances.
+    pub instances: isl::Map,
+    /// Whether it is a write that hides what was there.
+    pub hides: bool,
+    pub rows: Vec<Row>,
+    /// Whether the instances run in the order of their coordinates.
+    pub is_in_order: bool,
+    /// Whether it comes after everything.
+    pub is_end: bool,
+}
+
+/// What a reader finds.
+pub(super) struct Found {
+    /// From the reader to the writers, as they are called.
+    pub writers: isl::UnionMap,
+    /// The readers whose cells nothing surely wrote.
+    pub unwritten: isl::Set,
+}
+
+impl Access {
+    /// A reader after everything.
+    pub fn at_the_end(name: String, cells: isl::Map) -> isl::Result<Access> {
+        let instances = cells.domain()?.identity()?;
+        Ok(Access { name, cells, instances, hides: false, rows: Vec::new(), is_in_order: false, is_end: true })
+    }
+
+    /// What this reader finds of `writers`, all of one tensor; `None` when that takes more than is done here: a row at
+    /// which one of several kinds of writers may have been the last.
+    pub fn finds(&self, writers: &[Access]) -> isl::Result<Option<Found>> {
+        let mut search =
+            Search { unwritten: self.cells.domain()?, all: true, found: isl::UnionMap::empty(self.cells.ctx())? };
+        let candidates = writers.iter().map(|writer| Candidate::of(self, writer)).collect::<isl::Result<Vec<_>>>()?;
+        for depth in (0..self.rows.len() + usize::from(self.is_end)).rev() {
+            for group in self.earlier_at(depth, &candidates)? {
+                if !search.add(&group, depth)? {
+                    return Ok(None);
+                }
+                if search.unwritten.is_empty()? {
+                    return search.done(&self.instances).map(Some);
+                }
+            }
+        }
+        search.done(&self.instances).map(Some)
+    }
+
+    /// The writes that row `depth` is the first to separate from the reader, and that are earlier: those that may be
+    /// mixed in time together, later ones first.
+    fn earlier_at<'a>(
+        &self,
+        depth: usize,
+        candidates: &'a [Candidate<'a>],
+    ) -> isl::Result<Vec<Vec<(&'a Access, isl::Map)>>> {
+        let mut groups: BTreeMap<usize, Vec<(&Access, isl::Map)>> = BTreeMap::new();
+        for Candidate { writer, together } in candidates {
+            let Some(pairs) = together.get(depth) else { continue };
+            let position = match writer.rows.get(depth) {
+                Some(Row::Position { at, .. }) => *at,
+                _ => 0,
+            };
+            let earlier = match (self.rows.get(depth), writer.rows.get(depth)) {
+                (Some(mine), Some(theirs)) => match mine.apart(*theirs) {
+                    Apart::Always { before: false, .. } => pairs.clone(),
+                    Apart::By(values) => values.gt(pairs)?,
+                    Apart::Always { before: true, .. } | Apart::Never => continue,
+                },
+                (None, _) if self.is_end => pairs.clone(),
+                _ => continue,
+            };
+            groups.entry(position).or_default().push((writer, earlier));
+        }
+        Ok(groups.into_values().rev().collect())
+    }
+
+    /// Of what each reader of `pairs`, which agrees with these writers on the rows above `depth`, finds: the last.
+    fn last_of(&self, pairs: &isl::Map, depth: usize) -> isl::Result<isl::Map> {
+        if pairs.is_single_valued()? {
+            return Ok(pairs.clone());
+        }
+        if self.is_in_order {
+            return pairs.lexmax();
+        }
+        let Some(times) = self.times(depth)? else { return Ok(pairs.clone()) };
+        let last = pairs.apply_range(&times)?.lexmax()?;
+        last.apply_range(&times.reverse()?)?.intersect(pairs)
+    }
+
+    /// From the points to the values of the members from row `depth` on; `None` when there are none.
+    fn times(&self, depth: usize) -> isl::Result<Option<isl::Map>> {
+        let space = self.cells.domain()?.space()?;
+        let mut times: Option<isl::Map> = None;
+        for row in self.rows.iter().skip(depth) {
+            let Row::Member { coordinate, .. } = row else { continue };
+            let value = space.zero_aff()?.add_coefficient_si(isl::Dim::In, *coordinate as i32, 1)?;
+            let value = value.to_pw_aff()?.to_map()?;
+            times = Some(match times {
+                Some(times) => times.flat_range_product(&value)?,
+                None => value,
+            });
+        }
+        Ok(times)
+    }
+}
+
+/// A writer, and how it meets a reader.
+struct Candidate<'a> {
+    writer: &'a Access,
+    /// By depth: from the reader to the writer's instances of the same cell that agree with it on all rows above.
+    together: Vec<isl::Map>,
+}
+
+impl<'a> Candidate<'a> {
+    fn of(reader: &Access, writer: &'a Access) -> isl::Result<Candidate<'a>> {
+        let mut together = vec![reader.cells.apply_range(&writer.cells.reverse()?)?];
+        for (mine, theirs) in reader.rows.iter().zip(&writer.rows) {
+            let pairs = together.last().expect("it begins with one");
+            let agreeing = match mine.apart(*theirs) {
+                Apart::By(values) => values.eq(pairs)?,
+                Apart::Never => pairs.clone(),
+                Apart::Always { .. } => break,
+            };
+            if agreeing.n_basic_map()? == 0 {
+                break;
+            }
+            together.push(agreeing);
+        }
+        Ok(Candidate { writer, together })
+    }
+}
+
+/// How far the search for what a reader finds has come.
+struct Search {
+    /// The readers that found no write that surely happened.
+    unwritten: isl::Set,
+    /// Whether these are all readers.
+    all: bool,
+    found: isl::UnionMap,
+}
+
+impl Search {
+    /// Adds what the readers that still look find in a group; whether it could be told.
+    fn add(&mut self, group: &[(&Access, isl::Map)], depth: usize) -> isl::Result<bool> {
+        let mut here = Vec::new();
+        for (writer, pairs) in group {
+            let pairs = if self.all { pairs.clone() } else { pairs.intersect_domain(&self.unwritten)? };
+            if !pairs.is_empty()? {
+                here.push((*writer, pairs));
+            }
+        }
+        let hiding = here.iter().filter(|(writer, _)| writer.hides).count();
+        if hiding > 0 && here.len() > 1 {
+            return Ok(false);
+        }
+        for (writer, pairs) in here {
+            let pairs = if writer.hides { writer.last_of(&pairs, depth)? } else { pairs };
+            if writer.hides {
+                let written = pairs.domain()?;
+                self.unwritten = match self.unwritten.is_subset(&written)? {
+                    true => self.unwritten.subtract(&self.unwritten)?,
+                    false => self.unwritten.subtract(&written)?.coalesce()?,
+                };
+                self.all = false;
+            }
+            let named = pairs.apply_range(&writer.instances)?.with_tuple_name(isl::Dim::Out, &writer.name)?;
+            self.found = self.found.union(&named.to_union_map()?)?;
+        }
+        Ok(true)
+    }
+
+    fn done(self, instances: &isl::Map) -> isl::Result<Found> {
+        let to_instances = instances.to_union_map()?;
+        Ok(Found { writers: self.found.apply_domain(&to_instances)?, unwritten: self.unwritten.apply(instances)? })
+    }
+}

@@ -1,0 +1,68 @@
+//! Packing: a copy in the order of use, by the commands `promote` and `layout`.
+
+use polyhedral::{Scop, Tensor};
+use support::Remark;
+use transform::{Command, LayoutMap, Promotion, Session};
+
+use crate::STAGE;
+use crate::cpu::attempt;
+use crate::plan::{Form, Pack};
+
+const WHAT: &str = "not packed";
+
+/// Keeps a copy for each iteration of the loop `at`, in its form, and copies by vectors.
+pub(crate) fn pack(session: &mut Session, entity: &str, pack: &Pack, at: Option<String>) {
+    let source = session.scop().tensors[pack.tensor].clone();
+    let padded = if let Form::Rows { padding, .. } = pack.form { padding } else { 0 };
+    let of = if at.is_none() { vec![session.scop().stmts[pack.stmt].name.clone()] } else { Vec::new() };
+    let promotion = Promotion { tensor: source.name.clone(), member: at, of, padded, ..Promotion::default() };
+    if !attempt(session, entity, WHAT, Command::Promote(promotion)) {
+        return;
+    }
+    let Some(Command::Promote(promotion)) = session.script().commands().last() else { return };
+    let Some(name) = promotion.name.clone() else { return };
+    let load = |dim: usize| format!("{name}.load.x{dim}");
+    let what = "copied one by one";
+    match pack.form {
+        Form::Rows { lanes, .. } => {
+            attempt(session, entity, what, Command::vectorise(load(pack.contiguous), lanes));
+        }
+        Form::Panels { along, tile } => {
+            let Some(map) = panels(session.scop(), &name, &source, along, tile.width()) else {
+                let why = format!("how large `{name}` is depends on the sizes: it stays in the order of `{}`", source.name);
+                return session.remark(Remark::new(STAGE, entity, "not in panels", why));
+            };
+            attempt(session, entity, "not in panels", Command::Layout(map));
+            if along == pack.contiguous {
+                attempt(session, entity, what, Command::vectorise(load(along), tile.width()));
+            } else if attempt(session, entity, what, Command::vectorise(load(along), tile.lanes)) {
+                attempt(session, entity, what, Command::unroll(load(pack.contiguous), tile.lanes));
+            }
+        }
+    }
+}
+
+/// The layout `[…, floor(j/w), …, j mod w]` of the copy, where `j` is the dimension along the lanes; none when its sizes
+/// are not constants.
+fn panels(scop: &Scop, name: &str, source: &Tensor, along: usize, width: u32) -> Option<LayoutMap> {
+    let (_, copy) = scop.tensors.iter().find(|(_, tensor)| tensor.name == name)?;
+    let extent: Vec<i64> = copy.extent.iter().map(polyhedral::Index::as_const).collect::<Option<_>>()?;
+    // Copies for threads lie beside each other, in dimensions before those of the source.
+    let apart = extent.len().checked_sub(source.extent.len())?;
+    let (lane, width) = (apart + along, i64::from(width));
+    let dims: Vec<String> = (0..extent.len()).map(|at| format!("i{at}")).collect();
+    let (mut cell, mut cells) = (dims[..apart].to_vec(), extent[..apart].to_vec());
+    let panels = extent[lane].checked_add(width - 1)?.div_euclid(width);
+    if panels > 1 {
+        cell.push(format!("floor(({})/{width})", dims[lane]));
+        cells.push(panels);
+    }
+    for at in (apart..extent.len()).filter(|&at| at != lane) {
+        cell.push(dims[at].clone());
+        cells.push(extent[at]);
+    }
+    cell.push(if panels > 1 { format!("({}) mod {width}", dims[lane]) } else { dims[lane].clone() });
+    cells.push(width.min(if panels > 1 { width } else { extent[lane] }));
+    let extent = cells.iter().map(i64::to_string).collect();
+    Some(LayoutMap { tensor: name.into(), dims, cell, extent })
+}

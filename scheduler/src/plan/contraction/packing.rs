@@ -1,0 +1,300 @@
+//! What is copied before it is used many times, and how the loops are cut so that each copy stays in its cache.
+
+use polyhedral::{Access, Subscript};
+
+use super::{Piece, Planner, RegisterTile, extent_of};
+use crate::nest::{self, Stride};
+use crate::plan::{Form, Pack};
+
+/// The least rows that share what is packed: each copied element is then used so many times.
+const LEAST_ROWS: u64 = 48;
+/// The least rows when the lanes are apart in memory, and would be loaded one by one for each box of rows.
+const LEAST_ROWS_OF_GATHERS: u64 = 8;
+/// The most iterations of a strip of a reduction; fewer when a panel would be larger than one and a half of the first
+/// cache: it streams from the second one without a loss, and the result is loaded and stored less often.
+const DEEPEST: u64 = 512;
+/// Distance of rows in bytes from which on a panel touches a page with every other row or more.
+const FAR_APART: u64 = 2048;
+/// The most rows that are packed at once.
+const TALLEST_PACKED: u64 = 256;
+/// The least boxes of columns that use what is packed of the rows.
+const LEAST_PANELS: u64 = 4;
+
+impl Planner<'_> {
+    /// The reads that are to be packed, by position: all rows share them, and as they are their lanes lie apart, or
+    /// their rows do and they do not fit the second cache.
+    pub(super) fn worth_packing(&mut self, rows: usize, columns: usize, reduced: &[usize]) -> Vec<usize> {
+        let shared = |read: &Access| {
+            self.stride(read, columns) != Stride::Constant && self.stride(read, rows) == Stride::Constant
+        };
+        let candidates: Vec<usize> = (0..self.stmt.reads.len()).filter(|&at| shared(&self.stmt.reads[at])).collect();
+        let mut packed = Vec::new();
+        for at in candidates {
+            match self.reason_against(&self.stmt.reads[at], (rows, columns), reduced) {
+                None => packed.push(at),
+                Some(why) => {
+                    let name = &self.scop.tensors[self.stmt.reads[at].tensor].name;
+                    self.plan.remarks.push(("not packed", format!("`{name}` {why}")));
+                }
+            }
+        }
+        packed
+    }
+
+    /// Why a read is better used as it is.
+    fn reason_against(&self, read: &Access, (rows, columns): (usize, usize), reduced: &[usize]) -> Option<String> {
+        if self.lane_subscript(read, columns).is_none() {
+            return Some("does not move by one along one dimension for each lane".into());
+        }
+        if self.stmt.writes.iter().any(|write| write.tensor == read.tensor) {
+            return Some("is written by the same statement".into());
+        }
+        let sizes = [rows, columns].into_iter().chain(reduced.iter().copied());
+        if sizes.into_iter().any(|at| self.one(at).extent.is_none()) {
+            return Some("has a size that is not known".into());
+        }
+        let again = self.all().filter(|at| *at != rows && self.one(*at).coincident);
+        let again = again.filter(|&at| self.stride(read, at) == Stride::Constant).map(|at| extent_of(self.one(at)));
+        let users = if reduced.iter().all(|&at| at >= self.shared) {
+            again.fold(extent_of(self.one(rows)), u64::saturating_mul)
+        } else {
+            extent_of(self.one(rows))
+        };
+        let strided = self.stride(read, columns) != Stride::Unit;
+        let least = if strided { LEAST_ROWS_OF_GATHERS } else { LEAST_ROWS };
+        if users < least {
+            return Some(format!("is used by {users} rows only, which do not pay for a copy"));
+        }
+        let distance = reduced.iter().filter_map(|&at| self.bytes_apart(read, at)).max().unwrap_or(0);
+        if !strided && distance < FAR_APART {
+            return Some(format!("is near enough as it is: its rows are {distance} bytes apart"));
+        }
+        let footprint = self.footprint(read, columns, reduced);
+        let room = self.second_cache() / 4;
+        (!strided && footprint <= room).then(|| format!("fits the cache as it is: {footprint} bytes"))
+    }
+
+    /// Bytes between what neighbouring iterations of a loop touch.
+    fn bytes_apart(&self, access: &Access, at: usize) -> Option<u64> {
+        let dim = self.one(at).dim(self.id)?;
+        let elements = nest::distance(self.scop, access, dim)?;
+        Some(elements.unsigned_abs().saturating_mul(self.scop.tensors[access.tensor].dtype.bytes().into()))
+    }
+
+    /// Bytes that the loops over columns and the reduction touch of it, at most.
+    fn footprint(&self, access: &Access, columns: usize, reduced: &[usize]) -> u64 {
+        let loops = reduced.iter().copied().chain([columns]);
+        let moved = loops.filter(|&at| self.stride(access, at) != Stride::Constant);
+        let elements = moved.map(|at| extent_of(self.one(at))).fold(1, u64::saturating_mul);
+        elements.saturating_mul(self.scop.tensors[access.tensor].dtype.bytes().into())
+    }
+
+    /// The only subscript that moves along the columns, by one.
+    fn lane_subscript(&self, access: &Access, columns: usize) -> Option<usize> {
+        let dim = self.one(columns).dim(self.id)?;
+        let mut found = None;
+        for (at, subscript) in access.index.iter().enumerate() {
+            let Subscript::Affine(index) = subscript else { return None };
+            if index.dims_used().contains(&dim) {
+                let by = index.affine()?.dims.get(&dim).copied();
+                if found.is_some() || by != Some(1) {
+                    return None;
+                }
+                found = Some(at);
+            }
+        }
+        found
+    }
+
+    /// Cuts, order and threads of a reduction with packed reads.
+    pub(super) fn packed_reduction(
+        &mut self,
+        rows: usize,
+        columns: usize,
+        reduced: &[usize],
+        tile: &RegisterTile,
+        packed: &[usize],
+    ) {
+        let Some((&strip, inner)) = reduced.split_first() else { return };
+        let inner_steps: u64 = inner.iter().map(|&at| extent_of(self.one(at))).product();
+        let is_inside = strip >= self.shared;
+        let whole = extent_of(self.one(strip));
+        let depth = if is_inside { whole } else { self.depth(whole, inner_steps, tile) };
+        if !is_inside {
+            self.plan.cuts[strip].push(saturating(depth));
+        }
+        let steps = depth.saturating_mul(inner_steps).max(1);
+        let element = u64::from(self.bytes());
+        // What is read of the rows stays in the second cache.
+        let tall = balanced(
+            extent_of(self.one(rows)),
+            self.second_cache() / 2 / (steps * element).max(1),
+            u64::from(tile.rows),
+        );
+        let of_rows = self.row_packs(rows, columns, (strip, reduced), tile);
+        let tall = if of_rows.is_empty() {
+            tall
+        } else {
+            tall.min(balanced(extent_of(self.one(rows)), TALLEST_PACKED, tile.rows.into()))
+        };
+        let is_tall = tall < extent_of(self.one(rows)) || !of_rows.is_empty();
+        if is_tall {
+            self.plan.cuts[rows].push(saturating(tall));
+        }
+        let outside: Vec<usize> =
+            self.all().filter(|at| *at != rows && *at != columns && !reduced.contains(at)).collect();
+        let mut order: Vec<Piece> = outside.iter().map(|&at| self.plan.rest(at)).collect();
+        if !is_inside {
+            order.push(Piece { of: strip, level: 0 });
+        }
+        if is_tall {
+            order.push(Piece { of: rows, level: 0 });
+        }
+        order.extend([columns, rows].map(|at| self.plan.rest(at)));
+        order.extend(inner.iter().map(|&at| self.plan.rest(at)));
+        order.push(self.plan.rest(strip));
+        self.plan.order = order;
+        self.packed_threads(rows, columns, &outside, (steps, tile));
+        self.prefetch_result(rows, columns);
+        let row_piece = Piece { of: rows, level: self.plan.cuts[rows].len().saturating_sub(1) };
+        for &read in packed {
+            let access = &self.stmt.reads[read];
+            let Some(along) = self.lane_subscript(access, columns) else { continue };
+            let contiguous = access.index.len().saturating_sub(1);
+            let moves = |at: &&usize| self.stride(access, **at) != Stride::Constant;
+            let at = match outside.iter().rev().find(moves) {
+                _ if !is_inside => Some(Piece { of: strip, level: 0 }),
+                Some(&moved) => Some(self.plan.rest(moved)),
+                None => None,
+            };
+            let form = Form::Panels { along, tile: *tile };
+            self.plan.packs.push(Pack { tensor: access.tensor, at, stmt: self.id, contiguous, form });
+        }
+        for (read, run) in of_rows {
+            let access = &self.stmt.reads[read];
+            let contiguous = access.index.len().saturating_sub(1);
+            let bytes = self.scop.tensors[access.tensor].dtype.bytes();
+            let row = if run == rows { tall } else { depth };
+            let line = self.line() / bytes.max(1);
+            let padding = if (row * u64::from(bytes)) % FAR_APART == 0 { line } else { 0 };
+            let form = Form::Rows { padding, lanes: self.target.lanes(bytes) };
+            self.plan.packs.push(Pack { tensor: access.tensor, at: Some(row_piece), stmt: self.id, contiguous, form });
+        }
+    }
+
+    /// Asks for the next box of accumulators while one is computed, where the result is too large for the second cache.
+    fn prefetch_result(&mut self, rows: usize, columns: usize) {
+        for write in &self.stmt.writes {
+            if self.footprint(write, rows, &[columns]) > 2 * self.second_cache() {
+                self.plan.prefetches.push((write.tensor, self.plan.rest(rows)));
+            }
+        }
+    }
+
+    /// The reads that move along the rows and not along the columns, and whose rows would push each other out of the
+    /// first cache or lie in a page each: by position, with the loop that each is contiguous along.
+    fn row_packs(
+        &self,
+        rows: usize,
+        columns: usize,
+        (strip, reduced): (usize, &[usize]),
+        tile: &RegisterTile,
+    ) -> Vec<(usize, usize)> {
+        let is_used_often = extent_of(self.one(columns)) >= LEAST_PANELS * u64::from(tile.width());
+        let mut packs = Vec::new();
+        for (at, read) in self.stmt.reads.iter().enumerate() {
+            let moves = |of: usize| self.stride(read, of) != Stride::Constant;
+            if !is_used_often || moves(columns) || !moves(rows) || !moves(strip) {
+                continue;
+            }
+            let Some(run) = [rows, strip].into_iter().find(|&of| self.stride(read, of) == Stride::Unit) else {
+                continue;
+            };
+            let across = if run == rows { strip } else { rows };
+            let one_set = self.first_cache_set_bytes();
+            let crowded = self.bytes_apart(read, across).is_some_and(|bytes| match run == rows {
+                true => bytes >= FAR_APART,
+                false => bytes % one_set == 0,
+            });
+            let is_alone = reduced.iter().all(|&of| of == strip || !moves(of));
+            if crowded && is_alone && self.footprint(read, rows, reduced) > self.second_cache() / 4 {
+                packs.push((at, run));
+            }
+        }
+        packs
+    }
+
+    /// Addresses so many bytes apart lie in the same set of the first cache.
+    fn first_cache_set_bytes(&self) -> u64 {
+        self.target.caches.first().map_or(4096, |cache| cache.bytes / u64::from(cache.ways.max(1))).max(1)
+    }
+
+    fn line(&self) -> u32 {
+        self.target.caches.first().map_or(64, |cache| cache.line)
+    }
+
+    /// Iterations of the outermost reduction in a strip; all strips are about as long.
+    fn depth(&self, extent: u64, inner: u64, tile: &RegisterTile) -> u64 {
+        let panel_row = u64::from(tile.width()) * u64::from(self.bytes());
+        let first = self.target.caches.first().map_or(32 << 10, |cache| cache.bytes);
+        let most = (first * 3 / 2 / panel_row.max(1)).min(DEEPEST) / inner.max(1);
+        balanced(extent, most.max(1), 1)
+    }
+
+    fn second_cache(&self) -> u64 {
+        self.target.caches.get(1).or(self.target.caches.first()).map_or(256 << 10, |cache| cache.bytes)
+    }
+
+    /// Threads take iterations of an outer loop, or parts of the columns, so that each packs what it alone uses; else
+    /// parts of the rows. Columns are cut too when what is packed of all of them would crowd the last cache.
+    fn packed_threads(&mut self, rows: usize, columns: usize, outside: &[usize], (steps, tile): (u64, &RegisterTile)) {
+        let threads = u64::from(self.target.threads);
+        let worth = self.is_worth_threads();
+        let outer = outside.iter().copied().find(|&at| self.one(at).coincident && extent_of(self.one(at)) >= threads);
+        if let Some(outer) = outer.filter(|_| worth) {
+            self.move_out(outer);
+            self.plan.parallel = self.plan.order.first().copied();
+            return;
+        }
+        let (width, height) = (u64::from(tile.width()), u64::from(tile.rows));
+        let last = self.target.caches.last().map_or(8 << 20, |cache| cache.bytes);
+        let room = (last / 4).min(16 << 20) / (steps * u64::from(self.bytes())).max(1);
+        let wide = extent_of(self.one(columns));
+        let of_columns = worth && wide >= 2 * threads * width;
+        let share = if of_columns { wide.div_ceil(threads) } else { wide };
+        let widest = share.next_multiple_of(width).min((room / width).max(1) * width);
+        if widest < wide {
+            self.plan.cuts[columns].insert(0, saturating(widest));
+            self.outermost(columns);
+        }
+        if of_columns {
+            self.plan.parallel = self.plan.order.first().copied();
+        } else if worth {
+            let share = extent_of(self.one(rows)).div_ceil(threads).next_multiple_of(height);
+            if share >= extent_of(self.one(rows)) {
+                self.plan.remarks.push(("not parallel", "neither rows nor columns are enough for the threads".into()));
+                return;
+            }
+            self.plan.cuts[rows].insert(0, saturating(share));
+            self.outermost(rows);
+            self.plan.parallel = self.plan.order.first().copied();
+        }
+    }
+
+    /// Puts the first cut of a loop, which is new, outside of all others.
+    fn outermost(&mut self, of: usize) {
+        self.plan.order.iter_mut().filter(|piece| piece.of == of).for_each(|piece| piece.level += 1);
+        self.plan.order.insert(0, Piece { of, level: 0 });
+    }
+}
+
+/// The size of equal parts of `extent` of at most `most` each, a multiple of `unit`.
+fn balanced(extent: u64, most: u64, unit: u64) -> u64 {
+    let most = (most / unit.max(1)).max(1) * unit.max(1);
+    let parts = extent.div_ceil(most).max(1);
+    extent.div_ceil(parts).next_multiple_of(unit.max(1)).max(1)
+}
+
+fn saturating(size: u64) -> u32 {
+    u32::try_from(size).unwrap_or(1 << 30)
+}
