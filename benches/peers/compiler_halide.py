@@ -188,11 +188,8 @@ def images(op, p, by_hand):
         if first.defined():
             first.store_at(out, yo).compute_at(out, yi).vectorize(x, lanes)
     elif by_hand:
-        # All outputs in one walk over the picture.
-        last = outs[-1]
-        last.vectorize(x, 32).parallel(c)
-        for other in outs[:-1]:
-            other.compute_root().vectorize(x, 32).parallel(c)
+        for each in outs:
+            each.compute_root().vectorize(x, 32).parallel(c)
     return outs
 
 

@@ -9,6 +9,7 @@ Answers are `ok`, `ns …`, `skip` (the peer has no natural form of this workloa
 A peer is a module of this folder with a function `prepare(task)` that returns two functions: one that runs the workload
 once, and one that then returns the outputs as NumPy arrays.
 """
+import contextlib
 import importlib
 import json
 import os
@@ -76,7 +77,8 @@ def measure(call, most, seconds):
 def on_cores(cores):
     """Lets every thread of this process run on these cores."""
     for thread in os.listdir("/proc/self/task"):
-        os.sched_setaffinity(int(thread), cores)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.sched_setaffinity(int(thread), cores)
 
 
 def main():

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tilewright::{DType, Tensor, runtime_dtype};
 
 use crate::worker::{Answer, Worker};
-use crate::workload::{Kind, Signature, Values, Workload};
+use crate::workload::{Argument, Kind, Signature, Values, Workload};
 use crate::{Result, folder};
 
 /// A workload ready to be raced.
@@ -36,9 +36,7 @@ impl Case {
         let rng = &mut Rng::with_seed(
             workload.name.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(31) ^ u64::from(byte)),
         );
-        let tensor = |tensor: &crate::workload::Tensor| {
-            random(rng, tensor.dtype, &tensor.shape, workload.data.get(&tensor.name))
-        };
+        let tensor = |tensor: &Argument| random(rng, tensor.dtype, &tensor.shape, workload.data.get(&tensor.name));
         let inputs = signature.inputs.iter().map(tensor).collect::<Result<Vec<_>>>()?;
         let mut case =
             Case { workload: workload.clone(), signature, inputs, reference: None, folder: tempfile::tempdir()? };
@@ -54,12 +52,9 @@ impl Case {
 
     fn write_files(&self) -> Result<()> {
         let Case { workload, signature, .. } = self;
-        let file = |tensors: &[crate::workload::Tensor]| {
-            let entry = |t: &crate::workload::Tensor| TensorFile {
-                name: t.name.clone(),
-                dtype: t.dtype.to_string(),
-                shape: t.shape.clone(),
-            };
+        let file = |tensors: &[Argument]| {
+            let entry =
+                |t: &Argument| TensorFile { name: t.name.clone(), dtype: t.dtype.to_string(), shape: t.shape.clone() };
             tensors.iter().map(entry).collect()
         };
         let (inputs, outputs) = (file(&signature.inputs), file(&signature.outputs));
@@ -91,13 +86,13 @@ impl Case {
 
     /// The arguments of the driver; results are left as `NAME.PEER.bin`, of `real_bytes` each where they are floats.
     pub fn driver_arguments(&self, peer: &str, real_bytes: Option<i64>) -> Vec<String> {
-        let bytes = |t: &crate::workload::Tensor, of: i64| t.shape.iter().product::<i64>() * of;
+        let bytes = |t: &Argument, of: i64| t.shape.iter().product::<i64>() * of;
         let path = |name: String| self.folder().join(name).display().to_string();
-        let input = |t: &crate::workload::Tensor| {
+        let input = |t: &Argument| {
             let kind = if t.dtype == DType::F32 { "real" } else { "in" };
             format!("{kind}:{}:{}", path(format!("{}.bin", t.name)), bytes(t, t.dtype.bytes().into()))
         };
-        let output = |t: &crate::workload::Tensor| {
+        let output = |t: &Argument| {
             let of = real_bytes.filter(|_| t.dtype.is_float()).unwrap_or(t.dtype.bytes().into());
             format!("out:{}:{}", path(format!("{}.{peer}.bin", t.name)), bytes(t, of))
         };
@@ -109,7 +104,7 @@ impl Case {
     /// # Errors
     /// When there are none.
     pub fn results(&self, peer: &str) -> Result<Vec<Vec<f64>>> {
-        let result = |tensor: &crate::workload::Tensor| self.result(peer, &tensor.name, tensor.dtype);
+        let result = |tensor: &Argument| self.result(peer, &tensor.name, tensor.dtype);
         self.signature.outputs.iter().map(result).collect()
     }
 
@@ -143,7 +138,7 @@ impl Case {
             other => return Err(format!("the reference failed: {other:?}").into()),
         }
         let dtype = |dtype: DType| if dtype.is_float() { DType::F64 } else { dtype };
-        let result = |tensor: &crate::workload::Tensor| self.result(peer, &tensor.name, dtype(tensor.dtype));
+        let result = |tensor: &Argument| self.result(peer, &tensor.name, dtype(tensor.dtype));
         Ok(Some(self.signature.outputs.iter().map(result).collect::<Result<_>>()?))
     }
 }

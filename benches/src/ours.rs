@@ -7,6 +7,7 @@ use tilewright::{AsTensor, AsTensorMut, Compiler, DType, Kernel, Tensor, runtime
 use crate::Result;
 use crate::case::{Case, numbers};
 use crate::worker::set_realtime;
+use crate::workload::Argument;
 
 /// A compiled kernel and its memory.
 pub struct Ours {
@@ -32,7 +33,7 @@ impl Ours {
     pub fn new(compiler: &Compiler, case: &Case, realtime: bool) -> Result<Ours> {
         let kernel = case.workload.kernel(compiler)?;
         let variant = case.workload.prepare(&kernel)?;
-        let zeros = |t: &crate::workload::Tensor| Tensor::zeros(runtime_dtype(t.dtype), &t.shape);
+        let zeros = |t: &Argument| Tensor::zeros(runtime_dtype(t.dtype), &t.shape);
         let outputs = case.signature.outputs.iter().map(zeros).collect::<std::result::Result<Vec<_>, _>>()?;
         let calls = case.workload.calls();
         let other = (calls > 1).then(|| zeros(&case.signature.outputs[0])).transpose()?;

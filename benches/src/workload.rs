@@ -97,7 +97,7 @@ struct List {
 
 /// A tensor that a program takes or returns.
 #[derive(Clone, Debug)]
-pub struct Tensor {
+pub struct Argument {
     /// Its name.
     pub name: String,
     /// The type of its elements.
@@ -110,9 +110,9 @@ pub struct Tensor {
 #[derive(Clone, Debug)]
 pub struct Signature {
     /// Its inputs, in order.
-    pub inputs: Vec<Tensor>,
+    pub inputs: Vec<Argument>,
     /// Its outputs, in order.
-    pub outputs: Vec<Tensor>,
+    pub outputs: Vec<Argument>,
 }
 
 impl Workload {
@@ -170,13 +170,14 @@ impl Workload {
     /// As [`Workload::kernel`], and when a size is missing.
     pub fn signature(&self) -> Result<Signature> {
         let Some((definition, _)) = self.definition()? else {
-            let tensor = |name: &str| Tensor { name: name.into(), dtype: DType::F64, shape: vec![self.sizes["N"]; 2] };
+            let tensor =
+                |name: &str| Argument { name: name.into(), dtype: DType::F64, shape: vec![self.sizes["N"]; 2] };
             return Ok(Signature { inputs: vec![tensor("A")], outputs: vec![tensor("O")] });
         };
         let sizes = self.in_order(&definition.sizes)?;
         let tensor = |tensor: &frontend_tc::Tensor| {
             let shape = tensor_shape(tensor, &sizes).ok_or("the extents overflow")?;
-            Ok(Tensor { name: tensor.name.clone(), dtype: tensor.dtype, shape })
+            Ok(Argument { name: tensor.name.clone(), dtype: tensor.dtype, shape })
         };
         Ok(Signature {
             inputs: definition.inputs().map(tensor).collect::<Result<_>>()?,
@@ -262,7 +263,7 @@ mod tests {
     fn bytes_are_those_of_the_tensors() {
         for workload in lists().iter().flatten().filter(|workload| !workload.kernel.starts_with("lut")) {
             let Signature { inputs, outputs } = workload.signature().unwrap();
-            let bytes = |t: &Tensor| t.shape.iter().product::<i64>() * i64::from(t.dtype.bytes());
+            let bytes = |t: &Argument| t.shape.iter().product::<i64>() * i64::from(t.dtype.bytes());
             let all: i64 = inputs.iter().chain(&outputs).map(bytes).sum();
             assert_eq!(workload.bytes, all as f64, "{}", workload.name);
         }

@@ -56,6 +56,8 @@ pub struct Buffer {
     pub place: Place,
     /// What the caller and the program do with it.
     pub role: Role,
+    /// Whether whole vectors stored to it go past the caches.
+    pub streamed: bool,
 }
 
 /// A stride, in elements.

@@ -110,6 +110,9 @@ impl Program {
         if buffer.strides.contains(&Stride::Runtime) {
             f.write_str(" strided")?;
         }
+        if buffer.streamed {
+            f.write_str(" streamed")?;
+        }
         f.write_str("\n")
     }
 

@@ -7,9 +7,8 @@
 //! - A buffer on the stack has constant extents, and is touched inside of a `Local` of it only.
 //! - Every access has a subscript for each dimension; nothing is stored to an input.
 //! - Values have one type, that of where they go; masks are `bool`, checked and indirect subscripts `int64`.
-//! - Every value has one lane or as many as its op; the registers of a block have one type and one number of lanes.
-//! - Every value has one lane or as many as its op; the lanes that a reduction combines are a multiple of those it has, and
-//!   its operator has a neutral element of the type.
+//! - Every value has one lane or as many as its op; the registers of a block have one type and one number of lanes; the lanes
+//!   that a reduction combines are a multiple of those it has, and its operator has a neutral element of the type.
 
 use std::collections::BTreeSet;
 

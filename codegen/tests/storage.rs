@@ -497,20 +497,12 @@ fn a_tile_on_the_stack_becomes_registers() {
               r5: float32 x16 = float32(0.0)
               r6: float32 x16 = float32(0.0)
               r7: float32 x16 = float32(0.0)
-              r0: float32 x16 = r4
-              r1: float32 x16 = r5
-              r2: float32 x16 = r6
-              r3: float32 x16 = r7
               for k in 0..16 {
-                r0: float32 x16 = muladd(A[4*mo, k], B[k, 16*no .. +16], r0)
-                r1: float32 x16 = muladd(A[4*mo + 1, k], B[k, 16*no .. +16], r1)
-                r2: float32 x16 = muladd(A[4*mo + 2, k], B[k, 16*no .. +16], r2)
-                r3: float32 x16 = muladd(A[4*mo + 3, k], B[k, 16*no .. +16], r3)
+                r4: float32 x16 = muladd(A[4*mo, k], B[k, 16*no .. +16], r4)
+                r5: float32 x16 = muladd(A[4*mo + 1, k], B[k, 16*no .. +16], r5)
+                r6: float32 x16 = muladd(A[4*mo + 2, k], B[k, 16*no .. +16], r6)
+                r7: float32 x16 = muladd(A[4*mo + 3, k], B[k, 16*no .. +16], r7)
               }
-              r4: float32 x16 = r0
-              r5: float32 x16 = r1
-              r6: float32 x16 = r2
-              r7: float32 x16 = r3
               C[4*mo, 16*no .. +16] = r4
               C[4*mo + 1, 16*no .. +16] = r5
               C[4*mo + 2, 16*no .. +16] = r6

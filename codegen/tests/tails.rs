@@ -160,49 +160,43 @@ fn a_loop_that_does_not_begin_at_a_vector() {
         &[5, 14],
         "vectorise O.update.w by 4 tail separate",
         Some(expect![[r#"
-        program conv3x3()
-          input I: float32[5, 14] argument 0
-          input F: float32[3, 3] argument 1
-          output O: float32[3, 12] argument 2
-        for h in 1..4 {
-          for w in 1..13 {
-            O[h - 1, w - 1] = float32(0.0)
-          }
-        }
-        for h2 in 1..4 {
-          for wo in 1..3 {
-            r1: float32 x4 = O[h2 - 1, 4*wo - 1 .. +4]
-            for r in 0..3 {
-              r0: float32 x4 = r1
-              for s in 0..3 {
-                r0: float32 x4 = muladd(I[h2 + r - 1, 4*wo + s - 1 .. +4], F[r, s], r0)
+            program conv3x3()
+              input I: float32[5, 14] argument 0
+              input F: float32[3, 3] argument 1
+              output O: float32[3, 12] argument 2
+            for h in 1..4 {
+              for w in 1..13 {
+                O[h - 1, w - 1] = float32(0.0)
               }
-              r1: float32 x4 = r0
             }
-            O[h2 - 1, 4*wo - 1 .. +4] = r1
-          }
-          for w2 in 1..4 {
-            r3: float32 = O[h2 - 1, w2 - 1]
-            for r2 in 0..3 {
-              r2: float32 = r3
-              for s2 in 0..3 {
-                r2: float32 = muladd(I[h2 + r2 - 1, w2 + s2 - 1], F[r2, s2], r2)
+            for h2 in 1..4 {
+              for wo in 1..3 {
+                r1: float32 x4 = O[h2 - 1, 4*wo - 1 .. +4]
+                for r in 0..3 {
+                  for s in 0..3 {
+                    r1: float32 x4 = muladd(I[h2 + r - 1, 4*wo + s - 1 .. +4], F[r, s], r1)
+                  }
+                }
+                O[h2 - 1, 4*wo - 1 .. +4] = r1
               }
-              r3: float32 = r2
+              for w2 in 1..4 {
+                r3: float32 = O[h2 - 1, w2 - 1]
+                for r2 in 0..3 {
+                  for s2 in 0..3 {
+                    r3: float32 = muladd(I[h2 + r2 - 1, w2 + s2 - 1], F[r2, s2], r3)
+                  }
+                }
+                O[h2 - 1, w2 - 1] = r3
+              }
+              r5: float32 = O[h2 - 1, 11]
+              for r22 in 0..3 {
+                for s22 in 0..3 {
+                  r5: float32 = muladd(I[h2 + r22 - 1, s22 + 11], F[r22, s22], r5)
+                }
+              }
+              O[h2 - 1, 11] = r5
             }
-            O[h2 - 1, w2 - 1] = r3
-          }
-          r5: float32 = O[h2 - 1, 11]
-          for r22 in 0..3 {
-            r4: float32 = r5
-            for s22 in 0..3 {
-              r4: float32 = muladd(I[h2 + r22 - 1, s22 + 11], F[r22, s22], r4)
-            }
-            r5: float32 = r4
-          }
-          O[h2 - 1, 11] = r5
-        }
-    "#]]),
+        "#]]),
     );
 }
 

@@ -22,6 +22,7 @@ pub fn lower(kernel: &Kernel, ctx: &isl::Ctx) -> Result<Scop, Malformed> {
         role: tensor.role,
         memory: Memory::Global,
         layout: None,
+        streamed: false,
         span: tensor.span,
     });
     let mut scop = empty(kernel, ctx, tensors.collect()).map_err(|error| fault(&kernel.name, error))?;

@@ -226,12 +226,11 @@ impl Link {
 }
 
 /// One access with all that the analysis asks of it.
-pub(crate) struct Touch {
-    pub(crate) stmt: String,
-    pub(crate) tensor: TensorId,
-    /// From the instances to the cells.
-    pub(crate) relation: isl::UnionMap,
-    pub(crate) role: TouchRole,
+struct Touch {
+    stmt: String,
+    tensor: TensorId,
+    relation: isl::UnionMap,
+    role: TouchRole,
 }
 
 /// What an access does to its cell.
@@ -365,24 +364,26 @@ fn in_order(tree: &ScheduleTree) -> ScheduleTree {
     tree
 }
 
-/// All accesses of a program, but for those of prefetches.
-pub(crate) fn touches(scop: &Scop, places: &Places<'_>) -> isl::Result<Vec<Touch>> {
+fn touches(scop: &Scop, places: &Places<'_>) -> isl::Result<Vec<Touch>> {
     let mut touches = Vec::new();
-    // A prefetch computes nothing from what it reads: its order is free.
-    for stmt in scop.stmts.values().filter(|stmt| !stmt.writes.is_empty()) {
-        let mut touch = |access: &Access, role: TouchRole| -> isl::Result<()> {
+    for stmt in scop.stmts.values() {
+        for (access, role) in roles(stmt) {
             let relation = places.cells(stmt, access)?;
             touches.push(Touch { stmt: stmt.name.clone(), tensor: access.tensor, relation, role });
-            Ok(())
-        };
-        for read in &stmt.reads {
-            touch(read, TouchRole::Read)?;
-        }
-        for (component, write) in stmt.writes.iter().enumerate() {
-            touch(write, write_role(stmt, component, write))?;
         }
     }
     Ok(touches)
+}
+
+/// The accesses of a statement, reads first, with what they do; none of a prefetch, which computes nothing from what it
+/// reads: its order is free.
+pub(crate) fn roles(stmt: &Stmt) -> Vec<(&Access, TouchRole)> {
+    if stmt.writes.is_empty() {
+        return Vec::new();
+    }
+    let reads = stmt.reads.iter().map(|read| (read, TouchRole::Read));
+    let writes = stmt.writes.iter().enumerate();
+    reads.chain(writes.map(|(component, write)| (write, write_role(stmt, component, write)))).collect()
 }
 
 fn write_role(stmt: &Stmt, component: usize, write: &Access) -> TouchRole {

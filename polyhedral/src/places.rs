@@ -8,8 +8,8 @@ use crate::{Access, Memory, Node, ScheduleTree, Scop, Stmt, TensorId, isl};
 /// The memories of a program in the order of a tree.
 pub(crate) struct Places<'a> {
     scop: &'a Scop,
-    /// For each tensor, the rows of the tree that tell its memories apart.
-    keys: Vec<Option<isl::UnionMap>>,
+    /// For each tensor, the rows of the tree that tell its memories apart, and how many there are.
+    keys: Vec<Option<(isl::UnionMap, usize)>>,
 }
 
 impl<'a> Places<'a> {
@@ -27,7 +27,7 @@ impl<'a> Places<'a> {
         let cells = self.scop.cells(stmt, access)?;
         match &self.keys[access.tensor.index()] {
             None => cells.to_union_map(),
-            Some(key) => self.with_key(access.tensor, key, &cells.to_union_map()?),
+            Some((key, _)) => self.with_key(access.tensor, key, &cells.to_union_map()?),
         }
     }
 
@@ -40,8 +40,13 @@ impl<'a> Places<'a> {
         }
         match &self.keys[access.tensor.index()] {
             None => Ok(cells),
-            Some(key) => self.with_key(access.tensor, &elements.domain_map()?.apply_range(key)?, &cells),
+            Some((key, _)) => self.with_key(access.tensor, &elements.domain_map()?.apply_range(key)?, &cells),
         }
+    }
+
+    /// How many members of bands, from the root down, tell the memories of a tensor apart.
+    pub(crate) fn key_rows(&self, tensor: TensorId) -> usize {
+        self.keys[tensor.index()].as_ref().map_or(0, |(_, rows)| *rows)
     }
 
     fn with_key(&self, tensor: TensorId, key: &isl::UnionMap, cells: &isl::UnionMap) -> isl::Result<isl::UnionMap> {
@@ -58,7 +63,7 @@ pub(crate) fn renamed(map: &isl::UnionMap, kind: isl::Dim, name: &str) -> isl::R
 
 /// What tells the memories of a tensor on the stack apart: all that the tree orders by, down to the innermost loop
 /// around all accesses whose iterations run in threads of their own. `None` when there is no such loop.
-fn key(scop: &Scop, tree: &ScheduleTree, tensor: TensorId) -> isl::Result<Option<isl::UnionMap>> {
+fn key(scop: &Scop, tree: &ScheduleTree, tensor: TensorId) -> isl::Result<Option<(isl::UnionMap, usize)>> {
     let touches = |stmt: &&Stmt| stmt.accesses().any(|access| access.tensor == tensor);
     let instances = scop
         .stmts
@@ -98,5 +103,5 @@ fn key(scop: &Scop, tree: &ScheduleTree, tensor: TensorId) -> isl::Result<Option
             Some(key) => key.flat_range_product(&row)?,
         });
     }
-    Ok(key)
+    Ok(key.map(|key| (key, apart)))
 }

@@ -92,6 +92,9 @@ pub struct Tensor {
     pub memory: Memory,
     /// How its elements lie there, when not densely from `lower` on, row-major. Temporaries only.
     pub layout: Option<Layout>,
+    /// Whether stores to it go past the caches: a wish about speed, which changes no value. Not inputs, and nothing on
+    /// the stack.
+    pub streamed: bool,
     /// Where it is declared or first written.
     pub span: Span,
 }

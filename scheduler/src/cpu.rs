@@ -1,5 +1,6 @@
 //! The policy for CPUs.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use polyhedral::{ScheduleTree, Scop, isl};
@@ -8,17 +9,24 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, packing, rest};
+use crate::{Fusion, Isl, STAGE, cost, fusing, packing, rest, rows};
 
 /// The default for CPUs, for the session's target.
 ///
 /// Orders by isl's scheduler without fusion, then takes each nest at the top by itself:
 ///
-/// - A **reduction** whose reads are the same along some loop of its result gets a box of accumulators (`unroll` rows of
-///   `vectorise`d columns) that stays in registers over the reduction, and strips of a long reduction loop so that what
-///   the rows share stays in the second cache: the blocking of Goto and van de Geijn (TOMS 2008) without packing.
+/// - A **contraction**, a reduction whose reads are the same along some loop of its result, gets a box of accumulators
+///   (`unroll` rows of `vectorise`d columns) that stays in registers over the reduction. What all rows share is packed
+///   in panels where its lanes lie apart, or its rows do and it does not fit the second cache; what the rows read
+///   alone where its lines would share a set: the blocking of Goto and van de Geijn (TOMS 2008), by the model of Low,
+///   Igual, Smith and Quintana-Ortí (TOMS 2016). Initial values, and what follows element by element, are fused around
+///   a reduction that is not cut into strips.
+/// - **Any other reduction** has lanes along its result where the reads are contiguous there, some rows streaming by a row
+///   of sums in the first cache; else along the reduction, in several vectors of partial sums. A result that is too short
+///   for all threads gets a chunk of the reduction, with partial results, for each of them.
 /// - **Anything else** is vectorised along the loop in which it writes contiguously; where it reads contiguously along
-///   another one, both are cut into squares of a cache line.
+///   another one, boxes are copied out along that one too and transposed in registers. What no cache would hold for its
+///   reader is streamed past them.
 /// - The outermost loop without dependences that is long enough runs in **parallel** when the work is worth it.
 ///
 /// Whatever does not apply is left out with a remark. [`complete`](Policy::complete) does the same with the nests at the top
@@ -33,6 +41,7 @@ impl Policy for Cpu {
 
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
         order(session, None);
+        join_rows(session);
         schedule_nests(session, |_, _| true);
         Ok(())
     }
@@ -54,19 +63,40 @@ impl Policy for Cpu {
             remark(session, stmt, "nothing done for `auto`", "commands have changed its nest: schedule it by hand");
         }
         open.iter().for_each(|nest| order(session, Some(nest)));
-        schedule_nests(session, |scop, nest| open.iter().any(|stmts| rest::holds_all(scop, stmts, &nest.stmts)));
+        // A fusion may make one nest of several open ones.
+        let all: BTreeSet<String> = open.into_iter().flatten().collect();
+        schedule_nests(session, |scop, nest| rest::holds_all(scop, &all, &nest.stmts));
         Ok(())
     }
 }
 
 /// Schedules each nest at the top that is `chosen` by itself.
 fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
-    match examine(session, session.scop()) {
+    let fused = examine(session, session.scop()).map(|nests| {
+        let nests: Vec<Nest> = nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect();
+        fusing::fuse_around_reductions(session, &nests);
+    });
+    match fused.and_then(|()| examine(session, session.scop())) {
         Ok(nests) => {
             let nests: Vec<Nest> = nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect();
             nests.iter().for_each(|nest| schedule_nest(session, nest, false));
         }
         Err(error) => not_examined(session, &error),
+    }
+}
+
+/// Joins neighbouring nests that share rows of something that is larger than the caches.
+fn join_rows(session: &mut Session) {
+    let Ok(nests) = examine(session, session.scop()) else { return };
+    for join in rows::joins(session.scop(), session.target(), &nests) {
+        let name = |stmt| session.scop().stmts[stmt].name.clone();
+        let (first, second, what) = (name(join.first), name(join.second), "rows not fused");
+        match join.against {
+            Some(why) => remark(session, &format!("{first}, {second}"), what, &why),
+            None => {
+                attempt(session, &second, what, Command::fuse(&first, &second, join.depth));
+            }
+        }
     }
 }
 
@@ -163,11 +193,26 @@ fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
     let entity = nest.name(session.scop());
     if let Some(stmt) = nest.only_stmt() {
         if !nest.loops.is_empty() {
-            let plan = Plan::of(session.scop(), session.target(), nest, stmt, inside);
+            let strict = session.options().strict;
+            let plan = Plan::of(session.scop(), session.target(), nest, stmt, (inside, strict));
             plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
             apply(session, &entity, nest, &plan);
         }
         return;
+    }
+    if let Some((reduction, shared)) = nest.around_reduction(session.scop())
+        && let Some(reduction) = as_band(session, reduction, shared)
+    {
+        let stmt = reduction.stmts[0];
+        let plan = Plan::of_shared(
+            session.scop(),
+            session.target(),
+            &reduction,
+            stmt,
+            (inside, session.options().strict, shared),
+        );
+        plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
+        return apply(session, &entity, &reduction, &plan);
     }
     nest.parts.iter().for_each(|part| schedule_nest(session, part, true));
     if nest.parts.iter().all(|part| part.loops.is_empty()) {
@@ -176,6 +221,16 @@ fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
     if !inside && !nest.loops.is_empty() {
         parallel_as_it_is(session, &entity, nest);
     }
+}
+
+/// The nest with what the program allows of its `shared` outer loops, which a fusion has made and left unmarked; none
+/// when they may not be permuted.
+fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
+    let names: Vec<&str> = nest.loops[..shared].iter().map(|one| one.name.as_str()).collect();
+    session.permutable(&names).ok()?;
+    let coincident: Vec<bool> = names.iter().map(|name| session.coincident(name).is_ok()).collect();
+    nest.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident = coincident);
+    Some(nest)
 }
 
 /// Runs the outermost loop that can in parallel, without moving loops.
@@ -189,14 +244,24 @@ fn parallel_as_it_is(session: &mut Session, entity: &str, nest: &Nest) {
         return remark(session, entity, what, &cost::too_small(cycles));
     }
     let mut entries: u64 = 1;
+    let mut candidates: Vec<(&str, u64)> = Vec::new();
     for one in &nest.loops {
-        if one.coincident && cycles / entries >= grain {
-            attempt(session, entity, what, Command::parallel(&one.name));
-            return;
+        let count = one.estimate().max(1).unsigned_abs();
+        // A fusion forgets what runs at once; the session finds out.
+        let worth_starting = cycles / entries >= grain;
+        if worth_starting && (one.coincident || session.coincident(&one.name).is_ok()) {
+            candidates.push((&one.name, count));
         }
-        entries = entries.saturating_mul(one.estimate().max(1).unsigned_abs());
+        entries = entries.saturating_mul(count);
     }
-    remark(session, entity, what, "every loop that is long enough carries a dependence");
+    let enough = u64::from(session.target().threads) * 2;
+    let most = candidates.iter().rev().max_by_key(|(_, count)| *count);
+    match candidates.iter().find(|(_, count)| *count >= enough).or(most) {
+        Some((name, _)) => {
+            attempt(session, entity, what, Command::parallel(*name));
+        }
+        None => remark(session, entity, what, "every loop that is long enough carries a dependence"),
+    }
 }
 
 /// Takes the plan's steps; each that is refused leaves a remark, and the others are taken all the same.
@@ -218,8 +283,10 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
         boxed.push((at, name));
         pieces.push(made);
     }
-    // Lanes before copies, so that copies are put outside of lanes.
-    boxed.sort_by_key(|(at, _)| !matches!(plan.boxes[*at], Some(Box::Vector(_))));
+    // Lanes before copies, so that copies are put outside of lanes; of copies those of inner loops first, so that steps of
+    // a reduction are outside of the rows and not one after the other.
+    let place = |at: usize| plan.order.iter().position(|piece| *piece == plan.rest(at));
+    boxed.sort_by_key(|(at, _)| (!matches!(plan.boxes[*at], Some(Box::Vector(_))), Reverse(place(*at))));
     for (at, name) in boxed {
         let (what, command) = match plan.boxes[at] {
             Some(Box::Vector(by)) => ("not vectorised", Command::vectorise(&name, by)),
@@ -237,12 +304,22 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
     if !is_in_order(session.scop(), &order) {
         attempt(session, entity, "loops not reordered", Command::reorder(order));
     }
+    if let Some(partial) = &plan.partial {
+        let made = name_of(&partial.at).is_some_and(|at| {
+            let tensor = session.scop().tensors[partial.tensor].name.clone();
+            attempt(session, entity, "not parallel", Command::privatise(tensor, at))
+        });
+        if !made {
+            return;
+        }
+    }
     if let Some(name) = plan.parallel.as_ref().and_then(name_of) {
         attempt(session, entity, "not parallel", Command::parallel(name));
     }
     for pack in &plan.packs {
-        if let Some(at) = name_of(&pack.at) {
-            packing::pack(session, entity, pack, &at);
+        match pack.at.as_ref().map(name_of) {
+            Some(None) => {}
+            at => packing::pack(session, entity, pack, at.flatten()),
         }
     }
     for (tensor, piece) in &plan.prefetches {
@@ -253,6 +330,10 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
     }
     for name in plan.separate.iter().filter_map(name_of) {
         attempt(session, entity, "edges not separated", Command::separate([name]));
+    }
+    for &tensor in &plan.streams {
+        let tensor = session.scop().tensors[tensor].name.clone();
+        attempt(session, entity, "not streamed", Command::stream(tensor));
     }
 }
 

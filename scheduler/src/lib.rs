@@ -11,12 +11,14 @@
 
 mod cost;
 mod cpu;
+mod fusing;
 mod nest;
 mod order;
 mod packing;
 mod plan;
 mod registers;
 mod rest;
+mod rows;
 
 pub use cpu::Cpu;
 pub use order::{Fusion, Isl, SourceOrder};

@@ -1,6 +1,6 @@
 //! What a policy asks of the loops of a tree: how long they are, and how accesses move along them.
 
-use polyhedral::{Access, Expr, Member, Node, Scop, Stmt, StmtId, Subscript, isl};
+use polyhedral::{Access, Expr, Index, Member, Node, Scop, Stmt, StmtId, Subscript, isl};
 
 /// Loops around one or several things: a band with the bands perfectly nested in it.
 ///
@@ -150,6 +150,20 @@ impl Nest {
         }
     }
 
+    /// Where other statements run right before and after one reduction, in the same loops: the loops around and inside
+    /// of that one as a nest, and how many of them all share.
+    pub(crate) fn around_reduction(&self, scop: &Scop) -> Option<(Nest, usize)> {
+        let (alone, nested): (Vec<&Nest>, Vec<&Nest>) = self.parts.iter().partition(|part| part.loops.is_empty());
+        let [inner] = nested.as_slice() else { return None };
+        let stmt = inner.only_stmt()?;
+        let is_leaf = |part: &&Nest| part.only_stmt().is_some();
+        if alone.is_empty() || !alone.iter().all(is_leaf) || !scop.stmts[stmt].body.is_reduce() {
+            return None;
+        }
+        let loops = self.loops.iter().chain(&inner.loops).cloned().collect();
+        Some((Nest { loops, stmts: vec![stmt], parts: Vec::new(), is_permutable: true }, self.loops.len()))
+    }
+
     /// Whether every loop, here and inside, is a plain dimension of its statements.
     pub(crate) fn is_plain(&self) -> bool {
         self.loops.iter().all(Loop::is_plain) && self.parts.iter().all(Nest::is_plain)
@@ -169,7 +183,7 @@ pub(crate) fn stride(stmt: &Stmt, access: &Access, dim: usize) -> Stride {
         let here = match subscript {
             Subscript::Indirect(value) if moves(stmt, value, dim) => Stride::Irregular,
             Subscript::Affine(index) if index.dims_used().contains(&dim) => {
-                match index.affine().and_then(|affine| affine.dims.get(&dim).copied()) {
+                match unclamped(index).affine().and_then(|affine| affine.dims.get(&dim).copied()) {
                     Some(1) if at == last && stride == Stride::Constant => Stride::Unit,
                     Some(_) => Stride::Strided,
                     None => Stride::Irregular,
@@ -195,6 +209,18 @@ pub(crate) fn distance(scop: &Scop, access: &Access, dim: usize) -> Option<i64> 
         row = row.checked_mul(extent.as_const()?)?;
     }
     Some(distance)
+}
+
+/// A subscript without bounds that hold at a border only: `max(i - 1, 0)` is `i - 1`. Code is cut where they begin to hold.
+pub(crate) fn unclamped(index: &Index) -> Index {
+    let boxed = |index: &Index| Box::new(unclamped(index));
+    match index {
+        Index::Min(a, b) | Index::Max(a, b) if b.dims_used().is_empty() => unclamped(a),
+        Index::Min(a, b) | Index::Max(a, b) if a.dims_used().is_empty() => unclamped(b),
+        Index::Add(a, b) => Index::Add(boxed(a), boxed(b)),
+        Index::Mul(c, e) => Index::Mul(*c, boxed(e)),
+        other => other.clone(),
+    }
 }
 
 /// Whether the value changes along dimension `dim`.

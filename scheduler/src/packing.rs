@@ -11,10 +11,11 @@ use crate::plan::{Form, Pack};
 const WHAT: &str = "not packed";
 
 /// Keeps a copy for each iteration of the loop `at`, in its form, and copies by vectors.
-pub(crate) fn pack(session: &mut Session, entity: &str, pack: &Pack, at: &str) {
+pub(crate) fn pack(session: &mut Session, entity: &str, pack: &Pack, at: Option<String>) {
     let source = session.scop().tensors[pack.tensor].clone();
     let padded = if let Form::Rows { padding, .. } = pack.form { padding } else { 0 };
-    let promotion = Promotion { padded, ..Promotion::of(&source.name, at) };
+    let of = if at.is_none() { vec![session.scop().stmts[pack.stmt].name.clone()] } else { Vec::new() };
+    let promotion = Promotion { tensor: source.name.clone(), member: at, of, padded, ..Promotion::default() };
     if !attempt(session, entity, WHAT, Command::Promote(promotion)) {
         return;
     }
@@ -28,7 +29,8 @@ pub(crate) fn pack(session: &mut Session, entity: &str, pack: &Pack, at: &str) {
         }
         Form::Panels { along, tile } => {
             let Some(map) = panels(session.scop(), &name, &source, along, tile.width()) else {
-                let why = format!("how large `{name}` is depends on the sizes: it stays in the order of `{}`", source.name);
+                let why =
+                    format!("how large `{name}` is depends on the sizes: it stays in the order of `{}`", source.name);
                 return session.remark(Remark::new(STAGE, entity, "not in panels", why));
             };
             attempt(session, entity, "not in panels", Command::Layout(map));

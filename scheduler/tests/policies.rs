@@ -57,24 +57,40 @@ fn a_large_product_is_blocked_and_keeps_its_accumulators() {
         &[1024, 1024, 1024],
         1,
         expect![[r#"
-        split C.k by 128 as ko ki
-        vectorise C.n by 32 as no nv
-        unroll C.m by 8 as mo mu
-        reorder C.ko C.mo C.no C.ki
-    "#]],
+            split C.m by 210 as mo mi
+            split C.k by 512 as ko ki
+            vectorise C.n by 32 as no nv
+            unroll C.mi by 14 as mio miu
+            reorder C.ko C.mo C.no C.mio C.ki
+            promote B at C.ko as B_local in global
+            layout B_local [i0, i1] = [floor((i1)/32), i0, i1 mod 32] of [32, 512, 32]
+            vectorise B_local.load.x1 by 32 as x1o x1v
+            promote A at C.mo as A_local padded 16 in global
+            vectorise A_local.load.x1 by 16 as x1o x1v
+            prefetch C at C.mio ahead 1
+            separate C.mio
+        "#]],
     );
     check(
         MATMUL,
         &[1024, 1024, 1024],
         8,
         expect![[r#"
-        split C.m by 64 as mo mi
-        split C.k by 128 as ko ki
-        vectorise C.n by 32 as no nv
-        unroll C.mi by 8 as mio miu
-        reorder C.mo C.ko C.mio C.no C.ki
-        parallel C.mo
-    "#]],
+            split C.m by 210 as mo mi
+            split C.n by 128 as no ni
+            split C.k by 512 as ko ki
+            vectorise C.ni by 32 as nio niv
+            unroll C.mi by 14 as mio miu
+            reorder C.no C.ko C.mo C.nio C.mio C.ki
+            parallel C.no
+            promote B at C.ko as B_local in global
+            layout B_local [i0, i1, i2] = [i0, floor((i2)/32), i1, i2 mod 32] of [8, 4, 512, 32]
+            vectorise B_local.load.x1 by 32 as x1o x1v
+            promote A at C.mo as A_local padded 16 in global
+            vectorise A_local.load.x1 by 16 as x1o x1v
+            prefetch C at C.mio ahead 1
+            separate C.mio
+        "#]],
     );
 }
 
@@ -85,13 +101,14 @@ fn a_product_of_any_size_is_blocked_too() {
         &[],
         8,
         expect![[r#"
-        split C.m by 70 as mo mi
-        split C.k by 128 as ko ki
-        vectorise C.n by 32 as no nv
-        unroll C.mi by 14 as mio miu
-        reorder C.mo C.ko C.mio C.no C.ki
-        parallel C.mo
-    "#]],
+            split C.m by 70 as mo mi
+            split C.k by 128 as ko ki
+            vectorise C.n by 32 as no nv
+            unroll C.mi by 14 as mio miu
+            reorder C.mo C.ko C.mio C.no C.ki
+            parallel C.mo
+            # scheduler: C: not packed: `B` has a size that is not known
+        "#]],
     );
 }
 
@@ -104,6 +121,7 @@ fn a_small_product_has_no_strips_and_no_threads() {
         expect![[r#"
             vectorise C.n by 16 as no nv
             unroll C.m by 7 as mo mu
+            # scheduler: C: not packed: `B` is used by 7 rows only, which do not pay for a copy
             # scheduler: C: not parallel: about 22 cycles of work are less than threads are worth
         "#]],
     );
@@ -125,11 +143,18 @@ fn a_product_with_a_transposed_factor_loads_few_vectors() {
         &[128, 1024, 1024],
         1,
         expect![[r#"
-            split C.k by 128 as ko ki
-            vectorise C.n by 16 as no nv
-            unroll C.m by 16 as mo mu
-            reorder C.ko C.mo C.no C.ki
-            # scheduler: C: not loaded as vectors: `B` is not contiguous along the lanes, and is read lane by lane
+            split C.m by 130 as mo mi
+            split C.k by 512 as ko ki
+            vectorise C.n by 32 as no nv
+            unroll C.mi by 13 as mio miu
+            reorder C.ko C.mo C.no C.mio C.ki
+            promote B at C.ko as B_local in global
+            layout B_local [i0, i1] = [floor((i0)/32), i1, i0 mod 32] of [32, 512, 32]
+            vectorise B_local.load.x0 by 16 as x0o x0v
+            unroll B_local.load.x1 by 16 as x1o x1u
+            promote A at C.mo as A_local padded 16 in global
+            vectorise A_local.load.x1 by 16 as x1o x1v
+            separate C.mio
         "#]],
     );
 }
@@ -150,9 +175,10 @@ fn a_batch_runs_in_parallel_as_it_is() {
         &[500, 26, 72, 26],
         8,
         expect![[r#"
-            vectorise Z.n by 8 as no nv
+            vectorise Z.n by 16 as no nv
             unroll Z.m by 26 as mo mu
             parallel Z.b
+            # scheduler: Z: not packed: `Y` is used by 26 rows only, which do not pay for a copy
         "#]],
     );
 }
@@ -173,10 +199,13 @@ fn a_convolution_shares_rows_over_channels() {
         &[8, 64, 64, 56, 56],
         8,
         expect![[r#"
-            vectorise O.w by 8 as wo wv
-            unroll O.f by 16 as fo fu
-            reorder O.h O.n O.fo O.wo O.c O.r O.s
+            vectorise O.w by 32 as wo wv
+            unroll O.s by 3 as so su
+            unroll O.f by 13 as fo fu
+            reorder O.h O.n O.fo O.wo O.c O.r O.so
             parallel O.h
+            separate O.fo
+            # scheduler: O: not packed: `I` fits the cache as it is: 129024 bytes
         "#]],
     );
 }
@@ -197,18 +226,19 @@ fn sums_of_rows_and_of_columns() {
         &[4096, 4096],
         2,
         expect![[r#"
-        unroll s.i by 8 as io iu
-        parallel s.io
-        # scheduler: s: not vectorised: its reads are contiguous along the reduction only, and lanes would need partial sums
-    "#]],
+            vectorise s.j by 64 as jo jv
+            parallel s.i
+        "#]],
     );
     check(
         &columns,
         &[4096, 4096],
         2,
         expect![[r#"
-            vectorise s.j by 64 as jo jv
-            reorder s.jo s.i
+            split s.j by 2048 as jo ji
+            vectorise s.ji by 32 as jio jiv
+            unroll s.i by 8 as io iu
+            reorder s.jo s.io s.jio
             parallel s.jo
         "#]],
     );
@@ -218,8 +248,10 @@ fn sums_of_rows_and_of_columns() {
         &[4096, 4096],
         2,
         expect![[r#"
-            # scheduler: s: not vectorised: no loop without dependences writes neighbouring elements
-            # scheduler: s: not parallel: every outer loop carries a dependence
+            split s.i by 2048 as io ii
+            vectorise s.j by 64 as jo jv
+            privatise s at s.io as s_partial in global
+            parallel s.io
         "#]],
     );
 }
@@ -239,9 +271,10 @@ fn one_element_after_the_other() {
         &[2048, 2048],
         2,
         expect![[r#"
-        vectorise B.j by 16 as jo jv
-        parallel B.i
-    "#]],
+            vectorise B.j by 64 as jo jv
+            parallel B.i
+            stream B
+        "#]],
     );
     let transpose = pointwise.replace("uint8[M, N]", "uint8[N, M]").replace("A[i, j]", "A[j, i]");
     check(
@@ -249,12 +282,11 @@ fn one_element_after_the_other() {
         &[2048, 2048],
         2,
         expect![[r#"
-            split B.i by 32 as io ii
-            split B.j by 32 as jo ji
-            vectorise B.ji by 16 as jio jiv
-            reorder B.io B.jo B.ii B.jio
-            parallel B.io
-            # scheduler: B: not loaded as vectors: `A` is not contiguous along the lanes, and is read lane by lane
+            vectorise B.j by 32 as jo jv
+            unroll B.i by 8 as io iu
+            reorder B.jo B.io
+            parallel B.jo
+            stream B
         "#]],
     );
 }
@@ -392,8 +424,9 @@ fn auto_takes_what_is_left_and_nothing_else() {
             # by hand
             split C.update.k by 64 as ko ki
             # auto: 1 command
-            vectorise C.init.n by 16 as no nv
+            vectorise C.init.n by 64 as no nv
             reorder C.update.ko C.update.m
+            # scheduler: C.init: not streamed: `C`: all 262144 bytes of the loop's tensors may stay in the last cache
             # scheduler: C.init: not parallel: about 8200 cycles of work are less than threads are worth
         "#]],
     );
@@ -401,12 +434,14 @@ fn auto_takes_what_is_left_and_nothing_else() {
         &matmul,
         "auto C.update\nparallel C.init.m\n",
         expect![[r#"
-        # auto C.update: 3 commands
-        vectorise C.update.n by 32 as no nv
-        unroll C.update.m by 8 as mo mu
-        parallel C.update.mo
-        parallel C.init.m
-    "#]],
+            # auto C.update: 4 commands
+            vectorise C.update.n by 32 as no nv
+            unroll C.update.m by 14 as mo mu
+            parallel C.update.mo
+            separate C.update.mo
+            parallel C.init.m
+            # scheduler: C.update: not packed: `B` is near enough as it is: its rows are 1024 bytes apart
+        "#]],
     );
     check_auto(
         &matmul,
@@ -457,14 +492,16 @@ fn auto_orders_the_nests_that_are_left_by_themselves() {
         &scop,
         "split D.i by 8 as io ii\nauto\n",
         expect![[r#"
-        split D.i by 8 as io ii
-        # auto: 5 commands
-        order { … }
-        vectorise C.j by 16 as jo jv
-        parallel C.i
-        vectorise B.j by 16 as jo jv
-        parallel B.i
-    "#]],
+            split D.i by 8 as io ii
+            # auto: 5 commands
+            order { … }
+            vectorise C.j by 64 as jo jv
+            parallel C.i
+            vectorise B.j by 64 as jo jv
+            parallel B.i
+            # scheduler: C: not streamed: `C`: all 2097152 bytes of the loop's tensors may stay in the last cache
+            # scheduler: B: not streamed: `B`: all 2097152 bytes of the loop's tensors may stay in the last cache
+        "#]],
     );
 }
 
@@ -479,4 +516,143 @@ fn auto_knows_its_statements() {
     };
     expect!["script: matmul: nothing done for `auto`: the policy `isl-min` takes whole programs only"]
         .assert_eq(&remarked);
+}
+
+const BLUR: &str = "
+    scop blur(C, H, W)
+    input I: uint8[C, H + 2, W]
+    output T: float32[C, H + 2, W]
+    output O: uint8[C, H, W]
+    stmt T[c, y, x]
+      domain { T[c, y, x] : 0 <= c < C and 0 <= y < H + 2 and 0 <= x < W }
+      T[c, y, x] = float32(I[c, y, x]) * 0.5f32
+    stmt O[c, y, x]
+      domain { O[c, y, x] : 0 <= c < C and 0 <= y < H and 0 <= x < W }
+      O[c, y, x] = uint8(T[c, y, x] + T[c, y + 2, x])
+    source
+      for c
+        for y
+          for x
+            T
+      for c
+        for y
+          for x
+            O
+";
+
+#[test]
+fn a_picture_that_is_larger_than_the_caches_is_passed_on_row_by_row() {
+    check(
+        BLUR,
+        &[3, 1000, 2000],
+        1,
+        expect![[r#"
+        fuse T O depth 2 shift 0 2
+        vectorise T.x by 16 as xo xv
+        vectorise O.x by 16 as xo xv
+    "#]],
+    );
+}
+
+#[test]
+fn rows_that_wait_for_each_other_are_not_fused_at_the_cost_of_threads() {
+    check(
+        BLUR,
+        &[3, 1000, 2000],
+        8,
+        expect![[r#"
+            vectorise T.x by 16 as xo xv
+            reorder T.y T.c T.xo
+            parallel T.y
+            vectorise O.x by 16 as xo xv
+            reorder O.y O.c O.xo
+            parallel O.y
+            # scheduler: T, O: rows not fused: rows would wait for each other, and 3 iterations of the loops outside do not keep 8 threads busy
+            # scheduler: O: rows not copied out: loads that rows share would cost less, but memory takes longer than they do
+        "#]],
+    );
+    check(
+        BLUR,
+        &[16, 1000, 2000],
+        8,
+        expect![[r#"
+        fuse T O depth 2 shift 0 2
+        vectorise T.x by 16 as xo xv
+        vectorise O.x by 16 as xo xv
+        parallel T.c
+    "#]],
+    );
+}
+
+#[test]
+fn a_picture_that_stays_in_the_cache_is_passed_on_whole() {
+    check(
+        BLUR,
+        &[3, 100, 200],
+        1,
+        expect![[r#"
+            vectorise T.x by 16 as xo xv
+            vectorise O.x by 16 as xo xv
+            unroll O.y by 4 as yo yu
+        "#]],
+    );
+}
+
+const WINDOW: &str = "
+    scop window(H, W)
+    input I: uint8[H + 2, W + 2]
+    output O: uint8[H, W]
+    stmt O[y, x]
+      domain { O[y, x] : 0 <= y < H and 0 <= x < W }
+      O[y, x] = uint8(sqrt(float32(I[y, x]) * 0.5f32 + float32(I[y + 1, x]) * 0.25f32 + float32(I[y + 2, x]) * 0.5f32 \
+        + float32(I[y, x + 1]) * 0.25f32 + float32(I[y + 1, x + 1]) * 0.5f32 + float32(I[y + 2, x + 1]) * 0.125f32))
+";
+
+#[test]
+fn rows_of_a_window_share_loads_and_conversions() {
+    check(
+        WINDOW,
+        &[2000, 2000],
+        1,
+        expect![[r#"
+        vectorise O.x by 16 as xo xv
+        unroll O.y by 4 as yo yu
+    "#]],
+    );
+}
+
+#[test]
+fn a_stencil_that_waits_for_memory_is_left_as_it_is() {
+    let text = WINDOW.replace("sqrt", "").replace("float32", "uint8").replace("f32", "u8");
+    let text = text.replace(" * 0.5u8", "").replace(" * 0.25u8", "").replace(" * 0.125u8", "");
+    check(
+        &text,
+        &[4000, 4000],
+        1,
+        expect![[r#"
+        vectorise O.x by 64 as xo xv
+        # scheduler: O: rows not copied out: loads that rows share would cost less, but memory takes longer than they do
+    "#]],
+    );
+}
+
+#[test]
+fn subscripts_that_a_border_clamps_count_as_neighbours() {
+    let text = "
+        scop clamp(N)
+        context { : N > 0 }
+        input A: float32[N]
+        output B: float32[N]
+        stmt B[i]
+          domain { B[i] : 0 <= i < N }
+          B[i] = A[max(i, 1) - 1] + A[min(i + 1, N - 1)]
+    ";
+    check(
+        text,
+        &[1000],
+        1,
+        expect![[r#"
+        vectorise B.i by 16 as io iv
+    "#]],
+    );
 }

@@ -62,7 +62,7 @@ impl Compiler {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn with_pool(mut self, pool: Pool) -> Compiler {
-        Arc::make_mut(&mut self.options).target.threads = pool.threads() as u32;
+        Arc::make_mut(&mut self.options).target.threads = pool.threads().max(1) as u32;
         self.pool = pool;
         self
     }

@@ -235,6 +235,7 @@ impl Maker {
             strides: vec![Stride::Known(Int::Const(1))],
             place: Place::Argument(argument),
             role,
+            streamed: false,
         })
     }
 

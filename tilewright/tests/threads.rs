@@ -1,10 +1,11 @@
 //! Several threads compile and call at once: every result is right, and nothing waits for ever.
 
-use std::sync::{Barrier, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use tilewright::{Compiler, Kernel, Pool, Tensor};
+use tilewright::{Compiler, ForkJoin, Kernel, Pool, Tensor};
 
 /// A definition over matrices of whole numbers, and what one element of its result is.
 struct Definition {
@@ -111,7 +112,7 @@ fn eight_threads_compile_different_definitions_at_once() {
                 scope.spawn(move || {
                     start.wait();
                     let kernel = compiler.compile(definition.text).expect("a good definition");
-                    for extent in [5, 16, 33] {
+                    for extent in [5, 33, 96] {
                         check(definition, &kernel, extent, at);
                     }
                 });
@@ -139,6 +140,43 @@ fn sixteen_threads_call_one_kernel() {
                 });
             }
         });
+    });
+}
+
+/// Threads of the program's own, new ones for every loop.
+struct Scoped {
+    loops: AtomicUsize,
+}
+
+impl ForkJoin for Scoped {
+    fn threads(&self) -> usize {
+        3
+    }
+
+    fn run(&self, tasks: usize, body: &(dyn Fn(usize) + Sync)) {
+        self.loops.fetch_add(1, Ordering::Relaxed);
+        thread::scope(|scope| {
+            for task in 0..tasks {
+                scope.spawn(move || body(task));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_kernel_runs_on_the_threads_of_the_program() {
+    before_long(|| {
+        let threads = Arc::new(Scoped { loops: AtomicUsize::new(0) });
+        let pool = Pool::from(Arc::clone(&threads) as Arc<dyn ForkJoin>);
+        let rayon = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("threads"));
+        for pool in [pool, Pool::from(rayon)] {
+            let compiler = Compiler::host().with_pool(pool);
+            assert_eq!(compiler.target().threads, 3);
+            let kernel = compiler.compile(DEFINITIONS[0].text).expect("a good definition");
+            check(&DEFINITIONS[0], &kernel, 96, 1);
+            check(&DEFINITIONS[0], &kernel, 96, 2);
+        }
+        assert!(threads.loops.load(Ordering::Relaxed) > 0, "a product of 96 is worth three threads");
     });
 }
 

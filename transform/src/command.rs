@@ -29,6 +29,7 @@ use crate::{LayoutMap, order};
 /// prefetch TENSOR at LOOP [ahead N]
 /// layout TENSOR [NAME, …] = [CELL, …] of [EXTENT, …]
 /// fold TENSOR dim D by N
+/// stream TENSOR
 /// inline TENSOR
 /// compute TENSOR at LOOP
 /// store TENSOR at LOOP [in stack|global]
@@ -200,6 +201,11 @@ pub enum Command {
         dim: u32,
         /// How many slices.
         by: u32,
+    },
+    /// Lets the stores to a tensor go past the caches.
+    Stream {
+        /// The tensor.
+        tensor: String,
     },
     /// Computes a temporary where it is read, and stores it no more.
     Inline {
@@ -453,6 +459,11 @@ pub const COMMANDS: &[Description] = &[
         summary: "Keep only as many slices of a temporary as live at once.",
     },
     Description {
+        name: "stream",
+        form: "stream TENSOR",
+        summary: "Let the stores to a tensor go past the caches.",
+    },
+    Description {
         name: "inline",
         form: "inline TENSOR",
         summary: "Compute a temporary where it is read, and store it no more.",
@@ -610,6 +621,11 @@ impl Command {
         Command::Fold { tensor: tensor.into(), dim, by }
     }
 
+    /// `stream tensor`.
+    pub fn stream(tensor: impl Into<String>) -> Command {
+        Command::Stream { tensor: tensor.into() }
+    }
+
     /// `inline tensor`.
     pub fn inline(tensor: impl Into<String>) -> Command {
         Command::Inline { tensor: tensor.into() }
@@ -672,6 +688,7 @@ impl Command {
             Command::Prefetch { .. } => "prefetch",
             Command::Layout(_) => "layout",
             Command::Fold { .. } => "fold",
+            Command::Stream { .. } => "stream",
             Command::Inline { .. } => "inline",
             Command::ComputeAt { .. } => "compute",
             Command::StoreAt { .. } => "store",
@@ -753,7 +770,7 @@ impl fmt::Display for Command {
                 write!(f, " {tensor} [{}] = [{}] of [{}]", dims.join(", "), cell.join(", "), extent.join(", "))
             }
             Command::Fold { tensor, dim, by } => write!(f, " {tensor} dim {dim} by {by}"),
-            Command::Inline { tensor } => write!(f, " {tensor}"),
+            Command::Stream { tensor } | Command::Inline { tensor } => write!(f, " {tensor}"),
             Command::ComputeAt { tensor, member } => write!(f, " {tensor} at {member}"),
             Command::StoreAt { tensor, member, memory } => write!(f, " {tensor} at {member}{}", in_memory(*memory)),
             Command::Privatise(privatisation) => write!(f, " {privatisation}"),

@@ -186,6 +186,7 @@ fn command(input: &str) -> Read<'_, Command> {
         "prefetch" => cut(prefetch).parse(rest),
         "layout" => cut(map(layout, Command::Layout)).parse(rest),
         "fold" => cut(fold).parse(rest),
+        "stream" => cut(map(tensor, |tensor| Command::Stream { tensor })).parse(rest),
         "inline" => cut(map(tensor, |tensor| Command::Inline { tensor })).parse(rest),
         "compute" => cut(map(tensor_at, |(tensor, member)| Command::ComputeAt { tensor, member })).parse(rest),
         "store" => cut(store).parse(rest),

@@ -9,7 +9,7 @@ use support::{Malformed, Remark, Stage, Target};
 use crate::proof::{Edit, Proof, within_budget};
 use crate::refused::{Reason, Refused};
 use crate::script::Step;
-use crate::storage::{compute_at, inline, layout, prefetch, privatise, promote, store_at};
+use crate::storage::{compute_at, inline, layout, prefetch, privatise, promote, store_at, stream};
 use crate::{
     Command, Policy, Script, affine, fusion, index_set, loops, mapping, order, parallel, place, shape, tiling,
 };
@@ -324,18 +324,17 @@ impl Session {
 
     /// That the program computes what the source does, whatever changed in between.
     fn values_proof(&self, scop: &Scop) -> Result<Ordered, Reason> {
+        let meaning = self.meaning()?;
+        if let Some(tree) = legality::order_and_values_kept(&meaning, scop)? {
+            return Ok(Ordered { tree, dependences: OnceCell::new() });
+        }
         let ordered = self.ordered(scop)?;
-        legality::values_kept(&*self.meaning()?, scop)?;
+        legality::values_kept(&meaning, scop)?;
         Ok(ordered)
     }
 
-    /// That the tree orders the program's own dependences. Where that does not follow from what conflicts, these are
-    /// found, for a refusal to speak of.
+    /// That the tree orders the program's own dependences, which are found for a refusal to speak of.
     fn ordered(&self, scop: &Scop) -> Result<Ordered, Reason> {
-        let own = legality::own_order(scop, self.options.strict)?;
-        if let Some(tree) = own {
-            return Ok(Ordered { tree, dependences: OnceCell::new() });
-        }
         let dependences = self.analysed(scop)?;
         legality::order_respected(&scop.tree, &dependences, scop)?;
         Ok(Ordered {
@@ -448,6 +447,7 @@ fn edit<'a>(scop: &Scop, target: &Target, deps: &Asked<'a>, command: &Command) -
         }
         Command::Layout(map) => layout::layout(scop, map),
         Command::Fold { tensor, dim, by } => layout::fold(scop, tensor, *dim, *by),
+        Command::Stream { tensor } => stream::stream(scop, tensor),
         Command::Inline { tensor } => inline::inline(scop, tensor),
         Command::ComputeAt { tensor, member } => compute_at::compute_at(scop, tensor, member),
         Command::StoreAt { tensor, member, memory } => store_at::store_at(scop, tensor, member, *memory),

@@ -48,6 +48,7 @@ const EACH: &[&str] = &[
     "prefetch T at a",
     "layout T [i] = [i] of [4]",
     "fold T dim 0 by 2",
+    "stream T",
     "inline T",
     "compute T at a",
     "store T at a",
@@ -141,6 +142,7 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
         Command::Fold { .. } => {
             Command::Fold { tensor: draw.tensor(), dim: draw.random.below(2) as u32, by: draw.size() }
         }
+        Command::Stream { .. } => Command::Stream { tensor: draw.tensor() },
         Command::Inline { .. } => Command::Inline { tensor: draw.tensor() },
         Command::ComputeAt { .. } => Command::ComputeAt { tensor: draw.tensor(), member: draw.a_loop() },
         Command::StoreAt { .. } => {

@@ -79,7 +79,7 @@ impl<'c> Emitter<'c, '_> {
                 self.pack(value)
             });
             let columns = columns.collect::<Result<Vec<_>>>()?;
-            self.store_square(&element, &rows, from, columns)?;
+            self.store_square(frame, &element, &rows, from, columns)?;
         }
         Ok(())
     }
@@ -98,7 +98,10 @@ impl<'c> Emitter<'c, '_> {
         let stride = frame.memory(buffer)?.strides.get(along).and_then(|stride| stride.get_sign_extended_constant());
         let address = self.address(frame, buffer, at, lanes)?;
         match address.lanes {
-            Lanes::Step(step) if stride == Some(1) => self.lane_offsets(address.base, step, lanes).map(Some),
+            // Rows that lie so near to each other are loaded with all between them.
+            Lanes::Step(step) if stride == Some(1) && !self.is_short(step, lanes) => {
+                self.lane_offsets(address.base, step, lanes).map(Some)
+            }
             _ => Ok(None),
         }
     }
@@ -129,6 +132,7 @@ impl<'c> Emitter<'c, '_> {
     /// Stores vectors over the rows as elements `from ..` of every row.
     fn store_square(
         &self,
+        frame: &Frame<'c>,
         element: &Element<'c>,
         rows: &[IntValue<'c>],
         from: usize,
@@ -141,7 +145,7 @@ impl<'c> Emitter<'c, '_> {
         for (at, row) in (0..).zip(rows) {
             let (group, within) = (at / chunk * chunk, at % chunk);
             let piece = self.lanes(registers[within as usize], group..group + chunk)?;
-            self.store_lanes(element, self.add(*row, self.ir.i64(from as i64))?, piece)?;
+            self.store_lanes(frame, element, self.add(*row, self.ir.i64(from as i64))?, piece)?;
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ pub(super) struct Emitter<'c, 'p> {
     pub alias: Alias<'c>,
     /// The steps of formulas that the module has so far.
     pub formula_steps: Cell<usize>,
-    program: &'p Program,
+    pub program: &'p Program,
 }
 
 /// What belongs to one function.
@@ -158,6 +158,7 @@ impl<'c> Emitter<'c, '_> {
         let start = self.ir.context.append_basic_block(frame.function, "start");
         self.ir.builder.position_at_end(start);
         body(self, &mut frame)?;
+        self.fence_streams()?;
         self.ir.builder.build_return(Some(&self.ir.i32(abi::STATUS_OK)))?;
         self.ir.builder.position_at_end(frame.entry);
         self.ir.builder.build_unconditional_branch(start)?;
@@ -291,7 +292,20 @@ impl<'c> Emitter<'c, '_> {
     }
 
     fn ops(&self, frame: &mut Frame<'c>, ops: &[Op]) -> Result<()> {
-        ops.iter().try_for_each(|op| self.op(frame, op))
+        let mut rest = ops;
+        while let [op, after @ ..] = rest {
+            match self.streamed_together(rest) {
+                0 | 1 => {
+                    self.op(frame, op)?;
+                    rest = after;
+                }
+                count => {
+                    self.stream_together(frame, &rest[..count])?;
+                    rest = &rest[count..];
+                }
+            }
+        }
+        Ok(())
     }
 
     fn op(&self, frame: &mut Frame<'c>, op: &Op) -> Result<()> {
@@ -399,6 +413,27 @@ impl<'c> Emitter<'c, '_> {
         Ok(())
     }
 
+    /// Runs `then` where the condition holds, else `otherwise`.
+    pub fn either(
+        &self,
+        frame: &Frame<'c>,
+        cond: IntValue<'c>,
+        then: impl FnOnce(&Self) -> Result<()>,
+        otherwise: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<()> {
+        let block = || self.ir.context.append_basic_block(frame.function, "");
+        let (yes, no, after) = (block(), block(), block());
+        self.ir.builder.build_conditional_branch(cond, yes, no)?;
+        self.ir.builder.position_at_end(yes);
+        then(self)?;
+        self.ir.builder.build_unconditional_branch(after)?;
+        self.ir.builder.position_at_end(no);
+        otherwise(self)?;
+        self.ir.builder.build_unconditional_branch(after)?;
+        self.ir.builder.position_at_end(after);
+        Ok(())
+    }
+
     /// What `then` gives where the condition holds, else `otherwise`.
     pub fn value_if(
         &self,
@@ -449,6 +484,7 @@ impl<'c> Emitter<'c, '_> {
         let pointer = self.ir.pointer_type().into();
         let ty =
             self.ir.context.i32_type().fn_type(&[pointer, pointer, pointer, self.ir.context.i64_type().into()], false);
+        self.fence_streams()?;
         let call = builder.build_indirect_call(ty, parallel, &arguments, "")?;
         call.add_attribute(AttributeLoc::Function, self.attribute("nounwind"));
         let status = call.try_as_basic_value().basic().map(Llvm::into_int_value);
@@ -699,6 +735,7 @@ pub(super) struct Alias<'c> {
     noalias: u32,
     invariant: u32,
     weights: u32,
+    nontemporal: u32,
     /// For each buffer: its scope, the scopes of all others, and whether nobody writes it.
     buffers: Vec<(MetadataValue<'c>, MetadataValue<'c>, bool)>,
 }
@@ -730,6 +767,7 @@ impl<'c> Alias<'c> {
             noalias: context.get_kind_id("noalias"),
             invariant: context.get_kind_id("invariant.load"),
             weights: context.get_kind_id("prof"),
+            nontemporal: context.get_kind_id("nontemporal"),
             buffers: rows.collect(),
         }
     }
@@ -754,6 +792,16 @@ impl<'c> Alias<'c> {
         load: InstructionValue<'c>,
     ) -> std::result::Result<(), InstructionValueError> {
         load.set_metadata(context.metadata_node(&[]), self.invariant)
+    }
+
+    /// Marks a store of what is not read soon.
+    pub fn describe_nontemporal(
+        &self,
+        context: &'c LlvmContext,
+        store: InstructionValue<'c>,
+    ) -> std::result::Result<(), InstructionValueError> {
+        let one = context.i32_type().const_int(1, false).into();
+        store.set_metadata(context.metadata_node(&[one]), self.nontemporal)
     }
 
     /// Marks a branch whose first way is rarely taken.

@@ -3,6 +3,7 @@
 //! ```text
 //! all at one address    scalar access, value in every lane
 //! one after another     vector access; backwards: the same, reversed
+//! 2 to 4 apart          loads of all between, of which the lanes are picked
 //! anything else         scalar accesses lane by lane; with a mask or computed subscripts LLVM's gather and scatter
 //! ```
 
@@ -44,6 +45,15 @@ pub(super) struct Element<'c> {
     pub pointer: PointerValue<'c>,
 }
 
+/// The least lanes, and the most vectors, that are loaded for what lies between the lanes.
+const LANES_TO_PICK: u32 = 4;
+const MOST_WINDOWS: u32 = 4;
+
+/// A constant step; 0 for any other.
+fn short_step(step: IntValue<'_>) -> u32 {
+    step.get_sign_extended_constant().and_then(|step| u32::try_from(step).ok()).unwrap_or(0)
+}
+
 impl<'c> Emitter<'c, '_> {
     /// What a [`Value::Load`] reads.
     pub fn load(
@@ -69,6 +79,9 @@ impl<'c> Emitter<'c, '_> {
                     Some(mask) => self.masked_load(&element, last, self.ir.reverse(mask)?, lanes)?,
                 };
                 self.ir.reverse(reversed)?
+            }
+            (Lanes::Step(step), None) if self.is_short(step, lanes) => {
+                self.load_picked(&element, base, short_step(step), lanes)?
             }
             (Lanes::Step(step), None) => {
                 let values = self
@@ -106,28 +119,27 @@ impl<'c> Emitter<'c, '_> {
         match (address.lanes, mask) {
             (Lanes::Same, None) => {
                 let last = self.ir.extract(value, lanes - 1)?;
-                self.store_lanes(&element, base, last)
+                self.store_lanes(frame, &element, base, last)
             }
             (Lanes::Same, Some(mask)) if lanes == 1 => self.store_one_if(frame, &element, base, value, mask),
             (Lanes::Same, mask) => {
                 let offsets = self.ir.splat(base.into(), lanes)?.into_vector_value();
                 self.scatter(&element, offsets, value, mask)
             }
-            (Lanes::Next, None) => self.store_lanes(&element, base, value),
+            (Lanes::Next, None) => self.store_lanes(frame, &element, base, value),
             (Lanes::Next, Some(mask)) => self.masked_store(&element, base, value, mask),
             (Lanes::Previous, mask) => {
                 let (last, reversed) = (self.before(base, lanes)?, self.ir.reverse(value)?);
                 match mask {
-                    None => self.store_lanes(&element, last, reversed),
+                    None => self.store_lanes(frame, &element, last, reversed),
                     Some(mask) => self.masked_store(&element, last, reversed, self.ir.reverse(mask)?),
                 }
             }
             (Lanes::Step(step), None) => {
                 let offsets = self.lane_offsets(base, step, lanes)?;
-                offsets
-                    .into_iter()
-                    .zip(0..)
-                    .try_for_each(|(offset, lane)| self.store_lanes(&element, offset, self.ir.extract(value, lane)?))
+                offsets.into_iter().zip(0..).try_for_each(|(offset, lane)| {
+                    self.store_lanes(frame, &element, offset, self.ir.extract(value, lane)?)
+                })
             }
             (Lanes::Step(step), mask) => {
                 let offsets = self.ramp(base.into(), step, lanes)?;
@@ -264,13 +276,6 @@ impl<'c> Emitter<'c, '_> {
         Ok(value)
     }
 
-    /// Stores a scalar, or lanes one after another.
-    pub fn store_lanes(&self, element: &Element<'c>, offset: IntValue<'c>, value: Llvm<'c>) -> Result<()> {
-        let pointer = self.ir.element(element.pointer, self.memory_type(element.dtype), offset)?;
-        let store = self.ir.builder.build_store(pointer, value)?;
-        self.describe_access(element, Some(store), true)
-    }
-
     /// One element where the mask holds in some lane: the element in those lanes, 0 in the others.
     fn load_one_if(
         &self,
@@ -295,7 +300,37 @@ impl<'c> Emitter<'c, '_> {
         value: Llvm<'c>,
         mask: Llvm<'c>,
     ) -> Result<()> {
-        self.run_if(frame, mask.into_int_value(), |this| this.store_lanes(element, offset, value))
+        self.run_if(frame, mask.into_int_value(), |this| this.store_lanes(frame, element, offset, value))
+    }
+
+    /// Whether loading all that lies between the lanes costs less than loading each lane.
+    pub fn is_short(&self, step: IntValue<'c>, lanes: u32) -> bool {
+        lanes >= LANES_TO_PICK && (2..=MOST_WINDOWS).contains(&short_step(step))
+    }
+
+    /// Every `step`-th element: vectors of what lies between the first and the last, from which the lanes are picked.
+    ///
+    /// ```text
+    /// step 2, 4 lanes    a . b . | . c . d    the second vector begins earlier, so as to end with the last lane
+    /// ```
+    fn load_picked(&self, element: &Element<'c>, base: IntValue<'c>, step: u32, lanes: u32) -> Result<Llvm<'c>> {
+        let last = (lanes - 1) * step + 1 - lanes;
+        let begins = |window: u32| (window * lanes).min(last);
+        let load = |window: u32| {
+            let offset = self.add(base, self.ir.i64(begins(window).into()))?;
+            self.load_lanes(element, offset, lanes)
+        };
+        let mut picked = load(0)?;
+        for window in 1..step {
+            // What the first vector has is at the lane that it goes to, but in the first round.
+            let lane = |lane: u32| match (lane * step) / lanes {
+                here if here == window => lanes + lane * step - begins(window),
+                0 if window == 1 => lane * step,
+                _ => lane,
+            };
+            picked = self.ir.shuffle(picked, load(window)?, (0..lanes).map(lane))?;
+        }
+        Ok(picked)
     }
 
     fn masked_load(&self, element: &Element<'c>, offset: IntValue<'c>, mask: Llvm<'c>, lanes: u32) -> Result<Llvm<'c>> {
@@ -316,22 +351,6 @@ impl<'c> Emitter<'c, '_> {
         self.describe_access(element, call.try_as_basic_value().instruction(), false)
     }
 
-    fn gather(
-        &self,
-        element: &Element<'c>,
-        offsets: VectorValue<'c>,
-        mask: Option<Llvm<'c>>,
-        lanes: u32,
-    ) -> Result<Llvm<'c>> {
-        let pointers = self.ir.elements(element.pointer, self.memory_type(element.dtype), offsets)?;
-        let zeros = self.zero(element.dtype, lanes);
-        let arguments = [pointers, self.alignment(element), self.lane_mask(mask, lanes)?, zeros];
-        let types = [zeros.get_type(), pointers.get_type()];
-        let value = self.ir.intrinsic("llvm.masked.gather", &types, &arguments)?;
-        self.describe_access(element, value.as_instruction_value(), false)?;
-        Ok(value)
-    }
-
     /// Lanes that touch one element are stored in their order.
     fn scatter(
         &self,
@@ -349,21 +368,21 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// A mask with all lanes; without one every lane holds.
-    fn lane_mask(&self, mask: Option<Llvm<'c>>, lanes: u32) -> Result<Llvm<'c>> {
+    pub fn lane_mask(&self, mask: Option<Llvm<'c>>, lanes: u32) -> Result<Llvm<'c>> {
         self.ir.splat(mask.unwrap_or_else(|| self.ir.context.bool_type().const_int(1, false).into()), lanes)
     }
 
-    fn zero(&self, dtype: DType, lanes: u32) -> Llvm<'c> {
+    pub fn zero(&self, dtype: DType, lanes: u32) -> Llvm<'c> {
         vector_of(self.memory_type(dtype), lanes).const_zero()
     }
 
     /// The alignment that every caller guarantees.
-    fn alignment(&self, element: &Element<'c>) -> Llvm<'c> {
+    pub fn alignment(&self, element: &Element<'c>) -> Llvm<'c> {
         self.ir.i32(element.dtype.bytes() as i32).into()
     }
 
     /// Says what LLVM may assume: the alignment, where the instruction has one, and that buffers do not overlap.
-    fn describe_access(
+    pub fn describe_access(
         &self,
         element: &Element<'c>,
         instruction: Option<InstructionValue<'c>>,

@@ -8,6 +8,7 @@
 //!             math           the functions of the language, as formulas over lanes
 //!             memory         loads, stores, gathers, scatters, masks
 //!             block          rectangles of registers, transposed as they are loaded
+//!             stream         stores past the caches
 //!         · optimise       a fixed list of passes                                                    object
 //!         · object         ELF bytes; an undefined symbol is an error                                object
 //! ```
@@ -24,12 +25,14 @@ mod block;
 mod code;
 mod cpu;
 mod expr;
+mod gather;
 mod index;
 mod ir;
 mod isa;
 mod math;
 mod memory;
 mod object;
+mod stream;
 
 use std::fmt;
 

@@ -58,12 +58,15 @@ pub(super) struct Machine {
     pub vector_bits: u32,
     /// What needs no call.
     pub instructions: Instructions,
+    /// Whose instructions these are.
+    pub architecture: Architecture,
 }
 
 impl Machine {
     /// Checks the target's names and asks LLVM for the machine.
     pub fn new(target: &Target) -> Result<Machine> {
-        let instructions = instructions_of(target)?;
+        let architecture = architecture_of(target)?;
+        let instructions = instructions_of(target, architecture)?;
         initialise();
         let triple = TargetTriple::create(&target.triple);
         let unknown = |message: String| Error::Target(format!("triple `{}`: {message}", target.triple));
@@ -84,6 +87,7 @@ impl Machine {
             features: target.features.clone(),
             vector_bits: target.vector_bytes.saturating_mul(8),
             instructions,
+            architecture,
         })
     }
 
@@ -145,11 +149,14 @@ fn initialise() {
     });
 }
 
-/// Checks triple, processor and features, and says which instructions they stand for.
-fn instructions_of(target: &Target) -> Result<Instructions> {
-    let architecture = Architecture::of_triple(&target.triple).ok_or_else(|| {
+fn architecture_of(target: &Target) -> Result<Architecture> {
+    Architecture::of_triple(&target.triple).ok_or_else(|| {
         Error::Target(format!("triple `{}`: expected x86_64 or aarch64 with ELF objects", target.triple))
-    })?;
+    })
+}
+
+/// Checks processor and features, and says which instructions they stand for.
+fn instructions_of(target: &Target, architecture: Architecture) -> Result<Instructions> {
     let mut instructions = architecture.cpu(&target.cpu).ok_or_else(|| {
         Error::Target(format!("processor `{}` is not one that LLVM 19 knows for {}", target.cpu, target.triple))
     })?;

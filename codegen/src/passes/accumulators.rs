@@ -81,7 +81,6 @@ impl Pass<'_> {
                     accumulators.extend(self.take_apart(then, reg, op));
                     accumulators.extend(self.take_apart(otherwise, reg, op));
                 }
-                // Blocks are made after this pass.
                 Op::Set { .. }
                 | Op::Store { .. }
                 | Op::Check { .. }
@@ -216,8 +215,8 @@ impl Uses {
                 }
                 Op::Prefetch { at, .. } => self.subscripts(at),
                 Op::LoadBlock { regs, at, .. } | Op::StoreBlock { regs, at, .. } => {
-                    self.other.extend(regs);
                     self.subscripts(at);
+                    self.other.extend(regs);
                 }
             }
         }

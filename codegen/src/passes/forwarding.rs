@@ -68,11 +68,6 @@ impl Known {
     }
 }
 
-/// Whether lanes are combined somewhere in a value.
-fn combines(value: &Value) -> bool {
-    matches!(value, Value::Reduce { .. }) || value.children().into_iter().any(combines)
-}
-
 /// Whether a mask is computed from integers alone.
 fn is_fixed(mask: &Value) -> bool {
     !matches!(mask, Value::Load { .. } | Value::Reg(_)) && mask.children().into_iter().all(is_fixed)
@@ -147,14 +142,7 @@ impl Block<'_> {
 
     /// The value with its loads of known elements replaced; other loads may read any store that they are not apart from.
     fn read(&mut self, value: Value, lanes: u32) -> Value {
-        // The lanes that a reduction combines are not those of the op.
-        if combines(&value) {
-            let mut effects = Effects::default();
-            effects.value(&value);
-            effects.loaded.iter().for_each(|&buffer| self.see(buffer, &[], 1));
-            return value;
-        }
-        value.rebuild(&mut |value| match value {
+        value.rebuild_in(lanes, &mut |value, lanes| match value {
             Value::Load { buffer, at, mask } => {
                 let same = |known: &&Known| known.is(buffer, &at, lanes, mask.as_deref());
                 if let Some(Known { value: Some(stored), .. }) = self.known.iter().find(same) {

@@ -1,6 +1,7 @@
 //! What improves a [`Program`] without changing what it computes. Each pass is a function from program to program.
 
 mod accumulators;
+mod coalesce;
 mod forwarding;
 mod peel;
 mod prefetches;
@@ -22,6 +23,7 @@ use crate::scan::{Error, Options, scan};
 use crate::{At, Int, Op, Program, Value, VarId};
 
 pub use accumulators::accumulators;
+pub use coalesce::coalesce;
 pub use forwarding::forwarding;
 pub use peel::peel;
 pub(crate) use prefetches::CACHE_LINE;
@@ -42,7 +44,8 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
     let program = split(simplify(program));
     let program = simplify(values(program));
     let program = simplify(peel(unswitch(program)));
-    let program = accumulators(registers(program), options.fma);
+    let program = coalesce(registers(program));
+    let program = accumulators(program, options.fma);
     let program = forwarding(program);
     let program = prefetches(transposes(simplify(program)));
     remarks.extend(llvm::library_calls(&program, options.fma));

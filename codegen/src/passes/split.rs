@@ -6,10 +6,11 @@ use support::Table;
 use super::fresh_copy;
 use super::ranges::Ranges;
 use super::simplify::simplified;
-use super::values::{condition, decided, lane_var};
+use super::values::{condition, decided, integer, lane_var};
 use crate::{At, Cond, Int, Op, Program, Reg, RegId, Value, VarId};
 
-/// Cuts loops where the condition of a selection changes: the inside of a stencil runs without the tests of its border.
+/// Cuts loops where the condition of a selection changes, or a bound of subscripts in lanes: the inside of a stencil runs
+/// without the tests of its border.
 ///
 /// ```text
 /// for j in 0..9 {                                     B[0] = A[0]
@@ -116,7 +117,7 @@ impl Pass<'_> {
     }
 }
 
-/// Where the conditions of selections change.
+/// Where the conditions of selections change, and bounds begin to hold.
 struct Cuts<'a> {
     var: VarId,
     regs: &'a Table<RegId, Reg>,
@@ -153,8 +154,15 @@ impl Cuts<'_> {
     }
 
     fn value(&mut self, value: &Value, ranges: &Ranges) {
-        if let Value::Select(condition, ..) = value {
-            self.condition(condition, ranges);
+        match value {
+            Value::Select(condition, ..) => self.condition(condition, ranges),
+            // A bound of a subscript: where it begins to hold lanes that were neighbours are none.
+            Value::Binary(BinOp::Min | BinOp::Max, a, b) => {
+                if let (Some((a, _)), Some((b, _))) = (integer(a, ranges), integer(b, ranges)) {
+                    self.at_least_zero(a - b, ranges);
+                }
+            }
+            _ => {}
         }
         value.children().into_iter().for_each(|child| self.value(child, ranges));
     }

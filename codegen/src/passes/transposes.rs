@@ -330,6 +330,7 @@ fn loads_in(value: &Value, lanes: u32, see: &mut dyn FnMut(&Value, u32)) {
     if matches!(value, Value::Load { .. }) {
         see(value, lanes);
     }
+    let lanes = value.lanes_below(lanes);
     value.children().into_iter().for_each(|child| loads_in(child, lanes, see));
 }
 
@@ -342,7 +343,7 @@ fn in_registers(
     blocks: &[Block],
 ) -> Op {
     let changed = |value: &Value, lanes: u32| {
-        value.rebuild(&mut |value| {
+        value.rebuild_in(lanes, &mut |value, lanes| {
             let register = Shape::of(&value, lanes, buffers, versions)
                 .and_then(|(shape, distance)| blocks.iter().find_map(|block| block.register(&shape, distance)));
             register.map_or(value, Value::Reg)

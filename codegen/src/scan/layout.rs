@@ -28,7 +28,8 @@ pub(super) fn empty_program(scop: &Scop, options: &Options) -> Program {
             argument += 1;
             Place::Argument(argument - 1)
         };
-        Buffer { name: tensor.name.clone(), dtype: tensor.dtype, extent, strides, place, role: tensor.role }
+        let (name, dtype, role, streamed) = (tensor.name.clone(), tensor.dtype, tensor.role, tensor.streamed);
+        Buffer { name, dtype, extent, strides, place, role, streamed }
     });
     Program {
         name: scop.name.clone(),

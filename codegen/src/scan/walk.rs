@@ -336,7 +336,7 @@ impl Walk<'_, '_> {
 }
 
 /// Cut boxes of more copies than this are written as loops.
-const MOST_CUT_COPIES: i64 = 32;
+const MOST_CUT_COPIES: i64 = 96;
 
 /// How the unrolled members of a box are written.
 #[derive(Clone, Copy)]

@@ -132,7 +132,7 @@ impl Builder {
         self.shapes.push(shape.to_vec());
         let extent = shape.iter().map(|extent| c(*extent)).collect();
         let place = Place::Argument(self.shapes.len() - 1);
-        self.program.buffers.push(Buffer { name: name.into(), dtype, extent, strides, place, role })
+        self.program.buffers.push(Buffer { name: name.into(), dtype, extent, strides, place, role, streamed: false })
     }
 
     /// A dense temporary.
@@ -146,6 +146,7 @@ impl Builder {
             strides: dense(shape).into_iter().map(|stride| Stride::Known(c(stride))).collect(),
             place: Place::Workspace(c(offset as i64)),
             role: Role::Temporary,
+            streamed: false,
         })
     }
 

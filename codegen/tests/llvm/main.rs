@@ -10,4 +10,5 @@ mod kernels;
 mod loops;
 mod math;
 mod memory;
+mod streams;
 mod targets;

@@ -163,6 +163,7 @@ impl<'r> Lowering<'r> {
                 role,
                 memory: Memory::Global,
                 layout: None,
+                streamed: false,
                 span,
             });
         }
@@ -222,6 +223,7 @@ impl<'r> Lowering<'r> {
             role: Role::Temporary,
             memory: Memory::Global,
             layout: None,
+            streamed: false,
             span,
         };
         let tensor = self.scop.tensors.push(scalar);

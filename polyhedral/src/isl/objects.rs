@@ -667,6 +667,12 @@ takes! { Map {
     fn intersect_domain(set: &Set) -> Map = isl_map_intersect_domain;
     fn intersect_range(set: &Set) -> Map = isl_map_intersect_range;
     fn intersect_params(set: &Set) -> Map = isl_map_intersect_params;
+    /// The pairs with equal values of two dimensions.
+    fn equate(first: Dim, at: u32, second: Dim, there: u32) -> Map = isl_map_equate;
+    /// The pairs with a smaller value of the first of two dimensions.
+    fn order_lt(first: Dim, at: u32, second: Dim, there: u32) -> Map = isl_map_order_lt;
+    /// The pairs with a greater value of the first of two dimensions.
+    fn order_gt(first: Dim, at: u32, second: Dim, there: u32) -> Map = isl_map_order_gt;
     fn range_product(other: &Map) -> Map = isl_map_range_product;
     fn flat_range_product(other: &Map) -> Map = isl_map_flat_range_product;
     fn domain_product(other: &Map) -> Map = isl_map_domain_product;
@@ -967,12 +973,6 @@ takes! { PwAff {
     fn ge_set(other: &PwAff) -> Set = isl_pw_aff_ge_set;
     fn gt_set(other: &PwAff) -> Set = isl_pw_aff_gt_set;
     fn eq_set(other: &PwAff) -> Set = isl_pw_aff_eq_set;
-    /// From the points of one function to those of another that have the same value.
-    fn eq_map(other: &PwAff) -> Map = isl_pw_aff_eq_map;
-    /// From the points of one function to those of another that have a greater value.
-    fn lt_map(other: &PwAff) -> Map = isl_pw_aff_lt_map;
-    /// From the points of one function to those of another that have a smaller value.
-    fn gt_map(other: &PwAff) -> Map = isl_pw_aff_gt_map;
     fn max_val() -> Val = isl_pw_aff_max_val;
     fn min_val() -> Val = isl_pw_aff_min_val;
     fn nonneg_set() -> Set = isl_pw_aff_nonneg_set;

@@ -8,13 +8,10 @@
 //! of the chain. What is asked of an order can be asked of conflicts: they are compositions of accesses, where dependences take
 //! a search for the last write.
 
-use std::collections::BTreeMap;
-
 use super::covers_once;
-use super::rows::{Apart, Leaves, Row};
-use crate::dependence::{Touch, TouchRole, touches};
-use crate::places::Places;
-use crate::{Band, Dependences, Filtered, Node, ScheduleTree, Scop, TensorId, Tiling, isl};
+use super::placed::{Apart, Piece, Placement};
+use crate::dependence::{TouchRole, roles};
+use crate::{Dependences, Node, ScheduleTree, Scop, TensorId, Tiling, isl};
 
 /// The tree of `scop` with the attributes that [`with_attributes`](super::with_attributes) gives it for the program's own
 /// dependences, found without them; `None` when it does not order them, or that is not for this proof to say.
@@ -24,36 +21,38 @@ use crate::{Band, Dependences, Filtered, Node, ScheduleTree, Scop, TensorId, Til
 /// # Errors
 /// When isl cannot decide.
 pub fn own_order(scop: &Scop, strict: bool) -> isl::Result<Option<ScheduleTree>> {
-    let mut tree = scop.tree.clone();
-    if !tree.domain.is_equal(&scop.domain()?)? {
+    if !orders_all(scop)? {
         return Ok(None);
     }
-    let touches = touches(scop, &Places::new(scop, &tree)?)?;
-    let conflicts = conflicts(&touches, strict)?;
-    let instances = tree.domain.clone();
-    Ok(walk(&mut tree.root, Pending { instances, conflicts })?.then_some(tree))
+    match Placement::within_numbers(scop, &scop.tree)? {
+        Some(placement) => own_order_of(scop, &placement, strict),
+        None => Ok(None),
+    }
+}
+
+/// The same, for a tree that [orders all instances](orders_all), and these have their places already.
+pub(super) fn own_order_of(scop: &Scop, placement: &Placement, strict: bool) -> isl::Result<Option<ScheduleTree>> {
+    let mut tree = scop.tree.clone();
+    let touches = touches(scop, placement)?;
+    let mut attributes = Attributes::of(placement);
+    for conflicts in Conflicts::all(&touches, strict)? {
+        if !attributes.withstand(placement, conflicts)? {
+            return Ok(None);
+        }
+    }
+    attributes.set(&mut tree.root, &mut 0);
+    Ok(Some(tree))
 }
 
 /// What an order of the program must respect among some of its instances: all their conflicts in the order of the tree.
 ///
-/// Each of the exact dependences is one of them, and they follow from these; where other instances are in between, as
-/// long as these stay where they are.
+/// Each exact dependence between them is one of these. Where what is in between is among the instances too, or stays
+/// where it is, they ask for nothing more.
 ///
 /// # Errors
 /// When isl fails or its budget is spent.
 pub fn conflicts_within(scop: &Scop, instances: &isl::UnionSet, strict: bool) -> isl::Result<Dependences> {
-    let leaves = Leaves::of(&scop.tree)?;
-    let mut placed = Vec::new();
-    for touch in touches(scop, &Places::new(scop, &scop.tree)?)? {
-        for relation in touch.relation.intersect_domain(instances)?.maps()? {
-            for (here, rows) in leaves.of_stmt(&touch.stmt)? {
-                let cells = relation.intersect_domain(&here)?;
-                if !cells.is_empty()? {
-                    placed.push(Placed { role: touch.role.clone(), tensor: touch.tensor, cells, rows });
-                }
-            }
-        }
-    }
+    let placement = Placement::of(scop, &scop.tree)?;
     let none = isl::UnionMap::empty(&scop.ctx)?;
     let mut all = Dependences {
         domain: scop.domain()?,
@@ -63,260 +62,227 @@ pub fn conflicts_within(scop: &Scop, instances: &isl::UnionSet, strict: bool) ->
         reduction: none.clone(),
         updates: none,
     };
-    for (at, first) in placed.iter().enumerate() {
-        for second in placed[at..].iter().filter(|second| first.may_conflict(second)) {
-            let pairs = first.cells.apply_range(&second.cells.reverse()?)?;
-            if !strict && first.role.is_update_like(&second.role) {
-                let both = pairs.to_union_map()?;
-                all.updates = all.updates.union(&both)?.union(&both.reverse()?)?;
+    let mut touches = touches(scop, &placement)?;
+    for touch in &mut touches {
+        touch.cells = touch.cells.intersect_domain(&touch.piece.among(instances)?)?;
+    }
+    for conflicts in Conflicts::all(&touches, strict)? {
+        conflicts.add_to(&mut all, strict)?;
+    }
+    Ok(all)
+}
+
+/// Whether the tree orders each instance once, and by relations.
+pub(super) fn orders_all(scop: &Scop) -> isl::Result<bool> {
+    Ok(scop.tree.domain.is_equal(&scop.domain()?)? && runs_once(&scop.tree.root, &scop.tree.domain)?)
+}
+
+fn runs_once(node: &Node, instances: &isl::UnionSet) -> isl::Result<bool> {
+    match node {
+        Node::Leaf => Ok(true),
+        Node::Mark { name, child } => Ok(!Tiling::is_mark(name) && runs_once(child, instances)?),
+        Node::Band(band) => {
+            for member in &band.members {
+                if !instances.is_subset(&member.schedule.domain()?)? {
+                    return Ok(false);
+                }
             }
-            for (before, ordered) in in_order(pairs, &first.rows, &second.rows)? {
-                let (source, sink) = if before { (first, second) } else { (second, first) };
-                add(&mut all, &source.role, &sink.role, strict, &ordered.to_union_map()?)?;
+            runs_once(&band.child, instances)
+        }
+        Node::Sequence(children) | Node::Set(children) => {
+            if covers_once(children, instances).is_err() {
+                return Ok(false);
             }
+            for child in children {
+                if !runs_once(&child.node, &instances.intersect(&child.filter)?)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
+    }
+}
+
+/// An access of the instances at one place.
+struct Touch<'p> {
+    piece: &'p Piece,
+    tensor: TensorId,
+    role: TouchRole,
+    /// From the points of the piece.
+    cells: isl::Map,
+}
+
+fn touches<'p>(scop: &Scop, placement: &'p Placement) -> isl::Result<Vec<Touch<'p>>> {
+    let mut all: Vec<Touch<'p>> = Vec::new();
+    for (id, stmt) in scop.stmts.iter() {
+        for piece in &placement.pieces[id] {
+            let mut own: Vec<Touch<'p>> = Vec::new();
+            // Writes first, so that a read of what is written anyway adds nothing.
+            for ((access, role), cells) in roles(stmt).into_iter().zip(&piece.cells).rev() {
+                let same = |other: &Touch<'p>| other.tensor == access.tensor && role == TouchRole::Read;
+                let mut repeated = false;
+                for other in own.iter().filter(|other| same(other)) {
+                    repeated |= matches!(other.role, TouchRole::Write { .. }) && other.cells.is_equal(cells)?;
+                }
+                if !repeated {
+                    own.push(Touch { piece, tensor: access.tensor, role, cells: cells.clone() });
+                }
+            }
+            all.extend(own);
         }
     }
     Ok(all)
 }
 
-/// An access at one place of a tree.
-struct Placed {
-    role: TouchRole,
-    tensor: TensorId,
-    cells: isl::Map,
-    rows: Vec<Row>,
-}
-
-impl Placed {
-    fn may_conflict(&self, other: &Placed) -> bool {
-        self.tensor == other.tensor && (self.role != TouchRole::Read || other.role != TouchRole::Read)
-    }
-}
-
-/// Pairs of conflicts with their order: whether the first end runs before the second, and from the one that runs first to
-/// the other.
-fn in_order(pairs: isl::Map, first: &[Row], second: &[Row]) -> isl::Result<Vec<(bool, isl::Map)>> {
-    let (mut pairs, mut ordered) = (pairs, Vec::new());
-    for (mine, theirs) in first.iter().zip(second) {
-        match mine.apart(theirs) {
-            Apart::Never => {}
-            Apart::Always { before: true } => return Ok([ordered, vec![(true, pairs)]].concat()),
-            Apart::Always { before: false } => return Ok([ordered, vec![(false, pairs.reverse()?)]].concat()),
-            Apart::Values(mine, theirs) => {
-                let (ahead, back) = (mine.lt_map(theirs)?, mine.gt_map(theirs)?);
-                ordered.push((true, pairs.intersect(&ahead)?));
-                ordered.push((false, pairs.intersect(&back)?.reverse()?));
-                pairs = pairs.intersect(&mine.eq_map(theirs)?)?;
-            }
-        }
-    }
-    Ok(ordered)
-}
-
-fn add(
-    all: &mut Dependences,
-    source: &TouchRole,
-    sink: &TouchRole,
-    strict: bool,
-    pairs: &isl::UnionMap,
-) -> isl::Result<()> {
-    let kind = match (source, sink) {
-        (source, sink) if source.is_update_like(sink) => {
-            if strict {
-                &mut all.flow
-            } else {
-                &mut all.reduction
-            }
-        }
-        (TouchRole::Read, _) => &mut all.anti,
-        (_, TouchRole::Read) => &mut all.flow,
-        (_, TouchRole::Update(_)) => {
-            all.flow = all.flow.union(pairs)?;
-            &mut all.output
-        }
-        _ => &mut all.output,
-    };
-    *kind = kind.union(pairs)?;
-    Ok(())
-}
-
-/// What a place of the tree has still to order.
-struct Pending {
-    /// What reaches it.
-    instances: isl::UnionSet,
-    /// The conflicts that nothing above has separated.
-    conflicts: Vec<Conflicts>,
-}
-
 /// The conflicts between two accesses.
-#[derive(Clone)]
-struct Conflicts {
-    first: String,
-    second: String,
-    /// From instances of the first statement to those of the second; which of a pair runs first is not said.
+struct Conflicts<'p> {
+    first: &'p Touch<'p>,
+    second: &'p Touch<'p>,
+    /// From points of the first to points of the second; which of a pair runs first is not said.
     pairs: isl::Map,
-    /// Whether the relation is its own inverse.
-    symmetric: bool,
     /// Whether they are updates that may be swapped.
     swappable: bool,
 }
 
-fn conflicts(touches: &[Touch], strict: bool) -> isl::Result<Vec<Conflicts>> {
-    let mut all: Vec<Conflicts> = Vec::new();
-    for (at, a) in touches.iter().enumerate() {
-        for (other, b) in touches.iter().enumerate().skip(at) {
-            if a.tensor != b.tensor || (a.role == TouchRole::Read && b.role == TouchRole::Read) {
-                continue;
-            }
-            let swappable = !strict && a.role.is_update_like(&b.role);
-            for pairs in a.relation.apply_range(&b.relation.reverse()?)?.maps()? {
-                let (first, second) = (a.stmt.clone(), b.stmt.clone());
-                all.push(Conflicts { first, second, pairs, symmetric: at == other, swappable });
+impl<'p> Conflicts<'p> {
+    fn all(touches: &'p [Touch<'p>], strict: bool) -> isl::Result<Vec<Conflicts<'p>>> {
+        let mut all = Vec::new();
+        for (at, first) in touches.iter().enumerate() {
+            for second in &touches[at..] {
+                let both_read = first.role == TouchRole::Read && second.role == TouchRole::Read;
+                if first.tensor != second.tensor || both_read {
+                    continue;
+                }
+                let swappable = !strict && first.role.is_update_like(&second.role);
+                let pairs = first.cells.apply_range(&second.cells.reverse()?)?;
+                if pairs.n_basic_map()? > 0 {
+                    all.push(Conflicts { first, second, pairs, swappable });
+                }
             }
         }
+        Ok(all)
     }
-    Ok(all)
+
+    /// Whether the relation is its own inverse.
+    fn is_symmetric(&self) -> bool {
+        std::ptr::eq(self.first, self.second)
+    }
+
+    /// Adds the pairs with their order.
+    fn add_to(&self, all: &mut Dependences, strict: bool) -> isl::Result<()> {
+        let Conflicts { first, second, .. } = self;
+        if self.swappable {
+            let both = self.of_instances(&self.pairs, true)?;
+            all.updates = all.updates.union(&both)?.union(&both.reverse()?)?;
+        }
+        let mut add = |before: bool, pairs: &isl::Map| -> isl::Result<()> {
+            let (source, sink) = if before { (first, second) } else { (second, first) };
+            let pairs = self.of_instances(pairs, before)?;
+            let kind = match (&source.role, &sink.role) {
+                (source, sink) if source.is_update_like(sink) => match strict {
+                    true => &mut all.flow,
+                    false => &mut all.reduction,
+                },
+                (TouchRole::Read, _) => &mut all.anti,
+                (_, TouchRole::Read) => &mut all.flow,
+                (_, TouchRole::Update(_)) => {
+                    all.flow = all.flow.union(&pairs)?;
+                    &mut all.output
+                }
+                _ => &mut all.output,
+            };
+            *kind = kind.union(&pairs)?;
+            Ok(())
+        };
+        let mut pairs = self.pairs.clone();
+        for (mine, theirs) in first.piece.rows.iter().zip(&second.piece.rows) {
+            match mine.apart(*theirs) {
+                Apart::Never => {}
+                Apart::Always { before, .. } => return add(before, &pairs),
+                Apart::By(values) => {
+                    add(true, &values.lt(&pairs)?)?;
+                    if !self.is_symmetric() {
+                        add(false, &values.gt(&pairs)?)?;
+                    }
+                    pairs = values.eq(&pairs)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Pairs of points as pairs of instances, the first one first or last.
+    fn of_instances(&self, pairs: &isl::Map, first: bool) -> isl::Result<isl::UnionMap> {
+        let pairs = pairs.apply_domain(&self.first.piece.instances)?.apply_range(&self.second.piece.instances)?;
+        if first { pairs.to_union_map() } else { pairs.reverse()?.to_union_map() }
+    }
 }
 
-/// Whether the node orders what is pending; its attributes are set.
-fn walk(node: &mut Node, pending: Pending) -> isl::Result<bool> {
-    match node {
-        Node::Leaf => Ok(true),
-        Node::Mark { name, .. } if Tiling::is_mark(name) => Ok(false),
-        Node::Mark { child, .. } => walk(child, pending),
-        Node::Band(band) => match below(band, pending)? {
-            Some(pending) => walk(&mut band.child, pending),
-            None => Ok(false),
-        },
-        Node::Sequence(children) => walk_children(children, &pending),
-        Node::Set(children) => Ok(nothing_across(children, &pending)? && walk_children(children, &pending)?),
-    }
+/// What is known of the bands of a tree as conflicts are looked at one after the other.
+struct Attributes {
+    /// By member.
+    coincident: Vec<bool>,
+    /// By member, for its band.
+    permutable: Vec<bool>,
 }
 
-fn walk_children(children: &mut [Filtered], pending: &Pending) -> isl::Result<bool> {
-    if covers_once(children, &pending.instances).is_err() {
-        return Ok(false);
+impl Attributes {
+    fn of(placement: &Placement) -> Attributes {
+        let all = vec![true; placement.members.len()];
+        Attributes { coincident: all.clone(), permutable: all }
     }
-    for child in children {
-        let inside = pending.within(&child.filter)?;
-        if !walk(&mut child.node, inside)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
 
-/// Whether no conflict joins two children, but for updates that may be swapped.
-fn nothing_across(children: &[Filtered], pending: &Pending) -> isl::Result<bool> {
-    let fixed = pending.conflicts.iter().filter(|conflicts| !conflicts.swappable);
-    for conflicts in fixed {
-        let pairs = conflicts.pairs.to_union_map()?;
-        for child in children {
-            let (out, into) = (pairs.intersect_domain(&child.filter)?, pairs.intersect_range(&child.filter)?);
-            if !out.is_subset(&into)? || !into.is_subset(&out)? {
-                return Ok(false);
+    /// Takes conflicts into account; whether the tree orders them.
+    fn withstand(&mut self, placement: &Placement, conflicts: Conflicts<'_>) -> isl::Result<bool> {
+        let symmetric = conflicts.is_symmetric();
+        let Conflicts { first, second, mut pairs, swappable } = conflicts;
+        // What the members of a band carried, and whether its first end runs first.
+        let mut carried: Vec<(usize, bool, isl::Map)> = Vec::new();
+        for (mine, theirs) in first.piece.rows.iter().zip(&second.piece.rows) {
+            let values = match mine.apart(*theirs) {
+                Apart::Never => continue,
+                Apart::Always { is_set, .. } => return Ok(!is_set || swappable || pairs.is_empty()?),
+                Apart::By(values) => values,
+            };
+            let (at, member) = (values.member, &placement.members[values.member]);
+            for (_, before, pairs) in carried.iter().filter(|(band, ..)| *band == member.band) {
+                let permutable = &mut self.permutable[member.first];
+                let backward = if *before { values.gt(pairs) } else { values.lt(pairs) };
+                *permutable = *permutable && backward?.is_empty()?;
             }
-        }
-    }
-    Ok(true)
-}
-
-/// What is pending below a band, whose attributes are set; `None` when it runs conflicts at once.
-fn below(band: &mut Band, pending: Pending) -> isl::Result<Option<Pending>> {
-    let mut pending = pending;
-    // The conflicts that a member carried, from the instance that runs first.
-    let mut carried: Vec<(String, String, isl::Map)> = Vec::new();
-    band.permutable = true;
-    for member in &mut band.members {
-        if !pending.instances.is_subset(&member.schedule.domain()?)? {
-            return Ok(None);
-        }
-        let values = Values::of(&member.schedule)?;
-        for (first, second, pairs) in &carried {
-            if band.permutable && !pairs.intersect(&values.gt(first, second)?)?.is_empty()? {
-                band.permutable = false;
-            }
-        }
-        member.coincident = true;
-        for conflicts in &pending.conflicts {
-            let Conflicts { first, second, .. } = conflicts;
-            if !member.coincident && (conflicts.swappable || !band.permutable) {
-                continue;
-            }
-            let ahead = conflicts.pairs.intersect(&values.lt(first, second)?)?;
-            let mut found = vec![(first.clone(), second.clone(), ahead)];
-            if !conflicts.symmetric {
-                let back = conflicts.pairs.intersect(&values.gt(first, second)?)?;
-                found.push((second.clone(), first.clone(), back.reverse()?));
-            }
-            for carries in found {
-                if !carries.2.is_empty()? {
-                    member.coincident = false;
-                    if !conflicts.swappable {
-                        carried.push(carries);
+            let counts_later = !swappable && !member.is_last && self.permutable[member.first];
+            for before in [true, false] {
+                if (!self.coincident[at] && !counts_later) || (symmetric && !before) {
+                    continue;
+                }
+                let apart = if before { values.lt(&pairs)? } else { values.gt(&pairs)? };
+                if !apart.is_empty()? {
+                    self.coincident[at] = false;
+                    if counts_later {
+                        carried.push((member.band, before, apart));
                     }
                 }
             }
-        }
-        if member.kind.at_once() && !member.coincident {
-            return Ok(None);
-        }
-        pending = pending.at_equal(&values)?;
-    }
-    Ok(Some(pending))
-}
-
-impl Pending {
-    fn at_equal(&self, values: &Values) -> isl::Result<Pending> {
-        let mut conflicts = Vec::new();
-        for one in &self.conflicts {
-            let pairs = one.pairs.intersect(&values.eq(&one.first, &one.second)?)?;
-            if pairs.n_basic_map()? > 0 {
-                conflicts.push(Conflicts { pairs, ..one.clone() });
+            if member.at_once && !self.coincident[at] {
+                return Ok(false);
+            }
+            pairs = values.eq(&pairs)?;
+            if pairs.n_basic_map()? == 0 {
+                return Ok(true);
             }
         }
-        Ok(Pending { instances: self.instances.clone(), conflicts })
+        Ok(true)
     }
 
-    fn within(&self, filter: &isl::UnionSet) -> isl::Result<Pending> {
-        let mut conflicts = Vec::new();
-        for one in &self.conflicts {
-            let pairs = one.pairs.to_union_map()?.intersect_domain(filter)?.intersect_range(filter)?;
-            for pairs in pairs.maps()? {
-                if pairs.n_basic_map()? > 0 {
-                    conflicts.push(Conflicts { pairs, ..one.clone() });
-                }
+    /// Writes them into a tree; `at` counts its members.
+    fn set(&self, node: &mut Node, at: &mut usize) {
+        if let Node::Band(band) = node {
+            band.permutable = self.permutable[*at];
+            for member in &mut band.members {
+                member.coincident = self.coincident[*at];
+                *at += 1;
             }
         }
-        Ok(Pending { instances: self.instances.intersect(filter)?, conflicts })
-    }
-}
-
-/// A member's functions by statement.
-struct Values(BTreeMap<String, isl::PwAff>);
-
-impl Values {
-    fn of(schedule: &isl::UnionPwAff) -> isl::Result<Values> {
-        let named = |function: isl::PwAff| {
-            let short = function.gist(&function.domain()?)?;
-            Ok((function.space()?.tuple_name(isl::Dim::In), short))
-        };
-        Ok(Values(schedule.pw_affs()?.into_iter().map(named).collect::<isl::Result<_>>()?))
-    }
-
-    fn of_stmt(&self, stmt: &str) -> isl::Result<&isl::PwAff> {
-        self.0.get(stmt).ok_or_else(|| isl::Error::Refused(format!("no value on `{stmt}`")))
-    }
-
-    fn lt(&self, first: &str, second: &str) -> isl::Result<isl::Map> {
-        self.of_stmt(first)?.lt_map(self.of_stmt(second)?)
-    }
-
-    fn gt(&self, first: &str, second: &str) -> isl::Result<isl::Map> {
-        self.of_stmt(first)?.gt_map(self.of_stmt(second)?)
-    }
-
-    fn eq(&self, first: &str, second: &str) -> isl::Result<isl::Map> {
-        self.of_stmt(first)?.eq_map(self.of_stmt(second)?)
+        node.children_mut().into_iter().for_each(|child| self.set(child, at));
     }
 }

@@ -22,14 +22,14 @@
 //! assumed.
 
 mod conflicts;
-mod rows;
+mod placed;
 #[cfg(test)]
 mod tests;
 mod values;
 mod violation;
 
 pub use conflicts::{conflicts_within, own_order};
-pub use values::{Meaning, values_kept};
+pub use values::{Meaning, order_and_values_kept, values_kept};
 pub use violation::{Conflict, Content, Instance, Violation};
 
 use std::fmt;

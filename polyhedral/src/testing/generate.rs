@@ -161,6 +161,7 @@ impl Draft {
             role,
             memory: Memory::Global,
             layout: None,
+            streamed: false,
             span: Span::default(),
         })
     }

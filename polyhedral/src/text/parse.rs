@@ -151,10 +151,11 @@ fn declare_tensor(scop: &mut Scop, line: Line<'_>) -> Result<(), TextError> {
     })?;
     let (lower, extent): (Vec<Index>, Vec<Index>) = dims.into_iter().unzip();
     let memory = if tokens.eat_word("stack") { Memory::Stack } else { Memory::Global };
+    let streamed = tokens.eat_word("streamed");
     let layout = tokens.eat_word("layout").then(|| layout(scop, extent.len(), &mut tokens)).transpose()?;
     let span = optional_span(&mut tokens)?;
     tokens.end()?;
-    scop.tensors.push(Tensor { name, dtype, lower, extent, role, memory, layout, span });
+    scop.tensors.push(Tensor { name, dtype, lower, extent, role, memory, layout, streamed, span });
     Ok(())
 }
 

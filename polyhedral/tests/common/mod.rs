@@ -54,6 +54,7 @@ impl Program {
             role,
             memory,
             layout: None,
+            streamed: false,
             span: Span::default(),
         });
         self

@@ -73,13 +73,15 @@ const SLEEPING: u32 = 1 << 31;
 /// twice what it would have, had it known (Karlin, Li, Manasse, Owicki, "Empirical studies of competitive spinning for a
 /// shared-memory multiprocessor", SOSP 1991). Not at all where there are fewer cores than threads.
 const SPIN: Duration = Duration::from_micros(50);
-/// How long a caller spins before it sleeps until the last tasks have ended.
+/// How long a caller that waits for the last tasks spins at least before it sleeps.
 const JOIN_SPIN: Duration = Duration::from_micros(100);
+/// And this part of the time since the job began, if that is more: waking up late should cost little of a long job, too.
+const JOIN_SHARE: u32 = 8;
 
 /// What one more thread costs while it spins: half of what an empty loop takes on two.
 const SPINNING: Duration = Duration::from_nanos(500);
 /// What one more thread costs while it sleeps: the system call, and half of the time until it works.
-const PARKED: Duration = Duration::from_micros(30);
+const PARKED: Duration = Duration::from_micros(40);
 
 /// Worker threads. The caller of [`Team::run`] is one thread more.
 pub(super) struct Team {
@@ -92,6 +94,8 @@ struct Shared {
     /// How many workers sleep.
     asleep: AtomicUsize,
     missed: Missed,
+    /// Whether to spin at all: when there is a core for each thread. One that spins delays another otherwise.
+    spins: bool,
 }
 
 /// What others see of a worker: its state. Alone on its cache lines; processors fetch them in pairs.
@@ -103,6 +107,7 @@ struct Worker(AtomicPtr<Job>);
 #[repr(align(1024))]
 struct Job {
     body: Body,
+    begin: Instant,
     pending: AtomicU32,
     /// The first panic of a worker.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
@@ -136,7 +141,12 @@ impl Team {
     fn of(threads: usize) -> Team {
         let workers = (1..threads).map(|_| Worker::default()).collect();
         Team {
-            shared: Arc::new(Shared { workers, asleep: AtomicUsize::new(0), missed: Missed::new() }),
+            shared: Arc::new(Shared {
+                workers,
+                asleep: AtomicUsize::new(0),
+                missed: Missed::new(),
+                spins: threads <= super::cores(),
+            }),
             threads: Vec::new(),
         }
     }
@@ -148,8 +158,7 @@ impl Team {
 
     fn spawn(&mut self) -> io::Result<()> {
         let (at, shared) = (self.threads.len(), Arc::clone(&self.shared));
-        // Without a core for each thread, one that spins delays another.
-        let spin = if shared.workers.len() < super::cores() { SPIN } else { Duration::ZERO };
+        let spin = if shared.spins { SPIN } else { Duration::ZERO };
         let thread = thread::Builder::new().name(format!("kernel-{}", at + 1));
         self.threads.push(thread.spawn(move || shared.workers[at].serve(spin, &shared.asleep))?);
         Ok(())
@@ -165,12 +174,12 @@ impl ForkJoin for Team {
         let job = Job::new(body);
         let mut offers = Offers { job: &job, team: self, made: SmallVec::new() };
         offers.make(tasks.saturating_sub(1));
-        let offered = 1..=offers.made.len();
+        let next = offers.made.len() + 1;
         if tasks > 0 {
             body(0);
         }
         offers.take_back(body);
-        (offered.end() + 1..tasks).for_each(body);
+        (next..tasks).for_each(body);
         drop(offers);
         let panic = job.panic.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(panic) = panic {
@@ -188,7 +197,7 @@ impl ForkJoin for Team {
 
 /// What loops have lost because nobody was awake, and waking was not worth it for one of them alone: when a row of loops has
 /// lost as much as waking costs, they are worth it together.
-struct Missed {
+pub(super) struct Missed {
     start: Instant,
     /// When the last loop ends, in nanoseconds from the start.
     end: AtomicU64,
@@ -197,14 +206,18 @@ struct Missed {
 }
 
 impl Missed {
-    fn new() -> Missed {
+    pub(super) fn new() -> Missed {
         Missed { start: Instant::now(), end: AtomicU64::new(0), time: AtomicU64::new(0) }
     }
 
     /// Work of so long is to run on `now` threads, and would on `wished` if they were awake: is it time to wake them?
     fn is_enough(&self, work: Duration, now: usize, wished: usize) -> bool {
-        let work = work.as_nanos() as u64;
-        let begin = self.start.elapsed().as_nanos() as u64;
+        self.is_enough_at(self.start.elapsed(), work, now, wished)
+    }
+
+    /// The same at a time since the start.
+    pub(super) fn is_enough_at(&self, begin: Duration, work: Duration, now: usize, wished: usize) -> bool {
+        let (begin, work) = (begin.as_nanos() as u64, work.as_nanos() as u64);
         let end = self.end.swap(begin.saturating_add(work / now as u64), Ordering::Relaxed);
         let lost = work / now as u64 - work / wished as u64;
         // Had they been woken by the last loop, they would be awake.
@@ -272,7 +285,7 @@ impl Drop for Offers<'_> {
     fn drop(&mut self) {
         // Tasks that are left after a panic of the caller's own are left out.
         self.take_back(&|_| {});
-        self.job.join();
+        self.job.join(self.team.shared.spins);
     }
 }
 
@@ -352,7 +365,7 @@ impl Job {
         // SAFETY: the types differ in the lifetime only, and `Job::run` says when the body is alive.
         let body =
             unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync)>(body) };
-        Job { body: Body(body), pending: AtomicU32::new(0), panic: Mutex::new(None) }
+        Job { body: Body(body), begin: Instant::now(), pending: AtomicU32::new(0), panic: Mutex::new(None) }
     }
 
     /// The word that offers a task, at least 1.
@@ -391,12 +404,13 @@ impl Job {
     }
 
     /// Waits until nothing is pending.
-    fn join(&self) {
+    fn join(&self, spins: bool) {
         if self.pending.load(Ordering::Acquire) == 0 {
             return;
         }
         let start = Instant::now();
-        while start.elapsed() < JOIN_SPIN {
+        let spin = if spins { JOIN_SPIN.max((start - self.begin) / JOIN_SHARE) } else { Duration::ZERO };
+        while start.elapsed() < spin {
             hint::spin_loop();
             if self.pending.load(Ordering::Acquire) == 0 {
                 return;

@@ -1,11 +1,13 @@
 //! What to do with the loops around one statement.
 //!
-//! One file for each kind of statement: [`contraction`], [`reduction`], [`pointwise`]; [`threads`] decides for all which
-//! loop runs in parallel.
+//! One file for each kind of statement: [`contraction`], [`reduction`], [`pointwise`] with [`stencil`]; [`threads`] decides
+//! for all which loop runs in parallel, [`streams`] which results go past the caches.
 
 mod contraction;
 mod pointwise;
 mod reduction;
+mod stencil;
+mod streams;
 mod threads;
 
 use polyhedral::{Scop, Stmt, StmtId, TensorId};
@@ -31,6 +33,10 @@ pub(crate) struct Plan {
     pub(crate) prefetches: Vec<(TensorId, Piece)>,
     /// The pieces whose whole boxes run in loops of their own.
     pub(crate) separate: Vec<Piece>,
+    /// The tensors whose stores go past the caches.
+    pub(crate) streams: Vec<TensorId>,
+    /// The reduction whose chunks have partial results of their own.
+    pub(crate) partial: Option<Partial>,
     /// What is not done, and why.
     pub(crate) remarks: Vec<(&'static str, String)>,
 }
@@ -58,8 +64,10 @@ pub(crate) struct Piece {
 pub(crate) struct Pack {
     /// The tensor.
     pub(crate) tensor: TensorId,
-    /// The loop.
-    pub(crate) at: Piece,
+    /// The loop; without one the copy is made once, for the whole program.
+    pub(crate) at: Option<Piece>,
+    /// Whose accesses are meant.
+    pub(crate) stmt: StmtId,
     /// The dimension in which the tensor is contiguous.
     pub(crate) contiguous: usize,
     /// How the copy lies in memory.
@@ -85,19 +93,47 @@ pub(crate) enum Form {
     },
 }
 
+/// Partial results: one for each iteration of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Partial {
+    /// Of this tensor.
+    pub(crate) tensor: TensorId,
+    /// The loop.
+    pub(crate) at: Piece,
+}
+
 impl Plan {
-    /// The plan for `stmt`, the only one in `nest`, which is at the top or `inside` of other loops.
-    pub(crate) fn of(scop: &Scop, target: &Target, nest: &Nest, stmt: StmtId, inside: bool) -> Plan {
+    /// The plan for `stmt`, the only one in `nest`, which is at the top or `inside` of other loops; `strict` when updates
+    /// keep their order.
+    pub(crate) fn of(scop: &Scop, target: &Target, nest: &Nest, stmt: StmtId, (inside, strict): (bool, bool)) -> Plan {
+        Plan::of_shared(scop, target, nest, stmt, (inside, strict, nest.loops.len()))
+    }
+
+    /// The same where only the first `shared` loops may move, because other statements run in them too.
+    pub(crate) fn of_shared(
+        scop: &Scop,
+        target: &Target,
+        nest: &Nest,
+        stmt: StmtId,
+        (inside, strict, shared): (bool, bool, usize),
+    ) -> Plan {
         let n = nest.loops.len();
         let plan = Plan { cuts: vec![Vec::new(); n], boxes: vec![None; n], ..Plan::default() };
-        let mut planner = Planner { scop, target, nest, id: stmt, stmt: &scop.stmts[stmt], inside, plan };
+        let mut planner =
+            Planner { scop, target, nest, id: stmt, stmt: &scop.stmts[stmt], inside, strict, shared, plan };
         planner.decide();
+        planner.plan.order.retain(|piece| piece.of < shared);
         planner.plan
     }
 
     /// The innermost part of a loop that is not in a box.
-    fn rest(&self, of: usize) -> Piece {
+    pub(crate) fn rest(&self, of: usize) -> Piece {
         Piece { of, level: self.cuts[of].len() }
+    }
+
+    /// Whether a loop is run in strips.
+    pub(crate) fn has_strips(&self, of: usize, extent: Option<i64>) -> bool {
+        self.cuts[of].iter().any(|&by| extent.is_none_or(|extent| i64::from(by) < extent))
     }
 
     /// Lanes and copies of the statement in one box.
@@ -113,6 +149,9 @@ struct Planner<'a> {
     id: StmtId,
     stmt: &'a Stmt,
     inside: bool,
+    strict: bool,
+    /// How many loops may move; those after them stay inside.
+    shared: usize,
     plan: Plan,
 }
 
@@ -122,6 +161,7 @@ impl Planner<'_> {
         match self.columns() {
             Some(columns) if reduced.is_empty() => self.pointwise(columns),
             Some(columns) => self.reduction(columns, &reduced),
+            None if !reduced.is_empty() => self.sums(None, &reduced),
             None => self.as_it_is(),
         }
     }

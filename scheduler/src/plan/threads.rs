@@ -31,28 +31,33 @@ impl Planner<'_> {
     }
 
     pub(super) fn move_out(&mut self, chosen: usize) {
+        self.move_to(chosen, 0);
+    }
+
+    /// Makes the outermost piece of a loop the one at that place from outside.
+    fn move_to(&mut self, chosen: usize, place: usize) {
         if let Some(at) = self.plan.order.iter().position(|piece| piece.of == chosen) {
             let piece = self.plan.order.remove(at);
-            self.plan.order.insert(0, piece);
+            self.plan.order.insert(place, piece);
         }
     }
 
-    /// The outermost loop without dependences that has enough iterations and enough work each time it starts.
+    /// The outermost loop without dependences that has enough iterations and enough work each time it starts; it may be
+    /// inside of loops with dependences.
     pub(super) fn parallel_outermost(&mut self) {
-        if !self.is_worth_threads() {
+        let serial = self.plan.order.iter().position(|piece| self.one(piece.of).coincident).unwrap_or(0);
+        if !self.is_worth_threads_inside(serial) {
             return;
         }
-        let candidates: Vec<(usize, u64)> = self
-            .plan
-            .order
+        let candidates: Vec<(usize, u64)> = self.plan.order[serial..]
             .iter()
             .take_while(|piece| self.one(piece.of).coincident)
             .filter(|piece| piece.level == 0)
             .map(|piece| (piece.of, extent_of(self.one(piece.of)).div_ceil(self.first_size(piece.of))))
             .collect();
         let Some(chosen) = self.enough_for_threads(&candidates) else { return };
-        self.move_out(chosen);
-        self.plan.parallel = self.plan.order.first().copied();
+        self.move_to(chosen, serial);
+        self.plan.parallel = self.plan.order.get(serial).copied();
     }
 
     pub(super) fn enough_for_threads(&mut self, candidates: &[(usize, u64)]) -> Option<usize> {
@@ -69,10 +74,17 @@ impl Planner<'_> {
     }
 
     pub(super) fn is_worth_threads(&mut self) -> bool {
+        self.is_worth_threads_inside(0)
+    }
+
+    /// Whether what is inside of so many pieces from outside is worth threads each time it starts.
+    fn is_worth_threads_inside(&mut self, pieces: usize) -> bool {
         if self.target.threads <= 1 || self.inside {
             return false;
         }
-        let cycles = cost::cycles(self.scop, self.target, self.nest, &self.plan.boxes);
+        let starts = self.plan.order[..pieces].iter().map(|piece| extent_of(self.one(piece.of)).max(1));
+        let starts = starts.fold(1, u64::saturating_mul);
+        let cycles = cost::cycles(self.scop, self.target, self.nest, &self.plan.boxes) / starts;
         let is_worth = cycles >= cost::grain(self.target);
         if !is_worth {
             self.plan.remarks.push(("not parallel", cost::too_small(cycles)));

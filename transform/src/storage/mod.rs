@@ -10,6 +10,7 @@ pub(crate) mod prefetch;
 pub(crate) mod privatise;
 pub(crate) mod promote;
 pub(crate) mod store_at;
+pub(crate) mod stream;
 
 mod formula;
 mod hull;

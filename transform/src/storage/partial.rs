@@ -40,6 +40,7 @@ pub(super) fn partials(scop: &Scop, site: &Site, id: TensorId, given: Privatisat
         role: Role::Temporary,
         memory: partial.memory,
         layout: None,
+        streamed: false,
         span: tensor.span,
     });
     for &stmt in &updates {

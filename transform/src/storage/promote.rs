@@ -136,6 +136,7 @@ impl Buffer {
             extent,
             role: Role::Temporary,
             memory,
+            streamed: false,
             span: old.span,
         };
         Ok(Buffer { declared, hull, order, boxes: boxes.index, ahead: promotion.double })

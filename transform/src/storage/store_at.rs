@@ -93,6 +93,7 @@ impl Kept {
             lower: copies.extent.iter().map(|_| Index::Const(0)).chain(own).collect(),
             extent: copies.extent.iter().chain(&self.extent).cloned().collect(),
             memory,
+            streamed: false,
             ..tensor.clone()
         };
         for used in &uses.accesses {

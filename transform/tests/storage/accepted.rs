@@ -492,6 +492,19 @@ fn memory_is_the_stack_for_small_boxes() {
     assert_eq!(memory("promote A at C.update.k as X"), "Stack");
 }
 
+/// It stays streamed through what comes after, and through its text.
+#[test]
+fn a_streamed_tensor() {
+    let mut session = common::session("matmul");
+    replay(&mut session, "stream C\nsplit C.update.m by 4\nparallel C.update.mo")
+        .unwrap_or_else(|refused| panic!("{refused}"));
+    let text = session.scop().to_string();
+    assert!(text.contains("] streamed"), "{text}");
+    let again = Scop::parse(&session.scop().ctx, &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    assert_eq!(again.to_string(), text);
+    session.finish().unwrap_or_else(|refused| panic!("{refused}"));
+}
+
 #[test]
 fn a_prefetch_is_in_nobodys_way() {
     let mut session = common::session("matmul");

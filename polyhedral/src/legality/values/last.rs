@@ -12,18 +12,22 @@
 use std::collections::BTreeMap;
 
 use crate::isl;
-use crate::legality::rows::{Apart, Row};
+use crate::legality::placed::{Apart, Row};
 
 /// An access of the instances at one place.
 #[derive(Clone)]
 pub(super) struct Access {
     /// What the instances are called as writers.
     pub name: String,
-    /// From the instances to the cells.
+    /// From the points to the cells.
     pub cells: isl::Map,
+    /// From the points to the instances.
+    pub instances: isl::Map,
     /// Whether it is a write that hides what was there.
     pub hides: bool,
     pub rows: Vec<Row>,
+    /// Whether the instances run in the order of their coordinates.
+    pub is_in_order: bool,
     /// Whether it comes after everything.
     pub is_end: bool,
 }
@@ -38,8 +42,9 @@ pub(super) struct Found {
 
 impl Access {
     /// A reader after everything.
-    pub fn at_the_end(name: String, cells: isl::Map) -> Access {
-        Access { name, cells, hides: false, rows: Vec::new(), is_end: true }
+    pub fn at_the_end(name: String, cells: isl::Map) -> isl::Result<Access> {
+        let instances = cells.domain()?.identity()?;
+        Ok(Access { name, cells, instances, hides: false, rows: Vec::new(), is_in_order: false, is_end: true })
     }
 
     /// What this reader finds of `writers`, all of one tensor; `None` when that takes more than is done here: a row at
@@ -54,11 +59,11 @@ impl Access {
                     return Ok(None);
                 }
                 if search.unwritten.is_empty()? {
-                    return Ok(Some(search.done()));
+                    return search.done(&self.instances).map(Some);
                 }
             }
         }
-        Ok(Some(search.done()))
+        search.done(&self.instances).map(Some)
     }
 
     /// The writes that row `depth` is the first to separate from the reader, and that are earlier: those that may be
@@ -76,10 +81,10 @@ impl Access {
                 _ => 0,
             };
             let earlier = match (self.rows.get(depth), writer.rows.get(depth)) {
-                (Some(mine), Some(theirs)) => match mine.apart(theirs) {
-                    Apart::Always { before: false } => pairs.clone(),
-                    Apart::Values(mine, theirs) => pairs.intersect(&mine.gt_map(theirs)?)?,
-                    Apart::Always { before: true } | Apart::Never => continue,
+                (Some(mine), Some(theirs)) => match mine.apart(*theirs) {
+                    Apart::Always { before: false, .. } => pairs.clone(),
+                    Apart::By(values) => values.gt(pairs)?,
+                    Apart::Always { before: true, .. } | Apart::Never => continue,
                 },
                 (None, _) if self.is_end => pairs.clone(),
                 _ => continue,
@@ -94,19 +99,28 @@ impl Access {
         if pairs.is_single_valued()? {
             return Ok(pairs.clone());
         }
-        let mut times: Option<isl::Map> = None;
-        for row in self.rows.iter().skip(depth) {
-            if let Row::Member { value, .. } = row {
-                let row = value.to_map()?;
-                times = Some(match times {
-                    Some(times) => times.flat_range_product(&row)?,
-                    None => row,
-                });
-            }
+        if self.is_in_order {
+            return pairs.lexmax();
         }
-        let Some(times) = times else { return Ok(pairs.clone()) };
+        let Some(times) = self.times(depth)? else { return Ok(pairs.clone()) };
         let last = pairs.apply_range(&times)?.lexmax()?;
         last.apply_range(&times.reverse()?)?.intersect(pairs)
+    }
+
+    /// From the points to the values of the members from row `depth` on; `None` when there are none.
+    fn times(&self, depth: usize) -> isl::Result<Option<isl::Map>> {
+        let space = self.cells.domain()?.space()?;
+        let mut times: Option<isl::Map> = None;
+        for row in self.rows.iter().skip(depth) {
+            let Row::Member { coordinate, .. } = row else { continue };
+            let value = space.zero_aff()?.add_coefficient_si(isl::Dim::In, *coordinate as i32, 1)?;
+            let value = value.to_pw_aff()?.to_map()?;
+            times = Some(match times {
+                Some(times) => times.flat_range_product(&value)?,
+                None => value,
+            });
+        }
+        Ok(times)
     }
 }
 
@@ -122,8 +136,8 @@ impl<'a> Candidate<'a> {
         let mut together = vec![reader.cells.apply_range(&writer.cells.reverse()?)?];
         for (mine, theirs) in reader.rows.iter().zip(&writer.rows) {
             let pairs = together.last().expect("it begins with one");
-            let agreeing = match mine.apart(theirs) {
-                Apart::Values(mine, theirs) => pairs.intersect(&mine.eq_map(theirs)?)?,
+            let agreeing = match mine.apart(*theirs) {
+                Apart::By(values) => values.eq(pairs)?,
                 Apart::Never => pairs.clone(),
                 Apart::Always { .. } => break,
             };
@@ -169,13 +183,14 @@ impl Search {
                 };
                 self.all = false;
             }
-            let named = pairs.with_tuple_name(isl::Dim::Out, &writer.name)?;
+            let named = pairs.apply_range(&writer.instances)?.with_tuple_name(isl::Dim::Out, &writer.name)?;
             self.found = self.found.union(&named.to_union_map()?)?;
         }
         Ok(true)
     }
 
-    fn done(self) -> Found {
-        Found { writers: self.found, unwritten: self.unwritten }
+    fn done(self, instances: &isl::Map) -> isl::Result<Found> {
+        let to_instances = instances.to_union_map()?;
+        Ok(Found { writers: self.found.apply_domain(&to_instances)?, unwritten: self.unwritten.apply(instances)? })
     }
 }

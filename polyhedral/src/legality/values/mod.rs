@@ -26,6 +26,8 @@ mod updates;
 mod witness;
 
 use super::Illegal;
+use super::conflicts::{orders_all, own_order_of};
+use super::placed::Placement;
 use crate::{Access, Role, ScheduleTree, Scop, Stmt, StmtId, isl};
 use expression::{Comparison, Reads};
 use flows::{Flows, Sight};
@@ -48,7 +50,8 @@ impl Meaning {
     /// When isl fails or its budget is spent.
     pub fn of(source: &Scop, strict: bool) -> isl::Result<Meaning> {
         let tree = if source.is_source() { ScheduleTree::from_source(source)? } else { source.tree.clone() };
-        Ok(Meaning { source: source.clone(), strict, flows: Flows::of(source, &tree)? })
+        let placement = Placement::within_numbers(source, &tree)?;
+        Ok(Meaning { source: source.clone(), strict, flows: Flows::of(source, &tree, placement.as_ref())? })
     }
 }
 
@@ -60,11 +63,35 @@ impl Meaning {
 /// # Errors
 /// The instance that would see another value, or that isl could not decide.
 pub fn values_kept(meaning: &Meaning, scop: &Scop) -> Result<(), Illegal> {
+    if !orders_all(scop)? {
+        return Err(malformed("the tree leaves out instances"));
+    }
+    kept(meaning, scop, Placement::within_numbers(scop, &scop.tree)?.as_ref())
+}
+
+/// Whether a program is [ordered by its own tree](super::own_order) and, if it is, [computes](values_kept) what the source
+/// does: the tree with its attributes then.
+///
+/// # Errors
+/// As for [`values_kept`].
+pub fn order_and_values_kept(meaning: &Meaning, scop: &Scop) -> Result<Option<ScheduleTree>, Illegal> {
+    if !orders_all(scop)? {
+        return Ok(None);
+    }
+    let Some(placement) = Placement::within_numbers(scop, &scop.tree)? else { return Ok(None) };
+    let tree = own_order_of(scop, &placement, meaning.strict)?;
+    if tree.is_some() {
+        kept(meaning, scop, Some(&placement))?;
+    }
+    Ok(tree)
+}
+
+fn kept(meaning: &Meaning, scop: &Scop, placement: Option<&Placement>) -> Result<(), Illegal> {
     same_frame(&meaning.source, scop)?;
-    runs_in_memory(scop)?;
+    runs_in_memory(scop, placement)?;
     let parts = scop.stmts.iter().map(|(id, stmt)| Ok((id, parts::part(&meaning.source, scop, stmt)?)));
     let parts = parts.collect::<Result<Vec<_>, Illegal>>()?;
-    let flows = Flows::of(scop, &scop.tree)?;
+    let flows = Flows::of(scop, &scop.tree, placement)?;
     let carried = Carried::of(scop, &parts, &flows)?;
     let proof = Proof { meaning, scop, parts, flows, carried };
     proof.computations()?;
@@ -179,7 +206,8 @@ fn same_frame(source: &Scop, scop: &Scop) -> Result<(), Illegal> {
     }
     let callers = |scop: &Scop| {
         let callers = scop.tensors.values().filter(|tensor| tensor.role != Role::Temporary);
-        callers.cloned().collect::<Vec<_>>()
+        // How it is stored is no part of what it is.
+        callers.map(|tensor| crate::Tensor { streamed: false, ..tensor.clone() }).collect::<Vec<_>>()
     };
     if source.params != scop.params || callers(source) != callers(scop) || !source.context.is_equal(&scop.context)? {
         return Err(malformed("the sizes or the tensors of the caller are not those of the source"));
@@ -191,17 +219,12 @@ fn same_frame(source: &Scop, scop: &Scop) -> Result<(), Illegal> {
     Ok(())
 }
 
-/// Every instance runs, at a time of its own or apart from the others of that time, and inside its tensors; no input is
+/// Every instance runs at a time of its own or apart from the others of that time, and inside its tensors; no input is
 /// written.
-fn runs_in_memory(scop: &Scop) -> Result<(), Illegal> {
-    let time = scop.tree.to_map()?;
-    if !scop.domain()?.is_subset(&time.domain()?)? {
-        return Err(malformed("the tree leaves out instances"));
-    }
-    for stmt in scop.stmts.values() {
-        for access in stmt.accesses() {
-            let instances = scop.relation(stmt, access)?.domain()?;
-            if !stmt.domain.intersect_params(&scop.context)?.is_subset(&instances)? {
+fn runs_in_memory(scop: &Scop, placement: Option<&Placement>) -> Result<(), Illegal> {
+    for (id, stmt) in scop.stmts.iter() {
+        for (at, access) in stmt.accesses().enumerate() {
+            if !stays_inside(scop, placement, (id, at), access)? {
                 let tensor = &scop.tensors[access.tensor].name;
                 return Err(malformed(format!("`{}` leaves the elements of `{tensor}`", stmt.name)));
             }
@@ -212,7 +235,33 @@ fn runs_in_memory(scop: &Scop) -> Result<(), Illegal> {
         }
     }
     inside_storage(scop)?;
-    unordered(scop, &time)
+    match placement {
+        Some(placement) if placement.is_plainly_ordered()? => Ok(()),
+        _ => unordered(scop, &scop.tree.to_map()?),
+    }
+}
+
+/// Whether access `at` of a statement is to elements that there are.
+fn stays_inside(
+    scop: &Scop,
+    placement: Option<&Placement>,
+    (id, at): (StmtId, usize),
+    access: &Access,
+) -> isl::Result<bool> {
+    let elements = scop.elements(access.tensor)?;
+    if let Some(placement) = placement {
+        let here = placement.pieces[id].iter().map(|piece| piece.elements[at].as_ref().map(|named| (piece, named)));
+        if let Some(here) = here.collect::<Option<Vec<_>>>() {
+            for (piece, named) in here {
+                if !piece.points.is_subset(&named.intersect_range(&elements)?.domain()?)? {
+                    return Ok(false);
+                }
+            }
+            return Ok(true);
+        }
+    }
+    let stmt = &scop.stmts[id];
+    stmt.domain.intersect_params(&scop.context)?.is_subset(&scop.relation(stmt, access)?.domain()?)
 }
 
 /// Every cell of a layout is one that there is.

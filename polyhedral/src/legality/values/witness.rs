@@ -147,6 +147,9 @@ pub(super) fn doubled(sight: &Sight, carried: &isl::UnionMap) -> isl::Result<isl
     if writers.is_single_valued()? {
         return none();
     }
+    if plainly_once(writers, carried)? {
+        return none();
+    }
     let carried = carried.intersect_domain(&writers.range()?)?;
     // [writer -> contribution], then [reader -> [writer -> contribution]].
     let ways = writers.apply_range(&carried.domain_map()?.reverse()?)?;
@@ -160,4 +163,24 @@ pub(super) fn doubled(sight: &Sight, carried: &isl::UnionMap) -> isl::Result<isl
     let both = to_pair.apply_range(&to_pair.reverse()?)?;
     let different = both.subtract(&both.domain()?.identity()?)?;
     different.domain()?.apply(&to_pair)?.unwrap()
+}
+
+/// Whether each reader gets each contribution on one way, when that needs no look at all ways together: each statement
+/// brings it a contribution by one of its instances, and no two statements bring the same.
+fn plainly_once(writers: &isl::UnionMap, carried: &isl::UnionMap) -> isl::Result<bool> {
+    let mut brought: Vec<isl::UnionMap> = Vec::new();
+    for map in writers.maps()? {
+        let own = carried.intersect_domain(&map.range()?.to_union_set()?)?;
+        if !map.is_single_valued()? && !own.is_injective()? {
+            return Ok(false);
+        }
+        let here = map.to_union_map()?.apply_range(&own)?;
+        for other in &brought {
+            if !other.intersect(&here)?.is_empty()? {
+                return Ok(false);
+            }
+        }
+        brought.push(here);
+    }
+    Ok(true)
 }

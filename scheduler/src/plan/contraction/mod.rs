@@ -23,6 +23,8 @@ use crate::registers::{self, Loads, RegisterTile};
 
 /// The least and the most iterations in a strip of a reduction.
 const STRIP: (u32, u32) = (64, 256);
+/// A reduction with so many iterations is copied out.
+const SHORT: u32 = 4;
 
 impl Planner<'_> {
     /// A box of accumulators over the innermost reduction.
@@ -30,8 +32,8 @@ impl Planner<'_> {
         let rows = self.rows(columns);
         let packed = rows.map_or_else(Vec::new, |rows| self.worth_packing(rows, columns, reduced));
         let loads = self.loads(columns, rows, &packed);
-        if rows.is_none() && loads.shared_gathers + loads.own_gathers > 0 {
-            return self.independent_sums(columns, reduced);
+        if rows.is_none() {
+            return self.sums(Some(columns), reduced);
         }
         self.remark_gathers(columns, &packed);
         let row_extent = rows.map_or(Some(1), |rows| self.one(rows).extent);
@@ -55,6 +57,18 @@ impl Planner<'_> {
             }
         }
         self.edges(rows, &tile);
+        self.short_steps();
+    }
+
+    /// Copies a short innermost reduction out: a loop of three iterations costs a mispredicted branch each time.
+    fn short_steps(&mut self) {
+        let Some(last) = self.plan.order.last().copied() else { return };
+        let extent = self.one(last.of).extent.and_then(|extent| u32::try_from(extent).ok());
+        if let Some(extent @ 2..=SHORT) = extent.filter(|_| self.plan.order.len() > 1 && last.level == 0)
+            && self.plan.boxes[last.of].is_none()
+        {
+            self.plan.boxes[last.of] = Some(Box::Unroll(extent));
+        }
     }
 
     /// The loop for the rows of accumulators: without dependences, and the most reads that move along the columns stay

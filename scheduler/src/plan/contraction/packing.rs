@@ -27,8 +27,7 @@ impl Planner<'_> {
         let shared = |read: &Access| {
             self.stride(read, columns) != Stride::Constant && self.stride(read, rows) == Stride::Constant
         };
-        let candidates: Vec<usize> =
-            (0..self.stmt.reads.len()).filter(|&at| shared(&self.stmt.reads[at])).collect();
+        let candidates: Vec<usize> = (0..self.stmt.reads.len()).filter(|&at| shared(&self.stmt.reads[at])).collect();
         let mut packed = Vec::new();
         for at in candidates {
             match self.reason_against(&self.stmt.reads[at], (rows, columns), reduced) {
@@ -54,7 +53,13 @@ impl Planner<'_> {
         if sizes.into_iter().any(|at| self.one(at).extent.is_none()) {
             return Some("has a size that is not known".into());
         }
-        let users = extent_of(self.one(rows));
+        let again = self.all().filter(|at| *at != rows && self.one(*at).coincident);
+        let again = again.filter(|&at| self.stride(read, at) == Stride::Constant).map(|at| extent_of(self.one(at)));
+        let users = if reduced.iter().all(|&at| at >= self.shared) {
+            again.fold(extent_of(self.one(rows)), u64::saturating_mul)
+        } else {
+            extent_of(self.one(rows))
+        };
         let strided = self.stride(read, columns) != Stride::Unit;
         let least = if strided { LEAST_ROWS_OF_GATHERS } else { LEAST_ROWS };
         if users < least {
@@ -112,8 +117,12 @@ impl Planner<'_> {
     ) {
         let Some((&strip, inner)) = reduced.split_first() else { return };
         let inner_steps: u64 = inner.iter().map(|&at| extent_of(self.one(at))).product();
-        let depth = self.depth(extent_of(self.one(strip)), inner_steps, tile);
-        self.plan.cuts[strip].push(saturating(depth));
+        let is_inside = strip >= self.shared;
+        let whole = extent_of(self.one(strip));
+        let depth = if is_inside { whole } else { self.depth(whole, inner_steps, tile) };
+        if !is_inside {
+            self.plan.cuts[strip].push(saturating(depth));
+        }
         let steps = depth.saturating_mul(inner_steps).max(1);
         let element = u64::from(self.bytes());
         // What is read of the rows stays in the second cache.
@@ -123,7 +132,11 @@ impl Planner<'_> {
             u64::from(tile.rows),
         );
         let of_rows = self.row_packs(rows, columns, (strip, reduced), tile);
-        let tall = if of_rows.is_empty() { tall } else { tall.min(balanced(extent_of(self.one(rows)), TALLEST_PACKED, tile.rows.into())) };
+        let tall = if of_rows.is_empty() {
+            tall
+        } else {
+            tall.min(balanced(extent_of(self.one(rows)), TALLEST_PACKED, tile.rows.into()))
+        };
         let is_tall = tall < extent_of(self.one(rows)) || !of_rows.is_empty();
         if is_tall {
             self.plan.cuts[rows].push(saturating(tall));
@@ -131,7 +144,9 @@ impl Planner<'_> {
         let outside: Vec<usize> =
             self.all().filter(|at| *at != rows && *at != columns && !reduced.contains(at)).collect();
         let mut order: Vec<Piece> = outside.iter().map(|&at| self.plan.rest(at)).collect();
-        order.push(Piece { of: strip, level: 0 });
+        if !is_inside {
+            order.push(Piece { of: strip, level: 0 });
+        }
         if is_tall {
             order.push(Piece { of: rows, level: 0 });
         }
@@ -141,14 +156,19 @@ impl Planner<'_> {
         self.plan.order = order;
         self.packed_threads(rows, columns, &outside, (steps, tile));
         self.prefetch_result(rows, columns);
-        let at = Piece { of: strip, level: 0 };
         let row_piece = Piece { of: rows, level: self.plan.cuts[rows].len().saturating_sub(1) };
         for &read in packed {
             let access = &self.stmt.reads[read];
             let Some(along) = self.lane_subscript(access, columns) else { continue };
             let contiguous = access.index.len().saturating_sub(1);
+            let moves = |at: &&usize| self.stride(access, **at) != Stride::Constant;
+            let at = match outside.iter().rev().find(moves) {
+                _ if !is_inside => Some(Piece { of: strip, level: 0 }),
+                Some(&moved) => Some(self.plan.rest(moved)),
+                None => None,
+            };
             let form = Form::Panels { along, tile: *tile };
-            self.plan.packs.push(Pack { tensor: access.tensor, at, contiguous, form });
+            self.plan.packs.push(Pack { tensor: access.tensor, at, stmt: self.id, contiguous, form });
         }
         for (read, run) in of_rows {
             let access = &self.stmt.reads[read];
@@ -158,7 +178,7 @@ impl Planner<'_> {
             let line = self.line() / bytes.max(1);
             let padding = if (row * u64::from(bytes)) % FAR_APART == 0 { line } else { 0 };
             let form = Form::Rows { padding, lanes: self.target.lanes(bytes) };
-            self.plan.packs.push(Pack { tensor: access.tensor, at: row_piece, contiguous, form });
+            self.plan.packs.push(Pack { tensor: access.tensor, at: Some(row_piece), stmt: self.id, contiguous, form });
         }
     }
 
@@ -187,7 +207,9 @@ impl Planner<'_> {
             if !is_used_often || moves(columns) || !moves(rows) || !moves(strip) {
                 continue;
             }
-            let Some(run) = [rows, strip].into_iter().find(|&of| self.stride(read, of) == Stride::Unit) else { continue };
+            let Some(run) = [rows, strip].into_iter().find(|&of| self.stride(read, of) == Stride::Unit) else {
+                continue;
+            };
             let across = if run == rows { strip } else { rows };
             let one_set = self.first_cache_set_bytes();
             let crowded = self.bytes_apart(read, across).is_some_and(|bytes| match run == rows {

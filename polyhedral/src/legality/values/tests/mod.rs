@@ -91,7 +91,8 @@ fn what_is_read_off_a_changed_program_is_what_a_search_finds() {
         let mut rng = Rng::new(name.len() as u64);
         let edited = (0..2).filter_map(|_| edits::edited(&changed, &mut rng).map(|(scop, _)| scop));
         for scop in [changed.clone()].into_iter().chain(edited.collect::<Vec<_>>()) {
-            if scop.tree.to_map().and_then(|time| time.is_injective()).unwrap_or(false) {
+            let placement = super::Placement::of(&scop, &scop.tree).ok();
+            if super::runs_in_memory(&scop, placement.as_ref()).is_ok() {
                 super::flows::tests::read_off_as_searched(&scop, &mut counts);
             }
         }
@@ -157,7 +158,8 @@ fn times() {
             lap("dependences");
             legality::order_respected(&changed.tree, &deps, &changed).expect("ordered");
             lap("order");
-            super::runs_in_memory(&changed).expect("inside");
+            let placement = super::Placement::of(&changed, &changed.tree).ok();
+            super::runs_in_memory(&changed, placement.as_ref()).expect("inside");
             lap("runs in memory");
             let parts = changed
                 .stmts
@@ -165,7 +167,7 @@ fn times() {
                 .map(|(id, stmt)| (id, super::parts::part(&source, &changed, stmt).expect("a part")));
             let parts: Vec<_> = parts.collect();
             lap("parts");
-            let flows = super::Flows::of(&changed, &changed.tree).expect("isl");
+            let flows = super::Flows::of(&changed, &changed.tree, placement.as_ref()).expect("isl");
             lap("flows");
             let carried = super::Carried::of(&changed, &parts, &flows).expect("followed");
             lap("carried");

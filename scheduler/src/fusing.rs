@@ -1,0 +1,69 @@
+//! What surrounds a reduction: the statement that sets its result before, and those that use it element by element after.
+
+use polyhedral::{Scop, Stmt};
+use transform::{Command, Session};
+
+use crate::cpu::attempt;
+use crate::nest::{self, Nest, Stride};
+use crate::plan::Plan;
+
+/// Runs initial values and what follows element by element in the loops of each reduction that is not cut into strips:
+/// its accumulators then begin in registers, and end there.
+///
+/// `nests` are those at the top, in order.
+pub(crate) fn fuse_around_reductions(session: &mut Session, nests: &[Nest]) {
+    for (at, nest) in nests.iter().enumerate() {
+        let Some(depth) = whole_reduction(session, nest) else { continue };
+        let what = "not fused";
+        let scop = session.scop();
+        let entity = nest.name(scop);
+        let before = at.checked_sub(1).map(|before| &nests[before]);
+        let before = before.filter(|before| is_elementwise(scop, before, nest, depth)).map(|before| before.name(scop));
+        let after = nests[at + 1..].iter().take_while(|after| is_elementwise(scop, after, nest, depth));
+        let after: Vec<String> = after.map(|after| after.name(scop)).collect();
+        let depth = u32::try_from(depth).unwrap_or(1);
+        if let Some(before) = before {
+            attempt(session, &entity, what, Command::fuse(before, &entity, depth));
+        }
+        for after in after {
+            if !attempt(session, &entity, what, Command::fuse(&entity, after, depth)) {
+                break;
+            }
+        }
+    }
+}
+
+/// The number of loops over the result, when they are outside of those over the reduction, and the reduction is short
+/// enough that it is best done at once.
+fn whole_reduction(session: &Session, nest: &Nest) -> Option<usize> {
+    let scop = session.scop();
+    let id = nest.only_stmt()?;
+    let stmt = &scop.stmts[id];
+    let is_reduced = |at: usize| nest.loops[at].dim(id).is_some_and(|dim| nest::is_reduced(stmt, dim));
+    let depth = (0..nest.loops.len()).take_while(|&at| !is_reduced(at)).count();
+    if depth == 0 || depth == nest.loops.len() || !(depth..nest.loops.len()).all(is_reduced) || !nest.is_permutable {
+        return None;
+    }
+    let plan = Plan::of(scop, session.target(), nest, id, (false, session.options().strict));
+    let is_boxed = plan.boxes.iter().any(Option::is_some);
+    let has_strips = (depth..nest.loops.len()).any(|at| plan.has_strips(at, nest.loops[at].extent));
+    (is_boxed && !has_strips).then_some(depth)
+}
+
+/// Whether `other` sets or uses the result of the reduction `nest`, element by element in the same loops.
+fn is_elementwise(scop: &Scop, other: &Nest, nest: &Nest, depth: usize) -> bool {
+    let (Some(id), Some(of)) = (other.only_stmt(), nest.only_stmt()) else { return false };
+    let (stmt, reduction) = (&scop.stmts[id], &scop.stmts[of]);
+    if stmt.body.is_reduce() || other.loops.len() != depth || !other.is_permutable {
+        return false;
+    }
+    let Some(result) = reduction.writes.first() else { return false };
+    let Some(access) = stmt.accesses().find(|access| access.tensor == result.tensor) else { return false };
+    (0..depth).all(|at| {
+        let (here, there) = (&other.loops[at], &nest.loops[at]);
+        let along = |stmt: &Stmt, access, dim: Option<usize>| dim.map(|dim| (dim, nest::stride(stmt, access, dim)));
+        let (mine, its) = (along(stmt, access, here.dim(id)), along(reduction, result, there.dim(of)));
+        let same = matches!((mine, its), (Some((_, mine)), Some((_, its))) if mine == its && mine != Stride::Constant);
+        same && here.extent.is_some() && here.extent == there.extent
+    })
+}
