@@ -1,4 +1,4 @@
-"""Minimax polynomials by Remez's exchange, with coefficients rounded one after another."""
+"""Minimax polynomials by Remez's exchange, with coefficients rounded one after another; needs mpmath."""
 import struct
 from mpmath import mp, mpf, matrix, lu_solve
 
