@@ -188,8 +188,8 @@ fn flip<'f>(value: Float<'f>, quadrant: Int<'f>) -> Float<'f> {
 
 /// `x` as half turns: how many quarters, from -2 to 2, and the rest, at most 1/4. Every step is exact.
 fn half_turns(x: Float<'_>) -> (Float<'_>, Float<'_>) {
-    // Large floats are even numbers; the difference is no number for an infinity.
-    let x = x.abs().greater(x.pick(EVEN)).select(x - x, x);
+    // Large floats are even numbers; and 0 times an infinity is no number.
+    let x = x.abs().greater(x.pick(EVEN)).select(x * 0.0, x);
     let quarters = (x * 2.0).round();
     let rest = quarters.mul_add(-0.5, x);
     (quarters - (quarters * 0.25).round() * 4.0, rest)
