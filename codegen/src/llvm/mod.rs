@@ -5,6 +5,7 @@
 //!         · emit           a function for the kernel, one for each parallel loop                     cpu
 //!             index          integers and conditions: addresses, bounds, guards
 //!             expr, arith    values, scalar or <n x T>
+//!             math           the functions of the language, as formulas over lanes
 //!             memory         loads, stores, gathers, scatters, masks
 //!             block          rectangles of registers, transposed as they are loaded
 //!             stream         stores past the caches
@@ -13,8 +14,8 @@
 //! ```
 //!
 //! The code meets the outside in [`runtime::abi`] only: it is called as an `Entry`, runs parallel loops through
-//! `Context::parallel`, reports through `Context::report`, and takes from `Context::math` the functions that the
-//! target has no instructions for. A failing [`Op::Check`](crate::Op::Check) ends the kernel with a status.
+//! `Context::parallel`, reports through `Context::report`, and takes from `Context::math` the functions that have no
+//! formula. A failing [`Op::Check`](crate::Op::Check) ends the kernel with a status.
 //!
 //! Values are what the documentation of [`polyhedral::Expr`] says, on every target: no fast-math flag is set, integers wrap,
 //! division by zero gives 0. `float16` and `bfloat16` are computed in `float32` and rounded after each operation.
@@ -41,6 +42,7 @@ use support::Target;
 
 use crate::Program;
 
+pub(crate) use math::library_calls;
 pub use object::{Host, host};
 
 /// What [`compile`] is asked for beyond the object.

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use polyhedral::Scop;
 use support::{Remark, Table};
 
+use crate::llvm;
 use crate::scan::{Error, Options, scan};
 use crate::{At, Int, Op, Program, Value, VarId};
 
@@ -46,8 +47,9 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
     let program = coalesce(registers(program));
     let program = accumulators(program, options.fma);
     let program = forwarding(program);
-    let program = transposes(simplify(program));
-    Ok(prefetches(program))
+    let program = prefetches(transposes(simplify(program)));
+    remarks.extend(llvm::library_calls(&program, options.fma));
+    Ok(program)
 }
 
 /// A copy of `ops` with loop variables of its own, so that both may stand in one program.

@@ -290,6 +290,24 @@ fn every_number_of_lanes_gives_the_same() {
     }
 }
 
+/// Where there are very many, they become functions of the module, with the same values.
+#[test]
+fn many_formulas_become_functions() {
+    let x: Vec<f32> = (0..16).map(|n| n as f32 / 3.0 - 2.0).collect();
+    let input = Tensor::from_slice(&x, &[16]).unwrap();
+    let mut b = Builder::new("many");
+    let argument = b.input("x", DType::F32, &[16]);
+    let here = || vec![lanes_at(c(0), 1)];
+    let y: Vec<_> = (0..80).map(|n| b.output(&format!("y{n}"), DType::F32, &[16])).collect();
+    let one = |y| store(y, here(), 16, Value::Call(Builtin::Tanh, vec![load(argument, here())]));
+    b.program.body = y.into_iter().map(one).collect();
+    assert!(assembly(&b.program, &this_machine()).unwrap().contains("math:tanh.v16f32"));
+    let mut results: Vec<Tensor> = (0..80).map(|_| zeros(DType::F32, &[16])).collect();
+    b.run(&[&input], &mut results.iter_mut().collect::<Vec<_>>()).unwrap();
+    let expected = Function::new(Builtin::Tanh, DType::F32, 16).apply(&[&x]);
+    assert!(results.iter().all(|result| result.as_slice::<f32>().unwrap() == expected));
+}
+
 /// Formulas call nothing, but for large arguments of circular functions of `float64`.
 #[test]
 fn formulas_call_nothing() {
@@ -369,7 +387,9 @@ impl Random {
 }
 
 /// Where functions of a `float32` change their way, or the result its kind, if not where those of `float64` do.
-const SINGLE_EDGES: [f32; 20] = [
+const SINGLE_EDGES: [f32; 22] = [
+    21_870.197,
+    0.838_556_6,
     0.6,
     0.92,
     88.722_84,

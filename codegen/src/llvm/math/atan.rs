@@ -89,8 +89,8 @@ impl<'f> ArcSine<'f> {
 
     /// What is left of an angle after twice this one.
     fn doubled_below(&self, angle: (PerType<f64>, PerType<f64>)) -> Float<'f> {
-        let high = self.value.high.mul_add(-2.0, angle.0);
-        high + self.value.low.mul_add(-2.0, angle.1)
+        let high = Pair::ordered_sum(self.value.high.constant(angle.0), self.value.high * -2.0);
+        high.high + (high.low + self.value.low.mul_add(-2.0, angle.1))
     }
 }
 

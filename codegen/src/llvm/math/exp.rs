@@ -7,6 +7,8 @@
 //! with `n` found by adding a large number whose last digit counts ones (J.-M. Muller, "Elementary Functions", 2016,
 //! sections 11.2 and 11.3). The sum's bits then hold `n`, from which [`scale`] makes powers of two with shifts.
 
+#![allow(clippy::approx_constant, reason = "coefficients are what a fit found, also where it found a constant")]
+
 use super::formula::{Float, Int, PerType, Polynomial};
 use super::pair::Pair;
 

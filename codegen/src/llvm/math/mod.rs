@@ -21,6 +21,7 @@ mod hyperbolic;
 mod log;
 mod pair;
 mod pow;
+mod remarks;
 mod root;
 mod trig;
 
@@ -30,6 +31,7 @@ use inkwell::values::{BasicMetadataValueEnum, FunctionValue};
 use polyhedral::{Builtin, DType};
 
 use self::formula::{Float, Formula, Type};
+pub(crate) use self::remarks::library_calls;
 use super::cpu::{Emitter, Frame};
 use super::ir::{Llvm, lanes_of};
 use super::{Error, Result};

@@ -116,17 +116,15 @@ fn reduce(x: Float<'_>) -> Reduced<'_> {
     let n = x.mul_add(std::f64::consts::FRAC_2_PI, WHOLE);
     let k = n - WHOLE;
     let coarse = k.minus_product(HALF_PI.0, x);
-    if x.is_single() {
-        let middle = k.minus_product(HALF_PI.1, coarse);
-        let high = k.minus_product(HALF_PI.2, middle);
-        let lost = k.minus_product(HALF_PI.1, coarse - middle);
-        let low = k.minus_product(HALF_PI.2, (middle - high) + lost);
-        return Reduced { quadrant: n.bits(), rest: Pair::new(high, low) };
-    }
     let middle = Pair::product(-k, HALF_PI.1);
     let sum = Pair::sum(coarse, middle.high);
-    let low = sum.low + k.minus_product(HALF_PI.2, middle.low);
-    Reduced { quadrant: n.bits(), rest: Pair::ordered_sum(sum.high, low) }
+    let rest = Pair::ordered_sum(sum.high, sum.low + k.minus_product(HALF_PI.2, middle.low));
+    if !x.is_single() {
+        return Reduced { quadrant: n.bits(), rest };
+    }
+    // Sine and cosine do without the low part, and so with fewer steps.
+    let high = k.minus_product(HALF_PI.2, k.minus_product(HALF_PI.1, coarse));
+    Reduced { quadrant: n.bits(), rest: Pair::new(high, (rest.high - high) + rest.low) }
 }
 
 /// For arguments from 2^14 on; `float32`. All products and sums but the last are exact.
@@ -190,8 +188,8 @@ fn flip<'f>(value: Float<'f>, quadrant: Int<'f>) -> Float<'f> {
 
 /// `x` as half turns: how many quarters, from -2 to 2, and the rest, at most 1/4. Every step is exact.
 fn half_turns(x: Float<'_>) -> (Float<'_>, Float<'_>) {
-    // Large floats are even numbers; the difference is no number for an infinity.
-    let x = x.abs().greater(x.pick(EVEN)).select(x - x, x);
+    // Large floats are even numbers; and 0 times an infinity is no number.
+    let x = x.abs().greater(x.pick(EVEN)).select(x * 0.0, x);
     let quarters = (x * 2.0).round();
     let rest = quarters.mul_add(-0.5, x);
     (quarters - (quarters * 0.25).round() * 4.0, rest)
