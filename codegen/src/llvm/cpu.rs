@@ -1,5 +1,6 @@
 //! A [`Program`] as functions for CPU threads: the kernel, and one function for each parallel loop.
 
+use std::cell::Cell;
 use std::mem::offset_of;
 
 use inkwell::attributes::{Attribute, AttributeLoc};
@@ -29,7 +30,8 @@ const MAX_LANES: u32 = 128;
 pub(super) fn emit<'c>(program: &Program, machine: &Machine, context: &'c LlvmContext) -> Result<(Module<'c>, String)> {
     let ir = Ir::new(context, &program.name);
     machine.describe(&ir.module);
-    let emitter = Emitter { alias: Alias::new(context, &program.buffers), ir, program, machine };
+    let alias = Alias::new(context, &program.buffers);
+    let emitter = Emitter { ir, machine, alias, formula_steps: Cell::new(0), program };
     let entry = format!("tw_{}", program.name);
     emitter.kernel(&entry)?;
     Ok((emitter.ir.module, entry))
@@ -40,6 +42,8 @@ pub(super) struct Emitter<'c, 'p> {
     pub ir: Ir<'c>,
     pub machine: &'p Machine,
     pub alias: Alias<'c>,
+    /// The steps of formulas that the module has so far.
+    pub formula_steps: Cell<usize>,
     pub program: &'p Program,
 }
 
@@ -105,6 +109,12 @@ impl<'c> Emitter<'c, '_> {
         let parameters: Vec<_> = parameters.iter().map(|ty| (*ty).into()).collect();
         let ty = self.ir.context.i32_type().fn_type(&parameters, false);
         let function = self.ir.module.add_function(name, ty, Some(linkage));
+        self.describe_function(function);
+        Ok(function)
+    }
+
+    /// Says what machine a function is compiled for, and what it does not do.
+    pub fn describe_function(&self, function: FunctionValue<'c>) {
         let width = self.machine.vector_bits.to_string();
         let texts = [
             ("target-cpu", self.machine.cpu.as_str()),
@@ -122,7 +132,6 @@ impl<'c> Emitter<'c, '_> {
             let kind = Attribute::get_named_enum_kind_id("vscale_range");
             function.add_attribute(AttributeLoc::Function, self.ir.context.create_enum_attribute(kind, range));
         }
-        Ok(function)
     }
 
     fn attribute(&self, name: &str) -> Attribute {
@@ -130,7 +139,7 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// Makes the entry block and goes there.
-    fn begin(&self, function: FunctionValue<'c>) -> BasicBlock<'c> {
+    pub fn begin(&self, function: FunctionValue<'c>) -> BasicBlock<'c> {
         let entry = self.ir.context.append_basic_block(function, "entry");
         self.ir.builder.position_at_end(entry);
         entry
@@ -278,7 +287,7 @@ impl<'c> Emitter<'c, '_> {
         Ok(slot)
     }
 
-    fn here(&self) -> Result<BasicBlock<'c>> {
+    pub fn here(&self) -> Result<BasicBlock<'c>> {
         self.ir.builder.get_insert_block().ok_or_else(|| Error::Malformed("the builder is nowhere".into()))
     }
 
@@ -678,6 +687,16 @@ impl<'c> Emitter<'c, '_> {
 const FIELD_BYTES: usize = size_of::<i64>();
 
 impl<'c> Frame<'c> {
+    /// The frame of a function that only calls the table of functions, whose address it is given.
+    pub fn of_arithmetic(function: FunctionValue<'c>, entry: BasicBlock<'c>, math: PointerValue<'c>) -> Frame<'c> {
+        Frame::new(function, entry, math, math, math)
+    }
+
+    /// The address of the context's table of functions.
+    pub fn math(&self) -> PointerValue<'c> {
+        self.math
+    }
+
     /// A frame before [`Emitter::define`] fills it.
     fn new(
         function: FunctionValue<'c>,

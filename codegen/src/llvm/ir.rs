@@ -168,6 +168,46 @@ impl<'c> Ir<'c> {
         Ok(self.builder.build_shuffle_vector(a, b, VectorType::const_vector(&order), "")?.into())
     }
 
+    /// Some lanes that follow each other; a single one is a scalar.
+    pub fn lanes(&self, value: Llvm<'c>, first: u32, count: u32) -> Result<Llvm<'c>> {
+        let Llvm::VectorValue(vector) = value else { return Ok(value) };
+        if count == 1 {
+            return self.extract(value, first);
+        }
+        let order: Vec<_> = (first..first + count).map(|lane| self.i32(lane as i32)).collect();
+        let poison = vector.get_type().get_poison();
+        Ok(self.builder.build_shuffle_vector(vector, poison, VectorType::const_vector(&order), "")?.into())
+    }
+
+    /// One vector of all lanes of the parts, none of which has more lanes than the first.
+    pub fn concatenate(&self, parts: &[Llvm<'c>]) -> Result<Llvm<'c>> {
+        let [first, rest @ ..] = parts else { return Err(Error::Malformed("a vector without lanes".into())) };
+        rest.iter().try_fold(*first, |all, part| {
+            let (have, more) = (lanes_of(all), lanes_of(*part));
+            // Both operands of a shuffle have one type, so the shorter one grows.
+            let wide = self.lengthen(*part, have)?;
+            let order: Vec<_> = (0..have + more).map(|lane| self.i32(lane as i32)).collect();
+            let (Llvm::VectorValue(all), Llvm::VectorValue(wide)) = (all, wide) else {
+                return Err(Error::Malformed("scalars where vectors are expected".into()));
+            };
+            Ok(self.builder.build_shuffle_vector(all, wide, VectorType::const_vector(&order), "")?.into())
+        })
+    }
+
+    /// A vector of that many lanes that begins with those of a value.
+    fn lengthen(&self, value: Llvm<'c>, lanes: u32) -> Result<Llvm<'c>> {
+        let Llvm::VectorValue(vector) = value else {
+            return self.splat(value, lanes);
+        };
+        if vector.get_type().get_size() == lanes {
+            return Ok(value);
+        }
+        let have = vector.get_type().get_size();
+        let order: Vec<_> = (0..lanes).map(|lane| self.i32(if lane < have { lane } else { 0 } as i32)).collect();
+        let poison = vector.get_type().get_poison();
+        Ok(self.builder.build_shuffle_vector(vector, poison, VectorType::const_vector(&order), "")?.into())
+    }
+
     /// The lanes in the opposite order.
     pub fn reverse(&self, value: Llvm<'c>) -> Result<Llvm<'c>> {
         let Llvm::VectorValue(vector) = value else { return Ok(value) };

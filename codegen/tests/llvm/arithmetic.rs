@@ -1,6 +1,7 @@
 //! Every operator, conversion and function at values where machines and languages differ.
 
 use crate::build::*;
+use crate::math::has_formula;
 use codegen::Value;
 use half::{bf16, f16};
 use polyhedral::{BinOp, Builtin, CmpOp, DType, UnOp};
@@ -514,7 +515,8 @@ fn fused_multiply_add_rounds_once() {
     }
 }
 
-/// The functions that are instructions here, by Rust's; the others by the table that machine code calls.
+/// The functions that are instructions here, by Rust's; the others by the table that machine code calls. Those with a
+/// formula are elsewhere.
 fn function(builtin: Builtin, x: &[f64], double: bool) -> f64 {
     let single = |y: f64| if double { y } else { f64::from(y as f32) };
     match builtin {
@@ -550,7 +552,14 @@ fn functions<T: Number>(lanes: u32) {
         })
         .collect();
     for arity in 1..=4 {
-        let builtins: Vec<Builtin> = Builtin::ALL.iter().copied().filter(|builtin| builtin.arity() == arity).collect();
+        let builtins: Vec<Builtin> = Builtin::ALL
+            .iter()
+            .copied()
+            .filter(|builtin| builtin.arity() == arity && !has_formula(*builtin))
+            .collect();
+        if builtins.is_empty() {
+            continue;
+        }
         let ops: Vec<_> = builtins.iter().map(|builtin| move |v| Value::Call(*builtin, v)).collect();
         let ops: Vec<&dyn Fn(Vec<Value>) -> Value> = ops.iter().map(|op| op as _).collect();
         let operands: Vec<(DType, &[T])> = columns[..arity].iter().map(|column| (T::TYPE, &column[..])).collect();

@@ -21,7 +21,11 @@ impl Exact {
     /// where the value is a number and neither 0 nor past the largest.
     pub fn ulps(&mut self, builtin: Builtin, x: &[f64], found: f64) -> f64 {
         let exact = self.value(builtin, x);
-        let found = if found.is_infinite() { big(2f64.powi(1023)).mul(&big(2.0).copysign(found), DIGITS, RM) } else { big(found) };
+        let found = if found.is_infinite() {
+            big(2f64.powi(1023)).mul(&big(2.0).copysign(found), DIGITS, RM)
+        } else {
+            big(found)
+        };
         let exponent = exact.exponent().map_or(-1022, |exponent| exponent - 1).max(-1022);
         let error = found.sub(&exact, DIGITS, RM).abs();
         ratio(&error, exponent - 52)

@@ -197,7 +197,7 @@ impl ForkJoin for Team {
 
 /// What loops have lost because nobody was awake, and waking was not worth it for one of them alone: when a row of loops has
 /// lost as much as waking costs, they are worth it together.
-struct Missed {
+pub(super) struct Missed {
     start: Instant,
     /// When the last loop ends, in nanoseconds from the start.
     end: AtomicU64,
@@ -206,14 +206,18 @@ struct Missed {
 }
 
 impl Missed {
-    fn new() -> Missed {
+    pub(super) fn new() -> Missed {
         Missed { start: Instant::now(), end: AtomicU64::new(0), time: AtomicU64::new(0) }
     }
 
     /// Work of so long is to run on `now` threads, and would on `wished` if they were awake: is it time to wake them?
     fn is_enough(&self, work: Duration, now: usize, wished: usize) -> bool {
-        let work = work.as_nanos() as u64;
-        let begin = self.start.elapsed().as_nanos() as u64;
+        self.is_enough_at(self.start.elapsed(), work, now, wished)
+    }
+
+    /// The same at a time since the start.
+    pub(super) fn is_enough_at(&self, begin: Duration, work: Duration, now: usize, wished: usize) -> bool {
+        let (begin, work) = (begin.as_nanos() as u64, work.as_nanos() as u64);
         let end = self.end.swap(begin.saturating_add(work / now as u64), Ordering::Relaxed);
         let lost = work / now as u64 - work / wished as u64;
         // Had they been woken by the last loop, they would be awake.

@@ -202,6 +202,19 @@ fn a_loop_is_run_on_as_many_threads_as_it_is_worth() {
 }
 
 #[test]
+fn a_row_of_short_loops_wakes_the_threads_and_single_ones_do_not() {
+    let missed = team::Missed::new();
+    let work = Duration::from_micros(20);
+    // Each loses 10 µs; waking one thread costs 40.
+    let loops = |rest: u64| {
+        let at = |loops| Duration::from_micros(loops * (20 + rest));
+        (0..8).map(|before| missed.is_enough_at(at(before), work, 1, 2)).collect::<Vec<_>>()
+    };
+    assert_eq!(loops(5), [false, false, false, true, false, false, false, true]);
+    assert_eq!(loops(60), [false; 8], "they would sleep again before the next one");
+}
+
+#[test]
 fn sixteen_paces_are_kept() {
     let paces = Paces::default();
     let time = |body| Duration::from_nanos(1u64 << body);

@@ -142,6 +142,16 @@ impl Formula {
         self.steps.borrow().clone()
     }
 
+    /// Whether its value is a `float64`.
+    pub fn is_double(&self) -> bool {
+        self.steps.borrow().last().is_some_and(|step| step.ty == Type::F64)
+    }
+
+    /// How many steps it has.
+    pub fn len(&self) -> usize {
+        self.steps.borrow().len()
+    }
+
     fn step(&self, op: Op, ty: Type, operands: &[Lane<'_>]) -> Lane<'_> {
         let mut steps = self.steps.borrow_mut();
         let mut numbers = [0; 3];

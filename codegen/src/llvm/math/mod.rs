@@ -3,8 +3,10 @@
 //! ```text
 //! formula   straight-line arithmetic, written once for scalars and vectors of either type
 //! exp, log, trig, atan, hyperbolic, erf, pow, root      the functions, a family a file; pair: more digits than a float
-//! emit      a formula as LLVM's instructions
+//! emit      a formula as LLVM's instructions, in the place where its value is needed
 //! ```
+//!
+//! A vector longer than a register is taken apart first, so that the registers hold one part after another.
 //!
 //! Errors stay below two units in the last place, and special values are those of C's annex F; the tests go through
 //! every `float32` (`docs/decisions/0010-mathematics.md` has the figures). What is not here, and everything on a target
@@ -22,16 +24,22 @@ mod pow;
 mod root;
 mod trig;
 
+use inkwell::module::Linkage;
+use inkwell::types::{BasicMetadataTypeEnum, BasicType};
+use inkwell::values::{BasicMetadataValueEnum, FunctionValue};
 use polyhedral::{Builtin, DType};
 
 use self::formula::{Float, Formula, Type};
-use super::Result;
 use super::cpu::{Emitter, Frame};
-use super::ir::Llvm;
+use super::ir::{Llvm, lanes_of};
+use super::{Error, Result};
+
+/// The steps of formulas that a module gets in the places where their values are needed; from then on, formulas become
+/// functions that are called. A hundred steps cost LLVM about 2 ms.
+const INLINE_STEPS: usize = 3000;
 
 impl<'c> Emitter<'c, '_> {
-    /// A function at values with equally many lanes; `None` if it has no formula for this target. The short floats are
-    /// `float32` here.
+    /// A function at values; `None` if it has no formula for this target. The short floats are `float32` here.
     pub fn formula(
         &self,
         frame: &Frame<'c>,
@@ -40,19 +48,77 @@ impl<'c> Emitter<'c, '_> {
         operands: &[Llvm<'c>],
     ) -> Result<Option<Llvm<'c>>> {
         let ty = if dtype == DType::F64 { Type::F64 } else { Type::F32 };
-        if !self.machine.instructions.fma {
-            return Ok(None);
+        let formula = if self.machine.instructions.fma { formula_of(builtin, ty) } else { None };
+        let Some(formula) = formula else { return Ok(None) };
+        let lanes = operands.iter().map(|operand| lanes_of(*operand)).max().unwrap_or(1);
+        let operands = operands.iter().map(|operand| self.ir.splat(*operand, lanes)).collect::<Result<Vec<_>>>()?;
+        let register = (self.machine.vector_bits / dtype.bits().max(32)).max(2);
+        if lanes <= register {
+            return self.formula_in_register(frame, builtin, &formula, &operands).map(Some);
         }
-        let Some(formula) = formula_of(builtin, ty) else { return Ok(None) };
-        let operands = self.equally_wide(operands)?;
-        emit::emit(self, frame, &formula, &operands).map(Some)
+        let mut parts = Vec::new();
+        for first in (0..lanes).step_by(register as usize) {
+            let count = register.min(lanes - first);
+            let part = |operand: &Llvm<'c>| self.ir.lanes(*operand, first, count);
+            let operands = operands.iter().map(part).collect::<Result<Vec<_>>>()?;
+            parts.push(self.formula_in_register(frame, builtin, &formula, &operands)?);
+        }
+        self.ir.concatenate(&parts).map(Some)
     }
 
-    fn equally_wide(&self, operands: &[Llvm<'c>]) -> Result<Vec<Llvm<'c>>> {
-        let lanes = operands.iter().map(|operand| super::ir::lanes_of(*operand)).max().unwrap_or(1);
-        operands.iter().map(|operand| self.ir.splat(*operand, lanes)).collect()
+    fn formula_in_register(
+        &self,
+        frame: &Frame<'c>,
+        builtin: Builtin,
+        formula: &Formula,
+        operands: &[Llvm<'c>],
+    ) -> Result<Llvm<'c>> {
+        let steps = self.formula_steps.get() + formula.len();
+        if steps <= INLINE_STEPS {
+            self.formula_steps.set(steps);
+            return emit::emit(self, frame, formula, operands);
+        }
+        let function = self.formula_function(builtin, formula, operands)?;
+        let mut arguments: Vec<BasicMetadataValueEnum<'c>> = vec![frame.math().into()];
+        arguments.extend(operands.iter().map(|operand| BasicMetadataValueEnum::from(*operand)));
+        let call = self.ir.builder.build_call(function, &arguments, "")?;
+        call.set_call_convention(FAST);
+        call.try_as_basic_value().basic().ok_or_else(|| Error::Malformed("a function without a result".into()))
+    }
+
+    /// The function of the module that computes a formula for operands of these types.
+    fn formula_function(
+        &self,
+        builtin: Builtin,
+        formula: &Formula,
+        operands: &[Llvm<'c>],
+    ) -> Result<FunctionValue<'c>> {
+        let ty = operands[0].get_type();
+        let bits = if formula.is_double() { 64 } else { 32 };
+        let name = format!("math:{}.v{}f{bits}", builtin.name(), lanes_of(operands[0]));
+        if let Some(function) = self.ir.module.get_function(&name) {
+            return Ok(function);
+        }
+        let here = self.here()?;
+        let mut parameters: Vec<BasicMetadataTypeEnum<'c>> = vec![self.ir.pointer_type().into()];
+        parameters.extend(operands.iter().map(|operand| BasicMetadataTypeEnum::from(operand.get_type())));
+        let function = self.ir.module.add_function(&name, ty.fn_type(&parameters, false), Some(Linkage::Internal));
+        self.describe_function(function);
+        function.set_call_conventions(FAST);
+        let entry = self.begin(function);
+        let [table, operands @ ..] = &function.get_params()[..] else {
+            return Err(Error::Malformed("LLVM lost a function's parameters".into()));
+        };
+        let frame = Frame::of_arithmetic(function, entry, table.into_pointer_value());
+        let value = emit::emit(self, &frame, formula, operands)?;
+        self.ir.builder.build_return(Some(&value))?;
+        self.ir.builder.position_at_end(here);
+        Ok(function)
     }
 }
+
+/// LLVM's number for its own calling convention.
+const FAST: u32 = 8;
 
 /// The formula of a function, if it has one.
 fn formula_of(builtin: Builtin, ty: Type) -> Option<Formula> {

@@ -310,7 +310,7 @@ const FIRST_EXPONENT: i64 = 141;
 
 #[rustfmt::skip]
 static TURNS_HIGH: Table = Table {
-    name: "tilewright.turns_high",
+    name: "math:turns_high",
     values: &[
         0.00124339759349823, 0.00248679518699646, 0.00497359037399292, 0.00994718074798584, 0.01989436149597168,
         0.03978872299194336, 0.07957746088504791, 0.15915493667125702, 0.31830987334251404, 0.6366197615861893,
@@ -340,7 +340,7 @@ static TURNS_HIGH: Table = Table {
 
 #[rustfmt::skip]
 static TURNS_MIDDLE: Table = Table {
-    name: "tilewright.turns_middle",
+    name: "math:turns_middle",
     values: &[
         3.9940717400099857e-10, 7.988144035131484e-10, 1.5976288070262967e-09, 3.1952576140525935e-09,
         6.390515228105187e-09, 1.2781030456210374e-08, 1.0660899718573091e-08, 6.420638298809678e-09,
@@ -376,7 +376,7 @@ static TURNS_MIDDLE: Table = Table {
 
 #[rustfmt::skip]
 static TURNS_LOW: Table = Table {
-    name: "tilewright.turns_low",
+    name: "math:turns_low",
     values: &[
         2.8329227088357786e-17, 1.1473029454577421e-18, 2.2946058909154842e-18, 4.5892117818309684e-18,
         9.178423563661937e-18, 1.8356847127323874e-17, 3.671369425464775e-17, 1.791623727803767e-17,
