@@ -74,8 +74,9 @@ pub(crate) fn parallel(scop: &Scop, member: &str) -> Result<Edit, Reason> {
 /// ```
 ///
 /// Needs a width that is a power of two and at most four registers of bytes, and no vectorised loop around the same
-/// statements; a shifted tail one statement. Proof: values for a shifted tail, else order, with no two dependent instances in the lanes of one vector. After Allen and Kennedy,
-/// Automatic Translation of FORTRAN Programs to Vector Form (TOPLAS 1987).
+/// statements; a shifted tail one statement. Proof: values for a shifted tail, else order, with no two dependent instances in
+/// the lanes of one vector, but for updates of one element by one statement: these lanes are combined before the element is
+/// touched. After Allen and Kennedy, Automatic Translation of FORTRAN Programs to Vector Form (TOPLAS 1987).
 pub(crate) fn vectorise(
     scop: &Scop,
     target: &Target,

@@ -117,9 +117,9 @@ impl Planner<'_> {
         }
         // A row that comes by again is to be in the first cache still.
         let room = self.target.caches.first().map_or(1 << 14, |cache| cache.bytes) / 2 / u64::from(self.bytes().max(1));
-        let room = room.max(u64::from(vector)).next_power_of_two() / 2;
-        if passes > 1 && length > room * 2 {
-            self.plan.cuts[columns].push(u32::try_from(room).unwrap_or(1 << 20));
+        if passes > 1 && length > room {
+            let strip = 1 << room.max(vector.into()).ilog2().min(20);
+            self.plan.cuts[columns].push(strip);
         }
         let strips = (!self.plan.cuts[columns].is_empty()).then_some(Piece { of: columns, level: 0 });
         let outside = outside.into_iter().map(|at| self.plan.rest(at));
