@@ -663,3 +663,23 @@ fn subscripts_that_a_border_clamps_count_as_neighbours() {
         "#]],
     );
 }
+
+#[test]
+fn bytes_have_no_more_lanes_than_vectors_can() {
+    let text = "
+        scop negative(H, W)
+        input I: uint8[H, W]
+        output O: uint8[H, W]
+        stmt O[y, x]
+          domain { O[y, x] : 0 <= y < H and 0 <= x < W }
+          O[y, x] = uint8(255u8 - I[y, x])
+    ";
+    check(
+        text,
+        &[2112, 3520],
+        1,
+        expect![[r#"
+        vectorise O.x by 128 as xo xv
+    "#]],
+    );
+}

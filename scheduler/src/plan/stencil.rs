@@ -11,6 +11,8 @@ use polyhedral::{Access, Expr, Subscript, TensorId};
 use super::{Box, Planner, extent_of};
 use crate::nest::{self, Stride};
 
+/// Lanes of the widest vectors that code generation takes.
+const MOST_LANES: u32 = 128;
 /// Copies of a row loop that are tried.
 const COPIES: [u32; 3] = [4, 3, 2];
 /// The share of the time that copies have to save.
@@ -35,7 +37,7 @@ impl Planner<'_> {
             |lanes: u32| !shares && self.registers_of_a_value(lanes) * (loads + 2) <= self.target.vector_registers;
         let full = (self.target.vector_bytes / self.computed_bytes()).max(1);
         let mut lanes = lanes;
-        while lanes > full && !fits(lanes) {
+        while lanes > MOST_LANES || (lanes > full && !fits(lanes)) {
             lanes /= 2;
         }
         lanes
