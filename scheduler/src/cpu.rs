@@ -15,9 +15,12 @@ use crate::{Fusion, Isl, STAGE, cost, fusing, packing, rest, rows};
 ///
 /// Orders by isl's scheduler without fusion, then takes each nest at the top by itself:
 ///
-/// - A **reduction** whose reads are the same along some loop of its result gets a box of accumulators (`unroll` rows of
-///   `vectorise`d columns) that stays in registers over the reduction, and strips of a long reduction loop so that what
-///   the rows share stays in the second cache: the blocking of Goto and van de Geijn (TOMS 2008) without packing.
+/// - A **contraction**, a reduction whose reads are the same along some loop of its result, gets a box of accumulators
+///   (`unroll` rows of `vectorise`d columns) that stays in registers over the reduction. What all rows share is packed
+///   in panels where its lanes lie apart, or its rows do and it does not fit the second cache; what the rows read
+///   alone where its lines would share a set: the blocking of Goto and van de Geijn (TOMS 2008), by the model of Low,
+///   Igual, Smith and Quintana-Ortí (TOMS 2016). Initial values, and what follows element by element, are fused around
+///   a reduction that is not cut into strips.
 /// - **Any other reduction** has lanes along its result where the reads are contiguous there, some rows streaming by a row
 ///   of sums in the first cache; else along the reduction, in several vectors of partial sums. A result that is too short
 ///   for all threads gets a chunk of the reduction, with partial results, for each of them.

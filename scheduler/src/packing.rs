@@ -29,7 +29,8 @@ pub(crate) fn pack(session: &mut Session, entity: &str, pack: &Pack, at: Option<
         }
         Form::Panels { along, tile } => {
             let Some(map) = panels(session.scop(), &name, &source, along, tile.width()) else {
-                let why = format!("how large `{name}` is depends on the sizes: it stays in the order of `{}`", source.name);
+                let why =
+                    format!("how large `{name}` is depends on the sizes: it stays in the order of `{}`", source.name);
                 return session.remark(Remark::new(STAGE, entity, "not in panels", why));
             };
             attempt(session, entity, "not in panels", Command::Layout(map));

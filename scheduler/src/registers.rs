@@ -153,11 +153,11 @@ mod tests {
     }
 
     #[test]
-    fn a_tile_that_divides_the_extents_is_better_than_a_large_one() {
+    fn a_large_tile_is_best_unless_the_extents_are_small() {
         let avx512 = target(include_str!("../../tilewright/targets/znver5.toml"));
-        check(&avx512, (Some(1024), Some(1024)), &MATMUL, (8, 2, 16));
-        check(&avx512, (Some(1001), Some(1024)), &MATMUL, (13, 2, 16));
-        check(&avx512, (Some(64), Some(56)), &MATMUL, (16, 1, 8));
+        check(&avx512, (Some(1024), Some(1024)), &MATMUL, (14, 2, 16));
+        check(&avx512, (Some(16), Some(1024)), &MATMUL, (8, 2, 16));
+        check(&avx512, (Some(6), Some(64)), &MATMUL, (6, 4, 16));
     }
 
     #[test]

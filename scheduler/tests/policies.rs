@@ -57,24 +57,40 @@ fn a_large_product_is_blocked_and_keeps_its_accumulators() {
         &[1024, 1024, 1024],
         1,
         expect![[r#"
-        split C.k by 128 as ko ki
-        vectorise C.n by 32 as no nv
-        unroll C.m by 8 as mo mu
-        reorder C.ko C.mo C.no C.ki
-    "#]],
+            split C.m by 210 as mo mi
+            split C.k by 512 as ko ki
+            vectorise C.n by 32 as no nv
+            unroll C.mi by 14 as mio miu
+            reorder C.ko C.mo C.no C.mio C.ki
+            promote B at C.ko as B_local in global
+            layout B_local [i0, i1] = [floor((i1)/32), i0, i1 mod 32] of [32, 512, 32]
+            vectorise B_local.load.x1 by 32 as x1o x1v
+            promote A at C.mo as A_local padded 16 in global
+            vectorise A_local.load.x1 by 16 as x1o x1v
+            prefetch C at C.mio ahead 1
+            separate C.mio
+        "#]],
     );
     check(
         MATMUL,
         &[1024, 1024, 1024],
         8,
         expect![[r#"
-        split C.m by 64 as mo mi
-        split C.k by 128 as ko ki
-        vectorise C.n by 32 as no nv
-        unroll C.mi by 8 as mio miu
-        reorder C.mo C.ko C.mio C.no C.ki
-        parallel C.mo
-    "#]],
+            split C.m by 210 as mo mi
+            split C.n by 128 as no ni
+            split C.k by 512 as ko ki
+            vectorise C.ni by 32 as nio niv
+            unroll C.mi by 14 as mio miu
+            reorder C.no C.ko C.mo C.nio C.mio C.ki
+            parallel C.no
+            promote B at C.ko as B_local in global
+            layout B_local [i0, i1, i2] = [i0, floor((i2)/32), i1, i2 mod 32] of [8, 4, 512, 32]
+            vectorise B_local.load.x1 by 32 as x1o x1v
+            promote A at C.mo as A_local padded 16 in global
+            vectorise A_local.load.x1 by 16 as x1o x1v
+            prefetch C at C.mio ahead 1
+            separate C.mio
+        "#]],
     );
 }
 
@@ -85,13 +101,14 @@ fn a_product_of_any_size_is_blocked_too() {
         &[],
         8,
         expect![[r#"
-        split C.m by 70 as mo mi
-        split C.k by 128 as ko ki
-        vectorise C.n by 32 as no nv
-        unroll C.mi by 14 as mio miu
-        reorder C.mo C.ko C.mio C.no C.ki
-        parallel C.mo
-    "#]],
+            split C.m by 70 as mo mi
+            split C.k by 128 as ko ki
+            vectorise C.n by 32 as no nv
+            unroll C.mi by 14 as mio miu
+            reorder C.mo C.ko C.mio C.no C.ki
+            parallel C.mo
+            # scheduler: C: not packed: `B` has a size that is not known
+        "#]],
     );
 }
 
@@ -104,6 +121,7 @@ fn a_small_product_has_no_strips_and_no_threads() {
         expect![[r#"
             vectorise C.n by 16 as no nv
             unroll C.m by 7 as mo mu
+            # scheduler: C: not packed: `B` is used by 7 rows only, which do not pay for a copy
             # scheduler: C: not parallel: about 22 cycles of work are less than threads are worth
         "#]],
     );
@@ -125,11 +143,18 @@ fn a_product_with_a_transposed_factor_loads_few_vectors() {
         &[128, 1024, 1024],
         1,
         expect![[r#"
-            split C.k by 128 as ko ki
-            vectorise C.n by 16 as no nv
-            unroll C.m by 16 as mo mu
-            reorder C.ko C.mo C.no C.ki
-            # scheduler: C: not loaded as vectors: `B` is not contiguous along the lanes, and is read lane by lane
+            split C.m by 130 as mo mi
+            split C.k by 512 as ko ki
+            vectorise C.n by 32 as no nv
+            unroll C.mi by 13 as mio miu
+            reorder C.ko C.mo C.no C.mio C.ki
+            promote B at C.ko as B_local in global
+            layout B_local [i0, i1] = [floor((i0)/32), i1, i0 mod 32] of [32, 512, 32]
+            vectorise B_local.load.x0 by 16 as x0o x0v
+            unroll B_local.load.x1 by 16 as x1o x1u
+            promote A at C.mo as A_local padded 16 in global
+            vectorise A_local.load.x1 by 16 as x1o x1v
+            separate C.mio
         "#]],
     );
 }
@@ -150,9 +175,10 @@ fn a_batch_runs_in_parallel_as_it_is() {
         &[500, 26, 72, 26],
         8,
         expect![[r#"
-            vectorise Z.n by 8 as no nv
+            vectorise Z.n by 16 as no nv
             unroll Z.m by 26 as mo mu
             parallel Z.b
+            # scheduler: Z: not packed: `Y` is used by 26 rows only, which do not pay for a copy
         "#]],
     );
 }
@@ -173,10 +199,13 @@ fn a_convolution_shares_rows_over_channels() {
         &[8, 64, 64, 56, 56],
         8,
         expect![[r#"
-            vectorise O.w by 8 as wo wv
-            unroll O.f by 16 as fo fu
-            reorder O.h O.n O.fo O.wo O.c O.r O.s
+            vectorise O.w by 32 as wo wv
+            unroll O.s by 3 as so su
+            unroll O.f by 13 as fo fu
+            reorder O.h O.n O.fo O.wo O.c O.r O.so
             parallel O.h
+            separate O.fo
+            # scheduler: O: not packed: `I` fits the cache as it is: 129024 bytes
         "#]],
     );
 }
@@ -397,6 +426,7 @@ fn auto_takes_what_is_left_and_nothing_else() {
             # auto: 1 command
             vectorise C.init.n by 64 as no nv
             reorder C.update.ko C.update.m
+            # scheduler: C.init: not streamed: `C`: all 262144 bytes of the loop's tensors may stay in the last cache
             # scheduler: C.init: not parallel: about 8200 cycles of work are less than threads are worth
         "#]],
     );
@@ -404,12 +434,14 @@ fn auto_takes_what_is_left_and_nothing_else() {
         &matmul,
         "auto C.update\nparallel C.init.m\n",
         expect![[r#"
-        # auto C.update: 3 commands
-        vectorise C.update.n by 32 as no nv
-        unroll C.update.m by 8 as mo mu
-        parallel C.update.mo
-        parallel C.init.m
-    "#]],
+            # auto C.update: 4 commands
+            vectorise C.update.n by 32 as no nv
+            unroll C.update.m by 14 as mo mu
+            parallel C.update.mo
+            separate C.update.mo
+            parallel C.init.m
+            # scheduler: C.update: not packed: `B` is near enough as it is: its rows are 1024 bytes apart
+        "#]],
     );
     check_auto(
         &matmul,

@@ -351,22 +351,6 @@ impl<'c> Emitter<'c, '_> {
         self.describe_access(element, call.try_as_basic_value().instruction(), false)
     }
 
-    fn gather(
-        &self,
-        element: &Element<'c>,
-        offsets: VectorValue<'c>,
-        mask: Option<Llvm<'c>>,
-        lanes: u32,
-    ) -> Result<Llvm<'c>> {
-        let pointers = self.ir.elements(element.pointer, self.memory_type(element.dtype), offsets)?;
-        let zeros = self.zero(element.dtype, lanes);
-        let arguments = [pointers, self.alignment(element), self.lane_mask(mask, lanes)?, zeros];
-        let types = [zeros.get_type(), pointers.get_type()];
-        let value = self.ir.intrinsic("llvm.masked.gather", &types, &arguments)?;
-        self.describe_access(element, value.as_instruction_value(), false)?;
-        Ok(value)
-    }
-
     /// Lanes that touch one element are stored in their order.
     fn scatter(
         &self,
@@ -384,16 +368,16 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// A mask with all lanes; without one every lane holds.
-    fn lane_mask(&self, mask: Option<Llvm<'c>>, lanes: u32) -> Result<Llvm<'c>> {
+    pub fn lane_mask(&self, mask: Option<Llvm<'c>>, lanes: u32) -> Result<Llvm<'c>> {
         self.ir.splat(mask.unwrap_or_else(|| self.ir.context.bool_type().const_int(1, false).into()), lanes)
     }
 
-    fn zero(&self, dtype: DType, lanes: u32) -> Llvm<'c> {
+    pub fn zero(&self, dtype: DType, lanes: u32) -> Llvm<'c> {
         vector_of(self.memory_type(dtype), lanes).const_zero()
     }
 
     /// The alignment that every caller guarantees.
-    fn alignment(&self, element: &Element<'c>) -> Llvm<'c> {
+    pub fn alignment(&self, element: &Element<'c>) -> Llvm<'c> {
         self.ir.i32(element.dtype.bytes() as i32).into()
     }
 

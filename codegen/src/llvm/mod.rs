@@ -24,6 +24,7 @@ mod block;
 mod code;
 mod cpu;
 mod expr;
+mod gather;
 mod index;
 mod ir;
 mod isa;

@@ -277,7 +277,7 @@ impl Values {
                     Value::Select(Box::new(condition), Box::new(a), Box::new(b))
                 }
             },
-            Value::Cast(dtype, e) => Value::Cast(*dtype, go(e)),
+            Value::Cast(dtype, e) => Value::Cast(*dtype, Box::new(self.shortened(*dtype, self.value(e)))),
             Value::Call(builtin, arguments) => {
                 Value::Call(*builtin, arguments.iter().map(|argument| self.value(argument)).collect())
             }
@@ -286,6 +286,16 @@ impl Values {
                 let value = Box::new(Values::new(&self.outside, *from).value(value));
                 Value::Reduce { op: *op, value, from: *from, to: *to }
             }
+        }
+    }
+
+    /// A 64-bit integer on its way to a float, in the 32 bits that convert in half the registers, where they hold it.
+    fn shortened(&self, to: DType, value: Value) -> Value {
+        let is_long = matches!(value, Value::Int { .. }) && to.is_float() && self.lanes > 1;
+        let is_short = |int: &Int| fits(self.always.interval(int), DType::I32);
+        match is_long && integer(&value, &self.always).is_some_and(|(int, _)| is_short(&int)) {
+            true => Value::Cast(DType::I32, Box::new(value)),
+            false => value,
         }
     }
 
