@@ -47,7 +47,11 @@ fn whole_reduction(session: &Session, nest: &Nest) -> Option<usize> {
     let plan = Plan::of(scop, session.target(), nest, id, (false, session.options().strict));
     let is_boxed = plan.boxes.iter().any(Option::is_some);
     let has_strips = (depth..nest.loops.len()).any(|at| plan.has_strips(at, nest.loops[at].extent));
-    (is_boxed && !has_strips).then_some(depth)
+    // Rows of sums that the reduction streams by do not begin and end in registers.
+    let reduces = |at: usize| is_reduced(at) && !plan.is_all_in_box(at, nest.loops[at].extent);
+    let mut pieces = plan.order.iter().skip_while(|piece| !reduces(piece.of));
+    let streams = pieces.any(|piece| !is_reduced(piece.of));
+    (is_boxed && !has_strips && !streams).then_some(depth)
 }
 
 /// Whether `other` sets or uses the result of the reduction `nest`, element by element in the same loops.

@@ -136,6 +136,15 @@ impl Plan {
         self.cuts[of].iter().any(|&by| extent.is_none_or(|extent| i64::from(by) < extent))
     }
 
+    /// Whether a box holds all iterations of a loop.
+    pub(crate) fn is_all_in_box(&self, of: usize, extent: Option<i64>) -> bool {
+        let by = match self.boxes[of] {
+            Some(Box::Vector(by) | Box::Unroll(by)) => i64::from(by),
+            None => 1,
+        };
+        extent.is_some_and(|extent| extent <= by)
+    }
+
     /// Lanes and copies of the statement in one box.
     fn lanes(&self) -> u32 {
         self.boxes.iter().map(|one| if let Some(Box::Vector(lanes)) = one { *lanes } else { 1 }).product()
