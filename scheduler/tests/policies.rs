@@ -679,7 +679,8 @@ fn bytes_have_no_more_lanes_than_vectors_can() {
         &[2112, 3520],
         1,
         expect![[r#"
-        vectorise O.x by 128 as xo xv
-    "#]],
+            vectorise O.x by 128 as xo xv
+            stream O
+        "#]],
     );
 }
