@@ -426,7 +426,6 @@ fn auto_takes_what_is_left_and_nothing_else() {
             # auto: 1 command
             vectorise C.init.n by 64 as no nv
             reorder C.update.ko C.update.m
-            # scheduler: C.init: not streamed: `C`: all 262144 bytes of the loop's tensors may stay in the last cache
             # scheduler: C.init: not parallel: about 8200 cycles of work are less than threads are worth
         "#]],
     );
@@ -547,10 +546,12 @@ fn a_picture_that_is_larger_than_the_caches_is_passed_on_row_by_row() {
         &[3, 1000, 2000],
         1,
         expect![[r#"
-        fuse T O depth 2 shift 0 2
-        vectorise T.x by 16 as xo xv
-        vectorise O.x by 16 as xo xv
-    "#]],
+            fuse T O depth 2 shift 0 2
+            vectorise T.x by 64 as xo xv
+            vectorise O.x by 64 as xo xv
+            # scheduler: T: not streamed: `T`: other accesses to it find it in a cache
+            # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
+        "#]],
     );
 }
 
@@ -561,14 +562,16 @@ fn rows_that_wait_for_each_other_are_not_fused_at_the_cost_of_threads() {
         &[3, 1000, 2000],
         8,
         expect![[r#"
-            vectorise T.x by 16 as xo xv
+            vectorise T.x by 64 as xo xv
             reorder T.y T.c T.xo
             parallel T.y
             vectorise O.x by 16 as xo xv
             reorder O.y O.c O.xo
             parallel O.y
             # scheduler: T, O: rows not fused: rows would wait for each other, and 3 iterations of the loops outside do not keep 8 threads busy
+            # scheduler: T: not streamed: `T`: other accesses to it find it in a cache
             # scheduler: O: rows not copied out: loads that rows share would cost less, but memory takes longer than they do
+            # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
         "#]],
     );
     check(
@@ -576,11 +579,13 @@ fn rows_that_wait_for_each_other_are_not_fused_at_the_cost_of_threads() {
         &[16, 1000, 2000],
         8,
         expect![[r#"
-        fuse T O depth 2 shift 0 2
-        vectorise T.x by 16 as xo xv
-        vectorise O.x by 16 as xo xv
-        parallel T.c
-    "#]],
+            fuse T O depth 2 shift 0 2
+            vectorise T.x by 64 as xo xv
+            vectorise O.x by 64 as xo xv
+            parallel T.c
+            # scheduler: T: not streamed: `T`: other accesses to it find it in a cache
+            # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
+        "#]],
     );
 }
 
@@ -615,9 +620,10 @@ fn rows_of_a_window_share_loads_and_conversions() {
         &[2000, 2000],
         1,
         expect![[r#"
-        vectorise O.x by 16 as xo xv
-        unroll O.y by 4 as yo yu
-    "#]],
+            vectorise O.x by 16 as xo xv
+            unroll O.y by 4 as yo yu
+            # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
+        "#]],
     );
 }
 
@@ -630,9 +636,10 @@ fn a_stencil_that_waits_for_memory_is_left_as_it_is() {
         &[4000, 4000],
         1,
         expect![[r#"
-        vectorise O.x by 64 as xo xv
-        # scheduler: O: rows not copied out: loads that rows share would cost less, but memory takes longer than they do
-    "#]],
+            vectorise O.x by 64 as xo xv
+            # scheduler: O: rows not copied out: loads that rows share would cost less, but memory takes longer than they do
+            # scheduler: O: not streamed: `O`: its rows of 4000 bytes begin and end within lines
+        "#]],
     );
 }
 
@@ -652,7 +659,7 @@ fn subscripts_that_a_border_clamps_count_as_neighbours() {
         &[1000],
         1,
         expect![[r#"
-        vectorise B.i by 16 as io iv
-    "#]],
+            vectorise B.i by 64 as io iv
+        "#]],
     );
 }
