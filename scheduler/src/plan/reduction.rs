@@ -238,5 +238,5 @@ fn copies(length: u64, most: u32) -> u32 {
     if length <= u64::from(most) {
         return u32::try_from(length.max(1)).unwrap_or(most);
     }
-    (most.div_ceil(2)..=most).rev().find(|&by| length % u64::from(by) == 0).unwrap_or(most)
+    (most.div_ceil(2)..=most).rev().find(|&by| length.is_multiple_of(by.into())).unwrap_or(most)
 }
