@@ -41,7 +41,7 @@ fn decided(scop: Scop) -> Script {
 
 /// The commands that a script uses.
 fn kind(script: &Script) -> BTreeSet<&'static str> {
-    script.commands().iter().map(|command| command.name()).collect()
+    script.commands().map(|command| command.name()).collect()
 }
 
 #[test]
