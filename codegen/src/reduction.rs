@@ -13,7 +13,7 @@ pub fn combined_in(from: u32, to: u32) -> Vec<Vec<Vec<u32>>> {
     let (mut rounds, mut lanes) = (Vec::new(), from);
     while lanes / to.max(1) > 1 {
         let group = lanes / to.max(1);
-        let parts = if group % 2 == 0 { 2 } else { group };
+        let parts = if group.is_multiple_of(2) { 2 } else { group };
         let left = lanes / parts;
         // One group may be taken apart in any way: halves of registers are the cheapest. Others stay next to each other.
         let lane_of = |part: u32, lane: u32| if to <= 1 { part * left + lane } else { lane * parts + part };
