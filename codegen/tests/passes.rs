@@ -392,7 +392,6 @@ fn a_store_between_ends_a_block() {
     }
 }
 
-
 /// A stencil that keeps its border, in the words of the front end: clamped subscripts and a selection.
 const BORDERED: &str = "
 scop jac(N, M)

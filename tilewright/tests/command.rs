@@ -282,7 +282,7 @@ fn remarks_are_said_when_asked_for() {
     let quiet = place.run(&small);
     assert_eq!((quiet.status, quiet.err.as_str()), (0, ""));
     let said = place.run(&[&small[..], &["--remarks"]].concat());
-    assert!(said.status == 0 && said.err.contains("note: scheduler: C.update: not parallel"), "{}", said.err);
+    assert!(said.status == 0 && said.err.contains("note: scheduler: C.init, C.update: not parallel"), "{}", said.err);
 }
 
 #[test]

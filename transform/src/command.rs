@@ -458,11 +458,7 @@ pub const COMMANDS: &[Description] = &[
         form: "fold TENSOR dim D by N",
         summary: "Keep only as many slices of a temporary as live at once.",
     },
-    Description {
-        name: "stream",
-        form: "stream TENSOR",
-        summary: "Let the stores to a tensor go past the caches.",
-    },
+    Description { name: "stream", form: "stream TENSOR", summary: "Let the stores to a tensor go past the caches." },
     Description {
         name: "inline",
         form: "inline TENSOR",

@@ -11,8 +11,9 @@ use crate::{Command, End, Tail};
 
 /// The full vectors, and after them the loop as it was for all other iterations.
 pub(crate) fn separate(scop: &Scop, strips: Strips) -> Result<Strips, Reason> {
+    // Also for sizes that there are not: the tree has a place for each instance.
     let (whole, cut) = whole_and_cut(scop, &strips)?;
-    if cut.is_empty()? {
+    if cut.intersect_params(&scop.context)?.is_empty()? {
         return Ok(strips);
     }
     let vectors = place::divided_at(&strips.tree, &strips.outer, place::member_at(&strips.tree, &strips.outer)).1;
@@ -31,6 +32,7 @@ pub(crate) fn separate(scop: &Scop, strips: Strips) -> Result<Strips, Reason> {
 /// once more.
 pub(crate) fn shifted(scop: &Scop, strips: Strips, by: u32) -> Result<Edit, Reason> {
     let (whole, cut) = whole_and_cut(scop, &strips)?;
+    let cut = cut.intersect_params(&scop.context)?;
     if cut.is_empty()? {
         return strips.edit(scop, by, Tail::Shifted);
     }
@@ -197,5 +199,5 @@ fn whole_and_cut(scop: &Scop, strips: &Strips) -> Result<(isl::UnionSet, isl::Un
             strips.member
         ));
     }
-    Ok((whole, cut.intersect_params(&scop.context)?))
+    Ok((whole, cut))
 }

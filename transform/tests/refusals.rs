@@ -5,7 +5,7 @@ mod common;
 use common::{check_refused, refusal, replay, session, session_of};
 use expect_test::{Expect, expect};
 use polyhedral::{isl, testing};
-use transform::{Options, Reason, Session};
+use transform::{Options, Reason, Script, Session};
 
 /// In place, each point from the one above and to the right: distance (1, -1).
 const SKEWED: &str = "
@@ -86,14 +86,20 @@ fn a_parallel_reduction() {
 }
 
 #[test]
-fn a_vectorised_reduction() {
-    check_refused(
-        "matmul",
-        "vectorise C.update.k by 8",
-        expect![
-            "`vectorise C.update.k by 8` refused: `C.update[0, 0, 0]` and `C.update[0, 0, 1]` update one element (reduction through `C[0, 0]`), but the vector loop `C.update.kv` would run them at once, for example for M = 1, N = 1, K = 2"
-        ],
-    );
+fn a_vectorised_recurrence() {
+    let running = "
+scop running(N)
+context { : N > 1 }
+input A: float32[N]
+inout B: float32[N]
+stmt B[i]
+  domain { B[i] : 0 < i < N }
+  B[i] = B[i - 1] + A[i]
+source
+  for i
+    B
+";
+    expect!["`vectorise B.i by 8` refused: `B[2]` must run after `B[1]` (flow through `B[1]`), but the vector loop `B.iv` would run them at once, for example for N = 3"].assert_eq(&refusal(session_from(running), "vectorise B.i by 8").to_string());
 }
 
 #[test]
@@ -414,4 +420,17 @@ fn a_replay_says_the_line() {
     let refused = replay(&mut session, script).expect_err("a reduction");
     assert_eq!(refused.line, Some(4));
     assert_eq!(session.script().len(), 1, "the commands before it stay");
+}
+
+/// What is left over beside full vectors has a place in the tree, whatever the sizes.
+#[test]
+fn commands_after_a_separate_tail_of_a_gather() {
+    let mut session = session("gather");
+    let script: Script = "vectorise O.update.d by 2 tail separate
+        vectorise O.init.b by 4 tail shifted
+        peel O.update.l first 3"
+        .parse()
+        .expect("a script");
+    session.replay(&script).unwrap_or_else(|refused| panic!("{refused}"));
+    session.finish().unwrap_or_else(|refused| panic!("{refused}"));
 }

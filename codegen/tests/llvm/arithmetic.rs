@@ -552,11 +552,8 @@ fn functions<T: Number>(lanes: u32) {
         })
         .collect();
     for arity in 1..=4 {
-        let builtins: Vec<Builtin> = Builtin::ALL
-            .iter()
-            .copied()
-            .filter(|builtin| builtin.arity() == arity && !has_formula(*builtin))
-            .collect();
+        let builtins: Vec<Builtin> =
+            Builtin::ALL.iter().copied().filter(|builtin| builtin.arity() == arity && !has_formula(*builtin)).collect();
         if builtins.is_empty() {
             continue;
         }

@@ -59,12 +59,31 @@ impl Enumeration {
         let is_broken = |&&(first, second, swappable): &&(usize, usize, bool)| match fate(&times[first], &times[second])
         {
             Fate::Before => false,
-            Fate::AtOnce => true,
+            Fate::AtOnce => !(swappable && self.are_combined(scop, &times, first, second)),
             // Two updates that nothing tells apart run one after the other, whichever comes first.
             Fate::After | Fate::AnyOrder => !swappable,
         };
         let broken = self.pairs.iter().filter(is_broken);
         Ok(broken.map(|&(first, second, _)| (self.instances[first].clone(), self.instances[second].clone())).collect())
+    }
+}
+
+impl Enumeration {
+    /// Whether two instances are updates in lanes of one vector whose lanes all update one element: instances of one
+    /// statement, of which those with the same values of the loops outside of the vector all write the same elements.
+    fn are_combined(&self, scop: &Scop, times: &[Vec<Step>], first: usize, second: usize) -> bool {
+        let (id, point) = &self.instances[first];
+        let together = times[first].iter().zip(&times[second]).take_while(|(a, b)| a.is_same(b)).count();
+        let outside = &times[first][..together];
+        let elements =
+            |point: &[i64]| scop.stmts[*id].writes.iter().map(|write| element(write, point)).collect::<Vec<_>>();
+        let written = elements(point);
+        let mut beside = self.instances.iter().zip(times).filter(|((other, _), time)| {
+            other == id && time.len() >= together && outside.iter().zip(time.iter()).all(|(a, b)| a.is_same(b))
+        });
+        self.instances[second].0 == *id
+            && matches!(times[first].get(together), Some(Step::At(_, Kind::Vector(_))))
+            && beside.all(|((_, point), _)| elements(point) == written)
     }
 }
 
@@ -96,6 +115,16 @@ enum Step {
     Child(usize),
     /// The same for a set.
     AnyChild(usize),
+}
+
+impl Step {
+    fn is_same(&self, other: &Step) -> bool {
+        match (self, other) {
+            (Step::At(a, _), Step::At(b, _)) => a == b,
+            (Step::Child(a), Step::Child(b)) | (Step::AnyChild(a), Step::AnyChild(b)) => a == b,
+            _ => false,
+        }
+    }
 }
 
 /// What a tree does to two instances.

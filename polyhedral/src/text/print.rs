@@ -56,7 +56,13 @@ fn tensor_line(scop: &Scop, tensor: &Tensor) -> String {
     };
     let streamed = if tensor.streamed { " streamed" } else { "" };
     let layout = tensor.layout.as_ref().map_or_else(String::new, |layout| layout_text(scop, tensor, layout));
-    format!("{role} {}: {}[{}]{memory}{streamed}{layout}{}", tensor.name, tensor.dtype, dims.join(", "), at(tensor.span))
+    format!(
+        "{role} {}: {}[{}]{memory}{streamed}{layout}{}",
+        tensor.name,
+        tensor.dtype,
+        dims.join(", "),
+        at(tensor.span)
+    )
 }
 
 /// ` layout [i0 mod 2, i1] of [2, N]`
