@@ -55,7 +55,7 @@ impl Ours {
         };
         // The last call has to write the output.
         let (mut from, mut to) = (other, &mut self.outputs[0]);
-        if self.calls % 2 == 0 {
+        if self.calls.is_multiple_of(2) {
             std::mem::swap(&mut from, &mut to);
         }
         self.kernel.run(&[&self.inputs[0]], &mut [to])?;

@@ -271,10 +271,8 @@ impl Verifier<'_> {
                 }
                 Some(_) => {}
             },
-            Value::Reduce { from, to, .. } => {
-                if *to < 1 || from % to != 0 || (*to != 1 && *to != lanes) {
-                    self.report("reduce", format!("{from} lanes to {to} in an op of {lanes}"));
-                }
+            Value::Reduce { from, to, .. } if *to < 1 || from % to != 0 || (*to != 1 && *to != lanes) => {
+                self.report("reduce", format!("{from} lanes to {to} in an op of {lanes}"));
             }
             _ => {}
         }

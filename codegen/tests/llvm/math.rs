@@ -363,7 +363,7 @@ impl Random {
 
     /// Of any size; of ordinary sizes; near 0; near a place where something changes.
     fn number(&mut self) -> f64 {
-        let sign = if self.next() % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = if self.next().is_multiple_of(2) { 1.0 } else { -1.0 };
         match self.next() % 8 {
             0 => f64::from_bits(self.next()),
             1 | 2 => sign * 2f64.powf(self.unit() * 42.0 - 30.0),

@@ -61,7 +61,7 @@ impl Planner<'_> {
         }
         let row = tensor.extent.last().and_then(polyhedral::Index::as_const).unwrap_or(0).max(0).unsigned_abs();
         let row = row * u64::from(tensor.dtype.bytes());
-        let is_in_lines = tensor.extent.len() == 1 || row % line == 0 || row >= LONG * line;
+        let is_in_lines = tensor.extent.len() == 1 || row.is_multiple_of(line) || row >= LONG * line;
         (!is_in_lines).then(|| format!("its rows of {row} bytes begin and end within lines"))
     }
 
