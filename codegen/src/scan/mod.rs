@@ -94,5 +94,6 @@ fn scanned(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<
     let mut program = layout::empty_program(scop, options);
     stack::check(&program)?;
     walk::fill(scop, options, &leaves, &mut program, remarks)?;
+    stack::check_initialised(&program)?;
     Ok(program)
 }

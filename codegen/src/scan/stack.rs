@@ -81,6 +81,70 @@ fn loads(value: &Value, buffer: TensorId) -> bool {
         || value.children().into_iter().any(|child| loads(child, buffer))
 }
 
+/// Refuses a program that reads of a buffer on the stack where nothing was written: isl may put iterations of a loop behind
+/// it that belong to one of its threads, where what this thread keeps is not.
+pub(super) fn check_initialised(program: &Program) -> Result<(), Error> {
+    let stacks = program.buffers.iter().filter(|(_, buffer)| buffer.place == Place::Stack);
+    for (id, buffer) in stacks {
+        let mut own = Vec::new();
+        locals(&program.body, id, &mut own);
+        for body in own {
+            let mut uses = Uses::default();
+            uses.of(body, id);
+            if uses.loaded && !uses.stored {
+                return Err(malformed(&buffer.name, "is read outside of the threads that it belongs to"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The bodies of the `Local`s of a buffer.
+fn locals<'a>(ops: &'a [Op], buffer: TensorId, found: &mut Vec<&'a [Op]>) {
+    for op in ops {
+        match op {
+            Op::Local { buffer: own, body } => {
+                if *own == buffer {
+                    found.push(body);
+                }
+                locals(body, buffer, found);
+            }
+            Op::For { body, .. } => locals(body, buffer, found),
+            Op::If { then, otherwise, .. } => {
+                locals(then, buffer, found);
+                locals(otherwise, buffer, found);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What is done to a buffer, but inside of further `Local`s of it.
+#[derive(Default)]
+struct Uses {
+    loaded: bool,
+    stored: bool,
+}
+
+impl Uses {
+    fn of(&mut self, ops: &[Op], buffer: TensorId) {
+        for op in ops {
+            match op {
+                Op::For { body, .. } => self.of(body, buffer),
+                Op::If { then, otherwise, .. } => {
+                    self.of(then, buffer);
+                    self.of(otherwise, buffer);
+                }
+                Op::Local { buffer: own, body } if *own != buffer => self.of(body, buffer),
+                Op::Store { buffer: to, .. } if *to == buffer => self.stored = true,
+                Op::StoreBlock { buffer: to, .. } if *to == buffer => self.stored = true,
+                Op::Local { .. } | Op::Prefetch { .. } => {}
+                other => self.loaded |= touches(std::slice::from_ref(other), buffer),
+            }
+        }
+    }
+}
+
 /// Refuses what does not fit on the stack.
 pub(super) fn check(program: &Program) -> Result<(), Error> {
     let mut total = 0i64;
