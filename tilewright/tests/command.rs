@@ -341,8 +341,8 @@ fn check_prints_diagnostics_as_json() {
         "labels": [
             {
                 "span": {
-                    "start": {"byte": 44, "line": 3, "column": 10},
-                    "end": {"byte": 51, "line": 3, "column": 17},
+                    "start": {"byte": 41, "line": 3, "column": 10},
+                    "end": {"byte": 48, "line": 3, "column": 17},
                 },
                 "text": "",
             },
