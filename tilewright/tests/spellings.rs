@@ -40,7 +40,11 @@ fn what_stands_around_a_product_does_not_change_its_script() {
         // With the sum begun by hand.
         (format!("def f({inputs}, float(M,N) X) -> (C) {{ C(m,n) = X(m,n)  C(m,n) += A(m,k) * B(k,n) }}"), "C", "B"),
         // Arguments and factors in another order, long names.
-        ("def f(float(K,N) B, float(M,K) A) -> (C) { C(row,column) +=! B(inner,column) * A(row,inner) }".into(), "C", "B"),
+        (
+            "def f(float(K,N) B, float(M,K) A) -> (C) { C(row,column) +=! B(inner,column) * A(row,inner) }".into(),
+            "C",
+            "B",
+        ),
     ];
     for (text, result, second) in &spellings {
         assert_eq!(commands_of_product(text, result, second), alone, "{text}");
