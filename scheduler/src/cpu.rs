@@ -329,7 +329,7 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
         }
     }
     // What a thread packs for itself would not be there for edges that are run behind the loop over threads.
-    let packs_for_threads = plan.parallel.is_some() && !plan.packs.is_empty();
+    let packs_for_threads = plan.parallel.is_some() && plan.packs.iter().any(|pack| pack.at.is_some());
     if packs_for_threads && !plan.separate.is_empty() {
         remark(session, entity, "edges not separated", "each thread packs what it uses alone");
     }

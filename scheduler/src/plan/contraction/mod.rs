@@ -1,8 +1,8 @@
 //! Contractions: reductions whose reads are shared by rows or columns of the result.
 //!
 //! The blocking of Goto and van de Geijn (TOMS 2008) with the sizes of the analytic model of Low, Igual, Smith and
-//! Quintana-Ortí (TOMS 2016), for any access relations: columns are what the result is contiguous along, rows are what
-//! the reads that move along the columns are the same for.
+//! Quintana-Ortí (TOMS 2016), for any access relations: rows are what the reads that move along the columns are the same
+//! for. Columns are what the result is contiguous along, or another of its loops where [`roles`] expects that to be faster.
 //!
 //! ```text
 //! for outer                                    loops of a batch, positions of a window
@@ -14,12 +14,14 @@
 //! ```
 
 mod packing;
+mod roles;
 
 use polyhedral::Access;
 
 use super::{Box, Piece, Planner, extent_of};
 use crate::nest::Stride;
-use crate::registers::{self, Loads, RegisterTile};
+use crate::registers::{Loads, RegisterTile};
+use roles::Roles;
 
 /// The least and the most iterations in a strip of a reduction.
 const STRIP: (u32, u32) = (64, 256);
@@ -27,22 +29,13 @@ const STRIP: (u32, u32) = (64, 256);
 const SHORT: u32 = 4;
 
 impl Planner<'_> {
-    /// A box of accumulators over the innermost reduction.
+    /// A box of accumulators over the innermost reduction; the result is contiguous along `columns`.
     pub(super) fn reduction(&mut self, columns: usize, reduced: &[usize]) {
-        let rows = self.rows(columns);
-        let packed = rows.map_or_else(Vec::new, |rows| self.worth_packing(rows, columns, reduced));
-        let loads = self.loads(columns, rows, &packed);
-        if rows.is_none() {
-            return self.sums(Some(columns), reduced);
-        }
+        let Some(rows) = self.rows(columns) else { return self.sums(Some(columns), reduced) };
+        let Roles { columns, rows, packed, against, loads, tile, .. } = self.best_roles((columns, rows), reduced);
+        self.plan.remarks.extend(against);
         self.remark_gathers(columns, &packed);
-        let row_extent = rows.map_or(Some(1), |rows| self.one(rows).extent);
-        let tile = registers::choose(self.target, self.bytes(), row_extent, self.one(columns).extent, &loads);
         self.plan.boxes[columns] = Some(Box::Vector(tile.width()));
-        let Some(rows) = rows else {
-            self.order_of_reduction(None, columns, reduced);
-            return self.parallel_reduction(None, columns);
-        };
         if tile.rows > 1 {
             self.plan.boxes[rows] = Some(Box::Unroll(tile.rows));
         }
@@ -74,12 +67,18 @@ impl Planner<'_> {
     /// The loop for the rows of accumulators: without dependences, and the most reads that move along the columns stay
     /// the same in it; of several the innermost. None when no such read stays the same.
     pub(super) fn rows(&self, columns: usize) -> Option<usize> {
+        self.candidates_for_rows(columns).last().copied()
+    }
+
+    /// The loops that equally many reads are shared along, outermost first.
+    fn candidates_for_rows(&self, columns: usize) -> Vec<usize> {
         let moving = |read: &&Access| self.stride(read, columns) != Stride::Constant;
         let shared = |at: usize| {
             self.stmt.reads.iter().filter(moving).filter(|read| self.stride(read, at) == Stride::Constant).count()
         };
-        let candidates = self.all().filter(|&at| at != columns && self.one(at).coincident && shared(at) > 0);
-        candidates.max_by_key(|&at| (shared(at), at))
+        let most = self.all().filter(|&at| at != columns && self.one(at).coincident).map(shared).max().unwrap_or(0);
+        let is_best = |at: &usize| *at != columns && self.one(*at).coincident && shared(*at) == most;
+        if most == 0 { Vec::new() } else { self.all().filter(is_best).collect() }
     }
 
     /// The loads of one step; reads that are `packed` are contiguous.
