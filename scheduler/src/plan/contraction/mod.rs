@@ -27,6 +27,8 @@ use roles::Roles;
 const STRIP: (u32, u32) = (64, 256);
 /// A reduction with so many iterations is copied out.
 const SHORT: u32 = 4;
+/// Registers that may be too few by so many: what is in memory beside them is loaded with the arithmetic.
+const SPILLED: u32 = 4;
 
 impl Planner<'_> {
     /// A box of accumulators over the innermost reduction; the result is contiguous along `columns`.
@@ -50,18 +52,28 @@ impl Planner<'_> {
             }
         }
         self.edges(rows, &tile);
-        self.short_steps();
+        self.short_steps(rows, &tile);
     }
 
     /// Copies a short innermost reduction out: a loop of three iterations costs a mispredicted branch each time.
-    fn short_steps(&mut self) {
+    ///
+    /// Where rows of one copy read the scalars of another (a window that slides), they are loaded once and stay in
+    /// registers: too many of them would push accumulators out.
+    fn short_steps(&mut self, rows: usize, tile: &RegisterTile) {
         let Some(last) = self.plan.order.last().copied() else { return };
         let extent = self.one(last.of).extent.and_then(|extent| u32::try_from(extent).ok());
-        if let Some(extent @ 2..=SHORT) = extent.filter(|_| self.plan.order.len() > 1 && last.level == 0)
-            && self.plan.boxes[last.of].is_none()
-        {
-            self.plan.boxes[last.of] = Some(Box::Unroll(extent));
+        let Some(extent @ 2..=SHORT) = extent.filter(|_| self.plan.order.len() > 1 && last.level == 0) else { return };
+        if self.plan.boxes[last.of].is_some() {
+            return;
         }
+        let slides = |read: &&Access| [rows, last.of].into_iter().all(|at| self.stride(read, at) == Stride::Unit);
+        let windows = self.stmt.reads.iter().filter(slides).count() as u32;
+        let registers = (tile.rows + 1) * tile.vectors + windows * (tile.rows + extent - 1);
+        if windows > 0 && registers > self.target.vector_registers + SPILLED {
+            let why = format!("{registers} registers would be in use: `{}` is not copied out", self.one(last.of).name);
+            return self.plan.remarks.push(("not unrolled", why));
+        }
+        self.plan.boxes[last.of] = Some(Box::Unroll(extent));
     }
 
     /// The loop for the rows of accumulators: without dependences, and the most reads that move along the columns stay
