@@ -1,8 +1,8 @@
 //! What must hold for any input: the bodies of the fuzz targets.
 //!
 //! Each is a function of bytes that panics when what it claims does not hold. `libfuzzer/` hands them to libFuzzer
-//! (`cargo +nightly fuzz run scop --fuzz-dir fuzz/libfuzzer`); `tests/damage.rs` runs them over good texts with damage,
-//! the same ones each time.
+//! (`cargo +nightly fuzz run scop --fuzz-dir fuzz/libfuzzer`; `fuzz/libfuzzer/run tc` for those that take TC text, with
+//! seeds); `tests/damage.rs` runs them over good texts with damage, the same ones each time.
 
 use polyhedral::testing::{PROGRAMS, Rng, program};
 use polyhedral::text::print_tree;

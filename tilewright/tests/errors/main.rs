@@ -3,6 +3,8 @@
 //! The `.txt` files hold the cases: a line `## title`, the program, a line `--`, what is said. `UPDATE_EXPECT=1` writes what is
 //! said now in its place.
 
+mod calls;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
