@@ -1,7 +1,7 @@
 //! TC text to Scop: lexer, parser, names and types, range inference, lowering.
 //!
 //! ```text
-//! text ─ lexer ─ parser ─► ast::File ─ sema ─► program ─ ranges ─► Kernel ─ lower ─► polyhedral::Scop
+//! text ─ lexer ─ parser ─► ast::File ─ expand ─ sema ─► program ─ ranges ─► Kernel ─ lower ─► polyhedral::Scop
 //! ```
 //!
 //! ```
@@ -15,6 +15,7 @@ pub mod ast;
 pub mod codes;
 pub mod lexer;
 
+mod expand;
 mod kernel;
 mod lower;
 mod parser;
@@ -28,7 +29,7 @@ use support::{Diagnostic, Severity};
 
 pub use codes::explain;
 pub use kernel::{Kernel, Precondition, Statement, Tensor};
-pub use lower::lower;
+pub use lower::{lower, lower_at};
 pub use parser::parse;
 
 /// What [`check`] found.
@@ -50,6 +51,7 @@ impl Checked {
 /// Checks a file: names, types, reductions, ranges. Reports everything that is wrong, and never panics.
 pub fn check(text: &str) -> Checked {
     let (file, mut diagnostics) = parse(text);
+    let file = expand::expand(&file, &mut diagnostics);
     let programs = sema::resolve(&file, &mut diagnostics);
     let mut defs = Vec::new();
     for (def, program) in file.defs.iter().zip(programs) {

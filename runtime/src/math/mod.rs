@@ -176,6 +176,7 @@ functions! {
     "rnorm3d": ternary single::rnorm3d, double::rnorm3d;
     "rnorm4d": quaternary single::rnorm4d, double::rnorm4d;
     "round": unary libm::roundf, libm::round;
+    "round_even": unary libm::roundevenf, libm::roundeven;
     "rsqrt": unary single::rsqrt, double::rsqrt;
     "sin": unary libm::sinf, libm::sin;
     "sinh": unary libm::sinhf, libm::sinh;
