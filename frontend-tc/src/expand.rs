@@ -12,28 +12,34 @@ use crate::ast::{
     Bound, Call, Clause, Constant, Def, Dim, Expr, ExprKind, File, For, Item, Name, Param, Statement, Type,
 };
 use crate::parser::MAX_DEPTH;
+use crate::sema::MAX_DIAGNOSTICS;
 
 /// Items of one definition, with those of all that it calls.
 const MAX_ITEMS: usize = 2_000;
 /// Nodes of the values of all constants, each with the others put in.
 const MAX_CONSTANT: usize = 10_000;
 
-/// `file` without constants and calls. What is wrong is reported, and left out.
-pub fn expand(file: &File, diagnostics: &mut Vec<Diagnostic>) -> File {
+/// The first `own` definitions of `file` without constants and calls. What is wrong is reported, and left out.
+pub fn expand(file: &File, own: usize, diagnostics: &mut Vec<Diagnostic>) -> File {
     let constants = constants(&file.constants, diagnostics);
     let known: Vec<Def> = file.defs.iter().map(|def| with_constants(def, &constants, diagnostics)).collect();
     let mut by_name: BTreeMap<&str, &Def> = BTreeMap::new();
     for def in &known {
-        by_name.entry(&def.name.text).or_insert(def);
+        let first = *by_name.entry(&def.name.text).or_insert(def);
+        if first.name.span != def.name.span && diagnostics.len() < MAX_DIAGNOSTICS {
+            let message = format!("`{}` is defined twice", def.name.text);
+            let error = Diagnostic::error("TC0113", message, def.name.span).also(first.name.span, "first here");
+            diagnostics.push(error.help("give one of the two another name"));
+        }
     }
-    let defs = known.iter().map(|def| {
+    let defs = known[..own].iter().map(|def| {
         let mut expander = Expander { defs: &by_name, used: words_of(def), items: 0, stack: Vec::new(), diagnostics };
         expander.stack.push(def.name.text.clone());
         let mut def = def.clone();
         def.body = expander.items(&def.body, &mut def.broken);
         def
     });
-    File { imports: Vec::new(), constants: Vec::new(), defs: defs.collect() }
+    File { imports: Vec::new(), constants: file.constants.clone(), defs: defs.collect() }
 }
 
 /// What every constant stands for, without other constants in it.

@@ -65,13 +65,20 @@ const SYMBOLS: [&str; 47] = [
 
 /// Cuts `text` into tokens, the last of which is [`TokenKind::End`]. What is not a token is reported and left out.
 pub fn tokens(text: &str) -> (Vec<Token>, Vec<Diagnostic>) {
-    if text.len() > MAX_FILE {
-        let message = format!("the file has {} bytes, more than the {MAX_FILE} that are accepted", text.len());
+    tokens_in(text, Span::new(0, text.len()))
+}
+
+/// Cuts the part of `text` at `place` into tokens.
+pub fn tokens_in(text: &str, place: Span) -> (Vec<Token>, Vec<Diagnostic>) {
+    let range = place.range();
+    if range.len() > MAX_FILE {
+        let message = format!("the file has {} bytes, more than the {MAX_FILE} that are accepted", range.len());
         let end = Token { kind: TokenKind::End, span: Span::default() };
         let error = Diagnostic::error("TC0001", message, Span::new(0, 0)).help("split the file");
         return (vec![end], vec![error]);
     }
-    let mut lexer = Lexer { text, at: 0, tokens: Vec::new(), errors: Vec::new() };
+    let text = &text[..range.end];
+    let mut lexer = Lexer { text, at: range.start, tokens: Vec::new(), errors: Vec::new() };
     lexer.run();
     let end = Span::new(text.len(), text.len());
     lexer.tokens.push(Token { kind: TokenKind::End, span: end });

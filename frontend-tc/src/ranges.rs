@@ -603,6 +603,8 @@ impl Inference<'_> {
         if self.boxes[step.target].is_none() {
             self.boxes[step.target] = annotated_box(&self.program.tensors[step.target]);
         }
+        // What has no box yet is reported where it is written.
+        self.boxes[step.target].as_ref()?;
         let (guards, pad) = (Vec::new(), None);
         Some(Read { tensor: step.target, index: step.element.clone(), guards, pad, span: step.span })
     }

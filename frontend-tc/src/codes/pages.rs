@@ -295,7 +295,7 @@ pub const PAGES: &[Page] = &[
         code: "TC0124",
         title: "a tensor of a call has another type",
         text: "The element type and the rank of a tensor are those that the definition that is called declares.",
-        wrong: "def g(float(N) A) -> (B) { B(i) = 2 * A(i) }\ndef f(float(N, M) A) -> (C) { C = g(A) }",
+        wrong: "def g(float(N) A) -> (B) { B(i) = 2 * A(i) }\ndef f(int32(N) A) -> (C) { C = g(A) }",
         right: "def g(float(N) A) -> (B) { B(i) = 2 * A(i) }\ndef f(float(N) A) -> (C) { C = g(A) }",
     },
     Page {

@@ -13,7 +13,7 @@ use nom::branch::alt;
 use nom::combinator::{cut, map, opt};
 use nom::multi::separated_list1;
 use nom::sequence::{delimited, preceded};
-use support::Diagnostic;
+use support::{Diagnostic, Span};
 
 use self::expression::{arguments, expression};
 use self::stream::{Failure, Parsed, Source, Tokens, closing, keyword, name, symbol};
@@ -32,7 +32,18 @@ const MAX_ERRORS: usize = 100;
 
 /// The syntax tree of `text`, without the parts that could not be parsed, and what was wrong with those.
 pub fn parse(text: &str) -> (File, Vec<Diagnostic>) {
-    let (tokens, errors) = lexer::tokens(text);
+    parse_in(text, Span::new(0, text.len()))
+}
+
+/// What the part of `text` at `place` imports.
+pub(crate) fn imports(text: &str, place: Span) -> Vec<String> {
+    let imports = parse_in(text, place).0.imports;
+    imports.into_iter().map(|import| import.path).collect()
+}
+
+/// The syntax tree of the part of `text` at `place`, likewise.
+pub(crate) fn parse_in(text: &str, place: Span) -> (File, Vec<Diagnostic>) {
+    let (tokens, errors) = lexer::tokens_in(text, place);
     let source = Source::new(text, &tokens, errors);
     let file = file(Tokens::new(&source));
     let mut errors = source.into_errors();

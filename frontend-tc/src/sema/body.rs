@@ -161,7 +161,6 @@ impl<'s, 'a> Body<'s, 'a> {
         }
         self.annotated_rank(&tensor, rank)?;
         self.reduces(&value)?;
-        self.continues(at)?;
         let annotated = tensor.annotation.as_ref().map(|(dtype, ..)| *dtype);
         let finds_index =
             matches!(self.statement.assign.reduction, Some(Reduction::ArgMin | Reduction::ArgMax));
@@ -172,9 +171,11 @@ impl<'s, 'a> Body<'s, 'a> {
         };
         let (converted, extreme, wider) = if finds_index {
             self.finds_one_index(dtype, left)?;
+            self.continues(at)?;
             let extreme = self.temporary("extreme", repr(value.dtype), rank);
             (value.expr, Some(extreme), None)
         } else {
+            self.continues(at)?;
             let reduces = self.statement.assign.reduction.is_some();
             let wider = (reduces && is_half(dtype)).then(|| self.temporary("wide", DType::F32, rank));
             (self.converted(value, dtype, annotated.is_some(), wider.is_some())?, None, wider)

@@ -6,12 +6,13 @@ pub(crate) mod close;
 mod scope;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use polyhedral::{DType, Expr};
 use support::{Diagnostic, Span};
 
+pub use self::scope::MAX_DIAGNOSTICS;
 use self::body::Body;
 use self::scope::Scope;
 use crate::ast::{Assign, Bound, Clause, Def, Dim, Expr as Syntax, ExprKind, File, For, Item, Name, Number, Statement};
@@ -206,15 +207,6 @@ pub struct Wrapped {
 
 /// Resolves the definitions of `file`; `None` for one in which something is wrong.
 pub fn resolve(file: &File, diagnostics: &mut Vec<Diagnostic>) -> Vec<Option<Program>> {
-    let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
-    for def in &file.defs {
-        let first = *seen.entry(&def.name.text).or_insert(def.name.span);
-        if first != def.name.span && diagnostics.len() < scope::MAX_DIAGNOSTICS {
-            let message = format!("`{}` is defined twice", def.name.text);
-            let error = Diagnostic::error("TC0113", message, def.name.span).also(first, "first here");
-            diagnostics.push(error.help("give one of the two another name"));
-        }
-    }
     let names: BTreeSet<String> = file.defs.iter().map(|def| def.name.text.clone()).collect();
     file.defs.iter().map(|def| program(def, &names, diagnostics)).collect()
 }

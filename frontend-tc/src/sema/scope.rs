@@ -13,7 +13,7 @@ use crate::quasi::Quasi;
 use crate::types::{dtype_of, spelling};
 
 /// After this many errors and warnings a definition is not checked further.
-pub(super) const MAX_DIAGNOSTICS: usize = 1000;
+pub const MAX_DIAGNOSTICS: usize = 1000;
 
 /// The names of a definition; those of indices and of `where` belong to a statement.
 pub struct Scope<'a> {
