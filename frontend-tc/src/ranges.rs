@@ -638,7 +638,7 @@ impl Inference<'_> {
         let name = self.program.tensors[step.target].name.clone();
         for value in conditions {
             let reason = format!("this statement writes inside of what `{name}` has, or next to it");
-            self.require(Condition { value, extents: Vec::new(), reason, span: step.span });
+            self.require(Condition { value, extents: known.extents.to_vec(), reason, span: step.span });
         }
         temporaries.into_iter().flatten().for_each(|at| self.boxes[at] = Some(elements.clone()));
         self.boxes[step.target] = Some(elements);

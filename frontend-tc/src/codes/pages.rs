@@ -418,6 +418,13 @@ pub const PAGES: &[Page] = &[
         right: "def f(float(N, M) A) -> (int64(N) K) { K(i) argmax=! A(i, j) }",
     },
     Page {
+        code: "TC0307",
+        title: "a temporary is read where nothing writes it",
+        text: "Elements of a temporary that no statement writes have no contents. Of a tensor that is returned they would be what the caller left there.",
+        wrong: "def f(float(N) A) -> (B) { T(2 * i) = A(i) B(i) = T(i) }",
+        right: "def f(float(N) A) -> (B) { T(2 * i) = A(i) B(i) = T(2 * i) }",
+    },
+    Page {
         code: "TC0401",
         title: "a reduction index has no range",
         text: "A name that is not declared is a new index, and an index takes its range from the subscripts in which it stands. Give it one in `where`, or correct the name.",
