@@ -71,7 +71,7 @@ impl Pass<'_> {
                     Some(by) => {
                         let head = Head { var, lower: &lower, upper: &upper, step: by };
                         let (body, moved) = self.run(body, Some(&head));
-                        (body, moved.iter().flat_map(|moved| self.correction(&head, moved)).collect())
+                        (body, self.corrections(&head, &moved))
                     }
                     None => (self.ops(body), Vec::new()),
                 };
@@ -177,41 +177,47 @@ impl Pass<'_> {
         Some(Group { left, right, moved: Some(moved) })
     }
 
-    /// What the moved factors have added to a sum is taken away again, after the loop.
-    fn correction(&mut self, head: &Head<'_>, moved: &Moved) -> Vec<Op> {
-        let Head { var, lower, upper, step } = head;
-        let Reg { name, dtype, .. } = self.regs[moved.reg].clone();
-        let wide = step * i64::from(moved.lanes);
-        let is_wide = self.element_step(&moved.factors, head) == Some(moved.factors.len() as i64);
-        let length = (Int::clone(upper) - Int::clone(lower)).max(Int::Const(0));
-        let blocks = if is_wide { length.floor_div(wide) } else { Int::Const(0) };
-        let middle = Int::clone(lower) + wide * blocks;
-        let mut ops = Vec::new();
-        for (lanes, from, to, by) in
-            [(moved.lanes, Int::clone(lower), middle.clone(), wide), (1, middle, Int::clone(upper), *step)]
-        {
-            if from == to {
-                continue;
-            }
-            let sum = self.regs.push(Reg { name: name.clone(), dtype, lanes });
-            let zero = Value::Const(Scalar::Int(0), dtype);
-            ops.push(Op::Set { reg: sum, value: zero });
-            let here = self.vars.push(self.vars[*var].clone());
+    /// What the moved factors have added to sums is taken away again, after the loop: whole registers of iterations in one
+    /// loop, the rest in another.
+    fn corrections(&mut self, head: &Head<'_>, moved: &[Moved]) -> Vec<Op> {
+        let Some(lanes) = moved.first().map(|moved| moved.lanes) else { return Vec::new() };
+        let wide = head.step * i64::from(lanes);
+        let is_next = |moved: &Moved| self.element_step(&moved.factors, head) == Some(moved.factors.len() as i64);
+        let length = (head.upper.clone() - head.lower.clone()).max(Int::Const(0));
+        let blocks = if moved.iter().all(is_next) { length.floor_div(wide) } else { Int::Const(0) };
+        let middle = head.lower.clone() + wide * blocks;
+        let mut ops = self.correction(head, moved, lanes, (head.lower.clone(), middle.clone()));
+        ops.extend(self.correction(head, moved, 1, (middle, head.upper.clone())));
+        ops
+    }
+
+    /// The corrections for these iterations, so many of them at once.
+    fn correction(&mut self, head: &Head<'_>, moved: &[Moved], lanes: u32, (from, to): (Int, Int)) -> Vec<Op> {
+        let (mut before, mut body, mut after) = (Vec::new(), Vec::new(), Vec::new());
+        if from == to {
+            return before;
+        }
+        let here = self.vars.push(self.vars[head.var].clone());
+        for moved in moved {
+            let Reg { name, dtype, .. } = self.regs[moved.reg].clone();
+            let sum = self.regs.push(Reg { name, dtype, lanes });
+            before.push(Op::Set { reg: sum, value: Value::Const(Scalar::Int(0), dtype) });
             let factors: Vec<Value> =
-                moved.factors.iter().map(|factor| along_lanes(factor, *var, here, *step)).collect();
-            let by_all = vec![moved.by.clone(); factors.len()];
-            let (left, right) = if moved.is_left { (by_all, factors) } else { (factors, by_all) };
-            let value = Value::Dot { sum: Box::new(Value::Reg(sum)), left, right };
-            let body = vec![Op::Set { reg: sum, value }];
-            ops.push(Op::For { var: here, lower: from, upper: to, step: Int::Const(by), parallel: false, body });
+                moved.factors.iter().map(|factor| along_lanes(factor, head.var, here, head.step)).collect();
+            let by = vec![moved.by.clone(); factors.len()];
+            let (left, right) = if moved.is_left { (by, factors) } else { (factors, by) };
+            body.push(Op::Set { reg: sum, value: Value::Dot { sum: Box::new(Value::Reg(sum)), left, right } });
             let all = match lanes {
                 1 => Value::Reg(sum),
                 _ => Value::Reduce { op: BinOp::Add, value: Box::new(Value::Reg(sum)), from: lanes, to: 1 },
             };
             let value = Value::Binary(BinOp::Sub, Box::new(Value::Reg(moved.reg)), Box::new(all));
-            ops.push(Op::Set { reg: moved.reg, value });
+            after.push(Op::Set { reg: moved.reg, value });
         }
-        ops
+        let step = Int::Const(head.step * i64::from(lanes));
+        before.push(Op::For { var: here, lower: from, upper: to, step, parallel: false, body });
+        before.extend(after);
+        before
     }
 
     /// Elements from the factors of one iteration to those of the next.
