@@ -13,9 +13,12 @@
 //!         for k                                accumulators stay in registers
 //! ```
 
+mod groups;
 mod packing;
 
+pub(super) use groups::Group;
 use polyhedral::Access;
+use support::Target;
 
 use super::{Box, Piece, Planner, extent_of};
 use crate::nest::Stride;
@@ -30,6 +33,9 @@ impl Planner<'_> {
     /// A box of accumulators over the innermost reduction.
     pub(super) fn reduction(&mut self, columns: usize, reduced: &[usize]) {
         let rows = self.rows(columns);
+        self.group = rows.and_then(|rows| self.group(rows, columns, reduced));
+        let reduced = self.groups_first(reduced);
+        let reduced = reduced.as_slice();
         let packed = rows.map_or_else(Vec::new, |rows| self.worth_packing(rows, columns, reduced));
         let loads = self.loads(columns, rows, &packed);
         if rows.is_none() {
@@ -37,7 +43,8 @@ impl Planner<'_> {
         }
         self.remark_gathers(columns, &packed);
         let row_extent = rows.map_or(Some(1), |rows| self.one(rows).extent);
-        let tile = registers::choose(self.target, self.bytes(), row_extent, self.one(columns).extent, &loads);
+        let target = self.target_for_groups();
+        let tile = registers::choose(&target, self.bytes(), row_extent, self.one(columns).extent, &loads);
         self.plan.boxes[columns] = Some(Box::Vector(tile.width()));
         let Some(rows) = rows else {
             self.order_of_reduction(None, columns, reduced);
@@ -58,6 +65,21 @@ impl Planner<'_> {
         }
         self.edges(rows, &tile);
         self.short_steps();
+    }
+
+    /// The loop whose steps are added in groups before the others: it becomes the innermost one.
+    fn groups_first(&self, reduced: &[usize]) -> Vec<usize> {
+        let mut loops = reduced.to_vec();
+        if let Some(Group { step, .. }) = self.group {
+            loops.sort_by_key(|&at| at != step);
+        }
+        loops
+    }
+
+    /// The target without the registers that groups need for more than sums.
+    fn target_for_groups(&self) -> Target {
+        let taken = self.group.map_or(0, |group| group.registers);
+        Target { vector_registers: self.target.vector_registers.saturating_sub(taken).max(4), ..self.target.clone() }
     }
 
     /// Copies a short innermost reduction out: a loop of three iterations costs a mispredicted branch each time.
