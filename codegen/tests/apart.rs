@@ -135,6 +135,5 @@ fn threads_inside_of_another_loop_have_a_loop_for_each_of_its_iterations() {
     assert_eq!(parallel(&scanned.body, false), (1, 0), "{scanned}");
     for sizes in [[31, 17, 9], [1, 1, 1], [12, 8, 4], [50, 3, 30]] {
         agrees(&scop, &scanned, &sizes);
-        agrees(&scop, &lower(&scop, &Options::default()), &sizes);
     }
 }
