@@ -50,7 +50,7 @@ fn script(sizes: &[i64], random: &mut Rng) -> String {
     line(format!("vectorise C.ni by {} as nio niv", boxes[1]));
     line(format!("unroll C.mi by {} as mio miu", boxes[0]));
     let threads = random.below(2);
-    let mut outer = vec![dims[threads], dims[1 - threads], "k"];
+    let mut outer = [dims[threads], dims[1 - threads], "k"];
     if random.percent(30) {
         outer.swap(1, 2);
     }
