@@ -40,9 +40,11 @@ impl Policy for Cpu {
     }
 
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
-        order(session, None);
-        join_rows(session);
-        schedule_nests(session, |_, _| true);
+        session.together(|session| {
+            order(session, None);
+            join_rows(session);
+            schedule_nests(session, |_, _| true);
+        });
         Ok(())
     }
 
@@ -62,10 +64,12 @@ impl Policy for Cpu {
         for stmt in stmts.iter().filter(|stmt| !open.iter().any(|nest| nest.contains(*stmt))) {
             remark(session, stmt, "nothing done for `auto`", "commands have changed its nest: schedule it by hand");
         }
-        open.iter().for_each(|nest| order(session, Some(nest)));
         // A fusion may make one nest of several open ones.
-        let all: BTreeSet<String> = open.into_iter().flatten().collect();
-        schedule_nests(session, |scop, nest| rest::holds_all(scop, &all, &nest.stmts));
+        let all: BTreeSet<String> = open.iter().flatten().cloned().collect();
+        session.together(|session| {
+            open.iter().for_each(|nest| order(session, Some(nest)));
+            schedule_nests(session, |scop, nest| rest::holds_all(scop, &all, &nest.stmts));
+        });
         Ok(())
     }
 }
