@@ -154,10 +154,6 @@ fn loops_left_outside(session: &Session, nest: &Nest) -> usize {
         },
         (None, None) => return nest.loops.len(),
     };
-    // Copies are proved far faster in a nest of their own.
-    if !plan.packs.is_empty() {
-        return 0;
-    }
     let most = nest.loops.len() - usize::from(nest.only_stmt().is_some() && !nest.loops.is_empty());
     let is_whole = |at: &usize| plan.boxes[*at].is_none() && plan.cuts[*at].is_empty();
     let whole = (0..most).take_while(is_whole).count();
