@@ -9,6 +9,7 @@ mod layout;
 mod leaves;
 mod lower;
 mod stack;
+mod subtrees;
 mod tiles;
 mod walk;
 
