@@ -9,6 +9,7 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Nest};
 use crate::plan::{Box, Piece, Plan};
+use crate::chains::{self, Chain};
 use crate::{Fusion, Isl, STAGE, cost, fusing, packing, rest, rows};
 
 /// The default for CPUs, for the session's target.
@@ -70,19 +71,24 @@ impl Policy for Cpu {
     }
 }
 
-/// Schedules each nest at the top that is `chosen` by itself.
+/// Schedules each nest at the top that is `chosen` by itself, or in turn with those that it is a chain with.
 fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
-    let fused = examine(session, session.scop()).map(|nests| {
-        let nests: Vec<Nest> = nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect();
+    let chosen_nests = |session: &Session| {
+        let nests = examine(session, session.scop())?;
+        Ok(nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect::<Vec<_>>())
+    };
+    let scheduled = (|| {
+        let nests = chosen_nests(session)?;
+        let chains = chains::find(session, &nests);
         fusing::fuse_around_reductions(session, &nests);
-    });
-    match fused.and_then(|()| examine(session, session.scop())) {
-        Ok(nests) => {
-            let nests: Vec<Nest> = nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect();
-            nests.iter().for_each(|nest| schedule_nest(session, nest, false));
-        }
-        Err(error) => not_examined(session, &error),
-    }
+        let nests = chosen_nests(session)?;
+        let chains: Vec<Chain> = chains.into_iter().filter(|chain| chains::fuse(session, chain, &nests)).collect();
+        let nests = if chains.is_empty() { nests } else { chosen_nests(session)? };
+        nests.iter().for_each(|nest| schedule_nest(session, nest, false));
+        chains.iter().for_each(|chain| chains::keep(session, chain));
+        Ok(())
+    })();
+    scheduled.unwrap_or_else(|error| not_examined(session, &error));
 }
 
 /// Joins neighbouring nests that share rows of something that is larger than the caches.
