@@ -51,7 +51,7 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let workloads: Vec<Workload> = Workload::list(&arguments.list.clone().unwrap_or_else(workloads_file))?
         .into_iter()
-        .filter(|workload| matches(&arguments.only, workload))
+        .filter(|workload| workload.is_one_of(&arguments.only))
         .collect();
     let mut json = arguments.json.as_ref().map(File::create).transpose()?;
     let all = std::thread::available_parallelism().map_or(1, |n| n.get());
@@ -70,11 +70,6 @@ fn main() -> Result<()> {
         print(&outcomes, threads, &missing);
     }
     Ok(())
-}
-
-fn matches(words: &str, workload: &Workload) -> bool {
-    let name = format!("{}/{}", workload.group, workload.name);
-    words.split('|').any(|word| name.contains(word))
 }
 
 fn wanted(peers: &[String]) -> Result<Vec<String>> {

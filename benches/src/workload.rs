@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use polyhedral::{Scop, isl};
 use serde::Deserialize;
 use tilewright::builder::Program;
 use tilewright::cost::tensor_shape;
@@ -157,6 +158,22 @@ impl Workload {
     /// When a size is missing, and what the compiler refuses.
     pub fn prepare(&self, kernel: &Kernel) -> Result<std::sync::Arc<tilewright::Variant>> {
         Ok(kernel.prepare_sizes(&self.in_order(kernel.sizes())?)?)
+    }
+
+    /// The program for its sizes, before any schedule; `None` of one that is built in Rust.
+    ///
+    /// # Errors
+    /// As [`Workload::kernel`], and when a size is missing.
+    pub fn scop(&self, ctx: &isl::Ctx) -> Result<Option<Scop>> {
+        let Some((definition, _)) = self.definition()? else { return Ok(None) };
+        let sizes = self.in_order(&definition.sizes)?;
+        Ok(Some(frontend_tc::lower(&definition, ctx)?.specialise(&sizes)?))
+    }
+
+    /// Whether GROUP/NAME contains one of the words, which `|` separates.
+    pub fn is_one_of(&self, words: &str) -> bool {
+        let name = format!("{}/{}", self.group, self.name);
+        words.split('|').any(|word| name.contains(word))
     }
 
     /// How often a call of the kernel has to be repeated: programs that are built in Rust hold their steps.

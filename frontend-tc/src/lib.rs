@@ -14,6 +14,7 @@
 pub mod ast;
 pub mod codes;
 pub mod lexer;
+pub mod library;
 
 mod kernel;
 mod lower;

@@ -334,12 +334,7 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
             attempt(session, entity, "not prefetched", Command::prefetch(tensor, at, 1));
         }
     }
-    // What a thread packs for itself would not be there for edges that are run behind the loop over threads.
-    let packs_for_threads = plan.parallel.is_some() && plan.packs.iter().any(|pack| pack.at.is_some());
-    if packs_for_threads && !plan.separate.is_empty() {
-        remark(session, entity, "edges not separated", "each thread packs what it uses alone");
-    }
-    for name in plan.separate.iter().filter(|_| !packs_for_threads).filter_map(name_of) {
+    for name in plan.separate.iter().filter_map(name_of) {
         attempt(session, entity, "edges not separated", Command::separate([name]));
     }
     for &tensor in &plan.streams {

@@ -89,7 +89,7 @@ fn a_large_product_is_blocked_and_keeps_its_accumulators() {
             promote A at C.mo as A_local padded 16 in global
             vectorise A_local.load.x1 by 16 as x1o x1v
             prefetch C at C.mio ahead 1
-            # scheduler: C: edges not separated: each thread packs what it uses alone
+            separate C.mio
         "#]],
     );
 }

@@ -2,7 +2,7 @@
 
 use polyhedral::{Access, Subscript};
 
-use super::{Piece, Planner, RegisterTile, extent_of};
+use super::{Group, Piece, Planner, RegisterTile, extent_of};
 use crate::nest::{self, Stride};
 use crate::plan::{Form, Pack};
 
@@ -37,6 +37,10 @@ impl Planner<'_> {
         };
         let (mut packed, mut against) = (Vec::new(), Vec::new());
         for (at, read) in self.stmt.reads.iter().enumerate().filter(|(_, read)| shared(read)) {
+            if self.group.is_some_and(|group| group.read == at) {
+                packed.push(at);
+                continue;
+            }
             match self.reason_against(read, (rows, columns), reduced) {
                 None => packed.push(at),
                 Some(why) => {
@@ -49,23 +53,14 @@ impl Planner<'_> {
 
     /// Why a read is better used as it is.
     fn reason_against(&self, read: &Access, (rows, columns): (usize, usize), reduced: &[usize]) -> Option<String> {
-        if self.lane_subscript(read, columns).is_none() {
-            return Some("does not move by one along one dimension for each lane".into());
-        }
-        if self.stmt.writes.iter().any(|write| write.tensor == read.tensor) {
-            return Some("is written by the same statement".into());
+        if let Some(why) = self.reason_never(read, columns) {
+            return Some(why.into());
         }
         let sizes = [rows, columns].into_iter().chain(reduced.iter().copied());
         if sizes.into_iter().any(|at| self.one(at).extent.is_none()) {
             return Some("has a size that is not known".into());
         }
-        let again = self.all().filter(|at| *at != rows && self.one(*at).coincident);
-        let again = again.filter(|&at| self.stride(read, at) == Stride::Constant).map(|at| extent_of(self.one(at)));
-        let users = if reduced.iter().all(|&at| at >= self.shared) {
-            again.fold(extent_of(self.one(rows)), u64::saturating_mul)
-        } else {
-            extent_of(self.one(rows))
-        };
+        let users = self.users(read, rows, reduced);
         let strided = self.stride(read, columns) != Stride::Unit;
         let least = if strided { LEAST_ROWS_OF_GATHERS } else { LEAST_ROWS };
         if users < least {
@@ -78,6 +73,26 @@ impl Planner<'_> {
         let footprint = self.footprint(read, columns, reduced);
         let room = self.second_cache() / 4;
         (!strided && footprint <= room).then(|| format!("fits the cache as it is: {footprint} bytes"))
+    }
+
+    /// Why a read cannot be packed.
+    pub(super) fn reason_never(&self, read: &Access, columns: usize) -> Option<&'static str> {
+        if self.lane_subscript(read, columns).is_none() {
+            return Some("does not move by one along one dimension for each lane");
+        }
+        let is_written = self.stmt.writes.iter().any(|write| write.tensor == read.tensor);
+        is_written.then_some("is written by the same statement")
+    }
+
+    /// How many rows use a copy of a read.
+    pub(super) fn users(&self, read: &Access, rows: usize, reduced: &[usize]) -> u64 {
+        let again = self.all().filter(|at| *at != rows && self.one(*at).coincident);
+        let again = again.filter(|&at| self.stride(read, at) == Stride::Constant).map(|at| extent_of(self.one(at)));
+        if reduced.iter().all(|&at| at >= self.shared) {
+            again.fold(extent_of(self.one(rows)), u64::saturating_mul)
+        } else {
+            extent_of(self.one(rows))
+        }
     }
 
     /// Bytes between what neighbouring iterations of a loop touch.
@@ -129,8 +144,11 @@ impl Planner<'_> {
         if !at_once {
             self.plan.cuts[strip].push(saturating(depth));
         }
+        if let Some(Group { by, .. }) = self.group {
+            self.plan.boxes[strip] = Some(super::Box::Unroll(by));
+        }
         let steps = depth.saturating_mul(inner_steps).max(1);
-        let element = u64::from(self.bytes());
+        let element = u64::from(self.read_bytes());
         // What is read of the rows stays in the second cache.
         let tall = balanced(
             extent_of(self.one(rows)),
@@ -178,7 +196,8 @@ impl Planner<'_> {
             let Some(along) = self.lane_subscript(access, columns) else { continue };
             let contiguous = access.index.len().saturating_sub(1);
             let at = if at_once { self.place_of_pack(access, &outside) } else { Some(Piece { of: strip, level: 0 }) };
-            let form = Form::Panels { along, tile: *tile };
+            let group = self.group.filter(|group| group.read == read).map(|group| (group.along, group.by));
+            let form = Form::Panels { along, tile: *tile, group };
             self.plan.packs.push(Pack { tensor: access.tensor, at, stmt: self.id, contiguous, form });
         }
         for (read, run) in of_rows {
@@ -295,10 +314,17 @@ impl Planner<'_> {
 
     /// Iterations of the outermost reduction in a strip; all strips are about as long.
     fn depth(&self, extent: u64, inner: u64, tile: &RegisterTile) -> u64 {
-        let panel_row = u64::from(tile.width()) * u64::from(self.bytes());
+        let panel_row = u64::from(tile.width()) * u64::from(self.read_bytes());
         let first = self.target.caches.first().map_or(32 << 10, |cache| cache.bytes);
-        let most = (first * 3 / 2 / panel_row.max(1)).min(DEEPEST) / inner.max(1);
-        balanced(extent, most.max(1), 1)
+        let by = self.group.map_or(1, |group| u64::from(group.by));
+        let most = (first * 3 / 2 / panel_row.max(1)).min(DEEPEST * by) / inner.max(1);
+        balanced(extent, most.max(1), by)
+    }
+
+    /// Bytes of the widest element that the statement reads.
+    fn read_bytes(&self) -> u32 {
+        let bytes = |read: &Access| self.scop.tensors[read.tensor].dtype.bytes();
+        self.stmt.reads.iter().map(bytes).max().unwrap_or(4)
     }
 
     fn second_cache(&self) -> u64 {
@@ -324,7 +350,7 @@ impl Planner<'_> {
         }
         let (width, height) = (u64::from(tile.width()), u64::from(tile.rows));
         let last = self.target.caches.last().map_or(8 << 20, |cache| cache.bytes);
-        let room = (last / 4).min(16 << 20) / (steps * u64::from(self.bytes())).max(1);
+        let room = (last / 4).min(16 << 20) / (steps * u64::from(self.read_bytes())).max(1);
         let wide = extent_of(self.one(columns));
         // What is packed once for all is no matter of the threads; what is copied of the rows each then has of its own.
         let high = extent_of(self.one(rows));

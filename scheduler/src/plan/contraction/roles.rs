@@ -34,10 +34,10 @@ pub(super) struct Roles {
 
 impl Planner<'_> {
     /// The roles with the least estimated time; those that are given, where the result is contiguous along the columns,
-    /// unless others gain enough.
+    /// unless others gain enough. Groups of steps have their roles already.
     pub(super) fn best_roles(&self, (columns, rows): (usize, usize), reduced: &[usize]) -> Roles {
         let given = self.roles((columns, rows), reduced);
-        if self.all().any(|at| self.one(at).extent.is_none()) {
+        if self.group.is_some() || self.all().any(|at| self.one(at).extent.is_none()) {
             return given;
         }
         let limit = self.time_of_roles(&given, reduced) * (1.0 - GAIN);
@@ -58,7 +58,7 @@ impl Planner<'_> {
         let (packed, against) = self.worth_packing(rows, columns, reduced);
         let loads = self.loads(columns, Some(rows), &packed);
         let (rows_extent, columns_extent) = (self.one(rows).extent, self.one(columns).extent);
-        let (cycles, tile) = registers::fastest(self.target, self.bytes(), rows_extent, columns_extent, &loads);
+        let (cycles, tile) = registers::fastest(&self.target_for_groups(), self.bytes(), rows_extent, columns_extent, &loads);
         Roles { columns, rows, packed, against, loads, tile, cycles }
     }
 
