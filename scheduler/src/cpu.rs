@@ -74,10 +74,15 @@ impl Policy for Cpu {
     }
 }
 
-/// Schedules each nest at the top that is `chosen` by itself.
+/// Schedules each nest at the top that is `chosen` by itself, or in turn with those that it is a chain with.
 fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
-    let fused = examine(session, session.scop()).map(|nests| {
-        let nests: Vec<Nest> = nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect();
+    let chosen_nests = |session: &Session| {
+        let nests = examine(session, session.scop())?;
+        Ok(nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect::<Vec<_>>())
+    };
+    let scheduled = (|| {
+        let nests = chosen_nests(session)?;
+        let chains = chains::find(session, &nests);
         fusing::fuse_around_reductions(session, &nests);
     });
     let shared = fused.and_then(|()| sharing::fuse_neighbours(session, &chosen));
