@@ -287,6 +287,17 @@ impl Program {
             Value::Cast(dtype, e) => self.call(f, dtype.name(), [&**e], lanes),
             Value::Call(builtin, arguments) => self.call(f, builtin.name(), arguments, lanes),
             Value::MulAdd(a, b, c) => self.call(f, "muladd", [&**a, &**b, &**c], lanes),
+            Value::Dot { sum, left, right } => {
+                f.write_str("dot(")?;
+                self.value(f, sum, lanes, Tightness::Choice)?;
+                for (left, right) in left.iter().zip(right) {
+                    f.write_str(", ")?;
+                    self.value(f, left, lanes, Tightness::Product)?;
+                    f.write_str(" * ")?;
+                    self.value(f, right, lanes, Tightness::Atom)?;
+                }
+                f.write_str(")")
+            }
             Value::Reduce { op, value, from, to } => {
                 write!(f, "reduce{}({}, ", Lanes(*to), reduction(*op))?;
                 self.value(f, value, *from, Tightness::Choice)?;

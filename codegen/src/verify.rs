@@ -66,6 +66,14 @@ impl Value {
                 let dtype = of(a)?;
                 (dtype.is_float() && of(b)? == dtype && of(c)? == dtype).then_some(dtype)
             }
+            Value::Dot { sum, left, right } => {
+                let same = |values: &[Value]| {
+                    let first = values.first().and_then(of)?;
+                    values.iter().all(|value| of(value) == Some(first)).then_some(first)
+                };
+                let numbers = [same(left)?, same(right)?].into_iter().all(|dtype| dtype != DType::Bool);
+                (numbers && left.len() == right.len()).then_some(of(sum)?)
+            }
             Value::Reduce { op, value, .. } => of(value).filter(|&dtype| neutral(*op, dtype).is_some()),
         }
     }
@@ -94,6 +102,7 @@ impl Value {
             Value::Binary(_, a, b) | Value::Compare(_, a, b) => vec![a, b],
             Value::Select(a, b, c) | Value::MulAdd(a, b, c) => vec![a, b, c],
             Value::Call(_, arguments) => arguments.iter().collect(),
+            Value::Dot { sum, left, right } => [&**sum].into_iter().chain(left).chain(right).collect(),
         }
     }
 }

@@ -200,7 +200,7 @@ impl<'c> Ir<'c> {
     }
 
     /// A vector of that many lanes that begins with those of a value.
-    fn lengthen(&self, value: Llvm<'c>, lanes: u32) -> Result<Llvm<'c>> {
+    pub fn lengthen(&self, value: Llvm<'c>, lanes: u32) -> Result<Llvm<'c>> {
         let Llvm::VectorValue(vector) = value else {
             return self.splat(value, lanes);
         };

@@ -223,7 +223,8 @@ fn extreme(input: Tokens<'_>, op: BinaryOp) -> Parsed<'_, Expr> {
     let span = input.span().to(rest.before());
     if operands.len() != 2 {
         let message = format!("`{}` takes 2 arguments, and {} are given", op.symbol(), operands.len());
-        let error = Diagnostic::error("TC0112", message, span).help("nest them: `min(a, min(b, c))`");
+        let help = format!("nest them: `{0}(a, {0}(b, c))`", op.symbol());
+        let error = Diagnostic::error("TC0112", message, span).help(help);
         return Err(nom::Err::Failure(Failure::because(rest, error)));
     }
     let right = operands.remove(1);
