@@ -99,7 +99,7 @@ fn syntax() {
                 help: write `def` here
             def f(half(N) A) -> (B) { B(i) = A(i) }
               TC0012 at `half`: `half` is not a type
-                help: half precision is `float16` or `bfloat16`; `float` is what works in this version
+                help: half precision is `float16` or `bfloat16`
             def f(float(N) A) -> (B) { B(i) = A(i) where i in 0..4 }
               TC0013 at `0..`: a range is written with a colon
                 help: write `0:2` for 0, 1
@@ -267,8 +267,8 @@ fn names() {
                 `B`: declared here
                 help: use another name
             def f(float(N) A) -> (B) { B(i) = A(i)(i) }
-              TC0021 at `(`: calls of other definitions are not supported yet
-                help: write the statements of the called definition here
+              TC0010 at `}`: expected `=` or `in`, found `}`
+                help: write `=` or `in` here
             def f(float(N) A) -> (B) { B(i) = A() }
               TC0109 at `A()`: `A` has rank 1 and cannot be used as a scalar
                 `A`: declared here
