@@ -309,12 +309,12 @@ impl Expander<'_> {
             let help = "definitions cannot be recursive; a `for` loop repeats statements";
             return Err(error("TC0122", message, call.span).map(|error| error.help(help)));
         }
-        for (what, wanted, given) in [
-            ("inputs", def.inputs.len(), call.arguments.len()),
-            ("returns", def.outputs.len(), call.targets.len()),
-        ] {
+        for (what, wanted, given) in
+            [("input", def.inputs.len(), call.arguments.len()), ("return", def.outputs.len(), call.targets.len())]
+        {
             if wanted != given {
-                let message = format!("`{}` has {wanted} {what}, and {given} are given", def.name.text);
+                let plural = if wanted == 1 { "" } else { "s" };
+                let message = format!("`{}` has {wanted} {what}{plural}, and {given} given", def.name.text);
                 let error = error("TC0123", message, call.span).map(|error| error.also(def.name.span, "defined here"));
                 return Err(error.map(|error| error.help("give one tensor for each")));
             }
@@ -414,9 +414,7 @@ fn calls_renamed(expr: &Expr, text: &dyn Fn(&str) -> String) -> Expr {
         ExprKind::Cast(to, value) => ExprKind::Cast(*to, Box::new(go(value))),
         ExprKind::Unary(op, value) => ExprKind::Unary(*op, Box::new(go(value))),
         ExprKind::Binary(op, operands) => ExprKind::Binary(*op, Box::new((go(&operands.0), go(&operands.1)))),
-        ExprKind::Select(operands) => {
-            ExprKind::Select(Box::new((go(&operands.0), go(&operands.1), go(&operands.2))))
-        }
+        ExprKind::Select(operands) => ExprKind::Select(Box::new((go(&operands.0), go(&operands.1), go(&operands.2)))),
         ExprKind::Name(_) | ExprKind::Number(_) | ExprKind::Bool(_) => return expr.clone(),
     };
     Expr::new(kind, expr.span)

@@ -185,7 +185,8 @@ impl Cuts<'_> {
         let (Some(low), Some(high)) = ranges.interval(e) else { return };
         let (first, last) = (low.div_euclid(by), high.div_euclid(by));
         if last.saturating_sub(first) <= FEW {
-            (first + 1..=last).for_each(|turn| self.at_least_zero(e.clone() - Int::Const(turn.saturating_mul(by)), ranges));
+            (first + 1..=last)
+                .for_each(|turn| self.at_least_zero(e.clone() - Int::Const(turn.saturating_mul(by)), ranges));
         }
     }
 

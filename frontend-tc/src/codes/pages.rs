@@ -455,9 +455,9 @@ pub const PAGES: &[Page] = &[
     Page {
         code: "TC0405",
         title: "a bound depends on values",
-        text: "Bounds are known before the kernel runs: they are made of sizes and numbers.",
-        wrong: "def f(float(N) A, int32 n) -> (B) { B(i) = A(i) where i in 0:n }",
-        right: "def f(float(N) A, int32 n) -> (B) { B(i) = i < n ? A(i) : 0 }",
+        text: "Bounds are known before the kernel runs: they are made of sizes, of inputs that are scalars of whole numbers, and of numbers.",
+        wrong: "def f(float(N) A, int32(1) n) -> (B) { B(i) = A(i) where i in 0:n(0) }",
+        right: "def f(float(N) A, int32 n) -> (B) { B(i) = A(i) where i in 0:n }",
     },
     Page {
         code: "TC0406",

@@ -99,7 +99,8 @@ fn half(bits: u16, digits: i32) -> f64 {
     let exponents = 1 << (15 - digits);
     let bias = exponents / 2 - 1;
     let (exponent, digit_bits) = (i32::from(bits & 0x7fff) >> digits, f64::from(bits & ((1 << digits) - 1)));
-    let scaled = |leading: f64, exponent: i32| (leading * 2f64.powi(digits) + digit_bits) * 2f64.powi(exponent - digits);
+    let scaled =
+        |leading: f64, exponent: i32| (leading * 2f64.powi(digits) + digit_bits) * 2f64.powi(exponent - digits);
     let magnitude = match exponent {
         0 => scaled(0.0, 1 - bias),
         _ if exponent == exponents - 1 && digit_bits == 0.0 => f64::INFINITY,
@@ -115,13 +116,10 @@ mod tests {
 
     #[test]
     fn halves_have_their_values() {
-        assert_eq!([0x3c00, 0xc000, 0x7c00, 0x0001, 0x3555].map(|bits| half(bits, 10)), [
-            1.0,
-            -2.0,
-            f64::INFINITY,
-            2f64.powi(-24),
-            0.333_251_953_125
-        ]);
+        assert_eq!(
+            [0x3c00, 0xc000, 0x7c00, 0x0001, 0x3555].map(|bits| half(bits, 10)),
+            [1.0, -2.0, f64::INFINITY, 2f64.powi(-24), 0.333_251_953_125]
+        );
         assert_eq!([0x3f80, 0xc040].map(|bits| half(bits, 7)), [1.0, -3.0]);
         assert!(half(0x7fc0, 7).is_nan());
     }
