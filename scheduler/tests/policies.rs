@@ -143,18 +143,17 @@ fn a_product_with_a_transposed_factor_loads_few_vectors() {
         &[128, 1024, 1024],
         1,
         expect![[r#"
-            split C.m by 130 as mo mi
-            split C.k by 512 as ko ki
-            vectorise C.n by 32 as no nv
-            unroll C.mi by 13 as mio miu
-            reorder C.ko C.mo C.no C.mio C.ki
-            promote B at C.ko as B_local in global
-            layout B_local [i0, i1] = [floor((i0)/32), i1, i0 mod 32] of [32, 512, 32]
-            vectorise B_local.load.x0 by 16 as x0o x0v
-            unroll B_local.load.x1 by 16 as x1o x1u
-            promote A at C.mo as A_local padded 16 in global
-            vectorise A_local.load.x1 by 16 as x1o x1v
-            separate C.mio
+            split C.n by 126 as no ni
+            vectorise C.m by 32 as mo mv
+            unroll C.ni by 14 as nio niu
+            reorder C.no C.mo C.nio C.k
+            promote A as A_local of C in global
+            layout A_local [i0, i1] = [floor((i0)/32), i1, i0 mod 32] of [4, 1024, 32]
+            vectorise A_local.load.x0 by 16 as x0o x0v
+            unroll A_local.load.x1 by 16 as x1o x1u
+            promote B at C.no as B_local padded 16 in global
+            vectorise B_local.load.x1 by 16 as x1o x1v
+            separate C.nio
         "#]],
     );
 }
@@ -175,8 +174,8 @@ fn a_batch_runs_in_parallel_as_it_is() {
         &[500, 26, 72, 26],
         8,
         expect![[r#"
-            vectorise Z.n by 16 as no nv
-            unroll Z.m by 26 as mo mu
+            vectorise Z.n by 32 as no nv
+            unroll Z.m by 13 as mo mu
             parallel Z.b
             # scheduler: Z: not packed: `Y` is used by 26 rows only, which do not pay for a copy
         "#]],
@@ -199,13 +198,15 @@ fn a_convolution_shares_rows_over_channels() {
         &[8, 64, 64, 56, 56],
         8,
         expect![[r#"
-            vectorise O.w by 32 as wo wv
-            unroll O.s by 3 as so su
-            unroll O.f by 13 as fo fu
-            reorder O.h O.n O.fo O.wo O.c O.r O.so
-            parallel O.h
-            separate O.fo
-            # scheduler: O: not packed: `I` fits the cache as it is: 129024 bytes
+            vectorise O.f by 32 as fo fv
+            unroll O.w by 14 as wo wu
+            reorder O.n O.h O.fo O.wo O.c O.r O.s
+            parallel O.n
+            promote G at O.n as G_local in global
+            layout G_local [i0, i1, i2, i3, i4] = [i0, floor((i1)/32), i2, i3, i4, i1 mod 32] of [8, 2, 64, 3, 3, 32]
+            vectorise G_local.load.x0 by 16 as x0o x0v
+            unroll G_local.load.x3 by 3 as x3o x3u
+            # scheduler: O: not unrolled: 46 registers would be in use: `O.s` is not copied out
         "#]],
     );
 }
