@@ -40,9 +40,11 @@ impl Policy for Cpu {
     }
 
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
-        order(session, None);
-        join_rows(session);
-        schedule_nests(session, |_, _| true);
+        session.together(|session| {
+            order(session, None);
+            join_rows(session);
+            schedule_nests(session, |_, _| true);
+        });
         Ok(())
     }
 
@@ -62,29 +64,30 @@ impl Policy for Cpu {
         for stmt in stmts.iter().filter(|stmt| !open.iter().any(|nest| nest.contains(*stmt))) {
             remark(session, stmt, "nothing done for `auto`", "commands have changed its nest: schedule it by hand");
         }
-        open.iter().for_each(|nest| order(session, Some(nest)));
         // A fusion may make one nest of several open ones.
-        let all: BTreeSet<String> = open.into_iter().flatten().collect();
-        schedule_nests(session, |scop, nest| rest::holds_all(scop, &all, &nest.stmts));
+        let all: BTreeSet<String> = open.iter().flatten().cloned().collect();
+        session.together(|session| {
+            open.iter().for_each(|nest| order(session, Some(nest)));
+            schedule_nests(session, |scop, nest| rest::holds_all(scop, &all, &nest.stmts));
+        });
         Ok(())
     }
 }
 
-/// Schedules each nest at the top that is `chosen` by itself.
+/// Schedules each nest at the top that is `chosen` by itself, or in turn with neighbours in loops that they share.
 fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
-    let fused = examine(session, session.scop()).map(|nests| {
-        let nests: Vec<Nest> = nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect();
-        fusing::fuse_around_reductions(session, &nests);
-    });
-    let shared = fused.and_then(|()| sharing::fuse_neighbours(session, &chosen));
-    match shared.and_then(|kept| Ok((kept, examine(session, session.scop())?))) {
-        Ok((kept, nests)) => {
-            let nests: Vec<Nest> = nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect();
-            nests.iter().for_each(|nest| schedule_nest(session, nest, false));
-            sharing::keep(session, kept);
-        }
-        Err(error) => not_examined(session, &error),
-    }
+    let chosen_nests = |session: &Session| {
+        let nests = examine(session, session.scop())?;
+        Ok(nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect::<Vec<_>>())
+    };
+    let scheduled = (|| {
+        fusing::fuse_around_reductions(session, &chosen_nests(session)?);
+        let kept = sharing::fuse_neighbours(session, &chosen)?;
+        chosen_nests(session)?.iter().for_each(|nest| schedule_nest(session, nest, false));
+        sharing::keep(session, kept);
+        Ok(())
+    })();
+    scheduled.unwrap_or_else(|error| not_examined(session, &error));
 }
 
 /// Joins neighbouring nests that share rows of something that is larger than the caches.

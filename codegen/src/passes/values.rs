@@ -282,6 +282,10 @@ impl Values {
                 Value::Call(*builtin, arguments.iter().map(|argument| self.value(argument)).collect())
             }
             Value::MulAdd(a, b, c) => Value::MulAdd(go(a), go(b), go(c)),
+            Value::Dot { sum, left, right } => {
+                let all = |values: &[Value]| values.iter().map(|value| self.value(value)).collect();
+                Value::Dot { sum: go(sum), left: all(left), right: all(right) }
+            }
             Value::Reduce { op, value, from, to } => {
                 let value = Box::new(Values::new(&self.outside, *from).value(value));
                 Value::Reduce { op: *op, value, from: *from, to: *to }

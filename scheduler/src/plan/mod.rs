@@ -97,6 +97,8 @@ pub(crate) enum Form {
         along: usize,
         /// The box.
         tile: RegisterTile,
+        /// So many neighbours along a dimension of the tensor lie next to each other.
+        group: Option<(usize, u32)>,
     },
     /// As before, with rows next to each other but for so many elements that keep them in different sets of a cache.
     Rows {
@@ -134,7 +136,7 @@ impl Plan {
         let n = nest.loops.len();
         let plan = Plan { cuts: vec![Vec::new(); n], boxes: vec![None; n], ..Plan::default() };
         let mut planner =
-            Planner { scop, target, nest, id: stmt, stmt: &scop.stmts[stmt], inside, strict, shared, plan };
+            Planner { scop, target, nest, id: stmt, stmt: &scop.stmts[stmt], inside, strict, shared, group: None, plan };
         planner.decide();
         planner.plan.order.retain(|piece| piece.of < shared);
         planner.plan
@@ -175,6 +177,8 @@ struct Planner<'a> {
     strict: bool,
     /// How many loops may move; those after them stay inside.
     shared: usize,
+    /// The steps of the reduction that one instruction does.
+    group: Option<contraction::Group>,
     plan: Plan,
 }
 

@@ -13,10 +13,13 @@
 //!         for k                                accumulators stay in registers
 //! ```
 
+mod groups;
 mod packing;
 mod roles;
 
+pub(super) use groups::Group;
 use polyhedral::Access;
+use support::Target;
 
 use super::{Box, Piece, Planner, extent_of};
 use crate::nest::Stride;
@@ -34,6 +37,9 @@ impl Planner<'_> {
     /// A box of accumulators over the innermost reduction; the result is contiguous along `columns`.
     pub(super) fn reduction(&mut self, columns: usize, reduced: &[usize]) {
         let Some(rows) = self.rows(columns) else { return self.sums(Some(columns), reduced) };
+        self.group = self.group(rows, columns, reduced);
+        let reduced = self.groups_first(reduced);
+        let reduced = reduced.as_slice();
         let Roles { columns, rows, packed, against, loads, tile, .. } = self.best_roles((columns, rows), reduced);
         self.plan.remarks.extend(against);
         self.remark_gathers(columns, &packed);
@@ -53,6 +59,21 @@ impl Planner<'_> {
         }
         self.edges(rows, &tile);
         self.short_steps(rows, &tile);
+    }
+
+    /// The loop whose steps are added in groups before the others: it becomes the innermost one.
+    fn groups_first(&self, reduced: &[usize]) -> Vec<usize> {
+        let mut loops = reduced.to_vec();
+        if let Some(Group { step, .. }) = self.group {
+            loops.sort_by_key(|&at| at != step);
+        }
+        loops
+    }
+
+    /// The target without the registers that groups need for more than sums.
+    pub(super) fn target_for_groups(&self) -> Target {
+        let taken = self.group.map_or(0, |group| group.registers);
+        Target { vector_registers: self.target.vector_registers.saturating_sub(taken).max(4), ..self.target.clone() }
     }
 
     /// Copies a short innermost reduction out: a loop of three iterations costs a mispredicted branch each time.

@@ -2,7 +2,7 @@
 
 use polyhedral::{Access, Subscript};
 
-use super::{Piece, Planner, RegisterTile, extent_of};
+use super::{Group, Piece, Planner, RegisterTile, extent_of};
 use crate::nest::{self, Stride};
 use crate::plan::{Form, Pack};
 
@@ -37,6 +37,10 @@ impl Planner<'_> {
         };
         let (mut packed, mut against) = (Vec::new(), Vec::new());
         for (at, read) in self.stmt.reads.iter().enumerate().filter(|(_, read)| shared(read)) {
+            if self.group.is_some_and(|group| group.read == at) {
+                packed.push(at);
+                continue;
+            }
             match self.reason_against(read, (rows, columns), reduced) {
                 None => packed.push(at),
                 Some(why) => {
@@ -49,23 +53,14 @@ impl Planner<'_> {
 
     /// Why a read is better used as it is.
     fn reason_against(&self, read: &Access, (rows, columns): (usize, usize), reduced: &[usize]) -> Option<String> {
-        if self.lane_subscript(read, columns).is_none() {
-            return Some("does not move by one along one dimension for each lane".into());
-        }
-        if self.stmt.writes.iter().any(|write| write.tensor == read.tensor) {
-            return Some("is written by the same statement".into());
+        if let Some(why) = self.reason_never(read, columns) {
+            return Some(why.into());
         }
         let sizes = [rows, columns].into_iter().chain(reduced.iter().copied());
         if sizes.into_iter().any(|at| self.one(at).extent.is_none()) {
             return Some("has a size that is not known".into());
         }
-        let again = self.all().filter(|at| *at != rows && self.one(*at).coincident);
-        let again = again.filter(|&at| self.stride(read, at) == Stride::Constant).map(|at| extent_of(self.one(at)));
-        let users = if reduced.iter().all(|&at| at >= self.shared) {
-            again.fold(extent_of(self.one(rows)), u64::saturating_mul)
-        } else {
-            extent_of(self.one(rows))
-        };
+        let users = self.users(read, rows, reduced);
         let strided = self.stride(read, columns) != Stride::Unit;
         let least = if strided { LEAST_ROWS_OF_GATHERS } else { LEAST_ROWS };
         if users < least {
@@ -78,6 +73,26 @@ impl Planner<'_> {
         let footprint = self.footprint(read, columns, reduced);
         let room = self.second_cache() / 4;
         (!strided && footprint <= room).then(|| format!("fits the cache as it is: {footprint} bytes"))
+    }
+
+    /// Why a read cannot be packed.
+    pub(super) fn reason_never(&self, read: &Access, columns: usize) -> Option<&'static str> {
+        if self.lane_subscript(read, columns).is_none() {
+            return Some("does not move by one along one dimension for each lane");
+        }
+        let is_written = self.stmt.writes.iter().any(|write| write.tensor == read.tensor);
+        is_written.then_some("is written by the same statement")
+    }
+
+    /// How many rows use a copy of a read.
+    pub(super) fn users(&self, read: &Access, rows: usize, reduced: &[usize]) -> u64 {
+        let again = self.all().filter(|at| *at != rows && self.one(*at).coincident);
+        let again = again.filter(|&at| self.stride(read, at) == Stride::Constant).map(|at| extent_of(self.one(at)));
+        if reduced.iter().all(|&at| at >= self.shared) {
+            again.fold(extent_of(self.one(rows)), u64::saturating_mul)
+        } else {
+            extent_of(self.one(rows))
+        }
     }
 
     /// Bytes between what neighbouring iterations of a loop touch.
@@ -123,14 +138,20 @@ impl Planner<'_> {
     ) {
         let Some((&strip, inner)) = reduced.split_first() else { return };
         let inner_steps: u64 = inner.iter().map(|&at| extent_of(self.one(at))).product();
-        let at_once = self.is_done_at_once(columns, reduced, tile);
+        let at_once = self.is_done_at_once(columns, reduced, tile, packed);
         let whole = extent_of(self.one(strip));
         let depth = if at_once { whole } else { self.depth(whole, inner_steps, tile) };
         if !at_once {
             self.plan.cuts[strip].push(saturating(depth));
         }
+        if let Some(Group { by, .. }) = self.group {
+            self.plan.boxes[strip] = Some(super::Box::Unroll(by));
+            if !whole.is_multiple_of(by.into()) {
+                self.plan.separate.push(self.plan.rest(strip));
+            }
+        }
         let steps = depth.saturating_mul(inner_steps).max(1);
-        let element = u64::from(self.bytes());
+        let element = u64::from(self.read_bytes());
         // What is read of the rows stays in the second cache.
         let tall = balanced(
             extent_of(self.one(rows)),
@@ -167,7 +188,7 @@ impl Planner<'_> {
             order.push(self.plan.rest(strip));
         }
         self.plan.order = order;
-        self.packed_threads(rows, columns, &outside, (steps, tile));
+        self.packed_threads(rows, columns, &outside, (steps, at_once, tile));
         self.prefetch_result(rows, columns);
         let row_piece = match around {
             Some(&around) => self.plan.rest(around),
@@ -178,7 +199,8 @@ impl Planner<'_> {
             let Some(along) = self.lane_subscript(access, columns) else { continue };
             let contiguous = access.index.len().saturating_sub(1);
             let at = if at_once { self.place_of_pack(access, &outside) } else { Some(Piece { of: strip, level: 0 }) };
-            let form = Form::Panels { along, tile: *tile };
+            let group = self.group.filter(|group| group.read == read).map(|group| (group.along, group.by));
+            let form = Form::Panels { along, tile: *tile, group };
             self.plan.packs.push(Pack { tensor: access.tensor, at, stmt: self.id, contiguous, form });
         }
         for (read, run) in of_rows {
@@ -193,14 +215,32 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether the reduction is not cut into strips: it is inside of what other statements share, or strips would move a
-    /// result through a transposition again and again while the panel of all of it stays in the second cache.
-    pub(super) fn is_done_at_once(&self, columns: usize, reduced: &[usize], tile: &RegisterTile) -> bool {
-        let steps: u64 = reduced.iter().map(|&at| extent_of(self.one(at))).product();
-        let panel = steps.saturating_mul(u64::from(tile.width()) * u64::from(self.bytes()));
+    /// Whether the reduction is not cut into strips: it is inside of what other statements share; or one strip is as long
+    /// as all of it and its copies are too small to be made by each thread; or strips would move a result through a
+    /// transposition again and again while the panel of all of it stays in the second cache.
+    pub(super) fn is_done_at_once(
+        &self,
+        columns: usize,
+        reduced: &[usize],
+        tile: &RegisterTile,
+        packed: &[usize],
+    ) -> bool {
+        let Some((&first, inner)) = reduced.split_first() else { return true };
+        let extents = |loops: &[usize]| loops.iter().map(|&at| extent_of(self.one(at))).product::<u64>();
+        let panel = extents(reduced).saturating_mul(u64::from(tile.width()) * u64::from(self.bytes()));
         let is_contiguous = self.stmt.writes.iter().all(|write| self.stride(write, columns) == Stride::Unit);
-        let is_inside = reduced.first().is_some_and(|&first| first >= self.shared);
-        is_inside || (!is_contiguous && panel <= self.second_cache() / 2)
+        let whole = extent_of(self.one(first));
+        let is_one_strip = self.depth(whole, extents(inner), tile) >= whole;
+        let copies: u64 = packed.iter().map(|&at| self.bytes_touched(&self.stmt.reads[at])).sum();
+        let are_small = copies <= self.target.caches.first().map_or(32 << 10, |cache| cache.bytes) / 2;
+        first >= self.shared || (is_one_strip && are_small) || (!is_contiguous && panel <= self.second_cache() / 2)
+    }
+
+    /// Bytes that all loops together touch of it, at most.
+    fn bytes_touched(&self, access: &Access) -> u64 {
+        let moved = self.all().filter(|&at| self.stride(access, at) != Stride::Constant);
+        let elements = moved.map(|at| extent_of(self.one(at))).fold(1, u64::saturating_mul);
+        elements.saturating_mul(self.scop.tensors[access.tensor].dtype.bytes().into())
     }
 
     /// The loop in which what the whole reduction reads is packed: the innermost that moves it, or none when another loop
@@ -209,9 +249,7 @@ impl Planner<'_> {
         let moves = |at: &usize| self.stride(access, *at) != Stride::Constant;
         let innermost = outside.iter().rposition(moves)?;
         let is_repeated = outside[..innermost].iter().any(|at| !moves(at));
-        let moved = self.all().filter(moves).map(|at| extent_of(self.one(at))).fold(1, u64::saturating_mul);
-        let bytes = moved.saturating_mul(self.scop.tensors[access.tensor].dtype.bytes().into());
-        let is_near = bytes <= self.second_cache() * 2;
+        let is_near = self.bytes_touched(access) <= self.second_cache() * 2;
         (!is_repeated || !is_near).then(|| self.plan.rest(outside[innermost]))
     }
 
@@ -226,7 +264,7 @@ impl Planner<'_> {
 
     /// The reads that move along the rows and not along the columns, and whose rows would push each other out of the
     /// first cache or lie in a page each: by position, with the loop that each is contiguous along.
-    fn row_packs(
+    pub(super) fn row_packs(
         &self,
         rows: usize,
         columns: usize,
@@ -279,10 +317,17 @@ impl Planner<'_> {
 
     /// Iterations of the outermost reduction in a strip; all strips are about as long.
     fn depth(&self, extent: u64, inner: u64, tile: &RegisterTile) -> u64 {
-        let panel_row = u64::from(tile.width()) * u64::from(self.bytes());
+        let panel_row = u64::from(tile.width()) * u64::from(self.read_bytes());
         let first = self.target.caches.first().map_or(32 << 10, |cache| cache.bytes);
-        let most = (first * 3 / 2 / panel_row.max(1)).min(DEEPEST) / inner.max(1);
-        balanced(extent, most.max(1), 1)
+        let by = self.group.map_or(1, |group| u64::from(group.by));
+        let most = (first * 3 / 2 / panel_row.max(1)).min(DEEPEST * by) / inner.max(1);
+        balanced(extent, most.max(1), by)
+    }
+
+    /// Bytes of the widest element that the statement reads.
+    fn read_bytes(&self) -> u32 {
+        let bytes = |read: &Access| self.scop.tensors[read.tensor].dtype.bytes();
+        self.stmt.reads.iter().map(bytes).max().unwrap_or(4)
     }
 
     fn second_cache(&self) -> u64 {
@@ -291,7 +336,13 @@ impl Planner<'_> {
 
     /// Threads take iterations of an outer loop, or parts of the columns, so that each packs what it alone uses; else
     /// parts of the rows. Columns are cut too when what is packed of all of them would crowd the last cache.
-    fn packed_threads(&mut self, rows: usize, columns: usize, outside: &[usize], (steps, tile): (u64, &RegisterTile)) {
+    fn packed_threads(
+        &mut self,
+        rows: usize,
+        columns: usize,
+        outside: &[usize],
+        (steps, at_once, tile): (u64, bool, &RegisterTile),
+    ) {
         let threads = u64::from(self.target.threads);
         let worth = self.is_worth_threads();
         let outer = outside.iter().copied().find(|&at| self.one(at).coincident && extent_of(self.one(at)) >= threads);
@@ -302,9 +353,12 @@ impl Planner<'_> {
         }
         let (width, height) = (u64::from(tile.width()), u64::from(tile.rows));
         let last = self.target.caches.last().map_or(8 << 20, |cache| cache.bytes);
-        let room = (last / 4).min(16 << 20) / (steps * u64::from(self.bytes())).max(1);
+        let room = (last / 4).min(16 << 20) / (steps * u64::from(self.read_bytes())).max(1);
         let wide = extent_of(self.one(columns));
-        let of_columns = worth && wide >= 2 * threads * width;
+        // What is packed once for all is no matter of the threads; what is copied of the rows each then has of its own.
+        let high = extent_of(self.one(rows));
+        let of_rows = at_once && high >= 2 * threads * height;
+        let of_columns = worth && !of_rows && wide >= 2 * threads * width;
         let share = if of_columns { wide.div_ceil(threads) } else { wide };
         let widest = share.next_multiple_of(width).min((room / width).max(1) * width);
         if widest < wide {
@@ -314,8 +368,8 @@ impl Planner<'_> {
         if of_columns {
             self.plan.parallel = self.plan.order.first().copied();
         } else if worth {
-            let share = extent_of(self.one(rows)).div_ceil(threads).next_multiple_of(height);
-            if share >= extent_of(self.one(rows)) {
+            let share = high.div_ceil(threads).next_multiple_of(height);
+            if share >= high {
                 self.plan.remarks.push(("not parallel", "neither rows nor columns are enough for the threads".into()));
                 return;
             }
