@@ -275,6 +275,13 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
     // The names of every loop's pieces, outermost first; `None` for one that was not made.
     let mut pieces: Vec<Vec<Option<String>>> = Vec::new();
     let mut boxed: Vec<(usize, String)> = Vec::new();
+    if let Some(skew) = plan.skew {
+        let name = |at: usize| nest.loops[at].name.clone();
+        let command = Command::skew(name(skew.of), skew.by, name(skew.along));
+        if !attempt(session, entity, "rows not side by side", command) {
+            return;
+        }
+    }
     for (at, one) in nest.loops.iter().enumerate() {
         let (mut name, mut made) = (one.name.clone(), Vec::new());
         for &by in &plan.cuts[at] {
