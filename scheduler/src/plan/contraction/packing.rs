@@ -135,7 +135,9 @@ impl Planner<'_> {
         let is_inside = strip >= self.shared;
         let whole = extent_of(self.one(strip));
         let depth = if is_inside { whole } else { self.depth(whole, inner_steps, tile) };
-        if !is_inside {
+        // The shorter the factors, the more the result weighs: a whole reduction begins and ends in registers.
+        let is_cut = !is_inside && (depth < whole || self.group.is_none());
+        if is_cut {
             self.plan.cuts[strip].push(saturating(depth));
         }
         if let Some(Group { by, .. }) = self.group {
@@ -165,7 +167,7 @@ impl Planner<'_> {
         let outside: Vec<usize> =
             self.all().filter(|at| *at != rows && *at != columns && !reduced.contains(at)).collect();
         let mut order: Vec<Piece> = outside.iter().map(|&at| self.plan.rest(at)).collect();
-        if !is_inside {
+        if is_cut {
             order.push(Piece { of: strip, level: 0 });
         }
         if is_tall {
@@ -176,7 +178,9 @@ impl Planner<'_> {
         order.push(self.plan.rest(strip));
         self.plan.order = order;
         self.packed_threads(rows, columns, &outside, (steps, tile));
-        self.prefetch_result(rows, columns);
+        if is_cut || is_inside && self.group.is_none() {
+            self.prefetch_result(rows, columns);
+        }
         let row_piece = Piece { of: rows, level: self.plan.cuts[rows].len().saturating_sub(1) };
         for &read in packed {
             let access = &self.stmt.reads[read];
@@ -184,8 +188,11 @@ impl Planner<'_> {
             let contiguous = access.index.len().saturating_sub(1);
             let moves = |at: &&usize| self.stride(access, **at) != Stride::Constant;
             let at = match outside.iter().rev().find(moves) {
-                _ if !is_inside => Some(Piece { of: strip, level: 0 }),
+                _ if is_cut => Some(Piece { of: strip, level: 0 }),
                 Some(&moved) => Some(self.plan.rest(moved)),
+                None if self.group.is_some() && !self.plan.cuts[columns].is_empty() => {
+                    Some(Piece { of: columns, level: 0 })
+                }
                 None => None,
             };
             let group = self.group.filter(|group| group.read == read).map(|group| (group.along, group.by));
