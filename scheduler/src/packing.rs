@@ -40,10 +40,19 @@ pub(crate) fn pack(session: &mut Session, entity: &str, pack: &Pack, at: Option<
                     attempt(session, entity, what, Command::unroll(load(dim), by));
                 }
             } else if attempt(session, entity, what, Command::vectorise(load(along), tile.lanes)) {
-                attempt(session, entity, what, Command::unroll(load(pack.contiguous), tile.lanes));
+                let run = extent_along(session.scop(), &name, &source, pack.contiguous);
+                let copies = run.map_or(tile.lanes, |run| run.min(tile.lanes));
+                attempt(session, entity, what, Command::unroll(load(pack.contiguous), copies));
             }
         }
     }
+}
+
+/// How far the copy reaches along a dimension of its source, when that is known.
+fn extent_along(scop: &Scop, name: &str, source: &Tensor, dim: usize) -> Option<u32> {
+    let (_, copy) = scop.tensors.iter().find(|(_, tensor)| tensor.name == name)?;
+    let apart = copy.extent.len().checked_sub(source.extent.len())?;
+    u32::try_from(copy.extent.get(apart + dim)?.as_const()?).ok().filter(|extent| *extent > 0)
 }
 
 /// The layout `[…, floor(j/w), …, j mod w]` of the copy, where `j` is the dimension along the lanes; none when its sizes

@@ -89,7 +89,7 @@ fn a_large_product_is_blocked_and_keeps_its_accumulators() {
             promote A at C.mo as A_local padded 16 in global
             vectorise A_local.load.x1 by 16 as x1o x1v
             prefetch C at C.mio ahead 1
-            # scheduler: C: edges not separated: each thread packs what it uses alone
+            separate C.mio
         "#]],
     );
 }
@@ -143,18 +143,17 @@ fn a_product_with_a_transposed_factor_loads_few_vectors() {
         &[128, 1024, 1024],
         1,
         expect![[r#"
-            split C.m by 130 as mo mi
-            split C.k by 512 as ko ki
-            vectorise C.n by 32 as no nv
-            unroll C.mi by 13 as mio miu
-            reorder C.ko C.mo C.no C.mio C.ki
-            promote B at C.ko as B_local in global
-            layout B_local [i0, i1] = [floor((i0)/32), i1, i0 mod 32] of [32, 512, 32]
-            vectorise B_local.load.x0 by 16 as x0o x0v
-            unroll B_local.load.x1 by 16 as x1o x1u
-            promote A at C.mo as A_local padded 16 in global
-            vectorise A_local.load.x1 by 16 as x1o x1v
-            separate C.mio
+            split C.n by 126 as no ni
+            vectorise C.m by 32 as mo mv
+            unroll C.ni by 14 as nio niu
+            reorder C.no C.mo C.nio C.k
+            promote A as A_local of C in global
+            layout A_local [i0, i1] = [floor((i0)/32), i1, i0 mod 32] of [4, 1024, 32]
+            vectorise A_local.load.x0 by 16 as x0o x0v
+            unroll A_local.load.x1 by 16 as x1o x1u
+            promote B at C.no as B_local padded 16 in global
+            vectorise B_local.load.x1 by 16 as x1o x1v
+            separate C.nio
         "#]],
     );
 }
@@ -175,8 +174,8 @@ fn a_batch_runs_in_parallel_as_it_is() {
         &[500, 26, 72, 26],
         8,
         expect![[r#"
-            vectorise Z.n by 16 as no nv
-            unroll Z.m by 26 as mo mu
+            vectorise Z.n by 32 as no nv
+            unroll Z.m by 13 as mo mu
             parallel Z.b
             # scheduler: Z: not packed: `Y` is used by 26 rows only, which do not pay for a copy
         "#]],
@@ -199,13 +198,15 @@ fn a_convolution_shares_rows_over_channels() {
         &[8, 64, 64, 56, 56],
         8,
         expect![[r#"
-            vectorise O.w by 32 as wo wv
-            unroll O.s by 3 as so su
-            unroll O.f by 13 as fo fu
-            reorder O.h O.n O.fo O.wo O.c O.r O.so
-            parallel O.h
-            separate O.fo
-            # scheduler: O: not packed: `I` fits the cache as it is: 129024 bytes
+            vectorise O.f by 32 as fo fv
+            unroll O.w by 14 as wo wu
+            reorder O.n O.h O.fo O.wo O.c O.r O.s
+            parallel O.n
+            promote G as G_local of O in global
+            layout G_local [i0, i1, i2, i3] = [floor((i0)/32), i1, i2, i3, i0 mod 32] of [2, 64, 3, 3, 32]
+            vectorise G_local.load.x0 by 16 as x0o x0v
+            unroll G_local.load.x3 by 3 as x3o x3u
+            # scheduler: O: not unrolled: 46 registers would be in use: `O.s` is not copied out
         "#]],
     );
 }
@@ -494,10 +495,10 @@ fn auto_orders_the_nests_that_are_left_by_themselves() {
             split D.i by 8 as io ii
             # auto: 5 commands
             order { … }
-            vectorise C.j by 64 as jo jv
+            fuse C B depth 1
             parallel C.i
+            vectorise C.j by 64 as jo jv
             vectorise B.j by 64 as jo jv
-            parallel B.i
             # scheduler: C: not streamed: `C`: all 2097152 bytes of the loop's tensors may stay in the last cache
             # scheduler: B: not streamed: `B`: all 2097152 bytes of the loop's tensors may stay in the last cache
         "#]],
@@ -569,6 +570,7 @@ fn rows_that_wait_for_each_other_are_not_fused_at_the_cost_of_threads() {
             reorder O.y O.c O.xo
             parallel O.y
             # scheduler: T, O: rows not fused: rows would wait for each other, and 3 iterations of the loops outside do not keep 8 threads busy
+            # scheduler: T, O: not fused: the 12020000 bytes of one iteration of the loops they could share would not stay in the second cache
             # scheduler: T: not streamed: `T`: other accesses to it find it in a cache
             # scheduler: O: rows not copied out: loads that rows share would cost less, but memory takes longer than they do
             # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
@@ -580,9 +582,9 @@ fn rows_that_wait_for_each_other_are_not_fused_at_the_cost_of_threads() {
         8,
         expect![[r#"
             fuse T O depth 2 shift 0 2
+            parallel T.c
             vectorise T.x by 64 as xo xv
             vectorise O.x by 64 as xo xv
-            parallel T.c
             # scheduler: T: not streamed: `T`: other accesses to it find it in a cache
             # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
         "#]],
@@ -596,6 +598,7 @@ fn a_picture_that_stays_in_the_cache_is_passed_on_whole() {
         &[3, 100, 200],
         1,
         expect![[r#"
+            fuse T O depth 1
             vectorise T.x by 16 as xo xv
             vectorise O.x by 16 as xo xv
             unroll O.y by 4 as yo yu

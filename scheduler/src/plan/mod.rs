@@ -188,7 +188,12 @@ impl Planner<'_> {
     }
 
     fn stride(&self, access: &polyhedral::Access, at: usize) -> Stride {
-        self.one(at).dim(self.id).map_or(Stride::Irregular, |dim| nest::stride(self.stmt, access, dim))
+        match self.one(at).dim(self.id) {
+            Some(dim) => nest::stride(self.stmt, access, dim),
+            // A loop of one iteration moves nothing.
+            None if self.one(at).extent == Some(1) => Stride::Constant,
+            None => Stride::Irregular,
+        }
     }
 
     /// The loops that are summed over.

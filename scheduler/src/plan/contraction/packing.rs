@@ -12,9 +12,12 @@ const LEAST_ROWS: u64 = 48;
 const LEAST_ROWS_OF_GATHERS: u64 = 8;
 /// The most iterations of a strip of a reduction; fewer when a panel would be larger than one and a half of the first
 /// cache: it streams from the second one without a loss, and the result is loaded and stored less often.
-const DEEPEST: u64 = 512;
+pub(super) const DEEPEST: u64 = 512;
 /// Distance of rows in bytes from which on a panel touches a page with every other row or more.
 const FAR_APART: u64 = 2048;
+/// Bytes of a page of memory, and how many a core finds at once.
+const PAGE: u64 = 4096;
+const PAGES: u64 = 64;
 /// The most rows that are packed at once.
 const TALLEST_PACKED: u64 = 256;
 /// The least boxes of columns that use what is packed of the rows.
@@ -22,27 +25,30 @@ const LEAST_PANELS: u64 = 4;
 
 impl Planner<'_> {
     /// The reads that are to be packed, by position: all rows share them, and as they are their lanes lie apart, or
-    /// their rows do and they do not fit the second cache.
-    pub(super) fn worth_packing(&mut self, rows: usize, columns: usize, reduced: &[usize]) -> Vec<usize> {
+    /// their rows do and they do not fit the second cache. For the others, why they are not.
+    pub(super) fn worth_packing(
+        &self,
+        rows: usize,
+        columns: usize,
+        reduced: &[usize],
+    ) -> (Vec<usize>, Vec<(&'static str, String)>) {
         let shared = |read: &Access| {
             self.stride(read, columns) != Stride::Constant && self.stride(read, rows) == Stride::Constant
         };
-        let candidates: Vec<usize> = (0..self.stmt.reads.len()).filter(|&at| shared(&self.stmt.reads[at])).collect();
-        let mut packed = Vec::new();
-        for at in candidates {
+        let (mut packed, mut against) = (Vec::new(), Vec::new());
+        for (at, read) in self.stmt.reads.iter().enumerate().filter(|(_, read)| shared(read)) {
             if self.group.is_some_and(|group| group.read == at) {
                 packed.push(at);
                 continue;
             }
-            match self.reason_against(&self.stmt.reads[at], (rows, columns), reduced) {
+            match self.reason_against(read, (rows, columns), reduced) {
                 None => packed.push(at),
                 Some(why) => {
-                    let name = &self.scop.tensors[self.stmt.reads[at].tensor].name;
-                    self.plan.remarks.push(("not packed", format!("`{name}` {why}")));
+                    against.push(("not packed", format!("`{}` {why}", self.scop.tensors[read.tensor].name)));
                 }
             }
         }
-        packed
+        (packed, against)
     }
 
     /// Why a read is better used as it is.
@@ -132,12 +138,10 @@ impl Planner<'_> {
     ) {
         let Some((&strip, inner)) = reduced.split_first() else { return };
         let inner_steps: u64 = inner.iter().map(|&at| extent_of(self.one(at))).product();
-        let is_inside = strip >= self.shared;
+        let at_once = self.is_done_at_once(columns, reduced, tile, packed);
         let whole = extent_of(self.one(strip));
-        let depth = if is_inside { whole } else { self.depth(whole, inner_steps, tile) };
-        // The shorter the factors, the more the result weighs: a whole reduction begins and ends in registers.
-        let is_cut = !is_inside && (depth < whole || self.group.is_none());
-        if is_cut {
+        let depth = if at_once { whole } else { self.depth(whole, inner_steps, tile) };
+        if !at_once {
             self.plan.cuts[strip].push(saturating(depth));
         }
         if let Some(Group { by, .. }) = self.group {
@@ -160,40 +164,48 @@ impl Planner<'_> {
         } else {
             tall.min(balanced(extent_of(self.one(rows)), TALLEST_PACKED, tile.rows.into()))
         };
-        let is_tall = tall < extent_of(self.one(rows)) || !of_rows.is_empty();
+        let outside: Vec<usize> =
+            self.all().filter(|at| *at != rows && *at != columns && !reduced.contains(at)).collect();
+        // Where all rows are copied at once, the loop around them is as good a place as a strip of them.
+        let around = outside.last().filter(|_| at_once && tall >= extent_of(self.one(rows)));
+        let is_tall = tall < extent_of(self.one(rows)) || (!of_rows.is_empty() && around.is_none());
         if is_tall {
             self.plan.cuts[rows].push(saturating(tall));
         }
-        let outside: Vec<usize> =
-            self.all().filter(|at| *at != rows && *at != columns && !reduced.contains(at)).collect();
         let mut order: Vec<Piece> = outside.iter().map(|&at| self.plan.rest(at)).collect();
-        if is_cut {
+        if !at_once {
             order.push(Piece { of: strip, level: 0 });
         }
         if is_tall {
             order.push(Piece { of: rows, level: 0 });
         }
         order.extend([columns, rows].map(|at| self.plan.rest(at)));
+        // What is added in groups is innermost.
+        let is_outer = at_once && self.group.is_none();
+        if is_outer {
+            order.push(self.plan.rest(strip));
+        }
         order.extend(inner.iter().map(|&at| self.plan.rest(at)));
-        order.push(self.plan.rest(strip));
+        if !is_outer {
+            order.push(self.plan.rest(strip));
+        }
         self.plan.order = order;
-        self.packed_threads(rows, columns, &outside, (steps, tile));
-        if is_cut || is_inside && self.group.is_none() {
+        self.packed_threads(rows, columns, &outside, (steps, at_once, tile));
+        // A whole reduction of short types only writes its result, and asking for it early took longer than it helped.
+        if !at_once || self.group.is_none() {
             self.prefetch_result(rows, columns);
         }
-        let row_piece = Piece { of: rows, level: self.plan.cuts[rows].len().saturating_sub(1) };
+        let row_piece = match around {
+            Some(&around) => self.plan.rest(around),
+            None => Piece { of: rows, level: self.plan.cuts[rows].len().saturating_sub(1) },
+        };
         for &read in packed {
             let access = &self.stmt.reads[read];
             let Some(along) = self.lane_subscript(access, columns) else { continue };
             let contiguous = access.index.len().saturating_sub(1);
-            let moves = |at: &&usize| self.stride(access, **at) != Stride::Constant;
-            let at = match outside.iter().rev().find(moves) {
-                _ if is_cut => Some(Piece { of: strip, level: 0 }),
-                Some(&moved) => Some(self.plan.rest(moved)),
-                None if self.group.is_some() && !self.plan.cuts[columns].is_empty() => {
-                    Some(Piece { of: columns, level: 0 })
-                }
-                None => None,
+            let at = match at_once {
+                false => Some(Piece { of: strip, level: 0 }),
+                true => self.place_of_pack(access, &outside).or_else(|| self.part_of_columns(columns)),
             };
             let group = self.group.filter(|group| group.read == read).map(|group| (group.along, group.by));
             let form = Form::Panels { along, tile: *tile, group };
@@ -211,6 +223,52 @@ impl Planner<'_> {
         }
     }
 
+    /// Whether the reduction is not cut into strips: it is inside of what other statements share; or one strip is as long
+    /// as all of it and its copies are too small to be made by each thread; or strips would move a result through a
+    /// transposition again and again while the panel of all of it stays in the second cache.
+    pub(super) fn is_done_at_once(
+        &self,
+        columns: usize,
+        reduced: &[usize],
+        tile: &RegisterTile,
+        packed: &[usize],
+    ) -> bool {
+        let Some((&first, inner)) = reduced.split_first() else { return true };
+        let extents = |loops: &[usize]| loops.iter().map(|&at| extent_of(self.one(at))).product::<u64>();
+        let panel = extents(reduced).saturating_mul(u64::from(tile.width()) * u64::from(self.bytes()));
+        let is_contiguous = self.stmt.writes.iter().all(|write| self.stride(write, columns) == Stride::Unit);
+        let whole = extent_of(self.one(first));
+        let is_one_strip = self.depth(whole, extents(inner), tile) >= whole;
+        let copies: u64 = packed.iter().map(|&at| self.bytes_touched(&self.stmt.reads[at])).sum();
+        let are_small = copies <= self.target.caches.first().map_or(32 << 10, |cache| cache.bytes) / 2;
+        // The shorter the factors, the more the result weighs, which is then written once and not read.
+        let are_short = self.group.is_some();
+        first >= self.shared || (is_one_strip && (are_small || are_short)) || (!is_contiguous && panel <= self.second_cache() / 2)
+    }
+
+    /// Bytes that all loops together touch of it, at most.
+    fn bytes_touched(&self, access: &Access) -> u64 {
+        let moved = self.all().filter(|&at| self.stride(access, at) != Stride::Constant);
+        let elements = moved.map(|at| extent_of(self.one(at))).fold(1, u64::saturating_mul);
+        elements.saturating_mul(self.scop.tensors[access.tensor].dtype.bytes().into())
+    }
+
+    /// The loop in which what the whole reduction reads is packed: the innermost that moves it, or none when another loop
+    /// would copy the same again, and all of it stays in a cache.
+    fn place_of_pack(&self, access: &Access, outside: &[usize]) -> Option<Piece> {
+        let moves = |at: &usize| self.stride(access, *at) != Stride::Constant;
+        let innermost = outside.iter().rposition(moves)?;
+        let is_repeated = outside[..innermost].iter().any(|at| !moves(at));
+        let is_near = self.bytes_touched(access) <= self.second_cache() * 2;
+        (!is_repeated || !is_near).then(|| self.plan.rest(outside[innermost]))
+    }
+
+    /// The parts that threads take of the columns, for groups: they are put together by whoever uses them.
+    fn part_of_columns(&self, columns: usize) -> Option<Piece> {
+        let is_cut = self.group.is_some() && !self.plan.cuts[columns].is_empty();
+        is_cut.then_some(Piece { of: columns, level: 0 })
+    }
+
     /// Asks for the next box of accumulators while one is computed, where the result is too large for the second cache.
     fn prefetch_result(&mut self, rows: usize, columns: usize) {
         for write in &self.stmt.writes {
@@ -222,18 +280,18 @@ impl Planner<'_> {
 
     /// The reads that move along the rows and not along the columns, and whose rows would push each other out of the
     /// first cache or lie in a page each: by position, with the loop that each is contiguous along.
-    fn row_packs(
+    pub(super) fn row_packs(
         &self,
         rows: usize,
         columns: usize,
         (strip, reduced): (usize, &[usize]),
         tile: &RegisterTile,
     ) -> Vec<(usize, usize)> {
-        let is_used_often = extent_of(self.one(columns)) >= LEAST_PANELS * u64::from(tile.width());
+        let panels = extent_of(self.one(columns)).div_ceil(tile.width().into());
         let mut packs = Vec::new();
         for (at, read) in self.stmt.reads.iter().enumerate() {
             let moves = |of: usize| self.stride(read, of) != Stride::Constant;
-            if !is_used_often || moves(columns) || !moves(rows) || !moves(strip) {
+            if panels < 2 || moves(columns) || !moves(rows) || !moves(strip) {
                 continue;
             }
             let Some(run) = [rows, strip].into_iter().find(|&of| self.stride(read, of) == Stride::Unit) else {
@@ -246,11 +304,22 @@ impl Planner<'_> {
                 false => bytes % one_set == 0,
             });
             let is_alone = reduced.iter().all(|&of| of == strip || !moves(of));
-            if crowded && is_alone && self.footprint(read, rows, reduced) > self.second_cache() / 4 {
+            let footprint = self.footprint(read, rows, reduced);
+            let is_far = panels >= LEAST_PANELS && footprint > self.second_cache() / 4;
+            if crowded && is_alone && (is_far || self.is_scattered(read, run, across, footprint)) {
                 packs.push((at, run));
             }
         }
         packs
+    }
+
+    /// Whether short runs of it lie in a page each, so many of them that a step of the reduction finds neither the page nor
+    /// the line near, and nothing asks for them early.
+    fn is_scattered(&self, read: &Access, run: usize, across: usize, footprint: u64) -> bool {
+        let first = self.target.caches.first().map_or(32 << 10, |cache| cache.bytes);
+        let run_bytes = extent_of(self.one(run)) * u64::from(self.scop.tensors[read.tensor].dtype.bytes());
+        let is_paged = self.bytes_apart(read, across).is_some_and(|bytes| bytes >= PAGE);
+        is_paged && run_bytes < FAR_APART && extent_of(self.one(across)) > PAGES && footprint > first
     }
 
     /// Addresses so many bytes apart lie in the same set of the first cache.
@@ -283,7 +352,13 @@ impl Planner<'_> {
 
     /// Threads take iterations of an outer loop, or parts of the columns, so that each packs what it alone uses; else
     /// parts of the rows. Columns are cut too when what is packed of all of them would crowd the last cache.
-    fn packed_threads(&mut self, rows: usize, columns: usize, outside: &[usize], (steps, tile): (u64, &RegisterTile)) {
+    fn packed_threads(
+        &mut self,
+        rows: usize,
+        columns: usize,
+        outside: &[usize],
+        (steps, at_once, tile): (u64, bool, &RegisterTile),
+    ) {
         let threads = u64::from(self.target.threads);
         let worth = self.is_worth_threads();
         let outer = outside.iter().copied().find(|&at| self.one(at).coincident && extent_of(self.one(at)) >= threads);
@@ -296,7 +371,10 @@ impl Planner<'_> {
         let last = self.target.caches.last().map_or(8 << 20, |cache| cache.bytes);
         let room = (last / 4).min(16 << 20) / (steps * u64::from(self.read_bytes())).max(1);
         let wide = extent_of(self.one(columns));
-        let of_columns = worth && wide >= 2 * threads * width;
+        // What is packed once for all is no matter of the threads; what is copied of the rows each then has of its own.
+        let high = extent_of(self.one(rows));
+        let of_rows = at_once && self.group.is_none() && high >= 2 * threads * height;
+        let of_columns = worth && !of_rows && wide >= 2 * threads * width;
         let share = if of_columns { wide.div_ceil(threads) } else { wide };
         let widest = share.next_multiple_of(width).min((room / width).max(1) * width);
         if widest < wide {
@@ -306,8 +384,8 @@ impl Planner<'_> {
         if of_columns {
             self.plan.parallel = self.plan.order.first().copied();
         } else if worth {
-            let share = extent_of(self.one(rows)).div_ceil(threads).next_multiple_of(height);
-            if share >= extent_of(self.one(rows)) {
+            let share = high.div_ceil(threads).next_multiple_of(height);
+            if share >= high {
                 self.plan.remarks.push(("not parallel", "neither rows nor columns are enough for the threads".into()));
                 return;
             }
