@@ -162,19 +162,22 @@ fn convolutions() {
     }
 }
 
-/// The instructions of half the registers, where the machine has them too.
+/// Every instruction that the machine has, whether or not it is fast there.
 #[test]
-fn narrower_instructions() {
+fn other_instructions() {
     let host = host_target();
-    for feature in ["avxvnni", "avxvnniint8"] {
+    let rows =
+        [("avxvnni", "x86-64-v3", 32, 16), ("avxvnniint8", "x86-64-v3", 32, 16), ("avx512bf16", "x86-64-v4", 64, 32)];
+    for (feature, cpu, vector_bytes, vector_registers) in rows {
         let features = format!("+{feature}");
         if !host.triple.starts_with("x86_64") || !host.features.split(',').any(|own| own == features) {
             continue;
         }
-        let cpu = "x86-64-v3".into();
-        let target = Target { cpu, features, vector_bytes: 32, vector_registers: 16, ..host.clone() };
-        for types in BYTES.into_iter().chain([OTHERS[0]]) {
+        let target = Target { cpu: cpu.into(), features, vector_bytes, vector_registers, ..host.clone() };
+        for types in BYTES.into_iter().chain(OTHERS[..2].iter().copied()) {
             check(product, types, &target, &SIZES[1]);
         }
+        check(product_of_rows, OTHERS[1], &target, &SIZES[0]);
+        check(convolution, OTHERS[1], &target, &[("M", 7), ("N", 19), ("K", 6), ("R", 3)]);
     }
 }

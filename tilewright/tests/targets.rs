@@ -85,7 +85,8 @@ fn code_for_avx2_runs_where_there_is_avx2() {
 #[test]
 fn short_products_are_added_in_groups_where_the_target_does_so() {
     let product = |left: &str, right: &str| {
-        format!("def p({left}(M,K) A, {right}(K,N) B) -> (C) {{ C(m,n) +=! int32(A(m,k)) * int32(B(k,n)) }}")
+        let sum = if left == "bfloat16" { "float" } else { "int32" };
+        format!("def p({left}(M,K) A, {right}(K,N) B) -> (C) {{ C(m,n) +=! {sum}(A(m,k)) * {sum}(B(k,n)) }}")
     };
     let with = |name: &str, features: &str| {
         let target = target_named(name).expect("it is known");
@@ -96,6 +97,9 @@ fn short_products_are_added_in_groups_where_the_target_does_so() {
         (known("znver5"), "int8", "int8", Some("vpdpbusd")),
         (known("znver5"), "uint8", "int8", Some("vpdpbusd")),
         (known("znver5"), "int16", "int16", Some("vpdpwssd")),
+        (known("znver5"), "bfloat16", "bfloat16", Some("vdpbf16ps")),
+        (with("aarch64-neon", "+bf16"), "bfloat16", "bfloat16", Some("bfdot")),
+        (known("x86-64-v4"), "bfloat16", "bfloat16", None),
         (known("x86-64-v4"), "int8", "int8", None),
         (known("x86-64-v3"), "int8", "int8", None),
         (with("x86-64-v3", "+avxvnni"), "uint8", "int8", Some("vpdpbusd")),
@@ -109,7 +113,7 @@ fn short_products_are_added_in_groups_where_the_target_does_so() {
     ];
     for (target, left, right, instruction) in cases {
         let code = assembly(&target, &product(left, right), &[64, 64, 64]);
-        let is_dot = |line: &&str| line.contains("vpdp") || line.contains("dot\t");
+        let is_dot = |line: &&str| line.contains("vpdp") || line.contains("vdpbf16") || line.contains("dot\t");
         let found: Vec<&str> = code.lines().filter(is_dot).collect();
         let which = format!("{} {}: {left}·{right}", target.name, target.features);
         match instruction {

@@ -243,7 +243,9 @@ impl Planner<'_> {
         let are_small = copies <= self.target.caches.first().map_or(32 << 10, |cache| cache.bytes) / 2;
         // The shorter the factors, the more the result weighs, which is then written once and not read.
         let are_short = self.group.is_some();
-        first >= self.shared || (is_one_strip && (are_small || are_short)) || (!is_contiguous && panel <= self.second_cache() / 2)
+        first >= self.shared
+            || (is_one_strip && (are_small || are_short))
+            || (!is_contiguous && panel <= self.second_cache() / 2)
     }
 
     /// Bytes that all loops together touch of it, at most.
