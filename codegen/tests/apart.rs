@@ -50,7 +50,7 @@ fn script(sizes: &[i64], random: &mut Rng) -> String {
     line(format!("vectorise C.ni by {} as nio niv", boxes[1]));
     line(format!("unroll C.mi by {} as mio miu", boxes[0]));
     let threads = random.below(2);
-    let mut outer = vec![dims[threads], dims[1 - threads], "k"];
+    let mut outer = [dims[threads], dims[1 - threads], "k"];
     if random.percent(30) {
         outer.swap(1, 2);
     }
@@ -135,6 +135,28 @@ fn threads_inside_of_another_loop_have_a_loop_for_each_of_its_iterations() {
     assert_eq!(parallel(&scanned.body, false), (1, 0), "{scanned}");
     for sizes in [[31, 17, 9], [1, 1, 1], [12, 8, 4], [50, 3, 30]] {
         agrees(&scop, &scanned, &sizes);
-        agrees(&scop, &lower(&scop, &Options::default()), &sizes);
+    }
+}
+
+/// Panels of sizes that are parameters, for threads of which there are as many as it takes.
+#[test]
+fn panels_and_edges_go_together_for_any_size() {
+    let script = "split C.n by 16 as no ni\nsplit C.k by 8 as ko ki\nvectorise C.ni by 8 as nio niv\n\
+                  unroll C.m by 4 as mo mu\nreorder C.no C.ko C.nio C.mo C.ki\nparallel C.no\n\
+                  promote B at C.ko as Bp in global\n\
+                  layout Bp [i0, i1, i2] = [i0, floor(i1/8), i2, i1 mod 8] of [floor((N+15)/16), 2, 8, 8]\n\
+                  separate C.mo";
+    let source = testing::scop(&isl::Ctx::new(), PRODUCT);
+    let scop = scheduled(PRODUCT, None, script);
+    let (scanned, _) = scan(&scop, &Options::default());
+    assert_eq!(parallel(&scanned.body, false), (1, 0), "{scanned}");
+    let lowered = lower(&scop, &Options::default());
+    for sizes in [[31, 17, 9], [1, 1, 1], [4, 16, 8], [3, 40, 30], [9, 33, 0]] {
+        let given = inputs(&source, &sizes);
+        let expected = eval::run(&source, &sizes, &given, eval::Limits::default()).expect("it runs");
+        for program in [&scanned, &lowered] {
+            let actual = interpret(program, &sizes, &given, 1).unwrap_or_else(|fault| panic!("{fault}\n{program}"));
+            assert!(actual == expected, "{sizes:?}\n{program}");
+        }
     }
 }

@@ -256,6 +256,14 @@ fn what_an_iteration_leaves_on_the_stack_is_gone() {
 }
 
 #[test]
+fn what_nobody_leaves_on_the_stack_is_not_read() {
+    let ctx = isl::Ctx::new();
+    let nothing = recomputed("parallel", "stack").replace("0 <= o < 8 and 8o <= i < 8o + 10", "o = 0 and 1 <= i < 1");
+    let refused = codegen::lower(&evolved(&ctx, &nothing), &FMA, &mut Vec::new()).expect_err("is refused");
+    assert!(refused.to_string().contains("read outside of the threads that it belongs to"), "{refused}");
+}
+
+#[test]
 fn threads_share_what_is_on_the_stack_around_them() {
     let ctx = isl::Ctx::new();
     let shared = "

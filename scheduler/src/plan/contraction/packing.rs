@@ -146,6 +146,9 @@ impl Planner<'_> {
         }
         if let Some(Group { by, .. }) = self.group {
             self.plan.boxes[strip] = Some(super::Box::Unroll(by));
+            if !whole.is_multiple_of(by.into()) {
+                self.plan.separate.push(self.plan.rest(strip));
+            }
         }
         let steps = depth.saturating_mul(inner_steps).max(1);
         let element = u64::from(self.read_bytes());
