@@ -81,9 +81,21 @@ impl<'c> Emitter<'c, '_> {
             });
         };
         let element = self.element(frame, buffer)?;
+        let mut pieces: Vec<Vec<(usize, Llvm<'c>)>> = vec![Vec::new(); rows.len()];
         for (from, chunk) in chunks(regs.len(), rows.len(), element.dtype) {
             let columns = self.packed_registers(frame, &regs[from..from + chunk], element.dtype)?;
-            self.store_square(frame, &element, &rows, from, columns)?;
+            for (row, piece) in pieces.iter_mut().zip(self.turned(rows.len() as u32, columns)?) {
+                row.push((from, piece));
+            }
+        }
+        // Row by row, since each may lie in a page of its own.
+        let is_streamed = self.program.buffers.get(buffer).is_some_and(|row| row.streamed);
+        for (row, pieces) in rows.iter().zip(pieces) {
+            // Short pieces are more often aligned, as stores past the caches have to be.
+            let pieces = if is_streamed { pieces } else { self.joined(pieces)? };
+            for (from, piece) in pieces {
+                self.store_lanes(frame, &element, self.add(*row, self.ir.i64(from as i64))?, piece)?;
+            }
         }
         Ok(())
     }
