@@ -74,26 +74,20 @@ impl Policy for Cpu {
     }
 }
 
-/// Schedules each nest at the top that is `chosen` by itself, or in turn with those that it is a chain with.
+/// Schedules each nest at the top that is `chosen` by itself, or in turn with neighbours in loops that they share.
 fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
     let chosen_nests = |session: &Session| {
         let nests = examine(session, session.scop())?;
         Ok(nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect::<Vec<_>>())
     };
     let scheduled = (|| {
-        let nests = chosen_nests(session)?;
-        let chains = chains::find(session, &nests);
-        fusing::fuse_around_reductions(session, &nests);
-    });
-    let shared = fused.and_then(|()| sharing::fuse_neighbours(session, &chosen));
-    match shared.and_then(|kept| Ok((kept, examine(session, session.scop())?))) {
-        Ok((kept, nests)) => {
-            let nests: Vec<Nest> = nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect();
-            nests.iter().for_each(|nest| schedule_nest(session, nest, false));
-            sharing::keep(session, kept);
-        }
-        Err(error) => not_examined(session, &error),
-    }
+        fusing::fuse_around_reductions(session, &chosen_nests(session)?);
+        let kept = sharing::fuse_neighbours(session, &chosen)?;
+        chosen_nests(session)?.iter().for_each(|nest| schedule_nest(session, nest, false));
+        sharing::keep(session, kept);
+        Ok(())
+    })();
+    scheduled.unwrap_or_else(|error| not_examined(session, &error));
 }
 
 /// Joins neighbouring nests that share rows of something that is larger than the caches.

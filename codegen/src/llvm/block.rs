@@ -81,19 +81,14 @@ impl<'c> Emitter<'c, '_> {
             });
         };
         let element = self.element(frame, buffer)?;
-        let mut pieces: Vec<Vec<(usize, Llvm<'c>)>> = vec![Vec::new(); rows.len()];
+        let mut pieces = vec![Vec::new(); rows.len()];
         for (from, chunk) in chunks(regs.len(), rows.len(), element.dtype) {
             let columns = self.packed_registers(frame, &regs[from..from + chunk], element.dtype)?;
-            for (row, piece) in pieces.iter_mut().zip(self.turned(rows.len() as u32, columns)?) {
-                row.push((from, piece));
-            }
+            let turned = self.turned(rows.len() as u32, columns)?;
+            pieces.iter_mut().zip(turned).for_each(|(row, piece)| row.push((from, piece)));
         }
-        // Row by row, since each may lie in a page of its own.
-        let is_streamed = self.program.buffers.get(buffer).is_some_and(|row| row.streamed);
         for (row, pieces) in rows.iter().zip(pieces) {
-            // Short pieces are more often aligned, as stores past the caches have to be.
-            let pieces = if is_streamed { pieces } else { self.joined(pieces)? };
-            for (from, piece) in pieces {
+            for (from, piece) in self.joined(pieces)? {
                 self.store_lanes(frame, &element, self.add(*row, self.ir.i64(from as i64))?, piece)?;
             }
         }
@@ -205,7 +200,9 @@ impl<'c> Emitter<'c, '_> {
     /// Pieces of one row, each with its first column: those that follow each other as one, four or two at a time.
     fn joined(&self, pieces: Vec<(usize, Llvm<'c>)>) -> Result<Vec<(usize, Llvm<'c>)>> {
         let mut all = Vec::new();
-        let follows = |a: &(usize, Llvm<'c>), b: &(usize, Llvm<'c>)| a.0 + lanes_of(a.1) as usize == b.0;
+        let follows = |a: &(usize, Llvm<'c>), b: &(usize, Llvm<'c>)| {
+            a.0 + lanes_of(a.1) as usize == b.0 && lanes_of(a.1) == lanes_of(b.1)
+        };
         for run in pieces.chunk_by(follows) {
             let mut run = run;
             while let Some((first, _)) = run.first() {
