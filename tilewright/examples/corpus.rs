@@ -104,7 +104,8 @@ fn other_ranges(def: &Kernel, note: &str) -> Option<String> {
     let (_, said) = note.split_once("must infer mins ")?;
     let (minima, extents) = said.split_once(" / extents ")?;
     for (kind, list) in [("minimum", minima), ("extent", extents)] {
-        for (name, values) in list.split(']').filter_map(|one| one.trim_start_matches(['.', ';', ' ']).split_once("@[")) {
+        for (name, values) in list.split(']').filter_map(|one| one.trim_start_matches(['.', ';', ' ']).split_once("@["))
+        {
             let Some(tensor) = def.tensors.iter().find(|tensor| tensor.name == name) else { continue };
             let ours = if kind == "extent" { &tensor.extent } else { &tensor.lower };
             let theirs: Vec<&str> = values.split(';').map(str::trim).filter(|value| !value.is_empty()).collect();

@@ -1,7 +1,7 @@
 //! From the shapes of a call to the values of the size parameters, and the call's errors as diagnostics.
 
 use polyhedral::Index;
-use runtime::{CallError, TensorError};
+use runtime::{CallError, TensorError, TensorView};
 use smallvec::SmallVec;
 use support::Diagnostic;
 
@@ -18,6 +18,29 @@ pub struct Shape<'a> {
     pub extent: &'a [i64],
     /// The type of an element, when it is known.
     pub dtype: Option<runtime::DType>,
+    /// The value of a scalar of whole numbers, when it is known.
+    pub value: Option<i64>,
+}
+
+impl<'a> Shape<'a> {
+    /// Of a tensor of a call.
+    pub fn of(view: &'a TensorView<'_>) -> Shape<'a> {
+        let value = if view.shape().is_empty() { scalar(view) } else { None };
+        Shape { extent: view.shape(), dtype: Some(view.dtype()), value }
+    }
+}
+
+/// The value of a scalar of whole numbers; `None` of one that 64 bits do not hold.
+pub fn scalar(view: &TensorView<'_>) -> Option<i64> {
+    macro_rules! of {
+        ($($T:ty),*) => {
+            $(if let Ok([value]) = view.as_slice::<$T>() {
+                return i64::try_from(*value).ok();
+            })*
+        };
+    }
+    of!(i8, i16, i32, i64, u8, u16, u32, u64);
+    None
 }
 
 /// For each size its value, where it is known.
@@ -44,6 +67,15 @@ pub fn sizes<'a>(
     let mut known = given.clone();
     for (input, shape) in routine.inputs().zip(inputs.clone()) {
         check_type_and_rank(input, shape)?;
+        if let (Some(at), Some(value)) = (input.size, shape.value) {
+            match known[at] {
+                Some(size) if size != value => {
+                    let name = &input.name;
+                    return wrong_size(format!("`{name}` is {value}, and the size `{name}` was given as {size}"));
+                }
+                _ => known[at] = Some(value),
+            }
+        }
         for (dim, (extent, &found)) in input.extent.iter().zip(shape.extent).enumerate() {
             bind(routine, input, dim, extent, found, &mut known)?;
         }

@@ -18,8 +18,8 @@ use support::{Diagnostic, Span};
 use self::expression::{arguments, expression};
 use self::stream::{Failure, Parsed, Source, Tokens, closing, keyword, name, symbol};
 use crate::ast::{
-    Assign, Call, Clause, Constant, Def, Dim, Expr, ExprKind, File, For, Import, Item, Name, Param, Reduction, ScalarType,
-    Statement, Type,
+    Assign, Call, Clause, Constant, Def, Dim, Expr, ExprKind, File, For, Import, Item, Name, Param, Reduction,
+    ScalarType, Statement, Type,
 };
 use crate::lexer::{self, TokenKind};
 
