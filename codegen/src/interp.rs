@@ -7,7 +7,7 @@ mod scalar;
 
 use std::fmt;
 
-use polyhedral::{DType, Role, TensorId, Value as Scalar};
+use polyhedral::{BinOp, DType, Role, TensorId, Value as Scalar};
 use support::Entity;
 
 use crate::program::along_by;
@@ -358,6 +358,22 @@ impl Run<'_> {
             Value::MulAdd(a, b, c) => {
                 let dtype = self.dtype(a)?;
                 Ok(lane_by_lane(&[go(a)?, go(b)?, go(c)?], |x| scalar::mul_add(dtype, x[0], x[1], x[2])))
+            }
+            Value::Dot { sum, left, right } => {
+                let dtype = self.dtype(sum)?;
+                left.iter().zip(right).try_fold(go(sum)?, |sum, (left, right)| {
+                    let added = |x: &[Scalar]| {
+                        let (left, right) = (scalar::cast(dtype, x[1]), scalar::cast(dtype, x[2]));
+                        match dtype.is_float() {
+                            true => scalar::mul_add(dtype, left, right, x[0]),
+                            false => {
+                                let product = scalar::binary(BinOp::Mul, dtype, left, right);
+                                scalar::binary(BinOp::Add, dtype, x[0], product)
+                            }
+                        }
+                    };
+                    Ok(lane_by_lane(&[sum, go(left)?, go(right)?], added))
+                })
             }
             Value::Reduce { op, value, from, to } => {
                 let dtype = self.dtype(value)?;

@@ -18,6 +18,7 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 ///         | reg* = block buffer[at*]       each register is one further along a dimension than the one before
 ///         | block buffer[at*] = reg*       the same, stored
 /// value   = const | int(base, step) | buffer[at*] | reg | unary | binary | compare | select | cast | call | mul-add
+///         | dot(sum, (value, value)+)      a sum and products of factors of a shorter type
 ///         | reduce(operator, value)        groups of lanes combined
 /// at      = base + lane·step | indirect value
 /// ```
@@ -287,6 +288,17 @@ pub enum Value {
     Call(Builtin, Vec<Value>),
     /// `a·b + c` of floats, rounded once: only inside declared reductions.
     MulAdd(Box<Value>, Box<Value>, Box<Value>),
+    /// `sum + left[0]·right[0] + left[1]·right[1] + …`, each factor taken as a value of the sum's type: what the target may
+    /// have one instruction for. Integers wrap around; floats only inside declared reductions, rounded in any order, and
+    /// where the target does so too small numbers count as zero.
+    Dot {
+        /// A sum so far.
+        sum: Box<Value>,
+        /// Factors, all of one type.
+        left: Vec<Value>,
+        /// As many factors, all of one type.
+        right: Vec<Value>,
+    },
     /// Groups of adjacent lanes, each combined into one: lane `l` is `value[l·g] op … op value[l·g + g - 1]` where
     /// `g = from / to`, in the order of [`combined_in`](crate::combined_in). Only inside declared reductions.
     Reduce {

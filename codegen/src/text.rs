@@ -265,12 +265,13 @@ impl Program {
                 })?;
                 self.value(f, e, lanes, Tightness::Atom)
             }
-            Value::Binary(BinOp::Min, a, b) => self.call(f, "min", [&**a, &**b], lanes),
-            Value::Binary(BinOp::Max, a, b) => self.call(f, "max", [&**a, &**b], lanes),
-            Value::Binary(op, a, b) => {
-                let (symbol, own) = operator(*op);
-                binary(f, symbol, a, b, own)
-            }
+            Value::Binary(op, a, b) => match op.function() {
+                Some(name) => self.call(f, name, [&**a, &**b], lanes),
+                None => {
+                    let (symbol, own) = operator(*op);
+                    binary(f, symbol, a, b, own)
+                }
+            },
             Value::Compare(op, a, b) => at_least(f, place, Tightness::Comparison, |f| {
                 self.value(f, a, lanes, Tightness::Sum)?;
                 write!(f, " {} ", comparison(*op))?;
@@ -286,6 +287,17 @@ impl Program {
             Value::Cast(dtype, e) => self.call(f, dtype.name(), [&**e], lanes),
             Value::Call(builtin, arguments) => self.call(f, builtin.name(), arguments, lanes),
             Value::MulAdd(a, b, c) => self.call(f, "muladd", [&**a, &**b, &**c], lanes),
+            Value::Dot { sum, left, right } => {
+                f.write_str("dot(")?;
+                self.value(f, sum, lanes, Tightness::Choice)?;
+                for (left, right) in left.iter().zip(right) {
+                    f.write_str(", ")?;
+                    self.value(f, left, lanes, Tightness::Product)?;
+                    f.write_str(" * ")?;
+                    self.value(f, right, lanes, Tightness::Atom)?;
+                }
+                f.write_str(")")
+            }
             Value::Reduce { op, value, from, to } => {
                 write!(f, "reduce{}({}, ", Lanes(*to), reduction(*op))?;
                 self.value(f, value, *from, Tightness::Choice)?;
@@ -423,17 +435,13 @@ fn operator(op: BinOp) -> (&'static str, Tightness) {
         BinOp::Mod => ("%", Tightness::Product),
         BinOp::And => ("&&", Tightness::And),
         BinOp::Or => ("||", Tightness::Or),
-        BinOp::Min | BinOp::Max => ("", Tightness::Atom),
+        _ => ("", Tightness::Atom),
     }
 }
 
 /// The operator of a reduction.
 fn reduction(op: BinOp) -> &'static str {
-    match op {
-        BinOp::Min => "min",
-        BinOp::Max => "max",
-        other => operator(other).0,
-    }
+    op.function().unwrap_or_else(|| operator(op).0)
 }
 
 fn next(tightness: Tightness) -> Tightness {

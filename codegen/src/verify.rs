@@ -48,7 +48,8 @@ impl Value {
             Value::Binary(op, a, b) => {
                 let logical = matches!(op, BinOp::And | BinOp::Or);
                 let dtype = of(a)?;
-                (of(b)? == dtype && logical == (dtype == DType::Bool)).then_some(dtype)
+                let whole = dtype.is_int() || !op.is_bitwise();
+                (of(b)? == dtype && whole && logical == (dtype == DType::Bool)).then_some(dtype)
             }
             Value::Compare(_, a, b) => (of(a)? == of(b)?).then_some(DType::Bool),
             Value::Select(c, a, b) => {
@@ -64,6 +65,14 @@ impl Value {
             Value::MulAdd(a, b, c) => {
                 let dtype = of(a)?;
                 (dtype.is_float() && of(b)? == dtype && of(c)? == dtype).then_some(dtype)
+            }
+            Value::Dot { sum, left, right } => {
+                let same = |values: &[Value]| {
+                    let first = values.first().and_then(of)?;
+                    values.iter().all(|value| of(value) == Some(first)).then_some(first)
+                };
+                let numbers = [same(left)?, same(right)?].into_iter().all(|dtype| dtype != DType::Bool);
+                (numbers && left.len() == right.len()).then_some(of(sum)?)
             }
             Value::Reduce { op, value, .. } => of(value).filter(|&dtype| neutral(*op, dtype).is_some()),
         }
@@ -93,6 +102,7 @@ impl Value {
             Value::Binary(_, a, b) | Value::Compare(_, a, b) => vec![a, b],
             Value::Select(a, b, c) | Value::MulAdd(a, b, c) => vec![a, b, c],
             Value::Call(_, arguments) => arguments.iter().collect(),
+            Value::Dot { sum, left, right } => [&**sum].into_iter().chain(left).chain(right).collect(),
         }
     }
 }

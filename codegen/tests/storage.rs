@@ -18,7 +18,7 @@ fn evolved(ctx: &isl::Ctx, text: &str) -> Scop {
     scop
 }
 
-const FMA: Options = Options { fma: true, trust_indices: false, runtime_strides: Vec::new() };
+const FMA: Options = Options { fma: true, dots: Vec::new(), trust_indices: false, runtime_strides: Vec::new() };
 
 /// The loops of `evolved`, which must compute what `source` does.
 #[track_caller]
@@ -248,7 +248,18 @@ fn what_an_iteration_leaves_on_the_stack_is_gone() {
     let ctx = isl::Ctx::new();
     // The first tile is computed, the others find nothing.
     let wrong = recomputed("parallel", "stack").replace("0 <= o < 8 and 8o <= i < 8o + 10", "o = 0 and 0 <= i < 66");
-    let refused = codegen::lower(&evolved(&ctx, &wrong), &FMA, &mut Vec::new()).expect_err("is refused");
+    let (source, wrong) = (testing::scop(&ctx, BLUR), evolved(&ctx, &wrong));
+    let given = inputs(&source, &[]);
+    let expected = eval::run(&source, &[], &given, eval::Limits::default()).unwrap();
+    let actual = interpret(&lower(&wrong, &FMA), &[], &given, 0).unwrap();
+    assert_ne!(actual, expected);
+}
+
+#[test]
+fn what_nobody_leaves_on_the_stack_is_not_read() {
+    let ctx = isl::Ctx::new();
+    let nothing = recomputed("parallel", "stack").replace("0 <= o < 8 and 8o <= i < 8o + 10", "o = 0 and 1 <= i < 1");
+    let refused = codegen::lower(&evolved(&ctx, &nothing), &FMA, &mut Vec::new()).expect_err("is refused");
     assert!(refused.to_string().contains("read outside of the threads that it belongs to"), "{refused}");
 }
 

@@ -1,13 +1,14 @@
 //! What must hold for any input: the bodies of the fuzz targets.
 //!
 //! Each is a function of bytes that panics when what it claims does not hold. `libfuzzer/` hands them to libFuzzer
-//! (`cargo +nightly fuzz run scop --fuzz-dir fuzz/libfuzzer`); `tests/damage.rs` runs them over good texts with damage,
-//! the same ones each time.
+//! (`cargo +nightly fuzz run scop --fuzz-dir fuzz/libfuzzer`; `fuzz/libfuzzer/run tc` for those that take TC text, with
+//! seeds); `tests/damage.rs` runs them over good texts with damage, the same ones each time.
 
+use frontend_tc::Sources;
 use polyhedral::testing::{PROGRAMS, Rng, program};
 use polyhedral::text::print_tree;
 use polyhedral::{Scop, isl};
-use support::{Stage, Target};
+use support::{Diagnostic, Stage, Target};
 use transform::{Definitions, Options, Reason, Refused, Script, Session};
 
 /// isl's operations for one input: a fuzzer wants many inputs, not hard ones.
@@ -53,18 +54,56 @@ pub fn script(data: &[u8]) {
     }
 }
 
+/// A TC text is a syntax tree, or errors, each with a message and with places that are in the text; a part of the text is
+/// both, when the rest cannot be read.
+pub fn parse(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (file, errors) = frontend_tc::parse(&text);
+    said_well(&errors, &text);
+    for def in &file.defs {
+        assert!(text.get(def.span.range()).is_some_and(|def| def.starts_with("def")), "{:?}", def.span);
+    }
+}
+
 /// A TC text is diagnosed without a panic; what is right prints as a definition that checks again to itself.
 pub fn tc(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let checked = frontend_tc::check(&text);
-    for diagnostic in &checked.diagnostics {
-        assert!(!diagnostic.message.is_empty() && !diagnostic.code.is_empty());
-    }
+    said_well(&checked.diagnostics, Sources::new("<tc>", &text).text());
     for def in &checked.defs {
         let printed = def.to_string();
         let again = frontend_tc::check(&printed);
         assert!(!again.has_errors(), "{printed}: {:?}", again.diagnostics);
         assert_eq!(again.defs.iter().map(ToString::to_string).collect::<String>(), printed);
+    }
+}
+
+/// What [`tc`] accepts is a Scop that is well-formed and whose text reads back to the same text.
+pub fn lower(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    for def in &frontend_tc::check(&text).defs {
+        let ctx = isl::Ctx::new();
+        // A budget that is spent is an answer too.
+        let _ = ctx.with_budget(OPERATIONS, || {
+            let Ok(scop) = frontend_tc::lower(def, &ctx) else { return Ok(()) };
+            scop.verify().unwrap_or_else(|malformed| panic!("{malformed}\n{def}"));
+            let printed = scop.to_string();
+            let again = Scop::parse(&ctx, &printed).unwrap_or_else(|error| panic!("{error}\n{printed}"));
+            assert_eq!(again.to_string(), printed);
+            Ok(())
+        });
+    }
+}
+
+/// Every diagnostic has a code with a page, a message and help, and its places are in the text.
+fn said_well(diagnostics: &[Diagnostic], text: &str) {
+    for diagnostic in diagnostics {
+        assert!(frontend_tc::explain(diagnostic.code).is_some(), "{diagnostic:?}");
+        assert!(!diagnostic.message.is_empty() && diagnostic.help.is_some(), "{diagnostic:?}");
+        assert!(diagnostic.message.len() < 1000, "{diagnostic:?}");
+        for label in &diagnostic.labels {
+            assert!(text.get(label.span.range()).is_some(), "{diagnostic:?}");
+        }
     }
 }
 

@@ -152,9 +152,9 @@ const SCRIPT: &[&str] = &[
     "-",
 ];
 
-#[test]
-fn tc() {
-    let texts = [
+/// Every file of the library and of the examples, definition by definition.
+fn definitions() -> Vec<String> {
+    let examples = [
         include_str!("../../examples/mm.tc"),
         include_str!("../../examples/conv.tc"),
         include_str!("../../examples/edges.tc"),
@@ -163,7 +163,24 @@ fn tc() {
         include_str!("../../examples/softmax.tc"),
         include_str!("../../examples/tmm.tc"),
     ];
-    run(fuzz::tc, 1500, &texts.map(String::from), TC);
+    let library = frontend_tc::library::FILES.iter().map(|(_, text)| *text);
+    let parts = library.flat_map(|text| text.split("\n\n").filter(|part| part.contains("def ")));
+    examples.into_iter().chain(parts).map(String::from).collect()
+}
+
+#[test]
+fn parse() {
+    run(fuzz::parse, 8000, &definitions(), TC);
+}
+
+#[test]
+fn tc() {
+    run(fuzz::tc, 1500, &definitions(), TC);
+}
+
+#[test]
+fn lower() {
+    run(fuzz::lower, 500, &definitions(), TC);
 }
 
 const TC: &[&str] = &[
@@ -199,6 +216,31 @@ const TC: &[&str] = &[
     "->",
     "i",
     "N",
+    "let K = 2\n",
+    "import \"std/nn\"\n",
+    "for t in 0:N { ",
+    "argmax=!",
+    "||=!",
+    "<=>",
+    "<<",
+    "&",
+    "~",
+    "clamp(",
+    "wrap(",
+    "mirror(",
+    "pad(",
+    "sat_int8(",
+    "bool",
+    "float16",
+    "uint64",
+    "true",
+    "min(",
+    "I(i)",
+    "2*i+1",
+    "0x7fffffffffffffff",
+    "..",
+    "[",
+    ";",
 ];
 
 #[test]

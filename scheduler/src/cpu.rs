@@ -9,7 +9,7 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, fusing, packing, rest, rows};
+use crate::{Fusion, Isl, STAGE, cost, fusing, packing, rest, rows, sharing};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -74,19 +74,20 @@ impl Policy for Cpu {
     }
 }
 
-/// Schedules each nest at the top that is `chosen` by itself.
+/// Schedules each nest at the top that is `chosen` by itself, or in turn with neighbours in loops that they share.
 fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
-    let fused = examine(session, session.scop()).map(|nests| {
-        let nests: Vec<Nest> = nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect();
-        fusing::fuse_around_reductions(session, &nests);
-    });
-    match fused.and_then(|()| examine(session, session.scop())) {
-        Ok(nests) => {
-            let nests: Vec<Nest> = nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect();
-            nests.iter().for_each(|nest| schedule_nest(session, nest, false));
-        }
-        Err(error) => not_examined(session, &error),
-    }
+    let chosen_nests = |session: &Session| {
+        let nests = examine(session, session.scop())?;
+        Ok(nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect::<Vec<_>>())
+    };
+    let scheduled = (|| {
+        fusing::fuse_around_reductions(session, &chosen_nests(session)?);
+        let kept = sharing::fuse_neighbours(session, &chosen)?;
+        chosen_nests(session)?.iter().for_each(|nest| schedule_nest(session, nest, false));
+        sharing::keep(session, kept);
+        Ok(())
+    })();
+    scheduled.unwrap_or_else(|error| not_examined(session, &error));
 }
 
 /// Joins neighbouring nests that share rows of something that is larger than the caches.
@@ -218,18 +219,19 @@ fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
         plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
         return apply(session, &entity, &reduction, &plan);
     }
+    // Threads first: what the parts then keep on the stack is each thread's own.
+    if !inside && !nest.loops.is_empty() {
+        parallel_as_it_is(session, &entity, nest);
+    }
     nest.parts.iter().for_each(|part| schedule_nest(session, part, true));
     if nest.parts.iter().all(|part| part.loops.is_empty()) {
         remark(session, &entity, "not vectorised", "several statements share its loops");
-    }
-    if !inside && !nest.loops.is_empty() {
-        parallel_as_it_is(session, &entity, nest);
     }
 }
 
 /// The nest with what the program allows of its `shared` outer loops, which a fusion has made and left unmarked; none
 /// when they may not be permuted.
-fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
+pub(crate) fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
     let names: Vec<&str> = nest.loops[..shared].iter().map(|one| one.name.as_str()).collect();
     let coincident = session.attributes(&names).ok()??;
     nest.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident = coincident);
@@ -272,6 +274,13 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
     // The names of every loop's pieces, outermost first; `None` for one that was not made.
     let mut pieces: Vec<Vec<Option<String>>> = Vec::new();
     let mut boxed: Vec<(usize, String)> = Vec::new();
+    if let Some(skew) = plan.skew {
+        let name = |at: usize| nest.loops[at].name.clone();
+        let command = Command::skew(name(skew.of), skew.by, name(skew.along));
+        if !attempt(session, entity, "rows not side by side", command) {
+            return;
+        }
+    }
     for (at, one) in nest.loops.iter().enumerate() {
         let (mut name, mut made) = (one.name.clone(), Vec::new());
         for &by in &plan.cuts[at] {
@@ -331,12 +340,7 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
             attempt(session, entity, "not prefetched", Command::prefetch(tensor, at, 1));
         }
     }
-    // What a thread packs for itself would not be there for edges that are run behind the loop over threads.
-    let packs_for_threads = plan.parallel.is_some() && !plan.packs.is_empty();
-    if packs_for_threads && !plan.separate.is_empty() {
-        remark(session, entity, "edges not separated", "each thread packs what it uses alone");
-    }
-    for name in plan.separate.iter().filter(|_| !packs_for_threads).filter_map(name_of) {
+    for name in plan.separate.iter().filter_map(name_of) {
         attempt(session, entity, "edges not separated", Command::separate([name]));
     }
     for &tensor in &plan.streams {

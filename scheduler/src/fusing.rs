@@ -4,7 +4,7 @@ use polyhedral::{Scop, Stmt};
 use transform::{Command, Session};
 
 use crate::cpu::attempt;
-use crate::nest::{self, Nest, Stride};
+use crate::nest::{self, Loop, Nest, Stride};
 use crate::plan::Plan;
 
 /// Runs initial values and what follows element by element in the loops of each reduction that is not cut into strips:
@@ -41,7 +41,11 @@ fn whole_reduction(session: &Session, nest: &Nest) -> Option<usize> {
     let stmt = &scop.stmts[id];
     let is_reduced = |at: usize| nest.loops[at].dim(id).is_some_and(|dim| nest::is_reduced(stmt, dim));
     let depth = (0..nest.loops.len()).take_while(|&at| !is_reduced(at)).count();
-    if depth == 0 || depth == nest.loops.len() || !(depth..nest.loops.len()).all(is_reduced) || !nest.is_permutable {
+    if depth == 0
+        || depth == nest.loops.len()
+        || !(depth..nest.loops.len()).all(|at| is_reduced(at) || nest.loops[at].extent == Some(1))
+        || !nest.is_permutable
+    {
         return None;
     }
     let plan = Plan::of(scop, session.target(), nest, id, (false, session.options().strict));
@@ -67,7 +71,9 @@ fn is_elementwise(scop: &Scop, other: &Nest, nest: &Nest, depth: usize) -> bool 
         let (here, there) = (&other.loops[at], &nest.loops[at]);
         let along = |stmt: &Stmt, access, dim: Option<usize>| dim.map(|dim| (dim, nest::stride(stmt, access, dim)));
         let (mine, its) = (along(stmt, access, here.dim(id)), along(reduction, result, there.dim(of)));
-        let same = matches!((mine, its), (Some((_, mine)), Some((_, its))) if mine == its && mine != Stride::Constant);
+        let is_once = |one: &Loop| one.extent == Some(1);
+        let same = (is_once(here) && is_once(there))
+            || matches!((mine, its), (Some((_, mine)), Some((_, its))) if mine == its && mine != Stride::Constant);
         same && here.extent.is_some() && here.extent == there.extent
     })
 }

@@ -27,8 +27,8 @@ pub(crate) fn pack(session: &mut Session, entity: &str, pack: &Pack, at: Option<
         Form::Rows { lanes, .. } => {
             attempt(session, entity, what, Command::vectorise(load(pack.contiguous), lanes));
         }
-        Form::Panels { along, tile } => {
-            let Some(map) = panels(session.scop(), &name, &source, along, tile.width()) else {
+        Form::Panels { along, tile, group } => {
+            let Some(map) = panels(session.scop(), &name, &source, (along, tile.width()), group) else {
                 let why =
                     format!("how large `{name}` is depends on the sizes: it stays in the order of `{}`", source.name);
                 return session.remark(Remark::new(STAGE, entity, "not in panels", why));
@@ -36,16 +36,34 @@ pub(crate) fn pack(session: &mut Session, entity: &str, pack: &Pack, at: Option<
             attempt(session, entity, "not in panels", Command::Layout(map));
             if along == pack.contiguous {
                 attempt(session, entity, what, Command::vectorise(load(along), tile.width()));
+                if let Some((dim, by)) = group {
+                    attempt(session, entity, what, Command::unroll(load(dim), by));
+                }
             } else if attempt(session, entity, what, Command::vectorise(load(along), tile.lanes)) {
-                attempt(session, entity, what, Command::unroll(load(pack.contiguous), tile.lanes));
+                let run = extent_along(session.scop(), &name, &source, pack.contiguous);
+                let copies = run.map_or(tile.lanes, |run| run.min(tile.lanes));
+                attempt(session, entity, what, Command::unroll(load(pack.contiguous), copies));
             }
         }
     }
 }
 
+/// How far the copy reaches along a dimension of its source, when that is known.
+fn extent_along(scop: &Scop, name: &str, source: &Tensor, dim: usize) -> Option<u32> {
+    let (_, copy) = scop.tensors.iter().find(|(_, tensor)| tensor.name == name)?;
+    let apart = copy.extent.len().checked_sub(source.extent.len())?;
+    u32::try_from(copy.extent.get(apart + dim)?.as_const()?).ok().filter(|extent| *extent > 0)
+}
+
 /// The layout `[…, floor(j/w), …, j mod w]` of the copy, where `j` is the dimension along the lanes; none when its sizes
-/// are not constants.
-fn panels(scop: &Scop, name: &str, source: &Tensor, along: usize, width: u32) -> Option<LayoutMap> {
+/// are not constants. With a group `[…, floor(j/w), …, floor(k/g), …, j mod w, k mod g]`, where `k` is its dimension.
+fn panels(
+    scop: &Scop,
+    name: &str,
+    source: &Tensor,
+    (along, width): (usize, u32),
+    group: Option<(usize, u32)>,
+) -> Option<LayoutMap> {
     let (_, copy) = scop.tensors.iter().find(|(_, tensor)| tensor.name == name)?;
     let extent: Vec<i64> = copy.extent.iter().map(polyhedral::Index::as_const).collect::<Option<_>>()?;
     // Copies for threads lie beside each other, in dimensions before those of the source.
@@ -58,12 +76,25 @@ fn panels(scop: &Scop, name: &str, source: &Tensor, along: usize, width: u32) ->
         cell.push(format!("floor(({})/{width})", dims[lane]));
         cells.push(panels);
     }
+    let group = group.map(|(dim, by)| (apart + dim, i64::from(by)));
     for at in (apart..extent.len()).filter(|&at| at != lane) {
-        cell.push(dims[at].clone());
-        cells.push(extent[at]);
+        match group {
+            Some((dim, by)) if dim == at => {
+                cell.push(format!("floor(({})/{by})", dims[at]));
+                cells.push(extent[at].checked_add(by - 1)?.div_euclid(by));
+            }
+            _ => {
+                cell.push(dims[at].clone());
+                cells.push(extent[at]);
+            }
+        }
     }
     cell.push(if panels > 1 { format!("({}) mod {width}", dims[lane]) } else { dims[lane].clone() });
     cells.push(width.min(if panels > 1 { width } else { extent[lane] }));
+    if let Some((dim, by)) = group {
+        cell.push(format!("({}) mod {by}", dims[dim]));
+        cells.push(by);
+    }
     let extent = cells.iter().map(i64::to_string).collect();
     Some(LayoutMap { tensor: name.into(), dims, cell, extent })
 }

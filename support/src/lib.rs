@@ -4,10 +4,11 @@
 //! - [`Malformed`]: a bug of ours, found by a verifier, at an entity.
 //! - [`Remark`]: what was not done, where, and why.
 //! - [`Table`] and [`entity!`]: rows owned in one place, reached by ids that print as text (`S0`, `T1`).
-//! - [`Target`]: what a machine has, as plain data.
+//! - [`Target`]: what a machine has, as plain data; [`DotProduct`]: what it multiplies and adds in groups.
 //! - [`Stage`], [`Watch`]: every stage's output prints itself and says whether it is well formed.
 
 mod diagnostic;
+mod dots;
 mod remark;
 mod span;
 mod stage;
@@ -15,6 +16,7 @@ mod table;
 mod target;
 
 pub use diagnostic::{Diagnostic, Label, Severity};
+pub use dots::DotProduct;
 pub use remark::Remark;
 pub use span::Span;
 pub use stage::{Malformed, Stage, Watch};

@@ -60,7 +60,7 @@ pub fn compile(
     options: &Options,
     watch: &mut Watch<'_>,
 ) -> Result<Compiled> {
-    let scop = frontend_tc::lower(def, &isl::Ctx::new())?.specialise(sizes)?;
+    let scop = frontend_tc::lower_at(def, &isl::Ctx::new(), sizes)?;
     compile_scop(scop, sizes, strided, options, watch)
 }
 
@@ -120,7 +120,12 @@ fn proof(options: &Options) -> transform::Options {
 fn codegen_options(strided: &[bool], options: &Options) -> Result<codegen::Options> {
     // A fused multiply-add rounds once where the program says twice: strict results are those of the program.
     let fma = !options.strict && llvm::has_fma(&options.target).map_err(target)?;
-    Ok(codegen::Options { fma, trust_indices: options.trust_indices, runtime_strides: strided.to_vec() })
+    Ok(codegen::Options {
+        fma,
+        dots: options.target.dot_products(),
+        trust_indices: options.trust_indices,
+        runtime_strides: strided.to_vec(),
+    })
 }
 
 /// Machine code of a program.

@@ -125,7 +125,7 @@ impl Compiler {
     }
 
     fn kernel(&self, text: &str, name: Option<&str>) -> Result<Kernel> {
-        let source = Source { name: "<tc>".into(), text: text.into() };
+        let source = Source::load("<tc>".into(), text.into(), &mut |_, _| None);
         let (defs, _warnings) = check(&source)?;
         Ok(self.definition_in(select(defs, name)?, source))
     }
@@ -180,7 +180,10 @@ impl Compiler {
 /// # Errors
 /// Everything that is wrong with it, warnings included.
 pub fn check(source: &Source) -> Result<(Vec<frontend_tc::Kernel>, Vec<Diagnostic>)> {
-    let checked = frontend_tc::check(&source.text);
+    let checked = match &source.sources {
+        Some(sources) => frontend_tc::check_sources(sources),
+        None => frontend_tc::check(&source.text),
+    };
     if checked.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         return Err(Error::in_source(checked.diagnostics, source.clone()));
     }
@@ -388,7 +391,7 @@ impl Kernel {
     /// # Errors
     /// When the shapes do not fit, or a script is refused.
     pub fn prepare(&self, shapes: &[&[i64]]) -> Result<Arc<Variant>> {
-        let shapes = shapes.iter().map(|&extent| Shape { extent, dtype: None });
+        let shapes = shapes.iter().map(|&extent| Shape { extent, dtype: None, value: None });
         self.compiled((self.bound(shapes, [].into_iter())?, SmallVec::new()))
     }
 
@@ -425,8 +428,8 @@ impl Kernel {
     }
 
     fn variant(&self, inputs: &[TensorView<'_>], outputs: &[TensorViewMut<'_>]) -> Result<Arc<Variant>> {
-        let shapes = inputs.iter().map(|view| Shape { extent: view.shape(), dtype: Some(view.dtype()) });
-        let results = outputs.iter().map(|view| Shape { extent: view.shape(), dtype: Some(view.dtype()) });
+        let shapes = inputs.iter().map(Shape::of);
+        let results = outputs.iter().map(|view| Shape { extent: view.shape(), dtype: Some(view.dtype()), value: None });
         let sizes = self.bound(shapes, results)?;
         let dense = inputs.iter().map(|view| is_dense(view.shape(), view.strides()));
         let strided: Strided = dense

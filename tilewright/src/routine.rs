@@ -29,6 +29,8 @@ pub(crate) struct Tensor {
     pub extent: Vec<Index>,
     /// Input, output or temporary.
     pub role: Role,
+    /// The size parameter that is the value of this scalar.
+    pub size: Option<usize>,
 }
 
 /// Where the Scop comes from.
@@ -46,6 +48,7 @@ impl Routine {
             dtype: tensor.dtype,
             extent: tensor.extent.clone(),
             role: tensor.role,
+            size: tensor.size,
         });
         let (name, sizes, tensors) = (def.name.clone(), def.sizes.clone(), tensors.collect());
         Routine { name, sizes, tensors, source, form: Form::Definition(Box::new(def)) }
@@ -59,8 +62,9 @@ impl Routine {
             dtype: tensor.dtype,
             extent: tensor.extent.clone(),
             role: tensor.role,
+            size: None,
         });
-        let source = Source { name: format!("<{}>", scop.name), text: program.source.as_str().into() };
+        let source = Source::new(format!("<{}>", scop.name), program.source.as_str().into());
         Routine {
             name: scop.name.clone(),
             sizes: scop.params.clone(),
@@ -94,7 +98,7 @@ impl Routine {
     /// When the sizes break what the program assumes.
     pub fn specialised(&self, ctx: &isl::Ctx, sizes: &[i64]) -> Result<Scop> {
         let scop = match &self.form {
-            Form::Definition(def) => frontend_tc::lower(def, ctx)?,
+            Form::Definition(def) => return Ok(frontend_tc::lower_at(def, ctx, sizes)?),
             Form::Program(text) => {
                 let scop = Scop::parse(ctx, text).map_err(Error::bug)?;
                 self.check_assumptions(&scop, sizes)?;

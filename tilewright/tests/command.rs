@@ -309,6 +309,58 @@ fn check_prints_ranges_and_shapes() {
     let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[1]["tensors"][2]["extent"], serde_json::json!(["M", "N"]));
+    assert_eq!([&lines[1]["kind"], &lines[1]["file"]], ["definition", "mm.tc"]);
+    assert_eq!(lines[1]["span"]["end"], serde_json::json!({"byte": 72, "line": 1, "column": 73}));
+}
+
+#[test]
+fn check_prints_diagnostics_as_json() {
+    let place = Place::new();
+    place.file("one.tc", "# é\ndef f(float(N) A) -> (B) {\n  B(i) = A(i, i) + a(i)\n}\n");
+    place.file("two.tc", "def f(float(N, M) A) -> (B) { B(i) += A(i, j) }");
+    let ran = place.run(&["check", "--json", "one.tc", "missing.tc", "two.tc"]);
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<String> = lines.iter().map(|line| format!("{} {}", line["file"], line["code"])).collect();
+    assert_eq!(
+        told,
+        [
+            "\"one.tc\" \"TC0107\"",
+            "\"one.tc\" \"TC0101\"",
+            "\"missing.tc\" \"TC0920\"",
+            "\"two.tc\" \"TC0302\"",
+            "\"two.tc\" null"
+        ]
+    );
+    let expected = serde_json::json!({
+        "kind": "diagnostic",
+        "file": "one.tc",
+        "code": "TC0107",
+        "severity": "error",
+        "message": "`A` has rank 1, and 2 subscripts are given",
+        "labels": [
+            {
+                "file": "one.tc",
+                "span": {
+                    "start": {"byte": 41, "line": 3, "column": 10},
+                    "end": {"byte": 48, "line": 3, "column": 17},
+                },
+                "text": "",
+            },
+            {
+                "file": "one.tc",
+                "span": {
+                    "start": {"byte": 20, "line": 2, "column": 16},
+                    "end": {"byte": 21, "line": 2, "column": 17},
+                },
+                "text": "declared here",
+            },
+        ],
+        "help": "write `A(i)`",
+    });
+    assert_eq!(lines[0], expected);
+    assert_eq!(lines[2]["labels"], serde_json::json!([]));
+    assert_eq!([&lines[3]["severity"], &lines[4]["kind"]], ["warning", "definition"]);
 }
 
 #[test]

@@ -12,7 +12,8 @@
 //! come from memory. Within each group a square is transposed by perfect shuffles: interleaving the first half of the
 //! registers with the second, element by element, as often as halving a chunk leaves more than one element. Every shuffle
 //! stays within groups of 16 bytes, where each machine has one instruction for it (`unpcklps`, `zip1`). A store is the
-//! same backwards. After Stone, Parallel Processing with the Perfect Shuffle (IEEE Transactions on Computers, 1971).
+//! same backwards. Where the rows are as long as the block has columns, and follow each other, the whole block is one run
+//! of elements, and is stored as such. After Stone, Parallel Processing with the Perfect Shuffle (IEEE Transactions on Computers, 1971).
 
 use std::ops::Range;
 
@@ -28,6 +29,8 @@ use crate::{At, RegId, Value};
 
 /// Bytes of the groups that shuffles stay within.
 const GROUP: u32 = 16;
+/// The most groups that are stored at once.
+const JOINED: usize = 4;
 
 impl<'c> Emitter<'c, '_> {
     /// An [`Op::LoadBlock`](crate::Op::LoadBlock).
@@ -66,6 +69,11 @@ impl<'c> Emitter<'c, '_> {
         at: &[At],
         along: usize,
     ) -> Result<()> {
+        if let Some(first) = self.run_of_rows(frame, regs, buffer, at, along)? {
+            let element = self.element(frame, buffer)?;
+            let columns = self.packed_registers(frame, regs, element.dtype)?;
+            return self.store_lanes(frame, &element, first, self.merged(columns)?);
+        }
         let Some(rows) = self.rows(frame, regs, buffer, at, along)? else {
             return (0i64..).zip(regs).try_for_each(|(distance, reg)| {
                 let lanes = self.register(*reg)?.lanes;
@@ -73,15 +81,62 @@ impl<'c> Emitter<'c, '_> {
             });
         };
         let element = self.element(frame, buffer)?;
+        let mut pieces = vec![Vec::new(); rows.len()];
         for (from, chunk) in chunks(regs.len(), rows.len(), element.dtype) {
-            let columns = regs[from..from + chunk].iter().map(|reg| {
-                let value = self.get_register(frame, *reg, rows.len() as u32)?.expect(element.dtype)?;
-                self.pack(value)
-            });
-            let columns = columns.collect::<Result<Vec<_>>>()?;
-            self.store_square(frame, &element, &rows, from, columns)?;
+            let columns = self.packed_registers(frame, &regs[from..from + chunk], element.dtype)?;
+            let turned = self.turned(rows.len() as u32, columns)?;
+            pieces.iter_mut().zip(turned).for_each(|(row, piece)| row.push((from, piece)));
+        }
+        for (row, pieces) in rows.iter().zip(pieces) {
+            for (from, piece) in self.joined(pieces)? {
+                self.store_lanes(frame, &element, self.add(*row, self.ir.i64(from as i64))?, piece)?;
+            }
         }
         Ok(())
+    }
+
+    /// What registers hold, as it lies in memory.
+    fn packed_registers(&self, frame: &mut Frame<'c>, regs: &[RegId], dtype: DType) -> Result<Vec<Llvm<'c>>> {
+        let packed = |reg: &RegId| {
+            let lanes = self.register(*reg)?.lanes;
+            let value = self.get_register(frame, *reg, lanes)?.expect(dtype)?;
+            self.ir.splat(self.pack(value)?, lanes)
+        };
+        regs.iter().map(packed).collect()
+    }
+
+    /// Where a block begins whose rows follow each other without anything between them; none for others.
+    fn run_of_rows(
+        &self,
+        frame: &mut Frame<'c>,
+        regs: &[RegId],
+        buffer: TensorId,
+        at: &[At],
+        along: usize,
+    ) -> Result<Option<IntValue<'c>>> {
+        let [first, _, ..] = regs else { return Ok(None) };
+        let lanes = self.register(*first)?.lanes;
+        let stride = frame.memory(buffer)?.strides.get(along).and_then(|stride| stride.get_sign_extended_constant());
+        let address = self.address(frame, buffer, at, lanes)?;
+        match address.lanes {
+            Lanes::Step(step) if stride == Some(1) && regs.len().is_power_of_two() => {
+                Ok((step.get_sign_extended_constant() == Some(regs.len() as i64)).then_some(address.base))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The first lanes of all vectors, a power of two of them, then their second lanes, and so on: merged in pairs.
+    fn merged(&self, mut parts: Vec<Llvm<'c>>) -> Result<Llvm<'c>> {
+        while parts.len() > 1 {
+            let (low, high) = parts.split_at(parts.len() / 2);
+            let pairs = low.iter().zip(high).map(|(a, b)| {
+                let lanes = lanes_of(*a);
+                self.ir.shuffle(*a, *b, (0..2 * lanes).map(|lane| lane / 2 + lane % 2 * lanes))
+            });
+            parts = pairs.collect::<Result<_>>()?;
+        }
+        parts.pop().ok_or_else(|| Error::Malformed("a block without columns".into()))
     }
 
     /// Where the rows of a block begin, one for each lane; none for a block that is no transpose.
@@ -129,25 +184,37 @@ impl<'c> Emitter<'c, '_> {
         columns.into_iter().map(|column| self.lanes(column, 0..rows.len() as u32)).collect()
     }
 
-    /// Stores vectors over the rows as elements `from ..` of every row.
-    fn store_square(
-        &self,
-        frame: &Frame<'c>,
-        element: &Element<'c>,
-        rows: &[IntValue<'c>],
-        from: usize,
-        columns: Vec<Llvm<'c>>,
-    ) -> Result<()> {
+    /// Vectors over so many rows, as one vector for each row.
+    fn turned(&self, rows: u32, columns: Vec<Llvm<'c>>) -> Result<Vec<Llvm<'c>>> {
         let chunk = columns.len() as u32;
-        let whole = (rows.len() as u32).next_multiple_of(chunk);
+        let whole = rows.next_multiple_of(chunk);
         let columns = columns.into_iter().map(|column| self.lanes(column, 0..whole)).collect::<Result<_>>()?;
         let registers = self.transposed(columns)?;
-        for (at, row) in (0..).zip(rows) {
+        let row = |at: u32| {
             let (group, within) = (at / chunk * chunk, at % chunk);
-            let piece = self.lanes(registers[within as usize], group..group + chunk)?;
-            self.store_lanes(frame, element, self.add(*row, self.ir.i64(from as i64))?, piece)?;
+            self.lanes(registers[within as usize], group..group + chunk)
+        };
+        (0..rows).map(row).collect()
+    }
+
+    /// Pieces of one row, each with its first column: those that follow each other as one, four or two at a time.
+    fn joined(&self, pieces: Vec<(usize, Llvm<'c>)>) -> Result<Vec<(usize, Llvm<'c>)>> {
+        let mut all = Vec::new();
+        let follows = |a: &(usize, Llvm<'c>), b: &(usize, Llvm<'c>)| {
+            a.0 + lanes_of(a.1) as usize == b.0 && lanes_of(a.1) == lanes_of(b.1)
+        };
+        for run in pieces.chunk_by(follows) {
+            let mut run = run;
+            while let Some((first, _)) = run.first() {
+                let count = (1 << run.len().ilog2()).min(JOINED);
+                let (now, rest) = run.split_at(count);
+                let parts: Vec<Llvm<'c>> = now.iter().map(|(_, piece)| *piece).collect();
+                let nothing = parts[0];
+                all.push((*first, self.concatenated(parts, nothing, count)?));
+                run = rest;
+            }
         }
-        Ok(())
+        Ok(all)
     }
 
     /// As many registers as a group has lanes, a power of two, with the square in each group transposed.

@@ -78,6 +78,7 @@ impl<'c> Emitter<'c, '_> {
                 let c = self.value(frame, c, lanes)?.expect(a.dtype)?;
                 self.fused_multiply_add(frame, a, b, c)
             }
+            Value::Dot { sum, left, right } => self.dot(frame, sum, left, right, lanes),
             Value::Reduce { op, value, from, to } => {
                 let value = self.value(frame, value, *from)?;
                 let all = Typed { llvm: self.ir.splat(value.llvm, *from)?, dtype: value.dtype };

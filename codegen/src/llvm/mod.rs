@@ -9,6 +9,7 @@
 //!             memory         loads, stores, gathers, scatters, masks
 //!             block          rectangles of registers, transposed as they are loaded
 //!             stream         stores past the caches
+//!             dot            sums of a few products in one instruction
 //!         · optimise       a fixed list of passes                                                    object
 //!         · object         ELF bytes; an undefined symbol is an error                                object
 //! ```
@@ -24,6 +25,7 @@ mod arith;
 mod block;
 mod code;
 mod cpu;
+mod dot;
 mod expr;
 mod gather;
 mod index;

@@ -9,7 +9,7 @@ use inkwell::targets::{
     CodeModel, FileType, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine, TargetTriple,
 };
 use object::{Object as _, ObjectSymbol as _};
-use support::Target;
+use support::{DotProduct, Target};
 
 use super::isa::{Architecture, Instructions};
 use super::{Error, Result};
@@ -58,6 +58,8 @@ pub(super) struct Machine {
     pub vector_bits: u32,
     /// What needs no call.
     pub instructions: Instructions,
+    /// The instructions for sums of a few products.
+    pub dots: Vec<DotProduct>,
     /// Whose instructions these are.
     pub architecture: Architecture,
 }
@@ -87,6 +89,7 @@ impl Machine {
             features: target.features.clone(),
             vector_bits: target.vector_bytes.saturating_mul(8),
             instructions,
+            dots: target.dot_products(),
             architecture,
         })
     }

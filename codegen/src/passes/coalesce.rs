@@ -81,6 +81,13 @@ fn count(ops: &[Op], uses: &mut Uses) {
     }
 }
 
+/// The registers that an op reads or sets.
+pub(super) fn registers_of(op: &Op) -> Vec<RegId> {
+    let mut uses = Uses::new();
+    count(std::slice::from_ref(op), &mut uses);
+    uses.into_keys().collect()
+}
+
 fn count_in(value: &Value, uses: &mut Uses) {
     if let Value::Reg(reg) = value {
         *uses.entry(*reg).or_default() += 1;

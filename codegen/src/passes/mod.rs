@@ -2,6 +2,7 @@
 
 mod accumulators;
 mod coalesce;
+mod dots;
 mod forwarding;
 mod peel;
 mod prefetches;
@@ -24,6 +25,8 @@ use crate::{At, Int, Op, Program, Value, VarId};
 
 pub use accumulators::accumulators;
 pub use coalesce::coalesce;
+pub use dots::dots;
+pub(crate) use dots::distance_of;
 pub use forwarding::forwarding;
 pub use peel::peel;
 pub(crate) use prefetches::CACHE_LINE;
@@ -47,7 +50,7 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
     let program = coalesce(registers(program));
     let program = accumulators(program, options.fma);
     let program = forwarding(program);
-    let program = prefetches(transposes(simplify(program)));
+    let program = prefetches(transposes(dots(simplify(program), &options.dots)));
     remarks.extend(llvm::library_calls(&program, options.fma));
     Ok(program)
 }
@@ -175,6 +178,11 @@ impl Value {
             Value::Cast(dtype, e) => Value::Cast(*dtype, go(e)),
             Value::Call(builtin, arguments) => Value::Call(*builtin, arguments.iter().map(|e| *go(e)).collect()),
             Value::MulAdd(a, b, c) => Value::MulAdd(go(a), go(b), go(c)),
+            Value::Dot { sum, left, right } => {
+                let sum = go(sum);
+                let left = left.iter().map(|e| *go(e)).collect();
+                Value::Dot { sum, left, right: right.iter().map(|e| *go(e)).collect() }
+            }
             Value::Reduce { op, value, from, to } => Value::Reduce { op: *op, value: go(value), from: *from, to: *to },
         };
         change(rebuilt, lanes)

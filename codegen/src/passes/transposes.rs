@@ -225,7 +225,9 @@ impl Loads<'_> {
     fn blocks(self, ops: &[Op]) -> Vec<Block> {
         let mut candidates: Vec<Candidate> = Vec::new();
         let mut versions = Versions::default();
-        for (position, op) in ops.iter().enumerate() {
+        // What a lane of a sum of products takes lies together in memory already.
+        let is_apart = |op: &Op| !matches!(op, Op::Set { value: Value::Dot { .. }, .. });
+        for (position, op) in ops.iter().enumerate().filter(|(_, op)| is_apart(op)) {
             each_load(op, self.regs, &mut |value, lanes| {
                 let Some((shape, distance)) = Shape::of(value, lanes, self.buffers, &versions) else { return };
                 let known = candidates.iter().position(|candidate| candidate.shape == shape);

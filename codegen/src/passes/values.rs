@@ -82,6 +82,11 @@ pub(super) fn integer(value: &Value, ranges: &Ranges) -> Option<(Int, DType)> {
                 BinOp::Mul if a.as_const().is_some() || b.as_const().is_some() => a * b,
                 BinOp::Min => a.min(b),
                 BinOp::Max => a.max(b),
+                BinOp::Div | BinOp::Mod => match (op, b.as_const()) {
+                    (BinOp::Div, Some(by @ 1..)) => a.floor_div(by),
+                    (_, Some(by @ 1..)) => a.modulo(by),
+                    _ => return None,
+                },
                 _ => return None,
             };
             inside(result, dtype)
@@ -282,6 +287,10 @@ impl Values {
                 Value::Call(*builtin, arguments.iter().map(|argument| self.value(argument)).collect())
             }
             Value::MulAdd(a, b, c) => Value::MulAdd(go(a), go(b), go(c)),
+            Value::Dot { sum, left, right } => {
+                let all = |values: &[Value]| values.iter().map(|value| self.value(value)).collect();
+                Value::Dot { sum: go(sum), left: all(left), right: all(right) }
+            }
             Value::Reduce { op, value, from, to } => {
                 let value = Box::new(Values::new(&self.outside, *from).value(value));
                 Value::Reduce { op: *op, value, from: *from, to: *to }

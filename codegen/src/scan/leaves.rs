@@ -6,6 +6,7 @@ use polyhedral::{Band, Filtered, Index, Kind, Member, Node, Scop, StmtId, isl};
 use support::{Entity, Remark};
 
 use super::boxes::{Boxing, Cover, Tests, Whole};
+use super::subtrees::{Cut, Subtree};
 use super::tiles::{self, Origin};
 use super::{Error, malformed};
 
@@ -15,8 +16,18 @@ pub(super) struct Leaves {
     pub(super) schedule: Option<isl::AstSchedule>,
     /// By the tuple's name.
     pub(super) parts: BTreeMap<String, Part>,
+    /// The same, for loops whose iterations run apart.
+    pub(super) subtrees: BTreeMap<String, Subtree>,
     /// How many loops the deepest part is in.
     pub(super) depth: usize,
+}
+
+impl Leaves {
+    /// The loops around the instances of a tuple, outermost first.
+    pub(super) fn members(&self, name: &str) -> Option<&[Scanned]> {
+        let of_part = self.parts.get(name).map(|part| part.members.as_slice());
+        of_part.or_else(|| Some(self.subtrees.get(name)?.members.as_slice()))
+    }
 }
 
 /// The instances of one statement that reach one leaf.
@@ -55,10 +66,11 @@ pub(super) fn collect(scop: &Scop, remarks: &mut Vec<Remark>) -> Result<Leaves, 
     }
     reaching.sort_by_key(|(stmt, _)| stmt.index());
     let (root, origins) = tiles::with_origins(scop)?;
-    let (parts, functions) = (BTreeMap::new(), BTreeMap::new());
-    let mut walk = Walk { scop, params, remarks, parts, depth: 0, functions, origins };
+    let (parts, subtrees, functions) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut walk = Walk { scop, params, remarks, parts, subtrees, depth: 0, functions, origins };
     let below = walk.node(&root, reaching, &Path::default())?;
-    Ok(Leaves { schedule: below.map(|below| below.schedule), parts: walk.parts, depth: walk.depth })
+    let schedule = below.map(|below| below.schedule);
+    Ok(Leaves { schedule, parts: walk.parts, subtrees: walk.subtrees, depth: walk.depth })
 }
 
 type Reaching = Vec<(StmtId, isl::Set)>;
@@ -85,6 +97,7 @@ struct Walk<'a> {
     params: isl::Space,
     remarks: &'a mut Vec<Remark>,
     parts: BTreeMap<String, Part>,
+    subtrees: BTreeMap<String, Subtree>,
     depth: usize,
     /// By member, then by statement.
     functions: BTreeMap<String, BTreeMap<String, isl::PwAff>>,
@@ -111,18 +124,53 @@ impl Walk<'_> {
         let mut inner = path.clone();
         inner.members.extend(&band.members);
         let Some(mut below) = self.node(&band.child, reaching, &inner)? else { return Ok(None) };
-        let scanned = start..below.scanned.min(start + band.members.len()).max(start);
-        let rows = scanned.map(|at| row(&self.scop.ctx, &below.functions, at)).collect::<Result<Vec<_>, _>>()?;
-        let mut rows = rows.iter();
-        if let Some(first) = rows.next() {
-            let partial = rows.try_fold(first.to_multi()?, |all, row| all.flat_range_product(&row.to_multi()?))?;
-            below.schedule = match self.origins.contains_key(&band.members[0].name) {
-                // Steps are counted from the first iteration: there is one loop.
+        let members = &inner.members[..below.scanned.min(inner.members.len()).max(start)];
+        // Down to the last loop whose iterations run apart the tree is scanned without what is inside.
+        let mut inside = start;
+        if let Some(last) = (start..members.len()).rev().find(|&at| members[at].kind.apart()) {
+            inside = last + 1;
+            below = self.under(below, members, inside)?;
+            below = self.cut(below, &members[..inside])?;
+        }
+        let outside = if inside > start { &members[..inside] } else { members };
+        Ok(Some(self.under(below, outside, start)?))
+    }
+
+    /// The loops of the path from position `start` on around what is below.
+    fn under(&self, mut below: Below, path: &[&Member], start: usize) -> Result<Below, Error> {
+        // Iterations that run apart are those of one loop, and so are steps that are counted from the first iteration.
+        let is_whole = |member: &Member| member.kind.apart() || self.origins.contains_key(&member.name);
+        let mut end = path.len();
+        for run in path[start..].chunk_by(|a, b| is_whole(a) == is_whole(b)).rev() {
+            let rows = end - run.len()..end;
+            end = rows.start;
+            let rows = rows.map(|at| row(&self.scop.ctx, &below.functions, at)?.to_multi().map_err(Error::from));
+            let partial = rows.reduce(|all, row| Ok(all?.flat_range_product(&row?)?));
+            let Some(partial) = partial.transpose()? else { continue };
+            below.schedule = match is_whole(run[0]) {
                 true => below.schedule.under_whole_band(&partial)?,
                 false => below.schedule.under_band(&partial)?,
             };
         }
-        Ok(Some(below))
+        Ok(below)
+    }
+
+    /// Puts one instance for each iteration of a loop, the last of the path, in the place of what is below it.
+    fn cut(&mut self, below: Below, path: &[&Member]) -> Result<Below, Error> {
+        let name = format!("S{}", self.subtrees.len());
+        let loops = (0..path.len()).map(|at| row(&self.scop.ctx, &below.functions, at));
+        let cut = Cut::below(self.scop, &below.schedule, &loops.collect::<Result<Vec<_>, _>>()?)?;
+        let iterations = cut.iterations.with_tuple_name(&name)?;
+        let space = iterations.space()?;
+        let functions = (0..path.len()).map(|at| Index::Dim(at).to_pw_aff(&space)).collect::<isl::Result<_>>()?;
+        self.subtrees.insert(name, Subtree { schedule: cut.inside, members: self.scanned(path) });
+        let schedule = isl::AstSchedule::from_domain(&iterations.to_union_set()?)?;
+        Ok(Below { schedule, functions: vec![functions], scanned: path.len() })
+    }
+
+    fn scanned(&self, path: &[&Member]) -> Vec<Scanned> {
+        let tile = |name: &str| self.origins.get(name).map(|origin| origin.size);
+        path.iter().map(|m| Scanned { name: m.name.clone(), kind: m.kind, tile: tile(&m.name) }).collect()
     }
 
     fn children<'t>(
@@ -153,10 +201,7 @@ impl Walk<'_> {
             reaching.iter().map(|(stmt, set)| self.functions(*stmt, set, path)).collect::<Result<Vec<_>, _>>()?;
         let (scanned, boxings) = self.boxings(reaching, &rows, path)?;
         self.depth = self.depth.max(scanned);
-        let members = path.members[..scanned].iter();
-        let tile = |name: &str| self.origins.get(name).map(|origin| origin.size);
-        let members: Vec<Scanned> =
-            members.map(|m| Scanned { name: m.name.clone(), kind: m.kind, tile: tile(&m.name) }).collect();
+        let members = self.scanned(&path.members[..scanned]);
         let mut domain = isl::UnionSet::empty(&self.scop.ctx)?;
         let mut functions = Vec::new();
         for (((stmt, set), rows), boxing) in reaching.iter().zip(&rows).zip(boxings) {

@@ -543,6 +543,7 @@ impl Value {
             Value::Binary(_, a, b) | Value::Compare(_, a, b) => of(a).max(of(b)),
             Value::Select(a, b, c) | Value::MulAdd(a, b, c) => of(a).max(of(b)).max(of(c)),
             Value::Call(_, arguments) => arguments.iter().map(of).max().unwrap_or(1),
+            Value::Dot { sum, left, right } => left.iter().chain(right).map(of).max().unwrap_or(1).max(of(sum)),
             Value::Reduce { to, .. } => *to,
         }
     }

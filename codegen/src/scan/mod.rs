@@ -9,13 +9,14 @@ mod layout;
 mod leaves;
 mod lower;
 mod stack;
+mod subtrees;
 mod tiles;
 mod walk;
 
 use std::fmt;
 
 use polyhedral::{Scop, isl};
-use support::{Malformed, Remark};
+use support::{DotProduct, Malformed, Remark};
 
 use crate::Program;
 
@@ -24,6 +25,8 @@ use crate::Program;
 pub struct Options {
     /// Products that a declared sum of `float32` or `float64` accumulates are rounded once, with the sum.
     pub fma: bool,
+    /// The instructions of the target for sums of a few products.
+    pub dots: Vec<DotProduct>,
     /// Indirect subscripts are not checked while running.
     pub trust_indices: bool,
     /// Which arguments have strides that only the call knows; those beyond its end are dense and row-major.

@@ -10,6 +10,7 @@ use super::boxes::{Factor, Tests, Whole};
 use super::leaves::{Leaves, Part, Scanned};
 use super::lower::{Lane, Lowering, Point};
 use super::stack::Private;
+use super::subtrees::{Subtree, context, iterator};
 use super::{Error, Options, malformed};
 use crate::{Cond, Int, Op, Program, VarId};
 
@@ -22,11 +23,6 @@ pub(super) fn fill(
     remarks: &mut Vec<Remark>,
 ) -> Result<(), Error> {
     let Some(schedule) = &leaves.schedule else { return Ok(()) };
-    let iterators: Vec<String> = (0..leaves.depth).map(iterator).collect();
-    let ast = schedule.loops(&scop.context, &iterators, &mut |name, build| match leaves.parts.get(name) {
-        Some(part) => whole_here(&part.whole, build),
-        None => Err(isl::Error::Refused(format!("{name} is no part"))),
-    })?;
     let mut walk = Walk {
         lowering: Lowering { scop, options, program },
         leaves,
@@ -38,15 +34,19 @@ pub(super) fn fill(
     for (at, name) in scop.params.iter().enumerate() {
         walk.values.insert(name.clone(), Int::Param(at));
     }
-    let body = walk.node(&ast)?;
+    let body = walk.loops(schedule, &scop.context, 0)?;
     let body = walk.private.outermost(body);
     program.body = body;
     Ok(())
 }
 
-/// Not a name that a parameter can have.
-fn iterator(depth: usize) -> String {
-    format!("#{depth}")
+/// What is known at a user node.
+#[derive(Clone)]
+enum Known {
+    /// Of a part: whether the box there is whole.
+    Whole(AstExpr),
+    /// Of a loop whose iterations run apart: those there.
+    Iterations(isl::Set),
 }
 
 /// Whether the box at a user node is whole: a condition there.
@@ -73,7 +73,23 @@ struct Walk<'a, 'b> {
 }
 
 impl Walk<'_, '_> {
-    fn node(&mut self, node: &AstNode<AstExpr>) -> Result<Vec<Op>, Error> {
+    /// isl's loops, inside of so many others.
+    fn loops(&mut self, schedule: &isl::AstSchedule, context: &isl::Set, outer: usize) -> Result<Vec<Op>, Error> {
+        let leaves = self.leaves;
+        let iterators: Vec<String> = (outer..leaves.depth).map(iterator).collect();
+        let ast = schedule.loops(context, &iterators, &mut |name, build| {
+            if let Some(part) = leaves.parts.get(name) {
+                return Ok(Known::Whole(whole_here(&part.whole, build)?));
+            }
+            if leaves.subtrees.contains_key(name) {
+                return Ok(Known::Iterations(build.schedule()?.domain()?.as_set()?));
+            }
+            Err(isl::Error::Refused(format!("{name} is no part")))
+        })?;
+        self.node(&ast)
+    }
+
+    fn node(&mut self, node: &AstNode<Known>) -> Result<Vec<Op>, Error> {
         match node {
             AstNode::Block(children) => {
                 let mut ops = Vec::new();
@@ -97,11 +113,12 @@ impl Walk<'_, '_> {
                 self.where_exact(&[init], ops)
             }
             AstNode::For { iterator, init, cond, inc, body, .. } => self.loop_over(iterator, [init, cond, inc], body),
-            AstNode::User { name, at, data } => self.instance(name, at, data),
+            AstNode::User { name, at, data: Known::Whole(whole) } => self.instance(name, at, whole),
+            AstNode::User { name, at, data: Known::Iterations(here) } => self.inside(name, at, here),
         }
     }
 
-    fn with_value(&mut self, name: &str, value: Int, body: &AstNode<AstExpr>) -> Result<Vec<Op>, Error> {
+    fn with_value(&mut self, name: &str, value: Int, body: &AstNode<Known>) -> Result<Vec<Op>, Error> {
         let outer = self.values.insert(name.to_string(), value);
         let ops = self.node(body);
         match outer {
@@ -111,11 +128,27 @@ impl Walk<'_, '_> {
         ops
     }
 
+    /// One iteration of a loop whose iterations run apart.
+    fn inside(&mut self, name: &str, at: &[AstExpr], here: &isl::Set) -> Result<Vec<Op>, Error> {
+        let Some(Subtree { schedule, members }) = self.leaves.subtrees.get(name) else {
+            return Err(malformed(name, "no such loop"));
+        };
+        // isl leaves out loops that run once: their iterators have a value all the same.
+        let values = at.iter().enumerate().map(|(depth, value)| Ok((iterator(depth), self.int(value)?)));
+        let values = values.collect::<Result<Vec<_>, Error>>()?;
+        let outer = self.values.clone();
+        self.values.extend(values);
+        let ops = self.loops(schedule, &context(self.lowering.scop, here)?, members.len());
+        self.values = outer;
+        let own = members.last().map_or("", |own| &own.name);
+        Ok(self.private.inside(own, ops?))
+    }
+
     fn loop_over(
         &mut self,
         iterator: &str,
         [init, cond, inc]: [&AstExpr; 3],
-        body: &AstNode<AstExpr>,
+        body: &AstNode<Known>,
     ) -> Result<Vec<Op>, Error> {
         let Scanned { name, kind, tile } = self.member_of(iterator, body)?;
         let AstExpr::Int(step) = inc else { return Err(malformed(name, "a loop with a variable step")) };
@@ -152,12 +185,11 @@ impl Walk<'_, '_> {
 
     /// The member that a loop runs over: of the first part in it. A loop over instances that no member tells apart has
     /// a name of isl's; they are in any order.
-    fn member_of(&self, iterator: &str, body: &AstNode<AstExpr>) -> Result<Scanned, Error> {
+    fn member_of(&self, iterator: &str, body: &AstNode<Known>) -> Result<Scanned, Error> {
         let Some(depth) = iterator.strip_prefix('#').and_then(|depth| depth.parse::<usize>().ok()) else {
             return Ok(Scanned { name: iterator.to_string(), kind: Kind::Sequential, tile: None });
         };
-        let part = first_part(body).and_then(|name| self.leaves.parts.get(name));
-        let member = part.and_then(|part| part.members.get(depth));
+        let member = first_part(body).and_then(|name| self.leaves.members(name)?.get(depth));
         member.cloned().ok_or_else(|| malformed(iterator, "a loop of no member"))
     }
 
@@ -384,7 +416,7 @@ fn exact_divisions<'e>(expr: &'e AstExpr, found: &mut Vec<[&'e AstExpr; 2]>) {
     arguments.iter().for_each(|argument| exact_divisions(argument, found));
 }
 
-fn first_part(node: &AstNode<AstExpr>) -> Option<&str> {
+fn first_part(node: &AstNode<Known>) -> Option<&str> {
     match node {
         AstNode::User { name, .. } => Some(name),
         AstNode::For { body, .. } | AstNode::Mark { child: body, .. } => first_part(body),

@@ -247,6 +247,8 @@ impl Tokens<'_> {
             TokenKind::Symbol("[" | "]") => "subscripts are written in round parentheses: `A(i, j)`",
             TokenKind::Symbol(";") => "statements need no separator: remove the `;`",
             TokenKind::Symbol("<") if self.before_is("=") => "`=<` is written `<=`",
+            TokenKind::Symbol("=") if self.next().peek() == TokenKind::Symbol("<") => "`=<` is written `<=`",
+            TokenKind::Symbol(")") if self.before_is(",") => "remove the `,` before it",
             TokenKind::Keyword("def") => "close the definition before with `}`",
             _ => return None,
         };

@@ -175,13 +175,26 @@ impl AstSchedule {
     /// The same, with one loop for each row and all of its values: none is divided into several.
     pub fn under_whole_band(&self, partial: &MultiUnionPwAff) -> Result<AstSchedule> {
         const ISL_AST_LOOP_ATOMIC: i32 = 1;
-        let schedule = self.under_band(partial)?;
-        // SAFETY: a reference to a live schedule, taken over here.
-        let schedule = unsafe { Schedule::from_c(&self.ctx, schedule.copy())? };
+        let schedule = self.under_band(partial)?.schedule()?;
         let band = (0..partial.size()? as i32).try_fold(schedule.root()?.child(0)?, |band, at| {
             band.band_member_set_ast_loop_type(at, ISL_AST_LOOP_ATOMIC)
         })?;
         AstSchedule::owned(&self.ctx, band.schedule()?.take())
+    }
+
+    /// The instances.
+    pub fn domain(&self) -> Result<UnionSet> {
+        self.schedule()?.domain()
+    }
+
+    /// The schedule of those instances that are in `domain`, which may be of more parameters.
+    pub fn intersect_domain(&self, domain: &UnionSet) -> Result<AstSchedule> {
+        AstSchedule::owned(&self.ctx, self.schedule()?.intersect_domain(domain)?.take())
+    }
+
+    fn schedule(&self) -> Result<Schedule> {
+        // SAFETY: a reference to a live schedule, taken over here.
+        unsafe { Schedule::from_c(&self.ctx, self.copy()) }
     }
 
     /// This schedule, then the other, on disjoint instances.

@@ -185,6 +185,9 @@ pub fn sizes(
     }
     for input in def.inputs() {
         let Some(tensor) = given.and_then(|given| given.get(&input.name)) else { continue };
+        if let Some((at, value)) = input.size.zip(tilewright::scalar(&tensor.view())) {
+            learn(&mut known[at], &def.sizes[at], value, format!("the value of `{}`", input.name))?;
+        }
         for (dim, (extent, &found)) in input.extent.iter().zip(tensor.shape()).enumerate() {
             if let Index::Param(at) = extent {
                 let place = format!("dimension {dim} of `{}`", input.name);
@@ -386,7 +389,7 @@ mod tests {
     }
 
     fn solve_with(script: &str, assignments: &[&str], inputs: &[(&str, &[i64])]) -> Result<Sizes> {
-        let source = Source { name: "mm.tc".into(), text: MM.into() };
+        let source = Source::new("mm.tc".into(), MM.into());
         let def = frontend_tc::check(MM).defs.remove(0);
         let assignments: Vec<Assignment> = assignments.iter().map(|text| text.parse().unwrap()).collect();
         let zeros = |shape| Tensor::zeros(runtime::DType::FLOAT32, shape).unwrap();

@@ -1,13 +1,14 @@
 //! `tilewright check`
 
+mod json;
+
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 use frontend_tc::{Kernel, Tensor};
 use polyhedral::{Index, Role};
-use serde::Serialize;
-use tilewright::Result;
+use tilewright::{Error, Result};
 
 use super::{options, terminal};
 
@@ -18,7 +19,7 @@ pub struct Check {
     /// The programs
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// One JSON object per line and definition
+    /// One JSON object per line: definitions, errors and warnings with their places (docs/check-json.md)
     #[arg(long)]
     json: bool,
 }
@@ -38,11 +39,19 @@ impl Check {
     }
 
     fn check(&self, file: &std::path::Path) -> Result<()> {
-        let source = options::source(file)?;
-        let (defs, warnings) = tilewright::check(&source)?;
+        let source = options::source(file);
+        let checked = source.as_ref().map_err(Clone::clone).and_then(tilewright::check);
+        if self.json {
+            let name = file.display().to_string();
+            let diagnostics = checked.as_ref().map_or_else(Error::diagnostics, |(_, warnings)| warnings);
+            for diagnostic in diagnostics {
+                terminal::print(json::diagnostic(diagnostic, &name, source.as_ref().ok()))?;
+            }
+        }
+        let (source, (defs, warnings)) = (source?, checked?);
         terminal::warnings(&warnings, &source);
         for def in &defs {
-            terminal::print(if self.json { json(def) } else { text(def) })?;
+            terminal::print(if self.json { json::definition(def, &source) } else { text(def) })?;
         }
         Ok(())
     }
@@ -85,41 +94,4 @@ fn indices(def: &Kernel, all: &[Index]) -> String {
 /// An expression over the sizes as text.
 fn named(def: &Kernel, index: &Index) -> String {
     index.display(&[], &def.sizes).to_string()
-}
-
-#[derive(Serialize)]
-struct Described<'a> {
-    def: &'a str,
-    sizes: &'a [String],
-    tensors: Vec<DescribedTensor<'a>>,
-    conditions: Vec<&'a str>,
-    text: String,
-}
-
-#[derive(Serialize)]
-struct DescribedTensor<'a> {
-    name: &'a str,
-    dtype: &'a str,
-    role: &'static str,
-    lower: Vec<String>,
-    extent: Vec<String>,
-}
-
-fn json(def: &Kernel) -> String {
-    let named = |all: &[Index]| -> Vec<String> { all.iter().map(|index| named(def, index)).collect() };
-    let tensors = def.tensors.iter().map(|tensor| DescribedTensor {
-        name: &tensor.name,
-        dtype: tensor.dtype.name(),
-        role: role(tensor),
-        lower: named(&tensor.lower),
-        extent: named(&tensor.extent),
-    });
-    let described = Described {
-        def: &def.name,
-        sizes: &def.sizes,
-        tensors: tensors.collect(),
-        conditions: def.preconditions.iter().map(|condition| condition.text.as_str()).collect(),
-        text: def.to_string(),
-    };
-    serde_json::to_string(&described).expect("only text and lists of text") + "\n"
 }

@@ -1,8 +1,8 @@
 //! Contractions: reductions whose reads are shared by rows or columns of the result.
 //!
 //! The blocking of Goto and van de Geijn (TOMS 2008) with the sizes of the analytic model of Low, Igual, Smith and
-//! Quintana-Ortí (TOMS 2016), for any access relations: columns are what the result is contiguous along, rows are what
-//! the reads that move along the columns are the same for.
+//! Quintana-Ortí (TOMS 2016), for any access relations: rows are what the reads that move along the columns are the same
+//! for. Columns are what the result is contiguous along, or another of its loops where [`roles`] expects that to be faster.
 //!
 //! ```text
 //! for outer                                    loops of a batch, positions of a window
@@ -13,36 +13,40 @@
 //!         for k                                accumulators stay in registers
 //! ```
 
+mod groups;
 mod packing;
+mod roles;
 
+pub(super) use groups::Group;
 use polyhedral::Access;
+use support::Target;
 
 use super::{Box, Piece, Planner, extent_of};
 use crate::nest::Stride;
-use crate::registers::{self, Loads, RegisterTile};
+use crate::registers::{Loads, RegisterTile};
+use roles::Roles;
 
 /// The least and the most iterations in a strip of a reduction.
 const STRIP: (u32, u32) = (64, 256);
 /// A reduction with so many iterations is copied out.
 const SHORT: u32 = 4;
+/// Registers that may be too few by so many: what is in memory beside them is loaded with the arithmetic.
+const SPILLED: u32 = 4;
 
 impl Planner<'_> {
-    /// A box of accumulators over the innermost reduction.
+    /// A box of accumulators over the innermost reduction; the result is contiguous along `columns`.
     pub(super) fn reduction(&mut self, columns: usize, reduced: &[usize]) {
-        let rows = self.rows(columns);
-        let packed = rows.map_or_else(Vec::new, |rows| self.worth_packing(rows, columns, reduced));
-        let loads = self.loads(columns, rows, &packed);
-        if rows.is_none() {
-            return self.sums(Some(columns), reduced);
-        }
-        self.remark_gathers(columns, &packed);
-        let row_extent = rows.map_or(Some(1), |rows| self.one(rows).extent);
-        let tile = registers::choose(self.target, self.bytes(), row_extent, self.one(columns).extent, &loads);
-        self.plan.boxes[columns] = Some(Box::Vector(tile.width()));
-        let Some(rows) = rows else {
-            self.order_of_reduction(None, columns, reduced);
-            return self.parallel_reduction(None, columns);
+        let Some(rows) = self.rows(columns) else {
+            self.sums(Some(columns), reduced);
+            return self.short_steps(None);
         };
+        self.group = self.group(rows, columns, reduced);
+        let reduced = self.groups_first(reduced);
+        let reduced = reduced.as_slice();
+        let Roles { columns, rows, packed, against, loads, tile, .. } = self.best_roles((columns, rows), reduced);
+        self.plan.remarks.extend(against);
+        self.remark_gathers(columns, &packed);
+        self.plan.boxes[columns] = Some(Box::Vector(tile.width()));
         if tile.rows > 1 {
             self.plan.boxes[rows] = Some(Box::Unroll(tile.rows));
         }
@@ -57,29 +61,64 @@ impl Planner<'_> {
             }
         }
         self.edges(rows, &tile);
-        self.short_steps();
+        self.short_steps(Some((rows, &tile)));
+    }
+
+    /// The loop whose steps are added in groups before the others: it becomes the innermost one.
+    fn groups_first(&self, reduced: &[usize]) -> Vec<usize> {
+        let mut loops = reduced.to_vec();
+        if let Some(Group { step, .. }) = self.group {
+            loops.sort_by_key(|&at| at != step);
+        }
+        loops
+    }
+
+    /// The target without the registers that groups need for more than sums.
+    pub(super) fn target_for_groups(&self) -> Target {
+        let taken = self.group.map_or(0, |group| group.registers);
+        Target { vector_registers: self.target.vector_registers.saturating_sub(taken).max(4), ..self.target.clone() }
     }
 
     /// Copies a short innermost reduction out: a loop of three iterations costs a mispredicted branch each time.
-    fn short_steps(&mut self) {
+    ///
+    /// Where rows of one copy read the scalars of another (a window that slides), they are loaded once and stay in
+    /// registers: too many of them would push accumulators out.
+    fn short_steps(&mut self, tile: Option<(usize, &RegisterTile)>) {
         let Some(last) = self.plan.order.last().copied() else { return };
         let extent = self.one(last.of).extent.and_then(|extent| u32::try_from(extent).ok());
-        if let Some(extent @ 2..=SHORT) = extent.filter(|_| self.plan.order.len() > 1 && last.level == 0)
-            && self.plan.boxes[last.of].is_none()
-        {
-            self.plan.boxes[last.of] = Some(Box::Unroll(extent));
+        let is_alone = self.plan.order.len() <= 1 || last.level > 0 || self.plan.parallel == Some(last);
+        let Some(extent @ 2..=SHORT) = extent.filter(|_| !is_alone) else { return };
+        if self.plan.boxes[last.of].is_some() || !self.reduced().contains(&last.of) {
+            return;
         }
+        if let Some((rows, tile)) = tile {
+            let slides = |read: &&Access| [rows, last.of].into_iter().all(|at| self.stride(read, at) == Stride::Unit);
+            let windows = self.stmt.reads.iter().filter(slides).count() as u32;
+            let registers = (tile.rows + 1) * tile.vectors + windows * (tile.rows + extent - 1);
+            if windows > 0 && registers > self.target.vector_registers + SPILLED {
+                let name = &self.one(last.of).name;
+                let why = format!("{registers} registers would be in use: `{name}` is not copied out");
+                return self.plan.remarks.push(("not unrolled", why));
+            }
+        }
+        self.plan.boxes[last.of] = Some(Box::Unroll(extent));
     }
 
     /// The loop for the rows of accumulators: without dependences, and the most reads that move along the columns stay
     /// the same in it; of several the innermost. None when no such read stays the same.
     pub(super) fn rows(&self, columns: usize) -> Option<usize> {
+        self.candidates_for_rows(columns).last().copied()
+    }
+
+    /// The loops that equally many reads are shared along, outermost first.
+    fn candidates_for_rows(&self, columns: usize) -> Vec<usize> {
         let moving = |read: &&Access| self.stride(read, columns) != Stride::Constant;
         let shared = |at: usize| {
             self.stmt.reads.iter().filter(moving).filter(|read| self.stride(read, at) == Stride::Constant).count()
         };
-        let candidates = self.all().filter(|&at| at != columns && self.one(at).coincident && shared(at) > 0);
-        candidates.max_by_key(|&at| (shared(at), at))
+        let most = self.all().filter(|&at| at != columns && self.one(at).coincident).map(shared).max().unwrap_or(0);
+        let is_best = |at: &usize| *at != columns && self.one(*at).coincident && shared(*at) == most;
+        if most == 0 { Vec::new() } else { self.all().filter(is_best).collect() }
     }
 
     /// The loads of one step; reads that are `packed` are contiguous.

@@ -2,7 +2,7 @@
 
 use polyhedral::{Access, Subscript};
 
-use super::{Piece, Planner, RegisterTile, extent_of};
+use super::{Group, Piece, Planner, RegisterTile, extent_of};
 use crate::nest::{self, Stride};
 use crate::plan::{Form, Pack};
 
@@ -12,9 +12,12 @@ const LEAST_ROWS: u64 = 48;
 const LEAST_ROWS_OF_GATHERS: u64 = 8;
 /// The most iterations of a strip of a reduction; fewer when a panel would be larger than one and a half of the first
 /// cache: it streams from the second one without a loss, and the result is loaded and stored less often.
-const DEEPEST: u64 = 512;
+pub(super) const DEEPEST: u64 = 512;
 /// Distance of rows in bytes from which on a panel touches a page with every other row or more.
 const FAR_APART: u64 = 2048;
+/// Bytes of a page of memory, and how many a core finds at once.
+const PAGE: u64 = 4096;
+const PAGES: u64 = 64;
 /// The most rows that are packed at once.
 const TALLEST_PACKED: u64 = 256;
 /// The least boxes of columns that use what is packed of the rows.
@@ -22,44 +25,42 @@ const LEAST_PANELS: u64 = 4;
 
 impl Planner<'_> {
     /// The reads that are to be packed, by position: all rows share them, and as they are their lanes lie apart, or
-    /// their rows do and they do not fit the second cache.
-    pub(super) fn worth_packing(&mut self, rows: usize, columns: usize, reduced: &[usize]) -> Vec<usize> {
+    /// their rows do and they do not fit the second cache. For the others, why they are not.
+    pub(super) fn worth_packing(
+        &self,
+        rows: usize,
+        columns: usize,
+        reduced: &[usize],
+    ) -> (Vec<usize>, Vec<(&'static str, String)>) {
         let shared = |read: &Access| {
             self.stride(read, columns) != Stride::Constant && self.stride(read, rows) == Stride::Constant
         };
-        let candidates: Vec<usize> = (0..self.stmt.reads.len()).filter(|&at| shared(&self.stmt.reads[at])).collect();
-        let mut packed = Vec::new();
-        for at in candidates {
-            match self.reason_against(&self.stmt.reads[at], (rows, columns), reduced) {
+        let (mut packed, mut against) = (Vec::new(), Vec::new());
+        for (at, read) in self.stmt.reads.iter().enumerate().filter(|(_, read)| shared(read)) {
+            if self.group.is_some_and(|group| group.read == at) {
+                packed.push(at);
+                continue;
+            }
+            match self.reason_against(read, (rows, columns), reduced) {
                 None => packed.push(at),
                 Some(why) => {
-                    let name = &self.scop.tensors[self.stmt.reads[at].tensor].name;
-                    self.plan.remarks.push(("not packed", format!("`{name}` {why}")));
+                    against.push(("not packed", format!("`{}` {why}", self.scop.tensors[read.tensor].name)));
                 }
             }
         }
-        packed
+        (packed, against)
     }
 
     /// Why a read is better used as it is.
     fn reason_against(&self, read: &Access, (rows, columns): (usize, usize), reduced: &[usize]) -> Option<String> {
-        if self.lane_subscript(read, columns).is_none() {
-            return Some("does not move by one along one dimension for each lane".into());
-        }
-        if self.stmt.writes.iter().any(|write| write.tensor == read.tensor) {
-            return Some("is written by the same statement".into());
+        if let Some(why) = self.reason_never(read, columns) {
+            return Some(why.into());
         }
         let sizes = [rows, columns].into_iter().chain(reduced.iter().copied());
         if sizes.into_iter().any(|at| self.one(at).extent.is_none()) {
             return Some("has a size that is not known".into());
         }
-        let again = self.all().filter(|at| *at != rows && self.one(*at).coincident);
-        let again = again.filter(|&at| self.stride(read, at) == Stride::Constant).map(|at| extent_of(self.one(at)));
-        let users = if reduced.iter().all(|&at| at >= self.shared) {
-            again.fold(extent_of(self.one(rows)), u64::saturating_mul)
-        } else {
-            extent_of(self.one(rows))
-        };
+        let users = self.users(read, rows, reduced);
         let strided = self.stride(read, columns) != Stride::Unit;
         let least = if strided { LEAST_ROWS_OF_GATHERS } else { LEAST_ROWS };
         if users < least {
@@ -72,6 +73,26 @@ impl Planner<'_> {
         let footprint = self.footprint(read, columns, reduced);
         let room = self.second_cache() / 4;
         (!strided && footprint <= room).then(|| format!("fits the cache as it is: {footprint} bytes"))
+    }
+
+    /// Why a read cannot be packed.
+    pub(super) fn reason_never(&self, read: &Access, columns: usize) -> Option<&'static str> {
+        if self.lane_subscript(read, columns).is_none() {
+            return Some("does not move by one along one dimension for each lane");
+        }
+        let is_written = self.stmt.writes.iter().any(|write| write.tensor == read.tensor);
+        is_written.then_some("is written by the same statement")
+    }
+
+    /// How many rows use a copy of a read.
+    pub(super) fn users(&self, read: &Access, rows: usize, reduced: &[usize]) -> u64 {
+        let again = self.all().filter(|at| *at != rows && self.one(*at).coincident);
+        let again = again.filter(|&at| self.stride(read, at) == Stride::Constant).map(|at| extent_of(self.one(at)));
+        if reduced.iter().all(|&at| at >= self.shared) {
+            again.fold(extent_of(self.one(rows)), u64::saturating_mul)
+        } else {
+            extent_of(self.one(rows))
+        }
     }
 
     /// Bytes between what neighbouring iterations of a loop touch.
@@ -117,14 +138,20 @@ impl Planner<'_> {
     ) {
         let Some((&strip, inner)) = reduced.split_first() else { return };
         let inner_steps: u64 = inner.iter().map(|&at| extent_of(self.one(at))).product();
-        let is_inside = strip >= self.shared;
+        let at_once = self.is_done_at_once(columns, reduced, tile, packed);
         let whole = extent_of(self.one(strip));
-        let depth = if is_inside { whole } else { self.depth(whole, inner_steps, tile) };
-        if !is_inside {
+        let depth = if at_once { whole } else { self.depth(whole, inner_steps, tile) };
+        if !at_once {
             self.plan.cuts[strip].push(saturating(depth));
         }
+        if let Some(Group { by, .. }) = self.group {
+            self.plan.boxes[strip] = Some(super::Box::Unroll(by));
+            if !whole.is_multiple_of(by.into()) {
+                self.plan.separate.push(self.plan.rest(strip));
+            }
+        }
         let steps = depth.saturating_mul(inner_steps).max(1);
-        let element = u64::from(self.bytes());
+        let element = u64::from(self.read_bytes());
         // What is read of the rows stays in the second cache.
         let tall = balanced(
             extent_of(self.one(rows)),
@@ -137,37 +164,51 @@ impl Planner<'_> {
         } else {
             tall.min(balanced(extent_of(self.one(rows)), TALLEST_PACKED, tile.rows.into()))
         };
-        let is_tall = tall < extent_of(self.one(rows)) || !of_rows.is_empty();
+        let outside: Vec<usize> =
+            self.all().filter(|at| *at != rows && *at != columns && !reduced.contains(at)).collect();
+        // Where all rows are copied at once, the loop around them is as good a place as a strip of them.
+        let around = outside.last().filter(|_| at_once && tall >= extent_of(self.one(rows)));
+        let is_tall = tall < extent_of(self.one(rows)) || (!of_rows.is_empty() && around.is_none());
         if is_tall {
             self.plan.cuts[rows].push(saturating(tall));
         }
-        let outside: Vec<usize> =
-            self.all().filter(|at| *at != rows && *at != columns && !reduced.contains(at)).collect();
         let mut order: Vec<Piece> = outside.iter().map(|&at| self.plan.rest(at)).collect();
-        if !is_inside {
+        if !at_once {
             order.push(Piece { of: strip, level: 0 });
         }
         if is_tall {
             order.push(Piece { of: rows, level: 0 });
         }
         order.extend([columns, rows].map(|at| self.plan.rest(at)));
+        // What is added in groups is innermost.
+        let is_outer = at_once && self.group.is_none();
+        if is_outer {
+            order.push(self.plan.rest(strip));
+        }
         order.extend(inner.iter().map(|&at| self.plan.rest(at)));
-        order.push(self.plan.rest(strip));
+        if !is_outer {
+            order.push(self.plan.rest(strip));
+        }
         self.plan.order = order;
-        self.packed_threads(rows, columns, &outside, (steps, tile));
-        self.prefetch_result(rows, columns);
-        let row_piece = Piece { of: rows, level: self.plan.cuts[rows].len().saturating_sub(1) };
+        self.packed_threads(rows, columns, &outside, (steps, at_once, tile));
+        // A whole reduction of short types only writes its result, and asking for it early took longer than it helped.
+        if !at_once || self.group.is_none() {
+            self.prefetch_result(rows, columns);
+        }
+        let row_piece = match around {
+            Some(&around) => self.plan.rest(around),
+            None => Piece { of: rows, level: self.plan.cuts[rows].len().saturating_sub(1) },
+        };
         for &read in packed {
             let access = &self.stmt.reads[read];
             let Some(along) = self.lane_subscript(access, columns) else { continue };
             let contiguous = access.index.len().saturating_sub(1);
-            let moves = |at: &&usize| self.stride(access, **at) != Stride::Constant;
-            let at = match outside.iter().rev().find(moves) {
-                _ if !is_inside => Some(Piece { of: strip, level: 0 }),
-                Some(&moved) => Some(self.plan.rest(moved)),
-                None => None,
+            let at = match at_once {
+                false => Some(Piece { of: strip, level: 0 }),
+                true => self.place_of_pack(access, &outside).or_else(|| self.part_of_columns(columns)),
             };
-            let form = Form::Panels { along, tile: *tile };
+            let group = self.group.filter(|group| group.read == read).map(|group| (group.along, group.by));
+            let form = Form::Panels { along, tile: *tile, group };
             self.plan.packs.push(Pack { tensor: access.tensor, at, stmt: self.id, contiguous, form });
         }
         for (read, run) in of_rows {
@@ -182,6 +223,54 @@ impl Planner<'_> {
         }
     }
 
+    /// Whether the reduction is not cut into strips: it is inside of what other statements share; or one strip is as long
+    /// as all of it and its copies are too small to be made by each thread; or strips would move a result through a
+    /// transposition again and again while the panel of all of it stays in the second cache.
+    pub(super) fn is_done_at_once(
+        &self,
+        columns: usize,
+        reduced: &[usize],
+        tile: &RegisterTile,
+        packed: &[usize],
+    ) -> bool {
+        let Some((&first, inner)) = reduced.split_first() else { return true };
+        let extents = |loops: &[usize]| loops.iter().map(|&at| extent_of(self.one(at))).product::<u64>();
+        let panel = extents(reduced).saturating_mul(u64::from(tile.width()) * u64::from(self.bytes()));
+        let is_contiguous = self.stmt.writes.iter().all(|write| self.stride(write, columns) == Stride::Unit);
+        let whole = extent_of(self.one(first));
+        let is_one_strip = self.depth(whole, extents(inner), tile) >= whole;
+        let copies: u64 = packed.iter().map(|&at| self.bytes_touched(&self.stmt.reads[at])).sum();
+        let are_small = copies <= self.target.caches.first().map_or(32 << 10, |cache| cache.bytes) / 2;
+        // The shorter the factors, the more the result weighs, which is then written once and not read.
+        let are_short = self.group.is_some();
+        first >= self.shared
+            || (is_one_strip && (are_small || are_short))
+            || (!is_contiguous && panel <= self.second_cache() / 2)
+    }
+
+    /// Bytes that all loops together touch of it, at most.
+    fn bytes_touched(&self, access: &Access) -> u64 {
+        let moved = self.all().filter(|&at| self.stride(access, at) != Stride::Constant);
+        let elements = moved.map(|at| extent_of(self.one(at))).fold(1, u64::saturating_mul);
+        elements.saturating_mul(self.scop.tensors[access.tensor].dtype.bytes().into())
+    }
+
+    /// The loop in which what the whole reduction reads is packed: the innermost that moves it, or none when another loop
+    /// would copy the same again, and all of it stays in a cache.
+    fn place_of_pack(&self, access: &Access, outside: &[usize]) -> Option<Piece> {
+        let moves = |at: &usize| self.stride(access, *at) != Stride::Constant;
+        let innermost = outside.iter().rposition(moves)?;
+        let is_repeated = outside[..innermost].iter().any(|at| !moves(at));
+        let is_near = self.bytes_touched(access) <= self.second_cache() * 2;
+        (!is_repeated || !is_near).then(|| self.plan.rest(outside[innermost]))
+    }
+
+    /// The parts that threads take of the columns, for groups: they are put together by whoever uses them.
+    fn part_of_columns(&self, columns: usize) -> Option<Piece> {
+        let is_cut = self.group.is_some() && !self.plan.cuts[columns].is_empty();
+        is_cut.then_some(Piece { of: columns, level: 0 })
+    }
+
     /// Asks for the next box of accumulators while one is computed, where the result is too large for the second cache.
     fn prefetch_result(&mut self, rows: usize, columns: usize) {
         for write in &self.stmt.writes {
@@ -193,18 +282,18 @@ impl Planner<'_> {
 
     /// The reads that move along the rows and not along the columns, and whose rows would push each other out of the
     /// first cache or lie in a page each: by position, with the loop that each is contiguous along.
-    fn row_packs(
+    pub(super) fn row_packs(
         &self,
         rows: usize,
         columns: usize,
         (strip, reduced): (usize, &[usize]),
         tile: &RegisterTile,
     ) -> Vec<(usize, usize)> {
-        let is_used_often = extent_of(self.one(columns)) >= LEAST_PANELS * u64::from(tile.width());
+        let panels = extent_of(self.one(columns)).div_ceil(tile.width().into());
         let mut packs = Vec::new();
         for (at, read) in self.stmt.reads.iter().enumerate() {
             let moves = |of: usize| self.stride(read, of) != Stride::Constant;
-            if !is_used_often || moves(columns) || !moves(rows) || !moves(strip) {
+            if panels < 2 || moves(columns) || !moves(rows) || !moves(strip) {
                 continue;
             }
             let Some(run) = [rows, strip].into_iter().find(|&of| self.stride(read, of) == Stride::Unit) else {
@@ -217,11 +306,22 @@ impl Planner<'_> {
                 false => bytes % one_set == 0,
             });
             let is_alone = reduced.iter().all(|&of| of == strip || !moves(of));
-            if crowded && is_alone && self.footprint(read, rows, reduced) > self.second_cache() / 4 {
+            let footprint = self.footprint(read, rows, reduced);
+            let is_far = panels >= LEAST_PANELS && footprint > self.second_cache() / 4;
+            if crowded && is_alone && (is_far || self.is_scattered(read, run, across, footprint)) {
                 packs.push((at, run));
             }
         }
         packs
+    }
+
+    /// Whether short runs of it lie in a page each, so many of them that a step of the reduction finds neither the page nor
+    /// the line near, and nothing asks for them early.
+    fn is_scattered(&self, read: &Access, run: usize, across: usize, footprint: u64) -> bool {
+        let first = self.target.caches.first().map_or(32 << 10, |cache| cache.bytes);
+        let run_bytes = extent_of(self.one(run)) * u64::from(self.scop.tensors[read.tensor].dtype.bytes());
+        let is_paged = self.bytes_apart(read, across).is_some_and(|bytes| bytes >= PAGE);
+        is_paged && run_bytes < FAR_APART && extent_of(self.one(across)) > PAGES && footprint > first
     }
 
     /// Addresses so many bytes apart lie in the same set of the first cache.
@@ -235,10 +335,17 @@ impl Planner<'_> {
 
     /// Iterations of the outermost reduction in a strip; all strips are about as long.
     fn depth(&self, extent: u64, inner: u64, tile: &RegisterTile) -> u64 {
-        let panel_row = u64::from(tile.width()) * u64::from(self.bytes());
+        let panel_row = u64::from(tile.width()) * u64::from(self.read_bytes());
         let first = self.target.caches.first().map_or(32 << 10, |cache| cache.bytes);
-        let most = (first * 3 / 2 / panel_row.max(1)).min(DEEPEST) / inner.max(1);
-        balanced(extent, most.max(1), 1)
+        let by = self.group.map_or(1, |group| u64::from(group.by));
+        let most = (first * 3 / 2 / panel_row.max(1)).min(DEEPEST * by) / inner.max(1);
+        balanced(extent, most.max(1), by)
+    }
+
+    /// Bytes of the widest element that the statement reads.
+    fn read_bytes(&self) -> u32 {
+        let bytes = |read: &Access| self.scop.tensors[read.tensor].dtype.bytes();
+        self.stmt.reads.iter().map(bytes).max().unwrap_or(4)
     }
 
     fn second_cache(&self) -> u64 {
@@ -247,7 +354,13 @@ impl Planner<'_> {
 
     /// Threads take iterations of an outer loop, or parts of the columns, so that each packs what it alone uses; else
     /// parts of the rows. Columns are cut too when what is packed of all of them would crowd the last cache.
-    fn packed_threads(&mut self, rows: usize, columns: usize, outside: &[usize], (steps, tile): (u64, &RegisterTile)) {
+    fn packed_threads(
+        &mut self,
+        rows: usize,
+        columns: usize,
+        outside: &[usize],
+        (steps, at_once, tile): (u64, bool, &RegisterTile),
+    ) {
         let threads = u64::from(self.target.threads);
         let worth = self.is_worth_threads();
         let outer = outside.iter().copied().find(|&at| self.one(at).coincident && extent_of(self.one(at)) >= threads);
@@ -258,9 +371,12 @@ impl Planner<'_> {
         }
         let (width, height) = (u64::from(tile.width()), u64::from(tile.rows));
         let last = self.target.caches.last().map_or(8 << 20, |cache| cache.bytes);
-        let room = (last / 4).min(16 << 20) / (steps * u64::from(self.bytes())).max(1);
+        let room = (last / 4).min(16 << 20) / (steps * u64::from(self.read_bytes())).max(1);
         let wide = extent_of(self.one(columns));
-        let of_columns = worth && wide >= 2 * threads * width;
+        // What is packed once for all is no matter of the threads; what is copied of the rows each then has of its own.
+        let high = extent_of(self.one(rows));
+        let of_rows = at_once && self.group.is_none() && high >= 2 * threads * height;
+        let of_columns = worth && !of_rows && wide >= 2 * threads * width;
         let share = if of_columns { wide.div_ceil(threads) } else { wide };
         let widest = share.next_multiple_of(width).min((room / width).max(1) * width);
         if widest < wide {
@@ -270,8 +386,8 @@ impl Planner<'_> {
         if of_columns {
             self.plan.parallel = self.plan.order.first().copied();
         } else if worth {
-            let share = extent_of(self.one(rows)).div_ceil(threads).next_multiple_of(height);
-            if share >= extent_of(self.one(rows)) {
+            let share = high.div_ceil(threads).next_multiple_of(height);
+            if share >= high {
                 self.plan.remarks.push(("not parallel", "neither rows nor columns are enough for the threads".into()));
                 return;
             }
