@@ -129,7 +129,7 @@ fn examples() -> PathBuf {
 
 fn definition(example: &Example) -> Result<(Definition, Vec<i64>)> {
     let text = files::read_text(&examples().join(example.file), 1 << 20)?;
-    let (defs, _) = tilewright::check(&Source { name: example.file.into(), text: text.into() })?;
+    let (defs, _) = tilewright::check(&Source::new(example.file.into(), text.into()))?;
     let def = tilewright::select(defs, None)?;
     let size = |name: &String| example.sizes.iter().find(|(known, _)| known == name).map(|(_, size)| *size);
     let sizes: Option<Vec<i64>> = def.sizes.iter().map(size).collect();

@@ -213,7 +213,7 @@ impl Workload {
             return Ok(None);
         }
         let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-        let source = Source { name: file.display().to_string(), text: text.into() };
+        let source = Source::new(file.display().to_string(), text.into());
         Ok(Some((select(check(&source)?.0, None)?, source)))
     }
 

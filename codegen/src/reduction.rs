@@ -37,7 +37,10 @@ pub fn neutral(op: BinOp, dtype: DType) -> Option<Value> {
         BinOp::Mul => Int(1),
         BinOp::Min => Int(dtype.int_range()?.1),
         BinOp::Max => Int(dtype.int_range()?.0),
-        BinOp::Sub | BinOp::Div | BinOp::Mod | BinOp::And | BinOp::Or => return None,
+        BinOp::BitOr | BinOp::BitXor => Int(0),
+        BinOp::BitAnd if dtype.is_signed() => Int(-1),
+        BinOp::BitAnd => Int(dtype.int_range()?.1),
+        BinOp::Sub | BinOp::Div | BinOp::Mod | BinOp::And | BinOp::Or | BinOp::Shl | BinOp::Shr => return None,
     };
     Some(Value::Const(value, dtype))
 }

@@ -265,12 +265,13 @@ impl Program {
                 })?;
                 self.value(f, e, lanes, Tightness::Atom)
             }
-            Value::Binary(BinOp::Min, a, b) => self.call(f, "min", [&**a, &**b], lanes),
-            Value::Binary(BinOp::Max, a, b) => self.call(f, "max", [&**a, &**b], lanes),
-            Value::Binary(op, a, b) => {
-                let (symbol, own) = operator(*op);
-                binary(f, symbol, a, b, own)
-            }
+            Value::Binary(op, a, b) => match op.function() {
+                Some(name) => self.call(f, name, [&**a, &**b], lanes),
+                None => {
+                    let (symbol, own) = operator(*op);
+                    binary(f, symbol, a, b, own)
+                }
+            },
             Value::Compare(op, a, b) => at_least(f, place, Tightness::Comparison, |f| {
                 self.value(f, a, lanes, Tightness::Sum)?;
                 write!(f, " {} ", comparison(*op))?;
@@ -434,17 +435,13 @@ fn operator(op: BinOp) -> (&'static str, Tightness) {
         BinOp::Mod => ("%", Tightness::Product),
         BinOp::And => ("&&", Tightness::And),
         BinOp::Or => ("||", Tightness::Or),
-        BinOp::Min | BinOp::Max => ("", Tightness::Atom),
+        _ => ("", Tightness::Atom),
     }
 }
 
 /// The operator of a reduction.
 fn reduction(op: BinOp) -> &'static str {
-    match op {
-        BinOp::Min => "min",
-        BinOp::Max => "max",
-        other => operator(other).0,
-    }
+    op.function().unwrap_or_else(|| operator(op).0)
 }
 
 fn next(tightness: Tightness) -> Tightness {

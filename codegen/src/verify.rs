@@ -48,7 +48,8 @@ impl Value {
             Value::Binary(op, a, b) => {
                 let logical = matches!(op, BinOp::And | BinOp::Or);
                 let dtype = of(a)?;
-                (of(b)? == dtype && logical == (dtype == DType::Bool)).then_some(dtype)
+                let whole = dtype.is_int() || !op.is_bitwise();
+                (of(b)? == dtype && whole && logical == (dtype == DType::Bool)).then_some(dtype)
             }
             Value::Compare(_, a, b) => (of(a)? == of(b)?).then_some(DType::Bool),
             Value::Select(c, a, b) => {

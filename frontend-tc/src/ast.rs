@@ -1,19 +1,24 @@
 //! The syntax tree of a file.
 //!
 //! ```text
-//! file      = def*
-//! def       = "def" name "(" [param {"," param}] ")" "->" "(" [param {"," param}] ")" "{" statement* "}"
+//! file      = (import | constant | def)*
+//! import    = "import" text
+//! constant  = "let" name "=" expr
+//! def       = "def" name "(" [param {"," param}] ")" "->" "(" [param {"," param}] ")" "{" item* "}"
 //! param     = type name | name                               a bare name is a return
-//! type      = scalar ["(" [dim {"," dim}] ")"]
-//! dim       = name | number
-//! statement = name ["(" [name {"," name}] ")"] assign expr ["<=>" name "(" [exprs] ")"] ["where" clause {"," clause}]
-//! assign    = "=" | "+=" | "*=" | "min=" | "max=" | "+=!" | "*=!" | "min=!" | "max=!"
+//! type      = scalar ["(" [expr {"," expr}] ")"]
+//! item      = statement | loop | call
+//! loop      = "for" name "in" expr ":" expr "{" item* "}"
+//! call      = "(" name {"," name} ")" "=" name "(" [name {"," name}] ")" | name "=" name "(" [name {"," name}] ")"
+//! statement = name ["(" [exprs] ")"] assign expr ["<=>" name "(" [exprs] ")"] ["where" clause {"," clause}]
+//! assign    = "=" | ("+" | "*" | "min" | "max" | "argmin" | "argmax" | "&&" | "||" | "&" | "|" | "^") "=" ["!"]
 //! clause    = name "in" expr ":" expr | name "=" expr | "exists" expr
 //! expr      = number | "true" | "false" | name | name "(" [exprs] ")" | scalar "(" expr ")" | "(" expr ")"
 //!           | "min" "(" expr "," expr ")" | "max" "(" expr "," expr ")"
-//!           | ("-" | "!") expr | expr binary expr | expr "?" expr ":" expr
+//!           | ("-" | "!" | "~") expr | expr binary expr | expr "?" expr ":" expr
 //! ```
-//! Binary operators from loose to tight: `||`, `&&`, `< > <= >= == !=`, `+ -`, `* / %`.
+//! Binary operators from loose to tight: `||`, `&&`, `< > <= >= == !=`, `|`, `^`, `&`, `<< >>`, `+ -`, `* / %`. Unlike in C
+//! a comparison is looser than the bitwise operators, so that `a & 1 == 0` asks for the last bit.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,8 +28,30 @@ use support::Span;
 /// What a file holds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct File {
+    /// What other files are read for, in order.
+    pub imports: Vec<Import>,
+    /// The constants of the file, in order.
+    pub constants: Vec<Constant>,
     /// The definitions, in order.
     pub defs: Vec<Def>,
+}
+
+/// `import "other.tc"`: the definitions and constants of that file are known in this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// What stands between the quotes.
+    pub path: String,
+    /// The quoted text.
+    pub span: Span,
+}
+
+/// `let name = value` between definitions: the name stands for the value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constant {
+    /// The name.
+    pub name: Name,
+    /// What it stands for.
+    pub value: Expr,
 }
 
 /// A word of the program and its place.
@@ -45,8 +72,8 @@ pub struct Def {
     pub inputs: Vec<Param>,
     /// The tensors that are returned.
     pub outputs: Vec<Param>,
-    /// The statements, in order.
-    pub statements: Vec<Statement>,
+    /// Statements, loops and calls, in order.
+    pub body: Vec<Item>,
     /// The words inside whatever could not be parsed. Nothing is said about them later.
     pub broken: BTreeSet<String>,
     /// From `def` to the closing brace.
@@ -74,12 +101,84 @@ pub struct Type {
 }
 
 /// The size of one dimension.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Dim {
     /// A size parameter.
     Size(Name),
     /// A fixed size.
     Constant(i64, Span),
+    /// A size that is computed from others: `2 * K + 1`.
+    Computed(Expr),
+}
+
+/// A part of the body of a definition.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    /// An assignment over all values of its indices.
+    Statement(Box<Statement>),
+    /// A sequential loop.
+    For(Box<For>),
+    /// A call of another definition.
+    Call(Box<Call>),
+    /// What is left of a call where the statements of the definition that was called follow.
+    Bound(Box<Bound>),
+}
+
+/// `for t in lower:upper { … }`: the statements inside run for one value of the index after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct For {
+    /// The index.
+    pub index: Name,
+    /// Its first value.
+    pub lower: Expr,
+    /// One past its last value.
+    pub upper: Expr,
+    /// What runs in each iteration, in order.
+    pub body: Vec<Item>,
+    /// From `for` to the closing brace.
+    pub span: Span,
+}
+
+/// `(a, b) = f(x, y)`: the statements of another definition, with these tensors for its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// What the returns are called here.
+    pub targets: Vec<Name>,
+    /// The definition.
+    pub def: Name,
+    /// The tensors that it gets.
+    pub arguments: Vec<Expr>,
+    /// The whole call.
+    pub span: Span,
+}
+
+/// What a definition says of an argument, when it is called: its type, whose size names may be new ones.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bound {
+    /// The tensor of the caller.
+    pub tensor: Name,
+    /// What the definition that is called says of it.
+    pub ty: Type,
+    /// Whether it is a tensor that the definition writes.
+    pub written: bool,
+}
+
+impl Def {
+    /// The statements, in order, those in loops too.
+    pub fn statements(&self) -> Vec<&Statement> {
+        fn collect<'a>(items: &'a [Item], all: &mut Vec<&'a Statement>) {
+            for item in items {
+                match item {
+                    Item::Statement(statement) => all.push(statement),
+                    Item::For(nest) => collect(&nest.body, all),
+                    Item::Call(_) | Item::Bound(_) => (),
+                }
+            }
+        }
+        let mut all = Vec::new();
+        collect(&self.body, &mut all);
+        all
+    }
 }
 
 /// The type of one element.
@@ -141,8 +240,8 @@ impl fmt::Display for ScalarType {
 pub struct Statement {
     /// The tensor that is written.
     pub target: Name,
-    /// The indices of the left-hand side.
-    pub indices: Vec<Name>,
+    /// The subscripts of the left-hand side.
+    pub subscripts: Vec<Expr>,
     /// How the value goes into the element.
     pub assign: Assign,
     /// The value.
@@ -172,6 +271,13 @@ impl fmt::Display for Assign {
             Some(Reduction::Product) => "*",
             Some(Reduction::Min) => "min",
             Some(Reduction::Max) => "max",
+            Some(Reduction::ArgMin) => "argmin",
+            Some(Reduction::ArgMax) => "argmax",
+            Some(Reduction::All) => "&&",
+            Some(Reduction::Any) => "||",
+            Some(Reduction::BitAnd) => "&",
+            Some(Reduction::BitOr) => "|",
+            Some(Reduction::BitXor) => "^",
         };
         write!(f, "{operator}={}", if self.init { "!" } else { "" })
     }
@@ -188,6 +294,20 @@ pub enum Reduction {
     Min,
     /// `max=`
     Max,
+    /// `argmin=`
+    ArgMin,
+    /// `argmax=`
+    ArgMax,
+    /// `&&=`
+    All,
+    /// `||=`
+    Any,
+    /// `&=`
+    BitAnd,
+    /// `|=`
+    BitOr,
+    /// `^=`
+    BitXor,
 }
 
 /// A part of `where`.
@@ -281,6 +401,19 @@ pub enum UnaryOp {
     Neg,
     /// `!`
     Not,
+    /// `~`
+    Complement,
+}
+
+impl UnaryOp {
+    /// The spelling.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            UnaryOp::Neg => "-",
+            UnaryOp::Not => "!",
+            UnaryOp::Complement => "~",
+        }
+    }
 }
 
 /// An operator of two operands.
@@ -302,6 +435,11 @@ pub enum BinaryOp {
     Ne,
     And,
     Or,
+    BitAnd,
+    BitOr,
+    BitXor,
+    Shl,
+    Shr,
 }
 
 impl BinaryOp {
@@ -323,6 +461,11 @@ impl BinaryOp {
             BinaryOp::Ne => "!=",
             BinaryOp::And => "&&",
             BinaryOp::Or => "||",
+            BinaryOp::BitAnd => "&",
+            BinaryOp::BitOr => "|",
+            BinaryOp::BitXor => "^",
+            BinaryOp::Shl => "<<",
+            BinaryOp::Shr => ">>",
         }
     }
 
@@ -332,10 +475,22 @@ impl BinaryOp {
             BinaryOp::Or => Some(1),
             BinaryOp::And => Some(2),
             BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge | BinaryOp::Eq | BinaryOp::Ne => Some(3),
-            BinaryOp::Add | BinaryOp::Sub => Some(4),
-            BinaryOp::Mul | BinaryOp::Div | BinaryOp::Rem => Some(5),
+            BinaryOp::BitOr => Some(4),
+            BinaryOp::BitXor => Some(5),
+            BinaryOp::BitAnd => Some(6),
+            BinaryOp::Shl | BinaryOp::Shr => Some(7),
+            BinaryOp::Add | BinaryOp::Sub => Some(8),
+            BinaryOp::Mul | BinaryOp::Div | BinaryOp::Rem => Some(9),
             BinaryOp::Min | BinaryOp::Max => None,
         }
+    }
+
+    /// Whether it works on the bits of whole numbers.
+    pub fn is_bitwise(self) -> bool {
+        matches!(
+            self,
+            BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor | BinaryOp::Shl | BinaryOp::Shr
+        )
     }
 
     /// Whether the result is `bool` whatever the operands are.

@@ -5,10 +5,11 @@ use std::fmt;
 use polyhedral::{DType, Expr, Index, Role};
 use support::{Diagnostic, Malformed, Span, Stage};
 
-use crate::ast::{Assign, Clause, Def, Name};
+use crate::ast::{Assign, Clause, Def, Expr as Syntax, Item, Name};
+use crate::expand::rewritten;
 use crate::quasi::{Names, Quasi};
 use crate::ranges::{Condition, Ranges};
-use crate::sema::{Declared, IndexName, Origin, Program, Read};
+use crate::sema::{Declared, IndexName, Origin, Program, Read, Subscript};
 
 /// A definition in which every name, type and range is known. Displays as TC text with every range explicit.
 #[derive(Clone, Debug)]
@@ -54,18 +55,24 @@ pub struct Statement {
     pub occurrence: u32,
     /// How.
     pub assign: Assign,
-    /// Names of the indices: those of the left-hand side, then the reduction's in order of appearance.
+    /// The loops around it, outermost first: each of the definition has a number of its own.
+    pub loops: Vec<usize>,
+    /// Names of the indices: those of the loops around, the others of the left-hand side, then the reduction's in order
+    /// of appearance.
     pub indices: Vec<String>,
-    /// How many indices are the left-hand side's.
+    /// How many indices are the loops' or the left-hand side's.
     pub left: usize,
-    /// The range of each index: the smallest value and the extent, over the sizes. Those of a reduction index may
-    /// depend on other indices ([`Index::Dim`]), and then the extent of an empty range is 0 or less.
+    /// The range of each index: the smallest value and the extent, over the sizes. They may depend on other indices
+    /// ([`Index::Dim`]), and then the extent of an empty range is 0 or less.
     pub ranges: Vec<(Index, Index)>,
     /// The value, of the target's type.
     pub value: Expr,
     /// The whole statement in the source.
     pub span: Span,
     pub(crate) reads: Vec<Read>,
+    pub(crate) element: Vec<Subscript>,
+    pub(crate) extreme: Option<usize>,
+    pub(crate) wider: Option<usize>,
 }
 
 /// A condition on the sizes: `value >= 0`, unless one of `extents` is 0.
@@ -110,8 +117,9 @@ impl Kernel {
     }
 
     pub(crate) fn new(def: &Def, program: Program, ranges: Ranges) -> Option<Kernel> {
-        let Program { sizes, tensors, steps } = program;
+        let Program { mut sizes, tensors, steps, free_sizes, .. } = program;
         let explicit = explicit(def, &steps, &ranges, &sizes)?;
+        sizes.truncate(free_sizes);
         let tensors = tensors
             .iter()
             .zip(&ranges.boxes)
@@ -125,12 +133,16 @@ impl Kernel {
                 target: step.target,
                 occurrence: step.occurrence,
                 assign: step.assign,
+                loops: step.loops,
                 indices: step.indices.into_iter().map(|index| index.name).collect(),
                 left: step.left,
                 ranges: bounds.collect::<Option<_>>()?,
-                value: step.value,
+                value: solved.value,
                 span: step.span,
                 reads: solved.reads,
+                element: solved.element,
+                extreme: step.extreme,
+                wider: step.wider,
             })
         });
         let statements = statements.collect::<Option<Vec<_>>>()?;
@@ -156,23 +168,70 @@ fn described(tensor: &Declared, elements: &[crate::ranges::Range]) -> Option<Ten
     })
 }
 
-/// `def` with the range of every index in `where`.
+/// `def` with the range of every index in `where`, and with the values of the sizes that calls bound.
 fn explicit(def: &Def, steps: &[crate::sema::Step], ranges: &Ranges, sizes: &[String]) -> Option<Def> {
     let mut def = def.clone();
-    for (step, solved) in steps.iter().zip(&ranges.steps) {
-        let statement = &mut def.statements[step.position];
-        statement.clauses.retain(|clause| !matches!(clause, Clause::Range { .. }));
-        let indices: Vec<String> = step.indices.iter().map(|index| index.name.clone()).collect();
-        let names = Names { sizes, indices: &indices };
-        let given = step.indices.iter().zip(&solved.ranges).map(|(IndexName { name, span }, range)| {
-            let index = Name { text: name.clone(), span: *span };
-            let upper = range.last.plus_constant(1)?;
-            Some(Clause::Range { index, lower: range.first.to_expr(names), upper: upper.to_expr(names) })
-        });
-        let given = given.collect::<Option<Vec<_>>>()?;
-        statement.clauses.splice(0..0, given);
+    let mut next = 0;
+    let mut complete = Some(());
+    each_item(&mut def.body, &mut |item| match item {
+        Item::Statement(statement) => {
+            let (Some(step), Some(solved)) = (steps.get(next), ranges.steps.get(next)) else {
+                complete = None;
+                return;
+            };
+            next += 1;
+            let value = |expr: &Syntax| with_values(expr, ranges, sizes);
+            statement.value = value(&statement.value);
+            statement.subscripts.iter_mut().for_each(|subscript| *subscript = value(subscript));
+            statement.clauses.retain(|clause| !matches!(clause, Clause::Range { .. }));
+            for clause in &mut statement.clauses {
+                match clause {
+                    Clause::Let { value: stands_for, .. } => *stands_for = value(stands_for),
+                    Clause::Exists(expr) => *expr = value(expr),
+                    Clause::Range { .. } => (),
+                }
+            }
+            let indices: Vec<String> = step.indices.iter().map(|index| index.name.clone()).collect();
+            let names = Names { sizes, indices: &indices };
+            let own = step.indices.iter().zip(&solved.ranges).skip(step.loops.len());
+            let given = own.map(|(IndexName { name, span }, range)| {
+                let index = Name { text: name.clone(), span: *span };
+                let upper = range.last.plus_constant(1)?;
+                Some(Clause::Range { index, lower: range.first.to_expr(names), upper: upper.to_expr(names) })
+            });
+            match given.collect::<Option<Vec<_>>>() {
+                Some(given) => drop(statement.clauses.splice(0..0, given)),
+                None => complete = None,
+            }
+        }
+        Item::For(nest) => {
+            nest.lower = with_values(&nest.lower, ranges, sizes);
+            nest.upper = with_values(&nest.upper, ranges, sizes);
+        }
+        Item::Call(_) | Item::Bound(_) => (),
+    });
+    complete.map(|()| def)
+}
+
+/// Calls `see` with every item, a loop before what is in it.
+fn each_item(items: &mut [Item], see: &mut dyn FnMut(&mut Item)) {
+    for item in items {
+        see(item);
+        if let Item::For(nest) = item {
+            each_item(&mut nest.body, see);
+        }
     }
-    Some(def)
+}
+
+/// `expr` with the values of the sizes that calls bound.
+fn with_values(expr: &Syntax, ranges: &Ranges, sizes: &[String]) -> Syntax {
+    if ranges.sizes.is_empty() {
+        return expr.clone();
+    }
+    rewritten(expr, &mut |name, _| {
+        let at = sizes.iter().position(|size| size == name)?;
+        Some(ranges.sizes.get(&at)?.to_expr(Names::of_sizes(sizes)))
+    })
 }
 
 impl Condition {

@@ -32,7 +32,7 @@ pub enum TokenKind {
     Type(ScalarType),
     /// A reserved word that is not a type.
     Keyword(&'static str),
-    /// Text in quotes; no construct of this version has one.
+    /// Text in quotes: what `import` reads.
     Text,
     /// An operator or a bracket.
     Symbol(&'static str),
@@ -57,21 +57,28 @@ impl fmt::Display for TokenKind {
 pub const KEYWORDS: [&str; 8] = ["def", "where", "in", "exists", "min", "max", "true", "false"];
 
 /// Longest first: the lexer takes the first that matches.
-const SYMBOLS: [&str; 41] = [
-    "&&=!", "||=!", "<=>", "+=!", "*=!", "&&=", "||=", "->", "+=", "*=", "<=", ">=", "==", "!=", "&&", "||", "<<",
-    ">>", "+", "-", "*", "/", "%", "!", "<", ">", "=", "?", ":", "(", ")", "[", "]", "{", "}", ",", "&", "|", "^", "~",
-    ";",
+const SYMBOLS: [&str; 47] = [
+    "&&=!", "||=!", "<=>", "+=!", "*=!", "&=!", "|=!", "^=!", "&&=", "||=", "->", "+=", "*=", "&=", "|=", "^=", "<=", ">=",
+    "==", "!=", "&&", "||", "<<", ">>", "+", "-", "*", "/", "%", "!", "<", ">", "=", "?", ":", "(", ")", "[", "]", "{",
+    "}", ",", "&", "|", "^", "~", ";",
 ];
 
 /// Cuts `text` into tokens, the last of which is [`TokenKind::End`]. What is not a token is reported and left out.
 pub fn tokens(text: &str) -> (Vec<Token>, Vec<Diagnostic>) {
-    if text.len() > MAX_FILE {
-        let message = format!("the file has {} bytes, more than the {MAX_FILE} that are accepted", text.len());
+    tokens_in(text, Span::new(0, text.len()))
+}
+
+/// Cuts the part of `text` at `place` into tokens.
+pub fn tokens_in(text: &str, place: Span) -> (Vec<Token>, Vec<Diagnostic>) {
+    let range = place.range();
+    if range.len() > MAX_FILE {
+        let message = format!("the file has {} bytes, more than the {MAX_FILE} that are accepted", range.len());
         let end = Token { kind: TokenKind::End, span: Span::default() };
         let error = Diagnostic::error("TC0001", message, Span::new(0, 0)).help("split the file");
         return (vec![end], vec![error]);
     }
-    let mut lexer = Lexer { text, at: 0, tokens: Vec::new(), errors: Vec::new() };
+    let text = &text[..range.end];
+    let mut lexer = Lexer { text, at: range.start, tokens: Vec::new(), errors: Vec::new() };
     lexer.run();
     let end = Span::new(text.len(), text.len());
     lexer.tokens.push(Token { kind: TokenKind::End, span: end });
@@ -150,10 +157,14 @@ impl<'a> Lexer<'a> {
 
     /// `min=!` and its like are one token each.
     fn reduction_by_name(&self, word: &str) -> Option<&'static str> {
-        if word != "min" && word != "max" {
+        if !matches!(word, "min" | "max" | "argmin" | "argmax") {
             return None;
         }
-        ["min=!", "max=!", "min=", "max="].into_iter().find(|symbol| self.rest().starts_with(symbol))
+        const REDUCTIONS: [&str; 8] =
+            ["min=!", "max=!", "argmin=!", "argmax=!", "min=", "max=", "argmin=", "argmax="];
+        // `argmin == x` compares.
+        let is_here = |symbol: &&str| self.rest().starts_with(*symbol) && !self.rest().starts_with(&format!("{word}=="));
+        REDUCTIONS.into_iter().find(is_here)
     }
 
     fn number(&mut self) {

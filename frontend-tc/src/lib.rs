@@ -1,7 +1,7 @@
 //! TC text to Scop: lexer, parser, names and types, range inference, lowering.
 //!
 //! ```text
-//! text ─ lexer ─ parser ─► ast::File ─ sema ─► program ─ ranges ─► Kernel ─ lower ─► polyhedral::Scop
+//! text ─ lexer ─ parser ─► ast::File ─ expand ─ sema ─► program ─ ranges ─► Kernel ─ lower ─► polyhedral::Scop
 //! ```
 //!
 //! ```
@@ -16,6 +16,7 @@ pub mod codes;
 pub mod lexer;
 pub mod library;
 
+mod expand;
 mod kernel;
 mod lower;
 mod parser;
@@ -23,14 +24,16 @@ mod print;
 mod quasi;
 mod ranges;
 mod sema;
+mod sources;
 mod types;
 
 use support::{Diagnostic, Severity};
 
 pub use codes::explain;
 pub use kernel::{Kernel, Precondition, Statement, Tensor};
-pub use lower::lower;
+pub use lower::{lower, lower_at};
 pub use parser::parse;
+pub use sources::{Part, Reader, Sources};
 
 /// What [`check`] found.
 #[derive(Clone, Debug)]
@@ -48,9 +51,18 @@ impl Checked {
     }
 }
 
-/// Checks a file: names, types, reductions, ranges. Reports everything that is wrong, and never panics.
+/// Checks a file: names, types, reductions, ranges. Reports everything that is wrong, and never panics. The text can
+/// import the library; for other files see [`check_sources`].
 pub fn check(text: &str) -> Checked {
-    let (file, mut diagnostics) = parse(text);
+    check_sources(&Sources::new("<tc>", text))
+}
+
+/// Checks a file with what it imports. Places count bytes of [`Sources::text`]; the definitions are those of the first
+/// file.
+pub fn check_sources(sources: &Sources) -> Checked {
+    let mut diagnostics = Vec::new();
+    let (file, own) = gathered(sources, &mut diagnostics);
+    let file = expand::expand(&file, own, &mut diagnostics);
     let programs = sema::resolve(&file, &mut diagnostics);
     let mut defs = Vec::new();
     for (def, program) in file.defs.iter().zip(programs) {
@@ -61,10 +73,33 @@ pub fn check(text: &str) -> Checked {
             None => diagnostics.push(ranges::too_large(def.name.span)),
         }
     }
-    if file.defs.is_empty() && diagnostics.is_empty() {
+    if file.defs.is_empty() && diagnostics.is_empty() && file.constants.is_empty() {
         let nothing = Diagnostic::error("TC0014", "the file has no definition", support::Span::new(0, 0));
         diagnostics.push(nothing.help("write `def f(float(N) A) -> (B) { B(i) = A(i) }`"));
     }
     diagnostics.sort_by_key(Diagnostic::span);
     Checked { defs, diagnostics }
+}
+
+/// The files as one, and how many of the definitions, the first ones, are those of the first file.
+fn gathered(sources: &Sources, diagnostics: &mut Vec<Diagnostic>) -> (ast::File, usize) {
+    let mut all = ast::File::default();
+    let mut own = 0;
+    // Constants of imported files come first: what stands above may be used below.
+    for (number, part) in sources.parts().iter().enumerate() {
+        let (file, errors) = parser::parse_in(sources.text(), part.span);
+        diagnostics.extend(errors);
+        for import in file.imports.iter().filter(|import| !sources.has(number, &import.path)) {
+            let message = format!("there is no file `{}` to import", import.path);
+            let names: Vec<&str> = library::FILES.iter().map(|(name, _)| *name).collect();
+            let help = format!("a path is relative to this file; the library is {}", names.join(", "));
+            diagnostics.push(Diagnostic::error("TC0023", message, import.span).help(help));
+        }
+        if number == 0 {
+            own = file.defs.len();
+        }
+        all.constants.splice(0..0, file.constants);
+        all.defs.extend(file.defs);
+    }
+    (all, own)
 }

@@ -14,6 +14,20 @@ use crate::sema::{Read, Subscript};
 /// # Errors
 /// When isl fails, which for a checked kernel means that a quota of its context was exhausted.
 pub fn lower(kernel: &Kernel, ctx: &isl::Ctx) -> Result<Scop, Malformed> {
+    lowered(kernel, ctx, None)
+}
+
+/// The Scop of `kernel` for fixed sizes, without parameters. Subscripts that are counted round are affine here, where
+/// with open sizes they are computed while running.
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_at(kernel: &Kernel, ctx: &isl::Ctx, sizes: &[i64]) -> Result<Scop, Malformed> {
+    let scop = lowered(kernel, ctx, Some(sizes))?;
+    scop.specialise(sizes).map_err(|error| fault(&kernel.name, error))
+}
+
+fn lowered(kernel: &Kernel, ctx: &isl::Ctx, sizes: Option<&[i64]>) -> Result<Scop, Malformed> {
     let tensors = kernel.tensors.iter().map(|tensor| polyhedral::Tensor {
         name: tensor.name.clone(),
         dtype: tensor.dtype,
@@ -26,14 +40,34 @@ pub fn lower(kernel: &Kernel, ctx: &isl::Ctx) -> Result<Scop, Malformed> {
         span: tensor.span,
     });
     let mut scop = empty(kernel, ctx, tensors.collect()).map_err(|error| fault(&kernel.name, error))?;
+    let mut open: Vec<usize> = Vec::new();
     for statement in &kernel.statements {
-        for stmt in statements_of(kernel, statement, &scop)? {
-            let dims = stmt.dims.clone();
+        let builder = Builder { kernel, statement, sizes };
+        for stmt in builder.stmts(&scop)? {
+            let (dims, around) = (stmt.dims.clone(), statement.loops.len());
             let id = scop.stmts.push(stmt);
-            scop.source.push(Nest::of_stmt(id, &dims));
+            let own = Nest::of_stmt(id, &dims[around..]);
+            nested(&mut scop.source, &statement.loops, &dims[..around], &open, own);
+            open.clone_from(&statement.loops);
         }
     }
     finish(scop).map_err(|error| fault(&kernel.name, error))
+}
+
+/// Puts `own` into `loops`, of which the first that are also in `open` are the last in `nests` already.
+fn nested(nests: &mut Vec<Nest>, loops: &[usize], names: &[String], open: &[usize], own: Nest) {
+    let (Some((number, inner)), Some((name, names))) = (loops.split_first(), names.split_first()) else {
+        nests.push(own);
+        return;
+    };
+    if open.first() == Some(number)
+        && let Some(Nest::Loop { body, .. }) = nests.last_mut()
+    {
+        return nested(body, inner, names, &open[1..], own);
+    }
+    let mut body = Vec::new();
+    nested(&mut body, inner, names, &[], own);
+    nests.push(Nest::Loop { name: name.clone(), body });
 }
 
 fn fault(entity: &str, error: impl Display) -> Malformed {
@@ -81,65 +115,274 @@ fn context(kernel: &Kernel, ctx: &isl::Ctx) -> isl::Result<isl::Set> {
     set.coalesce()?.params()
 }
 
-/// The statements of the middle form: `C` for `=`, `C.init` and `C.update` for a reduction with `!`, `C.update` for one
-/// without; `.2` and so on where a tensor is written again.
-fn statements_of(kernel: &Kernel, statement: &Statement, scop: &Scop) -> Result<Vec<Stmt>, Malformed> {
-    let target = &kernel.tensors[statement.target];
-    let again = if statement.occurrence > 1 { format!(".{}", statement.occurrence) } else { String::new() };
-    let named = |kind: &str| format!("{}{kind}{again}", target.name);
-    let Some(reduction) = statement.assign.reduction else {
-        let body = Body::Assign(vec![statement.value.clone()]);
-        return Ok(vec![stmt(named(""), kernel, statement, statement.indices.len(), body, scop)?]);
-    };
-    let monoid = monoid(reduction, target.dtype);
-    let mut stmts = Vec::new();
-    if statement.assign.init {
-        let identity = Expr::Const(monoid.identity[0], target.dtype);
-        let mut init = stmt(named(".init"), kernel, statement, statement.left, Body::Assign(vec![identity]), scop)?;
-        init.reads.clear();
-        stmts.push(init);
-    }
-    stmts.push(update(named(".update"), kernel, statement, monoid, scop)?);
-    Ok(stmts)
+/// The statements of the middle form for one of the language.
+struct Builder<'a> {
+    kernel: &'a Kernel,
+    statement: &'a Statement,
+    /// The values of the sizes, when they are fixed.
+    sizes: Option<&'a [i64]>,
 }
 
-fn monoid(reduction: Reduction, dtype: DType) -> Monoid {
+/// Which instances a statement has, and the element of each: all those of the statement, or the elements of the tensor
+/// where data says which one is written.
+struct Place {
+    dims: Vec<String>,
+    domain: isl::Set,
+    element: Vec<polyhedral::Subscript>,
+}
+
+impl Builder<'_> {
+    /// `C` for `=`, `C.init` and `C.update` for a reduction with `!`, `C.update` for one without; `.2` and so on where a
+    /// tensor is written again. A reduction of a half type is accumulated in a wider temporary, from `C.init` on, and
+    /// rounded by `C.round`.
+    fn stmts(&self, scop: &Scop) -> Result<Vec<Stmt>, Malformed> {
+        let statement = self.statement;
+        let Some(reduction) = statement.assign.reduction else {
+            let reads = self.reads();
+            let body = Body::Assign(vec![statement.value.clone()]);
+            return Ok(vec![self.stmt("", self.all("", scop)?, reads, &[statement.target], body)]);
+        };
+        let dtypes = match (statement.extreme, statement.wider) {
+            (Some(extreme), _) => vec![self.dtype(statement.target), self.dtype(extreme)],
+            (_, Some(wider)) => vec![self.dtype(wider)],
+            _ => vec![self.dtype(statement.target)],
+        };
+        let monoid = monoid(reduction, &dtypes);
+        if self.reads_itself() {
+            return self.in_order(&monoid, scop);
+        }
+        let updated = match (statement.extreme, statement.wider) {
+            (Some(extreme), _) => vec![statement.target, extreme],
+            (_, Some(wider)) => vec![wider],
+            _ => vec![statement.target],
+        };
+        let mut stmts = Vec::new();
+        if statement.assign.init {
+            stmts.push(self.init(&monoid, &updated, scop)?);
+        } else if statement.wider.is_some() {
+            let own = vec![Expr::Cast(dtypes[0], Box::new(Expr::Load(0)))];
+            stmts.push(self.copy(".init", statement.target, &updated, own, scop)?);
+        }
+        let body = Body::Reduce { terms: self.terms(&monoid), monoid };
+        stmts.push(self.stmt(".update", self.all(".update", scop)?, self.reads(), &updated, body));
+        if let Some(wider) = statement.wider {
+            let rounded = vec![Expr::Cast(self.dtype(statement.target), Box::new(Expr::Load(0)))];
+            stmts.push(self.copy(".round", wider, &[statement.target], rounded, scop)?);
+        }
+        Ok(stmts)
+    }
+
+    fn dtype(&self, tensor: usize) -> DType {
+        self.kernel.tensors[tensor].dtype
+    }
+
+    /// What an instance contributes to each component of the monoid.
+    fn terms(&self, monoid: &Monoid) -> Vec<Expr> {
+        if self.statement.extreme.is_none() {
+            return vec![self.statement.value.clone()];
+        }
+        let index = Expr::Index(Index::Dim(self.statement.left));
+        let index = if monoid.dtypes[0] == DType::I64 { index } else { Expr::Cast(monoid.dtypes[0], Box::new(index)) };
+        vec![index, self.statement.value.clone()]
+    }
+
+    /// Whether a term may read what the statement accumulates into: not where a subscript always differs.
+    fn reads_itself(&self) -> bool {
+        let differs = |read: &Read| {
+            read.index.iter().zip(&self.statement.element).any(|(a, b)| match (a, b) {
+                (Subscript::Affine(a), Subscript::Affine(b)) => {
+                    a.minus(b).and_then(|gap| gap.as_constant()).is_some_and(|gap| gap != 0)
+                }
+                _ => false,
+            })
+        };
+        self.statement.reads.iter().any(|read| read.tensor == self.statement.target && !differs(read))
+    }
+
+    /// A reduction whose terms depend on what it accumulates into is none: it is an assignment, in the order that is
+    /// written.
+    fn in_order(&self, monoid: &Monoid, scop: &Scop) -> Result<Vec<Stmt>, Malformed> {
+        let statement = self.statement;
+        let mut stmts = Vec::new();
+        let updated: Vec<usize> = [Some(statement.target), statement.extreme].into_iter().flatten().collect();
+        if statement.assign.init {
+            let half = statement.wider.map(|_| self.dtype(statement.target));
+            let mut init = self.init(monoid, &updated, scop)?;
+            if let Some(half) = half {
+                init.body = Body::Assign(vec![Expr::Const(monoid.identity[0], half)]);
+            }
+            stmts.push(init);
+        }
+        let place = self.all(".update", scop)?;
+        let mut reads = self.reads();
+        let first = reads.len();
+        for &tensor in &updated {
+            reads.push(Access { tensor: TensorId::new(tensor), index: place.element.clone(), span: statement.span });
+        }
+        let terms = self.terms(monoid);
+        let half = statement.wider.map(|_| self.dtype(statement.target));
+        let combined = monoid.combine.iter().map(|combine| {
+            let value = combine.map(&mut |e| match e {
+                Expr::State(at) if half.is_some() => Expr::Cast(DType::F32, Box::new(Expr::Load(first + at))),
+                Expr::State(at) => Expr::Load(first + at),
+                Expr::Term(at) => terms[at].clone(),
+                other => other,
+            });
+            half.map_or(value.clone(), |half| Expr::Cast(half, Box::new(value)))
+        });
+        let body = Body::Assign(combined.collect());
+        stmts.push(self.stmt(".update", place, reads, &updated, body));
+        Ok(stmts)
+    }
+
+    /// The neutral element in every element that the statement writes, or, where data says which, in every one there is.
+    fn init(&self, monoid: &Monoid, updated: &[usize], scop: &Scop) -> Result<Stmt, Malformed> {
+        let identity = monoid.identity.iter().zip(&monoid.dtypes);
+        let body = Body::Assign(identity.map(|(value, dtype)| Expr::Const(*value, *dtype)).collect());
+        Ok(self.stmt(".init", self.elements(".init", scop)?, Vec::new(), updated, body))
+    }
+
+    /// The elements that the statement writes, from one tensor to another.
+    fn copy(&self, kind: &str, from: usize, to: &[usize], value: Vec<Expr>, scop: &Scop) -> Result<Stmt, Malformed> {
+        let place = self.elements(kind, scop)?;
+        let index = place.element.clone();
+        let reads = vec![Access { tensor: TensorId::new(from), index, span: self.statement.span }];
+        Ok(self.stmt(kind, place, reads, to, Body::Assign(value)))
+    }
+
+    fn stmt(&self, kind: &str, place: Place, reads: Vec<Access>, written: &[usize], body: Body) -> Stmt {
+        let span = self.statement.span;
+        let Place { dims, domain, element } = place;
+        let write = |&tensor: &usize| Access { tensor: TensorId::new(tensor), index: element.clone(), span };
+        let writes = written.iter().map(write).collect();
+        Stmt { name: self.name(kind), dims, domain, reads, writes, body, span }
+    }
+
+    fn name(&self, kind: &str) -> String {
+        let Statement { target, occurrence, .. } = self.statement;
+        let again = if *occurrence > 1 { format!(".{occurrence}") } else { String::new() };
+        format!("{}{kind}{again}", self.kernel.tensors[*target].name)
+    }
+
+    fn reads(&self) -> Vec<Access> {
+        let access = |read: &Read| Access {
+            tensor: TensorId::new(read.tensor),
+            index: read.index.iter().map(|subscript| self.subscript(subscript)).collect(),
+            span: read.span,
+        };
+        self.statement.reads.iter().map(access).collect()
+    }
+
+    fn subscript(&self, subscript: &Subscript) -> polyhedral::Subscript {
+        match subscript {
+            Subscript::Affine(affine) => polyhedral::Subscript::Affine(affine.to_index()),
+            Subscript::Indirect(expr) => polyhedral::Subscript::Indirect(expr.clone()),
+            Subscript::Border(_, inner) => self.subscript(inner),
+            Subscript::Wrapped(wrapped) => {
+                let extent = self.sizes.and_then(|sizes| wrapped.extent.to_index().eval(&[], sizes));
+                match extent {
+                    Some(extent @ 1..) => {
+                        let (value, first) = (wrapped.value.to_index(), wrapped.first.to_index());
+                        polyhedral::Subscript::Affine((value - first.clone()).modulo(extent) + first)
+                    }
+                    _ => polyhedral::Subscript::Indirect(wrapped.to_expr()),
+                }
+            }
+        }
+    }
+
+    /// Every instance.
+    fn all(&self, kind: &str, scop: &Scop) -> Result<Place, Malformed> {
+        let element = self.statement.element.iter().map(|subscript| self.subscript(subscript)).collect();
+        self.place(kind, self.statement.indices.len(), element, scop)
+    }
+
+    fn place(
+        &self,
+        kind: &str,
+        dims: usize,
+        element: Vec<polyhedral::Subscript>,
+        scop: &Scop,
+    ) -> Result<Place, Malformed> {
+        let name = self.name(kind);
+        let names: Vec<String> = self.statement.indices.iter().map(|index| dim_name(index, self.kernel)).collect();
+        let domain = self.domain(&name, &names, dims, scop).map_err(|error| fault(&name, error))?;
+        Ok(Place { dims: names[..dims].to_vec(), domain, element })
+    }
+
+    /// The instances, of which only the first `dims` dimensions stay.
+    fn domain(&self, name: &str, names: &[String], dims: usize, scop: &Scop) -> isl::Result<isl::Set> {
+        let ranges = &self.statement.ranges;
+        let deepest = |index: &Index| index.dims_used().last().map_or(0, |at| at + 1);
+        let needed = ranges[..dims].iter().map(|(first, extent)| deepest(first).max(deepest(extent))).max();
+        let all = if needed.is_some_and(|needed| needed > dims) { names.len() } else { dims };
+        let space = scop.param_space()?.named_set(name, &names[..all])?;
+        let mut set = space.universe_set()?;
+        for (at, (first, extent)) in ranges.iter().take(all).enumerate() {
+            let here = Index::Dim(at);
+            let from = (here.clone() - first.clone()).to_pw_aff(&space)?.nonneg_set()?;
+            let to = (first.clone() + extent.clone() - here - 1).to_pw_aff(&space)?.nonneg_set()?;
+            set = set.intersect(&from)?.intersect(&to)?;
+        }
+        if all > dims {
+            set = set.project_out(isl::Dim::Set, dims as u32, (all - dims) as u32)?.with_tuple_name(name)?;
+        }
+        set.intersect_params(&scop.context)?.coalesce()
+    }
+
+    /// The elements that the statement writes, once each iteration of the loops around; in dimensions where data says
+    /// which, all that the tensor has.
+    fn elements(&self, kind: &str, scop: &Scop) -> Result<Place, Malformed> {
+        let statement = self.statement;
+        let affine = |subscript: &Subscript| matches!(self.subscript(subscript), polyhedral::Subscript::Affine(_));
+        if statement.element.iter().all(affine) {
+            let element = statement.element.iter().map(|subscript| self.subscript(subscript)).collect();
+            return self.place(kind, statement.left, element, scop);
+        }
+        self.everywhere(kind, scop).map_err(|error| fault(&self.name(kind), error))
+    }
+
+    /// The elements in dimensions of their own behind the loops around, with affine subscripts kept as conditions.
+    fn everywhere(&self, kind: &str, scop: &Scop) -> isl::Result<Place> {
+        let statement = self.statement;
+        let (around, name) = (statement.loops.len(), self.name(kind));
+        let tensor = &self.kernel.tensors[statement.target];
+        let mut dims: Vec<String> =
+            statement.indices[..around].iter().map(|index| dim_name(index, self.kernel)).collect();
+        for at in 0..tensor.extent.len() {
+            dims.push(format!("{}_{at}", tensor.name));
+        }
+        let space = scop.param_space()?.named_set(&name, &dims)?;
+        let own = tensor.lower.iter().zip(&tensor.extent);
+        let bounds = statement.ranges[..around].iter().map(|(first, extent)| (first, extent)).chain(own);
+        let mut set = space.universe_set()?;
+        for (at, (first, extent)) in bounds.enumerate() {
+            let here = Index::Dim(at);
+            let from = (here.clone() - first.clone()).to_pw_aff(&space)?.nonneg_set()?;
+            let to = (first.clone() + extent.clone() - here - 1).to_pw_aff(&space)?.nonneg_set()?;
+            set = set.intersect(&from)?.intersect(&to)?;
+        }
+        let element = (0..tensor.extent.len()).map(|at| polyhedral::Subscript::Affine(Index::Dim(around + at))).collect();
+        let domain = set.intersect_params(&scop.context)?.coalesce()?;
+        Ok(Place { dims, domain, element })
+    }
+}
+
+fn monoid(reduction: Reduction, dtypes: &[DType]) -> Monoid {
+    let dtype = dtypes[0];
     match reduction {
         Reduction::Sum => Monoid::sum(dtype),
         Reduction::Product => Monoid::prod(dtype),
         Reduction::Min => Monoid::min(dtype),
         Reduction::Max => Monoid::max(dtype),
+        Reduction::All => Monoid::all(),
+        Reduction::Any => Monoid::any(),
+        Reduction::BitAnd => Monoid::bit_and(dtype),
+        Reduction::BitOr => Monoid::bit_or(dtype),
+        Reduction::BitXor => Monoid::bit_xor(dtype),
+        Reduction::ArgMin => Monoid::arg_min(dtype, dtypes[dtypes.len() - 1]),
+        Reduction::ArgMax => Monoid::arg_max(dtype, dtypes[dtypes.len() - 1]),
     }
-}
-
-/// A reduction's step. One whose term depends on the tensor that it accumulates into is no reduction: it is an
-/// assignment, in the order that is written.
-fn update(
-    name: String,
-    kernel: &Kernel,
-    statement: &Statement,
-    monoid: Monoid,
-    scop: &Scop,
-) -> Result<Stmt, Malformed> {
-    let dims = statement.indices.len();
-    if statement.reads.iter().all(|read| read.tensor != statement.target) {
-        let terms = vec![statement.value.clone()];
-        return stmt(name, kernel, statement, dims, Body::Reduce { monoid, terms }, scop);
-    }
-    let mut stmt = stmt(name, kernel, statement, dims, Body::Assign(Vec::new()), scop)?;
-    let own = stmt.writes[0].clone();
-    let number =
-        stmt.reads.iter().position(|read| read.tensor == own.tensor && read.index == own.index).unwrap_or_else(|| {
-            stmt.reads.push(own);
-            stmt.reads.len() - 1
-        });
-    let combined = monoid.combine[0].map(&mut |e| match e {
-        Expr::State(_) => Expr::Load(number),
-        Expr::Term(_) => statement.value.clone(),
-        other => other,
-    });
-    stmt.body = Body::Assign(vec![combined]);
-    Ok(stmt)
 }
 
 /// Words of isl's notation, in any case: no index or size of a set may be called so.
@@ -162,41 +405,4 @@ fn dim_name(name: &str, kernel: &Kernel) -> String {
         }
     }
     safe
-}
-
-/// A statement over the first `dims` indices.
-fn stmt(
-    name: String,
-    kernel: &Kernel,
-    statement: &Statement,
-    dims: usize,
-    body: Body,
-    scop: &Scop,
-) -> Result<Stmt, Malformed> {
-    let names: Vec<String> = statement.indices[..dims].iter().map(|index| dim_name(index, kernel)).collect();
-    let domain = domain(&name, &names, &statement.ranges, scop).map_err(|error| fault(&name, error))?;
-    let reads = statement.reads.iter().map(access).collect();
-    let element = (0..statement.left).map(|at| polyhedral::Subscript::Affine(Index::Dim(at))).collect();
-    let writes = vec![Access { tensor: TensorId::new(statement.target), index: element, span: statement.span }];
-    Ok(Stmt { name, dims: names, domain, reads, writes, body, span: statement.span })
-}
-
-fn access(read: &Read) -> Access {
-    let index = read.index.iter().map(|subscript| match subscript {
-        Subscript::Affine(affine) => polyhedral::Subscript::Affine(affine.to_index()),
-        Subscript::Indirect(expr) => polyhedral::Subscript::Indirect(expr.clone()),
-    });
-    Access { tensor: TensorId::new(read.tensor), index: index.collect(), span: read.span }
-}
-
-fn domain(name: &str, dims: &[String], ranges: &[(Index, Index)], scop: &Scop) -> isl::Result<isl::Set> {
-    let space = scop.param_space()?.named_set(name, dims)?;
-    let mut set = space.universe_set()?;
-    for (at, (first, extent)) in ranges.iter().take(dims.len()).enumerate() {
-        let here = Index::Dim(at);
-        let from = (here.clone() - first.clone()).to_pw_aff(&space)?.nonneg_set()?;
-        let to = (first.clone() + extent.clone() - here - 1).to_pw_aff(&space)?.nonneg_set()?;
-        set = set.intersect(&from)?.intersect(&to)?;
-    }
-    set.intersect_params(&scop.context)?.coalesce()
 }

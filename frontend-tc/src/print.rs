@@ -2,15 +2,34 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::ast::{Clause, Def, Dim, Expr, ExprKind, File, Param, Statement, Type, UnaryOp};
+use crate::ast::{Call, Clause, Constant, Def, Dim, Expr, ExprKind, File, For, Import, Item, Param, Statement, Type};
 
 impl Display for File {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for (position, def) in self.defs.iter().enumerate() {
-            let gap = if position > 0 { "\n" } else { "" };
+        for import in &self.imports {
+            writeln!(f, "{import}")?;
+        }
+        for constant in &self.constants {
+            writeln!(f, "{constant}")?;
+        }
+        let mut gap = if self.imports.is_empty() && self.constants.is_empty() { "" } else { "\n" };
+        for def in &self.defs {
             write!(f, "{gap}{def}")?;
+            gap = "\n";
         }
         Ok(())
+    }
+}
+
+impl Display for Import {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "import \"{}\"", self.path)
+    }
+}
+
+impl Display for Constant {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "let {} = {}", self.name.text, self.value)
     }
 }
 
@@ -18,10 +37,33 @@ impl Display for Def {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (inputs, outputs) = (joined(&self.inputs, ", "), joined(&self.outputs, ", "));
         writeln!(f, "def {}({inputs}) -> ({outputs}) {{", self.name.text)?;
-        for statement in &self.statements {
-            writeln!(f, "  {statement}")?;
-        }
+        write_items(&self.body, 1, f)?;
         writeln!(f, "}}")
+    }
+}
+
+fn write_items(items: &[Item], depth: usize, f: &mut Formatter<'_>) -> fmt::Result {
+    let indent = "  ".repeat(depth);
+    for item in items {
+        match item {
+            Item::Statement(statement) => writeln!(f, "{indent}{statement}")?,
+            Item::Call(call) => writeln!(f, "{indent}{call}")?,
+            Item::Bound(_) => (),
+            Item::For(nest) => {
+                let For { index, lower, upper, body, .. } = &**nest;
+                writeln!(f, "{indent}for {} in {lower}:{upper} {{", index.text)?;
+                write_items(body, depth + 1, f)?;
+                writeln!(f, "{indent}}}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Display for Call {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let targets: Vec<&str> = self.targets.iter().map(|target| target.text.as_str()).collect();
+        write!(f, "({}) = {}({})", targets.join(", "), self.def.text, joined(&self.arguments, ", "))
     }
 }
 
@@ -48,6 +90,7 @@ impl Display for Dim {
         match self {
             Dim::Size(name) => f.write_str(&name.text),
             Dim::Constant(value, _) => write!(f, "{value}"),
+            Dim::Computed(value) => write!(f, "{value}"),
         }
     }
 }
@@ -55,9 +98,8 @@ impl Display for Dim {
 impl Display for Statement {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(&self.target.text)?;
-        if !self.indices.is_empty() {
-            let indices: Vec<&str> = self.indices.iter().map(|index| index.text.as_str()).collect();
-            write!(f, "({})", indices.join(", "))?;
+        if !self.subscripts.is_empty() {
+            write!(f, "({})", joined(&self.subscripts, ", "))?;
         }
         write!(f, " {} {}", self.assign, self.value)?;
         if let Some((name, arguments)) = &self.equivalent {
@@ -83,7 +125,7 @@ impl Display for Clause {
 /// `?:` is looser than every binary operator.
 const SELECT: u8 = 0;
 /// The prefix operators are tighter than every binary operator.
-const PREFIX: u8 = 6;
+const PREFIX: u8 = 10;
 
 impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -118,7 +160,7 @@ fn write_bare(expr: &Expr, f: &mut Formatter<'_>) -> fmt::Result {
         ExprKind::Call(name, arguments) => write!(f, "{}({})", name.text, joined(arguments, ", ")),
         ExprKind::Cast(to, value) => write!(f, "{to}({value})"),
         ExprKind::Unary(op, value) => {
-            f.write_str(if *op == UnaryOp::Neg { "-" } else { "!" })?;
+            f.write_str(op.symbol())?;
             write_at(value, PREFIX, f)
         }
         ExprKind::Binary(op, operands) => match op.precedence() {

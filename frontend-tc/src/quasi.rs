@@ -330,6 +330,25 @@ impl Quasi {
         Some((low, high))
     }
 
+    /// With the sizes that `value` knows replaced; `None` when that overflows.
+    pub fn with_sizes(&self, value: &dyn Fn(usize) -> Option<Quasi>) -> Option<Quasi> {
+        let mut sum = Quasi::constant(self.constant);
+        for (atom, coefficient) in self.terms() {
+            let atom = match atom {
+                Atom::Size(at) => value(*at).unwrap_or_else(|| Quasi::size(*at)),
+                Atom::Index(at) => Quasi::index(*at),
+                Atom::Floor(inner, divisor) => inner.with_sizes(value)?.floor_div(*divisor)?,
+                Atom::Mod(inner, divisor) => inner.with_sizes(value)?.modulo(*divisor)?,
+                Atom::Min(options) => {
+                    let options: Option<Vec<Quasi>> = options.iter().map(|option| option.with_sizes(value)).collect();
+                    Quasi::min(&options?)?
+                }
+            };
+            sum = sum.plus_times(&atom, coefficient)?;
+        }
+        Some(sum)
+    }
+
     /// As the middle form has it: index `i` is dimension `i`, size `n` is parameter `n`.
     pub fn to_index(&self) -> Index {
         let constant = Index::Const(self.constant);

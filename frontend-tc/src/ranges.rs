@@ -7,11 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polyhedral::{BinOp, Expr, UnOp};
+use polyhedral::{BinOp, CmpOp, DType, Expr, Index, UnOp, Value};
 use support::{Diagnostic, Span};
 
 use crate::quasi::{Atom, Names, Quasi};
-use crate::sema::{Declared, Guard, Origin, Program, Read, Step, Subscript};
+use crate::sema::{Border, Claim, Claimed, Declared, Guard, Origin, Program, Read, Step, Subscript, Wrapped};
 
 /// Nodes of the conditions that go into the subscripts of one statement.
 const MAX_GUARD_NODES: usize = 20_000;
@@ -25,6 +25,8 @@ pub struct Ranges {
     pub boxes: Vec<Vec<Range>>,
     /// What must hold of the sizes.
     pub conditions: Vec<Condition>,
+    /// The values of the sizes that calls bind, by position.
+    pub sizes: BTreeMap<usize, Quasi>,
 }
 
 /// What is known of a statement.
@@ -32,8 +34,12 @@ pub struct Ranges {
 pub struct Solved {
     /// By index.
     pub ranges: Vec<Range>,
-    /// The reads, with what a `?:` keeps inside of the tensor.
+    /// The reads, with what a `?:` or a border keeps inside of the tensor.
     pub reads: Vec<Read>,
+    /// The element that is written.
+    pub element: Vec<Subscript>,
+    /// The value.
+    pub value: Expr,
 }
 
 /// Consecutive integers, both ends included.
@@ -77,12 +83,17 @@ impl Range {
 
 /// The ranges of `program`; `None` when something was reported.
 pub fn infer(program: &Program, diagnostics: &mut Vec<Diagnostic>) -> Option<Ranges> {
-    let boxes = program.tensors.iter().map(input_box).collect();
-    let mut inference =
-        Inference { program, boxes, conditions: Vec::new(), required: BTreeMap::new(), diagnostics, sound: true };
+    let boxes = program.tensors.iter().map(known_box).collect();
+    let (conditions, required, sizes) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let mut inference = Inference { program, boxes, conditions, required, sizes, diagnostics, sound: true };
+    inference.inputs_have_sizes();
     let mut steps = Vec::new();
-    for step in &program.steps {
-        let ranges = inference.step(step);
+    for (number, step) in program.steps.iter().enumerate() {
+        program.claims.iter().filter(|(before, _)| *before == number).for_each(|(_, claim)| inference.claim(claim));
+        if !step.loops.is_empty() && number.checked_sub(1).is_none_or(|at| program.steps[at].loops.first() != step.loops.first()) {
+            inference.enter_loop(number);
+        }
+        let ranges = inference.with_claimed_sizes(step).and_then(|step| inference.step(&step));
         if ranges.is_none() {
             inference.sound = false;
             // The tensor's box is not known, and statements that read it are passed over.
@@ -90,8 +101,10 @@ pub fn infer(program: &Program, diagnostics: &mut Vec<Diagnostic>) -> Option<Ran
         }
         steps.push(ranges);
     }
+    let rest = program.claims.iter().filter(|(before, _)| *before >= program.steps.len());
+    rest.for_each(|(_, claim)| inference.claim(claim));
     inference.annotated_sizes();
-    let Inference { boxes, conditions, sound, .. } = inference;
+    let Inference { boxes, conditions, sizes, sound, .. } = inference;
     if !sound {
         return None;
     }
@@ -99,6 +112,7 @@ pub fn infer(program: &Program, diagnostics: &mut Vec<Diagnostic>) -> Option<Ran
         steps: steps.into_iter().collect::<Option<_>>()?,
         boxes: boxes.into_iter().collect::<Option<_>>()?,
         conditions,
+        sizes,
     })
 }
 
@@ -108,11 +122,18 @@ pub fn too_large(span: Span) -> Diagnostic {
         .help("use smaller numbers, or give the ranges in `where`")
 }
 
-fn input_box(tensor: &Declared) -> Option<Vec<Range>> {
+/// The box of an input. A tensor that is only written where data says has the one of its declared type.
+fn known_box(tensor: &Declared) -> Option<Vec<Range>> {
     match tensor.origin {
         Origin::Input => tensor.shape.iter().map(Range::of_extent).collect(),
         Origin::Output | Origin::Temporary => None,
     }
+}
+
+/// The box that the declared type of a return gives, where it gives all sizes.
+fn annotated_box(tensor: &Declared) -> Option<Vec<Range>> {
+    let (_, shape, _) = tensor.annotation.as_ref()?;
+    shape.iter().map(|size| Range::of_extent(size.as_ref()?)).collect()
 }
 
 struct Inference<'a> {
@@ -121,6 +142,8 @@ struct Inference<'a> {
     conditions: Vec<Condition>,
     /// The extents with which each value is a condition already.
     required: BTreeMap<Quasi, Vec<Vec<Quasi>>>,
+    /// The values of the sizes that calls bind.
+    sizes: BTreeMap<usize, Quasi>,
     diagnostics: &'a mut Vec<Diagnostic>,
     sound: bool,
 }
@@ -170,43 +193,276 @@ impl Inference<'_> {
         if !sound {
             return None;
         }
-        let reads = self.masked(step, &masked, &ranges, &extents)?;
-        self.write(step, &ranges)?;
-        Some(Solved { ranges, reads })
+        let known = Known { ranges: &ranges, extents: &extents };
+        let mut reads = step.reads.clone();
+        let mut pads = BTreeMap::new();
+        for at in 0..reads.len() {
+            let condition = self.bordered(&mut reads[at], known)?;
+            if let Some(number) = reads[at].pad {
+                pads.insert(number, condition);
+            }
+        }
+        self.masked(&mut reads, &masked, known)?;
+        let value = padded(&step.value, &pads);
+        let mut element = step.element.clone();
+        self.write(step, &mut element, known)?;
+        Some(Solved { ranges, reads, element, value })
+    }
+
+    /// Brings the subscripts of a read that has borders into its tensor; for one in `pad`, the condition that it is
+    /// inside without that.
+    fn bordered(&mut self, read: &mut Read, known: Known<'_>) -> Option<Expr> {
+        let mut condition = Expr::Const(Value::Int(1), DType::Bool);
+        if read.pad.is_none() && !read.index.iter().any(|subscript| matches!(subscript, Subscript::Border(..))) {
+            return Some(condition);
+        }
+        let elements = self.boxes[read.tensor].clone()?;
+        for (subscript, range) in read.index.iter_mut().zip(&elements) {
+            let (border, inner) = match (&*subscript, read.pad) {
+                (Subscript::Border(border, inner), _) => (*border, (**inner).clone()),
+                (_, Some(_)) => (Border::Clamp, subscript.clone()),
+                (_, None) => continue,
+            };
+            let inner = self.nested(inner, range, read.span, known)?;
+            if read.pad.is_some() && !matches!(subscript, Subscript::Border(..)) {
+                condition = and(condition, self.is_inside(&inner, range, known)?);
+            }
+            self.has_elements(read.tensor, range, read.span, known)?;
+            *subscript = self.brought_back(border, &inner, range, read.span, known)?;
+        }
+        Some(condition)
+    }
+
+    /// The subscript inside of a border function, itself brought back where it has one too.
+    fn nested(&mut self, inner: Subscript, range: &Range, span: Span, known: Known<'_>) -> Option<Subscript> {
+        match inner {
+            Subscript::Border(border, inner) => {
+                let inner = self.nested(*inner, range, span, known)?;
+                self.brought_back(border, &inner, range, span, known)
+            }
+            other => Some(other),
+        }
+    }
+
+    /// The condition that a subscript is inside; true where that is proved.
+    fn is_inside(&mut self, subscript: &Subscript, range: &Range, known: Known<'_>) -> Option<Expr> {
+        let yes = Expr::Const(Value::Int(1), DType::Bool);
+        let sides = [(CmpOp::Ge, &range.first), (CmpOp::Le, &range.last)];
+        let mut all = yes;
+        for (op, end) in sides {
+            if let Subscript::Affine(value) = subscript {
+                let inside = if op == CmpOp::Ge { value.minus(end) } else { end.minus(value) };
+                if settled(&inside?, known.ranges)?.is_never_negative() {
+                    continue;
+                }
+            }
+            let end = Expr::Index(end.to_index());
+            all = and(all, Expr::Compare(op, Box::new(expr_of(subscript)), Box::new(end)));
+        }
+        Some(all)
+    }
+
+    /// Asks for an element to come back to.
+    fn has_elements(&mut self, tensor: usize, range: &Range, span: Span, known: Known<'_>) -> Option<()> {
+        let Some(filled) = range.extent().and_then(|extent| extent.plus_constant(-1)) else {
+            return self.too_large(span);
+        };
+        if !filled.is_never_negative() {
+            let reason = format!("`{}` has an element to read", self.program.tensors[tensor].name);
+            self.require(Condition { value: filled, extents: known.extents.to_vec(), reason, span });
+        }
+        Some(())
+    }
+
+    fn brought_back(
+        &mut self,
+        border: Border,
+        subscript: &Subscript,
+        range: &Range,
+        span: Span,
+        known: Known<'_>,
+    ) -> Option<Subscript> {
+        let Subscript::Affine(value) = subscript else {
+            return Some(Subscript::Indirect(border_of_data(border, expr_of(subscript), range)));
+        };
+        let brought = match border {
+            Border::Clamp => clamped(value, range, known).map(Subscript::Affine),
+            Border::Wrap => wrapped(value, range, known),
+            Border::Mirror => self.mirrored(value, range, span, known).map(Subscript::Affine),
+        };
+        match brought {
+            Some(subscript) => Some(subscript),
+            None => self.too_large(span),
+        }
+    }
+
+    /// `|x|`, and from the other end `2·last - |x|`, with `x` counted from the first element; in a tensor whose extent is
+    /// not a number it may be one period outside, which is asked for.
+    fn mirrored(&mut self, value: &Quasi, range: &Range, span: Span, known: Known<'_>) -> Option<Quasi> {
+        let (x, last) = (value.minus(&range.first)?, range.last.minus(&range.first)?);
+        let period = last.times(2)?;
+        let inside = |x: &Quasi| Some((x.clone(), last.minus(x)?));
+        let (below, above) = inside(&x)?;
+        let proved = |side: &Quasi| Some(settled(side, known.ranges)?.is_never_negative());
+        if proved(&below)? && proved(&above)? {
+            return Some(value.clone());
+        }
+        let magnitude = match period.as_constant() {
+            Some(..=0) => return Some(range.first.clone()),
+            Some(period) => x.modulo(period)?,
+            None => {
+                for (side, what) in [(x.plus(&last)?, "before"), (period.minus(&x)?, "behind")] {
+                    let value = settled(&side, known.ranges)?;
+                    let reason = format!("`mirror` reaches no further {what} the tensor than the tensor is long");
+                    if !value.is_never_negative() {
+                        self.require(Condition { value, extents: known.extents.to_vec(), reason, span });
+                    }
+                }
+                Quasi::max(&[x.clone(), x.times(-1)?])?
+            }
+        };
+        Quasi::min(&[magnitude.clone(), period.minus(&magnitude)?])?.plus(&range.first)
     }
 
     /// The reads of a step. A subscript that is inside of its tensor only where a `?:` chooses the read becomes one that
     /// always is: clamped, where the condition proves that this changes nothing, and else chosen by the condition while
     /// running, so that it is checked where the value counts and nowhere else.
-    fn masked(
-        &mut self,
-        step: &Step,
-        masked: &BTreeSet<(usize, usize)>,
-        ranges: &[Range],
-        extents: &[Quasi],
-    ) -> Option<Vec<Read>> {
-        let mut reads = step.reads.clone();
+    fn masked(&mut self, reads: &mut [Read], masked: &BTreeSet<(usize, usize)>, known: Known<'_>) -> Option<()> {
         let mut nodes = 0;
         for (at, read) in reads.iter_mut().enumerate().filter(|(_, read)| !read.guards.is_empty()) {
             let elements = self.boxes[read.tensor].clone()?;
             for (dim, (subscript, range)) in read.index.iter_mut().zip(&elements).enumerate() {
-                if !masked.contains(&(at, dim)) && matches!(subscript, Subscript::Affine(_)) {
+                if !masked.contains(&(at, dim)) && !matches!(subscript, Subscript::Indirect(_)) {
                     continue;
                 }
-                let Some(filled) = range.extent().and_then(|extent| extent.plus_constant(-1)) else {
-                    return self.too_large(read.span);
-                };
-                if !filled.is_never_negative() {
-                    let reason = format!("`{}` has an element to read", self.program.tensors[read.tensor].name);
-                    self.require(Condition { value: filled, extents: extents.to_vec(), reason, span: read.span });
-                }
-                let Some(kept) = inside(subscript, &read.guards, range, ranges, &mut nodes) else {
+                self.has_elements(read.tensor, range, read.span, known)?;
+                let Some(kept) = inside(subscript, &read.guards, range, known.ranges, &mut nodes) else {
                     return self.too_large(read.span);
                 };
                 *subscript = kept;
             }
         }
-        Some(reads)
+        Some(())
+    }
+
+    /// The sizes in the types of inputs are sizes.
+    fn inputs_have_sizes(&mut self) {
+        for tensor in self.program.tensors.iter().filter(|tensor| tensor.origin == Origin::Input) {
+            for (dim, value) in tensor.shape.iter().enumerate().filter(|(_, value)| !value.is_never_negative()) {
+                let reason = format!("size {} of `{}` is a size", dim + 1, tensor.name);
+                self.require(Condition { value: value.clone(), extents: Vec::new(), reason, span: tensor.span });
+            }
+        }
+    }
+
+    /// What a call says of an extent: it gives a size its value, or must be what another one is.
+    fn claim(&mut self, claim: &Claim) {
+        let Some(range) = self.boxes[claim.tensor].as_ref().and_then(|elements| elements.get(claim.dim)).cloned() else {
+            // The tensor was reported.
+            self.sound = false;
+            return;
+        };
+        let name = &self.program.tensors[claim.tensor].name;
+        if range.first.as_constant() != Some(0) {
+            let first = range.first.to_expr(Names::of_sizes(&self.program.sizes));
+            let message = format!("`{name}` begins at {first}, and the definition that is called counts from 0");
+            let error = Diagnostic::error("TC0413", message, claim.span);
+            self.diagnostics.push(error.help("write a tensor that begins at 0, and give that one"));
+            self.sound = false;
+            return;
+        }
+        match &claim.extent {
+            Claimed::Defines(size) => match range.extent() {
+                Some(extent) => drop(self.sizes.insert(*size, extent)),
+                None => self.sound = self.too_large(claim.span).unwrap_or(false),
+            },
+            Claimed::Equals(extent) => match self.with_values(extent) {
+                Some(extent) => self.same_size(claim.tensor, claim.dim, &extent, &range, claim.span),
+                None => self.sound = self.too_large(claim.span).unwrap_or(false),
+            },
+        }
+    }
+
+    /// `value` with the sizes that calls bound.
+    fn with_values(&self, value: &Quasi) -> Option<Quasi> {
+        value.with_sizes(&|at| self.sizes.get(&at).cloned())
+    }
+
+    /// `step` with the sizes that calls bound.
+    fn with_claimed_sizes(&mut self, step: &Step) -> Option<Step> {
+        let mut step = step.clone();
+        if self.sizes.is_empty() {
+            return Some(step);
+        }
+        match self.claimed_in(&mut step) {
+            Some(()) => Some(step),
+            None => self.too_large(step.span),
+        }
+    }
+
+    fn claimed_in(&self, step: &mut Step) -> Option<()> {
+        let expr = |e: &Expr| with_index(e, &|index| self.index_with_values(index));
+        step.value = expr(&step.value);
+        for (first, last, _) in step.given.iter_mut().flatten() {
+            (*first, *last) = (self.with_values(first)?, self.with_values(last)?);
+        }
+        let reads = step.reads.iter_mut().chain(&mut step.exists);
+        for read in reads {
+            for guard in &mut read.guards {
+                guard.condition = std::sync::Arc::new(expr(&guard.condition));
+                guard.known = guard.known.iter().map(|known| self.with_values(known)).collect::<Option<_>>()?;
+            }
+            for subscript in &mut read.index {
+                *subscript = self.subscript_with_values(subscript)?;
+            }
+        }
+        for subscript in &mut step.element {
+            *subscript = self.subscript_with_values(subscript)?;
+        }
+        Some(())
+    }
+
+    fn subscript_with_values(&self, subscript: &Subscript) -> Option<Subscript> {
+        Some(match subscript {
+            Subscript::Affine(value) => Subscript::Affine(self.with_values(value)?),
+            Subscript::Indirect(e) => Subscript::Indirect(with_index(e, &|index| self.index_with_values(index))),
+            Subscript::Border(border, inner) => {
+                Subscript::Border(*border, Box::new(self.subscript_with_values(inner)?))
+            }
+            Subscript::Wrapped(_) => subscript.clone(),
+        })
+    }
+
+    fn index_with_values(&self, index: &Index) -> Index {
+        let size = |at: usize| self.sizes.get(&at).map_or(Index::Param(at), Quasi::to_index);
+        index.substitute(&Index::Dim, &size)
+    }
+
+    /// A tensor that exists before a loop has, from the first iteration on, room for all that the loop writes, as far as
+    /// that is known from the loops alone.
+    fn enter_loop(&mut self, first: usize) {
+        let outermost = self.program.steps[first].loops.first().copied();
+        let inside = self.program.steps[first..].iter().take_while(|step| step.loops.first().copied() == outermost);
+        for step in inside {
+            let Some(mut elements) = self.boxes[step.target].clone() else { continue };
+            let Some(step) = self.with_claimed_sizes(step) else { continue };
+            let loops: Vec<Option<Range>> = step.given[..step.loops.len()]
+                .iter()
+                .map(|given| given.clone().map(|(first, last, _)| Range { first, last }))
+                .collect();
+            let known = |at: usize| loops.get(at).and_then(Option::as_ref);
+            for (subscript, range) in step.element.iter().zip(&mut elements) {
+                let Subscript::Affine(value) = subscript else { continue };
+                let ends = value.times(-1).and_then(|back| Some((least(value, &known)?, least(&back, &known)?.times(-1)?)));
+                let Some((low, high)) = ends.filter(|(low, high)| !low.has_index() && !high.has_index()) else { continue };
+                let hull = Quasi::min(&[range.first.clone(), low])
+                    .and_then(|first| Some(Range { first, last: Quasi::max(&[range.last.clone(), high])? }));
+                if let Some(hull) = hull {
+                    *range = hull;
+                }
+            }
+            self.boxes[step.target] = Some(elements);
+        }
     }
 
     fn too_large<T>(&mut self, span: Span) -> Option<T> {
@@ -215,12 +471,16 @@ impl Inference<'_> {
     }
 
     /// What the reads of a statement say about its indices; `Some(None)` when a tensor has no box.
-    fn inequalities(&self, step: &Step) -> Option<Option<Vec<Inequality>>> {
+    fn inequalities(&mut self, step: &Step) -> Option<Option<Vec<Inequality>>> {
         let mut all = Vec::new();
         let own = own_element(step);
-        for (position, read) in step.reads.iter().chain(&step.exists).chain(&own).enumerate() {
+        let written = self.element_inside(step);
+        for (position, read) in step.reads.iter().chain(&step.exists).chain(&own).chain(&written).enumerate() {
             let number = (position < step.reads.len()).then_some(position);
             let Some(elements) = &self.boxes[read.tensor] else { return Some(None) };
+            if read.pad.is_some() {
+                continue;
+            }
             for (dim, (subscript, range)) in read.index.iter().zip(elements).enumerate() {
                 let Subscript::Affine(subscript) = subscript else { continue };
                 let (span, tensor) = (read.span, read.tensor);
@@ -334,11 +594,39 @@ impl Inference<'_> {
         }
     }
 
+    /// A target whose box does not follow from the subscripts has it already, or from its declared type: what is written
+    /// is inside.
+    fn element_inside(&mut self, step: &Step) -> Option<Read> {
+        if step.element.iter().all(|subscript| matches!(subscript, Subscript::Affine(_))) {
+            return None;
+        }
+        if self.boxes[step.target].is_none() {
+            self.boxes[step.target] = annotated_box(&self.program.tensors[step.target]);
+        }
+        // What has no box yet is reported where it is written.
+        self.boxes[step.target].as_ref()?;
+        let (guards, pad) = (Vec::new(), None);
+        Some(Read { tensor: step.target, index: step.element.clone(), guards, pad, span: step.span })
+    }
+
     /// Makes the target's box hold what `step` writes.
-    fn write(&mut self, step: &Step, ranges: &[Range]) -> Option<()> {
-        let written = ranges[..step.left].to_vec();
+    fn write(&mut self, step: &Step, element: &mut [Subscript], known: Known<'_>) -> Option<()> {
+        if element.iter().any(|subscript| !matches!(subscript, Subscript::Affine(_))) {
+            return self.scattered(step, element, known);
+        }
+        let mut written = Vec::new();
+        for subscript in element.iter() {
+            let Subscript::Affine(value) = subscript else { continue };
+            let ends = value
+                .times(-1)
+                .and_then(|back| Some((settled(value, known.ranges)?, settled(&back, known.ranges)?.times(-1)?)));
+            let Some((first, last)) = ends else { return self.too_large(step.span) };
+            written.push(Range { first, last });
+        }
+        let temporaries = [step.extreme, step.wider];
         let Some(old) = self.boxes[step.target].clone() else {
             if step.occurrence == 1 {
+                temporaries.into_iter().flatten().for_each(|at| self.boxes[at] = Some(written.clone()));
                 self.boxes[step.target] = Some(written);
                 return Some(());
             }
@@ -352,7 +640,25 @@ impl Inference<'_> {
             let reason = format!("this statement writes inside of what `{name}` has, or next to it");
             self.require(Condition { value, extents: Vec::new(), reason, span: step.span });
         }
+        temporaries.into_iter().flatten().for_each(|at| self.boxes[at] = Some(elements.clone()));
         self.boxes[step.target] = Some(elements);
+        Some(())
+    }
+
+    /// A statement that writes where data says: the tensor must have its elements.
+    fn scattered(&mut self, step: &Step, element: &mut [Subscript], known: Known<'_>) -> Option<()> {
+        let Some(elements) = self.boxes[step.target].clone() else {
+            let name = &self.program.tensors[step.target].name;
+            let message = format!("how large `{name}` is does not follow from subscripts that are data");
+            let error = Diagnostic::error("TC0414", message, step.span);
+            let help = format!("declare it, `-> (float(M) {name})`, or write all of it before: `{name}(j) = 0 where j in 0:M`");
+            self.diagnostics.push(error.help(help));
+            return None;
+        };
+        let mut read = Read { tensor: step.target, index: element.to_vec(), guards: Vec::new(), pad: None, span: step.span };
+        self.bordered(&mut read, known)?;
+        element.clone_from_slice(&read.index);
+        [step.extreme, step.wider].into_iter().flatten().for_each(|at| self.boxes[at] = Some(elements.clone()));
         Some(())
     }
 
@@ -395,6 +701,121 @@ impl Inference<'_> {
     }
 }
 
+/// What is known of the indices of a statement.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    ranges: &'a [Range],
+    extents: &'a [Quasi],
+}
+
+/// `value` with the conditions of `pad` put in.
+fn padded(value: &Expr, pads: &BTreeMap<usize, Expr>) -> Expr {
+    if pads.is_empty() {
+        return value.clone();
+    }
+    value.map(&mut |e| match e {
+        Expr::Term(number) => pads.get(&number).cloned().unwrap_or(Expr::Term(number)),
+        Expr::Select(condition, inside, outside) => match *condition {
+            Expr::Const(Value::Int(1), DType::Bool) => *inside,
+            condition => Expr::Select(Box::new(condition), inside, outside),
+        },
+        other => other,
+    })
+}
+
+fn and(a: Expr, b: Expr) -> Expr {
+    let yes = |e: &Expr| *e == Expr::Const(Value::Int(1), DType::Bool);
+    match (yes(&a), yes(&b)) {
+        (true, _) => b,
+        (_, true) => a,
+        _ => Expr::Binary(BinOp::And, Box::new(a), Box::new(b)),
+    }
+}
+
+/// `expr` with its indices changed.
+fn with_index(expr: &Expr, change: &dyn Fn(&Index) -> Index) -> Expr {
+    expr.map(&mut |e| match e {
+        Expr::Index(index) => Expr::Index(change(&index)),
+        other => other,
+    })
+}
+
+/// A subscript as a value.
+fn expr_of(subscript: &Subscript) -> Expr {
+    match subscript {
+        Subscript::Affine(value) => Expr::Index(value.to_index()),
+        Subscript::Indirect(expr) => expr.clone(),
+        Subscript::Border(_, inner) => expr_of(inner),
+        Subscript::Wrapped(wrapped) => wrapped.to_expr(),
+    }
+}
+
+/// The nearest element of `range`; ends that the subscript is known not to pass are left out.
+fn clamped(value: &Quasi, range: &Range, known: Known<'_>) -> Option<Quasi> {
+    let proved = |side: Quasi| Some(settled(&side, known.ranges)?.is_never_negative());
+    let mut kept = value.clone();
+    if !proved(range.last.minus(value)?)? {
+        kept = Quasi::min(&[kept, range.last.clone()])?;
+    }
+    if !proved(value.minus(&range.first)?)? {
+        kept = Quasi::max(&[kept, range.first.clone()])?;
+    }
+    Some(kept)
+}
+
+/// Counted round: by a remainder where the extent is a number.
+fn wrapped(value: &Quasi, range: &Range, known: Known<'_>) -> Option<Subscript> {
+    let proved = |side: Quasi| Some(settled(&side, known.ranges)?.is_never_negative());
+    if proved(range.last.minus(value)?)? && proved(value.minus(&range.first)?)? {
+        return Some(Subscript::Affine(value.clone()));
+    }
+    let extent = range.extent()?;
+    match extent.as_constant() {
+        Some(extent @ 1..) => {
+            let round = value.minus(&range.first)?.modulo(extent)?;
+            Some(Subscript::Affine(round.plus(&range.first)?))
+        }
+        _ => {
+            let wrapped = Wrapped { value: value.clone(), first: range.first.clone(), extent };
+            Some(Subscript::Wrapped(Box::new(wrapped)))
+        }
+    }
+}
+
+/// A border of a subscript that is known only while running.
+fn border_of_data(border: Border, value: Expr, range: &Range) -> Expr {
+    let index = |e: &Quasi| Expr::Index(e.to_index());
+    let binary = |op, a, b| Expr::Binary(op, Box::new(a), Box::new(b));
+    let (first, last) = (index(&range.first), index(&range.last));
+    let from_first = binary(BinOp::Sub, value.clone(), first.clone());
+    let length = binary(BinOp::Sub, last.clone(), first.clone());
+    let one = Expr::Const(Value::Int(1), DType::I64);
+    match border {
+        Border::Clamp => binary(BinOp::Max, binary(BinOp::Min, value, last), first),
+        Border::Wrap => {
+            let extent = binary(BinOp::Add, length, one);
+            binary(BinOp::Add, binary(BinOp::Mod, from_first, extent), first)
+        }
+        Border::Mirror => {
+            let period = binary(BinOp::Add, length.clone(), length);
+            // A remainder by 0 is 0: one element mirrors to itself.
+            let round = binary(BinOp::Mod, from_first, period.clone());
+            let back = binary(BinOp::Sub, period, round.clone());
+            binary(BinOp::Add, binary(BinOp::Min, round, back), first)
+        }
+    }
+}
+
+impl Wrapped {
+    /// As a value.
+    pub fn to_expr(&self) -> Expr {
+        let index = |e: &Quasi| Expr::Index(e.to_index());
+        let binary = |op, a, b| Expr::Binary(op, Box::new(a), Box::new(b));
+        let from_first = binary(BinOp::Sub, index(&self.value), index(&self.first));
+        binary(BinOp::Add, binary(BinOp::Mod, from_first, index(&self.extent)), index(&self.first))
+    }
+}
+
 /// `subscript` as one that is inside of `range` whether the guards hold or not; `None` when it gets too large.
 fn inside(
     subscript: &Subscript,
@@ -405,7 +826,7 @@ fn inside(
 ) -> Option<Subscript> {
     let (chosen, affine) = match subscript {
         Subscript::Affine(affine) => (Expr::Index(affine.to_index()), Some(affine)),
-        Subscript::Indirect(expr) => (expr.clone(), None),
+        other => (expr_of(other), None),
     };
     if let Some(affine) = affine {
         let sides = [affine.minus(&range.first)?, range.last.minus(affine)?];
@@ -445,23 +866,49 @@ fn settled(value: &Quasi, ranges: &[Range]) -> Option<Quasi> {
     least(value, &|at| ranges.get(at))
 }
 
-/// The least value while the indices that `range` knows run through theirs. Those whose ranges depend on others go
-/// first, and leave the others behind.
+/// The least value while the indices that `range` knows run through theirs. Indices go in the order in which no range
+/// that is left mentions them, so that one whose range depends on others leaves the others behind.
 fn least<'a>(value: &Quasi, range: &dyn Fn(usize) -> Option<&'a Range>) -> Option<Quasi> {
-    let ends = |dependent: bool| {
-        move |at: usize| {
-            let known = range(at).filter(|range| range.is_dependent() == dependent)?;
-            Some((known.first.clone(), known.last.clone()))
+    /// More ranges are never inside of each other.
+    const DEEPEST: usize = 64;
+    let mut value = value.clone();
+    for _ in 0..DEEPEST {
+        let mut known = BTreeSet::new();
+        value.indices(&mut |at| {
+            if range(at).is_some() {
+                known.insert(at);
+            }
+        });
+        if known.is_empty() {
+            break;
         }
-    };
-    value.least(&ends(true))?.least(&ends(false))
+        let mut mentioned = BTreeSet::new();
+        let mut open: Vec<usize> = known.iter().copied().collect();
+        while let Some(at) = open.pop() {
+            let Some(Range { first, last }) = range(at) else { continue };
+            for end in [first, last] {
+                end.indices(&mut |inner| {
+                    if mentioned.insert(inner) {
+                        open.push(inner);
+                    }
+                });
+            }
+        }
+        let ends = |at: usize| {
+            let Range { first, last } = range(at).filter(|_| !mentioned.contains(&at))?;
+            Some((first.clone(), last.clone()))
+        };
+        value = value.least(&ends)?;
+    }
+    Some(value)
 }
 
 /// A reduction without `!` on a tensor that has contents reads the element that it writes.
 fn own_element(step: &Step) -> Option<Read> {
     let reads = step.assign.reduction.is_some() && !step.assign.init && step.occurrence > 1;
-    let index = (0..step.left).map(|at| Subscript::Affine(Quasi::index(at))).collect();
-    reads.then_some(Read { tensor: step.target, index, guards: Vec::new(), span: step.span })
+    let affine = step.element.iter().all(|subscript| matches!(subscript, Subscript::Affine(_)));
+    let (index, guards, pad) = (step.element.clone(), Vec::new(), None);
+    (reads && affine).then_some(Read { tensor: step.target, index, guards, pad, span: step.span })
 }
 
 /// Gives ranges to as many indices as it can. What is left are the inequalities that no index was solved from, with the

@@ -4,9 +4,9 @@ use polyhedral::{DType, Expr, Value};
 
 use crate::ast::{Number, ScalarType};
 
-/// The type of the middle form; none for the half types, which later versions have.
-pub fn dtype_of(scalar: ScalarType) -> Option<DType> {
-    Some(match scalar {
+/// The type of the middle form.
+pub fn dtype_of(scalar: ScalarType) -> DType {
+    match scalar {
         ScalarType::Bool => DType::Bool,
         ScalarType::Int8 => DType::I8,
         ScalarType::Int16 => DType::I16,
@@ -16,10 +16,22 @@ pub fn dtype_of(scalar: ScalarType) -> Option<DType> {
         ScalarType::Uint16 => DType::U16,
         ScalarType::Uint32 => DType::U32,
         ScalarType::Uint64 => DType::U64,
+        ScalarType::Float16 => DType::F16,
+        ScalarType::Bfloat16 => DType::BF16,
         ScalarType::Float => DType::F32,
         ScalarType::Double => DType::F64,
-        ScalarType::Float16 | ScalarType::Bfloat16 => return None,
-    })
+    }
+}
+
+/// Whether it is a half type.
+pub fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::F16 | DType::BF16)
+}
+
+/// The type in which values of `dtype` are computed: half types are computed in `float`, and rounded where they are
+/// stored or a cast says so.
+pub fn repr(dtype: DType) -> DType {
+    if is_half(dtype) { DType::F32 } else { dtype }
 }
 
 /// The spelling that the printer and messages use: `float`, `double`, `int32`.
@@ -37,6 +49,8 @@ pub fn promote(a: DType, b: DType) -> DType {
     let wider = if a.bits() >= b.bits() { a } else { b };
     match (a.is_float(), b.is_float()) {
         _ if a == b => a,
+        // Neither of the two half types holds the other.
+        (true, true) if a.bits() == b.bits() => DType::F32,
         (true, true) => wider,
         (true, false) => a,
         (false, true) => b,
@@ -73,7 +87,10 @@ impl Literal {
     /// The constant of type `dtype`, if that type represents the literal.
     pub fn value_as(&self, dtype: DType) -> Option<Value> {
         match (self.whole(), dtype) {
-            (_, DType::Bool | DType::F16 | DType::BF16) => None,
+            (_, DType::Bool) => None,
+            (Some(whole), DType::F16 | DType::BF16) => {
+                rounded(whole as f64, dtype).filter(|v| *v as i128 == whole).map(Value::Float)
+            }
             (Some(whole), DType::F32) => {
                 Some(f64::from(whole as f32)).filter(|v| *v as i128 == whole).map(Value::Float)
             }
@@ -82,6 +99,7 @@ impl Literal {
                 dtype.int_range().filter(|(low, high)| (*low..=*high).contains(&whole)).map(|_| Value::Int(whole))
             }
             (None, DType::F32) => self.float(|text| text.parse::<f32>().ok().map(f64::from)),
+            (None, DType::F16 | DType::BF16) => self.float(|text| rounded(text.parse().ok()?, dtype)),
             (None, DType::F64) => self.float(|text| text.parse::<f64>().ok()),
             (None, _) => None,
         }
@@ -104,6 +122,22 @@ impl Literal {
         let magnitude = read(&self.number.text).filter(|value| value.is_finite())?;
         Some(Value::Float(if self.negative { -magnitude } else { magnitude }))
     }
+}
+
+/// `value` rounded to a half type, to nearest and to even where two are as near.
+fn rounded(value: f64, dtype: DType) -> Option<f64> {
+    // Digits behind the leading one, the smallest exponent of a normal number, and the largest number.
+    let (digits, least, most) = match dtype {
+        DType::F16 => (10, -14, 65504.0),
+        _ => (7, -126, f64::from(f32::from_bits(0x7f7f_0000))),
+    };
+    if value == 0.0 {
+        return Some(value);
+    }
+    let exponent = (((value.to_bits() >> 52) & 0x7ff) as i32 - 1023).max(least);
+    let unit = f64::powi(2.0, exponent - digits);
+    let rounded = (value / unit).round_ties_even() * unit;
+    (rounded.abs() <= most).then_some(rounded)
 }
 
 #[cfg(test)]

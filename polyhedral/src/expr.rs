@@ -155,6 +155,57 @@ pub enum BinOp {
     And,
     /// `x || y` on `bool`.
     Or,
+    /// `x & y`, bit by bit, on integers.
+    BitAnd,
+    /// `x | y`, bit by bit, on integers.
+    BitOr,
+    /// `x ^ y`, bit by bit, on integers.
+    BitXor,
+    /// `x << y` on integers: bits that leave are lost. A shift by less than 0 or by as many bits as there are gives 0.
+    Shl,
+    /// `x >> y` on integers: `floor(x / 2^y)`, with the sign kept. A shift by less than 0 or by as many bits as there are
+    /// is one by all of them: 0, or -1 for a negative `x`.
+    Shr,
+}
+
+impl BinOp {
+    /// Those that print as functions, with the names of these.
+    pub const FUNCTIONS: [(&'static str, BinOp); 7] = [
+        ("min", BinOp::Min),
+        ("max", BinOp::Max),
+        ("bitand", BinOp::BitAnd),
+        ("bitor", BinOp::BitOr),
+        ("bitxor", BinOp::BitXor),
+        ("shl", BinOp::Shl),
+        ("shr", BinOp::Shr),
+    ];
+
+    /// The name of the function that it prints as, when it does not print between its operands.
+    pub fn function(self) -> Option<&'static str> {
+        BinOp::FUNCTIONS.iter().find(|(_, op)| *op == self).map(|(name, _)| *name)
+    }
+
+    /// `x op y` of integers that are in the range of a type of that many bits, for operators on bits; the value of a
+    /// shift to the left is not brought back into the type.
+    pub fn on_bits(self, bits: u32, x: i128, y: i128) -> Option<i128> {
+        let inside = (0..i128::from(bits)).contains(&y);
+        Some(match self {
+            BinOp::BitAnd => x & y,
+            BinOp::BitOr => x | y,
+            BinOp::BitXor => x ^ y,
+            BinOp::Shl if inside => x << y,
+            BinOp::Shl => 0,
+            BinOp::Shr if inside => x >> y,
+            BinOp::Shr if x < 0 => -1,
+            BinOp::Shr => 0,
+            _ => return None,
+        })
+    }
+
+    /// Whether it works on the bits of integers.
+    pub fn is_bitwise(self) -> bool {
+        matches!(self, BinOp::BitAnd | BinOp::BitOr | BinOp::BitXor | BinOp::Shl | BinOp::Shr)
+    }
 }
 
 /// A comparison of two values of one type; the result is `bool`. Comparisons with a NaN are false, but for `!=`.
@@ -199,7 +250,7 @@ builtins! {
     CylBesselI1 "cyl_bessel_i1" 1; Erf "erf" 1; Erfc "erfc" 1; Erfcinv "erfcinv" 1; Erfcx "erfcx" 1;
     Erfinv "erfinv" 1; Exp "exp" 1; Exp10 "exp10" 1; Exp2 "exp2" 1; Expm1 "expm1" 1; Fabs "fabs" 1; Floor "floor" 1;
     J0 "j0" 1; J1 "j1" 1; Lgamma "lgamma" 1; Log "log" 1; Log10 "log10" 1; Log1p "log1p" 1; Log2 "log2" 1;
-    Logb "logb" 1; Normcdf "normcdf" 1; Normcdfinv "normcdfinv" 1; Rcbrt "rcbrt" 1; Round "round" 1; Rsqrt "rsqrt" 1;
+    Logb "logb" 1; Normcdf "normcdf" 1; Normcdfinv "normcdfinv" 1; Rcbrt "rcbrt" 1; Round "round" 1; RoundEven "round_even" 1; Rsqrt "rsqrt" 1;
     Sin "sin" 1; Sinh "sinh" 1; Sinpi "sinpi" 1; Sqrt "sqrt" 1; Tan "tan" 1; Tanh "tanh" 1; Tgamma "tgamma" 1;
     Trunc "trunc" 1; Y0 "y0" 1; Y1 "y1" 1;
     Atan2 "atan2" 2; Copysign "copysign" 2; Fdim "fdim" 2; Fdivide "fdivide" 2; Fmax "fmax" 2; Fmin "fmin" 2;
@@ -302,7 +353,7 @@ impl Expr {
             Expr::Binary(op, a, b) => {
                 let logical = matches!(op, BinOp::And | BinOp::Or);
                 let dtype = of(a)?;
-                (of(b)? == dtype && logical == (dtype == DType::Bool)).then_some(dtype)
+                (of(b)? == dtype && (dtype.is_int() || !op.is_bitwise()) && logical == (dtype == DType::Bool)).then_some(dtype)
             }
             Expr::Compare(_, a, b) => (of(a)? == of(b)?).then_some(DType::Bool),
             Expr::Select(c, a, b) => (of(c)? == DType::Bool && of(a)? == of(b)?).then(|| of(a))?,
@@ -351,12 +402,78 @@ impl Monoid {
         Monoid::binary("max", BinOp::Max, dtype, bound(dtype, false))
     }
 
+    /// `&&` with `true`.
+    pub fn all() -> Monoid {
+        Monoid::binary("all", BinOp::And, DType::Bool, Value::Int(1))
+    }
+
+    /// `||` with `false`.
+    pub fn any() -> Monoid {
+        Monoid::binary("any", BinOp::Or, DType::Bool, Value::Int(0))
+    }
+
+    /// `&` with all bits.
+    pub fn bit_and(dtype: DType) -> Monoid {
+        let ones = match dtype.int_range() {
+            Some((_, most)) if !dtype.is_signed() => most,
+            _ => -1,
+        };
+        Monoid::binary("bitand", BinOp::BitAnd, dtype, Value::Int(ones))
+    }
+
+    /// `|` with no bit.
+    pub fn bit_or(dtype: DType) -> Monoid {
+        Monoid::binary("bitor", BinOp::BitOr, dtype, Value::Int(0))
+    }
+
+    /// `^` with no bit.
+    pub fn bit_xor(dtype: DType) -> Monoid {
+        Monoid::binary("bitxor", BinOp::BitXor, dtype, Value::Int(0))
+    }
+
+    /// Where the smallest value is: components are the index and the value. See [`Monoid::arg_max`].
+    pub fn arg_min(index: DType, value: DType) -> Monoid {
+        Monoid::extreme("argmin", CmpOp::Lt, index, value, bound(value, true))
+    }
+
+    /// Where the largest value is: components are the index and the value; of equal values the smallest index. Without a
+    /// value, and where all are NaN, the index is -1.
+    pub fn arg_max(index: DType, value: DType) -> Monoid {
+        Monoid::extreme("argmax", CmpOp::Gt, index, value, bound(value, false))
+    }
+
+    /// The term wins where its value beats the state's, or equals it and its index is the smaller one of those that are
+    /// some.
+    fn extreme(name: &str, beats: CmpOp, index: DType, value: DType, worst: Value) -> Monoid {
+        let compare = |op, a, b| Expr::Compare(op, Box::new(a), Box::new(b));
+        let binary = |op, a, b| Expr::Binary(op, Box::new(a), Box::new(b));
+        let none = Expr::Const(Value::Int(0), index);
+        let earlier = binary(
+            BinOp::Or,
+            compare(CmpOp::Lt, Expr::State(0), none.clone()),
+            compare(CmpOp::Lt, Expr::Term(0), Expr::State(0)),
+        );
+        let ties = binary(
+            BinOp::And,
+            compare(CmpOp::Eq, Expr::Term(1), Expr::State(1)),
+            binary(BinOp::And, compare(CmpOp::Ge, Expr::Term(0), none), earlier),
+        );
+        let wins = binary(BinOp::Or, compare(beats, Expr::Term(1), Expr::State(1)), ties);
+        let chosen = |at| Expr::Select(Box::new(wins.clone()), Box::new(Expr::Term(at)), Box::new(Expr::State(at)));
+        Monoid {
+            name: name.into(),
+            dtypes: vec![index, value],
+            identity: vec![Value::Int(-1), worst],
+            combine: vec![chosen(0), chosen(1)],
+        }
+    }
+
     /// The operator that combines, where it is one, applied to the state and the term: then states are combined by it
     /// just as terms are, in any grouping.
     pub fn operator(&self) -> Option<BinOp> {
         let [Expr::Binary(op, a, b)] = self.combine.as_slice() else { return None };
         let operands = matches!((&**a, &**b), (Expr::State(0), Expr::Term(0)) | (Expr::Term(0), Expr::State(0)));
-        let associates = matches!(op, BinOp::Add | BinOp::Mul | BinOp::Min | BinOp::Max | BinOp::And | BinOp::Or);
+        let associates = matches!(op, BinOp::Add | BinOp::Mul | BinOp::Min | BinOp::Max | BinOp::And | BinOp::Or | BinOp::BitAnd | BinOp::BitOr | BinOp::BitXor);
         (operands && associates).then_some(*op)
     }
 

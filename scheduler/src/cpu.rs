@@ -9,7 +9,7 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, fusing, packing, rest, rows};
+use crate::{Fusion, Isl, STAGE, cost, fusing, packing, rest, rows, sharing};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -40,9 +40,11 @@ impl Policy for Cpu {
     }
 
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
-        order(session, None);
-        join_rows(session);
-        schedule_nests(session, |_, _| true);
+        session.together(|session| {
+            order(session, None);
+            join_rows(session);
+            schedule_nests(session, |_, _| true);
+        });
         Ok(())
     }
 
@@ -62,27 +64,30 @@ impl Policy for Cpu {
         for stmt in stmts.iter().filter(|stmt| !open.iter().any(|nest| nest.contains(*stmt))) {
             remark(session, stmt, "nothing done for `auto`", "commands have changed its nest: schedule it by hand");
         }
-        open.iter().for_each(|nest| order(session, Some(nest)));
         // A fusion may make one nest of several open ones.
-        let all: BTreeSet<String> = open.into_iter().flatten().collect();
-        schedule_nests(session, |scop, nest| rest::holds_all(scop, &all, &nest.stmts));
+        let all: BTreeSet<String> = open.iter().flatten().cloned().collect();
+        session.together(|session| {
+            open.iter().for_each(|nest| order(session, Some(nest)));
+            schedule_nests(session, |scop, nest| rest::holds_all(scop, &all, &nest.stmts));
+        });
         Ok(())
     }
 }
 
-/// Schedules each nest at the top that is `chosen` by itself.
+/// Schedules each nest at the top that is `chosen` by itself, or in turn with neighbours in loops that they share.
 fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
-    let fused = examine(session, session.scop()).map(|nests| {
-        let nests: Vec<Nest> = nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect();
-        fusing::fuse_around_reductions(session, &nests);
-    });
-    match fused.and_then(|()| examine(session, session.scop())) {
-        Ok(nests) => {
-            let nests: Vec<Nest> = nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect();
-            nests.iter().for_each(|nest| schedule_nest(session, nest, false));
-        }
-        Err(error) => not_examined(session, &error),
-    }
+    let chosen_nests = |session: &Session| {
+        let nests = examine(session, session.scop())?;
+        Ok(nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect::<Vec<_>>())
+    };
+    let scheduled = (|| {
+        fusing::fuse_around_reductions(session, &chosen_nests(session)?);
+        let kept = sharing::fuse_neighbours(session, &chosen)?;
+        chosen_nests(session)?.iter().for_each(|nest| schedule_nest(session, nest, false));
+        sharing::keep(session, kept);
+        Ok(())
+    })();
+    scheduled.unwrap_or_else(|error| not_examined(session, &error));
 }
 
 /// Joins neighbouring nests that share rows of something that is larger than the caches.
@@ -214,18 +219,19 @@ fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
         plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
         return apply(session, &entity, &reduction, &plan);
     }
+    // Threads first: what the parts then keep on the stack is each thread's own.
+    if !inside && !nest.loops.is_empty() {
+        parallel_as_it_is(session, &entity, nest);
+    }
     nest.parts.iter().for_each(|part| schedule_nest(session, part, true));
     if nest.parts.iter().all(|part| part.loops.is_empty()) {
         remark(session, &entity, "not vectorised", "several statements share its loops");
-    }
-    if !inside && !nest.loops.is_empty() {
-        parallel_as_it_is(session, &entity, nest);
     }
 }
 
 /// The nest with what the program allows of its `shared` outer loops, which a fusion has made and left unmarked; none
 /// when they may not be permuted.
-fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
+pub(crate) fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
     let names: Vec<&str> = nest.loops[..shared].iter().map(|one| one.name.as_str()).collect();
     session.permutable(&names).ok()?;
     let coincident: Vec<bool> = names.iter().map(|name| session.coincident(name).is_ok()).collect();

@@ -19,6 +19,7 @@ mod plan;
 mod registers;
 mod rest;
 mod rows;
+mod sharing;
 
 pub use cpu::Cpu;
 pub use order::{Fusion, Isl, SourceOrder};

@@ -495,10 +495,10 @@ fn auto_orders_the_nests_that_are_left_by_themselves() {
             split D.i by 8 as io ii
             # auto: 5 commands
             order { … }
-            vectorise C.j by 64 as jo jv
+            fuse C B depth 1
             parallel C.i
+            vectorise C.j by 64 as jo jv
             vectorise B.j by 64 as jo jv
-            parallel B.i
             # scheduler: C: not streamed: `C`: all 2097152 bytes of the loop's tensors may stay in the last cache
             # scheduler: B: not streamed: `B`: all 2097152 bytes of the loop's tensors may stay in the last cache
         "#]],
@@ -570,6 +570,7 @@ fn rows_that_wait_for_each_other_are_not_fused_at_the_cost_of_threads() {
             reorder O.y O.c O.xo
             parallel O.y
             # scheduler: T, O: rows not fused: rows would wait for each other, and 3 iterations of the loops outside do not keep 8 threads busy
+            # scheduler: T, O: not fused: the 12020000 bytes of one iteration of the loops they could share would not stay in the second cache
             # scheduler: T: not streamed: `T`: other accesses to it find it in a cache
             # scheduler: O: rows not copied out: loads that rows share would cost less, but memory takes longer than they do
             # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
@@ -581,9 +582,9 @@ fn rows_that_wait_for_each_other_are_not_fused_at_the_cost_of_threads() {
         8,
         expect![[r#"
             fuse T O depth 2 shift 0 2
+            parallel T.c
             vectorise T.x by 64 as xo xv
             vectorise O.x by 64 as xo xv
-            parallel T.c
             # scheduler: T: not streamed: `T`: other accesses to it find it in a cache
             # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
         "#]],
@@ -597,6 +598,7 @@ fn a_picture_that_stays_in_the_cache_is_passed_on_whole() {
         &[3, 100, 200],
         1,
         expect![[r#"
+            fuse T O depth 1
             vectorise T.x by 16 as xo xv
             vectorise O.x by 16 as xo xv
             unroll O.y by 4 as yo yu

@@ -48,6 +48,11 @@ pub fn sizes<'a>(
             bind(routine, input, dim, extent, found, &mut known)?;
         }
     }
+    for (input, shape) in routine.inputs().zip(inputs.clone()) {
+        for (extent, &found) in input.extent.iter().zip(shape.extent) {
+            solve(extent, found, &mut known);
+        }
+    }
     for (output, shape) in routine.outputs().zip(outputs) {
         learn(output, shape, &mut known);
     }
@@ -99,6 +104,19 @@ fn bind(
         }
         _ => Ok(()),
     }
+}
+
+/// The one size of a computed extent that is not known yet: `K` where `2 * K + 1` is 7. Whether it fits is checked when
+/// all sizes are known.
+fn solve(extent: &Index, found: i64, known: &mut [Option<i64>]) {
+    let Some(affine) = extent.affine() else { return };
+    let mut unknown = affine.params.iter().filter(|(at, _)| known[**at].is_none());
+    let (Some((&at, &factor)), None) = (unknown.next(), unknown.next()) else { return };
+    let rest = affine.params.iter().try_fold(affine.constant, |sum, (&at, &factor)| match known[at] {
+        Some(size) => sum.checked_add(size.checked_mul(factor)?),
+        None => Some(sum),
+    });
+    known[at] = rest.and_then(|rest| found.checked_sub(rest)?.checked_div(factor));
 }
 
 fn wrong_size<T>(message: String) -> Result<T> {

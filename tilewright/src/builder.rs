@@ -90,6 +90,6 @@ impl From<ProgramError> for Error {
         let faults = faults.into_iter();
         let diagnostics = faults
             .map(|fault| Diagnostic::error("TC0914", format!("`{}`: {}", fault.entity, fault.message), fault.span));
-        Error::in_source(diagnostics.collect(), Source { name: format!("<{program}>"), text: source.into() })
+        Error::in_source(diagnostics.collect(), Source::new(format!("<{program}>"), source.into()))
     }
 }

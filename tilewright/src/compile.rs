@@ -60,7 +60,7 @@ pub fn compile(
     options: &Options,
     watch: &mut Watch<'_>,
 ) -> Result<Compiled> {
-    let scop = frontend_tc::lower(def, &isl::Ctx::new())?.specialise(sizes)?;
+    let scop = frontend_tc::lower_at(def, &isl::Ctx::new(), sizes)?;
     compile_scop(scop, sizes, strided, options, watch)
 }
 

@@ -125,7 +125,7 @@ impl Compiler {
     }
 
     fn kernel(&self, text: &str, name: Option<&str>) -> Result<Kernel> {
-        let source = Source { name: "<tc>".into(), text: text.into() };
+        let source = Source::load("<tc>".into(), text.into(), &mut |_, _| None);
         let (defs, _warnings) = check(&source)?;
         Ok(self.definition_in(select(defs, name)?, source))
     }
@@ -180,7 +180,10 @@ impl Compiler {
 /// # Errors
 /// Everything that is wrong with it, warnings included.
 pub fn check(source: &Source) -> Result<(Vec<frontend_tc::Kernel>, Vec<Diagnostic>)> {
-    let checked = frontend_tc::check(&source.text);
+    let checked = match &source.sources {
+        Some(sources) => frontend_tc::check_sources(sources),
+        None => frontend_tc::check(&source.text),
+    };
     if checked.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         return Err(Error::in_source(checked.diagnostics, source.clone()));
     }

@@ -2,7 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
-use support::{Diagnostic, Malformed, Severity};
+use frontend_tc::{Reader, Sources};
+use support::{Diagnostic, Malformed, Severity, Span};
 
 /// The result of what this crate does.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -36,6 +37,32 @@ pub struct Source {
     pub name: String,
     /// The text.
     pub text: Arc<str>,
+    /// The same with what it imports, when that was read.
+    pub sources: Option<Arc<Sources>>,
+}
+
+impl Source {
+    /// A text that imports nothing but the library.
+    pub fn new(name: String, text: Arc<str>) -> Source {
+        Source { name, text, sources: None }
+    }
+
+    /// A text of TC with what it imports: `read` finds files, from the name of the importing one and what it writes.
+    pub fn load(name: String, text: Arc<str>, read: &mut Reader<'_>) -> Source {
+        let sources = Some(Arc::new(Sources::load(&name, &text, read)));
+        Source { name, text, sources }
+    }
+
+    /// The file that holds a place: its name, its text, and the number of the first byte of it.
+    fn at(&self, span: Span) -> (&str, &str, usize) {
+        let part = self.sources.as_ref().and_then(|sources| Some((sources, sources.part_at(span)?)));
+        match part {
+            Some((sources, part)) => {
+                (&part.name, &sources.text()[part.span.range()], part.span.range().start)
+            }
+            None => (&self.name, &self.text, 0),
+        }
+    }
 }
 
 impl Error {
@@ -130,7 +157,7 @@ fn report<'a>(diagnostic: &'a Diagnostic, source: Option<&'a Source>) -> Vec<Gro
     };
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
     let mut group = match source.filter(|_| !diagnostic.labels.is_empty()) {
-        Some(source) => title.element(snippet(diagnostic, source)),
+        Some(source) => snippets(diagnostic, source).into_iter().fold(Group::with_title(title), Group::element),
         None => Group::with_title(title),
     };
     if let Some(help) = &diagnostic.help {
@@ -139,14 +166,29 @@ fn report<'a>(diagnostic: &'a Diagnostic, source: Option<&'a Source>) -> Vec<Gro
     vec![group]
 }
 
-fn snippet<'a>(diagnostic: &'a Diagnostic, source: &'a Source) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-    let end = source.text.len();
-    let annotations = diagnostic.labels.iter().enumerate().map(|(at, label)| {
-        let kind = if at == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-        let range = label.span.range();
-        kind.span(range.start.min(end)..range.end.min(end)).label(label.text.as_str())
-    });
-    Snippet::source(&*source.text).path(source.name.as_str()).annotations(annotations)
+/// One snippet for each file that the diagnostic has places in, the one of the first place first.
+fn snippets<'a>(
+    diagnostic: &'a Diagnostic,
+    source: &'a Source,
+) -> Vec<Snippet<'a, annotate_snippets::Annotation<'a>>> {
+    let mut files: Vec<(&str, &str, usize)> = Vec::new();
+    for label in &diagnostic.labels {
+        let file = source.at(label.span);
+        if !files.contains(&file) {
+            files.push(file);
+        }
+    }
+    let snippet = |(name, text, start): (&'a str, &'a str, usize)| {
+        let labels = diagnostic.labels.iter().enumerate().filter(move |(_, label)| source.at(label.span).2 == start);
+        let annotations = labels.map(move |(at, label)| {
+            let kind = if at == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let range = label.span.range();
+            let inside = |at: usize| at.saturating_sub(start).min(text.len());
+            kind.span(inside(range.start)..inside(range.end)).label(label.text.as_str())
+        });
+        Snippet::source(text).path(name).annotations(annotations)
+    };
+    files.into_iter().map(snippet).collect()
 }
 
 #[cfg(test)]
@@ -165,7 +207,7 @@ mod tests {
                 .saying("two subscripts")
                 .also(Span::new(6, 16), "declared here")
                 .help("write `A(i)`");
-        let source = Source { name: "f.tc".into(), text: text.into() };
+        let source = Source::new("f.tc".into(), text.into());
         expect![[r#"
             error[TC0001]: `A` has 1 dimension, but 2 subscripts are given
              --> f.tc:2:10
@@ -181,7 +223,7 @@ mod tests {
 
     #[test]
     fn very_many_diagnostics_are_counted() {
-        let source = Source { name: "f.tc".into(), text: "x".into() };
+        let source = Source::new("f.tc".into(), "x".into());
         let many = vec![Diagnostic::error("TC0001", "odd", Span::new(0, 1)); MAX_SHOWN + 7];
         let text = render(&many, Some(&source), false);
         assert!(text.ends_with("and 7 more, not shown"), "{text}");
@@ -190,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_span_past_the_end_does_not_panic() {
-        let source = Source { name: "f.tc".into(), text: "x".into() };
+        let source = Source::new("f.tc".into(), "x".into());
         render(&[Diagnostic::error("TC0001", "odd", Span::new(5, 9))], Some(&source), false);
     }
 }

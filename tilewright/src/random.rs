@@ -30,7 +30,7 @@ impl Random {
     /// # Errors
     /// Only bugs of ours.
     pub fn new(seed: u64, def: &Definition, sizes: &[i64]) -> Result<Random> {
-        let scop = frontend_tc::lower(def, &isl::Ctx::new())?.specialise(sizes)?;
+        let scop = frontend_tc::lower_at(def, &isl::Ctx::new(), sizes)?;
         let mut subscripts = BTreeMap::new();
         for stmt in scop.stmts.values() {
             for access in stmt.accesses() {

@@ -60,7 +60,7 @@ impl Routine {
             extent: tensor.extent.clone(),
             role: tensor.role,
         });
-        let source = Source { name: format!("<{}>", scop.name), text: program.source.as_str().into() };
+        let source = Source::new(format!("<{}>", scop.name), program.source.as_str().into());
         Routine {
             name: scop.name.clone(),
             sizes: scop.params.clone(),
@@ -94,7 +94,7 @@ impl Routine {
     /// When the sizes break what the program assumes.
     pub fn specialised(&self, ctx: &isl::Ctx, sizes: &[i64]) -> Result<Scop> {
         let scop = match &self.form {
-            Form::Definition(def) => frontend_tc::lower(def, ctx)?,
+            Form::Definition(def) => return Ok(frontend_tc::lower_at(def, ctx, sizes)?),
             Form::Program(text) => {
                 let scop = Scop::parse(ctx, text).map_err(Error::bug)?;
                 self.check_assumptions(&scop, sizes)?;

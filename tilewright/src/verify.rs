@@ -162,6 +162,7 @@ fn calls_only_exact(value: &Expr) -> bool {
                     | Builtin::Ceil
                     | Builtin::Trunc
                     | Builtin::Round
+                    | Builtin::RoundEven
                     | Builtin::Fmin
                     | Builtin::Fmax
                     | Builtin::Copysign

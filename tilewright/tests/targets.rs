@@ -17,7 +17,7 @@ const PROGRAMS: [(&str, &[i64], bool); 8] = [
 ];
 
 fn assembly(target: &Target, text: &str, sizes: &[i64]) -> String {
-    let source = Source { name: "a.tc".into(), text: text.into() };
+    let source = Source::new("a.tc".into(), text.into());
     let (defs, _) = check(&source).expect("a program");
     let options = Options::new(target.clone());
     let code = compile(&defs[0], sizes, &[], &options, &mut Watch::new(&mut |_, _| ()));

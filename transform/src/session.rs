@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
 use std::rc::Rc;
@@ -60,6 +61,10 @@ pub struct Session {
     meaning: OnceCell<Rc<Meaning>>,
     script: Script,
     remarks: Vec<Remark>,
+    /// Commands are taken over as they are: [`Session::together`] proves what they made.
+    is_open: bool,
+    /// The program as it is was proved as a whole.
+    is_whole: bool,
 }
 
 /// A program with a proved schedule, and where that comes from.
@@ -97,7 +102,8 @@ impl Session {
         scop.tree = tree;
         let (target, script, remarks) = (target.clone(), Script::new(), Vec::new());
         let (source, meaning, dependences) = (Rc::new(scop.clone()), OnceCell::new(), OnceCell::from(dependences));
-        Ok(Session { scop, target, options, dependences, source, meaning, script, remarks })
+        let (is_open, is_whole) = (false, false);
+        Ok(Session { scop, target, options, dependences, source, meaning, script, remarks, is_open, is_whole })
     }
 
     /// Applies one command, proves it, and records it.
@@ -107,9 +113,10 @@ impl Session {
     /// proof takes too long. The session is then as it was.
     pub fn apply(&mut self, command: Command) -> Result<(), Refused> {
         match self.attempt(&command) {
-            Ok(Proved { edit, dependences }) => {
+            Ok(Taken { edit, dependences, is_whole }) => {
                 self.scop = edit.scop;
                 self.script.push(edit.command);
+                self.is_whole = is_whole;
                 if let Some(dependences) = dependences {
                     self.dependences = dependences;
                 }
@@ -169,6 +176,37 @@ impl Session {
         Ok(())
     }
 
+    /// Takes steps that are proved together: one proof of the program that they make, in place of one for each command. When
+    /// it fails, the steps are taken again from the beginning, each command with a proof of its own, so that what is refused
+    /// is a command, as anywhere.
+    ///
+    /// A command of the steps is refused at once where it does not fit the tree. For a policy that expects its commands to be
+    /// legal: it must do the same each time, and look no further at what [`Session::apply`] says of order or values than
+    /// to leave a command out.
+    pub fn together(&mut self, steps: impl Fn(&mut Session)) {
+        if self.is_open {
+            return steps(self);
+        }
+        let mut all = Session { is_open: true, ..self.clone() };
+        steps(&mut all);
+        match all.close() {
+            Ok(()) => *self = all,
+            Err(_) => steps(self),
+        }
+    }
+
+    /// Proves what was taken over.
+    fn close(&mut self) -> Result<(), Reason> {
+        self.is_open = false;
+        if !self.is_whole {
+            if let Some(tree) = self.proved_whole()? {
+                self.scop.tree = tree;
+            }
+            self.is_whole = true;
+        }
+        Ok(())
+    }
+
     /// The program with its schedule so far.
     pub fn scop(&self) -> &Scop {
         &self.scop
@@ -221,7 +259,11 @@ impl Session {
     /// # Errors
     /// The counter-example, or why it could not be decided.
     pub fn permutable(&self, members: &[&str]) -> Result<(), Reason> {
-        self.within_budget(|| Ok(legality::permutable(&self.scop.tree, self.dependences()?, &self.scop, members)?))
+        let Some(first) = members.first() else { return Ok(()) };
+        self.within_budget(|| {
+            let inside = self.dependences_inside(first)?;
+            Ok(legality::permutable(&self.scop.tree, &inside, &self.scop, members)?)
+        })
     }
 
     /// May the iterations of the loop run at once?
@@ -229,19 +271,34 @@ impl Session {
     /// # Errors
     /// The counter-example, or why it could not be decided.
     pub fn coincident(&self, member: &str) -> Result<(), Reason> {
-        self.within_budget(|| Ok(legality::coincident(&self.scop.tree, self.dependences()?, &self.scop, member)?))
+        self.within_budget(|| {
+            let inside = self.dependences_inside(member)?;
+            Ok(legality::coincident(&self.scop.tree, &inside, &self.scop, member)?)
+        })
     }
 
-    /// Ends the session: one whole proof of the tree, whatever each command proved of it.
+    /// All that an order must respect among the instances of a loop. Where the dependences are not known, their conflicts
+    /// ask for the same, and take no search.
+    fn dependences_inside(&self, member: &str) -> isl::Result<Cow<'_, Dependences>> {
+        match (self.dependences.get(), self.scop.tree.root.band_of(member)) {
+            (None, Some((band, at))) => {
+                let instances = band.members[at].schedule.domain()?;
+                legality::conflicts_within(&self.scop, &instances, self.options.strict).map(Cow::Owned)
+            }
+            _ => self.dependences().map(Cow::Borrowed),
+        }
+    }
+
+    /// Ends the session: one whole proof of the tree, whatever each command proved of it, unless that was the last thing
+    /// proved.
     ///
     /// # Errors
     /// When the proof fails; the commands are then replayed, each with a whole proof, and the first that breaks it is
     /// the one that is refused.
     pub fn finish(self) -> Result<Scheduled, Refused> {
-        // One proof of what all commands did: a command that was proved is not to be refused for want of budget.
-        let budget = self.options.operations.saturating_mul(WHOLE);
-        let whole = within_budget(&self.scop.ctx, budget, || self.whole_proof(&self.scop));
-        whole.map_err(|reason| self.culprit(reason))?;
+        if !self.is_whole {
+            self.proved_whole().map_err(|reason| self.culprit(reason))?;
+        }
         let Session { scop, script, remarks, .. } = self;
         Ok(Scheduled { scop, script, remarks })
     }
@@ -286,17 +343,20 @@ impl Session {
         more.map(|by| Command::fold(tensor, *dim, by)).find(|fold| self.attempt(fold).is_ok())
     }
 
-    fn attempt(&self, command: &Command) -> Result<Proved, Reason> {
+    fn attempt(&self, command: &Command) -> Result<Taken, Reason> {
         self.within_budget(|| {
             let mut edit = edit(&self.scop, &self.target, &|| self.dependences(), command)?;
             shape::check(&edit.scop.tree)?;
             shape::stack_fits(&edit.scop)?;
+            if self.is_open {
+                return self.taken_over(edit);
+            }
             if changes_values(&self.scop, &edit) {
                 let Ordered { tree, dependences } = self.values_proof(&edit.scop)?;
                 if let Proof::Anew | Proof::Values = edit.proof {
                     edit.scop.tree = tree;
                 }
-                return Ok(Proved { edit, dependences: Some(dependences) });
+                return Ok(Taken { edit, dependences: Some(dependences), is_whole: true });
             }
             if !self.respects_conflicts(&edit)? {
                 edit.proof.of(&edit.scop.tree, &|| self.dependences(), &self.scop)?;
@@ -304,8 +364,18 @@ impl Session {
             if let Proof::Anew = edit.proof {
                 edit.scop.tree = legality::with_attributes(&edit.scop.tree, self.dependences()?)?;
             }
-            Ok(Proved { edit, dependences: None })
+            Ok(Taken { edit, dependences: None, is_whole: false })
         })
+    }
+
+    /// An edit with nothing proved of it. What the dependences say of a new order is still found, since policies go by it.
+    fn taken_over(&self, mut edit: Edit) -> Result<Taken, Reason> {
+        // Those of a program that only its tree orders are other ones in another tree.
+        let dependences = (!edit.scop.is_source()).then(OnceCell::new);
+        if let (Proof::Anew, None) = (&edit.proof, &dependences) {
+            edit.scop.tree = legality::with_attributes(&edit.scop.tree, self.dependences()?)?;
+        }
+        Ok(Taken { edit, dependences, is_whole: false })
     }
 
     /// Whether the order of an edited tree follows from what conflicts, where the dependences are not known. A refusal speaks of these.
@@ -359,12 +429,20 @@ impl Session {
         Ok(self.meaning.get_or_init(|| meaning).clone())
     }
 
-    fn whole_proof(&self, scop: &Scop) -> Result<(), Reason> {
+    /// One proof of what all commands did: a command that was proved is not to be refused for want of budget.
+    fn proved_whole(&self) -> Result<Option<ScheduleTree>, Reason> {
+        let budget = self.options.operations.saturating_mul(WHOLE);
+        within_budget(&self.scop.ctx, budget, || self.whole_proof(&self.scop))
+    }
+
+    /// The tree with its attributes, where the proof finds them.
+    fn whole_proof(&self, scop: &Scop) -> Result<Option<ScheduleTree>, Reason> {
         if scop.is_source() {
             let dependences = self.dependences_of_source()?;
-            return Ok(Proof::Anew.of(&scop.tree, &|| Ok(&dependences), scop)?);
+            Proof::Anew.of(&scop.tree, &|| Ok(&dependences), scop)?;
+            return Ok(None);
         }
-        self.values_proof(scop).map(drop)
+        Ok(Some(self.values_proof(scop)?.tree))
     }
 
     fn dependences_of_source(&self) -> isl::Result<Dependences> {
@@ -394,11 +472,13 @@ impl Session {
     }
 }
 
-/// An edit that is proved, and the dependences of the program after it, as far as they are known, when they are other ones
+/// An edit to take over, and the dependences of the program after it, as far as they are known, when they are other ones
 /// than before.
-struct Proved {
+struct Taken {
     edit: Edit,
     dependences: Option<OnceCell<Dependences>>,
+    /// Whether the whole program was proved, not only what the edit changed.
+    is_whole: bool,
 }
 
 /// A program's tree that orders it, with its attributes, and the dependences if they were found for that.

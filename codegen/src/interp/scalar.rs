@@ -56,14 +56,14 @@ pub(super) fn unary(op: UnOp, dtype: DType, value: Scalar) -> Scalar {
 
 pub(super) fn binary(op: BinOp, dtype: DType, a: Scalar, b: Scalar) -> Scalar {
     match (a, b) {
-        (Scalar::Int(a), Scalar::Int(b)) => fit(dtype, int_binary(op, a, b)),
+        (Scalar::Int(a), Scalar::Int(b)) => fit(dtype, int_binary(op, dtype.bits(), a, b)),
         (Scalar::Float(a), Scalar::Float(b)) => round(dtype, float_binary(op, a, b)),
         // Operands of one type are of one kind.
         _ => poison(dtype),
     }
 }
 
-fn int_binary(op: BinOp, a: i128, b: i128) -> i128 {
+fn int_binary(op: BinOp, bits: u32, a: i128, b: i128) -> i128 {
     let floor = |a: i128, b: i128| a.div_euclid(b) - i128::from(b < 0 && a.rem_euclid(b) != 0);
     match op {
         BinOp::Add => a + b,
@@ -74,6 +74,7 @@ fn int_binary(op: BinOp, a: i128, b: i128) -> i128 {
         BinOp::Mod => a - b * floor(a, b),
         BinOp::Min | BinOp::And => a.min(b),
         BinOp::Max | BinOp::Or => a.max(b),
+        _ => op.on_bits(bits, a, b).unwrap_or(0),
     }
 }
 
@@ -87,6 +88,8 @@ fn float_binary(op: BinOp, a: f64, b: f64) -> f64 {
         BinOp::Mod => a % b,
         BinOp::Min | BinOp::And => a.min(b),
         BinOp::Max | BinOp::Or => a.max(b),
+        // Not of floats.
+        BinOp::BitAnd | BinOp::BitOr | BinOp::BitXor | BinOp::Shl | BinOp::Shr => f64::NAN,
     }
 }
 

@@ -94,7 +94,23 @@ impl<'c> Emitter<'c, '_> {
             BinOp::Mod => self.unless_zero(b, self.ir.binary(Op::URem, a, self.nonzero(b)?)?),
             BinOp::Min => minmax(if signed { "llvm.smin" } else { "llvm.umin" }),
             BinOp::Max => minmax(if signed { "llvm.smax" } else { "llvm.umax" }),
+            BinOp::BitAnd => self.ir.binary(Op::And, a, b),
+            BinOp::BitOr => self.ir.binary(Op::Or, a, b),
+            BinOp::BitXor => self.ir.binary(Op::Xor, a, b),
+            BinOp::Shl | BinOp::Shr => self.shifted(op, signed, a, b),
             BinOp::And | BinOp::Or => Err(Error::Malformed(format!("{op:?} of integers"))),
+        }
+    }
+
+    /// A shift by less than 0 or by as many bits as there are, which machines and LLVM leave open, is one by all bits.
+    fn shifted(&self, op: BinOp, signed: bool, a: Llvm<'c>, b: Llvm<'c>) -> Result<Llvm<'c>> {
+        let bits = i128::from(self.ir.bits_of(a));
+        let inside = self.ir.compare_ints(IntPredicate::ULT, b, self.like(b, bits)?)?;
+        let by = self.ir.select(inside, b, self.like(b, bits - 1)?)?;
+        match (op, signed) {
+            (BinOp::Shr, true) => self.ir.binary(Op::AShr, a, by),
+            (BinOp::Shr, false) => self.ir.select(inside, self.ir.binary(Op::LShr, a, by)?, self.like(a, 0)?),
+            _ => self.ir.select(inside, self.ir.binary(Op::Shl, a, by)?, self.like(a, 0)?),
         }
     }
 
@@ -153,7 +169,9 @@ impl<'c> Emitter<'c, '_> {
             BinOp::Mod => self.library(frame, "fmod", dtype, &[a, b]),
             BinOp::Min => self.number_of(FloatPredicate::OLT, a, b),
             BinOp::Max => self.number_of(FloatPredicate::OGT, a, b),
-            BinOp::And | BinOp::Or => Err(Error::Malformed(format!("{op:?} of floats"))),
+            BinOp::And | BinOp::Or | BinOp::BitAnd | BinOp::BitOr | BinOp::BitXor | BinOp::Shl | BinOp::Shr => {
+                Err(Error::Malformed(format!("{op:?} of floats")))
+            }
         }
     }
 
@@ -399,6 +417,7 @@ impl<'c> Emitter<'c, '_> {
             (Builtin::Floor, _) if round => simple("llvm.floor")?,
             (Builtin::Ceil, _) if round => simple("llvm.ceil")?,
             (Builtin::Trunc, _) if round => simple("llvm.trunc")?,
+            (Builtin::RoundEven, _) if round => simple("llvm.roundeven")?,
             (Builtin::Round, [x]) if round => self.half_away_from_zero(*x)?,
             (Builtin::Rsqrt, [x]) => {
                 let root = self.round_to(dtype, simple("llvm.sqrt")?)?;

@@ -29,6 +29,8 @@ use crate::{At, RegId, Value};
 
 /// Bytes of the groups that shuffles stay within.
 const GROUP: u32 = 16;
+/// The most groups that are stored at once.
+const JOINED: usize = 4;
 
 impl<'c> Emitter<'c, '_> {
     /// An [`Op::LoadBlock`](crate::Op::LoadBlock).
@@ -79,9 +81,16 @@ impl<'c> Emitter<'c, '_> {
             });
         };
         let element = self.element(frame, buffer)?;
+        let mut pieces = vec![Vec::new(); rows.len()];
         for (from, chunk) in chunks(regs.len(), rows.len(), element.dtype) {
             let columns = self.packed_registers(frame, &regs[from..from + chunk], element.dtype)?;
-            self.store_square(frame, &element, &rows, from, columns)?;
+            let turned = self.turned(rows.len() as u32, columns)?;
+            pieces.iter_mut().zip(turned).for_each(|(row, piece)| row.push((from, piece)));
+        }
+        for (row, pieces) in rows.iter().zip(pieces) {
+            for (from, piece) in self.joined(pieces)? {
+                self.store_lanes(frame, &element, self.add(*row, self.ir.i64(from as i64))?, piece)?;
+            }
         }
         Ok(())
     }
@@ -175,25 +184,37 @@ impl<'c> Emitter<'c, '_> {
         columns.into_iter().map(|column| self.lanes(column, 0..rows.len() as u32)).collect()
     }
 
-    /// Stores vectors over the rows as elements `from ..` of every row.
-    fn store_square(
-        &self,
-        frame: &Frame<'c>,
-        element: &Element<'c>,
-        rows: &[IntValue<'c>],
-        from: usize,
-        columns: Vec<Llvm<'c>>,
-    ) -> Result<()> {
+    /// Vectors over so many rows, as one vector for each row.
+    fn turned(&self, rows: u32, columns: Vec<Llvm<'c>>) -> Result<Vec<Llvm<'c>>> {
         let chunk = columns.len() as u32;
-        let whole = (rows.len() as u32).next_multiple_of(chunk);
+        let whole = rows.next_multiple_of(chunk);
         let columns = columns.into_iter().map(|column| self.lanes(column, 0..whole)).collect::<Result<_>>()?;
         let registers = self.transposed(columns)?;
-        for (at, row) in (0..).zip(rows) {
+        let row = |at: u32| {
             let (group, within) = (at / chunk * chunk, at % chunk);
-            let piece = self.lanes(registers[within as usize], group..group + chunk)?;
-            self.store_lanes(frame, element, self.add(*row, self.ir.i64(from as i64))?, piece)?;
+            self.lanes(registers[within as usize], group..group + chunk)
+        };
+        (0..rows).map(row).collect()
+    }
+
+    /// Pieces of one row, each with its first column: those that follow each other as one, four or two at a time.
+    fn joined(&self, pieces: Vec<(usize, Llvm<'c>)>) -> Result<Vec<(usize, Llvm<'c>)>> {
+        let mut all = Vec::new();
+        let follows = |a: &(usize, Llvm<'c>), b: &(usize, Llvm<'c>)| {
+            a.0 + lanes_of(a.1) as usize == b.0 && lanes_of(a.1) == lanes_of(b.1)
+        };
+        for run in pieces.chunk_by(follows) {
+            let mut run = run;
+            while let Some((first, _)) = run.first() {
+                let count = (1 << run.len().ilog2()).min(JOINED);
+                let (now, rest) = run.split_at(count);
+                let parts: Vec<Llvm<'c>> = now.iter().map(|(_, piece)| *piece).collect();
+                let nothing = parts[0];
+                all.push((*first, self.concatenated(parts, nothing, count)?));
+                run = rest;
+            }
         }
-        Ok(())
+        Ok(all)
     }
 
     /// As many registers as a group has lanes, a power of two, with the square in each group transposed.

@@ -52,6 +52,11 @@ impl<'c> Ir<'c> {
         }
     }
 
+    /// How many bits an integer has, or each lane of a vector of integers.
+    pub fn bits_of(&self, value: Llvm<'c>) -> u32 {
+        element_type(value.get_type()).into_int_type().get_bit_width()
+    }
+
     /// The constant with those low bits, in every lane of `ty`, an integer type or a vector of one.
     pub fn int_like(&self, ty: BasicTypeEnum<'c>, value: i128) -> Result<Llvm<'c>> {
         let scalar = element_type(ty).into_int_type();

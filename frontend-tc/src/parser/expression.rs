@@ -92,7 +92,7 @@ fn apply(op: BinaryOp, left: Expr, right: Expr) -> Expr {
 }
 
 fn operator(input: Tokens<'_>) -> Option<(BinaryOp, u8)> {
-    const OPERATORS: [BinaryOp; 13] = [
+    const OPERATORS: [BinaryOp; 18] = [
         BinaryOp::Add,
         BinaryOp::Sub,
         BinaryOp::Mul,
@@ -106,6 +106,11 @@ fn operator(input: Tokens<'_>) -> Option<(BinaryOp, u8)> {
         BinaryOp::Ne,
         BinaryOp::And,
         BinaryOp::Or,
+        BinaryOp::BitAnd,
+        BinaryOp::BitOr,
+        BinaryOp::BitXor,
+        BinaryOp::Shl,
+        BinaryOp::Shr,
     ];
     let TokenKind::Symbol(symbol) = input.peek() else { return None };
     let op = OPERATORS.into_iter().find(|op| op.symbol() == symbol)?;
@@ -118,6 +123,7 @@ fn prefixed(mut input: Tokens<'_>) -> Parsed<'_, Expr> {
         let op = match input.peek() {
             TokenKind::Symbol("-") => UnaryOp::Neg,
             TokenKind::Symbol("!") => UnaryOp::Not,
+            TokenKind::Symbol("~") => UnaryOp::Complement,
             _ => break,
         };
         prefixes.push((op, input.span()));
@@ -146,10 +152,24 @@ fn primary(input: Tokens<'_>) -> Parsed<'_, Expr> {
         TokenKind::Keyword("max") => extreme(input, BinaryOp::Max),
         TokenKind::Type(to) => cast(input, to),
         TokenKind::Symbol("(") => grouped(input),
-        TokenKind::Name if input.next().peek() == TokenKind::Symbol("(") => call(input),
+        TokenKind::Name if input.next().peek() == TokenKind::Symbol("(") && !begins_call(input.next()) => call(input),
         TokenKind::Name => Ok((input.next(), Expr::new(ExprKind::Name(input.word().to_owned()), span))),
-        _ => Err(super::later::operand(input)),
+        _ => Err(nom::Err::Error(Failure::expected(input, "an expression"))),
     }
+}
+
+/// Whether what stands in parentheses here is the left-hand side of a call, `(a, b) = f(x)`, and not an argument list:
+/// line ends mean nothing, so a statement may end in a name right before it.
+fn begins_call(input: Tokens<'_>) -> bool {
+    let mut input = input.next();
+    while input.peek() == TokenKind::Name {
+        match input.next().peek() {
+            TokenKind::Symbol(",") => input = input.next().next(),
+            TokenKind::Symbol(")") => return input.next().next().peek() == TokenKind::Symbol("="),
+            _ => return false,
+        }
+    }
+    false
 }
 
 fn cast(input: Tokens<'_>, to: ScalarType) -> Parsed<'_, Expr> {

@@ -1,10 +1,9 @@
 //! Tokens to syntax tree, with nom over the token stream.
 //!
-//! A statement or a definition that cannot be parsed is reported and skipped, so that one run reports them all. What
-//! this version does not have yet but the language does is recognised and said so.
+//! A statement or a definition that cannot be parsed is reported and skipped, so that one run reports them all.
 
 mod expression;
-mod later;
+mod slips;
 mod stream;
 
 use std::collections::BTreeSet;
@@ -14,11 +13,14 @@ use nom::branch::alt;
 use nom::combinator::{cut, map, opt};
 use nom::multi::separated_list1;
 use nom::sequence::{delimited, preceded};
-use support::Diagnostic;
+use support::{Diagnostic, Span};
 
 use self::expression::{arguments, expression};
 use self::stream::{Failure, Parsed, Source, Tokens, closing, keyword, name, symbol};
-use crate::ast::{Assign, Clause, Def, Dim, ExprKind, File, Name, Param, Reduction, ScalarType, Statement, Type};
+use crate::ast::{
+    Assign, Call, Clause, Constant, Def, Dim, Expr, ExprKind, File, For, Import, Item, Name, Param, Reduction, ScalarType,
+    Statement, Type,
+};
 use crate::lexer::{self, TokenKind};
 
 /// How deeply expressions may nest.
@@ -30,7 +32,18 @@ const MAX_ERRORS: usize = 100;
 
 /// The syntax tree of `text`, without the parts that could not be parsed, and what was wrong with those.
 pub fn parse(text: &str) -> (File, Vec<Diagnostic>) {
-    let (tokens, errors) = lexer::tokens(text);
+    parse_in(text, Span::new(0, text.len()))
+}
+
+/// What the part of `text` at `place` imports.
+pub(crate) fn imports(text: &str, place: Span) -> Vec<String> {
+    let imports = parse_in(text, place).0.imports;
+    imports.into_iter().map(|import| import.path).collect()
+}
+
+/// The syntax tree of the part of `text` at `place`, likewise.
+pub(crate) fn parse_in(text: &str, place: Span) -> (File, Vec<Diagnostic>) {
+    let (tokens, errors) = lexer::tokens_in(text, place);
     let source = Source::new(text, &tokens, errors);
     let file = file(Tokens::new(&source));
     let mut errors = source.into_errors();
@@ -40,22 +53,58 @@ pub fn parse(text: &str) -> (File, Vec<Diagnostic>) {
 
 fn file(mut input: Tokens<'_>) -> File {
     let mut file = File::default();
-    let mut constants = BTreeSet::new();
+    let mut broken = BTreeSet::new();
     while input.peek() != TokenKind::End && !too_many(input) {
-        constants.extend(later::constant(input).map(str::to_owned));
-        match def(input) {
-            Ok((rest, mut def)) => {
-                def.broken.extend(constants.iter().cloned());
-                file.defs.push(def);
-                input = rest;
-            }
+        match top_level(input, &mut file) {
+            Ok((rest, ())) => input = rest,
             Err(error) => {
                 let at = input.report(error);
-                input = skip_to_def(at.max_progress(input));
+                let rest = skip_to_top_level(at.max_progress(input));
+                if slips::is_word(input, "let") {
+                    broken.extend(input.names_until(rest));
+                }
+                input = rest;
             }
         }
     }
+    for def in &mut file.defs {
+        def.broken.extend(broken.iter().cloned());
+    }
     file
+}
+
+/// A definition, a constant or an import.
+fn top_level<'a>(input: Tokens<'a>, file: &mut File) -> Parsed<'a, ()> {
+    if slips::is_word(input, "import") {
+        let (rest, import) = import(input)?;
+        file.imports.push(import);
+        return Ok((rest, ()));
+    }
+    if slips::is_word(input, "let") {
+        let (rest, constant) = constant(input)?;
+        file.constants.push(constant);
+        return Ok((rest, ()));
+    }
+    let (rest, def) = def(input)?;
+    file.defs.push(def);
+    Ok((rest, ()))
+}
+
+/// `import "other.tc"`
+fn import(input: Tokens<'_>) -> Parsed<'_, Import> {
+    let path = input.next();
+    if path.peek() != TokenKind::Text {
+        return Err(nom::Err::Failure(Failure::expected(path, "the name of a file in quotes")));
+    }
+    let import = Import { path: path.word().trim_matches('"').to_owned(), span: path.span() };
+    Ok((path.next(), import))
+}
+
+/// `let NAME = expression`
+fn constant(input: Tokens<'_>) -> Parsed<'_, Constant> {
+    let (input, name) = cut(name("the name of a constant")).parse(input.next())?;
+    let (input, _) = cut(symbol("=")).parse(input)?;
+    map(cut(expression), |value| Constant { name: name.clone(), value }).parse(input)
 }
 
 /// Whether to stop; says so once.
@@ -68,8 +117,13 @@ fn too_many(input: Tokens<'_>) -> bool {
     stop
 }
 
-fn skip_to_def(mut input: Tokens<'_>) -> Tokens<'_> {
-    while !matches!(input.peek(), TokenKind::End | TokenKind::Keyword("def")) {
+fn skip_to_top_level(mut input: Tokens<'_>) -> Tokens<'_> {
+    let begins = |input: Tokens<'_>| {
+        matches!(input.peek(), TokenKind::End | TokenKind::Keyword("def"))
+            || slips::is_word(input, "import")
+            || slips::is_word(input, "let")
+    };
+    while !begins(input) {
         input = input.next();
     }
     input
@@ -77,17 +131,17 @@ fn skip_to_def(mut input: Tokens<'_>) -> Tokens<'_> {
 
 fn def(input: Tokens<'_>) -> Parsed<'_, Def> {
     let start = input.span();
-    later::file_level(input)?;
     let (input, _) = keyword("def").parse(input)?;
     let (input, (name, inputs)) = cut((name("the name of the definition"), params)).parse(input)?;
     let (input, _) = cut(symbol("->")).parse(input)?;
     let (input, outputs) = cut(returns).parse(input)?;
     let (input, _) = cut(symbol("{")).parse(input)?;
-    let (input, (statements, broken)) = statements(input);
+    let mut broken = BTreeSet::new();
+    let (input, body) = items(input, &mut broken);
     let end = input.span();
     let cut_short = input.peek() == TokenKind::End && !broken.is_empty();
     let input = if cut_short { input } else { cut(symbol("}")).parse(input)?.0 };
-    Ok((input, Def { name, inputs, outputs, statements, broken, span: start.to(end) }))
+    Ok((input, Def { name, inputs, outputs, body, broken, span: start.to(end) }))
 }
 
 /// `-> (C)`; `-> C {` is a common slip and gets a message of its own.
@@ -137,7 +191,7 @@ fn param(input: Tokens<'_>) -> Parsed<'_, Param> {
     let (input, ty) = match (input.peek(), input.next().peek()) {
         (TokenKind::Type(scalar), _) => map(|rest| type_of(rest, scalar), Some).parse(input)?,
         (TokenKind::Name, TokenKind::Name | TokenKind::Symbol("(")) => {
-            map(|rest| type_of(rest, later::unknown_type(rest)), Some).parse(input)?
+            map(|rest| type_of(rest, slips::unknown_type(rest)), Some).parse(input)?
         }
         _ => (input, None),
     };
@@ -151,13 +205,14 @@ fn type_of(input: Tokens<'_>, scalar: ScalarType) -> Parsed<'_, Type> {
 }
 
 fn dim(input: Tokens<'_>) -> Parsed<'_, Dim> {
-    let (rest, dim) = match input.peek() {
-        TokenKind::Number => constant_dim(input)?,
-        _ => map(name("a size"), Dim::Size).parse(input)?,
-    };
-    match rest.peek() {
-        TokenKind::Symbol("+" | "-" | "*" | "/" | "%") => Err(later::size_expression(input)),
-        _ => Ok((rest, dim)),
+    let ends = |rest: Tokens<'_>| matches!(rest.peek(), TokenKind::Symbol("," | ")"));
+    match input.peek() {
+        TokenKind::Number if ends(input.next()) => constant_dim(input),
+        TokenKind::Name if ends(input.next()) => map(name("a size"), Dim::Size).parse(input),
+        TokenKind::Name | TokenKind::Number | TokenKind::Symbol("(" | "-") | TokenKind::Keyword("min" | "max") => {
+            map(expression, Dim::Computed).parse(input)
+        }
+        _ => map(name("a size"), Dim::Size).parse(input),
     }
 }
 
@@ -180,20 +235,20 @@ fn constant_dim(input: Tokens<'_>) -> Parsed<'_, Dim> {
     }
 }
 
-/// The statements up to the closing brace, and the words of those that could not be parsed.
-fn statements(mut input: Tokens<'_>) -> (Tokens<'_>, (Vec<Statement>, BTreeSet<String>)) {
-    let (mut good, mut broken) = (Vec::new(), BTreeSet::new());
+/// The items up to the closing brace; the words of those that could not be parsed go into `broken`.
+fn items<'a>(mut input: Tokens<'a>, broken: &mut BTreeSet<String>) -> (Tokens<'a>, Vec<Item>) {
+    let mut good = Vec::new();
     while !ends_body(input) && !too_many(input) {
-        match statement(input) {
-            Ok((rest, statement)) => {
-                good.push(statement);
+        match item(input, broken) {
+            Ok((rest, item)) => {
+                good.push(item);
                 input = rest;
             }
             Err(error) => {
                 let failed = input.report(error);
                 // Where no statement begins, the one before ended too early.
                 let begins = matches!(input.peek(), TokenKind::Name | TokenKind::Symbol("("));
-                let last: Option<Statement> = if begins || !failed.is_at(input) { None } else { good.pop() };
+                let last: Option<Item> = if begins || !failed.is_at(input) { None } else { good.pop() };
                 broken.extend(last.into_iter().flat_map(|last| words(&last)));
                 let rest = skip_to_statement(failed.max_progress(input));
                 broken.extend(input.names_until(rest));
@@ -206,11 +261,58 @@ fn statements(mut input: Tokens<'_>) -> (Tokens<'_>, (Vec<Statement>, BTreeSet<S
             input = input.next();
         }
     }
-    (input, (good, broken))
+    (input, good)
 }
 
-/// The names that a statement writes and reads.
-fn words(statement: &Statement) -> Vec<String> {
+/// A statement, a loop or a call.
+fn item<'a>(input: Tokens<'a>, broken: &mut BTreeSet<String>) -> Parsed<'a, Item> {
+    if slips::is_word(input, "for") && input.next().peek() == TokenKind::Name {
+        return map_item(for_loop(input, broken)?, |nest| Item::For(Box::new(nest)));
+    }
+    if input.peek() == TokenKind::Symbol("(") {
+        return map_item(call(input)?, |call| Item::Call(Box::new(call)));
+    }
+    map_item(statement(input)?, |statement| Item::Statement(Box::new(statement)))
+}
+
+fn map_item<'a, T>((rest, value): (Tokens<'a>, T), item: impl FnOnce(T) -> Item) -> Parsed<'a, Item> {
+    Ok((rest, item(value)))
+}
+
+/// `for t in lower:upper { … }`
+fn for_loop<'a>(input: Tokens<'a>, broken: &mut BTreeSet<String>) -> Parsed<'a, For> {
+    let start = input.span();
+    let outer = input;
+    let (input, index) = name("the index of the loop").parse(input.deeper()?.next())?;
+    let (input, _) = cut(keyword("in")).parse(input)?;
+    let (input, (lower, upper)) = bounds(input)?;
+    let (input, _) = cut(symbol("{")).parse(input)?;
+    let (input, body) = items(input, broken);
+    let end = input.span();
+    let (input, _) = cut(symbol("}")).parse(input)?;
+    Ok((input.at_depth_of(outer), For { index, lower, upper, body, span: start.to(end) }))
+}
+
+/// `(a, b) = f(x, y)`
+fn call(input: Tokens<'_>) -> Parsed<'_, Call> {
+    let start = input.span();
+    let (input, targets) =
+        delimited(symbol("("), separated_list1(symbol(","), cut(name("the name of a tensor"))), closing(")"))
+            .parse(input)?;
+    let (input, _) = cut(symbol("=")).parse(input)?;
+    let (input, def) = cut(name("the name of a definition")).parse(input)?;
+    let (input, arguments) = cut(arguments).parse(input)?;
+    Ok((input, Call { targets, def, arguments, span: start.to(input.before()) }))
+}
+
+/// The names that an item writes and reads.
+fn words(item: &Item) -> Vec<String> {
+    let statement = match item {
+        Item::Statement(statement) => statement,
+        Item::For(nest) => return nest.body.iter().flat_map(words).collect(),
+        Item::Call(call) => return call.targets.iter().map(|target| target.text.clone()).collect(),
+        Item::Bound(_) => return Vec::new(),
+    };
     let mut words = vec![statement.target.text.clone()];
     let mut open = vec![&statement.value];
     while let Some(expr) = open.pop() {
@@ -264,10 +366,11 @@ fn begins_statement(input: Tokens<'_>) -> bool {
 
 fn statement(input: Tokens<'_>) -> Parsed<'_, Statement> {
     let start = input.span();
-    later::statement(input)?;
     let (input, target) = name("an operator, a statement or `}`").parse(input)?;
-    let (input, indices) = left_indices(input)?;
-    later::assignment(input)?;
+    let (input, subscripts) = match input.peek() {
+        TokenKind::Symbol("(") => arguments(input)?,
+        _ => (input, Vec::new()),
+    };
     let (input, assign) = assign(input)?;
     let (input, value) = cut(expression).parse(input)?;
     let (input, equivalent) =
@@ -277,23 +380,7 @@ fn statement(input: Tokens<'_>) -> Parsed<'_, Statement> {
     not_too_long(first_clause, clauses.as_ref().map_or(0, Vec::len))?;
     let span = start.to(input.before());
     let clauses = clauses.unwrap_or_default();
-    Ok((input, Statement { target, indices, assign, value, equivalent, clauses, span }))
-}
-
-/// The names between the parentheses of the left-hand side; anything else there is reported.
-fn left_indices(input: Tokens<'_>) -> Parsed<'_, Vec<Name>> {
-    if input.peek() != TokenKind::Symbol("(") {
-        return Ok((input, Vec::new()));
-    }
-    let (rest, subscripts) = arguments(input)?;
-    let mut indices = Vec::new();
-    for subscript in subscripts {
-        match subscript.kind {
-            ExprKind::Name(text) => indices.push(Name { text, span: subscript.span }),
-            _ => return Err(later::left_subscript(input, subscript.span)),
-        }
-    }
-    Ok((rest, indices))
+    Ok((input, Statement { target, subscripts, assign, value, equivalent, clauses, span }))
 }
 
 fn assign(input: Tokens<'_>) -> Parsed<'_, Assign> {
@@ -314,6 +401,13 @@ fn assign_of(symbol: &str) -> Option<Assign> {
         "*=" => Reduction::Product,
         "min=" => Reduction::Min,
         "max=" => Reduction::Max,
+        "argmin=" => Reduction::ArgMin,
+        "argmax=" => Reduction::ArgMax,
+        "&&=" => Reduction::All,
+        "||=" => Reduction::Any,
+        "&=" => Reduction::BitAnd,
+        "|=" => Reduction::BitOr,
+        "^=" => Reduction::BitXor,
         _ => return None,
     };
     Some(Assign { reduction: Some(reduction), init })
@@ -330,10 +424,16 @@ fn exists(input: Tokens<'_>) -> Parsed<'_, Clause> {
 fn range(input: Tokens<'_>) -> Parsed<'_, Clause> {
     let (input, index) = name("an index with its range, a name with its value, or `exists`").parse(input)?;
     let (input, _) = keyword("in").parse(input)?;
+    let (input, (lower, upper)) = bounds(input)?;
+    Ok((input, Clause::Range { index, lower, upper }))
+}
+
+/// `lower:upper`
+fn bounds(input: Tokens<'_>) -> Parsed<'_, (Expr, Expr)> {
     let (input, lower) = cut(expression).parse(input)?;
-    later::dots(input, lower.span)?;
+    slips::dots(input, lower.span)?;
     let (input, _) = cut(symbol(":")).parse(input)?;
-    map(cut(expression), |upper| Clause::Range { index: index.clone(), lower: lower.clone(), upper }).parse(input)
+    map(cut(expression), |upper| (lower.clone(), upper)).parse(input)
 }
 
 fn binding(input: Tokens<'_>) -> Parsed<'_, Clause> {

@@ -4,11 +4,12 @@ use polyhedral::{DType, Expr};
 use support::Diagnostic;
 
 use super::scope::Scope;
-use super::value::{Operand, Place, are, cast, no_arithmetic_on_bool};
-use super::{Guard, IndexName, Origin, Read};
-use crate::ast::{self, Clause, Name, Statement};
+use super::value::{Operand, Place, are, cast, no_arithmetic_on_bool, not_bits, not_logical};
+use super::{Guard, IndexName, Origin, Read, Subscript};
+use crate::ast::{self, Clause, ExprKind, Name, Reduction, Statement};
 use crate::parser::MAX_DEPTH;
-use crate::types::{promote, spelling};
+use crate::quasi::Quasi;
+use crate::types::{is_half, promote, repr, spelling};
 
 /// Nodes of the value of one statement, with the names of `where` put in.
 const MAX_NODES: u32 = 20_000;
@@ -21,15 +22,23 @@ pub struct Body<'s, 'a> {
     pub reads: Vec<Read>,
     pub(super) lets: Vec<(&'s Name, &'s ast::Expr)>,
     pub(super) guards: Vec<Guard>,
+    /// How many indices are those of the loops around.
+    pub(super) outer: usize,
+    /// How many reads stand in `pad`.
+    pub(super) pads: usize,
     nodes: u32,
 }
 
 impl<'s, 'a> Body<'s, 'a> {
     pub fn new(scope: &'s mut Scope<'a>, statement: &'s Statement) -> Body<'s, 'a> {
+        let indices: Vec<IndexName> = scope.loops.iter().map(|(index, ..)| index.clone()).collect();
+        let outer = indices.len();
         Body {
             scope,
             statement,
-            indices: Vec::new(),
+            indices,
+            outer,
+            pads: 0,
             reads: Vec::new(),
             lets: Vec::new(),
             guards: Vec::new(),
@@ -37,20 +46,41 @@ impl<'s, 'a> Body<'s, 'a> {
         }
     }
 
-    /// Registers the indices of the left-hand side; how many there are.
-    pub fn left_indices(&mut self) -> usize {
-        for index in &self.statement.indices {
-            if let Some(first) = self.indices.iter().find(|known| known.name == index.text) {
-                let message = format!("the index `{}` stands twice on the left-hand side", index.text);
-                let error = Diagnostic::error("TC0104", message, index.span).also(first.span, "first here");
-                self.scope.emit(error.help("use two indices, and choose the elements on the right: `i == j ? … : 0`"));
-                continue;
-            }
-            if self.scope.is_free(index, "an index") {
-                self.indices.push(IndexName { name: index.text.clone(), span: index.span });
-            }
+    /// Registers the indices of the left-hand side; the element that it names.
+    pub fn left_hand_side(&mut self) -> Option<Vec<Subscript>> {
+        let statement = self.statement;
+        let mut plain: Vec<Name> = Vec::new();
+        let subscripts: Vec<Option<Subscript>> = statement
+            .subscripts
+            .iter()
+            .map(|subscript| match &subscript.kind {
+                ExprKind::Name(text) => self.left_index(&Name { text: text.clone(), span: subscript.span }, &mut plain),
+                _ => self.subscript(subscript, &statement.target.text, Place::subscript(0)),
+            })
+            .collect();
+        subscripts.into_iter().collect()
+    }
+
+    /// An index of the left-hand side that stands alone.
+    fn left_index(&mut self, index: &Name, plain: &mut Vec<Name>) -> Option<Subscript> {
+        if let Some(first) = plain.iter().find(|known| known.text == index.text) {
+            let message = format!("the index `{}` stands twice on the left-hand side", index.text);
+            let error = Diagnostic::error("TC0104", message, index.span).also(first.span, "first here");
+            self.scope.emit(error.help("use two indices, and choose the elements on the right: `i == j ? … : 0`"));
+            return None;
         }
-        self.indices.len()
+        if let Some(at) = self.find_index(&index.text) {
+            if at >= self.outer {
+                plain.push(index.clone());
+            }
+            return Some(Subscript::Affine(Quasi::index(at)));
+        }
+        if !self.scope.is_free(index, "an index") {
+            return None;
+        }
+        plain.push(index.clone());
+        self.indices.push(IndexName { name: index.text.clone(), span: index.span });
+        Some(Subscript::Affine(Quasi::index(self.indices.len() - 1)))
     }
 
     /// Registers `name = value` of the `where`.
@@ -73,7 +103,7 @@ impl<'s, 'a> Body<'s, 'a> {
 
     /// The typed value of the right-hand side.
     pub fn value_of(&mut self, expr: &ast::Expr) -> Option<Operand> {
-        self.value(expr, Place { subscript: false, depth: 0, lets: self.lets.len() })
+        self.value(expr, Place { subscript: false, ..Place::subscript(self.lets.len()) })
     }
 
     /// The reads of the `exists` clauses.
@@ -116,39 +146,80 @@ impl<'s, 'a> Body<'s, 'a> {
         sound
     }
 
-    /// The value in the type of the target, which the statement now has written.
-    pub fn assigned(&mut self, value: Operand, left: usize) -> Option<Expr> {
+    /// The value in the type of the target, which the statement now has written, and the temporaries that it needs: one
+    /// for the extreme of `argmin` and `argmax`, one of a wider type for a reduction of a half type.
+    pub fn assigned(&mut self, value: Operand, left: usize) -> Option<(Expr, Option<usize>, Option<usize>)> {
         let target = &self.statement.target;
+        let rank = self.statement.subscripts.len();
         let at = self.scope.target(target)?;
         let tensor = self.scope.tensors[at].clone();
-        if let Some(rank) = tensor.rank.filter(|rank| *rank != left) {
-            let message = format!("`{}` has rank {rank}, and {} given", target.text, are(left, "index", "indices"));
+        if let Some(known) = tensor.rank.filter(|known| *known != rank) {
+            let message = format!("`{}` has rank {known}, and {} given", target.text, are(rank, "index", "indices"));
             let error = Diagnostic::error("TC0108", message, target.span).also(tensor.span, "the rank comes from here");
             self.scope.emit(error.help("write every statement of a tensor with the same number of indices"));
             return None;
         }
-        self.annotated_rank(&tensor, left)?;
-        self.reduces_numbers(&value)?;
-        self.continues(at)?;
+        self.annotated_rank(&tensor, rank)?;
+        self.reduces(&value)?;
         let annotated = tensor.annotation.as_ref().map(|(dtype, ..)| *dtype);
+        let finds_index =
+            matches!(self.statement.assign.reduction, Some(Reduction::ArgMin | Reduction::ArgMax));
+        let own = if finds_index { DType::I32 } else { value.dtype };
         let dtype = match tensor.dtype.or(annotated) {
             Some(dtype) => dtype,
-            None => value.dtype,
+            None => own,
         };
-        let converted = self.converted(value, dtype, annotated.is_some())?;
+        let (converted, extreme, wider) = if finds_index {
+            self.finds_one_index(dtype, left)?;
+            self.continues(at)?;
+            let extreme = self.temporary("extreme", repr(value.dtype), rank);
+            (value.expr, Some(extreme), None)
+        } else {
+            self.continues(at)?;
+            let reduces = self.statement.assign.reduction.is_some();
+            let wider = (reduces && is_half(dtype)).then(|| self.temporary("wide", DType::F32, rank));
+            (self.converted(value, dtype, annotated.is_some(), wider.is_some())?, None, wider)
+        };
         let tensor = &mut self.scope.tensors[at];
         tensor.dtype = Some(dtype);
-        tensor.rank = Some(left);
+        tensor.rank = Some(rank);
         if tensor.writes == 0 && tensor.origin == Origin::Temporary {
             tensor.span = target.span;
         }
         tensor.writes += 1;
-        Some(converted)
+        Some((converted, extreme, wider))
     }
 
-    fn annotated_rank(&mut self, tensor: &super::Declared, left: usize) -> Option<()> {
+    /// A tensor of the definition beside the target, whose name is the target's with a word behind it.
+    fn temporary(&mut self, word: &str, dtype: DType, rank: usize) -> usize {
+        let target = &self.statement.target;
+        self.scope.temporary(&format!("{}_{word}", target.text), target.span, dtype, rank)
+    }
+
+    /// `argmin` and `argmax` give the one index of their reduction, from the start.
+    fn finds_one_index(&mut self, dtype: DType, left: usize) -> Option<()> {
+        let assign = self.statement.assign;
+        let span = self.statement.target.span;
+        let error = if !assign.init {
+            let message = format!("`{assign}` cannot go on from an index alone: the value there is not known");
+            Diagnostic::error("TC0304", message, span).help(format!("write `{assign}!`"))
+        } else if self.indices.len() != left + 1 {
+            let found = are(self.indices.len() - left, "reduction index", "reduction indices");
+            let message = format!("`{assign}` finds the value of one index, and {found} given");
+            Diagnostic::error("TC0305", message, span).help("join them into one: `i = x / W`, `j = x % W`")
+        } else if dtype != DType::I32 && dtype != DType::I64 {
+            let message = format!("`{assign}` gives an index, and `{}` is `{}`", self.statement.target.text, spelling(dtype));
+            Diagnostic::error("TC0306", message, span).help("declare it `int32` or `int64`")
+        } else {
+            return Some(());
+        };
+        self.scope.emit(error);
+        None
+    }
+
+    fn annotated_rank(&mut self, tensor: &super::Declared, rank: usize) -> Option<()> {
         let Some((_, shape, span)) = &tensor.annotation else { return Some(()) };
-        if shape.len() == left {
+        if shape.len() == rank {
             return Some(());
         }
         let target = &self.statement.target;
@@ -156,18 +227,29 @@ impl<'s, 'a> Body<'s, 'a> {
             "`{}` is declared with rank {}, and {} given",
             target.text,
             shape.len(),
-            are(left, "index", "indices")
+            are(rank, "index", "indices")
         );
         let error = Diagnostic::error("TC0205", message, target.span).also(*span, "declared here");
         self.scope.emit(error.help("make the two agree"));
         None
     }
 
-    fn reduces_numbers(&mut self, value: &Operand) -> Option<()> {
-        if self.statement.assign.reduction.is_none() || value.dtype != DType::Bool {
-            return Some(());
-        }
-        self.scope.emit(no_arithmetic_on_bool(&format!("`{}`", self.statement.assign), self.statement.value.span));
+    /// The operator of a reduction works on values of this type.
+    fn reduces(&mut self, value: &Operand) -> Option<()> {
+        let (operator, span) = (format!("`{}`", self.statement.assign), self.statement.value.span);
+        let error = match self.statement.assign.reduction {
+            None => return Some(()),
+            Some(Reduction::All | Reduction::Any) if value.dtype != DType::Bool => {
+                not_logical(&self.statement.assign.to_string(), value.dtype, span)
+            }
+            Some(Reduction::BitAnd | Reduction::BitOr | Reduction::BitXor) if !value.dtype.is_int() => {
+                not_bits(&operator, value.dtype, span)
+            }
+            Some(Reduction::All | Reduction::Any) => return Some(()),
+            Some(_) if value.dtype == DType::Bool => no_arithmetic_on_bool(&operator, span),
+            Some(_) => return Some(()),
+        };
+        self.scope.emit(error);
         None
     }
 
@@ -192,13 +274,14 @@ impl<'s, 'a> Body<'s, 'a> {
         Some(())
     }
 
-    /// `value` in the type of the target.
-    fn converted(&mut self, value: Operand, dtype: DType, declared: bool) -> Option<Expr> {
+    /// `value` in the type of the target, or, where it goes into a wider temporary, in that one's.
+    fn converted(&mut self, value: Operand, dtype: DType, declared: bool, wider: bool) -> Option<Expr> {
+        let stored = |expr: Expr| if is_half(dtype) && !wider { Expr::Cast(dtype, Box::new(expr)) } else { expr };
         if let Some(constant) = value.literal.as_ref().and_then(|literal| literal.value_as(dtype)) {
-            return Some(Expr::Const(constant, dtype));
+            return Some(stored(Expr::Const(constant, repr(dtype))));
         }
         if promote(value.dtype, dtype) == dtype {
-            return Some(cast(value.expr, value.dtype, dtype));
+            return Some(stored(cast(value.expr, value.dtype, dtype)));
         }
         let (name, span) = (&self.statement.target.text, self.statement.value.span);
         let (from, to) = (spelling(value.dtype), spelling(dtype));
@@ -210,6 +293,9 @@ impl<'s, 'a> Body<'s, 'a> {
         }
         let message = format!("a value of type `{from}` is narrowed to `{to}`, the type that `{name}` got first");
         self.scope.emit(Diagnostic::warning("TC0207", message, span).help(help));
+        if is_half(dtype) && !wider {
+            return Some(Expr::Cast(dtype, Box::new(value.expr)));
+        }
         Some(cast(value.expr, value.dtype, dtype))
     }
 

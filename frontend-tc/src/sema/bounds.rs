@@ -14,7 +14,9 @@ impl Body<'_, '_> {
     /// The ranges that the `where` gives, by index and with both bounds included.
     #[allow(clippy::type_complexity, reason = "one line, used once")]
     pub fn ranges(&mut self) -> Option<Vec<Option<(Quasi, Quasi, Span)>>> {
-        let mut ranges: Vec<Option<(Quasi, Quasi, Span)>> = vec![None; self.indices.len()];
+        let mut ranges: Vec<Option<(Quasi, Quasi, Span)>> =
+            self.scope.loops.iter().map(|(_, first, last, span)| Some((first.clone(), last.clone(), *span))).collect();
+        ranges.resize(self.indices.len(), None);
         let mut sound = true;
         for clause in &self.statement.clauses {
             let Clause::Range { index, lower, upper } = clause else { continue };
@@ -40,31 +42,41 @@ impl Body<'_, '_> {
         sound.then_some(ranges)
     }
 
-    /// A bound may mention an index only if that index' own range mentions none.
+    /// Ranges may mention other indices, and not go round in a circle.
     fn dependences_end(&mut self, ranges: &[Option<(Quasi, Quasi, Span)>]) -> bool {
-        let dependent = |range: &Option<(Quasi, Quasi, Span)>| {
-            range.as_ref().is_some_and(|(first, last, _)| first.has_index() || last.has_index())
-        };
-        let mut sound = true;
-        for (first, last, span) in ranges.iter().flatten() {
-            let mut nested = None;
-            for bound in [first, last] {
-                bound.indices(&mut |at| nested = nested.or(dependent(&ranges[at]).then_some(at)));
+        let mut settled: Vec<bool> = ranges.iter().map(Option::is_none).collect();
+        loop {
+            let mut next = settled.clone();
+            for (at, range) in ranges.iter().enumerate() {
+                let Some((first, last, _)) = range else { continue };
+                let mut known = true;
+                for bound in [first, last] {
+                    bound.indices(&mut |other| known &= settled[other]);
+                }
+                next[at] |= known;
             }
-            if let Some(at) = nested {
-                let message =
-                    format!("the range depends on `{}`, whose range depends on another index", self.indices[at].name);
-                let error = Diagnostic::error("TC0031", format!("{message}, which is not supported yet"), *span);
-                self.scope.emit(error.help("give one of them its full range, and choose the elements in the value"));
-                sound = false;
+            if next == settled {
+                break;
             }
+            settled = next;
         }
-        sound
+        let Some(at) = settled.iter().position(|known| !known) else { return true };
+        let span = ranges[at].as_ref().map_or(self.statement.span, |(.., span)| *span);
+        let message = format!("the range of `{}` depends on itself through other ranges", self.indices[at].name);
+        self.scope.emit(Diagnostic::error("TC0408", message, span).help("bound one of the indices by sizes and numbers"));
+        false
     }
 
     fn ranged_index(&mut self, index: &Name) -> Option<usize> {
-        if let Some(at) = self.find_index(&index.text) {
-            return Some(at);
+        match self.find_index(&index.text) {
+            Some(at) if at < self.outer => {
+                let message = format!("`{}` is the index of a loop, which gives it its range", index.text);
+                let error = Diagnostic::error("TC0127", message, index.span);
+                self.scope.emit(error.also(self.scope.loops[at].0.span, "this loop").help("remove the range"));
+                return None;
+            }
+            Some(at) => return Some(at),
+            None => (),
         }
         let message = format!("`{}` is no index of this statement and cannot have a range", index.text);
         let error = Diagnostic::error("TC0115", message, index.span);
@@ -99,21 +111,11 @@ impl Body<'_, '_> {
         }
     }
 
-    /// A bound of a reduction index may mention other indices.
+    /// A bound may mention other indices.
     fn refused_index(&self, at: usize, own: Option<usize>, span: Span) -> Option<Diagnostic> {
-        let own = own?;
         let name = &self.indices[at].name;
-        if own == at {
-            let message = format!("the range of `{name}` mentions `{name}` itself");
-            return Some(Diagnostic::error("TC0408", message, span).help("bound it by sizes and numbers"));
-        }
-        if own >= self.statement.indices.len() {
-            return None;
-        }
-        let message =
-            format!("the range of an index of the left-hand side mentions `{name}`, which is not supported yet");
-        let help = "give the full range, and choose the elements in the value: `j <= i ? A(i, j) : 0`";
-        Some(Diagnostic::error("TC0031", message, span).help(help))
+        let message = format!("the range of `{name}` mentions `{name}` itself");
+        (own == Some(at)).then(|| Diagnostic::error("TC0408", message, span).help("bound it by sizes and numbers"))
     }
 
     /// Refuses what cannot stand in a bound.

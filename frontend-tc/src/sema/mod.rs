@@ -2,19 +2,20 @@
 
 mod body;
 mod bounds;
-mod close;
+pub(crate) mod close;
 mod scope;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use polyhedral::{DType, Expr};
 use support::{Diagnostic, Span};
 
+pub use self::scope::MAX_DIAGNOSTICS;
 use self::body::Body;
 use self::scope::Scope;
-use crate::ast::{Assign, Def, File, Statement};
+use crate::ast::{Assign, Bound, Clause, Def, Dim, Expr as Syntax, ExprKind, File, For, Item, Name, Number, Statement};
 use crate::quasi::Quasi;
 
 /// A definition with every name resolved and every value typed.
@@ -24,8 +25,34 @@ pub struct Program {
     pub sizes: Vec<String>,
     /// Inputs, then outputs, then temporaries.
     pub tensors: Vec<Declared>,
-    /// The statements, in order.
+    /// The statements, in order, those in loops too.
     pub steps: Vec<Step>,
+    /// What calls say of tensors, each with the number of the statement before which it is said.
+    pub claims: Vec<(usize, Claim)>,
+    /// How many of the sizes are the caller's; the values of the others are claimed.
+    pub free_sizes: usize,
+}
+
+/// What a definition that is called says of a dimension of an argument.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The tensor of the caller.
+    pub tensor: usize,
+    /// Which dimension.
+    pub dim: usize,
+    /// Its extent.
+    pub extent: Claimed,
+    /// The call.
+    pub span: Span,
+}
+
+/// What an extent is claimed to be.
+#[derive(Clone, Debug)]
+pub enum Claimed {
+    /// It gives a size its value.
+    Defines(usize),
+    /// It must be this.
+    Equals(Quasi),
 }
 
 /// A tensor, as far as it is known before ranges are.
@@ -65,17 +92,24 @@ pub enum Origin {
 /// A statement with its names resolved.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Position of its syntax tree.
-    pub position: usize,
+    /// The loops around it, outermost first: each has a number of its own.
+    pub loops: Vec<usize>,
     /// The tensor that it writes.
     pub target: usize,
+    /// The element that it writes.
+    pub element: Vec<Subscript>,
+    /// For `argmin` and `argmax`, the temporary that holds the extreme itself.
+    pub extreme: Option<usize>,
+    /// For a sum or product of half types, the temporary of a wider type that it is accumulated in.
+    pub wider: Option<usize>,
     /// Which of the statements that write the target it is, from 1.
     pub occurrence: u32,
     /// How.
     pub assign: Assign,
-    /// The indices: those of the left-hand side, then the reduction's in order of appearance.
+    /// The indices: those of the loops around, the others of the left-hand side, then the reduction's in order of
+    /// appearance.
     pub indices: Vec<IndexName>,
-    /// How many indices are the left-hand side's.
+    /// How many indices are the loops' or the left-hand side's.
     pub left: usize,
     /// The elements that the value reads; those of an indirect subscript come before the read that it is in.
     pub reads: Vec<Read>,
@@ -107,6 +141,8 @@ pub struct Read {
     pub index: Vec<Subscript>,
     /// The conditions of the `?:` in whose arms it stands, outermost first.
     pub guards: Vec<Guard>,
+    /// For a read in `pad`, its number: [`Expr::Term`] of that number stands for the condition that it is inside.
+    pub pad: Option<usize>,
     /// Its place.
     pub span: Span,
 }
@@ -129,19 +165,48 @@ pub enum Subscript {
     Affine(Quasi),
     /// Known only while running.
     Indirect(Expr),
+    /// Brought back into the tensor, once that is known.
+    Border(Border, Box<Subscript>),
+    /// Counted round: `first + (value - first) mod extent`.
+    Wrapped(Box<Wrapped>),
+}
+
+/// How a subscript that leaves its tensor comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Border {
+    /// `clamp`: to the nearest element.
+    Clamp,
+    /// `wrap`: at the other side.
+    Wrap,
+    /// `mirror`: as far inside as it was outside, the element at the border not twice.
+    Mirror,
+}
+
+impl Border {
+    /// The border function with that name.
+    pub fn parse(name: &str) -> Option<Border> {
+        match name {
+            "clamp" => Some(Border::Clamp),
+            "wrap" => Some(Border::Wrap),
+            "mirror" => Some(Border::Mirror),
+            _ => None,
+        }
+    }
+}
+
+/// A subscript that is counted round in a tensor whose extent is not a number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wrapped {
+    /// The subscript.
+    pub value: Quasi,
+    /// The first element.
+    pub first: Quasi,
+    /// How many there are.
+    pub extent: Quasi,
 }
 
 /// Resolves the definitions of `file`; `None` for one in which something is wrong.
 pub fn resolve(file: &File, diagnostics: &mut Vec<Diagnostic>) -> Vec<Option<Program>> {
-    let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
-    for def in &file.defs {
-        let first = *seen.entry(&def.name.text).or_insert(def.name.span);
-        if first != def.name.span && diagnostics.len() < scope::MAX_DIAGNOSTICS {
-            let message = format!("`{}` is defined twice", def.name.text);
-            let error = Diagnostic::error("TC0113", message, def.name.span).also(first, "first here");
-            diagnostics.push(error.help("give one of the two another name"));
-        }
-    }
     let names: BTreeSet<String> = file.defs.iter().map(|def| def.name.text.clone()).collect();
     file.defs.iter().map(|def| program(def, &names, diagnostics)).collect()
 }
@@ -149,43 +214,153 @@ pub fn resolve(file: &File, diagnostics: &mut Vec<Diagnostic>) -> Vec<Option<Pro
 fn program(def: &Def, defs: &BTreeSet<String>, diagnostics: &mut Vec<Diagnostic>) -> Option<Program> {
     let before = errors(diagnostics);
     let mut scope = Scope::new(def, defs, diagnostics);
-    let mut steps = Vec::new();
-    for (position, statement) in def.statements.iter().enumerate() {
-        if scope.has_said_enough(statement.span) {
-            return None;
-        }
-        match step(&mut scope, position, statement) {
-            Some(step) => steps.push(step),
-            None => scope.poison(statement),
-        }
-    }
+    let free_sizes = scope.sizes.len();
+    let mut resolver =
+        Resolver { scope: &mut scope, steps: Vec::new(), claims: Vec::new(), loops: Vec::new(), next_loop: 0 };
+    resolver.items(&def.body)?;
+    let Resolver { steps, claims, .. } = resolver;
     scope.outputs_are_written(def);
     let Scope { sizes, tensors, .. } = scope;
     let sound = errors(diagnostics) == before && def.broken.is_empty();
-    sound.then_some(Program { sizes, tensors, steps })
+    sound.then_some(Program { sizes, tensors, steps, claims, free_sizes })
 }
 
 fn errors(diagnostics: &[Diagnostic]) -> usize {
     diagnostics.iter().filter(|diagnostic| diagnostic.severity == support::Severity::Error).count()
 }
 
-fn step(scope: &mut Scope<'_>, position: usize, statement: &Statement) -> Option<Step> {
+/// Goes through the items of a definition.
+struct Resolver<'s, 'a> {
+    scope: &'s mut Scope<'a>,
+    steps: Vec<Step>,
+    claims: Vec<(usize, Claim)>,
+    loops: Vec<usize>,
+    next_loop: usize,
+}
+
+impl Resolver<'_, '_> {
+    /// `None` when so much was said that the rest is not checked.
+    fn items(&mut self, items: &[Item]) -> Option<()> {
+        for item in items {
+            match item {
+                Item::Statement(statement) => self.statement(statement)?,
+                Item::For(nest) => self.for_loop(nest)?,
+                Item::Bound(bound) => self.bound(bound),
+                // Calls were replaced by the statements of what they call.
+                Item::Call(_) => (),
+            }
+        }
+        Some(())
+    }
+
+    fn statement(&mut self, statement: &Statement) -> Option<()> {
+        if self.scope.has_said_enough(statement.span) {
+            return None;
+        }
+        match step(self.scope, &self.loops, statement) {
+            Some(step) => self.steps.push(step),
+            None => self.scope.poison(statement),
+        }
+        Some(())
+    }
+
+    fn for_loop(&mut self, nest: &For) -> Option<()> {
+        let outer = self.scope.loops.len();
+        let number = self.next_loop;
+        self.next_loop += 1;
+        let known = self.scope.is_free_index(&nest.index).then(|| loop_range(self.scope, nest)).flatten();
+        match known {
+            Some((first, last)) => {
+                let index = IndexName { name: nest.index.text.clone(), span: nest.index.span };
+                self.scope.loops.push((index, first, last, nest.lower.span.to(nest.upper.span)));
+                self.loops.push(number);
+                let all = self.items(&nest.body);
+                self.loops.pop();
+                self.scope.loops.truncate(outer);
+                all
+            }
+            None => {
+                let inside = Def { body: nest.body.clone(), ..empty_def(&nest.index) };
+                inside.statements().into_iter().for_each(|statement| self.scope.poison(statement));
+                Some(())
+            }
+        }
+    }
+
+    /// What a call says of one of its tensors.
+    fn bound(&mut self, bound: &Bound) {
+        let Some(tensor) = self.scope.tensor(&bound.tensor.text) else {
+            if !self.scope.is_poisoned(&bound.tensor.text) {
+                let message = format!("no tensor is called `{}`", bound.tensor.text);
+                let error = Diagnostic::error("TC0101", message, bound.tensor.span);
+                self.scope.emit(error.help("an argument is an input, or written by an earlier statement"));
+            }
+            return;
+        };
+        if !self.scope.fits(tensor, bound) {
+            return;
+        }
+        for (dim, size) in bound.ty.dims.iter().enumerate() {
+            let extent = match size {
+                Dim::Size(name) if self.scope.entity(&name.text).is_none() => {
+                    Claimed::Defines(self.scope.declare_size(name))
+                }
+                // A size that only the return names binds nothing.
+                _ => match self.scope.extent_of(size) {
+                    Some(extent) => Claimed::Equals(extent),
+                    None => continue,
+                },
+            };
+            self.claims.push((self.steps.len(), Claim { tensor, dim, extent, span: bound.tensor.span }));
+        }
+    }
+}
+
+fn empty_def(name: &Name) -> Def {
+    let (inputs, outputs, body) = (Vec::new(), Vec::new(), Vec::new());
+    Def { name: name.clone(), inputs, outputs, body, broken: BTreeSet::new(), span: name.span }
+}
+
+/// The first and the last value of the index of a loop: checked as a `where` is.
+fn loop_range(scope: &mut Scope<'_>, nest: &For) -> Option<(Quasi, Quasi)> {
+    let clause = Clause::Range { index: nest.index.clone(), lower: nest.lower.clone(), upper: nest.upper.clone() };
+    let nothing = Syntax::new(ExprKind::Number(Number { text: "0".into(), whole: Some(0) }), nest.span);
+    let statement = Statement {
+        target: nest.index.clone(),
+        subscripts: Vec::new(),
+        assign: Assign { reduction: None, init: false },
+        value: nothing,
+        equivalent: None,
+        clauses: vec![clause],
+        span: nest.span,
+    };
+    let mut body = Body::new(scope, &statement);
+    body.indices.push(IndexName { name: nest.index.text.clone(), span: nest.index.span });
+    let (first, last, _) = body.ranges()?.pop()??;
+    Some((first, last))
+}
+
+fn step(scope: &mut Scope<'_>, loops: &[usize], statement: &Statement) -> Option<Step> {
     let mut body = Body::new(scope, statement);
-    let left = body.left_indices();
+    let element = body.left_hand_side();
+    let left = body.indices.len();
     let lets = body.lets();
     let value = body.value_of(&statement.value);
     let exists = body.exists();
     let given = body.ranges();
     let all = body.indices_are_allowed(left);
-    let (left, (), value, exists, given, ()) = (left, lets?, value?, exists?, given?, all?);
-    let value = body.assigned(value, left)?;
+    let (element, (), value, exists, given, ()) = (element?, lets?, value?, exists?, given?, all?);
+    let (value, extreme, wider) = body.assigned(value, left)?;
     let Body { indices, reads, .. } = body;
     let target = scope.tensor(&statement.target.text)?;
     let occurrence = scope.tensors[target].writes;
     let span = statement.span;
     Some(Step {
-        position,
+        loops: loops.to_vec(),
         target,
+        element,
+        extreme,
+        wider,
         occurrence,
         assign: statement.assign,
         indices,

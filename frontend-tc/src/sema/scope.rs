@@ -6,18 +6,21 @@ use polyhedral::{Builtin, DType};
 use support::{Diagnostic, Span};
 
 use super::close::close;
-use super::{Declared, Origin};
-use crate::ast::{Def, Dim, Name, Param, ScalarType, Statement, Type};
+use super::value::affine_binary;
+use super::{Declared, IndexName, Origin};
+use crate::ast::{BinaryOp, Bound, Def, Dim, Expr, ExprKind, Name, Param, Statement, UnaryOp};
 use crate::quasi::Quasi;
-use crate::types::dtype_of;
+use crate::types::{dtype_of, spelling};
 
 /// After this many errors and warnings a definition is not checked further.
-pub(super) const MAX_DIAGNOSTICS: usize = 1000;
+pub const MAX_DIAGNOSTICS: usize = 1000;
 
 /// The names of a definition; those of indices and of `where` belong to a statement.
 pub struct Scope<'a> {
     pub sizes: Vec<String>,
     pub tensors: Vec<Declared>,
+    /// The loops around, outermost first: index, first and last value, and where these stand.
+    pub loops: Vec<(IndexName, Quasi, Quasi, Span)>,
     names: BTreeMap<String, (Entity, Span)>,
     defs: &'a BTreeSet<String>,
     poisoned: BTreeSet<String>,
@@ -39,6 +42,7 @@ impl<'a> Scope<'a> {
         let mut scope = Scope {
             sizes: Vec::new(),
             tensors: Vec::new(),
+            loops: Vec::new(),
             names: BTreeMap::new(),
             defs,
             poisoned: def.broken.clone(),
@@ -48,7 +52,7 @@ impl<'a> Scope<'a> {
             scope.declare_input(input);
         }
         for output in &def.outputs {
-            scope.declare_output(output);
+            scope.declare_output(output, is_scattered(def, &output.name.text));
         }
         scope
     }
@@ -107,15 +111,6 @@ impl<'a> Scope<'a> {
         close(word, self.names.keys().map(String::as_str)).map(str::to_owned)
     }
 
-    /// The type of the middle form; a half type is reported, and `float` stands for it from there on.
-    pub fn dtype(&mut self, scalar: ScalarType, span: Span) -> DType {
-        dtype_of(scalar).unwrap_or_else(|| {
-            let error = Diagnostic::error("TC0020", format!("`{scalar}` is not supported yet"), span);
-            self.emit(error.help("use `float`; the half types come with a later version"));
-            DType::F32
-        })
-    }
-
     /// Refuses a name that already means something. `what` is what it was to be.
     pub fn is_free(&mut self, name: &Name, what: &str) -> bool {
         let taken = match self.names.get(&name.text) {
@@ -128,6 +123,12 @@ impl<'a> Scope<'a> {
             self.emit(
                 Diagnostic::error("TC0103", message, name.span).also(first, "declared here").help("use another name"),
             );
+            return false;
+        }
+        if let Some((index, ..)) = self.loops.iter().find(|(index, ..)| index.name == name.text) {
+            let message = format!("`{}` is the index of a loop already and cannot be {what}", name.text);
+            let error = Diagnostic::error("TC0103", message, name.span).also(index.span, "declared here");
+            self.emit(error.help("use another name"));
             return false;
         }
         if Builtin::parse(&name.text).is_some() {
@@ -146,7 +147,7 @@ impl<'a> Scope<'a> {
             self.poisoned.insert(input.name.text.clone());
             return;
         };
-        let dtype = self.dtype(ty.scalar, ty.span);
+        let dtype = dtype_of(ty.scalar);
         let shape = ty.dims.iter().map(|dim| self.size(dim)).collect::<Vec<_>>();
         if !self.is_free(&input.name, "an input") {
             return;
@@ -156,42 +157,122 @@ impl<'a> Scope<'a> {
         self.declare(&input.name, Declared { dtype: Some(dtype), rank, shape, ..unknown(&input.name, Origin::Input) });
     }
 
-    /// The size that `dim` names; a new one if it is the first time.
+    /// The size that `dim` is; its names are new sizes where they mean nothing yet.
     fn size(&mut self, dim: &Dim) -> Option<Quasi> {
-        let name = match dim {
-            Dim::Constant(value, _) => return Some(Quasi::constant(*value)),
-            Dim::Size(name) => name,
-        };
+        match dim {
+            Dim::Constant(value, _) => Some(Quasi::constant(*value)),
+            Dim::Size(name) => self.named_size(name),
+            Dim::Computed(value) => {
+                let mut sound = true;
+                for name in names_in(value) {
+                    sound &= self.named_size(&name).is_some();
+                }
+                if !sound {
+                    return None;
+                }
+                let size = self.computed(value);
+                if size.is_none() {
+                    let message = "a size in a type must be affine in the sizes";
+                    let error = Diagnostic::error("TC0028", message, value.span);
+                    self.emit(error.help("sums, products with a number, division by a number, `min` and `max` are"));
+                }
+                size
+            }
+        }
+    }
+
+    fn named_size(&mut self, name: &Name) -> Option<Quasi> {
         if let Some(Entity::Size(at)) = self.entity(&name.text) {
             return Some(Quasi::size(at));
         }
-        if !self.is_free(name, "a size") {
-            return None;
-        }
+        self.is_free(name, "a size").then(|| Quasi::size(self.declare_size(name)))
+    }
+
+    /// A new size.
+    pub fn declare_size(&mut self, name: &Name) -> usize {
         let at = self.sizes.len();
         self.sizes.push(name.text.clone());
         self.names.insert(name.text.clone(), (Entity::Size(at), name.span));
-        Some(Quasi::size(at))
+        at
     }
 
-    fn declare_output(&mut self, output: &Param) {
-        let annotation = output.ty.as_ref().map(|ty| self.annotation(ty));
-        if self.is_free(&output.name, "returned") {
-            self.declare(&output.name, Declared { annotation, ..unknown(&output.name, Origin::Output) });
-        }
-    }
-
-    /// A declared return: sizes that no input has are not bound by it and say nothing.
-    fn annotation(&mut self, ty: &Type) -> (DType, Vec<Option<Quasi>>, Span) {
-        let known = |dim: &Dim| match dim {
+    /// The size that `dim` is, if all its names are sizes already.
+    pub fn extent_of(&self, dim: &Dim) -> Option<Quasi> {
+        match dim {
             Dim::Constant(value, _) => Some(Quasi::constant(*value)),
             Dim::Size(name) => match self.entity(&name.text) {
                 Some(Entity::Size(at)) => Some(Quasi::size(at)),
                 _ => None,
             },
+            Dim::Computed(value) => self.computed(value),
+        }
+    }
+
+    fn computed(&self, expr: &Expr) -> Option<Quasi> {
+        match &expr.kind {
+            ExprKind::Number(number) => Some(Quasi::constant(number.whole?.try_into().ok()?)),
+            ExprKind::Name(name) => match self.entity(name) {
+                Some(Entity::Size(at)) => Some(Quasi::size(at)),
+                _ => None,
+            },
+            ExprKind::Unary(UnaryOp::Neg, value) => self.computed(value)?.times(-1),
+            ExprKind::Binary(op, operands) => self.computed_binary(*op, &operands.0, &operands.1),
+            _ => None,
+        }
+    }
+
+    fn computed_binary(&self, op: BinaryOp, a: &Expr, b: &Expr) -> Option<Quasi> {
+        affine_binary(op, &self.computed(a)?, &self.computed(b)?).flatten()
+    }
+
+    /// Whether `bound`, which a call says of `tensor`, fits to its type and rank; reports it if not.
+    pub fn fits(&mut self, tensor: usize, bound: &Bound) -> bool {
+        let (known, name) = (&self.tensors[tensor], &bound.tensor);
+        let (Some(rank), Some(dtype)) = (known.rank, known.dtype) else {
+            if !self.is_poisoned(&name.text) {
+                let message = format!("`{}` is read before a statement writes it", name.text);
+                let error = Diagnostic::error("TC0118", message, name.span).also(known.span, "declared here");
+                self.emit(error.help("write it first"));
+            }
+            return false;
         };
-        let shape = ty.dims.iter().map(known).collect();
-        (self.dtype(ty.scalar, ty.span), shape, ty.span)
+        let (wanted, found) = (dtype_of(bound.ty.scalar), bound.ty.dims.len());
+        if rank == found && dtype == wanted {
+            return true;
+        }
+        let (has, wants) = (described(dtype, rank), described(wanted, found));
+        let message = format!("`{}` is {has}, and the definition that is called has {wants} here", name.text);
+        let error = Diagnostic::error("TC0124", message, name.span).also(bound.ty.span, "declared here");
+        self.emit(error.help("give a tensor of that type and rank"));
+        false
+    }
+
+    /// Whether `index` can be the index of a loop.
+    pub fn is_free_index(&mut self, index: &Name) -> bool {
+        self.is_free(index, "the index of a loop")
+    }
+
+    fn declare_output(&mut self, output: &Param, is_scattered: bool) {
+        let mut annotation = None;
+        if let Some(ty) = &output.ty {
+            // Where the subscripts are data, only the type says how large the tensor is.
+            let shape = ty.dims.iter().map(|dim| if is_scattered { self.size(dim) } else { self.extent_of(dim) });
+            annotation = Some((dtype_of(ty.scalar), shape.collect(), ty.span));
+        }
+        if self.is_free(&output.name, "returned") {
+            self.declare(&output.name, Declared { annotation, ..unknown(&output.name, Origin::Output) });
+        }
+    }
+
+    /// A temporary that no statement names; its name is `wanted`, or that with a number.
+    pub fn temporary(&mut self, wanted: &str, span: Span, dtype: DType, rank: usize) -> usize {
+        let numbered = (2..).map(|number| format!("{wanted}{number}"));
+        let mut names = std::iter::once(wanted.to_owned()).chain(numbered);
+        let text = names.find(|name| !self.names.contains_key(name)).unwrap_or_else(|| wanted.to_owned());
+        let name = Name { text, span };
+        let declared =
+            Declared { dtype: Some(dtype), rank: Some(rank), writes: 1, ..unknown(&name, Origin::Temporary) };
+        self.declare(&name, declared)
     }
 
     fn declare(&mut self, name: &Name, tensor: Declared) -> usize {
@@ -226,7 +307,7 @@ impl<'a> Scope<'a> {
                 .is_some_and(|at| self.tensors[at].origin == Origin::Output && self.tensors[at].writes == 0);
             if unwritten && !self.is_poisoned(name) {
                 let message = format!("`{name}` is returned, and no statement writes it");
-                let close = close(name, def.statements.iter().map(|statement| statement.target.text.as_str()));
+                let close = close(name, def.statements().into_iter().map(|statement| statement.target.text.as_str()));
                 let help = match close {
                     Some(close) => format!("did you mean `{close}`?"),
                     None => format!("add a statement `{name}(…) = …`, or do not return it"),
@@ -235,6 +316,27 @@ impl<'a> Scope<'a> {
             }
         }
     }
+}
+
+/// `float of rank 2`
+fn described(dtype: DType, rank: usize) -> String {
+    format!("`{}` of rank {rank}", spelling(dtype))
+}
+
+/// Every name in an expression, in order.
+fn names_in(expr: &Expr) -> Vec<Name> {
+    if let ExprKind::Name(text) = &expr.kind {
+        return vec![Name { text: text.clone(), span: expr.span }];
+    }
+    expr.children().into_iter().flat_map(names_in).collect()
+}
+
+/// Whether a statement writes `name` at subscripts that are read from other tensors.
+fn is_scattered(def: &Def, name: &str) -> bool {
+    fn reads(expr: &Expr) -> bool {
+        matches!(expr.kind, ExprKind::Call(..)) || expr.children().into_iter().any(reads)
+    }
+    def.statements().into_iter().any(|s| s.target.text == name && s.subscripts.iter().any(reads))
 }
 
 fn unknown(name: &Name, origin: Origin) -> Declared {

@@ -7,11 +7,11 @@ use support::{Diagnostic, Span};
 
 use super::body::Body;
 use super::scope::Entity;
-use super::{Guard, IndexName, Read, Subscript};
+use super::{Border, Guard, IndexName, Read, Subscript};
 use crate::ast::{self, BinaryOp, ExprKind, Name, UnaryOp};
 use crate::quasi::Quasi;
 use crate::ranges::too_large;
-use crate::types::{Literal, promote, spelling};
+use crate::types::{Literal, dtype_of, is_half, promote, repr, spelling};
 
 /// A typed expression; a literal's type is still open.
 #[derive(Clone, Debug)]
@@ -33,6 +33,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// In a subscript, with the first `lets` names of `where` visible.
+    pub fn subscript(lets: usize) -> Place {
+        Place { subscript: true, depth: 0, lets }
+    }
+
     /// One level further down.
     pub fn deeper(self) -> Place {
         Place { depth: self.depth + 1, ..self }
@@ -51,7 +56,7 @@ impl Body<'_, '_> {
             }
             ExprKind::Name(name) => self.named(name, expr.span, place),
             ExprKind::Call(name, arguments) => self.call(name, arguments, expr.span, place),
-            ExprKind::Cast(to, value) => self.cast(*to, value, expr.span, place),
+            ExprKind::Cast(to, value) => self.cast(*to, value, place),
             ExprKind::Unary(op, value) => self.unary(*op, value, expr.span, place),
             ExprKind::Binary(op, operands) => self.binary(*op, operands, expr.span, place),
             ExprKind::Select(operands) => self.select(operands, expr.span, place),
@@ -83,6 +88,11 @@ impl Body<'_, '_> {
         if let Some(builtin) = Builtin::parse(&name.text) {
             return self.builtin(builtin, arguments, span, place);
         }
+        if self.scope.entity(&name.text).is_none()
+            && let Some(value) = self.form(name, arguments, span, place)
+        {
+            return value;
+        }
         let what = match self.scope.entity(&name.text) {
             Some(Entity::Tensor(at)) => return self.read(at, arguments, &name.text, span, place),
             Some(Entity::Size(_)) => "a size",
@@ -103,23 +113,17 @@ impl Body<'_, '_> {
         if self.scope.is_poisoned(word) {
             return;
         }
-        let later = |code, what: String, help: &str| Diagnostic::error(code, what, name.span).help(help);
         let error = match word {
-            _ if self.scope.is_def(word) => later(
-                "TC0021",
-                "calls of other definitions are not supported yet".into(),
-                "write the statements of the called definition here",
-            ),
-            "clamp" | "wrap" | "mirror" | "pad" => later(
-                "TC0029",
-                format!("the border function `{word}` is not supported yet"),
-                "restrict the range in `where`, or choose with `?:` and a subscript `min(max(i, 0), N - 1)`",
-            ),
-            "round_even" | "sat_int8" | "sat_uint8" | "sat_int16" | "sat_uint16" | "sat_int32" => later(
-                "TC0030",
-                format!("the conversion `{word}` is not supported yet"),
-                "write it with `min`, `max`, `round` and a cast",
-            ),
+            _ if self.scope.is_def(word) => Diagnostic::error(
+                "TC0125",
+                format!("the definition `{word}` cannot be called in the middle of a statement"),
+                name.span,
+            )
+            .help(format!("call it in a statement of its own: `T = {word}(…)`")),
+            _ if Border::parse(word).is_some() => {
+                Diagnostic::error("TC0029", format!("`{word}` stands for a subscript, and here is none"), name.span)
+                    .help(format!("write it around a subscript: `A({word}(i - 1))`"))
+            }
             _ => {
                 let help = match self.scope.close_name(word) {
                     Some(close) => format!("did you mean `{close}`?"),
@@ -129,6 +133,70 @@ impl Body<'_, '_> {
             }
         };
         self.scope.emit(error);
+    }
+
+    /// What is written like a call and is no function of numbers: `pad`, and the conversions that saturate.
+    fn form(&mut self, name: &Name, arguments: &[ast::Expr], span: Span, place: Place) -> Option<Option<Operand>> {
+        let saturated = name.text.strip_prefix("sat_").and_then(ast::ScalarType::from_name).map(dtype_of);
+        let wanted = match (name.text.as_str(), saturated) {
+            ("pad", _) => 2,
+            (_, Some(to)) if to.is_int() => 1,
+            _ => return None,
+        };
+        if arguments.len() != wanted {
+            let (takes, given) = (counted(wanted, "argument"), arguments.len());
+            let message = format!("`{}` takes {takes}, and {given} are given", name.text);
+            let help = "`pad(A(i - 1), 0)` and `sat_int8(e)` are the forms";
+            self.scope.emit(Diagnostic::error("TC0112", message, span).help(help));
+            return Some(None);
+        }
+        Some(match saturated {
+            Some(to) => self.saturated(to, &arguments[0], place),
+            None => self.padded(&arguments[0], &arguments[1], place),
+        })
+    }
+
+    /// `sat_int8(e)`: the nearest value of the type; a floating value is truncated.
+    fn saturated(&mut self, to: DType, value: &ast::Expr, place: Place) -> Option<Operand> {
+        let value = self.value(value, place.deeper())?;
+        if value.dtype == DType::Bool {
+            self.scope.emit(no_arithmetic_on_bool("saturation", Span::default()));
+            return None;
+        }
+        let mut expr = value.expr;
+        if let (Some((low, high)), Some((least, most))) = (to.int_range(), value.dtype.int_range()) {
+            let bound = |op, at: i128, expr| {
+                let limit = Expr::Const(polyhedral::Value::Int(at), value.dtype);
+                Expr::Binary(op, Box::new(expr), Box::new(limit))
+            };
+            if high < most {
+                expr = bound(BinOp::Min, high, expr);
+            }
+            if low > least {
+                expr = bound(BinOp::Max, low, expr);
+            }
+        }
+        Some(Operand { expr: cast(expr, value.dtype, to), dtype: to, literal: None })
+    }
+
+    /// `pad(A(…), v)`: the element, or `v` where there is none.
+    fn padded(&mut self, read: &ast::Expr, value: &ast::Expr, place: Place) -> Option<Operand> {
+        let outside = self.value(value, place.deeper());
+        let tensor = match &read.kind {
+            ExprKind::Call(name, subscripts) => self.scope.tensor(&name.text).map(|at| (at, name, subscripts)),
+            _ => None,
+        };
+        let Some((at, name, subscripts)) = tensor else {
+            let error = Diagnostic::error("TC0126", "`pad` wants an element of a tensor first", read.span);
+            self.scope.emit(error.help("write `pad(A(i - 1), 0)`"));
+            return None;
+        };
+        let number = self.pads;
+        self.pads += 1;
+        let inside = self.element(at, subscripts, &name.text, read.span, place, Some(number));
+        let (a, b, dtype) = unified(inside?, outside?);
+        let expr = Expr::Select(Box::new(Expr::Term(number)), Box::new(a), Box::new(b));
+        Some(Operand { expr, dtype, literal: None })
     }
 
     fn builtin(&mut self, builtin: Builtin, arguments: &[ast::Expr], span: Span, place: Place) -> Option<Operand> {
@@ -152,6 +220,19 @@ impl Body<'_, '_> {
     }
 
     fn read(&mut self, at: usize, subscripts: &[ast::Expr], name: &str, span: Span, place: Place) -> Option<Operand> {
+        self.element(at, subscripts, name, span, place, None)
+    }
+
+    /// An element of tensor `at`; in `pad` number `pad` it may be outside.
+    fn element(
+        &mut self,
+        at: usize,
+        subscripts: &[ast::Expr],
+        name: &str,
+        span: Span,
+        place: Place,
+        pad: Option<usize>,
+    ) -> Option<Operand> {
         let place = Place { subscript: true, ..place.deeper() };
         let index: Vec<Option<Subscript>> =
             subscripts.iter().map(|subscript| self.subscript(subscript, name, place)).collect();
@@ -183,15 +264,34 @@ impl Body<'_, '_> {
         }
         let index: Vec<Subscript> = index.into_iter().collect::<Option<_>>()?;
         let covers = |read: &Read| read.guards.is_empty() || read.guards == self.guards;
-        let same = self.reads.iter().position(|read| read.tensor == at && read.index == index && covers(read));
+        let same = self
+            .reads
+            .iter()
+            .position(|read| read.tensor == at && read.index == index && read.pad == pad && covers(read));
         let number = same.unwrap_or(self.reads.len());
         if same.is_none() {
-            self.reads.push(Read { tensor: at, index, guards: self.guards.clone(), span });
+            self.reads.push(Read { tensor: at, index, guards: self.guards.clone(), pad, span });
         }
-        Some(Operand { expr: Expr::Load(number), dtype, literal: None })
+        let expr = if is_half(dtype) { Expr::Cast(DType::F32, Box::new(Expr::Load(number))) } else { Expr::Load(number) };
+        Some(Operand { expr, dtype, literal: None })
     }
 
-    fn subscript(&mut self, expr: &ast::Expr, tensor: &str, place: Place) -> Option<Subscript> {
+    /// A subscript of `tensor`.
+    pub(super) fn subscript(&mut self, expr: &ast::Expr, tensor: &str, place: Place) -> Option<Subscript> {
+        if let ExprKind::Call(name, arguments) = &expr.kind
+            && self.scope.entity(&name.text).is_none()
+            && let Some(border) = Border::parse(&name.text)
+        {
+            self.count(expr, place)?;
+            let [inner] = &arguments[..] else {
+                let message = format!("`{}` takes 1 argument, and {} are given", name.text, arguments.len());
+                let help = format!("write `{}(i - 1)`", name.text);
+                self.scope.emit(Diagnostic::error("TC0112", message, expr.span).help(help));
+                return None;
+            };
+            let inner = self.subscript(inner, tensor, place.deeper())?;
+            return Some(Subscript::Border(border, Box::new(inner)));
+        }
         let value = self.value(expr, place)?;
         if !value.dtype.is_int() {
             let message = format!(
@@ -211,11 +311,15 @@ impl Body<'_, '_> {
         }
     }
 
-    fn cast(&mut self, to: ast::ScalarType, value: &ast::Expr, span: Span, place: Place) -> Option<Operand> {
-        let dtype = self.scope.dtype(to, span);
+    fn cast(&mut self, to: ast::ScalarType, value: &ast::Expr, place: Place) -> Option<Operand> {
+        let dtype = dtype_of(to);
         let value = self.value(value, place.deeper())?;
         let expr = match value.literal.as_ref().and_then(|literal| literal.value_as(dtype)) {
-            Some(constant) => Expr::Const(constant, dtype),
+            Some(constant) => Expr::Const(constant, repr(dtype)),
+            // Rounded here, once, whatever it is computed in.
+            None if is_half(dtype) => {
+                Expr::Cast(DType::F32, Box::new(Expr::Cast(dtype, Box::new(value.expr))))
+            }
             None => cast(value.expr, value.dtype, dtype),
         };
         Some(Operand { expr, dtype, literal: None })
@@ -229,6 +333,17 @@ impl Body<'_, '_> {
                 None
             }
             UnaryOp::Not => Some(Operand { expr: Expr::Unary(UnOp::Not, Box::new(value.expr)), ..value }),
+            UnaryOp::Complement if !value.dtype.is_int() => {
+                self.scope.emit(not_bits("`~`", value.dtype, span));
+                None
+            }
+            // All bits turned: the same as -x - 1, and as the exclusive or with all ones.
+            UnaryOp::Complement => {
+                let ones = if value.dtype.is_signed() { -1 } else { value.dtype.int_range().map_or(0, |(_, most)| most) };
+                let ones = Expr::Const(polyhedral::Value::Int(ones), value.dtype);
+                let expr = Expr::Binary(BinOp::BitXor, Box::new(value.expr), Box::new(ones));
+                Some(Operand { expr, dtype: value.dtype, literal: None })
+            }
             UnaryOp::Neg if value.dtype == DType::Bool => {
                 self.scope.emit(no_arithmetic_on_bool("`-`", span));
                 None
@@ -247,6 +362,10 @@ impl Body<'_, '_> {
         let is_bool = dtype == DType::Bool;
         if logical && !is_bool {
             self.scope.emit(not_logical(op.symbol(), dtype, span));
+            return None;
+        }
+        if op.is_bitwise() && !dtype.is_int() {
+            self.scope.emit(not_bits(&format!("`{}`", op.symbol()), dtype, span));
             return None;
         }
         if is_bool && !logical && !op.is_comparison() {
@@ -366,7 +485,7 @@ impl Operand {
     /// In type `dtype`; a literal without rounding on the way.
     fn into_type(self, dtype: DType) -> Expr {
         match self.literal.as_ref().and_then(|literal| literal.value_as(dtype)) {
-            Some(constant) => Expr::Const(constant, dtype),
+            Some(constant) => Expr::Const(constant, repr(dtype)),
             None => cast(self.expr, self.dtype, dtype),
         }
     }
@@ -389,8 +508,9 @@ fn whole(index: Index, place: Place) -> Operand {
     }
 }
 
+/// `expr`, whose type is `from`, in the type that values of type `to` are computed in.
 pub fn cast(expr: Expr, from: DType, to: DType) -> Expr {
-    if from == to { expr } else { Expr::Cast(to, Box::new(expr)) }
+    if repr(from) == repr(to) { expr } else { Expr::Cast(repr(to), Box::new(expr)) }
 }
 
 /// Both operands in their common type. A literal takes the other's type where that represents it.
@@ -430,12 +550,17 @@ fn arithmetic(op: BinaryOp) -> BinOp {
         BinaryOp::Max => BinOp::Max,
         BinaryOp::And => BinOp::And,
         BinaryOp::Or => BinOp::Or,
+        BinaryOp::BitAnd => BinOp::BitAnd,
+        BinaryOp::BitOr => BinOp::BitOr,
+        BinaryOp::BitXor => BinOp::BitXor,
+        BinaryOp::Shl => BinOp::Shl,
+        BinaryOp::Shr => BinOp::Shr,
         _ => BinOp::Add,
     }
 }
 
 /// `a op b` where it is affine; `None` on overflow.
-fn affine_binary(op: BinaryOp, a: &Quasi, b: &Quasi) -> Option<Option<Quasi>> {
+pub(super) fn affine_binary(op: BinaryOp, a: &Quasi, b: &Quasi) -> Option<Option<Quasi>> {
     Some(match op {
         BinaryOp::Add => Some(a.plus(b)?),
         BinaryOp::Sub => Some(a.minus(b)?),
@@ -459,7 +584,13 @@ fn affine_binary(op: BinaryOp, a: &Quasi, b: &Quasi) -> Option<Option<Quasi>> {
     })
 }
 
-fn not_logical(op: &str, dtype: DType, span: Span) -> Diagnostic {
+/// Bits are those of whole numbers.
+pub fn not_bits(op: &str, dtype: DType, span: Span) -> Diagnostic {
+    Diagnostic::error("TC0208", format!("{op} needs whole numbers and got `{}`", spelling(dtype)), span)
+        .help("write `int32(…)` around it; `bool` has `&&`, `||` and `!`")
+}
+
+pub fn not_logical(op: &str, dtype: DType, span: Span) -> Diagnostic {
     Diagnostic::error("TC0203", format!("`{op}` needs `bool` operands and got `{}`", spelling(dtype)), span)
         .help("compare with `!= 0`; arithmetic uses `+`, `*`, `min` and `max`")
 }

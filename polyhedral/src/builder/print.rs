@@ -259,7 +259,7 @@ impl Printer<'_> {
                 self.push(if *op == UnOp::Neg { "-" } else { "!" });
                 self.value(*a, Binding::Unary);
             }
-            Node::Binary(op @ (BinOp::Min | BinOp::Max), a, b) => {
+            Node::Binary(op, a, b) if op.function().is_some() => {
                 self.function(sign(*op), |printer| printer.arguments(&[*a, *b]))
             }
             Node::Binary(op, a, b) => self.binary(sign(*op), binding(*op), (*a, *b), around),
@@ -330,7 +330,11 @@ fn binding(op: BinOp) -> Binding {
         BinOp::Or => Binding::Or,
         BinOp::And => Binding::And,
         BinOp::Add | BinOp::Sub => Binding::Sum,
-        BinOp::Mul | BinOp::Div | BinOp::Mod | BinOp::Min | BinOp::Max => Binding::Product,
+        BinOp::Mul | BinOp::Div | BinOp::Mod => Binding::Product,
+        // Written as functions.
+        BinOp::Min | BinOp::Max | BinOp::BitAnd | BinOp::BitOr | BinOp::BitXor | BinOp::Shl | BinOp::Shr => {
+            Binding::Product
+        }
     }
 }
 

@@ -267,6 +267,11 @@ pub(super) fn sign(op: BinOp) -> &'static str {
         BinOp::Mod => "%",
         BinOp::Min => "min",
         BinOp::Max => "max",
+        BinOp::BitAnd => "bitand",
+        BinOp::BitOr => "bitor",
+        BinOp::BitXor => "bitxor",
+        BinOp::Shl => "shl",
+        BinOp::Shr => "shr",
         BinOp::And => "&",
         BinOp::Or => "|",
     }

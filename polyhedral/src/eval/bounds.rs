@@ -89,6 +89,8 @@ fn float_binary(op: BinOp, unit: &Unit, a: &Lanes, b: &Lanes, exact: bool, into:
         BinOp::Mod => each(into, n, |l| remainder(x[l], ex[l], y[l], ey[l], 0.0)),
         BinOp::Min | BinOp::And => each(into, n, |l| pick(x[l], ex[l], y[l], ey[l])),
         BinOp::Max | BinOp::Or => each(into, n, |l| pick(-x[l], ex[l], -y[l], ey[l])),
+        // Not of floats.
+        BinOp::BitAnd | BinOp::BitOr | BinOp::BitXor | BinOp::Shl | BinOp::Shr => each(into, n, |_| ANY),
     }
 }
 
@@ -139,6 +141,7 @@ pub(super) fn int_binary(op: BinOp, dtype: DType, (a, ea): (i64, f64), (b, eb): 
         BinOp::Mod if eb == 0.0 && b != 0 => y,
         BinOp::Div | BinOp::Mod => ANY,
         BinOp::Min | BinOp::Max | BinOp::And | BinOp::Or => ea.max(eb),
+        BinOp::BitAnd | BinOp::BitOr | BinOp::BitXor | BinOp::Shl | BinOp::Shr => ANY,
     };
     within(dtype, result, bound)
 }
@@ -316,7 +319,7 @@ pub(super) fn fold(op: BinOp, buffer: &mut Buffer, address: &[i64], terms: &[f64
             (v.max(t), Carried::picked(pick(-v, c.error(&unit), -t, e)))
         }),
         // Neither is a monoid's; without a bound on them nothing is claimed.
-        BinOp::Div | BinOp::Mod => fold_with(buffer, address, terms, errors, |v, _, t, _| {
+        BinOp::Div | BinOp::Mod | BinOp::BitAnd | BinOp::BitOr | BinOp::BitXor | BinOp::Shl | BinOp::Shr => fold_with(buffer, address, terms, errors, |v, _, t, _| {
             (numbers::float_binary(op, v, t), Carried::UNWRITTEN)
         }),
     }

@@ -21,7 +21,7 @@ pub(super) fn is_exact(builtin: Builtin) -> bool {
     use Builtin::*;
     matches!(
         builtin,
-        Ceil | Copysign | Fabs | Floor | Fmax | Fmin | Fmod | Logb | Nextafter | Remainder | Round | Trunc
+        Ceil | Copysign | Fabs | Floor | Fmax | Fmin | Fmod | Logb | Nextafter | Remainder | Round | RoundEven | Trunc
     )
 }
 
@@ -64,6 +64,7 @@ fn unary(builtin: Builtin, x: f64) -> f64 {
         Normcdfinv => -SQRT_2 * erfcinv(2.0 * x),
         Rcbrt => 1.0 / libm::cbrt(x),
         Round => x.round(),
+        RoundEven => x.round_ties_even(),
         Rsqrt => 1.0 / x.sqrt(),
         Sin => libm::sin(x),
         Sinh => libm::sinh(x),

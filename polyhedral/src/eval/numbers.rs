@@ -128,6 +128,23 @@ pub(super) fn int_binary(op: BinOp, dtype: DType, a: i64, b: i64) -> i64 {
         BinOp::Max if unsigned => (a as u64).max(b as u64) as i64,
         BinOp::Min | BinOp::And => a.min(b),
         BinOp::Max | BinOp::Or => a.max(b),
+        BinOp::BitAnd => a & b,
+        BinOp::BitOr => a | b,
+        BinOp::BitXor => a ^ b,
+        BinOp::Shl | BinOp::Shr => wrap(dtype, shifted(op, dtype, a, b)),
+    }
+}
+
+/// A shift; by less than 0 or as many bits as there are, all bits leave.
+fn shifted(op: BinOp, dtype: DType, a: i64, b: i64) -> i64 {
+    let unsigned = dtype == DType::U64;
+    let left = op == BinOp::Shl;
+    match u32::try_from(b).ok().filter(|b| *b < dtype.bits()) {
+        Some(by) if left => a.wrapping_shl(by),
+        Some(by) if unsigned => ((a as u64) >> by) as i64,
+        Some(by) => a >> by,
+        None if !left && !unsigned && a < 0 => -1,
+        None => 0,
     }
 }
 
@@ -149,6 +166,8 @@ pub(super) fn float_binary(op: BinOp, a: f64, b: f64) -> f64 {
         BinOp::Mod => a % b,
         BinOp::Min | BinOp::And => a.min(b),
         BinOp::Max | BinOp::Or => a.max(b),
+        // Not of floats.
+        BinOp::BitAnd | BinOp::BitOr | BinOp::BitXor | BinOp::Shl | BinOp::Shr => f64::NAN,
     }
 }
 

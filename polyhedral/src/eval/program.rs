@@ -386,6 +386,7 @@ impl Compiler<'_> {
         let dtype = self.dtype(a);
         let logical = matches!(op, BinOp::And | BinOp::Or);
         let ordered = matches!(op, BinOp::Min | BinOp::Max);
+        self.check(!op.is_bitwise() || dtype.is_int())?;
         // A monoid may take the minimum of booleans: it is their conjunction.
         self.check(dtype == self.dtype(b) && (logical == (dtype == DType::Bool) || ordered))?;
         let rounds = dtype.is_float() && !ordered;

@@ -11,7 +11,7 @@
 use super::covers_once;
 use super::placed::{Apart, Piece, Placement};
 use crate::dependence::{TouchRole, roles};
-use crate::{Dependences, Node, ScheduleTree, Scop, TensorId, Tiling, isl};
+use crate::{Body, Dependences, Kind, Node, ScheduleTree, Scop, TensorId, Tiling, isl};
 
 /// The tree of `scop` with the attributes that [`with_attributes`](super::with_attributes) gives it for the program's own
 /// dependences, found without them; `None` when it does not order them, or that is not for this proof to say.
@@ -110,6 +110,19 @@ struct Touch<'p> {
     role: TouchRole,
     /// From the points of the piece.
     cells: isl::Map,
+    /// From the points to the one element that each of them updates, where a vector may combine its lanes.
+    combined: Option<&'p isl::Map>,
+}
+
+impl Touch<'_> {
+    /// Whether all points that agree on the rows above `depth` update one element.
+    fn is_combined_below(&self, depth: usize) -> isl::Result<bool> {
+        let Some(elements) = self.combined else { return Ok(false) };
+        let kept: Vec<u32> = self.piece.rows[..depth].iter().filter_map(|row| row.coordinate()).collect();
+        let others = (0..elements.dim(isl::Dim::In)?).rev().filter(|coordinate| !kept.contains(coordinate));
+        let by_rows = others.into_iter().try_fold(elements.clone(), |map, at| map.project_out(isl::Dim::In, at, 1))?;
+        by_rows.is_single_valued()
+    }
 }
 
 fn touches<'p>(scop: &Scop, placement: &'p Placement) -> isl::Result<Vec<Touch<'p>>> {
@@ -125,7 +138,13 @@ fn touches<'p>(scop: &Scop, placement: &'p Placement) -> isl::Result<Vec<Touch<'
                     repeated |= matches!(other.role, TouchRole::Write { .. }) && other.cells.is_equal(cells)?;
                 }
                 if !repeated {
-                    own.push(Touch { piece, tensor: access.tensor, role, cells: cells.clone() });
+                    let combined = match (&role, &stmt.body, stmt.writes.as_slice()) {
+                        (TouchRole::Update(_), Body::Reduce { monoid, .. }, [_]) if monoid.operator().is_some() => {
+                            piece.elements[stmt.reads.len()].as_ref()
+                        }
+                        _ => None,
+                    };
+                    own.push(Touch { piece, tensor: access.tensor, role, cells: cells.clone(), combined });
                 }
             }
             all.extend(own);
@@ -238,7 +257,7 @@ impl Attributes {
         let Conflicts { first, second, mut pairs, swappable } = conflicts;
         // What the members of a band carried, and whether its first end runs first.
         let mut carried: Vec<(usize, bool, isl::Map)> = Vec::new();
-        for (mine, theirs) in first.piece.rows.iter().zip(&second.piece.rows) {
+        for (depth, (mine, theirs)) in first.piece.rows.iter().zip(&second.piece.rows).enumerate() {
             let values = match mine.apart(*theirs) {
                 Apart::Never => continue,
                 Apart::Always { is_set, .. } => return Ok(!is_set || swappable || pairs.is_empty()?),
@@ -252,19 +271,20 @@ impl Attributes {
             }
             let counts_later = !swappable && !member.is_last && self.permutable[member.first];
             for before in [true, false] {
-                if (!self.coincident[at] && !counts_later) || (symmetric && !before) {
+                if !(self.coincident[at] || counts_later || member.kind.at_once()) || (symmetric && !before) {
                     continue;
                 }
                 let apart = if before { values.lt(&pairs)? } else { values.gt(&pairs)? };
                 if !apart.is_empty()? {
                     self.coincident[at] = false;
+                    let combines = matches!(member.kind, Kind::Vector(_)) && symmetric && swappable;
+                    if member.kind.at_once() && !(combines && first.is_combined_below(depth)?) {
+                        return Ok(false);
+                    }
                     if counts_later {
                         carried.push((member.band, before, apart));
                     }
                 }
-            }
-            if member.at_once && !self.coincident[at] {
-                return Ok(false);
             }
             pairs = values.eq(&pairs)?;
             if pairs.n_basic_map()? == 0 {

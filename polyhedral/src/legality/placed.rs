@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use support::Table;
 
 use crate::places::Places;
-use crate::{Access, Index, Node, ScheduleTree, Scop, Stmt, StmtId, isl};
+use crate::{Access, Index, Kind, Node, ScheduleTree, Scop, Stmt, StmtId, isl};
 
 /// A program's instances at the places of a tree.
 pub(super) struct Placement {
@@ -27,8 +27,8 @@ pub(super) struct PlacedMember {
     pub band: usize,
     /// The first member of the band.
     pub first: usize,
-    /// Whether its iterations run at once.
-    pub at_once: bool,
+    /// How it runs.
+    pub kind: Kind,
     /// Whether it is the last of its band.
     pub is_last: bool,
 }
@@ -116,7 +116,8 @@ impl Piece {
 }
 
 impl Row {
-    fn coordinate(&self) -> Option<u32> {
+    /// The coordinate that a member's value is.
+    pub fn coordinate(&self) -> Option<u32> {
         match self {
             Row::Member { coordinate, .. } => Some(*coordinate),
             Row::Position { .. } => None,
@@ -201,8 +202,8 @@ impl<'t> Leaves<'t> {
                 let first = self.members.len();
                 for (at, member) in band.members.iter().enumerate() {
                     self.rows.push(LeafRow::Member { member: self.members.len(), value: &member.schedule });
-                    let (at_once, is_last) = (member.kind.at_once(), at + 1 == band.members.len());
-                    self.members.push(PlacedMember { band: number, first, at_once, is_last });
+                    let is_last = at + 1 == band.members.len();
+                    self.members.push(PlacedMember { band: number, first, kind: member.kind, is_last });
                 }
                 self.gather(&band.child, instances)?;
             }

@@ -479,6 +479,7 @@ fn binary(op: BinOp, a: i64, b: i64) -> i64 {
         BinOp::Mod if small(a) && small(b) => a.rem_euclid(b.abs()),
         BinOp::Div => hash(&[1, a, b]),
         BinOp::Mod => hash(&[2, a, b]),
+        _ => op.on_bits(64, i128::from(a), i128::from(b)).map_or(0, |value| value as i64),
     }
 }
 

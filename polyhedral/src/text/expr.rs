@@ -306,7 +306,9 @@ impl Infix {
             Infix::Compare(_) => Infix::COMPARE,
             Infix::Binary(BinOp::Add | BinOp::Sub) => 3,
             Infix::Binary(BinOp::Mul | BinOp::Div | BinOp::Mod) => 4,
-            Infix::Binary(BinOp::Min | BinOp::Max) => FUNCTION,
+            Infix::Binary(
+                BinOp::Min | BinOp::Max | BinOp::BitAnd | BinOp::BitOr | BinOp::BitXor | BinOp::Shl | BinOp::Shr,
+            ) => FUNCTION,
         }
     }
 
@@ -358,13 +360,14 @@ fn compare_symbol(op: CmpOp) -> &'static str {
     }
 }
 
-/// `select`, `min`, `max`, a type as a cast, or a function of the language.
+/// `select`, an operator that prints as a function, a type as a cast, or a function of the language.
 fn apply(name: &str, arguments: Vec<Expr>) -> Result<Expr, String> {
     let dtype = DType::ALL.into_iter().find(|dtype| dtype.name() == name);
     let builtin = Builtin::parse(name);
+    let operator = BinOp::FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, op)| *op);
     let arity = match name {
         "select" => 3,
-        "min" | "max" => 2,
+        _ if operator.is_some() => 2,
         _ if dtype.is_some() => 1,
         _ => builtin.ok_or_else(|| format!("no function is called `{name}`"))?.arity(),
     };
@@ -376,11 +379,10 @@ fn apply(name: &str, arguments: Vec<Expr>) -> Result<Expr, String> {
     }
     let mut boxed = arguments.into_iter().map(Box::new);
     let mut next = || boxed.next().expect("the arity was compared");
-    Ok(match (name, dtype) {
-        ("select", _) => Expr::Select(next(), next(), next()),
-        ("min", _) => Expr::Binary(BinOp::Min, next(), next()),
-        (_, Some(dtype)) => Expr::Cast(dtype, next()),
-        (_, None) => Expr::Binary(BinOp::Max, next(), next()),
+    Ok(match (operator, dtype) {
+        (Some(op), _) => Expr::Binary(op, next(), next()),
+        (None, Some(dtype)) => Expr::Cast(dtype, next()),
+        (None, None) => Expr::Select(next(), next(), next()),
     })
 }
 
@@ -534,7 +536,7 @@ impl Names<'_> {
             }
             Expr::Binary(op, a, b) => match symbol_of(*op) {
                 Some(symbol) => self.write_infix(Infix::Binary(*op), symbol, [a, b], level, out),
-                None => self.write_call(if *op == BinOp::Min { "min" } else { "max" }, &[a, b], out),
+                None => self.write_call(op.function().unwrap_or_default(), &[a, b], out),
             },
             Expr::Compare(op, a, b) => {
                 self.write_infix(Infix::Compare(*op), compare_symbol(*op), [a, b], level, out);

@@ -17,7 +17,7 @@
 //! node     = "band" ["permutable"] member+ [node] | ("sequence" | "set") ("filter" SET [node])* | "mark" STRING [node]
 //! member   = NAME "=" FUNCTION ["coincident"] ["parallel" | "vector" N | "unroll" N]
 //! expr     = literal | access | "read" "(" N ")" | "index" "(" index ")" | "state" "(" N ")" | "term" "(" N ")"
-//!          | type "(" expr ")" | "select" "(" expr "," expr "," expr ")" | ("min" | "max") "(" expr "," expr ")"
+//!          | type "(" expr ")" | "select" "(" expr "," expr "," expr ")" | ("min" | "max" | "bitand" | "bitor" | "bitxor" | "shl" | "shr") "(" expr "," expr ")"
 //!          | function "(" expr,* ")" | "-" expr | "!" expr | expr op expr
 //! literal  = NUMBER suffix | "inf_f32" | "nan_f64" | … | "true" | "false"          1.5f32, 3i64
 //! index    = what [`crate::Index`] prints

@@ -133,7 +133,7 @@ fn monoid_line(names: &Names<'_>, monoid: &Monoid) -> String {
     format!("monoid {}({types}) identity ({}) combine ({combine})", monoid.name, neutral.join(", "))
 }
 
-/// The monoid that `name` alone means for this statement: one of the four on the type of what it writes.
+/// The monoid that `name` alone means for this statement: one of those of one operator, on the type of what it writes.
 pub(super) fn named_monoid(scop: &Scop, stmt: &Stmt, name: &str) -> Option<Monoid> {
     let [write] = stmt.writes.as_slice() else { return None };
     named_monoid_of(scop.tensors.get(write.tensor)?.dtype, name)
@@ -146,6 +146,11 @@ pub(super) fn named_monoid_of(dtype: crate::DType, name: &str) -> Option<Monoid>
         "prod" => Some(Monoid::prod(dtype)),
         "min" => Some(Monoid::min(dtype)),
         "max" => Some(Monoid::max(dtype)),
+        "all" if dtype == crate::DType::Bool => Some(Monoid::all()),
+        "any" if dtype == crate::DType::Bool => Some(Monoid::any()),
+        "bitand" if dtype.is_int() => Some(Monoid::bit_and(dtype)),
+        "bitor" if dtype.is_int() => Some(Monoid::bit_or(dtype)),
+        "bitxor" if dtype.is_int() => Some(Monoid::bit_xor(dtype)),
         _ => None,
     }
 }

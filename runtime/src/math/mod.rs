@@ -176,6 +176,7 @@ functions! {
     "rnorm3d": ternary single::rnorm3d, double::rnorm3d;
     "rnorm4d": quaternary single::rnorm4d, double::rnorm4d;
     "round": unary libm::roundf, libm::round;
+    "round_even": unary single::round_even, double::round_even;
     "rsqrt": unary single::rsqrt, double::rsqrt;
     "sin": unary libm::sinf, libm::sin;
     "sinh": unary libm::sinhf, libm::sinh;
@@ -222,6 +223,7 @@ entries! {
     rhypot(x, y);
     rnorm3d(x, y, z);
     rnorm4d(x, y, z, w);
+    round_even(x);
     rsqrt(x);
     sinpi(x);
     y0(x);

@@ -51,6 +51,11 @@ pub fn rcbrt(x: f64) -> f64 {
     1.0 / libm::cbrt(x)
 }
 
+/// The nearest whole number, the even one of two.
+pub fn round_even(x: f64) -> f64 {
+    x.round_ties_even()
+}
+
 /// `1 / √(x² + y²)`.
 pub fn rhypot(x: f64, y: f64) -> f64 {
     1.0 / libm::hypot(x, y)

@@ -386,7 +386,7 @@ mod tests {
     }
 
     fn solve_with(script: &str, assignments: &[&str], inputs: &[(&str, &[i64])]) -> Result<Sizes> {
-        let source = Source { name: "mm.tc".into(), text: MM.into() };
+        let source = Source::new("mm.tc".into(), MM.into());
         let def = frontend_tc::check(MM).defs.remove(0);
         let assignments: Vec<Assignment> = assignments.iter().map(|text| text.parse().unwrap()).collect();
         let zeros = |shape| Tensor::zeros(runtime::DType::FLOAT32, shape).unwrap();

@@ -109,9 +109,16 @@ impl Program {
     }
 }
 
-/// A program's text and its name.
+/// A program's text and its name, with what it imports: paths are relative to the importing file.
 pub fn source(file: &Path) -> Result<Source> {
-    Ok(Source { name: file.display().to_string(), text: files::read_text(file, LARGEST_TEXT)?.into() })
+    let text = files::read_text(file, LARGEST_TEXT)?;
+    let mut read = |from: &str, path: &str| {
+        let path = Path::new(from).parent().unwrap_or(Path::new("")).join(path);
+        // The same file by another way is the same file.
+        let name = path.components().collect::<PathBuf>().display().to_string();
+        Some((name, files::read_text(&path, LARGEST_TEXT).ok()?))
+    };
+    Ok(Source::load(file.display().to_string(), text.into(), &mut read))
 }
 
 impl Machine {

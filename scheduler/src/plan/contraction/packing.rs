@@ -138,7 +138,7 @@ impl Planner<'_> {
     ) {
         let Some((&strip, inner)) = reduced.split_first() else { return };
         let inner_steps: u64 = inner.iter().map(|&at| extent_of(self.one(at))).product();
-        let at_once = self.is_done_at_once(columns, reduced, tile);
+        let at_once = self.is_done_at_once(columns, reduced, tile, packed);
         let whole = extent_of(self.one(strip));
         let depth = if at_once { whole } else { self.depth(whole, inner_steps, tile) };
         if !at_once {
@@ -146,6 +146,9 @@ impl Planner<'_> {
         }
         if let Some(Group { by, .. }) = self.group {
             self.plan.boxes[strip] = Some(super::Box::Unroll(by));
+            if !whole.is_multiple_of(by.into()) {
+                self.plan.separate.push(self.plan.rest(strip));
+            }
         }
         let steps = depth.saturating_mul(inner_steps).max(1);
         let element = u64::from(self.read_bytes());
@@ -185,7 +188,7 @@ impl Planner<'_> {
             order.push(self.plan.rest(strip));
         }
         self.plan.order = order;
-        self.packed_threads(rows, columns, &outside, (steps, tile));
+        self.packed_threads(rows, columns, &outside, (steps, at_once, tile));
         self.prefetch_result(rows, columns);
         let row_piece = match around {
             Some(&around) => self.plan.rest(around),
@@ -212,14 +215,32 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether the reduction is not cut into strips: it is inside of what other statements share, or strips would move a
-    /// result through a transposition again and again while the panel of all of it stays in the second cache.
-    pub(super) fn is_done_at_once(&self, columns: usize, reduced: &[usize], tile: &RegisterTile) -> bool {
-        let steps: u64 = reduced.iter().map(|&at| extent_of(self.one(at))).product();
-        let panel = steps.saturating_mul(u64::from(tile.width()) * u64::from(self.bytes()));
+    /// Whether the reduction is not cut into strips: it is inside of what other statements share; or one strip is as long
+    /// as all of it and its copies are too small to be made by each thread; or strips would move a result through a
+    /// transposition again and again while the panel of all of it stays in the second cache.
+    pub(super) fn is_done_at_once(
+        &self,
+        columns: usize,
+        reduced: &[usize],
+        tile: &RegisterTile,
+        packed: &[usize],
+    ) -> bool {
+        let Some((&first, inner)) = reduced.split_first() else { return true };
+        let extents = |loops: &[usize]| loops.iter().map(|&at| extent_of(self.one(at))).product::<u64>();
+        let panel = extents(reduced).saturating_mul(u64::from(tile.width()) * u64::from(self.bytes()));
         let is_contiguous = self.stmt.writes.iter().all(|write| self.stride(write, columns) == Stride::Unit);
-        let is_inside = reduced.first().is_some_and(|&first| first >= self.shared);
-        is_inside || (!is_contiguous && panel <= self.second_cache() / 2)
+        let whole = extent_of(self.one(first));
+        let is_one_strip = self.depth(whole, extents(inner), tile) >= whole;
+        let copies: u64 = packed.iter().map(|&at| self.bytes_touched(&self.stmt.reads[at])).sum();
+        let are_small = copies <= self.target.caches.first().map_or(32 << 10, |cache| cache.bytes) / 2;
+        first >= self.shared || (is_one_strip && are_small) || (!is_contiguous && panel <= self.second_cache() / 2)
+    }
+
+    /// Bytes that all loops together touch of it, at most.
+    fn bytes_touched(&self, access: &Access) -> u64 {
+        let moved = self.all().filter(|&at| self.stride(access, at) != Stride::Constant);
+        let elements = moved.map(|at| extent_of(self.one(at))).fold(1, u64::saturating_mul);
+        elements.saturating_mul(self.scop.tensors[access.tensor].dtype.bytes().into())
     }
 
     /// The loop in which what the whole reduction reads is packed: the innermost that moves it, or none when another loop
@@ -228,9 +249,7 @@ impl Planner<'_> {
         let moves = |at: &usize| self.stride(access, *at) != Stride::Constant;
         let innermost = outside.iter().rposition(moves)?;
         let is_repeated = outside[..innermost].iter().any(|at| !moves(at));
-        let moved = self.all().filter(moves).map(|at| extent_of(self.one(at))).fold(1, u64::saturating_mul);
-        let bytes = moved.saturating_mul(self.scop.tensors[access.tensor].dtype.bytes().into());
-        let is_near = bytes <= self.second_cache() * 2;
+        let is_near = self.bytes_touched(access) <= self.second_cache() * 2;
         (!is_repeated || !is_near).then(|| self.plan.rest(outside[innermost]))
     }
 
@@ -245,7 +264,7 @@ impl Planner<'_> {
 
     /// The reads that move along the rows and not along the columns, and whose rows would push each other out of the
     /// first cache or lie in a page each: by position, with the loop that each is contiguous along.
-    fn row_packs(
+    pub(super) fn row_packs(
         &self,
         rows: usize,
         columns: usize,
@@ -317,7 +336,13 @@ impl Planner<'_> {
 
     /// Threads take iterations of an outer loop, or parts of the columns, so that each packs what it alone uses; else
     /// parts of the rows. Columns are cut too when what is packed of all of them would crowd the last cache.
-    fn packed_threads(&mut self, rows: usize, columns: usize, outside: &[usize], (steps, tile): (u64, &RegisterTile)) {
+    fn packed_threads(
+        &mut self,
+        rows: usize,
+        columns: usize,
+        outside: &[usize],
+        (steps, at_once, tile): (u64, bool, &RegisterTile),
+    ) {
         let threads = u64::from(self.target.threads);
         let worth = self.is_worth_threads();
         let outer = outside.iter().copied().find(|&at| self.one(at).coincident && extent_of(self.one(at)) >= threads);
@@ -330,7 +355,10 @@ impl Planner<'_> {
         let last = self.target.caches.last().map_or(8 << 20, |cache| cache.bytes);
         let room = (last / 4).min(16 << 20) / (steps * u64::from(self.read_bytes())).max(1);
         let wide = extent_of(self.one(columns));
-        let of_columns = worth && wide >= 2 * threads * width;
+        // What is packed once for all is no matter of the threads; what is copied of the rows each then has of its own.
+        let high = extent_of(self.one(rows));
+        let of_rows = at_once && high >= 2 * threads * height;
+        let of_columns = worth && !of_rows && wide >= 2 * threads * width;
         let share = if of_columns { wide.div_ceil(threads) } else { wide };
         let widest = share.next_multiple_of(width).min((room / width).max(1) * width);
         if widest < wide {
@@ -340,8 +368,8 @@ impl Planner<'_> {
         if of_columns {
             self.plan.parallel = self.plan.order.first().copied();
         } else if worth {
-            let share = extent_of(self.one(rows)).div_ceil(threads).next_multiple_of(height);
-            if share >= extent_of(self.one(rows)) {
+            let share = high.div_ceil(threads).next_multiple_of(height);
+            if share >= high {
                 self.plan.remarks.push(("not parallel", "neither rows nor columns are enough for the threads".into()));
                 return;
             }

@@ -67,7 +67,7 @@ impl Planner<'_> {
     fn time_of_roles(&self, roles: &Roles, reduced: &[usize]) -> f64 {
         let others = self.all().filter(|at| ![roles.columns, roles.rows].contains(at));
         let steps: f64 = others.map(|at| extent_of(self.one(at)) as f64).product();
-        steps * roles.cycles + self.time_of_result(roles, reduced) + self.time_of_packing(roles)
+        steps * roles.cycles + self.time_of_result(roles, reduced) + self.time_of_packing(roles, reduced)
     }
 
     fn time_of_result(&self, roles: &Roles, reduced: &[usize]) -> f64 {
@@ -86,21 +86,27 @@ impl Planner<'_> {
     /// How often each element of the result goes to memory.
     fn passes(&self, roles: &Roles, reduced: &[usize]) -> f64 {
         let steps: u64 = reduced.iter().map(|&at| extent_of(self.one(at))).product();
-        if self.is_done_at_once(roles.columns, reduced, &roles.tile) {
+        if self.is_done_at_once(roles.columns, reduced, &roles.tile, &roles.packed) {
             return 1.0;
         }
         2.0 * (steps as f64 / super::packing::DEEPEST as f64).ceil()
     }
 
-    fn time_of_packing(&self, roles: &Roles) -> f64 {
+    fn time_of_packing(&self, roles: &Roles, reduced: &[usize]) -> f64 {
         let lanes = f64::from(self.target.lanes(self.bytes()));
         let of_one = |&at: &usize| {
             let read = &self.stmt.reads[at];
             let moved = self.all().filter(|&of| self.stride(read, of) != Stride::Constant);
             let elements: f64 = moved.map(|of| extent_of(self.one(of)) as f64).product();
-            let move_one = if self.stride(read, roles.columns) == Stride::Unit { 0.0 } else { TRANSPOSED };
-            elements * (move_one + 2.0 / lanes)
+            let is_turned = roles.packed.contains(&at) && self.stride(read, roles.columns) != Stride::Unit;
+            elements * (2.0 / lanes + if is_turned { TRANSPOSED } else { 0.0 })
         };
-        roles.packed.iter().map(of_one).sum()
+        let of_rows = match reduced.first() {
+            Some(&strip) if !roles.packed.is_empty() => {
+                self.row_packs(roles.rows, roles.columns, (strip, reduced), &roles.tile)
+            }
+            _ => Vec::new(),
+        };
+        roles.packed.iter().copied().chain(of_rows.into_iter().map(|(at, _)| at)).map(|at| of_one(&at)).sum()
     }
 }

@@ -1,0 +1,298 @@
+//! Which neighbouring nests run one after the other inside of common outer loops, because what one iteration of these
+//! touches stays near the core until the next nest uses it.
+//!
+//! A row is reduced, its elements are changed by the result and reduced again: each of these nests alone reads every row
+//! from memory. Inside of one loop over the rows, only the first of them does: loop fusion for locality (Kennedy,
+//! McKinley 1993; McKinley, Carr, Tseng, TOPLAS 1996). Loops inside of the common ones stay each nest's own, so that each
+//! keeps the vectors, boxes and copies that it has by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use polyhedral::{Access, Role, Scop, StmtId, Subscript, TensorId, isl};
+use support::{Remark, Target};
+use transform::{Command, Session};
+
+use crate::STAGE;
+use crate::cpu::{as_band, attempt};
+use crate::nest::{self, Nest};
+use crate::plan::Plan;
+
+/// The part of a cache that what one iteration touches may fill: other things pass through it too.
+const SHARE: f64 = 0.75;
+/// What is kept for one iteration is at most this part of the first cache.
+const KEPT: u64 = 2;
+const WHAT: &str = "not fused";
+
+/// Fuses neighbouring nests at the top that are `chosen`, those with more loops in common first. What comes back is for
+/// [`keep`].
+///
+/// # Errors
+/// When the loops cannot be examined.
+pub(crate) fn fuse_neighbours(
+    session: &mut Session,
+    chosen: impl Fn(&Scop, &Nest) -> bool,
+) -> isl::Result<Vec<Command>> {
+    let (mut stores, mut below) = (Vec::new(), usize::MAX);
+    loop {
+        let nests = session.scop().ctx.with_budget(session.options().operations, || nest::nests(session.scop()))?;
+        let sharer = |nest| Sharer::of(session, nest).filter(|_| chosen(session.scop(), nest));
+        let sharers: Vec<Option<Sharer<'_>>> = nests.iter().map(sharer).collect();
+        let deepest = sharers.iter().flatten().map(|one| one.depth).max().unwrap_or(0);
+        let depth = deepest.min(below - 1);
+        if depth == 0 {
+            break;
+        }
+        let (groups, remarks) = groups(session.scop(), session.target(), sharers, depth);
+        remarks.into_iter().for_each(|remark| session.remark(remark));
+        groups.iter().for_each(|group| group.fuse(session, depth, &mut stores));
+        below = depth;
+    }
+    Ok(stores)
+}
+
+/// Keeps of the temporaries between fused nests what one iteration needs, once their loops are known to run in parallel or
+/// not: what lies on the stack of a thread ties iterations to each other for those that ask later.
+pub(crate) fn keep(session: &mut Session, stores: Vec<Command>) {
+    let entity = session.scop().name.clone();
+    for store in stores {
+        attempt(session, &entity, "not kept for one iteration", store);
+    }
+}
+
+/// A nest whose outer loops others may run in.
+#[derive(Clone, Copy)]
+struct Sharer<'a> {
+    nest: &'a Nest,
+    /// How many of its loops from outside may be common: no dependences, known extents, in no box and in no strips.
+    depth: usize,
+}
+
+impl<'a> Sharer<'a> {
+    fn of(session: &Session, nest: &'a Nest) -> Option<Sharer<'a>> {
+        let is_free = |at: usize| {
+            let one = &nest.loops[at];
+            one.is_plain()
+                && one.extent.is_some_and(|extent| extent > 1)
+                && (one.coincident || session.coincident(&one.name).is_ok())
+        };
+        let left = loops_left_outside(session, nest);
+        let depth = (0..left).take_while(|&at| is_free(at)).count();
+        (depth > 0).then_some(Sharer { nest, depth })
+    }
+
+    /// Iterations of the loops that are common.
+    fn extents(&self, depth: usize) -> impl Iterator<Item = i64> {
+        self.nest.loops[..depth].iter().map(|one| one.estimate())
+    }
+
+    /// Every access of its statements.
+    fn accesses<'s>(&self, scop: &'s Scop) -> impl Iterator<Item = (StmtId, &'s Access, bool)> {
+        self.nest.stmts.iter().flat_map(|&id| {
+            let stmt = &scop.stmts[id];
+            let reads = stmt.reads.iter().map(move |access| (id, access, false));
+            reads.chain(stmt.writes.iter().map(move |access| (id, access, true)))
+        })
+    }
+
+    /// Where along a dimension of a tensor the common loops move an access: the loop, and what is added to it.
+    fn place(&self, stmt: StmtId, subscript: &Subscript, depth: usize) -> Option<Place> {
+        let common = |dim: usize| self.nest.loops[..depth].iter().position(|one| one.dim(stmt) == Some(dim));
+        match subscript {
+            Subscript::Indirect(_) => Some(Place::Own),
+            Subscript::Affine(index) => {
+                let used = index.dims_used().into_iter().find_map(common);
+                let Some(at) = used else { return Some(Place::Own) };
+                let affine = index.affine()?;
+                let is_plain =
+                    affine.params.is_empty() && affine.dims.len() == 1 && affine.dims.values().all(|&by| by == 1);
+                is_plain.then_some(Place::Common(at, affine.constant))
+            }
+        }
+    }
+
+    /// Adds to `parts` how many bytes of each tensor one iteration of the common loops touches.
+    fn add_parts(&self, scop: &Scop, depth: usize, parts: &mut BTreeMap<TensorId, u64>) {
+        for (stmt, access, _) in self.accesses(scop) {
+            let mut part = u64::from(scop.tensors[access.tensor].dtype.bytes());
+            for (subscript, extent) in access.index.iter().zip(&scop.tensors[access.tensor].extent) {
+                // Of what data chooses one is counted.
+                let is_whole = matches!(subscript, Subscript::Affine(_))
+                    && !matches!(self.place(stmt, subscript, depth), Some(Place::Common(..)));
+                if is_whole {
+                    part =
+                        part.saturating_mul(extent.as_const().map_or(u64::MAX, |extent| extent.max(0).unsigned_abs()));
+                }
+            }
+            let most = parts.entry(access.tensor).or_default();
+            *most = part.max(*most);
+        }
+    }
+
+    fn places(&self, stmt: StmtId, access: &Access, depth: usize) -> Option<Vec<Place>> {
+        access.index.iter().map(|subscript| self.place(stmt, subscript, depth)).collect()
+    }
+}
+
+/// How the common loops move an access along one dimension of its tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// One element further in each iteration of the loop.
+    Common(usize, i64),
+    /// Not by the common loops.
+    Own,
+}
+
+/// How many loops from outside a nest's own plan leaves where they are, whole and out of its boxes; the innermost loop
+/// around a statement is never among them.
+fn loops_left_outside(session: &Session, nest: &Nest) -> usize {
+    let (scop, target, strict) = (session.scop(), session.target(), session.options().strict);
+    let plan = match (nest.only_stmt(), nest.around_reduction(scop)) {
+        (Some(stmt), _) => Plan::of(scop, target, nest, stmt, (false, strict)),
+        (None, Some((reduction, shared))) => match as_band(session, reduction, shared) {
+            Some(band) => Plan::of_shared(scop, target, &band, band.stmts[0], (false, strict, shared)),
+            None => return nest.loops.len(),
+        },
+        (None, None) => return nest.loops.len(),
+    };
+    let most = nest.loops.len() - usize::from(nest.only_stmt().is_some() && !nest.loops.is_empty());
+    let is_whole = |at: &usize| plan.boxes[*at].is_none() && plan.cuts[*at].is_empty();
+    let whole = (0..most).take_while(is_whole).count();
+    // Those that stay outside of all others.
+    (0..=whole).rev().find(|&depth| plan.order.iter().take(depth).all(|piece| piece.of < depth)).unwrap_or(0)
+}
+
+/// Neighbouring nests that are to share loops.
+struct Group<'a> {
+    members: Vec<Sharer<'a>>,
+}
+
+impl Group<'_> {
+    /// Whether `other` is next to share `depth` loops, and why it should not after all.
+    fn takes(&self, scop: &Scop, target: &Target, other: &Sharer<'_>, depth: usize) -> Option<Result<(), String>> {
+        if !self.members[0].extents(depth).eq(other.extents(depth)) {
+            return None;
+        }
+        let shared = self.shared(scop, other, depth)?;
+        let saved: u64 = shared.into_iter().map(|id| bytes(scop, id)).fold(0, u64::saturating_add);
+        let first = target.caches.first().map_or(1 << 15, |cache| cache.bytes);
+        (saved > first).then(|| self.against(scop, target, other, depth).map_or(Ok(()), Err))
+    }
+
+    /// The tensors that `other` touches where this group does, in each iteration of the common loops; none when it
+    /// reads or writes what another iteration of the group does.
+    fn shared(&self, scop: &Scop, other: &Sharer<'_>, depth: usize) -> Option<BTreeSet<TensorId>> {
+        let mut shared = BTreeSet::new();
+        for member in &self.members {
+            for (stmt, mine, writes) in member.accesses(scop) {
+                for (other_stmt, theirs, other_writes) in other.accesses(scop) {
+                    if mine.tensor != theirs.tensor {
+                        continue;
+                    }
+                    let places = member.places(stmt, mine, depth);
+                    let same = places.is_some() && places == other.places(other_stmt, theirs, depth);
+                    let moves = places.is_some_and(|places| places.iter().any(|place| *place != Place::Own));
+                    match (same && moves, writes || other_writes) {
+                        (true, _) => _ = shared.insert(mine.tensor),
+                        (false, true) => return None,
+                        (false, false) => {}
+                    }
+                }
+            }
+        }
+        Some(shared)
+    }
+
+    /// What speaks against `other` in the common loops: one iteration must stay in the second cache, and threads must keep
+    /// their work.
+    fn against(&self, scop: &Scop, target: &Target, other: &Sharer<'_>, depth: usize) -> Option<String> {
+        let mut parts: BTreeMap<TensorId, u64> = BTreeMap::new();
+        for member in self.members.iter().chain([other]) {
+            member.add_parts(scop, depth, &mut parts);
+        }
+        let touched = parts.values().copied().fold(0, u64::saturating_add);
+        let cache = target.caches.get(1).or(target.caches.first()).map_or(1 << 20, |cache| cache.bytes);
+        if touched as f64 > cache as f64 * SHARE {
+            return Some(format!(
+                "the {touched} bytes of one iteration of the loops they could share would not stay in the second cache"
+            ));
+        }
+        let threads = u64::from(target.threads);
+        let longest = other.extents(depth).max().unwrap_or(1).max(1).unsigned_abs();
+        let rounds = longest.div_ceil(threads) * threads;
+        (threads > 1 && longest * 10 < rounds * 9)
+            .then(|| format!("{longest} iterations of the loops they could share do not keep {threads} threads busy"))
+    }
+
+    /// The temporaries of which one iteration of the common loops needs its own part only, when that is small and the whole
+    /// would not stay in the second cache.
+    fn kept(&self, scop: &Scop, target: &Target, depth: usize) -> Vec<TensorId> {
+        let cache =
+            |level: usize| target.caches.get(level).or(target.caches.first()).map_or(1 << 15, |cache| cache.bytes);
+        let mut parts: BTreeMap<TensorId, u64> = BTreeMap::new();
+        self.members.iter().for_each(|member| member.add_parts(scop, depth, &mut parts));
+        let is_inside = |id: StmtId| self.members.iter().any(|member| member.nest.stmts.contains(&id));
+        let is_own = |id: TensorId| {
+            let uses = |stmt: &polyhedral::Stmt| stmt.accesses().any(|access| access.tensor == id);
+            scop.tensors[id].role == Role::Temporary
+                && scop.stmts.iter().all(|(stmt, row)| is_inside(stmt) || !uses(row))
+        };
+        let is_worth = |id: TensorId, part: u64| part <= cache(0) / KEPT && bytes(scop, id) > cache(1);
+        parts.into_iter().filter(|&(id, part)| is_worth(id, part) && is_own(id)).map(|(id, _)| id).collect()
+    }
+
+    /// The commands that make the group, and those that keep what is its own.
+    fn fuse(&self, session: &mut Session, depth: usize, stores: &mut Vec<Command>) {
+        let kept = self.kept(session.scop(), session.target(), depth);
+        let kept: Vec<String> = kept.into_iter().map(|id| session.scop().tensors[id].name.clone()).collect();
+        let names: Vec<String> =
+            self.members.iter().map(|one| session.scop().stmts[one.nest.stmts[0]].name.clone()).collect();
+        let at = self.members[0].nest.loops[depth - 1].name.clone();
+        let mut all = true;
+        for second in &names[1..] {
+            all &= attempt(session, second, WHAT, Command::fuse(&names[0], second, u32::try_from(depth).unwrap_or(1)));
+        }
+        if all {
+            stores.extend(kept.into_iter().map(|tensor| Command::store_at(tensor, &at)));
+        }
+    }
+}
+
+/// The groups with `depth` common loops, in order, and what speaks against longer ones.
+fn groups<'a>(
+    scop: &Scop,
+    target: &Target,
+    nests: Vec<Option<Sharer<'a>>>,
+    depth: usize,
+) -> (Vec<Group<'a>>, Vec<Remark>) {
+    let (mut groups, mut remarks) = (Vec::new(), Vec::new());
+    let mut open: Option<Group<'a>> = None;
+    for nest in nests {
+        let nest = nest.filter(|nest| nest.depth >= depth);
+        if let (Some(group), Some(nest)) = (&mut open, &nest) {
+            match group.takes(scop, target, nest, depth) {
+                Some(Ok(())) => {
+                    group.members.push(*nest);
+                    continue;
+                }
+                Some(Err(why)) => {
+                    let name = |one: &Sharer<'_>| one.nest.name(scop);
+                    let entity = format!("{}, {}", name(&group.members[0]), name(nest));
+                    remarks.push(Remark::new(STAGE, entity, WHAT, why));
+                }
+                None => {}
+            }
+        }
+        groups.extend(open.take());
+        open = nest.map(|nest| Group { members: vec![nest] });
+    }
+    groups.extend(open);
+    groups.retain(|group| group.members.len() > 1);
+    (groups, remarks)
+}
+
+/// Bytes of a tensor, when its extents are known; else the most that there are.
+fn bytes(scop: &Scop, id: TensorId) -> u64 {
+    let tensor = &scop.tensors[id];
+    let extent = |extent: &polyhedral::Index| extent.as_const().map_or(u64::MAX, |extent| extent.max(0).unsigned_abs());
+    tensor.extent.iter().map(extent).fold(tensor.dtype.bytes().into(), u64::saturating_mul)
+}
