@@ -21,7 +21,7 @@ const PAGES: u64 = 64;
 /// The most rows that are packed at once.
 const TALLEST_PACKED: u64 = 256;
 /// The least boxes of columns that use what is packed of the rows.
-const LEAST_PANELS: u64 = 4;
+const LEAST_PANELS: u64 = 8;
 
 impl Planner<'_> {
     /// The reads that are to be packed, by position: all rows share them, and as they are their lanes lie apart, or
