@@ -487,10 +487,7 @@ impl BinaryOp {
 
     /// Whether it works on the bits of whole numbers.
     pub fn is_bitwise(self) -> bool {
-        matches!(
-            self,
-            BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor | BinaryOp::Shl | BinaryOp::Shr
-        )
+        matches!(self, BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor | BinaryOp::Shl | BinaryOp::Shr)
     }
 
     /// Whether the result is `bool` whatever the operands are.

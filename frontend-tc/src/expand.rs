@@ -16,6 +16,8 @@ use crate::sema::MAX_DIAGNOSTICS;
 
 /// Items of one definition, with those of all that it calls.
 const MAX_ITEMS: usize = 2_000;
+/// Items that calls put into all definitions of a file.
+const MAX_INLINED: usize = 10_000;
 /// Nodes of the values of all constants, each with the others put in.
 const MAX_CONSTANT: usize = 10_000;
 
@@ -32,9 +34,12 @@ pub fn expand(file: &File, own: usize, diagnostics: &mut Vec<Diagnostic>) -> Fil
             diagnostics.push(error.help("give one of the two another name"));
         }
     }
+    let mut left = MAX_INLINED;
     let defs = known[..own].iter().map(|def| {
-        let mut expander = Expander { defs: &by_name, used: words_of(def), items: 0, stack: Vec::new(), diagnostics };
-        expander.stack.push(def.name.text.clone());
+        let (used, entities) = words_of(def);
+        let stack = vec![def.name.text.clone()];
+        let left = &mut left;
+        let mut expander = Expander { defs: &by_name, used, entities, items: 0, left, stack, diagnostics };
         let mut def = def.clone();
         def.body = expander.items(&def.body, &mut def.broken);
         def
@@ -216,7 +221,11 @@ struct Expander<'a> {
     defs: &'a BTreeMap<&'a str, &'a Def>,
     /// Every word of the caller and of what was put in.
     used: BTreeSet<String>,
+    /// Those of them that mean something in every statement: tensors, sizes, indices of loops.
+    entities: BTreeSet<String>,
     items: usize,
+    /// How many more items calls may put into the definitions of the file.
+    left: &'a mut usize,
     /// The definitions that are being put in, outermost first.
     stack: Vec<String>,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -274,6 +283,7 @@ impl Expander<'_> {
             }
         };
         self.stack.push(call.def.text.clone());
+        *self.left = self.left.saturating_sub(inlined.len());
         let items = self.items(&inlined, broken);
         self.stack.pop();
         all.extend(items);
@@ -299,12 +309,12 @@ impl Expander<'_> {
             let help = "definitions cannot be recursive; a `for` loop repeats statements";
             return Err(error("TC0122", message, call.span).map(|error| error.help(help)));
         }
-        for (what, wanted, given) in [
-            ("inputs", def.inputs.len(), call.arguments.len()),
-            ("returns", def.outputs.len(), call.targets.len()),
-        ] {
+        for (what, wanted, given) in
+            [("input", def.inputs.len(), call.arguments.len()), ("return", def.outputs.len(), call.targets.len())]
+        {
             if wanted != given {
-                let message = format!("`{}` has {wanted} {what}, and {given} are given", def.name.text);
+                let plural = if wanted == 1 { "" } else { "s" };
+                let message = format!("`{}` has {wanted} {what}{plural}, and {given} given", def.name.text);
                 let error = error("TC0123", message, call.span).map(|error| error.also(def.name.span, "defined here"));
                 return Err(error.map(|error| error.help("give one tensor for each")));
             }
@@ -312,6 +322,10 @@ impl Expander<'_> {
         if self.items > MAX_ITEMS {
             let message = format!("with all that it calls, the definition has more than {MAX_ITEMS} statements");
             return Err(error("TC0009", message, call.span).map(|error| error.help("call less")));
+        }
+        if *self.left == 0 {
+            let message = format!("calls put more than {MAX_INLINED} statements into the definitions of the file");
+            return Err(error("TC0009", message, call.span).map(|error| error.help("put a part into another file")));
         }
         self.bodies(call, def)
     }
@@ -329,9 +343,13 @@ impl Expander<'_> {
         for (output, target) in def.outputs.iter().zip(&call.targets) {
             names.insert(output.name.text.clone(), target.clone());
         }
-        for word in words_of(def) {
-            let fresh = self.fresh(&word, &def.name.text);
-            names.entry(word).or_insert(Name { text: fresh, span: call.span });
+        let (words, entities) = words_of(def);
+        for word in words {
+            if names.contains_key(&word) {
+                continue;
+            }
+            let text = self.fresh(&word, &def.name.text, entities.contains(&word));
+            names.insert(word, Name { text, span: call.span });
         }
         let renamed = |name: &Name| match names.get(&name.text) {
             Some(new) => Name { text: new.text.clone(), span: name.span },
@@ -350,13 +368,18 @@ impl Expander<'_> {
         Ok(items)
     }
 
-    /// `word` where it is new to the caller, or with the name of the definition before it, or a number too.
-    fn fresh(&mut self, word: &str, def: &str) -> String {
+    /// `word` where it is new to the caller, or with the name of the definition before it, or a number too. An index
+    /// belongs to its statement, and may be one of the caller's too.
+    fn fresh(&mut self, word: &str, def: &str, is_entity: bool) -> String {
         let candidates = std::iter::once(word.to_owned())
             .chain(std::iter::once(format!("{def}_{word}")))
             .chain((2..).map(|number| format!("{def}_{word}{number}")));
-        let is_new = |name: &String| !self.used.contains(name) && !is_reserved(name);
+        let taken = if is_entity { &self.used } else { &self.entities };
+        let is_new = |name: &String| !taken.contains(name) && !is_reserved(name);
         let fresh = candidates.into_iter().find(is_new).unwrap_or_else(|| word.to_owned());
+        if is_entity {
+            self.entities.insert(fresh.clone());
+        }
         self.used.insert(fresh.clone());
         fresh
     }
@@ -391,35 +414,65 @@ fn calls_renamed(expr: &Expr, text: &dyn Fn(&str) -> String) -> Expr {
         ExprKind::Cast(to, value) => ExprKind::Cast(*to, Box::new(go(value))),
         ExprKind::Unary(op, value) => ExprKind::Unary(*op, Box::new(go(value))),
         ExprKind::Binary(op, operands) => ExprKind::Binary(*op, Box::new((go(&operands.0), go(&operands.1)))),
-        ExprKind::Select(operands) => {
-            ExprKind::Select(Box::new((go(&operands.0), go(&operands.1), go(&operands.2))))
-        }
+        ExprKind::Select(operands) => ExprKind::Select(Box::new((go(&operands.0), go(&operands.1), go(&operands.2)))),
         ExprKind::Name(_) | ExprKind::Number(_) | ExprKind::Bool(_) => return expr.clone(),
     };
     Expr::new(kind, expr.span)
 }
 
-/// Every name in a definition: tensors, sizes, indices and names of `where`, without functions and definitions called.
-fn words_of(def: &Def) -> BTreeSet<String> {
-    let words = std::cell::RefCell::new(BTreeSet::new());
-    let mut edit = Edit {
-        expr: &mut |expr| {
-            collect_names(expr, &mut words.borrow_mut());
-            expr.clone()
-        },
-        name: &mut |name| {
-            words.borrow_mut().insert(name.text.clone());
-            name.clone()
-        },
-    };
-    def.body.iter().for_each(|item| drop(edit.item(item)));
-    for bound in bounds(&def.inputs, false).chain(bounds(&def.outputs, true)) {
-        edit.item(&bound);
-    }
+/// Every name in a definition, without functions and definitions called; and those that are no indices and no names of
+/// `where`: tensors, sizes, indices of loops.
+fn words_of(def: &Def) -> (BTreeSet<String>, BTreeSet<String>) {
+    let mut words = BTreeSet::new();
+    let mut entities = BTreeSet::new();
     for param in def.inputs.iter().chain(&def.outputs) {
-        words.borrow_mut().insert(param.name.text.clone());
+        entities.insert(param.name.text.clone());
+        for dim in param.ty.iter().flat_map(|ty| &ty.dims) {
+            match dim {
+                Dim::Size(name) => drop(entities.insert(name.text.clone())),
+                Dim::Constant(..) => (),
+                Dim::Computed(value) => collect_names(value, &mut entities),
+            }
+        }
     }
-    words.into_inner()
+    def.body.iter().for_each(|item| collect_words(item, &mut words, &mut entities));
+    words.extend(entities.iter().cloned());
+    (words, entities)
+}
+
+fn collect_words(item: &Item, words: &mut BTreeSet<String>, entities: &mut BTreeSet<String>) {
+    match item {
+        Item::Statement(statement) => {
+            entities.insert(statement.target.text.clone());
+            let exprs = statement.subscripts.iter().chain([&statement.value]);
+            exprs.for_each(|expr| collect_names(expr, words));
+            for clause in &statement.clauses {
+                match clause {
+                    Clause::Range { index: name, lower, upper } => {
+                        words.insert(name.text.clone());
+                        collect_names(lower, words);
+                        collect_names(upper, words);
+                    }
+                    Clause::Let { name, value } => {
+                        words.insert(name.text.clone());
+                        collect_names(value, words);
+                    }
+                    Clause::Exists(value) => collect_names(value, words),
+                }
+            }
+        }
+        Item::For(nest) => {
+            entities.insert(nest.index.text.clone());
+            collect_names(&nest.lower, words);
+            collect_names(&nest.upper, words);
+            nest.body.iter().for_each(|item| collect_words(item, words, entities));
+        }
+        Item::Call(call) => {
+            entities.extend(call.targets.iter().map(|target| target.text.clone()));
+            call.arguments.iter().for_each(|argument| collect_names(argument, entities));
+        }
+        Item::Bound(bound) => drop(entities.insert(bound.tensor.text.clone())),
+    }
 }
 
 fn collect_names(expr: &Expr, words: &mut BTreeSet<String>) {

@@ -42,6 +42,8 @@ pub struct Tensor {
     pub extent: Vec<Index>,
     /// Input, output (whose old contents may count) or temporary.
     pub role: Role,
+    /// The size parameter that is the value of this scalar: one that bounds a range.
+    pub size: Option<usize>,
     /// Where it is declared, or first written.
     pub span: Span,
 }
@@ -164,6 +166,7 @@ fn described(tensor: &Declared, elements: &[crate::ranges::Range]) -> Option<Ten
         lower: elements.iter().map(|range| range.first.to_index()).collect(),
         extent: elements.iter().map(|range| Some(range.extent()?.to_index())).collect::<Option<_>>()?,
         role,
+        size: tensor.size,
         span: tensor.span,
     })
 }

@@ -58,9 +58,9 @@ pub const KEYWORDS: [&str; 8] = ["def", "where", "in", "exists", "min", "max", "
 
 /// Longest first: the lexer takes the first that matches.
 const SYMBOLS: [&str; 47] = [
-    "&&=!", "||=!", "<=>", "+=!", "*=!", "&=!", "|=!", "^=!", "&&=", "||=", "->", "+=", "*=", "&=", "|=", "^=", "<=", ">=",
-    "==", "!=", "&&", "||", "<<", ">>", "+", "-", "*", "/", "%", "!", "<", ">", "=", "?", ":", "(", ")", "[", "]", "{",
-    "}", ",", "&", "|", "^", "~", ";",
+    "&&=!", "||=!", "<=>", "+=!", "*=!", "&=!", "|=!", "^=!", "&&=", "||=", "->", "+=", "*=", "&=", "|=", "^=", "<=",
+    ">=", "==", "!=", "&&", "||", "<<", ">>", "+", "-", "*", "/", "%", "!", "<", ">", "=", "?", ":", "(", ")", "[",
+    "]", "{", "}", ",", "&", "|", "^", "~", ";",
 ];
 
 /// Cuts `text` into tokens, the last of which is [`TokenKind::End`]. What is not a token is reported and left out.
@@ -160,10 +160,10 @@ impl<'a> Lexer<'a> {
         if !matches!(word, "min" | "max" | "argmin" | "argmax") {
             return None;
         }
-        const REDUCTIONS: [&str; 8] =
-            ["min=!", "max=!", "argmin=!", "argmax=!", "min=", "max=", "argmin=", "argmax="];
+        const REDUCTIONS: [&str; 8] = ["min=!", "max=!", "argmin=!", "argmax=!", "min=", "max=", "argmin=", "argmax="];
         // `argmin == x` compares.
-        let is_here = |symbol: &&str| self.rest().starts_with(*symbol) && !self.rest().starts_with(&format!("{word}=="));
+        let is_here =
+            |symbol: &&str| self.rest().starts_with(*symbol) && !self.rest().starts_with(&format!("{word}=="));
         REDUCTIONS.into_iter().find(is_here)
     }
 

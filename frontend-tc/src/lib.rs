@@ -16,6 +16,7 @@ pub mod codes;
 pub mod lexer;
 pub mod library;
 
+mod coverage;
 mod expand;
 mod kernel;
 mod lower;
@@ -69,7 +70,13 @@ pub fn check_sources(sources: &Sources) -> Checked {
         let Some(program) = program else { continue };
         let Some(ranges) = ranges::infer(&program, &mut diagnostics) else { continue };
         match Kernel::new(def, program, ranges) {
-            Some(kernel) => defs.push(kernel),
+            Some(mut kernel) => {
+                let before = diagnostics.len();
+                coverage::settle(&mut kernel, &mut diagnostics);
+                if diagnostics.len() == before {
+                    defs.push(kernel);
+                }
+            }
             None => diagnostics.push(ranges::too_large(def.name.span)),
         }
     }

@@ -362,7 +362,8 @@ impl Builder<'_> {
             let to = (first.clone() + extent.clone() - here - 1).to_pw_aff(&space)?.nonneg_set()?;
             set = set.intersect(&from)?.intersect(&to)?;
         }
-        let element = (0..tensor.extent.len()).map(|at| polyhedral::Subscript::Affine(Index::Dim(around + at))).collect();
+        let element =
+            (0..tensor.extent.len()).map(|at| polyhedral::Subscript::Affine(Index::Dim(around + at))).collect();
         let domain = set.intersect_params(&scop.context)?.coalesce()?;
         Ok(Place { dims, domain, element })
     }

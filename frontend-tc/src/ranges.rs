@@ -90,7 +90,9 @@ pub fn infer(program: &Program, diagnostics: &mut Vec<Diagnostic>) -> Option<Ran
     let mut steps = Vec::new();
     for (number, step) in program.steps.iter().enumerate() {
         program.claims.iter().filter(|(before, _)| *before == number).for_each(|(_, claim)| inference.claim(claim));
-        if !step.loops.is_empty() && number.checked_sub(1).is_none_or(|at| program.steps[at].loops.first() != step.loops.first()) {
+        if !step.loops.is_empty()
+            && number.checked_sub(1).is_none_or(|at| program.steps[at].loops.first() != step.loops.first())
+        {
             inference.enter_loop(number);
         }
         let ranges = inference.with_claimed_sizes(step).and_then(|step| inference.step(&step));
@@ -357,7 +359,8 @@ impl Inference<'_> {
 
     /// What a call says of an extent: it gives a size its value, or must be what another one is.
     fn claim(&mut self, claim: &Claim) {
-        let Some(range) = self.boxes[claim.tensor].as_ref().and_then(|elements| elements.get(claim.dim)).cloned() else {
+        let Some(range) = self.boxes[claim.tensor].as_ref().and_then(|elements| elements.get(claim.dim)).cloned()
+        else {
             // The tensor was reported.
             self.sound = false;
             return;
@@ -453,8 +456,11 @@ impl Inference<'_> {
             let known = |at: usize| loops.get(at).and_then(Option::as_ref);
             for (subscript, range) in step.element.iter().zip(&mut elements) {
                 let Subscript::Affine(value) = subscript else { continue };
-                let ends = value.times(-1).and_then(|back| Some((least(value, &known)?, least(&back, &known)?.times(-1)?)));
-                let Some((low, high)) = ends.filter(|(low, high)| !low.has_index() && !high.has_index()) else { continue };
+                let ends =
+                    value.times(-1).and_then(|back| Some((least(value, &known)?, least(&back, &known)?.times(-1)?)));
+                let Some((low, high)) = ends.filter(|(low, high)| !low.has_index() && !high.has_index()) else {
+                    continue;
+                };
                 let hull = Quasi::min(&[range.first.clone(), low])
                     .and_then(|first| Some(Range { first, last: Quasi::max(&[range.last.clone(), high])? }));
                 if let Some(hull) = hull {
@@ -580,7 +586,12 @@ impl Inference<'_> {
                     .iter()
                     .skip(1)
                     .fold(error, |error, other| error.also(step.indices[*other].span, "with this one"));
-                error.help(format!("choose one: add {choices}"))
+                let largest: Vec<String> =
+                    group.iter().take(2).filter_map(|&first| self.largest(step, first, &group, ranges, rest)).collect();
+                error.help(match &largest[..] {
+                    [a, b] if a != b => format!("choose one: {a}; {b}"),
+                    _ => format!("choose one: add {choices}"),
+                })
             } else if at < step.left {
                 let message = format!("nothing on the right-hand side says how far `{name}` runs");
                 Diagnostic::error("TC0404", message, step.indices[at].span).help(format!("add `where {name} in 0:…`"))
@@ -607,6 +618,37 @@ impl Inference<'_> {
         self.boxes[step.target].as_ref()?;
         let (guards, pad) = (Vec::new(), None);
         Some(Read { tensor: step.target, index: step.element.clone(), guards, pad, span: step.span })
+    }
+
+    /// One of the largest ranges of indices that bound each other: index `first` runs as far as it can, while the others
+    /// still have a value. As the `where` that chooses it, and what that leaves for the next one.
+    fn largest(
+        &self,
+        step: &Step,
+        first: usize,
+        group: &[usize],
+        ranges: &[Option<Range>],
+        rest: &[Inequality],
+    ) -> Option<String> {
+        let point = Range { first: Quasi::constant(0), last: Quasi::constant(0) };
+        let mut tried = ranges.to_vec();
+        for &other in group.iter().filter(|other| **other != first) {
+            tried[other] = Some(point.clone());
+        }
+        solve(rest.to_vec(), &mut tried)?;
+        let mut chosen = ranges.to_vec();
+        chosen[first] = tried[first].clone();
+        chosen[first].as_ref()?;
+        solve(rest.to_vec(), &mut chosen)?;
+        let next = *group.iter().find(|other| **other != first)?;
+        let shown = |at: usize| {
+            let Range { first, last } = chosen[at].as_ref()?;
+            let names = Names::of_sizes(&self.program.sizes);
+            let range = format!("{}:{}", first.to_expr(names), last.plus_constant(1)?.to_expr(names));
+            Some((step.indices[at].name.clone(), range))
+        };
+        let ((own, own_range), (other, other_range)) = (shown(first)?, shown(next)?);
+        Some(format!("`where {own} in {own_range}`, which leaves `{other}` in {other_range}"))
     }
 
     /// Makes the target's box hold what `step` writes.
@@ -638,7 +680,7 @@ impl Inference<'_> {
         let name = self.program.tensors[step.target].name.clone();
         for value in conditions {
             let reason = format!("this statement writes inside of what `{name}` has, or next to it");
-            self.require(Condition { value, extents: Vec::new(), reason, span: step.span });
+            self.require(Condition { value, extents: known.extents.to_vec(), reason, span: step.span });
         }
         temporaries.into_iter().flatten().for_each(|at| self.boxes[at] = Some(elements.clone()));
         self.boxes[step.target] = Some(elements);
@@ -651,11 +693,14 @@ impl Inference<'_> {
             let name = &self.program.tensors[step.target].name;
             let message = format!("how large `{name}` is does not follow from subscripts that are data");
             let error = Diagnostic::error("TC0414", message, step.span);
-            let help = format!("declare it, `-> (float(M) {name})`, or write all of it before: `{name}(j) = 0 where j in 0:M`");
+            let help = format!(
+                "declare it, `-> (float(M) {name})`, or write all of it before: `{name}(j) = 0 where j in 0:M`"
+            );
             self.diagnostics.push(error.help(help));
             return None;
         };
-        let mut read = Read { tensor: step.target, index: element.to_vec(), guards: Vec::new(), pad: None, span: step.span };
+        let mut read =
+            Read { tensor: step.target, index: element.to_vec(), guards: Vec::new(), pad: None, span: step.span };
         self.bordered(&mut read, known)?;
         element.clone_from_slice(&read.index);
         [step.extreme, step.wider].into_iter().flatten().for_each(|at| self.boxes[at] = Some(elements.clone()));

@@ -353,7 +353,8 @@ impl Expr {
             Expr::Binary(op, a, b) => {
                 let logical = matches!(op, BinOp::And | BinOp::Or);
                 let dtype = of(a)?;
-                (of(b)? == dtype && (dtype.is_int() || !op.is_bitwise()) && logical == (dtype == DType::Bool)).then_some(dtype)
+                (of(b)? == dtype && (dtype.is_int() || !op.is_bitwise()) && logical == (dtype == DType::Bool))
+                    .then_some(dtype)
             }
             Expr::Compare(_, a, b) => (of(a)? == of(b)?).then_some(DType::Bool),
             Expr::Select(c, a, b) => (of(c)? == DType::Bool && of(a)? == of(b)?).then(|| of(a))?,
@@ -473,7 +474,18 @@ impl Monoid {
     pub fn operator(&self) -> Option<BinOp> {
         let [Expr::Binary(op, a, b)] = self.combine.as_slice() else { return None };
         let operands = matches!((&**a, &**b), (Expr::State(0), Expr::Term(0)) | (Expr::Term(0), Expr::State(0)));
-        let associates = matches!(op, BinOp::Add | BinOp::Mul | BinOp::Min | BinOp::Max | BinOp::And | BinOp::Or | BinOp::BitAnd | BinOp::BitOr | BinOp::BitXor);
+        let associates = matches!(
+            op,
+            BinOp::Add
+                | BinOp::Mul
+                | BinOp::Min
+                | BinOp::Max
+                | BinOp::And
+                | BinOp::Or
+                | BinOp::BitAnd
+                | BinOp::BitOr
+                | BinOp::BitXor
+        );
         (operands && associates).then_some(*op)
     }
 

@@ -284,8 +284,7 @@ fn with_coincidence(session: &Session, mut nest: Nest) -> Nest {
 /// when they may not be permuted.
 pub(crate) fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
     let names: Vec<&str> = nest.loops[..shared].iter().map(|one| one.name.as_str()).collect();
-    session.permutable(&names).ok()?;
-    let coincident: Vec<bool> = names.iter().map(|name| session.coincident(name).is_ok()).collect();
+    let coincident = session.attributes(&names).ok()??;
     nest.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident = coincident);
     Some(nest)
 }

@@ -202,8 +202,8 @@ fn a_convolution_shares_rows_over_channels() {
             unroll O.w by 14 as wo wu
             reorder O.n O.h O.fo O.wo O.c O.r O.s
             parallel O.n
-            promote G as G_local of O in global
-            layout G_local [i0, i1, i2, i3] = [floor((i0)/32), i1, i2, i3, i0 mod 32] of [2, 64, 3, 3, 32]
+            promote G at O.n as G_local in global
+            layout G_local [i0, i1, i2, i3, i4] = [i0, floor((i1)/32), i2, i3, i4, i1 mod 32] of [8, 2, 64, 3, 3, 32]
             vectorise G_local.load.x0 by 16 as x0o x0v
             unroll G_local.load.x3 by 3 as x3o x3u
             # scheduler: O: not unrolled: 46 registers would be in use: `O.s` is not copied out

@@ -391,7 +391,7 @@ impl Kernel {
     /// # Errors
     /// When the shapes do not fit, or a script is refused.
     pub fn prepare(&self, shapes: &[&[i64]]) -> Result<Arc<Variant>> {
-        let shapes = shapes.iter().map(|&extent| Shape { extent, dtype: None });
+        let shapes = shapes.iter().map(|&extent| Shape { extent, dtype: None, value: None });
         self.compiled((self.bound(shapes, [].into_iter())?, SmallVec::new()))
     }
 
@@ -428,8 +428,8 @@ impl Kernel {
     }
 
     fn variant(&self, inputs: &[TensorView<'_>], outputs: &[TensorViewMut<'_>]) -> Result<Arc<Variant>> {
-        let shapes = inputs.iter().map(|view| Shape { extent: view.shape(), dtype: Some(view.dtype()) });
-        let results = outputs.iter().map(|view| Shape { extent: view.shape(), dtype: Some(view.dtype()) });
+        let shapes = inputs.iter().map(Shape::of);
+        let results = outputs.iter().map(|view| Shape { extent: view.shape(), dtype: Some(view.dtype()), value: None });
         let sizes = self.bound(shapes, results)?;
         let dense = inputs.iter().map(|view| is_dense(view.shape(), view.strides()));
         let strided: Strided = dense

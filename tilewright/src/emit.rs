@@ -69,10 +69,9 @@ pub fn emit(stage: StageName, def: &Definition, sizes: Option<&[i64]>, options: 
     if stage == StageName::Tc {
         return Ok(verified(def)?.to_string());
     }
-    let scop = frontend_tc::lower(def, &isl::Ctx::new())?;
     let scop = match sizes {
-        Some(sizes) => scop.specialise(sizes)?,
-        None if stage.is_symbolic() => scop,
+        Some(sizes) => frontend_tc::lower_at(def, &isl::Ctx::new(), sizes)?,
+        None if stage.is_symbolic() => frontend_tc::lower(def, &isl::Ctx::new())?,
         None => return Err(Error::bug(format!("stage `{}` needs sizes", stage.name()))),
     };
     match stage {

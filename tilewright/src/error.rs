@@ -54,12 +54,10 @@ impl Source {
     }
 
     /// The file that holds a place: its name, its text, and the number of the first byte of it.
-    fn at(&self, span: Span) -> (&str, &str, usize) {
+    pub fn at(&self, span: Span) -> (&str, &str, usize) {
         let part = self.sources.as_ref().and_then(|sources| Some((sources, sources.part_at(span)?)));
         match part {
-            Some((sources, part)) => {
-                (&part.name, &sources.text()[part.span.range()], part.span.range().start)
-            }
+            Some((sources, part)) => (&part.name, &sources.text()[part.span.range()], part.span.range().start),
             None => (&self.name, &self.text, 0),
         }
     }
@@ -167,10 +165,7 @@ fn report<'a>(diagnostic: &'a Diagnostic, source: Option<&'a Source>) -> Vec<Gro
 }
 
 /// One snippet for each file that the diagnostic has places in, the one of the first place first.
-fn snippets<'a>(
-    diagnostic: &'a Diagnostic,
-    source: &'a Source,
-) -> Vec<Snippet<'a, annotate_snippets::Annotation<'a>>> {
+fn snippets<'a>(diagnostic: &'a Diagnostic, source: &'a Source) -> Vec<Snippet<'a, annotate_snippets::Annotation<'a>>> {
     let mut files: Vec<(&str, &str, usize)> = Vec::new();
     for label in &diagnostic.labels {
         let file = source.at(label.span);

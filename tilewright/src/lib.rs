@@ -18,6 +18,7 @@ mod routine;
 pub mod timing;
 pub mod verify;
 
+pub use bind::scalar;
 pub use compile::{Compiled, Options, StageTimes, compile};
 pub use compiler::{AsTensor, AsTensorMut, Compiler, Kernel, Variant, check, select};
 pub use convert::{dtype as runtime_dtype, from_runtime as dtype_of};

@@ -48,6 +48,9 @@ impl Random {
         let shape = tensor_shape(argument, &self.sizes);
         let shape = shape.ok_or_else(|| Error::bug(format!("the extents of `{}` overflow", argument.name)))?;
         let no_memory = |error: TensorError| Error::user(Diagnostic::call("TC0909", error.to_string()));
+        if let Some(value) = argument.size.and_then(|at| self.sizes.get(at)) {
+            return whole(argument.dtype, *value).map_err(no_memory);
+        }
         self.tensor(&argument.name, argument.dtype, &shape).map_err(no_memory)
     }
 
@@ -73,6 +76,20 @@ impl Random {
             DType::F32 => fill(shape, || unit(rng) as f32),
             DType::F64 => fill(shape, || unit(rng)),
         }
+    }
+}
+
+/// A scalar of whole numbers.
+fn whole(dtype: DType, value: i64) -> std::result::Result<Tensor, TensorError> {
+    match dtype {
+        DType::I8 => fill(&[], || value as i8),
+        DType::I16 => fill(&[], || value as i16),
+        DType::I32 => fill(&[], || value as i32),
+        DType::U8 => fill(&[], || value as u8),
+        DType::U16 => fill(&[], || value as u16),
+        DType::U32 => fill(&[], || value as u32),
+        DType::U64 => fill(&[], || value as u64),
+        _ => fill(&[], || value),
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Tensor {
     pub extent: Vec<Index>,
     /// Input, output or temporary.
     pub role: Role,
+    /// The size parameter that is the value of this scalar.
+    pub size: Option<usize>,
 }
 
 /// Where the Scop comes from.
@@ -46,6 +48,7 @@ impl Routine {
             dtype: tensor.dtype,
             extent: tensor.extent.clone(),
             role: tensor.role,
+            size: tensor.size,
         });
         let (name, sizes, tensors) = (def.name.clone(), def.sizes.clone(), tensors.collect());
         Routine { name, sizes, tensors, source, form: Form::Definition(Box::new(def)) }
@@ -59,6 +62,7 @@ impl Routine {
             dtype: tensor.dtype,
             extent: tensor.extent.clone(),
             role: tensor.role,
+            size: None,
         });
         let source = Source::new(format!("<{}>", scop.name), program.source.as_str().into());
         Routine {

@@ -148,8 +148,45 @@ impl Cuts<'_> {
     }
 
     fn subscript(&mut self, at: &At, ranges: &Ranges) {
-        if let At::Indirect(value) = at {
-            self.value(value, ranges);
+        match at {
+            At::Affine { base, .. } => self.int(base, ranges),
+            At::Indirect(value) => self.value(value, ranges),
+        }
+    }
+
+    /// A subscript that a border bends: where it begins to.
+    fn int(&mut self, int: &Int, ranges: &Ranges) {
+        match int {
+            Int::Const(_) | Int::Var(_) | Int::Param(_) => {}
+            Int::Add(a, b) | Int::Mul(a, b) => {
+                self.int(a, ranges);
+                self.int(b, ranges);
+            }
+            Int::Min(a, b) | Int::Max(a, b) => {
+                self.at_least_zero((**a).clone() - (**b).clone(), ranges);
+                self.int(a, ranges);
+                self.int(b, ranges);
+            }
+            Int::Mod(e, by) => {
+                self.turns(e, *by, ranges);
+                self.int(e, ranges);
+            }
+            Int::FloorDiv(e, _) => self.int(e, ranges),
+            Int::Select(_, a, b) => {
+                self.int(a, ranges);
+                self.int(b, ranges);
+            }
+        }
+    }
+
+    /// Where `e mod by` begins again, when that is in few places only: a border, and not a pattern.
+    fn turns(&mut self, e: &Int, by: i64, ranges: &Ranges) {
+        const FEW: i64 = 2;
+        let (Some(low), Some(high)) = ranges.interval(e) else { return };
+        let (first, last) = (low.div_euclid(by), high.div_euclid(by));
+        if last.saturating_sub(first) <= FEW {
+            (first + 1..=last)
+                .for_each(|turn| self.at_least_zero(e.clone() - Int::Const(turn.saturating_mul(by)), ranges));
         }
     }
 
@@ -161,6 +198,14 @@ impl Cuts<'_> {
                 if let (Some((a, _)), Some((b, _))) = (integer(a, ranges), integer(b, ranges)) {
                     self.at_least_zero(a - b, ranges);
                 }
+            }
+            Value::Binary(BinOp::Mod, a, b) => {
+                if let (Some((a, _)), Some((Int::Const(by @ 1..), _))) = (integer(a, ranges), integer(b, ranges)) {
+                    self.turns(&a, by, ranges);
+                }
+            }
+            Value::Load { at, .. } => {
+                at.iter().filter(|at| matches!(at, At::Affine { .. })).for_each(|at| self.subscript(at, ranges));
             }
             _ => {}
         }

@@ -82,6 +82,11 @@ pub(super) fn integer(value: &Value, ranges: &Ranges) -> Option<(Int, DType)> {
                 BinOp::Mul if a.as_const().is_some() || b.as_const().is_some() => a * b,
                 BinOp::Min => a.min(b),
                 BinOp::Max => a.max(b),
+                BinOp::Div | BinOp::Mod => match (op, b.as_const()) {
+                    (BinOp::Div, Some(by @ 1..)) => a.floor_div(by),
+                    (_, Some(by @ 1..)) => a.modulo(by),
+                    _ => return None,
+                },
                 _ => return None,
             };
             inside(result, dtype)

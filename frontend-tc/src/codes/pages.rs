@@ -418,6 +418,13 @@ pub const PAGES: &[Page] = &[
         right: "def f(float(N, M) A) -> (int64(N) K) { K(i) argmax=! A(i, j) }",
     },
     Page {
+        code: "TC0307",
+        title: "a temporary is read where nothing writes it",
+        text: "Elements of a temporary that no statement writes have no contents. Of a tensor that is returned they would be what the caller left there.",
+        wrong: "def f(float(N) A) -> (B) { T(2 * i) = A(i) B(i) = T(i) }",
+        right: "def f(float(N) A) -> (B) { T(2 * i) = A(i) B(i) = T(2 * i) }",
+    },
+    Page {
         code: "TC0401",
         title: "a reduction index has no range",
         text: "A name that is not declared is a new index, and an index takes its range from the subscripts in which it stands. Give it one in `where`, or correct the name.",
@@ -448,9 +455,9 @@ pub const PAGES: &[Page] = &[
     Page {
         code: "TC0405",
         title: "a bound depends on values",
-        text: "Bounds are known before the kernel runs: they are made of sizes and numbers.",
-        wrong: "def f(float(N) A, int32 n) -> (B) { B(i) = A(i) where i in 0:n }",
-        right: "def f(float(N) A, int32 n) -> (B) { B(i) = i < n ? A(i) : 0 }",
+        text: "Bounds are known before the kernel runs: they are made of sizes, of inputs that are scalars of whole numbers, and of numbers.",
+        wrong: "def f(float(N) A, int32(1) n) -> (B) { B(i) = A(i) where i in 0:n(0) }",
+        right: "def f(float(N) A, int32 n) -> (B) { B(i) = A(i) where i in 0:n }",
     },
     Page {
         code: "TC0406",

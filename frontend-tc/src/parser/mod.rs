@@ -18,8 +18,8 @@ use support::{Diagnostic, Span};
 use self::expression::{arguments, expression};
 use self::stream::{Failure, Parsed, Source, Tokens, closing, keyword, name, symbol};
 use crate::ast::{
-    Assign, Call, Clause, Constant, Def, Dim, Expr, ExprKind, File, For, Import, Item, Name, Param, Reduction, ScalarType,
-    Statement, Type,
+    Assign, Call, Clause, Constant, Def, Dim, Expr, ExprKind, File, For, Import, Item, Name, Param, Reduction,
+    ScalarType, Statement, Type,
 };
 use crate::lexer::{self, TokenKind};
 
@@ -289,7 +289,9 @@ fn for_loop<'a>(input: Tokens<'a>, broken: &mut BTreeSet<String>) -> Parsed<'a, 
     let (input, _) = cut(symbol("{")).parse(input)?;
     let (input, body) = items(input, broken);
     let end = input.span();
-    let (input, _) = cut(symbol("}")).parse(input)?;
+    // Of loops inside each other that are not closed, the innermost one says so for all.
+    let is_said = input.peek() != TokenKind::Symbol("}") && !broken.is_empty();
+    let input = if is_said { input } else { cut(symbol("}")).parse(input)?.0 };
     Ok((input.at_depth_of(outer), For { index, lower, upper, body, span: start.to(end) }))
 }
 

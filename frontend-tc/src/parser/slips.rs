@@ -30,7 +30,10 @@ pub fn unknown_type(input: Tokens<'_>) -> ScalarType {
         "int" | "long" => (ScalarType::Int32, "whole numbers are `int8` to `int64`, `uint8` to `uint64`"),
         "byte" | "char" => (ScalarType::Uint8, "a byte is `uint8` or `int8`"),
         "half" => (ScalarType::Float16, "half precision is `float16` or `bfloat16`"),
-        _ => (ScalarType::Float, "the types are bool, int8 to int64, uint8 to uint64, float16, bfloat16, float and double"),
+        _ => (
+            ScalarType::Float,
+            "the types are bool, int8 to int64, uint8 to uint64, float16, bfloat16, float and double",
+        ),
     };
     let shown: String = input.word().chars().take(40).collect();
     input.emit(Diagnostic::error("TC0012", format!("`{shown}` is not a type"), input.span()).help(help));

@@ -162,8 +162,7 @@ impl<'s, 'a> Body<'s, 'a> {
         self.annotated_rank(&tensor, rank)?;
         self.reduces(&value)?;
         let annotated = tensor.annotation.as_ref().map(|(dtype, ..)| *dtype);
-        let finds_index =
-            matches!(self.statement.assign.reduction, Some(Reduction::ArgMin | Reduction::ArgMax));
+        let finds_index = matches!(self.statement.assign.reduction, Some(Reduction::ArgMin | Reduction::ArgMax));
         let own = if finds_index { DType::I32 } else { value.dtype };
         let dtype = match tensor.dtype.or(annotated) {
             Some(dtype) => dtype,
@@ -208,7 +207,8 @@ impl<'s, 'a> Body<'s, 'a> {
             let message = format!("`{assign}` finds the value of one index, and {found} given");
             Diagnostic::error("TC0305", message, span).help("join them into one: `i = x / W`, `j = x % W`")
         } else if dtype != DType::I32 && dtype != DType::I64 {
-            let message = format!("`{assign}` gives an index, and `{}` is `{}`", self.statement.target.text, spelling(dtype));
+            let message =
+                format!("`{assign}` gives an index, and `{}` is `{}`", self.statement.target.text, spelling(dtype));
             Diagnostic::error("TC0306", message, span).help("declare it `int32` or `int64`")
         } else {
             return Some(());

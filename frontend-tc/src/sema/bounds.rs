@@ -63,7 +63,8 @@ impl Body<'_, '_> {
         let Some(at) = settled.iter().position(|known| !known) else { return true };
         let span = ranges[at].as_ref().map_or(self.statement.span, |(.., span)| *span);
         let message = format!("the range of `{}` depends on itself through other ranges", self.indices[at].name);
-        self.scope.emit(Diagnostic::error("TC0408", message, span).help("bound one of the indices by sizes and numbers"));
+        self.scope
+            .emit(Diagnostic::error("TC0408", message, span).help("bound one of the indices by sizes and numbers"));
         false
     }
 
@@ -91,7 +92,7 @@ impl Body<'_, '_> {
 
     /// A bound of a range: an affine expression of sizes.
     fn bound(&mut self, expr: &ast::Expr, own: Option<usize>) -> Option<Quasi> {
-        let place = Place { subscript: true, depth: 0, lets: self.lets.len() };
+        let place = Place { bound: true, ..Place::subscript(self.lets.len()) };
         self.bound_names(expr, own, place)?;
         match self.quasi(expr, place) {
             Some(Some(bound)) => Some(bound),
@@ -130,6 +131,7 @@ impl Body<'_, '_> {
                         return self.bound_names(value, own, Place { lets, ..place.deeper() });
                     }
                     (_, Some(at), _) => self.refused_index(at, own, expr.span),
+                    (_, _, Some(Entity::Tensor(at))) if self.scope.tensors[at].size.is_some() => None,
                     (_, _, Some(Entity::Tensor(_))) => Some(refused_read(name, expr.span)),
                     (_, _, Some(Entity::Size(_))) => None,
                     _ if self.scope.is_poisoned(name) => return None,

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use polyhedral::{DType, Expr};
 use support::{Diagnostic, Span};
 
-pub use self::scope::MAX_DIAGNOSTICS;
 use self::body::Body;
+pub use self::scope::MAX_DIAGNOSTICS;
 use self::scope::Scope;
 use crate::ast::{Assign, Bound, Clause, Def, Dim, Expr as Syntax, ExprKind, File, For, Item, Name, Number, Statement};
 use crate::quasi::Quasi;
@@ -76,6 +76,8 @@ pub struct Declared {
     pub writes: u32,
     /// Whether the first of them adds to what the caller left there.
     pub continues: bool,
+    /// The size that is the value of this scalar.
+    pub size: Option<usize>,
 }
 
 /// Whose tensor it is.
@@ -294,6 +296,7 @@ impl Resolver<'_, '_> {
                 let message = format!("no tensor is called `{}`", bound.tensor.text);
                 let error = Diagnostic::error("TC0101", message, bound.tensor.span);
                 self.scope.emit(error.help("an argument is an input, or written by an earlier statement"));
+                self.scope.poison_name(&bound.tensor.text);
             }
             return;
         };

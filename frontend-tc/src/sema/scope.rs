@@ -8,7 +8,7 @@ use support::{Diagnostic, Span};
 use super::close::close;
 use super::value::affine_binary;
 use super::{Declared, IndexName, Origin};
-use crate::ast::{BinaryOp, Bound, Def, Dim, Expr, ExprKind, Name, Param, Statement, UnaryOp};
+use crate::ast::{BinaryOp, Bound, Clause, Def, Dim, Expr, ExprKind, Item, Name, Param, Statement, UnaryOp};
 use crate::quasi::Quasi;
 use crate::types::{dtype_of, spelling};
 
@@ -51,6 +51,7 @@ impl<'a> Scope<'a> {
         for input in &def.inputs {
             scope.declare_input(input);
         }
+        scope.scalars_in_bounds(def);
         for output in &def.outputs {
             scope.declare_output(output, is_scattered(def, &output.name.text));
         }
@@ -91,6 +92,11 @@ impl<'a> Scope<'a> {
     /// What `statement` writes is not known: nothing is said of it any more.
     pub fn poison(&mut self, statement: &Statement) {
         self.poisoned.insert(statement.target.text.clone());
+    }
+
+    /// Nothing more is said of a name that was reported.
+    pub fn poison_name(&mut self, name: &str) {
+        self.poisoned.insert(name.to_owned());
     }
 
     pub fn is_def(&self, name: &str) -> bool {
@@ -155,6 +161,20 @@ impl<'a> Scope<'a> {
         let shape: Vec<Quasi> = shape.into_iter().map(|size| size.unwrap_or(Quasi::constant(0))).collect();
         let rank = Some(shape.len());
         self.declare(&input.name, Declared { dtype: Some(dtype), rank, shape, ..unknown(&input.name, Origin::Input) });
+    }
+
+    /// Whole scalars that bounds mention are constants of a call: each is a size, too, which has the scalar's name.
+    fn scalars_in_bounds(&mut self, def: &Def) {
+        let mut mentioned = BTreeSet::new();
+        bounds_of(&def.body, &mut mentioned);
+        for at in 0..self.tensors.len() {
+            let tensor = &self.tensors[at];
+            let whole = tensor.rank == Some(0) && tensor.dtype.is_some_and(DType::is_int);
+            if whole && mentioned.contains(&tensor.name) {
+                self.tensors[at].size = Some(self.sizes.len());
+                self.sizes.push(self.tensors[at].name.clone());
+            }
+        }
     }
 
     /// The size that `dim` is; its names are new sizes where they mean nothing yet.
@@ -323,6 +343,30 @@ fn described(dtype: DType, rank: usize) -> String {
     format!("`{}` of rank {rank}", spelling(dtype))
 }
 
+/// The names in bounds of ranges and loops, and in what `where` names, which may stand in bounds.
+fn bounds_of(items: &[Item], names: &mut BTreeSet<String>) {
+    for item in items {
+        let mut exprs: Vec<&Expr> = Vec::new();
+        match item {
+            Item::Statement(statement) => {
+                for clause in &statement.clauses {
+                    match clause {
+                        Clause::Range { lower, upper, .. } => exprs.extend([lower, upper]),
+                        Clause::Let { value, .. } => exprs.push(value),
+                        Clause::Exists(_) => (),
+                    }
+                }
+            }
+            Item::For(nest) => {
+                exprs.extend([&nest.lower, &nest.upper]);
+                bounds_of(&nest.body, names);
+            }
+            Item::Call(_) | Item::Bound(_) => (),
+        }
+        names.extend(exprs.into_iter().flat_map(names_in).map(|name| name.text));
+    }
+}
+
 /// Every name in an expression, in order.
 fn names_in(expr: &Expr) -> Vec<Name> {
     if let ExprKind::Name(text) = &expr.kind {
@@ -350,5 +394,6 @@ fn unknown(name: &Name, origin: Origin) -> Declared {
         annotation: None,
         writes: 0,
         continues: false,
+        size: None,
     }
 }

@@ -9,6 +9,7 @@ use super::body::Body;
 use super::scope::Entity;
 use super::{Border, Guard, IndexName, Read, Subscript};
 use crate::ast::{self, BinaryOp, ExprKind, Name, UnaryOp};
+use crate::library;
 use crate::quasi::Quasi;
 use crate::ranges::too_large;
 use crate::types::{Literal, dtype_of, is_half, promote, repr, spelling};
@@ -26,6 +27,8 @@ pub struct Operand {
 pub struct Place {
     /// In a subscript, where indices, sizes and whole literals have 64 bits.
     pub subscript: bool,
+    /// In a bound of a range, where a whole scalar is a constant of the call.
+    pub bound: bool,
     /// How deep, through the names of `where` too.
     pub depth: u32,
     /// How many of the names of `where` are visible.
@@ -35,7 +38,7 @@ pub struct Place {
 impl Place {
     /// In a subscript, with the first `lets` names of `where` visible.
     pub fn subscript(lets: usize) -> Place {
-        Place { subscript: true, depth: 0, lets }
+        Place { subscript: true, bound: false, depth: 0, lets }
     }
 
     /// One level further down.
@@ -125,9 +128,12 @@ impl Body<'_, '_> {
                     .help(format!("write it around a subscript: `A({word}(i - 1))`"))
             }
             _ => {
-                let help = match self.scope.close_name(word) {
-                    Some(close) => format!("did you mean `{close}`?"),
-                    None => "a tensor is an input, or written by an earlier statement".into(),
+                let help = match (library::file_of(word), self.scope.close_name(word)) {
+                    (Some(file), _) => format!(
+                        "`import \"{file}\"` has a definition of that name; a call is a statement of its own: `T = {word}(…)`"
+                    ),
+                    (None, Some(close)) => format!("did you mean `{close}`?"),
+                    (None, None) => "a tensor is an input, or written by an earlier statement".into(),
                 };
                 Diagnostic::error("TC0101", format!("no tensor or function is called `{word}`"), name.span).help(help)
             }
@@ -151,16 +157,16 @@ impl Body<'_, '_> {
             return Some(None);
         }
         Some(match saturated {
-            Some(to) => self.saturated(to, &arguments[0], place),
+            Some(to) => self.saturated(to, &arguments[0], span, place),
             None => self.padded(&arguments[0], &arguments[1], place),
         })
     }
 
     /// `sat_int8(e)`: the nearest value of the type; a floating value is truncated.
-    fn saturated(&mut self, to: DType, value: &ast::Expr, place: Place) -> Option<Operand> {
+    fn saturated(&mut self, to: DType, value: &ast::Expr, span: Span, place: Place) -> Option<Operand> {
         let value = self.value(value, place.deeper())?;
         if value.dtype == DType::Bool {
-            self.scope.emit(no_arithmetic_on_bool("saturation", Span::default()));
+            self.scope.emit(no_arithmetic_on_bool("saturation", span));
             return None;
         }
         let mut expr = value.expr;
@@ -272,7 +278,8 @@ impl Body<'_, '_> {
         if same.is_none() {
             self.reads.push(Read { tensor: at, index, guards: self.guards.clone(), pad, span });
         }
-        let expr = if is_half(dtype) { Expr::Cast(DType::F32, Box::new(Expr::Load(number))) } else { Expr::Load(number) };
+        let expr =
+            if is_half(dtype) { Expr::Cast(DType::F32, Box::new(Expr::Load(number))) } else { Expr::Load(number) };
         Some(Operand { expr, dtype, literal: None })
     }
 
@@ -317,9 +324,7 @@ impl Body<'_, '_> {
         let expr = match value.literal.as_ref().and_then(|literal| literal.value_as(dtype)) {
             Some(constant) => Expr::Const(constant, repr(dtype)),
             // Rounded here, once, whatever it is computed in.
-            None if is_half(dtype) => {
-                Expr::Cast(DType::F32, Box::new(Expr::Cast(dtype, Box::new(value.expr))))
-            }
+            None if is_half(dtype) => Expr::Cast(DType::F32, Box::new(Expr::Cast(dtype, Box::new(value.expr)))),
             None => cast(value.expr, value.dtype, dtype),
         };
         Some(Operand { expr, dtype, literal: None })
@@ -339,7 +344,8 @@ impl Body<'_, '_> {
             }
             // All bits turned: the same as -x - 1, and as the exclusive or with all ones.
             UnaryOp::Complement => {
-                let ones = if value.dtype.is_signed() { -1 } else { value.dtype.int_range().map_or(0, |(_, most)| most) };
+                let ones =
+                    if value.dtype.is_signed() { -1 } else { value.dtype.int_range().map_or(0, |(_, most)| most) };
                 let ones = Expr::Const(polyhedral::Value::Int(ones), value.dtype);
                 let expr = Expr::Binary(BinOp::BitXor, Box::new(value.expr), Box::new(ones));
                 Some(Operand { expr, dtype: value.dtype, literal: None })
@@ -455,7 +461,7 @@ impl Body<'_, '_> {
             },
             ExprKind::Name(name) => match self.find_let(name, place.lets) {
                 Some((_, value, lets)) => self.quasi(value, Place { lets, ..place.deeper() })?,
-                None => self.named_quasi(name),
+                None => self.named_quasi(name, place),
             },
             ExprKind::Cast(ast::ScalarType::Int64, value) => affine(value)?,
             ExprKind::Unary(UnaryOp::Neg, value) => match affine(value)? {
@@ -472,10 +478,11 @@ impl Body<'_, '_> {
         })
     }
 
-    fn named_quasi(&self, name: &str) -> Option<Quasi> {
+    fn named_quasi(&self, name: &str, place: Place) -> Option<Quasi> {
         match (self.find_index(name), self.scope.entity(name)) {
             (Some(at), _) => Some(Quasi::index(at)),
             (None, Some(Entity::Size(at))) => Some(Quasi::size(at)),
+            (None, Some(Entity::Tensor(at))) if place.bound => self.scope.tensors[at].size.map(Quasi::size),
             _ => None,
         }
     }

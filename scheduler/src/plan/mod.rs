@@ -191,6 +191,7 @@ impl Planner<'_> {
             None if !reduced.is_empty() => self.sums(None, &reduced),
             None => self.as_it_is(),
         }
+        self.packs_of_threads();
     }
 
     fn one(&self, at: usize) -> &Loop {

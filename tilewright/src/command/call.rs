@@ -185,6 +185,9 @@ pub fn sizes(
     }
     for input in def.inputs() {
         let Some(tensor) = given.and_then(|given| given.get(&input.name)) else { continue };
+        if let Some((at, value)) = input.size.zip(tilewright::scalar(&tensor.view())) {
+            learn(&mut known[at], &def.sizes[at], value, format!("the value of `{}`", input.name))?;
+        }
         for (dim, (extent, &found)) in input.extent.iter().zip(tensor.shape()).enumerate() {
             if let Index::Param(at) = extent {
                 let place = format!("dimension {dim} of `{}`", input.name);

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use clap::Args;
+use runtime::tensor::{Bf16, F16};
 use runtime::{DType, Tensor};
 use tilewright::Result;
 
@@ -81,15 +82,47 @@ fn values(tensor: &Tensor) -> Vec<f64> {
         };
     }
     of!(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64);
+    if let Ok(elements) = tensor.as_slice::<F16>() {
+        return elements.iter().map(|element| half(element.0, 10)).collect();
+    }
+    if let Ok(elements) = tensor.as_slice::<Bf16>() {
+        return elements.iter().map(|element| half(element.0, 7)).collect();
+    }
     tensor
         .as_slice::<bool>()
         .map(|elements| elements.iter().map(|&b| f64::from(u8::from(b))).collect())
         .unwrap_or_default()
 }
 
+/// The value of a half with that many digits behind the leading one, from its bits.
+fn half(bits: u16, digits: i32) -> f64 {
+    let exponents = 1 << (15 - digits);
+    let bias = exponents / 2 - 1;
+    let (exponent, digit_bits) = (i32::from(bits & 0x7fff) >> digits, f64::from(bits & ((1 << digits) - 1)));
+    let scaled =
+        |leading: f64, exponent: i32| (leading * 2f64.powi(digits) + digit_bits) * 2f64.powi(exponent - digits);
+    let magnitude = match exponent {
+        0 => scaled(0.0, 1 - bias),
+        _ if exponent == exponents - 1 && digit_bits == 0.0 => f64::INFINITY,
+        _ if exponent == exponents - 1 => f64::NAN,
+        _ => scaled(1.0, exponent - bias),
+    };
+    if bits >> 15 == 1 { -magnitude } else { magnitude }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn halves_have_their_values() {
+        assert_eq!(
+            [0x3c00, 0xc000, 0x7c00, 0x0001, 0x3555].map(|bits| half(bits, 10)),
+            [1.0, -2.0, f64::INFINITY, 2f64.powi(-24), 0.333_251_953_125]
+        );
+        assert_eq!([0x3f80, 0xc040].map(|bits| half(bits, 7)), [1.0, -3.0]);
+        assert!(half(0x7fc0, 7).is_nan());
+    }
 
     #[test]
     fn few_elements_are_shown_and_many_summed_up() {

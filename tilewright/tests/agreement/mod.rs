@@ -11,7 +11,8 @@ pub fn sizes(def: &Kernel) -> Option<Vec<i64>> {
     let mut rng = fastrand::Rng::with_seed(7);
     let fits = |sizes: &Vec<i64>| {
         let filled = def.tensors.iter().all(|tensor| {
-            let elements: Option<i64> = tensor.extent.iter().try_fold(1i64, |all, e| all.checked_mul(e.eval(&[], sizes)?));
+            let elements: Option<i64> =
+                tensor.extent.iter().try_fold(1i64, |all, e| all.checked_mul(e.eval(&[], sizes)?));
             elements.is_some_and(|elements| (1..=1 << 16).contains(&elements))
         });
         filled && def.check_sizes(sizes).is_empty()
@@ -32,7 +33,8 @@ pub fn runs(def: &Kernel) -> Result<(), String> {
     let given = def.inputs().map(|input| input.name.as_str()).zip(&inputs);
     let updated = def.outputs().zip(&before).filter(|(output, _)| output.role == Role::InOut);
     let given = given.chain(updated.map(|(output, tensor)| (output.name.as_str(), tensor)));
-    let reference = Reference::evaluate(def, &sizes, given, Judge::Wide).map_err(|error| shown("not evaluated", error))?;
+    let reference =
+        Reference::evaluate(def, &sizes, given, Judge::Wide).map_err(|error| shown("not evaluated", error))?;
     let names: Vec<(&str, i64)> = def.sizes.iter().map(String::as_str).zip(sizes.iter().copied()).collect();
     for threads in [1, 2] {
         let mut outputs = before.clone();

@@ -3,6 +3,8 @@
 //! The `.txt` files hold the cases: a line `## title`, the program, a line `--`, what is said. `UPDATE_EXPECT=1` writes what is
 //! said now in its place.
 
+mod calls;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +55,7 @@ fn wrong_programs_are_told_so() {
             let no_help = found.diagnostics.iter().find(|diagnostic| diagnostic.help.is_none());
             assert!(no_help.is_none(), "{name}, {title}: {no_help:?}");
             codes.extend(found.diagnostics.iter().map(|diagnostic| diagnostic.code));
-            let source = Source { name: "f.tc".into(), text: program.as_str().into() };
+            let source = Source::load("f.tc".into(), program.as_str().into(), &mut |_, _| None);
             let text = render(&found.diagnostics, Some(&source), false);
             written += &format!("## {title}\n{program}--\n{text}\n\n");
             assert!(update || text == said, "{name}, {title}; UPDATE_EXPECT=1 writes what is said now:\n{text}");

@@ -180,16 +180,21 @@ impl Planner<'_> {
             order.push(Piece { of: rows, level: 0 });
         }
         order.extend([columns, rows].map(|at| self.plan.rest(at)));
-        if at_once {
+        // What is added in groups is innermost.
+        let is_outer = at_once && self.group.is_none();
+        if is_outer {
             order.push(self.plan.rest(strip));
         }
         order.extend(inner.iter().map(|&at| self.plan.rest(at)));
-        if !at_once {
+        if !is_outer {
             order.push(self.plan.rest(strip));
         }
         self.plan.order = order;
         self.packed_threads(rows, columns, &outside, (steps, at_once, tile));
-        self.prefetch_result(rows, columns);
+        // A whole reduction of short types only writes its result, and asking for it early took longer than it helped.
+        if !at_once || self.group.is_none() {
+            self.prefetch_result(rows, columns);
+        }
         let row_piece = match around {
             Some(&around) => self.plan.rest(around),
             None => Piece { of: rows, level: self.plan.cuts[rows].len().saturating_sub(1) },
@@ -198,7 +203,10 @@ impl Planner<'_> {
             let access = &self.stmt.reads[read];
             let Some(along) = self.lane_subscript(access, columns) else { continue };
             let contiguous = access.index.len().saturating_sub(1);
-            let at = if at_once { self.place_of_pack(access, &outside) } else { Some(Piece { of: strip, level: 0 }) };
+            let at = match at_once {
+                false => Some(Piece { of: strip, level: 0 }),
+                true => self.place_of_pack(access, &outside).or_else(|| self.part_of_columns(columns)),
+            };
             let group = self.group.filter(|group| group.read == read).map(|group| (group.along, group.by));
             let form = Form::Panels { along, tile: *tile, group };
             self.plan.packs.push(Pack { tensor: access.tensor, at, stmt: self.id, contiguous, form });
@@ -233,7 +241,11 @@ impl Planner<'_> {
         let is_one_strip = self.depth(whole, extents(inner), tile) >= whole;
         let copies: u64 = packed.iter().map(|&at| self.bytes_touched(&self.stmt.reads[at])).sum();
         let are_small = copies <= self.target.caches.first().map_or(32 << 10, |cache| cache.bytes) / 2;
-        first >= self.shared || (is_one_strip && are_small) || (!is_contiguous && panel <= self.second_cache() / 2)
+        // The shorter the factors, the more the result weighs, which is then written once and not read.
+        let are_short = self.group.is_some();
+        first >= self.shared
+            || (is_one_strip && (are_small || are_short))
+            || (!is_contiguous && panel <= self.second_cache() / 2)
     }
 
     /// Bytes that all loops together touch of it, at most.
@@ -251,6 +263,12 @@ impl Planner<'_> {
         let is_repeated = outside[..innermost].iter().any(|at| !moves(at));
         let is_near = self.bytes_touched(access) <= self.second_cache() * 2;
         (!is_repeated || !is_near).then(|| self.plan.rest(outside[innermost]))
+    }
+
+    /// The parts that threads take of the columns, for groups: they are put together by whoever uses them.
+    fn part_of_columns(&self, columns: usize) -> Option<Piece> {
+        let is_cut = self.group.is_some() && !self.plan.cuts[columns].is_empty();
+        is_cut.then_some(Piece { of: columns, level: 0 })
     }
 
     /// Asks for the next box of accumulators while one is computed, where the result is too large for the second cache.
@@ -357,7 +375,7 @@ impl Planner<'_> {
         let wide = extent_of(self.one(columns));
         // What is packed once for all is no matter of the threads; what is copied of the rows each then has of its own.
         let high = extent_of(self.one(rows));
-        let of_rows = at_once && high >= 2 * threads * height;
+        let of_rows = at_once && self.group.is_none() && high >= 2 * threads * height;
         let of_columns = worth && !of_rows && wide >= 2 * threads * width;
         let share = if of_columns { wide.div_ceil(threads) } else { wide };
         let widest = share.next_multiple_of(width).min((room / width).max(1) * width);
