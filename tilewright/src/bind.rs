@@ -71,7 +71,8 @@ pub fn sizes<'a>(
             match known[at] {
                 Some(size) if size != value => {
                     let name = &input.name;
-                    return wrong_size(format!("`{name}` is {value}, and the size `{name}` was given as {size}"));
+                    let message = format!("`{name}` is {value}, and the size `{name}` was given as {size}");
+                    return wrong_size(message, "the value of the scalar is the size: leave one of the two out".into());
                 }
                 _ => known[at] = Some(value),
             }
