@@ -36,7 +36,10 @@ pub(crate) fn fuse_neighbours(
     let (mut stores, mut below) = (Vec::new(), usize::MAX);
     loop {
         let nests = session.scop().ctx.with_budget(session.options().operations, || nest::nests(session.scop()))?;
-        let sharer = |nest| Sharer::of(session, nest).filter(|_| chosen(session.scop(), nest));
+        if nests.len() < 2 {
+            break;
+        }
+        let sharer = |nest| chosen(session.scop(), nest).then(|| Sharer::of(session, nest)).flatten();
         let sharers: Vec<Option<Sharer<'_>>> = nests.iter().map(sharer).collect();
         let deepest = sharers.iter().flatten().map(|one| one.depth).max().unwrap_or(0);
         let depth = deepest.min(below - 1);
