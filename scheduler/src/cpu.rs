@@ -233,8 +233,7 @@ fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
 /// when they may not be permuted.
 pub(crate) fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
     let names: Vec<&str> = nest.loops[..shared].iter().map(|one| one.name.as_str()).collect();
-    session.permutable(&names).ok()?;
-    let coincident: Vec<bool> = names.iter().map(|name| session.coincident(name).is_ok()).collect();
+    let coincident = session.attributes(&names).ok()??;
     nest.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident = coincident);
     Some(nest)
 }
@@ -275,6 +274,13 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
     // The names of every loop's pieces, outermost first; `None` for one that was not made.
     let mut pieces: Vec<Vec<Option<String>>> = Vec::new();
     let mut boxed: Vec<(usize, String)> = Vec::new();
+    if let Some(skew) = plan.skew {
+        let name = |at: usize| nest.loops[at].name.clone();
+        let command = Command::skew(name(skew.of), skew.by, name(skew.along));
+        if !attempt(session, entity, "rows not side by side", command) {
+            return;
+        }
+    }
     for (at, one) in nest.loops.iter().enumerate() {
         let (mut name, mut made) = (one.name.clone(), Vec::new());
         for &by in &plan.cuts[at] {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use polyhedral::{Access, Role, Scop, StmtId, Subscript, TensorId, isl};
 use support::{Remark, Target};
-use transform::{Command, Session};
+use transform::{Command, Session, UNASKED_STACK_BYTES};
 
 use crate::STAGE;
 use crate::cpu::{as_band, attempt};
@@ -19,8 +19,9 @@ use crate::plan::Plan;
 
 /// The part of a cache that what one iteration touches may fill: other things pass through it too.
 const SHARE: f64 = 0.75;
-/// What is kept for one iteration is at most this part of the first cache.
-const KEPT: u64 = 2;
+/// What is kept for one iteration is at most this part of the second cache: in memory, the whole would be written and read
+/// again.
+const KEPT: u64 = 16;
 const WHAT: &str = "not fused";
 
 /// Fuses neighbouring nests at the top that are `chosen`, those with more loops in common first. What comes back is for
@@ -236,7 +237,8 @@ impl Group<'_> {
             scop.tensors[id].role == Role::Temporary
                 && scop.stmts.iter().all(|(stmt, row)| is_inside(stmt) || !uses(row))
         };
-        let is_worth = |id: TensorId, part: u64| part <= cache(0) / KEPT && bytes(scop, id) > cache(1);
+        let most = (cache(1) / KEPT).min(UNASKED_STACK_BYTES.unsigned_abs());
+        let is_worth = |id: TensorId, part: u64| part <= most && bytes(scop, id) > cache(1);
         parts.into_iter().filter(|&(id, part)| is_worth(id, part) && is_own(id)).map(|(id, _)| id).collect()
     }
 
@@ -252,7 +254,12 @@ impl Group<'_> {
             all &= attempt(session, second, WHAT, Command::fuse(&names[0], second, u32::try_from(depth).unwrap_or(1)));
         }
         if all {
-            stores.extend(kept.into_iter().map(|tensor| Command::store_at(tensor, &at)));
+            // What deeper loops keep is small already.
+            let is_kept = |name: &String| {
+                stores.iter().any(|store| matches!(store, Command::StoreAt { tensor, .. } if tensor == name))
+            };
+            let new: Vec<String> = kept.into_iter().filter(|name| !is_kept(name)).collect();
+            stores.extend(new.into_iter().map(|tensor| Command::store_at(tensor, &at)));
         }
     }
 }

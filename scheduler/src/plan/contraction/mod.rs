@@ -36,7 +36,10 @@ const SPILLED: u32 = 4;
 impl Planner<'_> {
     /// A box of accumulators over the innermost reduction; the result is contiguous along `columns`.
     pub(super) fn reduction(&mut self, columns: usize, reduced: &[usize]) {
-        let Some(rows) = self.rows(columns) else { return self.sums(Some(columns), reduced) };
+        let Some(rows) = self.rows(columns) else {
+            self.sums(Some(columns), reduced);
+            return self.short_steps(None);
+        };
         self.group = self.group(rows, columns, reduced);
         let reduced = self.groups_first(reduced);
         let reduced = reduced.as_slice();
@@ -58,7 +61,7 @@ impl Planner<'_> {
             }
         }
         self.edges(rows, &tile);
-        self.short_steps(rows, &tile);
+        self.short_steps(Some((rows, &tile)));
     }
 
     /// The loop whose steps are added in groups before the others: it becomes the innermost one.
@@ -80,19 +83,23 @@ impl Planner<'_> {
     ///
     /// Where rows of one copy read the scalars of another (a window that slides), they are loaded once and stay in
     /// registers: too many of them would push accumulators out.
-    fn short_steps(&mut self, rows: usize, tile: &RegisterTile) {
+    fn short_steps(&mut self, tile: Option<(usize, &RegisterTile)>) {
         let Some(last) = self.plan.order.last().copied() else { return };
         let extent = self.one(last.of).extent.and_then(|extent| u32::try_from(extent).ok());
-        let Some(extent @ 2..=SHORT) = extent.filter(|_| self.plan.order.len() > 1 && last.level == 0) else { return };
-        if self.plan.boxes[last.of].is_some() {
+        let is_alone = self.plan.order.len() <= 1 || last.level > 0 || self.plan.parallel == Some(last);
+        let Some(extent @ 2..=SHORT) = extent.filter(|_| !is_alone) else { return };
+        if self.plan.boxes[last.of].is_some() || !self.reduced().contains(&last.of) {
             return;
         }
-        let slides = |read: &&Access| [rows, last.of].into_iter().all(|at| self.stride(read, at) == Stride::Unit);
-        let windows = self.stmt.reads.iter().filter(slides).count() as u32;
-        let registers = (tile.rows + 1) * tile.vectors + windows * (tile.rows + extent - 1);
-        if windows > 0 && registers > self.target.vector_registers + SPILLED {
-            let why = format!("{registers} registers would be in use: `{}` is not copied out", self.one(last.of).name);
-            return self.plan.remarks.push(("not unrolled", why));
+        if let Some((rows, tile)) = tile {
+            let slides = |read: &&Access| [rows, last.of].into_iter().all(|at| self.stride(read, at) == Stride::Unit);
+            let windows = self.stmt.reads.iter().filter(slides).count() as u32;
+            let registers = (tile.rows + 1) * tile.vectors + windows * (tile.rows + extent - 1);
+            if windows > 0 && registers > self.target.vector_registers + SPILLED {
+                let name = &self.one(last.of).name;
+                let why = format!("{registers} registers would be in use: `{name}` is not copied out");
+                return self.plan.remarks.push(("not unrolled", why));
+            }
         }
         self.plan.boxes[last.of] = Some(Box::Unroll(extent));
     }

@@ -58,7 +58,8 @@ impl Planner<'_> {
         let (packed, against) = self.worth_packing(rows, columns, reduced);
         let loads = self.loads(columns, Some(rows), &packed);
         let (rows_extent, columns_extent) = (self.one(rows).extent, self.one(columns).extent);
-        let (cycles, tile) = registers::fastest(&self.target_for_groups(), self.bytes(), rows_extent, columns_extent, &loads);
+        let (cycles, tile) =
+            registers::fastest(&self.target_for_groups(), self.bytes(), rows_extent, columns_extent, &loads);
         Roles { columns, rows, packed, against, loads, tile, cycles }
     }
 
