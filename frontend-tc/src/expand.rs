@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use support::{Diagnostic, Span};
 
 use crate::ast::{
-    Bound, Call, Clause, Constant, Def, Dim, Expr, ExprKind, File, For, Item, Name, Param, Statement, Type,
+    Bound, Call, Clause, Constant, Def, Dim, Expr, ExprKind, File, For, Item, Name, Number, Param, Statement, Type,
 };
 use crate::parser::MAX_DEPTH;
 use crate::sema::MAX_DIAGNOSTICS;
@@ -67,6 +67,9 @@ fn constants(all: &[Constant], diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<St
         if let Some(wrong) = not_constant(&value) {
             let error = Diagnostic::error("TC0120", format!("`{}` is not constant", name.text), wrong);
             diagnostics.push(error.help("a constant is made of numbers and of constants above it"));
+            // Nothing more is said about it where it is used.
+            let zero = ExprKind::Number(Number { text: "0".into(), whole: Some(0) });
+            known.insert(name.text.clone(), Expr::new(zero, name.span));
             continue;
         }
         known.insert(name.text.clone(), value);

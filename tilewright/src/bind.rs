@@ -72,7 +72,7 @@ pub fn sizes<'a>(
                 Some(size) if size != value => {
                     let name = &input.name;
                     let message = format!("`{name}` is {value}, and the size `{name}` was given as {size}");
-                    return wrong_size(message, "leave one of them out".into());
+                    return wrong_size(message, "the value of the scalar is the size: leave one of the two out".into());
                 }
                 _ => known[at] = Some(value),
             }
