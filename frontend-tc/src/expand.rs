@@ -9,13 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use support::{Diagnostic, Span};
 
 use crate::ast::{
-    Bound, Call, Clause, Constant, Def, Dim, Expr, ExprKind, File, For, Item, Name, Param, Statement, Type,
+    Bound, Call, Clause, Constant, Def, Dim, Expr, ExprKind, File, For, Item, Name, Number, Param, Statement, Type,
 };
 use crate::parser::MAX_DEPTH;
 use crate::sema::MAX_DIAGNOSTICS;
 
 /// Items of one definition, with those of all that it calls.
 const MAX_ITEMS: usize = 2_000;
+/// Items that calls put into all definitions of a file.
+const MAX_INLINED: usize = 10_000;
 /// Nodes of the values of all constants, each with the others put in.
 const MAX_CONSTANT: usize = 10_000;
 
@@ -32,10 +34,12 @@ pub fn expand(file: &File, own: usize, diagnostics: &mut Vec<Diagnostic>) -> Fil
             diagnostics.push(error.help("give one of the two another name"));
         }
     }
+    let mut left = MAX_INLINED;
     let defs = known[..own].iter().map(|def| {
         let (used, entities) = words_of(def);
-        let mut expander = Expander { defs: &by_name, used, entities, items: 0, stack: Vec::new(), diagnostics };
-        expander.stack.push(def.name.text.clone());
+        let stack = vec![def.name.text.clone()];
+        let left = &mut left;
+        let mut expander = Expander { defs: &by_name, used, entities, items: 0, left, stack, diagnostics };
         let mut def = def.clone();
         def.body = expander.items(&def.body, &mut def.broken);
         def
@@ -63,6 +67,9 @@ fn constants(all: &[Constant], diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<St
         if let Some(wrong) = not_constant(&value) {
             let error = Diagnostic::error("TC0120", format!("`{}` is not constant", name.text), wrong);
             diagnostics.push(error.help("a constant is made of numbers and of constants above it"));
+            // Nothing more is said about it where it is used.
+            let zero = ExprKind::Number(Number { text: "0".into(), whole: Some(0) });
+            known.insert(name.text.clone(), Expr::new(zero, name.span));
             continue;
         }
         known.insert(name.text.clone(), value);
@@ -220,6 +227,8 @@ struct Expander<'a> {
     /// Those of them that mean something in every statement: tensors, sizes, indices of loops.
     entities: BTreeSet<String>,
     items: usize,
+    /// How many more items calls may put into the definitions of the file.
+    left: &'a mut usize,
     /// The definitions that are being put in, outermost first.
     stack: Vec<String>,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -277,6 +286,7 @@ impl Expander<'_> {
             }
         };
         self.stack.push(call.def.text.clone());
+        *self.left = self.left.saturating_sub(inlined.len());
         let items = self.items(&inlined, broken);
         self.stack.pop();
         all.extend(items);
@@ -315,6 +325,10 @@ impl Expander<'_> {
         if self.items > MAX_ITEMS {
             let message = format!("with all that it calls, the definition has more than {MAX_ITEMS} statements");
             return Err(error("TC0009", message, call.span).map(|error| error.help("call less")));
+        }
+        if *self.left == 0 {
+            let message = format!("calls put more than {MAX_INLINED} statements into the definitions of the file");
+            return Err(error("TC0009", message, call.span).map(|error| error.help("put a part into another file")));
         }
         self.bodies(call, def)
     }

@@ -24,6 +24,12 @@ pub fn text(path: &str) -> Option<&'static str> {
     FILES.iter().find(|(name, _)| *name == wanted).map(|(_, text)| *text)
 }
 
+/// The file that has a definition called `name`.
+pub fn file_of(name: &str) -> Option<&'static str> {
+    let head = format!("\ndef {name}(");
+    FILES.iter().find(|(_, text)| text.contains(&head)).map(|(file, _)| *file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,6 +39,7 @@ mod tests {
         assert!(text("std/nn").is_some_and(|nn| text("std/nn.tc") == Some(nn) && nn.contains("def softmax(")));
         assert_eq!(text("std/nnn"), None);
         assert_eq!(text("nn"), None);
+        assert_eq!((file_of("softmax"), file_of("soft")), (Some("std/nn"), None));
     }
 
     #[test]

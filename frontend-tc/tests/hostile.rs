@@ -209,3 +209,32 @@ fn large_numbers_are_refused_or_check_again() {
         }
     }
 }
+
+#[test]
+fn loops_calls_and_constants_of_any_number_end() {
+    let body = |text: &str| format!("def f(float(N) A) -> (B) {{ B(i) = A(i) {text} }}");
+    survives(&body(&"for t in 0:3 { ".repeat(100_000)));
+    survives(&body(&(0..50_000).map(|at| format!("for t{at} in 0:3 {{ B(i) = A(i) ")).collect::<String>()));
+    survives(&body(&format!("{}{}", "for t in 0:3 { ".repeat(5000), "}".repeat(5000))));
+    let calls = |at: usize| format!("def g{at}(float(N) A) -> (C) {{ T = g{}(A) C = g{}(T) }}\n", at - 1, at - 1);
+    survives(&format!("def g0(float(N) A) -> (B) {{ B(i) = A(i) }}\n{}", (1..300).map(calls).collect::<String>()));
+    let many = "B = g(A) ".repeat(5000);
+    survives(&format!("def g(float(N) A) -> (B) {{ T(i) = A(i) B(i) = T(i) }}\ndef f(float(N) A) -> (B) {{ {many} }}"));
+    let twice = |at: usize| format!("let x{at} = x{} + x{}\n", at - 1, at - 1);
+    survives(&format!("let x0 = 1\n{}{}", (1..200).map(twice).collect::<String>(), body("")));
+    survives(&((0..20_000).map(|at| format!("let x{at} = {at}\n")).collect::<String>() + &body("")));
+    survives(&("import \"std/nn\"\n".repeat(5000) + &body("")));
+    survives(&((0..5000).map(|at| format!("import \"file{at}\"\n")).collect::<String>() + &body("")));
+}
+
+#[test]
+fn borders_inside_each_other_end() {
+    let with = |text: String| format!("def f(float(N) A) -> (B) {{ B(i) = {text} where i in 0:N }}");
+    for border in ["clamp", "wrap", "mirror"] {
+        survives(&with(format!("A({}i{})", format!("{border}(").repeat(150), ")".repeat(150))));
+        let moved = |at: usize| format!("A({border}(i + {at}))");
+        survives(&with((0..60).map(moved).collect::<Vec<_>>().join(" + ")));
+    }
+    survives(&with(format!("{}A(i){}", "pad(".repeat(150), ", 0)".repeat(150))));
+    survives(&with((0..60).map(|at| format!("pad(A(i - {at}), {at})")).collect::<Vec<_>>().join(" + ")));
+}

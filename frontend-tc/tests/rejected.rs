@@ -204,11 +204,11 @@ fn constructs() {
               TC0121 at `g`: no definition is called `g`
                 help: call a definition of this file, or `import` the file that has it
             def g(float(N) A) -> (B) { B(i) = A(i) } def f(float(N) A) -> (B, C) { (B, C) = g(A) }
-              TC0123 at `(B, C) = g(A)`: `g` has 1 returns, and 2 are given
+              TC0123 at `(B, C) = g(A)`: `g` has 1 return, and 2 given
                 `g`: defined here
                 help: give one tensor for each
             def g(float(N) A) -> (B) { B(i) = A(i) } def f(float(N) A) -> (B) { B = g(A, A) }
-              TC0123 at `B = g(A, A)`: `g` has 1 inputs, and 2 are given
+              TC0123 at `B = g(A, A)`: `g` has 1 input, and 2 given
                 `g`: defined here
                 help: give one tensor for each
             def g(float(N) A) -> (B) { B(i) = A(i) } def f(double(N) A) -> (B) { B = g(A) }
@@ -216,8 +216,6 @@ fn constructs() {
                 `float(N)`: declared here
                 help: give a tensor of that type and rank
             def g(float(N) A) -> (B) { B(i) = A(i) } def f(float(N) A) -> (B) { B = g(T) }
-              TC0101 at `A`: no tensor or function is called `T`
-                help: a tensor is an input, or written by an earlier statement
               TC0101 at `B = g(T)`: no tensor is called `T`
                 help: an argument is an input, or written by an earlier statement
             def g(float(N) A) -> (B) { B(i) = A(i) } def f(float(N) A) -> (B) { B = g(A + 1) }
@@ -545,11 +543,11 @@ fn ranges() {
             def f(float(I_0, I_1, I_2) A) -> (O) { O(i) +=! A(i + j, i + j, i + j) }
               TC0402 at `i`: `i` and `j` bound each other, and more than one largest range is possible
                 `j`: with this one
-                help: choose one: add `where i in …` or `where j in …`
+                help: choose one: `where i in 0:min(min(I_0, I_1), I_2)`, which leaves `j` in 0:min(min(I_0 - min(min(I_0, I_1), I_2), I_1 - min(min(I_0, I_1), I_2)), I_2 - min(min(I_0, I_1), I_2)) + 1; `where j in 0:min(min(I_0, I_1), I_2)`, which leaves `i` in 0:min(min(I_0 - min(min(I_0, I_1), I_2), I_1 - min(min(I_0, I_1), I_2)), I_2 - min(min(I_0, I_1), I_2)) + 1
             def f(float(N, M) I) -> (O) { O(i, j) = I(10 + i - j, i + j) }
               TC0402 at `i`: `i` and `j` bound each other, and more than one largest range is possible
                 `j`: with this one
-                help: choose one: add `where i in …` or `where j in …`
+                help: choose one: `where i in 0:min(N - 10, M)`, which leaves `j` in 0:min(M - min(N - 10, M), 10) + 1; `where j in 11 - min(N, 11):min(M, 11)`, which leaves `i` in max(min(N, 11), min(M, 11)) - 11:min(N - min(N, 11), M - min(M, 11)) + 1
             def f(float(I_0, I_1, I_2, I_3, I_4) I) -> (O) { O(i, j, k, l, m) = I(j, i, k, i, l) }
               TC0404 at `m`: nothing on the right-hand side says how far `m` runs
                 help: add `where m in 0:…`
@@ -579,7 +577,7 @@ fn ranges() {
               TC0407 at `A(3)`: subscript 1 of `A` runs past the last element for all sizes
                 `A`: declared here
                 help: restrict the range in `where`, or change the subscript
-            def f(float(N) A, int32 n) -> (O) { O(i) = A(i) where i in 0:n }
+            def f(float(N) A, float n) -> (O) { O(i) = A(i) where i in 0:n }
               TC0405 at `n`: a bound cannot depend on `n`, whose values are known only while running
                 help: use sizes and numbers, and choose the elements in the value: `i < n ? A(i) : 0`
             def f(float(N) A, float(M) n) -> (O) { O(i) = A(i) where i in 0:n(0) }

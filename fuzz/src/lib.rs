@@ -1,9 +1,10 @@
 //! What must hold for any input: the bodies of the fuzz targets.
 //!
 //! Each is a function of bytes that panics when what it claims does not hold. `libfuzzer/` hands them to libFuzzer
-//! (`cargo +nightly fuzz run scop --fuzz-dir fuzz/libfuzzer`); `tests/damage.rs` runs them over good texts with damage,
-//! the same ones each time.
+//! (`cargo +nightly fuzz run scop --fuzz-dir fuzz/libfuzzer`; `fuzz/libfuzzer/run tc` for those that take TC text, with
+//! seeds); `tests/damage.rs` runs them over good texts with damage, the same ones each time.
 
+use frontend_tc::Sources;
 use polyhedral::testing::{PROGRAMS, Rng, program};
 use polyhedral::text::print_tree;
 use polyhedral::{Scop, isl};
@@ -68,7 +69,7 @@ pub fn parse(data: &[u8]) {
 pub fn tc(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let checked = frontend_tc::check(&text);
-    said_well(&checked.diagnostics, &text);
+    said_well(&checked.diagnostics, Sources::new("<tc>", &text).text());
     for def in &checked.defs {
         let printed = def.to_string();
         let again = frontend_tc::check(&printed);

@@ -202,8 +202,8 @@ fn a_convolution_shares_rows_over_channels() {
             unroll O.w by 14 as wo wu
             reorder O.n O.h O.fo O.wo O.c O.r O.s
             parallel O.n
-            promote G as G_local of O in global
-            layout G_local [i0, i1, i2, i3] = [floor((i0)/32), i1, i2, i3, i0 mod 32] of [2, 64, 3, 3, 32]
+            promote G at O.n as G_local in global
+            layout G_local [i0, i1, i2, i3, i4] = [i0, floor((i1)/32), i2, i3, i4, i1 mod 32] of [8, 2, 64, 3, 3, 32]
             vectorise G_local.load.x0 by 16 as x0o x0v
             unroll G_local.load.x3 by 3 as x3o x3u
             # scheduler: O: not unrolled: 46 registers would be in use: `O.s` is not copied out
@@ -293,6 +293,148 @@ fn one_element_after_the_other() {
 }
 
 #[test]
+fn rows_of_a_recurrence_run_side_by_side() {
+    let seidel = "
+        scop seidel()
+        inout A: float64[1000, 1000]
+        stmt A[t, i, j]
+          domain { A[t, i, j] : 0 <= t < 10 and 0 < i < 999 and 0 < j < 999 }
+          A[i, j] = A[i - 1, j + 1] + A[i, j - 1] + A[i + 1, j - 1]
+    ";
+    check(
+        seidel,
+        &[],
+        2,
+        expect![[r#"
+        skew A.j by 2 of A.i as j
+        unroll A.i by 8 as io iu
+        # scheduler: seidel: kept the order of the source: isl's schedule skews loops, which costs more than it gives on a CPU
+        # scheduler: A: not vectorised: no loop without dependences writes neighbouring elements
+        # scheduler: A: not parallel: every outer loop carries a dependence
+    "#]],
+    );
+    // No row waits for another one: none runs behind.
+    let rows = "
+        scop rows()
+        inout A: float64[1000, 1000]
+        stmt A[i, j]
+          domain { A[i, j] : 0 <= i < 1000 and 0 < j < 1000 }
+          A[i, j] = A[i, j] + A[i, j - 1]
+    ";
+    check(
+        rows,
+        &[],
+        2,
+        expect![[r#"
+        unroll A.i by 8 as io iu
+        parallel A.io
+        # scheduler: A: not vectorised: no loop without dependences writes neighbouring elements
+    "#]],
+    );
+    let turned = "
+        scop turned()
+        inout A: float64[1000, 1000]
+        stmt A[i, j]
+          domain { A[i, j] : 0 < i < 1000 and 0 < j < 1000 }
+          A[i, j] = A[j, i - 1] + A[i, j - 1]
+    ";
+    check(
+        turned,
+        &[],
+        2,
+        expect![[r#"
+        # scheduler: turned: kept the order of the source: isl's schedule skews loops, which costs more than it gives on a CPU
+        # scheduler: A: rows not side by side: its elements need others at distances that change
+        # scheduler: A: not vectorised: no loop without dependences writes neighbouring elements
+        # scheduler: A: not parallel: every outer loop carries a dependence
+    "#]],
+    );
+}
+
+#[test]
+fn nests_that_use_a_row_again_share_its_loop() {
+    let rows = |n: u32, d: u32| {
+        format!(
+            "
+        scop softmax()
+        input X: float32[{n}, {d}]
+        temporary S: float32[{n}]
+        temporary E: float32[{n}, {d}]
+        output Y: float32[{n}, {d}]
+        stmt S0[i]
+          domain {{ S0[i] : 0 <= i < {n} }}
+          S[i] = 0f32
+        stmt S1[i, j]
+          domain {{ S1[i, j] : 0 <= i < {n} and 0 <= j < {d} }}
+          S[i] sum= X[i, j] * X[i, j]
+        stmt E[i, j]
+          domain {{ E[i, j] : 0 <= i < {n} and 0 <= j < {d} }}
+          E[i, j] = X[i, j] / S[i]
+        stmt Y[i, j]
+          domain {{ Y[i, j] : 0 <= i < {n} and 0 <= j < {d} }}
+          Y[i, j] = E[i, j] * X[i, j]
+    "
+        )
+    };
+    check(
+        &rows(4096, 1000),
+        &[],
+        2,
+        expect![[r#"
+        fuse E Y depth 1
+        fuse S0 S1 depth 1
+        fuse S0 E depth 1
+        parallel S0.i
+        vectorise S1.j by 64 as jo jv
+        vectorise E.j by 64 as jo jv
+        vectorise Y.j by 64 as jo jv
+        store E at S0.i in stack
+        # scheduler: E: not streamed: `E`: other accesses to it find it in a cache
+        # scheduler: Y: not streamed: `Y`: its rows of 4000 bytes begin and end within lines
+    "#]],
+    );
+    // A row that no cache holds, and too few of them.
+    check(
+        &rows(64, 1_000_000),
+        &[],
+        2,
+        expect![[r#"
+        fuse S0 S1 depth 1
+        vectorise S1.j by 64 as jo jv
+        parallel S0.i
+        vectorise E.j by 64 as jo jv
+        parallel E.i
+        vectorise Y.j by 64 as jo jv
+        parallel Y.i
+        stream Y
+        # scheduler: E, Y: rows not fused: the 2 rows in use would not stay in the second cache
+        # scheduler: S0, S1, E: not fused: the 8000004 bytes of one iteration of the loops they could share would not stay in the second cache
+        # scheduler: E, Y: not fused: the 12000004 bytes of one iteration of the loops they could share would not stay in the second cache
+        # scheduler: E: not streamed: `E`: other accesses to it find it in a cache
+    "#]],
+    );
+    check(
+        &rows(3, 100_000),
+        &[],
+        2,
+        expect![[r#"
+        fuse S0 S1 depth 1
+        vectorise S1.j by 64 as jo jv
+        parallel S0.i
+        vectorise E.j by 64 as jo jv
+        reorder E.jo E.i
+        parallel E.jo
+        vectorise Y.j by 64 as jo jv
+        reorder Y.jo Y.i
+        parallel Y.jo
+        # scheduler: E, Y: rows not fused: the 2 rows in use would not stay in the second cache
+        # scheduler: E: not streamed: `E`: other accesses to it find it in a cache
+        # scheduler: Y: not streamed: `Y`: all 3600000 bytes of the loop's tensors may stay in the last cache
+    "#]],
+    );
+}
+
+#[test]
 fn what_stays_as_it_is_says_why() {
     let stencil = "
         scop f(N)
@@ -306,6 +448,8 @@ fn what_stays_as_it_is_says_why() {
         &[1000],
         2,
         expect![[r#"
+            skew A.j by 1 of A.i as j
+            unroll A.i by 8 as io iu
             # scheduler: A: not vectorised: no loop without dependences writes neighbouring elements
             # scheduler: A: not parallel: every outer loop carries a dependence
         "#]],
@@ -355,7 +499,8 @@ fn out_of_budget_is_a_remark() {
         policy.schedule(&mut session).expect("never fails");
     }
     let is_about_order = |remark: &support::Remark| remark.what.contains("order of the source");
-    assert!(session.script().is_empty() || !session.remarks().iter().any(is_about_order), "{}", session.script());
+    let has_order = session.script().to_string().starts_with("order");
+    assert!(!has_order || !session.remarks().iter().any(is_about_order), "{}", session.script());
     assert!(!session.remarks().is_empty());
 }
 
@@ -553,6 +698,58 @@ fn a_picture_that_is_larger_than_the_caches_is_passed_on_row_by_row() {
             # scheduler: T: not streamed: `T`: other accesses to it find it in a cache
             # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
         "#]],
+    );
+}
+
+#[test]
+fn what_only_the_next_stage_reads_is_folded_in_strips() {
+    let blur = BLUR.replace("output T", "temporary T");
+    check(
+        &blur,
+        &[3, 1000, 2000],
+        1,
+        expect![[r#"
+        split O.y by 32 as yo yi
+        compute T at O.yo
+        fuse T O depth 1 shift 2
+        fold T dim 1 by 4
+        store T at O.yo in stack
+        vectorise T.x by 64 as xo xv
+        vectorise O.x by 64 as xo xv
+        # scheduler: T: not streamed: `T`: other accesses to it find it in a cache
+        # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
+    "#]],
+    );
+    check(
+        &blur,
+        &[3, 1000, 2000],
+        2,
+        expect![[r#"
+        split O.y by 32 as yo yi
+        compute T at O.yo
+        fuse T O depth 1 shift 2
+        fold T dim 1 by 4
+        store T at O.yo in stack
+        parallel O.yo
+        vectorise T.x by 64 as xo xv
+        vectorise O.x by 64 as xo xv
+        # scheduler: T: not streamed: `T`: other accesses to it find it in a cache
+        # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
+    "#]],
+    );
+    check(
+        &blur,
+        &[16, 1000, 2000],
+        8,
+        expect![[r#"
+        fuse T O depth 2 shift 0 2
+        fold T dim 1 by 4
+        parallel T.c
+        vectorise T.x by 64 as xo xv
+        vectorise O.x by 64 as xo xv
+        # scheduler: T: not streamed: `T`: other accesses to it find it in a cache
+        # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
+    "#]],
     );
 }
 

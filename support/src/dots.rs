@@ -29,6 +29,8 @@ struct Row {
     has: &'static [&'static str],
     /// Features that those build on: without one of them LLVM switches them off.
     on: &'static [&'static str],
+    /// Features of processors on which it takes longer than multiplying and adding one after the other.
+    slow: &'static [&'static str],
     product: DotProduct,
 }
 
@@ -42,8 +44,12 @@ const fn row(
     bytes: u32,
     (left, right, sum, group): (&'static str, &'static str, &'static str, u32),
 ) -> Row {
-    Row { triple, has, on, product: DotProduct { left, right, sum, group, bytes } }
+    Row { triple, has, on, slow: &[], product: DotProduct { left, right, sum, group, bytes } }
 }
+
+/// Processors with tiles for the same products start a `VDPBF16PS` of a whole register every second cycle only: half the rate
+/// of their multiply-adds, as measured (docs/decisions/0015-dot-products.md).
+const SLOW_BFLOATS: &[&str] = &["amx-bf16"];
 
 const BYTES: (&str, &str, &str, u32) = ("uint8", "int8", "int32", 4);
 const SIGNED_BYTES: (&str, &str, &str, u32) = ("int8", "int8", "int32", 4);
@@ -56,7 +62,7 @@ const BFLOATS: (&str, &str, &str, u32) = ("bfloat16", "bfloat16", "float32", 2);
 const ROWS: &[Row] = &[
     row("x86_64", &["avx512vnni"], AVX512, 64, BYTES),
     row("x86_64", &["avx512vnni"], AVX512, 64, SHORTS),
-    row("x86_64", &["avx512bf16"], AVX512, 64, BFLOATS),
+    Row { slow: SLOW_BFLOATS, ..row("x86_64", &["avx512bf16"], AVX512, 64, BFLOATS) },
     row("x86_64", &["avxvnniint8"], SSE, 32, SIGNED_BYTES),
     row("x86_64", &["avxvnniint8"], SSE, 32, UNSIGNED_BYTES),
     row("x86_64", &["avxvnni"], SSE, 32, BYTES),
@@ -69,7 +75,7 @@ const ROWS: &[Row] = &[
 
 impl Target {
     /// The instructions for sums of products that the target's features name, for registers as wide as its vectors.
-    /// What only the processor's name implies is not among them.
+    /// What only the processor's name implies is not among them, nor what it is slow at.
     pub fn dot_products(&self) -> Vec<DotProduct> {
         let last = |sign: char, feature: &str| {
             let named = |one: &str| one.strip_prefix(sign).is_some_and(|name| name == feature);
@@ -80,8 +86,9 @@ impl Target {
         let serves = |row: &&Row| {
             self.triple.starts_with(row.triple)
                 && self.vector_bytes == row.product.bytes
+                && !row.slow.iter().any(is_on)
                 && row.has.iter().all(is_on)
-                && !row.on.iter().any(|feature| is_off(feature))
+                && !row.on.iter().any(is_off)
         };
         ROWS.iter().filter(serves).map(|row| row.product).collect()
     }
@@ -104,6 +111,7 @@ mod tests {
         assert_eq!(count("+avx512vnni,+avx512bf16"), 3);
         assert_eq!(count("+avx512vnni,-avx512vnni"), 0);
         assert_eq!(count("+avx512vnni,-avx512f"), 0);
+        assert_eq!(count("+avx512vnni,+avx512bf16,+amx-bf16"), 2);
         assert_eq!(Target { vector_bytes: 32, ..target("+avx512vnni") }.dot_products(), []);
         assert_eq!(Target { triple: "aarch64-linux".into(), ..target("+avx512vnni") }.dot_products(), []);
     }

@@ -66,12 +66,13 @@ pub fn sizes<'a>(
     }
     let mut known = given.clone();
     for (input, shape) in routine.inputs().zip(inputs.clone()) {
-        check_type_and_rank(input, shape)?;
+        check_type_and_rank(routine, input, shape)?;
         if let (Some(at), Some(value)) = (input.size, shape.value) {
             match known[at] {
                 Some(size) if size != value => {
                     let name = &input.name;
-                    return wrong_size(format!("`{name}` is {value}, and the size `{name}` was given as {size}"));
+                    let message = format!("`{name}` is {value}, and the size `{name}` was given as {size}");
+                    return wrong_size(message, "the value of the scalar is the size: leave one of the two out".into());
                 }
                 _ => known[at] = Some(value),
             }
@@ -97,7 +98,7 @@ pub fn sizes<'a>(
     Ok(sizes)
 }
 
-fn check_type_and_rank(input: &Tensor, shape: Shape<'_>) -> Result<()> {
+fn check_type_and_rank(routine: &Routine, input: &Tensor, shape: Shape<'_>) -> Result<()> {
     let (name, expected) = (&input.name, convert::dtype(input.dtype));
     if let Some(found) = shape.dtype.filter(|&found| found != expected) {
         let message = format!("`{name}`: expected elements of type {expected}, found {found}");
@@ -106,9 +107,16 @@ fn check_type_and_rank(input: &Tensor, shape: Shape<'_>) -> Result<()> {
     let (rank, found) = (input.extent.len(), shape.extent.len());
     if rank != found {
         let message = format!("`{name}`: expected {rank} dimensions but found tensor with {found} dimensions");
-        return Err(Error::user(Diagnostic::call("TC0907", message)));
+        return Err(Error::user(Diagnostic::call("TC0907", message).help(declared(routine, input))));
     }
     Ok(())
+}
+
+/// How a tensor is declared.
+fn declared(routine: &Routine, tensor: &Tensor) -> String {
+    let extents = tensor.extent.iter().map(|extent| extent.display(&[], &routine.sizes).to_string());
+    let (name, dtype) = (&tensor.name, convert::dtype(tensor.dtype));
+    format!("it is declared `{dtype} {name}({})`", extents.collect::<Vec<_>>().join(", "))
 }
 
 fn bind(
@@ -122,17 +130,19 @@ fn bind(
     let name = &input.name;
     match extent {
         Index::Param(at) => match known[*at] {
-            Some(size) if size != found => wrong_size(format!(
-                "`{name}`: dimension {dim} is `{}` = {size}, but has extent {found}",
-                routine.sizes[*at]
-            )),
+            Some(size) if size != found => {
+                let size_name = &routine.sizes[*at];
+                let message = format!("`{name}`: dimension {dim} is `{size_name}` = {size}, but has extent {found}");
+                wrong_size(message, declared(routine, input))
+            }
             _ => {
                 known[*at] = Some(found);
                 Ok(())
             }
         },
         Index::Const(size) if *size != found => {
-            wrong_size(format!("`{name}`: dimension {dim} must have extent {size}, but has {found}"))
+            let message = format!("`{name}`: dimension {dim} must have extent {size}, but has {found}");
+            wrong_size(message, declared(routine, input))
         }
         _ => Ok(()),
     }
@@ -151,8 +161,8 @@ fn solve(extent: &Index, found: i64, known: &mut [Option<i64>]) {
     known[at] = rest.and_then(|rest| found.checked_sub(rest)?.checked_div(factor));
 }
 
-fn wrong_size<T>(message: String) -> Result<T> {
-    Err(Error::user(Diagnostic::call("TC0908", message)))
+fn wrong_size<T>(message: String, help: String) -> Result<T> {
+    Err(Error::user(Diagnostic::call("TC0908", message).help(help)))
 }
 
 /// Sizes that are not known yet from the shape of an output; whether it fits is for the call to say.
@@ -179,7 +189,8 @@ fn check_computed(routine: &Routine, input: &Tensor, shape: Shape<'_>, sizes: &[
     for (dim, (extent, &found)) in input.extent.iter().zip(shape.extent).enumerate() {
         if extent.eval(&[], sizes) != Some(found) {
             let (name, formula) = (&input.name, extent.display(&[], &routine.sizes));
-            return wrong_size(format!("`{name}`: dimension {dim} must have extent {formula}, but has {found}"));
+            let message = format!("`{name}`: dimension {dim} must have extent {formula}, but has {found}");
+            return wrong_size(message, declared(routine, input));
         }
     }
     Ok(())
@@ -193,7 +204,7 @@ fn check_computed(routine: &Routine, input: &Tensor, shape: Shape<'_>, sizes: &[
 pub fn preconditions(routine: &Routine, sizes: &[i64]) -> Result<()> {
     if let Some(def) = routine.definition() {
         if let Some((name, size)) = def.sizes.iter().zip(sizes).find(|(_, size)| **size < 0) {
-            return wrong_size(format!("the size `{name}` = {size} is negative"));
+            return wrong_size(format!("the size `{name}` = {size} is negative"), "sizes are 0 or more".into());
         }
         let broken = def.check_sizes(sizes);
         if !broken.is_empty() {

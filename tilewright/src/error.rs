@@ -54,7 +54,7 @@ impl Source {
     }
 
     /// The file that holds a place: its name, its text, and the number of the first byte of it.
-    fn at(&self, span: Span) -> (&str, &str, usize) {
+    pub fn at(&self, span: Span) -> (&str, &str, usize) {
         let part = self.sources.as_ref().and_then(|sources| Some((sources, sources.part_at(span)?)));
         match part {
             Some((sources, part)) => (&part.name, &sources.text()[part.span.range()], part.span.range().start),

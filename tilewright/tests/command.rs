@@ -340,6 +340,7 @@ fn check_prints_diagnostics_as_json() {
         "message": "`A` has rank 1, and 2 subscripts are given",
         "labels": [
             {
+                "file": "one.tc",
                 "span": {
                     "start": {"byte": 41, "line": 3, "column": 10},
                     "end": {"byte": 48, "line": 3, "column": 17},
@@ -347,6 +348,7 @@ fn check_prints_diagnostics_as_json() {
                 "text": "",
             },
             {
+                "file": "one.tc",
                 "span": {
                     "start": {"byte": 20, "line": 2, "column": 16},
                     "end": {"byte": 21, "line": 2, "column": 17},

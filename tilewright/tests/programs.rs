@@ -182,7 +182,11 @@ fn computed_extents_are_checked() {
     let fitting = kernel.with_sizes(&[("N", 2)]).expect("a size");
     assert_eq!(fitting.call(&[&a]).expect("it runs").as_slice::<f32>().expect("floats"), [3.0, 6.0]);
     let error = kernel.with_sizes(&[("N", 3)]).expect("a size").call(&[&a]).expect_err("A is too short");
-    expect!["error[TC0908]: `A`: dimension 0 must have extent N + 1, but has 3"].assert_eq(&error.to_string());
+    expect![[r#"
+        error[TC0908]: `A`: dimension 0 must have extent N + 1, but has 3
+         |
+         = help: it is declared `float32 A(N + 1)`"#]]
+    .assert_eq(&error.to_string());
 }
 
 #[test]

@@ -80,3 +80,48 @@ fn code_for_avx2_runs_where_there_is_avx2() {
         assert!((expected - f64::from(found)).abs() < 1e-4, "C[{i}, {j}] = {found}, not {expected}");
     }
 }
+
+/// Products of short types are added in groups by the instructions that a target names, and by no others.
+#[test]
+fn short_products_are_added_in_groups_where_the_target_does_so() {
+    let product = |left: &str, right: &str| {
+        let sum = if left == "bfloat16" { "float" } else { "int32" };
+        format!("def p({left}(M,K) A, {right}(K,N) B) -> (C) {{ C(m,n) +=! {sum}(A(m,k)) * {sum}(B(k,n)) }}")
+    };
+    let with = |name: &str, features: &str| {
+        let target = target_named(name).expect("it is known");
+        Target { features: features.into(), ..target }
+    };
+    let known = |name: &str| target_named(name).expect("it is known");
+    let cases = [
+        (known("znver5"), "int8", "int8", Some("vpdpbusd")),
+        (known("znver5"), "uint8", "int8", Some("vpdpbusd")),
+        (known("znver5"), "int16", "int16", Some("vpdpwssd")),
+        (known("znver5"), "bfloat16", "bfloat16", Some("vdpbf16ps")),
+        (with("aarch64-neon", "+bf16"), "bfloat16", "bfloat16", Some("bfdot")),
+        (known("x86-64-v4"), "bfloat16", "bfloat16", None),
+        (known("x86-64-v4"), "int8", "int8", None),
+        (known("x86-64-v3"), "int8", "int8", None),
+        (with("x86-64-v3", "+avxvnni"), "uint8", "int8", Some("vpdpbusd")),
+        (with("x86-64-v3", "+avxvnniint8"), "int8", "int8", Some("vpdpbssd")),
+        (with("x86-64-v3", "+avxvnniint8"), "uint8", "uint8", Some("vpdpbuud")),
+        (with("x86-64-v4", "+avx512vnni,-avx512f"), "int8", "int8", None),
+        (known("aarch64-neon"), "int8", "int8", None),
+        (with("aarch64-neon", "+dotprod"), "int8", "int8", Some("sdot")),
+        (with("aarch64-neon", "+dotprod"), "uint8", "uint8", Some("udot")),
+        (with("aarch64-neon", "+i8mm"), "uint8", "int8", Some("usdot")),
+    ];
+    for (target, left, right, instruction) in cases {
+        let code = assembly(&target, &product(left, right), &[64, 64, 64]);
+        let is_dot = |line: &&str| line.contains("vpdp") || line.contains("vdpbf16") || line.contains("dot\t");
+        let found: Vec<&str> = code.lines().filter(is_dot).collect();
+        let which = format!("{} {}: {left}·{right}", target.name, target.features);
+        match instruction {
+            None => assert!(found.is_empty(), "{which}: {found:?}"),
+            Some(name) => assert!(
+                found.len() >= 8 && found.iter().all(|line| line.split_whitespace().next() == Some(name)),
+                "{which}: {found:?}"
+            ),
+        }
+    }
+}

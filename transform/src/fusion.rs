@@ -8,6 +8,7 @@ use crate::loops::adjective;
 use crate::place::{self, Path, Taken};
 use crate::proof::{Edit, Proof};
 use crate::refused::Reason;
+use crate::session::Asked;
 
 /// Joins two nests of a sequence: their outer loops become common, matched by position. What is between them comes after.
 ///
@@ -31,7 +32,7 @@ use crate::refused::Reason;
 /// Parallelism and Locality (IEEE TPDS 1997).
 pub(crate) fn fuse(
     scop: &Scop,
-    deps: &Dependences,
+    deps: &Asked<'_>,
     (first, second): (&str, &str),
     depth: Option<u32>,
     shift: Option<&[i32]>,
@@ -62,7 +63,7 @@ pub(crate) fn fuse(
     let (b, a) = (children.remove(other), children.remove(at));
     let shift = match shift {
         Some(shift) => shift.to_vec(),
-        None => smallest_shift(scop, deps, &outer, &a, &b, depth)?,
+        None => smallest_shift(scop, deps(&passed)?.as_ref(), &outer, &a, &b, depth)?,
     };
     let filter = a.filter.union(&b.filter)?;
     children.insert(at, Filtered { filter, node: joined(a, b, depth, &shift)? });

@@ -53,9 +53,9 @@ pub struct Session {
     scop: Scop,
     target: Target,
     options: Options,
-    /// Of the program as it is: found when asked for after a command changed storage or instances.
+    /// Of the program as it is: found when asked for.
     dependences: OnceCell<Dependences>,
-    /// The program before the first command.
+    /// The program before the first command, in the order of its tree wherever the dependences are not known.
     source: Rc<Scop>,
     /// What the source program computes; found when a command first changes storage or instances.
     meaning: OnceCell<Rc<Meaning>>,
@@ -79,10 +79,10 @@ pub struct Scheduled {
 }
 
 impl Session {
-    /// Begins with the order that `scop` has; its dependences are computed here, once.
+    /// Begins with the order that `scop` has, and finds out what may be changed of it.
     ///
     /// # Errors
-    /// When the dependences take more operations than [`Options::operations`].
+    /// When that takes more operations than [`Options::operations`].
     pub fn new(scop: Scop, target: &Target) -> Result<Session, Refused> {
         Session::with_options(scop, target, Options::default())
     }
@@ -93,15 +93,18 @@ impl Session {
     /// As for [`Session::new`].
     pub fn with_options(mut scop: Scop, target: &Target, options: Options) -> Result<Session, Refused> {
         let analysed = within_budget(&scop.ctx, options.operations, || {
+            if let Some(tree) = attributes_of_source(&scop, options.strict)? {
+                return Ok((OnceCell::new(), tree));
+            }
             let all = dependences(&scop)?;
             let dependences = if options.strict { all.strict()? } else { all };
             let tree = legality::with_attributes(&scop.tree, &dependences)?;
-            Ok((dependences, tree))
+            Ok((OnceCell::from(dependences), tree))
         });
         let (dependences, tree) = analysed.map_err(|reason| Refused::new(&"the source's order", reason))?;
         scop.tree = tree;
         let (target, script, remarks) = (target.clone(), Script::new(), Vec::new());
-        let (source, meaning, dependences) = (Rc::new(scop.clone()), OnceCell::new(), OnceCell::from(dependences));
+        let (source, meaning) = (Rc::new(scop.clone()), OnceCell::new());
         let (is_open, is_whole) = (false, false);
         Ok(Session { scop, target, options, dependences, source, meaning, script, remarks, is_open, is_whole })
     }
@@ -129,7 +132,8 @@ impl Session {
         }
     }
 
-    /// Applies the commands of a script, up to the first that is refused.
+    /// Applies the commands of a script, up to the first that is refused. What is out of order only until a later command
+    /// mends it is not: all commands are then proved as one, as when a policy takes its steps [together](Session::together).
     ///
     /// # Errors
     /// As for [`Session::apply`], with the line of the script. The commands before it stay applied.
@@ -230,7 +234,7 @@ impl Session {
     /// What every order of the program as it is must respect.
     ///
     /// # Errors
-    /// When isl cannot find them: after a command changed storage or instances, they are found when they are asked for.
+    /// When isl cannot find them: they are found when they are first asked for.
     pub fn dependences(&self) -> isl::Result<&Dependences> {
         if let Some(dependences) = self.dependences.get() {
             return Ok(dependences);
@@ -277,16 +281,35 @@ impl Session {
         })
     }
 
-    /// All that an order must respect among the instances of a loop. Where the dependences are not known, their conflicts
-    /// ask for the same, and take no search.
+    /// Whether some loops of one band, outermost first, are [permutable](Session::permutable), and then which of them are
+    /// [coincident](Session::coincident).
+    ///
+    /// # Errors
+    /// When there are no such loops, or it could not be decided.
+    pub fn attributes(&self, members: &[&str]) -> Result<Option<Vec<bool>>, Reason> {
+        let Some(first) = members.first() else { return Ok(Some(Vec::new())) };
+        self.within_budget(|| {
+            Ok(legality::attributes(&self.scop.tree, self.dependences_inside(first)?.as_ref(), members)?)
+        })
+    }
+
+    /// All that an order must respect among the instances of a loop.
     fn dependences_inside(&self, member: &str) -> isl::Result<Cow<'_, Dependences>> {
-        match (self.dependences.get(), self.scop.tree.root.band_of(member)) {
-            (None, Some((band, at))) => {
-                let instances = band.members[at].schedule.domain()?;
-                legality::conflicts_within(&self.scop, &instances, self.options.strict).map(Cow::Owned)
-            }
-            _ => self.dependences().map(Cow::Borrowed),
+        match self.scop.tree.root.band_of(member) {
+            Some((band, at)) => self.known_inside(&band.members[at].schedule.domain()?),
+            None => self.dependences().map(Cow::Borrowed),
         }
+    }
+
+    /// All that an order must respect among some instances, and perhaps more. Where the dependences are not known, it is their
+    /// conflicts, which ask for the same and take no search.
+    fn known_inside(&self, instances: &isl::UnionSet) -> isl::Result<Cow<'_, Dependences>> {
+        if let Some(dependences) = self.dependences.get() {
+            return Ok(Cow::Borrowed(dependences));
+        }
+        // The order of the source says which of two runs first, until only the tree does.
+        let scop = if self.scop.is_source() { self.source.as_ref() } else { &self.scop };
+        legality::conflicts_within(scop, instances, self.options.strict).map(Cow::Owned)
     }
 
     /// Ends the session: one whole proof of the tree, whatever each command proved of it, unless that was the last thing
@@ -309,10 +332,24 @@ impl Session {
     /// When the command does not fit the tree.
     #[cfg(feature = "testing")]
     pub fn preview(&self, command: &Command) -> Result<Scop, Reason> {
-        Ok(edit(&self.scop, &self.target, &|| self.dependences(), command)?.scop)
+        Ok(edit(&self.scop, &self.target, &|inside| self.known_inside(inside), command)?.scop)
     }
 
     fn replay_steps(&mut self, script: &Script, policy: Option<&dyn Policy>) -> Result<(), Refused> {
+        let before = self.clone();
+        let Err(refused) = self.replay_each(script, policy) else { return Ok(()) };
+        if self.is_open || !matches!(refused.reason, Reason::Violation(_)) {
+            return Err(refused);
+        }
+        let mut all = Session { is_open: true, ..before };
+        let together = all.replay_each(script, policy).is_ok() && all.close().is_ok();
+        if together {
+            *self = all;
+        }
+        if together { Ok(()) } else { Err(refused) }
+    }
+
+    fn replay_each(&mut self, script: &Script, policy: Option<&dyn Policy>) -> Result<(), Refused> {
         for Step { command, line, within, notes } in script.steps() {
             let first = self.script.len();
             let applied = match (command, policy) {
@@ -345,7 +382,7 @@ impl Session {
 
     fn attempt(&self, command: &Command) -> Result<Taken, Reason> {
         self.within_budget(|| {
-            let mut edit = edit(&self.scop, &self.target, &|| self.dependences(), command)?;
+            let mut edit = edit(&self.scop, &self.target, &|inside| self.known_inside(inside), command)?;
             shape::check(&edit.scop.tree)?;
             shape::stack_fits(&edit.scop)?;
             if self.is_open {
@@ -362,7 +399,7 @@ impl Session {
                 edit.proof.of(&edit.scop.tree, &|| self.dependences(), &self.scop)?;
             }
             if let Proof::Anew = edit.proof {
-                edit.scop.tree = legality::with_attributes(&edit.scop.tree, self.dependences()?)?;
+                edit.scop.tree = self.with_attributes(&edit.scop.tree)?;
             }
             Ok(Taken { edit, dependences: None, is_whole: false })
         })
@@ -373,19 +410,33 @@ impl Session {
         // Those of a program that only its tree orders are other ones in another tree.
         let dependences = (!edit.scop.is_source()).then(OnceCell::new);
         if let (Proof::Anew, None) = (&edit.proof, &dependences) {
-            edit.scop.tree = legality::with_attributes(&edit.scop.tree, self.dependences()?)?;
+            edit.scop.tree = self.with_attributes(&edit.scop.tree)?;
         }
         Ok(Taken { edit, dependences, is_whole: false })
     }
 
-    /// Whether the order of an edited tree follows from what conflicts, where the dependences are not known. A refusal speaks of these.
+    /// The tree with its attributes.
+    fn with_attributes(&self, tree: &ScheduleTree) -> isl::Result<ScheduleTree> {
+        legality::with_attributes(tree, self.known_inside(&tree.domain)?.as_ref())
+    }
+
+    /// Whether the order of an edited tree follows from what conflicts, where the dependences are not known. A refusal
+    /// speaks of these.
     fn respects_conflicts(&self, edit: &Edit) -> Result<bool, Reason> {
-        let Proof::Order(touched) = &edit.proof else { return Ok(false) };
+        match &edit.proof {
+            Proof::Order(touched) => self.orders_conflicts(&edit.scop.tree, touched),
+            Proof::Anew => self.orders_conflicts(&edit.scop.tree, &self.scop.tree.domain),
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether a tree runs everything once and orders what conflicts among some instances; never where the dependences are
+    /// known, which say it too.
+    fn orders_conflicts(&self, tree: &ScheduleTree, touched: &isl::UnionSet) -> Result<bool, Reason> {
         if self.dependences.get().is_some() {
             return Ok(false);
         }
-        let conflicts = legality::conflicts_within(&self.scop, touched, self.options.strict)?;
-        match legality::order_respected(&edit.scop.tree, &conflicts, &self.scop) {
+        match legality::order_respected(tree, self.known_inside(touched)?.as_ref(), &self.scop) {
             Ok(()) => Ok(true),
             Err(Illegal::Isl(error)) => Err(Reason::Isl(error)),
             Err(_) => Ok(false),
@@ -438,6 +489,9 @@ impl Session {
     /// The tree with its attributes, where the proof finds them.
     fn whole_proof(&self, scop: &Scop) -> Result<Option<ScheduleTree>, Reason> {
         if scop.is_source() {
+            if self.scop.is_source() && self.orders_conflicts(&scop.tree, &scop.tree.domain)? {
+                return Ok(None);
+            }
             let dependences = self.dependences_of_source()?;
             Proof::Anew.of(&scop.tree, &|| Ok(&dependences), scop)?;
             return Ok(None);
@@ -455,7 +509,7 @@ impl Session {
         for (line, command) in self.script.lines() {
             let step = self.within_budget(|| {
                 // What is recorded leaves nothing to be found from the dependences.
-                let edit = edit(&scop, &self.target, &|| self.dependences(), command)?;
+                let edit = edit(&scop, &self.target, &|inside| self.known_inside(inside), command)?;
                 self.whole_proof(&edit.scop)?;
                 Ok(edit.scop)
             });
@@ -487,8 +541,17 @@ struct Ordered {
     dependences: OnceCell<Dependences>,
 }
 
-/// How an edit gets to the dependences of the program.
-type Asked<'a> = dyn Fn() -> isl::Result<&'a Dependences> + 'a;
+/// How an edit gets to what an order of the program must respect, among some instances at least.
+pub(crate) type Asked<'a> = dyn Fn(&isl::UnionSet) -> isl::Result<Cow<'a, Dependences>> + 'a;
+
+/// The tree of a program with its attributes, when it is the order of the source: without a search for dependences. `None`
+/// where these have to say it.
+fn attributes_of_source(scop: &Scop, strict: bool) -> isl::Result<Option<ScheduleTree>> {
+    if !scop.is_source() || !ScheduleTree::from_source(scop)?.to_map()?.is_equal(&scop.tree.to_map()?)? {
+        return Ok(None);
+    }
+    legality::own_order(scop, strict)
+}
 
 /// Whether values are to be proved: also when threads get memories of their own or may share others than before, and when
 /// a whole tree is given for a program that has only its tree.
@@ -509,7 +572,7 @@ fn edit<'a>(scop: &Scop, target: &Target, deps: &Asked<'a>, command: &Command) -
         Command::TileBy { members, by, names } => tiling::tile_by(scop, members, by, names.as_deref()),
         Command::Reorder { members } => loops::reorder(scop, members),
         Command::Fuse { first, second, depth, shift } => {
-            fusion::fuse(scop, deps()?, (first, second), *depth, shift.as_deref())
+            fusion::fuse(scop, deps, (first, second), *depth, shift.as_deref())
         }
         Command::Distribute { member } => fusion::distribute(scop, member),
         Command::Skew { member, by, of, name } => affine::skew(scop, member, *by, of, name.as_deref()),
@@ -576,7 +639,8 @@ mod tests {
         let scop = testing::matmul(&isl::Ctx::new());
         let mut session = Session::new(scop, &target()).expect("its dependences are found");
         for command in commands {
-            let edit = edit(&session.scop, &session.target, &|| session.dependences(), command).expect("it fits");
+            let edit = edit(&session.scop, &session.target, &|inside| session.known_inside(inside), command);
+            let edit = edit.expect("it fits");
             session.scop = edit.scop;
             session.script.push(edit.command);
         }

@@ -21,14 +21,13 @@ use crate::{At, Buffer, Int, Op, Program, Reg, RegId, Stride, Value, VarId};
 ///
 /// Where the instruction wants one factor with a sign and one without, and both have one or both have none, the elements
 /// that the lanes hold are moved by half their range: `Σ a·b = Σ a·(b + c) - c·Σ a`. The last sum is the same in all
-/// lanes, and is taken after the loop. (Quantised products are taken apart so by Jacob and others, CVPR 2018, 2.3.)
+/// lanes, and is taken away before the loop, when few registers are in use. (Quantised products are taken apart so by Jacob and others, CVPR 2018, 2.3.)
 pub fn dots(mut program: Program, products: &[DotProduct]) -> Program {
     if products.is_empty() {
         return program;
     }
     let body = std::mem::take(&mut program.body);
-    let mut pass =
-        Pass { products, buffers: &program.buffers, regs: &mut program.regs, vars: &mut program.vars };
+    let mut pass = Pass { products, buffers: &program.buffers, regs: &mut program.regs, vars: &mut program.vars };
     program.body = pass.ops(body);
     program
 }
@@ -67,7 +66,7 @@ impl Pass<'_> {
         match op {
             Op::For { var, lower, upper, step, parallel, body } => {
                 let whole = body.iter().all(is_straight) && !parallel;
-                let (body, after) = match step.as_const().filter(|_| whole) {
+                let (body, mut ops) = match step.as_const().filter(|_| whole) {
                     Some(by) => {
                         let head = Head { var, lower: &lower, upper: &upper, step: by };
                         let (body, moved) = self.run(body, Some(&head));
@@ -75,8 +74,7 @@ impl Pass<'_> {
                     }
                     None => (self.ops(body), Vec::new()),
                 };
-                let mut ops = vec![Op::For { var, lower, upper, step, parallel, body }];
-                ops.extend(after);
+                ops.push(Op::For { var, lower, upper, step, parallel, body });
                 ops
             }
             Op::If { cond, then, otherwise } => {
@@ -177,7 +175,7 @@ impl Pass<'_> {
         Some(Group { left, right, moved: Some(moved) })
     }
 
-    /// What the moved factors have added to sums is taken away again, after the loop: whole registers of iterations in one
+    /// What the moved factors will add to sums is taken away, before the loop: whole registers of iterations in one
     /// loop, the rest in another.
     fn corrections(&mut self, head: &Head<'_>, moved: &[Moved]) -> Vec<Op> {
         let Some(lanes) = moved.first().map(|moved| moved.lanes) else { return Vec::new() };

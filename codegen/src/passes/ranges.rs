@@ -14,8 +14,11 @@ pub(super) type Interval = (Option<i64>, Option<i64>);
 #[derive(Clone, Default)]
 pub(super) struct Ranges {
     vars: BTreeMap<VarId, Interval>,
-    facts: Vec<Int>,
+    facts: Vec<Linear>,
 }
+
+/// A sum of multiples of atoms, of which each is there once, in their order.
+type Sum<'a> = (i64, Vec<(&'a Int, i64)>);
 
 impl Ranges {
     /// Inside a loop.
@@ -65,10 +68,10 @@ impl Ranges {
         }
         for (atom, c) in &linear.terms {
             if let (Int::FloorDiv(e, by), 1) = (atom, c) {
-                self.facts.push((**e).clone() + *by * (fact.clone() - atom.clone()));
+                self.facts.push(((**e).clone() + *by * (fact.clone() - atom.clone())).linear());
             }
         }
-        self.facts.push(fact);
+        self.facts.push(linear);
     }
 
     /// `c·var + constant >= 0`, `c` not 0.
@@ -84,17 +87,20 @@ impl Ranges {
 
     /// The interval of an expression.
     pub(super) fn interval(&self, int: &Int) -> Interval {
-        let mut linear = int.linear();
-        let mut all = (Some(linear.constant), Some(linear.constant));
+        self.interval_of(sum(&int.linear()))
+    }
+
+    fn interval_of(&self, (constant, mut terms): Sum<'_>) -> Interval {
+        let mut all = (Some(constant), Some(constant));
         let mut add = |(low, high): Interval, c: i64| {
             let (low, high) = if c < 0 { (high, low) } else { (low, high) };
             let times = |value: Option<i64>| value.and_then(|value| value.checked_mul(c));
             all = (plus(all.0, times(low)), plus(all.1, times(high)));
         };
-        while let Some((difference, c)) = take_quotients(&mut linear.terms) {
+        while let Some((difference, c)) = take_quotients(&mut terms) {
             add(difference, c);
         }
-        linear.terms.iter().for_each(|(atom, c)| add(self.atom(atom), *c));
+        terms.iter().for_each(|(atom, c)| add(self.atom(atom), *c));
         all
     }
 
@@ -125,9 +131,10 @@ impl Ranges {
 
     /// Whether an expression is known not to be negative.
     pub(super) fn at_least_zero(&self, int: &Int) -> bool {
-        let low = |int: &Int| self.interval(int).0.is_some_and(|low| low >= 0);
-        low(int)
-            || self.facts.iter().any(|fact| low(&(int.clone() - fact.clone())))
+        let own = int.linear();
+        let is_positive = |sum: Sum<'_>| self.interval_of(sum).0.is_some_and(|low| low >= 0);
+        is_positive(sum(&own))
+            || self.facts.iter().filter_map(|fact| difference(&own, fact)).any(is_positive)
             || smallest_of(int).is_some_and(|both| both.iter().all(|one| self.at_least_zero(one)))
     }
 
@@ -214,7 +221,8 @@ impl Ranges {
             let rest = e.clone() - by * q.clone();
             self.at_least_zero(&rest) && self.at_least_zero(&(Int::Const(by - 1) - rest))
         };
-        let multiples = self.facts.iter().filter_map(|fact| multiple_below(&(e.clone() - fact.clone()), by));
+        let own = e.linear();
+        let multiples = self.facts.iter().filter_map(|fact| multiple_below(&difference(&own, fact)?, by));
         std::iter::once(Int::Const(0)).chain(multiples).find(divided)
     }
 
@@ -245,24 +253,48 @@ fn smallest_of(int: &Int) -> Option<[Int; 2]> {
     Some([a, b].map(|one| rest.clone() + c * (**one).clone()))
 }
 
+fn sum(linear: &Linear) -> Sum<'_> {
+    (linear.constant, linear.terms.iter().map(|(atom, c)| (atom, *c)).collect())
+}
+
+/// `a - b`; `None` on overflow.
+fn difference<'a>(a: &'a Linear, b: &'a Linear) -> Option<Sum<'a>> {
+    let mut terms = Vec::with_capacity(a.terms.len() + b.terms.len());
+    let mut mine = a.terms.iter().map(|(atom, c)| (atom, *c)).peekable();
+    for (atom, c) in &b.terms {
+        while let Some(before) = mine.next_if(|(own, _)| *own < atom) {
+            terms.push(before);
+        }
+        let own = mine.next_if(|(own, _)| *own == atom).map_or(0, |(_, own)| own);
+        let c = own.checked_sub(*c)?;
+        if c != 0 {
+            terms.push((atom, c));
+        }
+    }
+    terms.extend(mine);
+    Some((a.constant.checked_sub(b.constant)?, terms))
+}
+
 /// `e / by`, when all of `e` but its constant, which counts as the largest multiple below, is divisible.
-fn multiple_below(e: &Int, by: i64) -> Option<Int> {
-    let linear = e.linear();
-    (!linear.terms.is_empty() && linear.terms.iter().all(|(_, c)| c % by == 0)).then(|| {
-        let terms = linear.terms.into_iter().map(|(atom, c)| (atom, c / by)).collect();
-        Linear { constant: linear.constant.div_euclid(by), terms }.into_int()
+fn multiple_below((constant, terms): &Sum<'_>, by: i64) -> Option<Int> {
+    (!terms.is_empty() && terms.iter().all(|(_, c)| c % by == 0)).then(|| {
+        let terms = terms.iter().map(|(atom, c)| ((*atom).clone(), c / by)).collect();
+        Linear { constant: constant.div_euclid(by), terms }.into_int()
     })
 }
 
 /// Takes `c·(floor(e / d) - floor(f / d))` out of a sum, where `e` and `f` are a constant apart: the interval of the
 /// difference, and `c`.
-fn take_quotients(terms: &mut Vec<(Int, i64)>) -> Option<(Interval, i64)> {
+fn take_quotients(terms: &mut Vec<(&Int, i64)>) -> Option<(Interval, i64)> {
     for (at, (atom, c)) in terms.iter().enumerate().filter(|(_, (_, c))| *c > 0) {
         let Int::FloorDiv(e, by) = atom else { continue };
         for (other, (second, negative)) in terms.iter().enumerate() {
             let Int::FloorDiv(f, same) = second else { continue };
+            if by != same || negative.checked_neg() != Some(*c) {
+                continue;
+            }
             let apart = (**e).clone() - (**f).clone();
-            if let (Some(apart), true) = (apart.as_const(), by == same && negative.checked_neg() == Some(*c)) {
+            if let Some(apart) = apart.as_const() {
                 let most = -(apart.checked_neg()?.div_euclid(*by));
                 let taken = ((Some(apart.div_euclid(*by)), Some(most)), *c);
                 terms.remove(at.max(other));

@@ -289,7 +289,9 @@ fn for_loop<'a>(input: Tokens<'a>, broken: &mut BTreeSet<String>) -> Parsed<'a, 
     let (input, _) = cut(symbol("{")).parse(input)?;
     let (input, body) = items(input, broken);
     let end = input.span();
-    let (input, _) = cut(symbol("}")).parse(input)?;
+    // Of loops inside each other that are not closed, the innermost one says so for all.
+    let is_said = input.peek() != TokenKind::Symbol("}") && !broken.is_empty();
+    let input = if is_said { input } else { cut(symbol("}")).parse(input)?.0 };
     Ok((input.at_depth_of(outer), For { index, lower, upper, body, span: start.to(end) }))
 }
 

@@ -9,6 +9,7 @@ use super::body::Body;
 use super::scope::Entity;
 use super::{Border, Guard, IndexName, Read, Subscript};
 use crate::ast::{self, BinaryOp, ExprKind, Name, UnaryOp};
+use crate::library;
 use crate::quasi::Quasi;
 use crate::ranges::too_large;
 use crate::types::{Literal, dtype_of, is_half, promote, repr, spelling};
@@ -127,9 +128,12 @@ impl Body<'_, '_> {
                     .help(format!("write it around a subscript: `A({word}(i - 1))`"))
             }
             _ => {
-                let help = match self.scope.close_name(word) {
-                    Some(close) => format!("did you mean `{close}`?"),
-                    None => "a tensor is an input, or written by an earlier statement".into(),
+                let help = match (library::file_of(word), self.scope.close_name(word)) {
+                    (Some(file), _) => format!(
+                        "`import \"{file}\"` has a definition of that name; a call is a statement of its own: `T = {word}(…)`"
+                    ),
+                    (None, Some(close)) => format!("did you mean `{close}`?"),
+                    (None, None) => "a tensor is an input, or written by an earlier statement".into(),
                 };
                 Diagnostic::error("TC0101", format!("no tensor or function is called `{word}`"), name.span).help(help)
             }

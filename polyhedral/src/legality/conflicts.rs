@@ -52,7 +52,7 @@ pub(super) fn own_order_of(scop: &Scop, placement: &Placement, strict: bool) -> 
 /// # Errors
 /// When isl fails or its budget is spent.
 pub fn conflicts_within(scop: &Scop, instances: &isl::UnionSet, strict: bool) -> isl::Result<Dependences> {
-    let placement = Placement::of(scop, &scop.tree)?;
+    let placement = Placement::among(scop, &scop.tree, &scop.tree.domain.intersect(instances)?)?;
     let none = isl::UnionMap::empty(&scop.ctx)?;
     let mut all = Dependences {
         domain: scop.domain()?,
@@ -62,10 +62,7 @@ pub fn conflicts_within(scop: &Scop, instances: &isl::UnionSet, strict: bool) ->
         reduction: none.clone(),
         updates: none,
     };
-    let mut touches = touches(scop, &placement)?;
-    for touch in &mut touches {
-        touch.cells = touch.cells.intersect_domain(&touch.piece.among(instances)?)?;
-    }
+    let touches = touches(scop, &placement)?;
     for conflicts in Conflicts::all(&touches, strict)? {
         conflicts.add_to(&mut all, strict)?;
     }
@@ -287,7 +284,8 @@ impl Attributes {
                 }
             }
             pairs = values.eq(&pairs)?;
-            if pairs.n_basic_map()? == 0 {
+            // What was carried may still go backward in another member of the band.
+            if pairs.n_basic_map()? == 0 && !carried.iter().any(|(band, ..)| *band == member.band) {
                 return Ok(true);
             }
         }

@@ -105,6 +105,35 @@ pub fn coincident(tree: &ScheduleTree, deps: &Dependences, scop: &Scop, name: &s
     Judge { scop, deps }.expect_none(&carried, || Conflict::NotCoincident { member: name.into() })
 }
 
+/// Whether the members called `names`, of one band and outermost first, are [`permutable`], and then which of them are
+/// [`coincident`]: the same without counter-examples.
+///
+/// # Errors
+/// When there are no such members, or isl cannot decide.
+pub fn attributes(tree: &ScheduleTree, deps: &Dependences, names: &[&str]) -> Result<Option<Vec<bool>>, Illegal> {
+    let Some(first) = names.first() else { return Ok(Some(Vec::new())) };
+    let (band, from) = tree.root.band_of(first).ok_or_else(|| no_member(first))?;
+    if let Some(other) = names.iter().find(|name| !band.members.iter().any(|member| member.name == **name)) {
+        return Err(not_together(first, other));
+    }
+    let to = band.members.iter().rposition(|member| names.contains(&member.name.as_str())).unwrap_or(from);
+    let reached = &band.members[from..=to.max(from)];
+    let mut pending = Pending::before(tree, deps, first)?;
+    let mut coincident = Vec::new();
+    for member in reached {
+        if !pending.order.lex_gt_at(&member.schedule.to_multi()?)?.is_empty()? {
+            return Ok(None);
+        }
+    }
+    for member in reached {
+        if names.contains(&member.name.as_str()) {
+            coincident.push(pending.apart(member)?.is_empty()?);
+        }
+        pending = pending.at_equal(member)?;
+    }
+    Ok((coincident.len() == names.len()).then_some(coincident))
+}
+
 /// The tree with [`Band::permutable`] and [`Member::coincident`] as the dependences have them, whatever was said.
 ///
 /// # Errors

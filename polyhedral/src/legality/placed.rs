@@ -104,15 +104,6 @@ impl Piece {
         }
         self.is_plainly_ordered()
     }
-
-    /// The points of some instances.
-    pub fn among(&self, instances: &isl::UnionSet) -> isl::Result<isl::Set> {
-        let name = self.instances.tuple_name(isl::Dim::Out)?;
-        match instances.sets()?.into_iter().find(|set| set.tuple_name().is_ok_and(|own| own == name)) {
-            Some(set) => self.instances.intersect_range(&set)?.domain(),
-            None => self.points.subtract(&self.points),
-        }
-    }
 }
 
 impl Row {
@@ -246,9 +237,17 @@ impl Placement {
     /// # Errors
     /// When isl fails, its budget is spent, or a number is too large for isl.
     pub fn of(scop: &Scop, tree: &ScheduleTree) -> isl::Result<Placement> {
+        Placement::among(scop, tree, &tree.domain)
+    }
+
+    /// The same, of some of the instances.
+    ///
+    /// # Errors
+    /// As for [`Placement::of`].
+    pub fn among(scop: &Scop, tree: &ScheduleTree, instances: &isl::UnionSet) -> isl::Result<Placement> {
         let places = Places::new(scop, tree)?;
         let mut leaves = Leaves::default();
-        leaves.gather(&tree.root, &tree.domain)?;
+        leaves.gather(&tree.root, instances)?;
         let mut pieces: Table<StmtId, Vec<Piece>> = Table::new();
         for _ in scop.stmts.values() {
             pieces.push(Vec::new());

@@ -1,10 +1,11 @@
 //! What to do with the loops around one statement.
 //!
-//! One file for each kind of statement: [`contraction`], [`reduction`], [`pointwise`] with [`stencil`]; [`threads`] decides
-//! for all which loop runs in parallel, [`streams`] which results go past the caches.
+//! One file for each kind of statement: [`contraction`], [`reduction`], [`pointwise`] with [`stencil`], [`recurrence`];
+//! [`threads`] decides for all which loop runs in parallel, [`streams`] which results go past the caches.
 
 mod contraction;
 mod pointwise;
+mod recurrence;
 mod reduction;
 mod stencil;
 mod streams;
@@ -19,6 +20,8 @@ use crate::registers::RegisterTile;
 /// How the loops around one statement are cut, boxed, ordered and run in parallel. Loops are counted from outside.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
+    /// The loop whose values lean before anything else is done.
+    pub(crate) skew: Option<Skew>,
     /// For each loop the strips that it is cut into, larger ones first.
     pub(crate) cuts: Vec<Vec<u32>>,
     /// For each loop what of it goes into the box of registers.
@@ -39,6 +42,17 @@ pub(crate) struct Plan {
     pub(crate) partial: Option<Partial>,
     /// What is not done, and why.
     pub(crate) remarks: Vec<(&'static str, String)>,
+}
+
+/// A loop to whose values those of another one outside of it are added, some times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Skew {
+    /// The loop.
+    pub(crate) of: usize,
+    /// How many times.
+    pub(crate) by: i32,
+    /// The other loop.
+    pub(crate) along: usize,
 }
 
 /// The innermost part of a loop.
@@ -177,6 +191,7 @@ impl Planner<'_> {
             None if !reduced.is_empty() => self.sums(None, &reduced),
             None => self.as_it_is(),
         }
+        self.packs_of_threads();
     }
 
     fn one(&self, at: usize) -> &Loop {
@@ -242,6 +257,9 @@ impl Planner<'_> {
     }
 
     fn as_it_is(&mut self) {
+        if let Err(why) = self.recurrence() {
+            self.plan.remarks.push(("rows not side by side", why.into()));
+        }
         self.plan.order = self.all().map(|at| self.plan.rest(at)).collect();
         let why = "no loop without dependences writes neighbouring elements";
         self.plan.remarks.push(("not vectorised", why.into()));

@@ -2,6 +2,7 @@
 
 use super::{Piece, Planner, extent_of};
 use crate::cost;
+use crate::nest::Stride;
 
 impl Planner<'_> {
     /// The first loop with enough iterations for all threads, else the one with the most; a loop over boxes gets strips
@@ -58,6 +59,28 @@ impl Planner<'_> {
         let Some(chosen) = self.enough_for_threads(&candidates) else { return };
         self.move_to(chosen, serial);
         self.plan.parallel = self.plan.order.get(serial).copied();
+    }
+
+    /// What would be packed once for all is packed by each thread for itself, where that is its own part or there is one
+    /// strip for each thread: one thread alone would keep the others waiting, and they would then find it in the
+    /// cache of another core, and take it from there again for each call.
+    pub(super) fn packs_of_threads(&mut self) {
+        let Some(parallel) = self.plan.parallel else { return };
+        let strips = extent_of(self.one(parallel.of)).div_ceil(self.size_of(parallel).max(1));
+        let is_one_each = strips <= u64::from(self.target.threads);
+        for at in 0..self.plan.packs.len() {
+            let tensor = self.plan.packs[at].tensor;
+            let reads = self.stmt.reads.iter().filter(|read| read.tensor == tensor);
+            let has_parts = reads.into_iter().all(|read| self.stride(read, parallel.of) != Stride::Constant);
+            if has_parts || is_one_each {
+                self.plan.packs[at].at.get_or_insert(parallel);
+            }
+        }
+    }
+
+    /// Iterations of a loop in one iteration of a piece.
+    fn size_of(&self, piece: Piece) -> u64 {
+        self.plan.cuts[piece.of].get(piece.level).map_or_else(|| self.in_box(piece.of), |&size| size.into())
     }
 
     pub(super) fn enough_for_threads(&mut self, candidates: &[(usize, u64)]) -> Option<usize> {

@@ -68,7 +68,7 @@ impl Array {
         let data = match dtype {
             DType::F32 => words().map(|four| f32::from_ne_bytes(four).into()).collect(),
             DType::I32 => words().map(|four| i32::from_ne_bytes(four).into()).collect(),
-            DType::U8 => bytes.iter().map(|&byte| byte.into()).collect(),
+            DType::U8 | DType::Bool => bytes.iter().map(|&byte| byte.into()).collect(),
             other => panic!("no result of the library is {other:?}"),
         };
         Array { shape: tensor.shape().iter().map(|&extent| extent as usize).collect(), data }

@@ -76,5 +76,50 @@ fn conv() {
         sum([n, high, wide], |[b, y, x]| image.at([b, i, y + p, x + q]) * gradient.at([b, o, y, x]))
     });
     suite.check("conv2d_grad_filter", [&image, &gradient], [result]);
+    padded(&mut suite, &image, &filter);
     suite.finish();
+}
+
+/// With zeros around the picture, and the other way round.
+fn padded(suite: &mut Suite, image: &Array, filter: &Array) {
+    let [n, c, h, v] = [0, 1, 2, 3].map(|dim| image.shape[dim]);
+    let [f, _, r, s] = [0, 1, 2, 3].map(|dim| filter.shape[dim]);
+    let pixel = |b: usize, i: usize, y: Option<usize>, x: Option<usize>| match (y, x) {
+        (Some(y), Some(x)) if y < h && x < v => image.at([b, i, y, x]),
+        _ => 0.0,
+    };
+    let same = Array::of([n, f, h, v], |[b, o, y, x]| {
+        let tap = |[i, p, q]: [usize; 3]| pixel(b, i, (y + p).checked_sub(r / 2), (x + q).checked_sub(s / 2));
+        sum([c, r, s], |[i, p, q]| tap([i, p, q]) * filter.at([o, i, p, q]))
+    });
+    suite.check("conv2d_same", [image, filter], [same]);
+    let each = Array::random(13, [c, r, s]);
+    let same = Array::of([n, c, h, v], |[b, i, y, x]| {
+        let tap = |[p, q]: [usize; 2]| pixel(b, i, (y + p).checked_sub(r / 2), (x + q).checked_sub(s / 2));
+        sum([r, s], |[p, q]| tap([p, q]) * each.at([i, p, q]))
+    });
+    suite.check("conv2d_depthwise_same", [image, &each], [same]);
+    let (line, taps) = (Array::random(14, [n, c, v]), Array::random(15, [f, c, s]));
+    let causal = Array::of([n, f, v], |[b, o, x]| {
+        let tap = |i: usize, q: usize| (x + q + 1).checked_sub(s).map_or(0.0, |x| line.at([b, i, x]));
+        sum([c, s], |[i, q]| tap(i, q) * taps.at([o, i, q]))
+    });
+    suite.check("conv1d_causal", [&line, &taps], [causal]);
+
+    // Each element adds the filter at its place: the loops of the definition, not those of the gather.
+    let spread = |stride: usize, into: &Array| {
+        let [high, wide] = [stride * (h - 1) + r, stride * (v - 1) + s];
+        let mut result = Array::of([n, f, high, wide], |_| 0.0);
+        let each = Array::of([n, f, c, h, v, r, s], |[b, o, i, y, x, p, q]| {
+            let at = ((b * f + o) * high + stride * y + p) * wide + stride * x + q;
+            result.data[at] += image.at([b, i, y, x]) * into.at([i, o, p, q]);
+            0.0
+        });
+        assert_eq!(each.data.len(), n * f * c * h * v * r * s);
+        result
+    };
+    let into = Array::of([c, f, r, s], |[i, o, p, q]| filter.at([o, i, p, q]));
+    suite.check("conv2d_transposed", [image, &into], [spread(1, &into)]);
+    suite.check("conv2d_transposed_stride2", [image, &into], [spread(2, &into)]);
+    suite.check("conv2d_grad_image", [image, &into], [spread(1, &into)]);
 }

@@ -35,6 +35,9 @@ fn whole(suite: &mut Suite) {
     suite.check("box3", [&picture], [box3]);
     suite.check("erode3", [&picture], [Array::of(inner, |at| min([3, 3], |by| tap(at, by)))]);
     suite.check("dilate3", [&picture], [Array::of(inner, |at| max([3, 3], |by| tap(at, by)))]);
+    let flat = Array::of([h, w], |[y, x]| picture.at([0, y, x]));
+    let histogram = Array::of([256], |[b]| sum([h, w], |at| f64::from(u8::from(flat.at(at) == b as f64))));
+    suite.check("histogram", [&flat], [histogram]);
     let together = Array::of([h, w, c], |[y, x, i]| picture.at([i, y, x]));
     suite.check("interleave", [&picture], [together.clone()]);
     suite.check("deinterleave", [&together], [picture.clone()]);
@@ -70,6 +73,8 @@ fn floating(suite: &mut Suite) {
     suite.check("flip_horizontal", [&picture], [Array::of(SHAPE, |[i, y, x]| picture.at([i, y, w - 1 - x]))]);
     suite.check("flip_vertical", [&picture], [Array::of(SHAPE, |[i, y, x]| picture.at([i, h - 1 - y, x]))]);
 
+    borders(suite, &picture);
+
     let flat = Array::random(8, [h, w]);
     let inner = [h - 2, w - 2];
     let smooth = [1.0, 2.0, 1.0];
@@ -98,4 +103,38 @@ fn floating(suite: &mut Suite) {
         xx * yy - xy * xy - 0.04 * (xx + yy) * (xx + yy)
     });
     suite.check("harris", [&flat], [corner]);
+}
+
+/// Filters whose result is as large as the picture.
+fn borders(suite: &mut Suite, picture: &Array) {
+    let [c, h, w] = SHAPE;
+    let clamp = |at: usize, by: usize, extent: usize| (at + by).saturating_sub(1).min(extent - 1);
+    let mean =
+        Array::of(SHAPE, |[i, y, x]| sum([3, 3], |[p, q]| picture.at([i, clamp(y, p, h), clamp(x, q, w)])) / 9.0);
+    suite.check("box3_same", [picture], [mean]);
+    // Places before the first and past the last are reflected there.
+    let mirror = |at: usize, by: usize, extent: usize| {
+        let reflected = (at + by).abs_diff(2);
+        if at + by >= 2 && reflected >= extent { 2 * (extent - 1) - reflected } else { reflected }
+    };
+    let weights = [1.0, 4.0, 6.0, 4.0, 1.0].map(|x| x / 16.0);
+    let blurred = Array::of(SHAPE, |[i, y, x]| {
+        sum([5, 5], |[p, q]| picture.at([i, mirror(y, p, h), mirror(x, q, w)]) * weights[p] * weights[q])
+    });
+    suite.check("gaussian5_same", [picture], [blurred]);
+    let rolled = Array::of(SHAPE, |[i, y, x]| picture.at([i, (y + h - 1) % h, (x + w - 1) % w]));
+    suite.check("roll", [picture], [rolled]);
+    // Each place of the result lies a quarter from one place of the picture and three quarters from another.
+    let pair = |at: usize, extent: usize| {
+        let near = at / 2;
+        let far = if at % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(extent - 1) };
+        [(near, 0.75), (far, 0.25)]
+    };
+    let enlarged = Array::of([c, 2 * h, 2 * w], |[i, y, x]| {
+        sum([2, 2], |[p, q]| {
+            let ((y, a), (x, b)) = (pair(y, h)[p], pair(x, w)[q]);
+            a * b * picture.at([i, y, x])
+        })
+    });
+    suite.check("enlarge2", [picture], [enlarged]);
 }

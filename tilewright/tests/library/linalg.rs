@@ -50,5 +50,28 @@ fn linalg() {
     suite.check("trmv", [&square, &x], [below]);
     let apart = Array::of([m, n], |[i, j]| sum([k], |[l]| (a.at([i, l]) - bt.at([j, l])).powi(2)));
     suite.check("pairwise_distance", [&a, &bt], [apart]);
+    triangles(&mut suite);
     suite.finish();
+}
+
+/// The factors of products of known factors, and the solution of a system whose solution is known.
+fn triangles(suite: &mut Suite) {
+    let n = 23;
+    let random = Array::random(17, [n, n]);
+    let lower = Array::of([n, n], |[i, j]| match i.cmp(&j) {
+        std::cmp::Ordering::Less => 0.0,
+        std::cmp::Ordering::Equal => 2.0 + random.at([i, j]),
+        std::cmp::Ordering::Greater => random.at([i, j]) / 8.0,
+    });
+    let symmetric = Array::of([n, n], |[i, j]| sum([n], |[k]| lower.at([i, k]) * lower.at([j, k])));
+    suite.check("cholesky", [&symmetric], [lower.clone()]);
+    // The lower factor with a diagonal of ones, the upper one on and above the diagonal.
+    let factors = Array::of([n, n], |[i, j]| if i > j { lower.at([i, j]) } else { lower.at([j, i]) });
+    let unit = |[i, k]: [usize; 2]| if i == k { 1.0 } else { lower.at([i, k]) };
+    let product =
+        Array::of([n, n], |[i, j]| sum([n], |[k]| if k <= j { unit([i, k]) * lower.at([j, k]) } else { 0.0 }));
+    suite.check("lu", [&product], [factors]);
+    let x = Array::random(18, [n]);
+    let right = Array::of([n], |[i]| sum([n], |[k]| lower.at([i, k]) * x.at([k])));
+    suite.check("solve_lower", [&lower, &right], [x]);
 }

@@ -2,6 +2,7 @@
 
 mod array;
 mod conv;
+mod guide;
 mod image;
 mod linalg;
 mod loss;

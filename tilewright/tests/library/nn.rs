@@ -32,6 +32,7 @@ fn nn() {
     channels(&mut suite);
     attention(&mut suite);
     tables(&mut suite);
+    recurrent(&mut suite);
     suite.finish();
 }
 
@@ -161,4 +162,42 @@ fn tables(suite: &mut Suite) {
     let row = |i: usize, j: usize, k: usize| table.at([index.at([i, j]) as usize, k]);
     suite.check("embedding", [&table, &index], [Array::of([b, l, d], |[i, j, k]| row(i, j, k))]);
     suite.check("embedding_sum", [&table, &index], [Array::of([b, d], |[i, k]| sum([l], |[j]| row(i, j, k)))]);
+    let gradient = Array::random(3, [b, l, d]);
+    let scattered = Array::of([rows, d], |[r, k]| {
+        sum([b, l], |[i, j]| if index.at([i, j]) as usize == r { gradient.at([i, j, k]) } else { 0.0 })
+    });
+    suite.check("embedding_gradient", [&table, &index, &gradient], [scattered]);
+}
+
+fn recurrent(suite: &mut Suite) {
+    let [t, n, d, h] = [5, 3, 7, 11];
+    let x = Array::random(1, [t, n, d]);
+    let (w, u, bias) = (Array::random(2, [h, d]), Array::random(3, [h, h]), Array::random(4, [h]));
+    let mut state = Array::of([t, n, h], |_| 0.0);
+    for s in 0..t {
+        let next = Array::of([n, h], |[i, o]| {
+            let old = if s == 0 { 0.0 } else { sum([h], |[k]| state.at([s - 1, i, k]) * u.at([o, k])) };
+            (sum([d], |[j]| x.at([s, i, j]) * w.at([o, j])) + old + bias.at([o])).tanh()
+        });
+        state.data[s * n * h..(s + 1) * n * h].copy_from_slice(&next.data);
+    }
+    suite.check("rnn", [&x, &w, &u, &bias], [state]);
+
+    let (w, u) = (Array::random(5, [4, h, d]), Array::random(6, [4, h, h]));
+    let bias = Array::random(7, [4, h]);
+    let [mut state, mut cell] = [(); 2].map(|()| Array::of([t, n, h], |_| 0.0));
+    for s in 0..t {
+        let gate = |g: usize, i: usize, o: usize| {
+            let old = if s == 0 { 0.0 } else { sum([h], |[k]| state.at([s - 1, i, k]) * u.at([g, o, k])) };
+            sum([d], |[j]| x.at([s, i, j]) * w.at([g, o, j])) + old + bias.at([g, o])
+        };
+        let kept = |i: usize, o: usize| if s == 0 { 0.0 } else { cell.at([s - 1, i, o]) };
+        let next = Array::of([n, h], |[i, o]| {
+            sigmoid(gate(1, i, o)) * kept(i, o) + sigmoid(gate(0, i, o)) * gate(2, i, o).tanh()
+        });
+        let out = Array::of([n, h], |[i, o]| sigmoid(gate(3, i, o)) * next.at([i, o]).tanh());
+        cell.data[s * n * h..(s + 1) * n * h].copy_from_slice(&next.data);
+        state.data[s * n * h..(s + 1) * n * h].copy_from_slice(&out.data);
+    }
+    suite.check("lstm", [&x, &w, &u, &bias], [state, cell]);
 }

@@ -15,6 +15,14 @@ fn pool() {
     suite.check("l2_pool2", [&image], [mean_square]);
     let third = [n, c, (h - 1) / 2, (w - 1) / 2];
     suite.check("max_pool3_stride2", [&image], [Array::of(third, |at| max([3, 3], |by| tap(at, by)))]);
+    let same = Array::of([n, c, h.div_ceil(2), w.div_ceil(2)], |[b, i, y, x]| {
+        let inside = |[p, q]: [usize; 2]| {
+            let (y, x) = ((2 * y + p).checked_sub(1)?, (2 * x + q).checked_sub(1)?);
+            (y < h && x < w).then(|| image.at([b, i, y, x]))
+        };
+        max([3, 3], |by| inside(by).unwrap_or(f64::NEG_INFINITY))
+    });
+    suite.check("max_pool3_stride2_same", [&image], [same]);
     let mean =
         Array::of([n, c, h - 2, w - 2], |[b, i, y, x]| sum([3, 3], |[p, q]| image.at([b, i, y + p, x + q])) / 9.0);
     suite.check("avg_pool3", [&image], [mean]);

@@ -36,5 +36,17 @@ fn reduce() {
     suite.check("count_above", [&scalar(0.25), &x], [count]);
     let cumulative = Array::of([n, d], |[i, j]| sum([i + 1], |[m]| x.at([m, j])));
     suite.check("cumulative_sum", [&x], [cumulative]);
+    let prefix = Array::of([n, d], |[i, j]| sum([j + 1], |[m]| x.at([i, m])));
+    suite.check("prefix_sum_rows", [&x], [prefix]);
+    // Few different values, so that the first of several extremes counts.
+    let few = x.clone().map(|x| (3.0 * x).floor());
+    let first = |i: usize, value: f64| (0..d).position(|j| few.at([i, j]) == value).map_or(f64::NAN, |at| at as f64);
+    let largest = rows(&|i| first(i, max([d], |[j]| few.at([i, j]))));
+    suite.check("argmax_rows", [&few], [largest]);
+    let smallest = rows(&|i| first(i, min([d], |[j]| few.at([i, j]))));
+    suite.check("argmin_rows", [&few], [smallest]);
+    let truth = Array::of([n, d], |[i, j]| f64::from(u8::from(i == 2 || (i != 4 && x.at([i, j]) > 0.9))));
+    suite.check("all_rows", [&truth], [rows(&|i| min([d], |[j]| truth.at([i, j])))]);
+    suite.check("any_rows", [&truth], [rows(&|i| max([d], |[j]| truth.at([i, j])))]);
     suite.finish();
 }

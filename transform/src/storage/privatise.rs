@@ -42,13 +42,19 @@ pub(crate) fn privatise(scop: &Scop, given: &Privatisation) -> Result<Edit, Reas
     let id = tensor_named(scop, &given.tensor)?;
     let member = place::resolve(scop, &given.member)?;
     let site = Site::of(scop, Some(&member))?;
-    let own_alone = scop.tensors[id].role == Role::Temporary && given.by.is_none() && all_uses(scop, &site, id).is_ok();
+    let own_alone = scop.tensors[id].role == Role::Temporary
+        && given.by.is_none()
+        && scop.tensors[id].layout.is_none()
+        && all_uses(scop, &site, id).is_ok();
     let privatisation = Privatisation { member, ..given.clone() };
     if own_alone { copies(scop, &site, id, privatisation) } else { partials(scop, &site, id, privatisation) }
 }
 
 /// A temporary of each iteration's own.
 fn copies(scop: &Scop, site: &Site, id: TensorId, given: Privatisation) -> Result<Edit, Reason> {
+    if scop.tensors[id].layout.is_some() {
+        return Reason::precondition(format!("`{}` has a layout already", scop.tensors[id].name));
+    }
     let uses = all_uses(scop, site, id)?;
     let kept = Kept::of(scop, site, &uses)?;
     let memory = memory_for(scop, (site, &uses), bytes_of(scop, id, &kept.extent), given.memory)?;

@@ -1,6 +1,6 @@
 //! The command that keeps a tensor for one iteration of a loop only: store at.
 
-use polyhedral::{Index, Memory, Scop, Subscript, Tensor, TensorId, isl};
+use polyhedral::{Index, Layout, Memory, Scop, Subscript, Tensor, TensorId, isl};
 
 use super::evolve;
 use super::formula::simplified;
@@ -26,27 +26,45 @@ use crate::{Command, place};
 /// at most [`UNASKED_STACK_BYTES`](super::promote::UNASKED_STACK_BYTES) it lives on the stack of its thread, so that the loop may be parallel; else in global memory,
 /// one box for all iterations.
 ///
-/// Needs a temporary that is touched in this loop and nowhere else, by affine subscripts, without a layout, whose boxes
-/// have sizes that do not depend on the iteration. Proof: values, and so that no iteration sees what another one left.
+/// Needs a temporary that is touched in this loop and nowhere else, by affine subscripts, without a layout but for folded
+/// dimensions, which stay folded, whose boxes have sizes that do not depend on the iteration. Proof: values, and so that no iteration sees what another one left.
 /// After Halide's `store_at` (Ragan-Kelley and others, PLDI 2013).
 pub(crate) fn store_at(scop: &Scop, tensor: &str, member: &str, memory: Option<Memory>) -> Result<Edit, Reason> {
     let id = evolve::temporary(scop, tensor)?;
     let member = place::resolve(scop, member)?;
     let site = Site::of(scop, Some(&member))?;
+    let Some(folds) = folds(&scop.tensors[id]) else {
+        return Reason::precondition(format!("`{tensor}` has a layout already"));
+    };
     let uses = all_uses(scop, &site, id)?;
     let kept = Kept::of(scop, &site, &uses)?;
-    let memory = memory_for(scop, (&site, &uses), bytes_of(scop, id, &kept.extent), memory)?;
-    let edited = kept.instead_of(scop, &uses, Copies::default(), memory)?;
+    let layout = kept.folded(&folds);
+    let cells = layout.as_ref().map_or(&kept.extent, |layout| &layout.extent);
+    let memory = memory_for(scop, (&site, &uses), bytes_of(scop, id, cells), memory)?;
+    let mut edited = kept.instead_of(scop, &uses, Copies::default(), memory)?;
+    edited.tensors[id].layout = layout;
     let command = Command::StoreAt { tensor: tensor.to_string(), member, memory: Some(memory) };
     Ok(Edit::of_values(edited, command))
+}
+
+/// How many cells each dimension of a tensor is folded to, if it is; none for a tensor with any other layout.
+fn folds(tensor: &Tensor) -> Option<Vec<Option<i64>>> {
+    let Some(layout) = &tensor.layout else { return Some(vec![None; tensor.extent.len()]) };
+    let fold = |(at, cell): (usize, &Index)| {
+        let (inner, cells) = match cell {
+            Index::Mod(inner, cells) => (&**inner, Some(*cells)),
+            plain => (plain, None),
+        };
+        let affine = inner.affine()?;
+        let is_own = affine.dims.len() == 1 && affine.dims.get(&at) == Some(&1);
+        (is_own && (cells.is_some() || layout.extent[at] == tensor.extent[at])).then_some(cells)
+    };
+    (layout.cell.len() == tensor.extent.len()).then(|| layout.cell.iter().enumerate().map(fold).collect())?
 }
 
 /// The accesses to a temporary, when all are inside of the site.
 pub(super) fn all_uses(scop: &Scop, site: &Site, tensor: TensorId) -> Result<Uses, Reason> {
     let (name, place) = (&scop.tensors[tensor].name, site.described());
-    if scop.tensors[tensor].layout.is_some() {
-        return Reason::precondition(format!("`{name}` has a layout already"));
-    }
     for stmt in scop.stmts.values().filter(|stmt| stmt.accesses().any(|access| access.tensor == tensor)) {
         if !site.inside(stmt)?.is_equal(&stmt.domain)? {
             return Reason::precondition(format!(
@@ -84,10 +102,38 @@ impl Kept {
         Ok(Kept { lower, extent: extent.into_iter().map(evolve::in_order).collect() })
     }
 
+    /// The layout of the box where dimensions are folded; none where no folded one is longer than its cells.
+    fn folded(&self, folds: &[Option<i64>]) -> Option<Layout> {
+        let is_longer = |extent: &Index, cells: i64| extent.as_const().is_none_or(|extent| extent > cells);
+        let mut layout = Layout { cell: Vec::new(), extent: Vec::new() };
+        let mut any = false;
+        for (at, (extent, fold)) in self.extent.iter().zip(folds).enumerate() {
+            let element = Index::Dim(at) - self.own_lower(at);
+            match fold.filter(|&cells| is_longer(extent, cells)) {
+                Some(cells) => {
+                    any = true;
+                    layout.cell.push(element.modulo(cells));
+                    layout.extent.push(Index::Const(cells));
+                }
+                None => {
+                    layout.cell.push(element);
+                    layout.extent.push(extent.clone());
+                }
+            }
+        }
+        any.then_some(layout)
+    }
+
+    /// Where the box begins in the new tensor.
+    fn own_lower(&self, at: usize) -> Index {
+        let lower = &self.lower[at];
+        if lower.dims_used().is_empty() { lower.clone() } else { 0.into() }
+    }
+
     /// The program with this box, or copies of it, in place of the tensor.
     pub(super) fn instead_of(&self, scop: &Scop, uses: &Uses, copies: Copies, memory: Memory) -> isl::Result<Scop> {
         let mut edited = Scop { source: Vec::new(), ..scop.clone() };
-        let own = self.lower.iter().map(|lower| if lower.dims_used().is_empty() { lower.clone() } else { 0.into() });
+        let own = (0..self.lower.len()).map(|at| self.own_lower(at));
         let tensor = &mut edited.tensors[uses.tensor];
         *tensor = Tensor {
             lower: copies.extent.iter().map(|_| Index::Const(0)).chain(own).collect(),

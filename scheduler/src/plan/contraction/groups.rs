@@ -70,9 +70,7 @@ impl Planner<'_> {
     /// The target's instruction for these types; or one whose factors differ in sign, which they can be moved to.
     fn instruction(&self, [a, b]: [DType; 2], sum: DType) -> Option<(DotProduct, bool)> {
         let products = self.target.dot_products();
-        let is_sum = |product: &DotProduct| {
-            product.sum == sum.name() || (product.sum == "int32" && sum == DType::U32)
-        };
+        let is_sum = |product: &DotProduct| product.sum == sum.name() || (product.sum == "int32" && sum == DType::U32);
         let has = |types: (&str, &str)| {
             products.iter().find(|product| is_sum(product) && (product.left, product.right) == types).copied()
         };
@@ -128,6 +126,10 @@ impl Planner<'_> {
         let along = used.next().filter(|_| used.next().is_none())?;
         let Subscript::Affine(index) = &access.index[along] else { return None };
         let affine = index.affine()?;
-        (affine.dims.len() == 1 && affine.dims.get(&dim) == Some(&1) && affine.constant == 0 && affine.params.is_empty()).then_some(along)
+        (affine.dims.len() == 1
+            && affine.dims.get(&dim) == Some(&1)
+            && affine.constant == 0
+            && affine.params.is_empty())
+        .then_some(along)
     }
 }

@@ -179,19 +179,26 @@ impl Planner<'_> {
         let strips = (!at_once).then_some(strip).into_iter().chain(is_tall.then_some(rows));
         let order = outer.chain(strips.map(|of| Piece { of, level: 0 }));
         let order = order.chain([columns, rows].map(|at| self.plan.rest(at)));
-        // Where the outermost reduction is in strips, the rest of it is innermost: rows of a panel follow each other.
+        // Rows of a panel follow each other in a strip, and what is added in groups is innermost.
+        let is_outer = at_once && self.group.is_none();
         let alone: &[usize] = &[strip];
-        let (first, last) = if at_once { (alone, inner) } else { (inner, alone) };
+        let (first, last) = if is_outer { (alone, inner) } else { (inner, alone) };
         self.plan.order = order.chain(first.iter().chain(last).map(|&at| self.plan.rest(at))).collect();
         self.packed_threads(rows, columns, &outside, (steps, at_once, tile));
-        self.prefetch_result(rows, columns);
+        // A whole reduction of short types only writes its result, and asking for it early took longer than it helped.
+        if !at_once || self.group.is_none() {
+            self.prefetch_result(rows, columns);
+        }
         let row_piece = match around {
             Some(&around) => self.plan.rest(around),
             None => Piece { of: rows, level: self.plan.cuts[rows].len().saturating_sub(1) },
         };
         for &read in packed {
-            let tensor = &self.stmt.reads[read];
-            let at = if at_once { self.place_of_pack(tensor, &outside) } else { Some(Piece { of: strip, level: 0 }) };
+            let access = &self.stmt.reads[read];
+            let at = match at_once {
+                false => Some(Piece { of: strip, level: 0 }),
+                true => self.place_of_pack(access, &outside).or_else(|| self.part_of_columns(columns)),
+            };
             self.pack_panels(read, columns, tile, at);
         }
         for (read, run) in of_rows {
@@ -243,7 +250,11 @@ impl Planner<'_> {
             self.bytes_touched(read) <= room || self.all().filter(is_outside).any(has_own)
         };
         let are_small = packed.iter().all(is_small);
-        first >= self.shared || (is_one_strip && are_small) || (!is_contiguous && panel <= self.second_cache() / 2)
+        // The shorter the factors, the more the result weighs, which is then written once and not read.
+        let are_short = self.group.is_some();
+        first >= self.shared
+            || (is_one_strip && (are_small || are_short))
+            || (!is_contiguous && panel <= self.second_cache() / 2)
     }
 
     /// Whether loops around this nest, which are not its own, move it: what one iteration of these touches cannot be copied
@@ -269,6 +280,12 @@ impl Planner<'_> {
         let is_repeated = outside[..innermost].iter().any(|at| !moves(at));
         let is_near = self.bytes_touched(access) <= self.second_cache() * 2;
         (!is_repeated || !is_near).then(|| self.plan.rest(outside[innermost]))
+    }
+
+    /// The parts that threads take of the columns, for groups: they are put together by whoever uses them.
+    fn part_of_columns(&self, columns: usize) -> Option<Piece> {
+        let is_cut = self.group.is_some() && !self.plan.cuts[columns].is_empty();
+        is_cut.then_some(Piece { of: columns, level: 0 })
     }
 
     /// Asks for the next box of accumulators while one is computed, where the result is too large for the second cache.
@@ -375,7 +392,7 @@ impl Planner<'_> {
         let wide = extent_of(self.one(columns));
         // What is packed once for all is no matter of the threads; what is copied of the rows each then has of its own.
         let high = extent_of(self.one(rows));
-        let of_rows = at_once && high >= 2 * threads * height;
+        let of_rows = at_once && self.group.is_none() && high >= 2 * threads * height;
         let of_columns = worth && !of_rows && wide >= 2 * threads * width;
         let share = if of_columns { wide.div_ceil(threads) } else { wide };
         let widest = share.next_multiple_of(width).min((room / width).max(1) * width);

@@ -2,7 +2,7 @@
 
 use frontend_tc::{Kernel, Tensor};
 use serde::Serialize;
-use support::{Diagnostic, Severity, Span};
+use support::{Diagnostic, Label, Severity, Span};
 use tilewright::Source;
 
 use super::{named, role};
@@ -13,7 +13,7 @@ pub fn definition(def: &Kernel, source: &Source) -> String {
     line(&Line::Definition {
         file: &source.name,
         def: &def.name,
-        span: lines.range(def.span),
+        span: lines.range(def.span, 0),
         sizes: &def.sizes,
         tensors: def.tensors.iter().map(|tensor| DescribedTensor::new(def, tensor)).collect(),
         conditions: def.preconditions.iter().map(|condition| condition.text.as_str()).collect(),
@@ -22,12 +22,13 @@ pub fn definition(def: &Kernel, source: &Source) -> String {
 }
 
 /// The line of a diagnostic. What belongs to no place in a text has no labels.
-pub fn diagnostic(diagnostic: &Diagnostic, file: &str, source: Option<&Source>) -> String {
-    let labels = source.map_or(Vec::new(), |source| {
-        let lines = Lines::of(&source.text);
-        let labels = diagnostic.labels.iter();
-        labels.map(|label| DescribedLabel { span: lines.range(label.span), text: &label.text }).collect()
-    });
+pub fn diagnostic<'a>(diagnostic: &'a Diagnostic, file: &'a str, source: Option<&'a Source>) -> String {
+    let described = |label: &'a Label, source: &'a Source| {
+        let (file, text, start) = source.at(label.span);
+        DescribedLabel { file, span: Lines::of(text).range(label.span, start), text: &label.text }
+    };
+    let labels =
+        source.map_or(Vec::new(), |source| diagnostic.labels.iter().map(|label| described(label, source)).collect());
     let severity = match diagnostic.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -91,6 +92,7 @@ impl<'a> DescribedTensor<'a> {
 
 #[derive(Serialize)]
 struct DescribedLabel<'a> {
+    file: &'a str,
     span: Range,
     text: &'a str,
 }
@@ -124,9 +126,10 @@ impl<'a> Lines<'a> {
         Lines { text, starts: [0].into_iter().chain(after_newlines).collect() }
     }
 
-    fn range(&self, span: Span) -> Range {
+    /// The place of `span`, which counts from byte `start` of something larger.
+    fn range(&self, span: Span, start: usize) -> Range {
         let range = span.range();
-        Range { start: self.place(range.start), end: self.place(range.end) }
+        Range { start: self.place(range.start.saturating_sub(start)), end: self.place(range.end.saturating_sub(start)) }
     }
 
     fn place(&self, byte: usize) -> Place {
@@ -152,7 +155,7 @@ mod tests {
             [0, 1, 2, 3, 5, 6, 7, 8, 99].map(place),
             [(1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (2, 4), (2, 5), (3, 1), (3, 1)]
         );
-        let range = lines.range(Span::new(3, 5));
+        let range = lines.range(Span::new(13, 15), 10);
         assert_eq!((range.start.byte, range.end.byte), (3, 5));
     }
 }
