@@ -14,7 +14,7 @@ mod text;
 mod verify;
 
 pub use passes::{
-    accumulators, coalesce, dots, forwarding, lower, peel, prefetches, registers, simplify, split, transposes, unswitch,
+    accumulators, coalesce, dots, forwarding, lower, peel, prefetches, registers, shifts, simplify, split, transposes, unswitch,
     values,
 };
 pub use program::{At, Buffer, Cond, Int, Op, Place, Program, Reg, RegId, Stride, Value, VarId};

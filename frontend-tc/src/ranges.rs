@@ -198,9 +198,9 @@ impl Inference<'_> {
         let known = Known { ranges: &ranges, extents: &extents };
         let mut reads = step.reads.clone();
         let mut pads = BTreeMap::new();
-        for at in 0..reads.len() {
-            let condition = self.bordered(&mut reads[at], known)?;
-            if let Some(number) = reads[at].pad {
+        for read in &mut reads {
+            let condition = self.bordered(read, known)?;
+            if let Some(number) = read.pad {
                 pads.insert(number, condition);
             }
         }

@@ -93,16 +93,58 @@ fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) 
 /// Joins neighbouring nests that share rows of something that is larger than the caches.
 fn join_rows(session: &mut Session) {
     let Ok(nests) = examine(session, session.scop()) else { return };
-    for join in rows::joins(session.scop(), session.target(), &nests) {
+    for step in rows::steps(session.scop(), session.target(), &nests) {
         let name = |stmt| session.scop().stmts[stmt].name.clone();
-        let (first, second, what) = (name(join.first), name(join.second), "rows not fused");
-        match join.against {
-            Some(why) => remark(session, &format!("{first}, {second}"), what, &why),
-            None => {
-                attempt(session, &second, what, Command::fuse(&first, &second, join.depth));
+        match step {
+            rows::Step::Join { first, second, depth } => {
+                let (first, second) = (name(first), name(second));
+                attempt(session, &second, ROWS, Command::fuse(&first, &second, depth));
+            }
+            rows::Step::Apart { first, second, why } => {
+                let entity = format!("{}, {}", name(first), name(second));
+                remark(session, &entity, ROWS, &why);
+            }
+            rows::Step::Fold(fold) => {
+                let tensor = session.scop().tensors[fold.tensor].name.clone();
+                attempt(session, &tensor, "rows not folded", Command::fold(&tensor, fold.dim, fold.by));
+            }
+            rows::Step::Strips { first, second, rows, by, fold, parallel } => {
+                let (first, second) = (name(first), name(second));
+                join_in_strips(session, (&first, &second), (&rows, by), fold, parallel);
             }
         }
     }
+}
+
+/// What a remark calls nests that do not share rows.
+const ROWS: &str = "rows not fused";
+
+/// Runs the second nest in strips of its loop over `rows`, in parallel, the first one joined to each: what strips need both
+/// is computed twice, and each thread keeps the rows that live on its stack. As in Halide, `compute_at` rows of a strip and
+/// `store_at` the strip (Ragan-Kelley and others, PLDI 2013).
+fn join_in_strips(
+    session: &mut Session,
+    (first, second): (&str, &str),
+    (rows, by): (&str, u32),
+    fold: rows::Fold,
+    threads: rows::Threads,
+) {
+    let Some((strips, _)) = divide(session, second, ROWS, Command::split(rows, by)) else { return };
+    let tensor = session.scop().tensors[fold.tensor].name.clone();
+    let memory = Some(polyhedral::Memory::Stack);
+    let parallel = match threads {
+        rows::Threads::One => None,
+        rows::Threads::Around(name) => Some(name),
+        rows::Threads::Strips => Some(strips.clone()),
+    };
+    let steps = [
+        Command::compute_at(&tensor, &strips),
+        Command::fuse(first, second, 1),
+        Command::fold(&tensor, fold.dim, fold.by),
+        Command::StoreAt { tensor, member: strips, memory },
+    ];
+    // Each needs those before it.
+    let _ = steps.into_iter().chain(parallel.map(Command::parallel)).all(|step| attempt(session, second, ROWS, step));
 }
 
 fn not_examined(session: &mut Session, error: &isl::Error) {
@@ -199,9 +241,10 @@ fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
     if let Some(stmt) = nest.only_stmt() {
         if !nest.loops.is_empty() {
             let strict = session.options().strict;
-            let plan = Plan::of(session.scop(), session.target(), nest, stmt, (inside, strict));
+            let nest = with_coincidence(session, nest.clone());
+            let plan = Plan::of(session.scop(), session.target(), &nest, stmt, (inside, strict));
             plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
-            apply(session, &entity, nest, &plan);
+            apply(session, &entity, &nest, &plan);
         }
         return;
     }
@@ -229,6 +272,14 @@ fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
     }
 }
 
+/// The nest with loops found to be without dependences that an edit has left unmarked, when none is marked.
+fn with_coincidence(session: &Session, mut nest: Nest) -> Nest {
+    if nest.loops.iter().all(|one| !one.coincident) {
+        nest.loops.iter_mut().for_each(|one| one.coincident = session.coincident(&one.name).is_ok());
+    }
+    nest
+}
+
 /// The nest with what the program allows of its `shared` outer loops, which a fusion has made and left unmarked; none
 /// when they may not be permuted.
 pub(crate) fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
@@ -242,7 +293,9 @@ pub(crate) fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Optio
 fn parallel_as_it_is(session: &mut Session, entity: &str, nest: &Nest) {
     let what = "not parallel";
     let (cycles, grain) = (cost::cycles(session.scop(), session.target(), nest, &[]), cost::grain(session.target()));
-    if session.target().threads <= 1 {
+    let is_apart =
+        |name: &str| session.scop().tree.root.members().iter().any(|member| member.name == name && member.kind.apart());
+    if session.target().threads <= 1 || nest.loops.iter().any(|one| is_apart(&one.name)) {
         return;
     }
     if cycles < grain {

@@ -5,58 +5,92 @@
 //! (Kennedy, McKinley 1993; the line buffers of image pipelines, PolyMage, ASPLOS 2015). The innermost loop stays each
 //! nest's own, for its own vectors.
 
-use polyhedral::{Access, Scop, StmtId, Subscript, TensorId};
+use polyhedral::{Access, Memory, Role, Scop, StmtId, Subscript, TensorId};
 use support::Target;
 
 use crate::nest::{self, Nest, Stride};
 
-/// Two nests to be joined, by a statement of each.
+/// What is to be done with neighbouring nests, each named by a statement of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Join {
-    pub(crate) first: StmtId,
-    pub(crate) second: StmtId,
-    /// How many loops become common.
-    pub(crate) depth: u32,
-    /// Why it is not done after all.
-    pub(crate) against: Option<String>,
+pub(crate) enum Step {
+    /// Two nests are joined; so many loops become common.
+    Join { first: StmtId, second: StmtId, depth: u32 },
+    /// They would be joined, but for this.
+    Apart { first: StmtId, second: StmtId, why: String },
+    /// Of what joined nests hand on, so many rows live at once.
+    Fold(Fold),
+    /// The second nest runs in strips of rows, apart from each other; the first one is joined to each, and computes what it needs.
+    Strips { first: StmtId, second: StmtId, rows: String, by: u32, fold: Fold, parallel: Threads },
+}
+
+/// What runs on several threads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// Nothing: there is one.
+    One,
+    /// A loop around the strips.
+    Around(String),
+    /// The strips.
+    Strips,
+}
+
+/// A temporary that keeps some of its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fold {
+    pub(crate) tensor: TensorId,
+    /// The dimension of rows.
+    pub(crate) dim: u32,
+    /// How many rows.
+    pub(crate) by: u32,
 }
 
 /// Rows that a nest may stay behind another.
 const FURTHEST: i64 = 16;
+/// Rows of a strip for each one that two strips compute both, and at least.
+const STRIP: (i64, i64) = (16, 32);
+/// Strips for each thread, at least.
+const STRIPS: u64 = 4;
 
-/// The joins of nests at the top, in order; joined nests count as one for the next.
-pub(crate) fn joins(scop: &Scop, target: &Target, nests: &[Nest]) -> Vec<Join> {
-    let mut joins = Vec::new();
-    let mut group: Option<Group<'_>> = None;
+/// The steps for nests at the top, in order; joined nests count as one for the next.
+pub(crate) fn steps(scop: &Scop, target: &Target, nests: &[Nest]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut group = Group { members: Vec::new() };
     for nest in nests {
-        let one = Member::of(scop, nest);
-        let shift = group.as_ref().zip(one.as_ref()).and_then(|(group, one)| group.shift(scop, target, one));
-        group = match (group, one, shift) {
-            (Some(mut group), Some(one), Some(shift)) => {
-                let against = group.against(scop, target, &one, shift);
-                let (first, second) = (group.members[0].0.stmt, one.stmt);
-                let depth = u32::try_from(one.rows() + 1).unwrap_or(u32::MAX);
-                joins.push(Join { first, second, depth, against: against.clone() });
-                if against.is_none() {
-                    group.members.push((one, shift));
-                    Some(group)
-                } else {
-                    Some(Group { members: vec![(one, 0)] })
-                }
-            }
-            (_, one, _) => one.map(|one| Group { members: vec![(one, 0)] }),
+        let Some(one) = Member::of(scop, nest) else {
+            steps.append(&mut std::mem::take(&mut group).steps(scop, target));
+            continue;
         };
+        let shift = group.shift(scop, target, &one);
+        let against = shift.and_then(|shift| group.against(scop, target, &one, shift));
+        match (shift, against) {
+            (Some(shift), None) => group.members.push((one, shift)),
+            (Some(shift), Some(why)) => {
+                let strips = group.strips(scop, target, &one, shift);
+                let apart = Step::Apart { first: group.members[0].0.stmt, second: one.stmt, why };
+                let is_taken = strips.is_some();
+                steps.append(&mut std::mem::take(&mut group).steps(scop, target));
+                steps.push(strips.unwrap_or(apart));
+                group.members.extend((!is_taken).then_some((one, 0)));
+            }
+            (None, _) => {
+                steps.append(&mut std::mem::take(&mut group).steps(scop, target));
+                group.members.push((one, 0));
+            }
+        }
     }
-    joins
+    steps.append(&mut group.steps(scop, target));
+    steps
 }
 
 /// A nest of one statement that writes row by row.
+#[derive(Clone, Copy)]
 struct Member<'a> {
     stmt: StmtId,
     nest: &'a Nest,
 }
 
 /// Nests that run row by row in turn, each with the rows that it is behind the first.
+#[derive(Default)]
 struct Group<'a> {
     members: Vec<(Member<'a>, i64)>,
 }
@@ -117,7 +151,7 @@ impl<'a> Member<'a> {
 impl Group<'_> {
     /// How many rows behind the first nest `one` has to be, when it shares a tensor that is worth it.
     fn shift(&self, scop: &Scop, target: &Target, one: &Member<'_>) -> Option<i64> {
-        let first = &self.members[0].0.nest.loops;
+        let first = &self.members.first()?.0.nest.loops;
         let alike = first.len() == one.nest.loops.len()
             && first
                 .iter()
@@ -172,6 +206,84 @@ impl Group<'_> {
             ));
         }
         None
+    }
+}
+
+impl Group<'_> {
+    /// What makes the group. Of two, the second runs in strips where it can: what is handed on is on the stack then.
+    fn steps(self, scop: &Scop, target: &Target) -> Vec<Step> {
+        let Some(((first, _), others)) = self.members.split_first() else { return Vec::new() };
+        if let [(one, shift @ 1..)] = others
+            && let Some(strips) = (Group { members: vec![(*first, 0)] }).strips(scop, target, one, *shift)
+        {
+            return vec![strips];
+        }
+        let depth = u32::try_from(first.rows() + 1).unwrap_or(u32::MAX);
+        let joins = others.iter().map(|(one, _)| Step::Join { first: first.stmt, second: one.stmt, depth });
+        joins.chain(self.folds(scop).into_iter().map(Step::Fold)).collect()
+    }
+
+    /// The rows that live at once of what only the members touch, where one runs behind another: rows then run one after
+    /// the other all the same.
+    fn folds(&self, scop: &Scop) -> Vec<Fold> {
+        let is_behind = self.members.iter().any(|(_, behind)| *behind > 0);
+        let written = self.members.iter().filter(|_| is_behind).flat_map(|(member, _)| member.writes(scop));
+        written.filter_map(|write| self.fold(scop, write.tensor)).collect()
+    }
+
+    fn fold(&self, scop: &Scop, tensor: TensorId) -> Option<Fold> {
+        let is_member = |id: StmtId| self.members.iter().any(|(member, _)| member.stmt == id);
+        let is_own = scop.tensors[tensor].role == Role::Temporary
+            && scop
+                .stmts
+                .iter()
+                .all(|(id, stmt)| is_member(id) || stmt.accesses().all(|access| access.tensor != tensor));
+        if !is_own {
+            return None;
+        }
+        let mut writes = self.members.iter().flat_map(|(member, behind)| {
+            let of = member.writes(scop).iter().filter(|write| write.tensor == tensor);
+            of.map(move |write| (member, behind, write))
+        });
+        let (writer, writer_behind, write) = writes.next().filter(|_| writes.next().is_none())?;
+        let dim = writer.places(write)?.iter().position(|(at, _)| *at == writer.rows())?;
+        let mut oldest = 0;
+        for (reader, behind) in &self.members {
+            for read in reader.reads(scop).iter().filter(|read| read.tensor == tensor) {
+                oldest = oldest.max(behind - writer_behind - reader.rows_ahead(read, writer, write)?);
+            }
+        }
+        let by = u32::try_from(oldest + 1).ok()?.checked_next_power_of_two()?;
+        Some(Fold { tensor, dim: u32::try_from(dim).ok()?, by })
+    }
+
+    /// Strips of rows for threads, where the one member hands what it writes to `one` alone: what two strips need both is little
+    /// against a strip, and the rows in use fit the stack of a thread.
+    fn strips(&self, scop: &Scop, target: &Target, one: &Member<'_>, shift: i64) -> Option<Step> {
+        let [(first, _)] = self.members.as_slice() else { return None };
+        let [write] = first.writes(scop) else { return None };
+        let pair = Group { members: vec![(*first, 0), (*one, shift)] };
+        let fold = pair.fold(scop, write.tensor)?;
+        let rows = &one.nest.loops[one.rows()];
+        let by = (shift.max(1) * STRIP.0).max(STRIP.1).unsigned_abs().checked_next_power_of_two()?;
+        let enough = rows.estimate().max(0).unsigned_abs() >= by * u64::from(target.threads) * STRIPS;
+        let kept = row_bytes(scop, write.tensor).saturating_mul(fold.by.into());
+        let fits = i64::try_from(kept).is_ok_and(|kept| kept <= Memory::STACK_BYTES / 2);
+        let threads = u64::from(target.threads);
+        let around = one.nest.loops[..one.rows()].iter().find(|one| one.estimate().unsigned_abs() >= 2 * threads);
+        let parallel = match around {
+            _ if threads <= 1 => Threads::One,
+            Some(around) => Threads::Around(around.name.clone()),
+            None => Threads::Strips,
+        };
+        (enough && fits).then(|| Step::Strips {
+            first: first.stmt,
+            second: one.stmt,
+            rows: rows.name.clone(),
+            by: u32::try_from(by).unwrap_or(u32::MAX),
+            fold,
+            parallel,
+        })
     }
 }
 

@@ -254,7 +254,12 @@ impl Group<'_> {
             all &= attempt(session, second, WHAT, Command::fuse(&names[0], second, u32::try_from(depth).unwrap_or(1)));
         }
         if all {
-            stores.extend(kept.into_iter().map(|tensor| Command::store_at(tensor, &at)));
+            // What deeper loops keep is small already.
+            let is_kept = |name: &String| {
+                stores.iter().any(|store| matches!(store, Command::StoreAt { tensor, .. } if tensor == name))
+            };
+            let new: Vec<String> = kept.into_iter().filter(|name| !is_kept(name)).collect();
+            stores.extend(new.into_iter().map(|tensor| Command::store_at(tensor, &at)));
         }
     }
 }

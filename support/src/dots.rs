@@ -88,7 +88,7 @@ impl Target {
                 && self.vector_bytes == row.product.bytes
                 && !row.slow.iter().any(is_on)
                 && row.has.iter().all(is_on)
-                && !row.on.iter().any(|feature| is_off(feature))
+                && !row.on.iter().any(is_off)
         };
         ROWS.iter().filter(serves).map(|row| row.product).collect()
     }

@@ -1,11 +1,14 @@
 //! Products of short types, added in groups where the machine does so: exact for integers, whatever their values, and
 //! within the tolerance of a sum for floats.
 
+use codegen::interp;
 use polyhedral::builder::{Builder, Program as Built};
 use polyhedral::eval::{self, Data, Limits, Tensors};
 use polyhedral::{DType, isl};
+use support::{Stage, Target};
 use tilewright::builder::Program;
-use tilewright::{Compiler, Target, Tensor, host_target};
+use tilewright::{Compiler, Tensor, host_target, target_named};
+use transform::{Policy, Session};
 
 /// A contraction of two inputs `A` and `B` into `C`.
 type Define = fn(&Builder, [DType; 3]);
@@ -180,4 +183,55 @@ fn other_instructions() {
         check(product_of_rows, OTHERS[1], &target, &SIZES[0]);
         check(convolution, OTHERS[1], &target, &[("M", 7), ("N", 19), ("K", 6), ("R", 3)]);
     }
+}
+
+/// The loops for targets that this machine is not, in the interpreter: they add in groups, and compute the same.
+#[test]
+fn loops_of_every_instruction() {
+    let known = |name: &str| target_named(name).expect("it is known");
+    let with = |name: &str, features: &str| Target { features: features.into(), ..known(name) };
+    let [signed, mixed, swapped, unsigned] = BYTES;
+    let [shorts, bfloats, ..] = OTHERS;
+    let cases: [(Target, &[[DType; 3]]); 4] = [
+        (known("znver5"), &[signed, mixed, swapped, unsigned, shorts, bfloats]),
+        (with("x86-64-v3", "+avxvnni,+avxvnniint8"), &[signed, unsigned, mixed]),
+        (with("aarch64-neon", "+dotprod,+bf16"), &[signed, unsigned, bfloats]),
+        (with("aarch64-neon", "+i8mm"), &[signed, mixed]),
+    ];
+    for (target, all) in cases {
+        for &types in all {
+            let sizes = [("M", 21), ("N", 35), ("K", 70)];
+            let loops = interpreted(product, types, &target, &sizes);
+            assert!(loops.contains("dot("), "{} {types:?}:\n{loops}", target.name);
+        }
+    }
+    let convolved = interpreted(convolution, signed, &known("znver5"), &[("M", 6), ("N", 17), ("K", 70), ("R", 3)]);
+    assert!(convolved.contains("dot("), "{convolved}");
+}
+
+/// The loops, after the interpreter has run them.
+fn interpreted(define: Define, types: [DType; 3], target: &Target, sizes: &[(&str, i64)]) -> String {
+    let built = Built::build(&isl::Ctx::new(), "product", |p| define(p, types)).expect("a program");
+    let params: Vec<i64> = (built.scop.params.iter())
+        .map(|name| sizes.iter().find(|(known, _)| known == name).expect("a size").1)
+        .collect();
+    let scop = built.scop.specialise(&params).expect("sizes");
+    let mut session = Session::with_options(scop.clone(), target, Default::default()).expect("a session");
+    scheduler::Cpu.schedule(&mut session).expect("a schedule");
+    let mut scheduled = session.finish().expect("a proof");
+    let options = codegen::Options { fma: true, dots: target.dot_products(), ..codegen::Options::default() };
+    let program = codegen::lower(&scheduled.scop, &options, &mut scheduled.remarks).expect("loops");
+    program.verify().expect("they are well formed");
+    let input = |name: &str, seed| {
+        let tensor = scop.tensors.values().find(|tensor| tensor.name == name).expect("a tensor");
+        let shape: Vec<i64> = tensor.extent.iter().map(|extent| extent.as_const().expect("a size")).collect();
+        (name.to_owned(), data(tensor.dtype, &shape, seed))
+    };
+    let given = Tensors::from([input("A", 3), input("B", 5)]);
+    let found = interp::interpret(&program, &[], &given, 1).expect("it runs");
+    let reference = eval::run_wide(&scop, &[], &given, Limits::default()).expect("a result");
+    if let Err(wrong) = reference.compare("C", &found["C"]) {
+        panic!("{} {types:?}: {wrong}\n{program}", target.name);
+    }
+    program.to_string()
 }

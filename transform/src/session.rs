@@ -132,7 +132,8 @@ impl Session {
         }
     }
 
-    /// Applies the commands of a script, up to the first that is refused.
+    /// Applies the commands of a script, up to the first that is refused. What is out of order only until a later command
+    /// mends it is not: all commands are then proved as one, as when a policy takes its steps [together](Session::together).
     ///
     /// # Errors
     /// As for [`Session::apply`], with the line of the script. The commands before it stay applied.
@@ -335,6 +336,20 @@ impl Session {
     }
 
     fn replay_steps(&mut self, script: &Script, policy: Option<&dyn Policy>) -> Result<(), Refused> {
+        let before = self.clone();
+        let Err(refused) = self.replay_each(script, policy) else { return Ok(()) };
+        if self.is_open || !matches!(refused.reason, Reason::Violation(_)) {
+            return Err(refused);
+        }
+        let mut all = Session { is_open: true, ..before };
+        let together = all.replay_each(script, policy).is_ok() && all.close().is_ok();
+        if together {
+            *self = all;
+        }
+        if together { Ok(()) } else { Err(refused) }
+    }
+
+    fn replay_each(&mut self, script: &Script, policy: Option<&dyn Policy>) -> Result<(), Refused> {
         for Step { command, line, within, notes } in script.steps() {
             let first = self.script.len();
             let applied = match (command, policy) {

@@ -8,6 +8,7 @@ mod peel;
 mod prefetches;
 mod ranges;
 mod registers;
+mod shifts;
 mod simplify;
 mod split;
 mod transposes;
@@ -32,6 +33,7 @@ pub use peel::peel;
 pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
 pub use registers::registers;
+pub use shifts::shifts;
 pub use simplify::simplify;
 pub use split::split;
 pub use transposes::transposes;
@@ -50,7 +52,7 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
     let program = coalesce(registers(program));
     let program = accumulators(program, options.fma);
     let program = forwarding(program);
-    let program = prefetches(transposes(dots(simplify(program), &options.dots)));
+    let program = prefetches(transposes(shifts(dots(simplify(program), &options.dots))));
     remarks.extend(llvm::library_calls(&program, options.fma));
     Ok(program)
 }

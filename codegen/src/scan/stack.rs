@@ -81,8 +81,8 @@ fn loads(value: &Value, buffer: TensorId) -> bool {
         || value.children().into_iter().any(|child| loads(child, buffer))
 }
 
-/// Refuses a program that reads of a buffer on the stack where nothing was written: isl may put iterations of a loop behind
-/// it that belong to one of its threads, where what this thread keeps is not.
+/// Refuses a program that reads of a buffer on the stack where nothing was written: what iterations that run apart keep
+/// for themselves is nowhere else, not even behind their loop.
 pub(super) fn check_initialised(program: &Program) -> Result<(), Error> {
     let stacks = program.buffers.iter().filter(|(_, buffer)| buffer.place == Place::Stack);
     for (id, buffer) in stacks {

@@ -8,12 +8,14 @@ use runtime::pool::Pool;
 use runtime::tensor::{Bf16, Element, F16, Tensor};
 
 const COUNT: usize = 16;
+const INT_OPS: [BinOp; 7] =
+    [BinOp::Min, BinOp::Max, BinOp::BitAnd, BinOp::BitOr, BinOp::BitXor, BinOp::Shl, BinOp::Shr];
 const OPS: [BinOp; 5] = [BinOp::Add, BinOp::Sub, BinOp::Mul, BinOp::Div, BinOp::Mod];
 const COMPARISONS: [CmpOp; 6] = [CmpOp::Lt, CmpOp::Le, CmpOp::Gt, CmpOp::Ge, CmpOp::Eq, CmpOp::Ne];
 /// Functions that have one right answer. Minimum and maximum are free in the sign of zero, and no operation says which
 /// sign its NaN has, so `copysign` is left out too.
-const CALLS: [Builtin; 6] =
-    [Builtin::Sqrt, Builtin::Fabs, Builtin::Floor, Builtin::Ceil, Builtin::Trunc, Builtin::Round];
+const CALLS: [Builtin; 7] =
+    [Builtin::Sqrt, Builtin::Fabs, Builtin::Floor, Builtin::Ceil, Builtin::Trunc, Builtin::Round, Builtin::RoundEven];
 
 /// A generator of pseudo-random expressions over one tensor of each type.
 struct Random {
@@ -64,7 +66,7 @@ impl Random {
                 let op = match dtype {
                     DType::Bool => self.pick(&[BinOp::And, BinOp::Or]),
                     _ if dtype.is_float() => self.pick(&OPS),
-                    _ => self.pick(&[OPS.as_slice(), &[BinOp::Min, BinOp::Max]].concat()),
+                    _ => self.pick(&[OPS.as_slice(), &INT_OPS].concat()),
                 };
                 binary(op, self.value(dtype, depth - 1), self.value(dtype, depth - 1))
             }

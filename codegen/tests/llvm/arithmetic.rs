@@ -56,11 +56,28 @@ fn pairs<T: Copy>(values: &[T]) -> (Vec<T>, Vec<T>) {
     values.iter().flat_map(|a| values.iter().map(|b| (*a, *b))).unzip()
 }
 
-const INT_OPS: [BinOp; 7] = [BinOp::Add, BinOp::Sub, BinOp::Mul, BinOp::Div, BinOp::Mod, BinOp::Min, BinOp::Max];
+const INT_OPS: [BinOp; 12] = [
+    BinOp::Add,
+    BinOp::Sub,
+    BinOp::Mul,
+    BinOp::Div,
+    BinOp::Mod,
+    BinOp::Min,
+    BinOp::Max,
+    BinOp::BitAnd,
+    BinOp::BitOr,
+    BinOp::BitXor,
+    BinOp::Shl,
+    BinOp::Shr,
+];
+/// Those of floats, too.
+const NUMBER_OPS: [BinOp; 7] = [BinOp::Add, BinOp::Sub, BinOp::Mul, BinOp::Div, BinOp::Mod, BinOp::Min, BinOp::Max];
 const COMPARISONS: [CmpOp; 6] = [CmpOp::Lt, CmpOp::Le, CmpOp::Gt, CmpOp::Ge, CmpOp::Eq, CmpOp::Ne];
 
 /// The documented meaning, in numbers that cannot overflow; the caller wraps the result.
-fn int_binary(op: BinOp, a: i128, b: i128) -> i128 {
+fn int_binary(op: BinOp, bits: u32, a: i128, b: i128) -> i128 {
+    // What is shifted out is gone: halve or double as often as there are bits, at most.
+    let times = if (0..i128::from(bits)).contains(&b) { b } else { bits.into() };
     let floor = |a: i128, b: i128| a / b - i128::from(a % b != 0 && (a < 0) != (b < 0));
     match op {
         BinOp::Add => a + b,
@@ -82,6 +99,12 @@ fn int_binary(op: BinOp, a: i128, b: i128) -> i128 {
         }
         BinOp::Min => a.min(b),
         BinOp::Max => a.max(b),
+        BinOp::BitAnd => a & b,
+        BinOp::BitOr => a | b,
+        BinOp::BitXor => a ^ b,
+        BinOp::Shl if times == i128::from(bits) => 0,
+        BinOp::Shl => (0..times).fold(a, |a, _| a.wrapping_mul(2)),
+        BinOp::Shr => (0..times).fold(a, |a, _| a.div_euclid(2)),
         BinOp::And | BinOp::Or => unreachable!("not of integers"),
     }
 }
@@ -112,7 +135,7 @@ macro_rules! integers {
                 let results: Vec<Vec<$T>> = apply(&[(DType::$dtype, &a), (DType::$dtype, &b)], DType::$dtype, lanes, &ops);
                 for (op, results) in INT_OPS.into_iter().zip(results) {
                     for ((a, b), found) in a.iter().zip(&b).zip(results) {
-                        let expected = int_binary(op, *a as i128, *b as i128) as $T;
+                        let expected = int_binary(op, <$T>::BITS, *a as i128, *b as i128) as $T;
                         assert_eq!(found, expected, "{op:?} of {a} and {b}, {lanes} lanes");
                     }
                 }
@@ -158,7 +181,7 @@ fn constant_divisors() {
                 apply(&[(DType::I32, &values)], DType::I32, lanes, &[&by(BinOp::Div), &by(BinOp::Mod)]);
             for (op, found) in [BinOp::Div, BinOp::Mod].into_iter().zip(found) {
                 let expected: Vec<i32> =
-                    values.iter().map(|a| int_binary(op, (*a).into(), divisor.into()) as i32).collect();
+                    values.iter().map(|a| int_binary(op, 32, (*a).into(), divisor.into()) as i32).collect();
                 assert_eq!(found, expected, "{op:?} by {divisor}");
             }
         }
@@ -251,10 +274,10 @@ macro_rules! floats {
                 _ => number(a, b, a > b),
             };
             for lanes in LANES {
-                let ops = INT_OPS.map(|op| move |v: Vec<Value>| binary(op, v[0].clone(), v[1].clone()));
+                let ops = NUMBER_OPS.map(|op| move |v: Vec<Value>| binary(op, v[0].clone(), v[1].clone()));
                 let ops: Vec<&dyn Fn(Vec<Value>) -> Value> = ops.iter().map(|op| op as _).collect();
                 let results: Vec<Vec<$T>> = apply(&[(DType::$dtype, &a), (DType::$dtype, &b)], DType::$dtype, lanes, &ops);
-                for (op, results) in INT_OPS.into_iter().zip(results) {
+                for (op, results) in NUMBER_OPS.into_iter().zip(results) {
                     for ((a, b), found) in a.iter().zip(&b).zip(results) {
                         let expected = expected(op, *a, *b);
                         let equal_zeros = matches!(op, BinOp::Min | BinOp::Max) && found == expected;
@@ -526,6 +549,7 @@ fn function(builtin: Builtin, x: &[f64], double: bool) -> f64 {
         Builtin::Ceil => x[0].ceil(),
         Builtin::Trunc => x[0].trunc(),
         Builtin::Round => x[0].round(),
+        Builtin::RoundEven => x[0].round_ties_even(),
         Builtin::Rsqrt => single(1.0 / single(x[0].sqrt())),
         Builtin::Fdivide => single(x[0] / x[1]),
         Builtin::Copysign => x[0].copysign(x[1]),

@@ -159,9 +159,12 @@ fn primary(input: Tokens<'_>) -> Parsed<'_, Expr> {
 }
 
 /// Whether what stands in parentheses here is the left-hand side of a call, `(a, b) = f(x)`, and not an argument list:
-/// line ends mean nothing, so a statement may end in a name right before it.
+/// line ends mean nothing, so a statement may end in a name right before it. One name alone is taken for an argument.
 fn begins_call(input: Tokens<'_>) -> bool {
     let mut input = input.next();
+    if input.next().peek() != TokenKind::Symbol(",") {
+        return false;
+    }
     while input.peek() == TokenKind::Name {
         match input.next().peek() {
             TokenKind::Symbol(",") => input = input.next().next(),

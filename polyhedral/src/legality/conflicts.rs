@@ -284,7 +284,8 @@ impl Attributes {
                 }
             }
             pairs = values.eq(&pairs)?;
-            if pairs.n_basic_map()? == 0 {
+            // What was carried may still go backward in another member of the band.
+            if pairs.n_basic_map()? == 0 && !carried.iter().any(|(band, ..)| *band == member.band) {
                 return Ok(true);
             }
         }

@@ -55,7 +55,8 @@ impl Oracle {
 /// Runs the Scop in the order of its tree: the loops as they are scanned and after every pass in the interpreter, these
 /// in machine code too. `sizes` are those of tiles that the schedule leaves open.
 pub fn compare(scop: &Scop, oracle: &Oracle, machine: &Machine, sizes: &[i64]) -> Result<Report, String> {
-    let options = codegen::Options { fma: machine.fma, ..codegen::Options::default() };
+    let options =
+        codegen::Options { fma: machine.fma, dots: machine.target.dot_products(), ..codegen::Options::default() };
     let scanned = codegen::scan(scop, &options, &mut Vec::new()).map_err(|error| error.to_string())?;
     interpret("loops as they are scanned", &scanned, oracle, sizes)?;
     let lowered = codegen::lower(scop, &options, &mut Vec::new()).map_err(|error| error.to_string())?;

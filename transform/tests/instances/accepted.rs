@@ -48,6 +48,9 @@ accepted! {
     stored_in_a_tile: BLUR, "split B.i by 32 as io ii\ncompute T at B.io\nstore T at B.io";
     stored_in_parallel: BLUR, "split B.i by 32 as io ii\ncompute T at B.io\nstore T at B.io\nparallel B.io";
     stored_in_a_box: BLUR2, "tile B.y B.x by 32 64 as yo xo / yi xi\ncompute T at B.xo\nstore T at B.xo\nparallel B.yo";
+    folded_and_stored: BLUR2,
+        "tile B.y B.x by 32 64 as yo xo / yi xi\ncompute T at B.xo\nfuse T B depth 1\nfold T dim 0 by 4\nstore T at B.xo\n\
+         parallel B.yo";
     stored_by_rows: ROWS, "compute S at R.m\ncompute E at R.m\nstore E at R.m\nstore S at R.m";
     private_rows: ROWS, "compute S at R.m\ncompute E at R.m\nprivatise E at R.m\nprivatise S at R.m\nparallel R.m";
     parallel_dot: DOT, "split S.update.i by 1024 as io ii\nprivatise S at S.update.io as P\nparallel S.update.io";

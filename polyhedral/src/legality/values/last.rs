@@ -48,14 +48,14 @@ impl Access {
     }
 
     /// What this reader finds of `writers`, all of one tensor; `None` when that takes more than is done here: a row at
-    /// which one of several kinds of writers may have been the last.
+    /// which one of several kinds of writers may have been the last, and at which they are not of one iteration.
     pub fn finds(&self, writers: &[Access]) -> isl::Result<Option<Found>> {
         let mut search =
             Search { unwritten: self.cells.domain()?, all: true, found: isl::UnionMap::empty(self.cells.ctx())? };
         let candidates = writers.iter().map(|writer| Candidate::of(self, writer)).collect::<isl::Result<Vec<_>>>()?;
         for depth in (0..self.rows.len() + usize::from(self.is_end)).rev() {
             for group in self.earlier_at(depth, &candidates)? {
-                if !search.add(&group, depth)? {
+                if !search.add(group, depth)? {
                     return Ok(None);
                 }
                 if search.unwritten.is_empty()? {
@@ -150,6 +150,22 @@ impl<'a> Candidate<'a> {
     }
 }
 
+/// Whether each reader meets all writers of a group at one value of the member at row `depth`.
+fn is_one_iteration(group: &[(&Access, isl::Map)], depth: usize) -> isl::Result<bool> {
+    let mut values: Option<isl::Map> = None;
+    for (writer, pairs) in group {
+        let Some(coordinate) = writer.rows.get(depth).and_then(|row| row.coordinate()) else { return Ok(false) };
+        let behind = pairs.dim(isl::Dim::Out)? - coordinate - 1;
+        let value = pairs.project_out(isl::Dim::Out, coordinate + 1, behind)?;
+        let value = value.project_out(isl::Dim::Out, 0, coordinate)?.with_tuple_name(isl::Dim::Out, "value")?;
+        values = Some(match values {
+            Some(values) => values.union(&value)?,
+            None => value,
+        });
+    }
+    values.map_or(Ok(true), |values| values.is_single_valued())
+}
+
 /// How far the search for what a reader finds has come.
 struct Search {
     /// The readers that found no write that surely happened.
@@ -160,18 +176,19 @@ struct Search {
 }
 
 impl Search {
-    /// Adds what the readers that still look find in a group; whether it could be told.
-    fn add(&mut self, group: &[(&Access, isl::Map)], depth: usize) -> isl::Result<bool> {
+    /// Adds what the readers that still look find in a group, whose writers agree on the rows above `depth`; whether it
+    /// could be told.
+    fn add(&mut self, group: Vec<(&Access, isl::Map)>, depth: usize) -> isl::Result<bool> {
         let mut here = Vec::new();
         for (writer, pairs) in group {
-            let pairs = if self.all { pairs.clone() } else { pairs.intersect_domain(&self.unwritten)? };
+            let pairs = if self.all { pairs } else { pairs.intersect_domain(&self.unwritten)? };
             if !pairs.is_empty()? {
-                here.push((*writer, pairs));
+                here.push((writer, pairs));
             }
         }
         let hiding = here.iter().filter(|(writer, _)| writer.hides).count();
         if hiding > 0 && here.len() > 1 {
-            return Ok(false);
+            return self.add_apart(here, depth);
         }
         for (writer, pairs) in here {
             let pairs = if writer.hides { writer.last_of(&pairs, depth)? } else { pairs };
@@ -185,6 +202,35 @@ impl Search {
             }
             let named = pairs.apply_range(&writer.instances)?.with_tuple_name(isl::Dim::Out, &writer.name)?;
             self.found = self.found.union(&named.to_union_map()?)?;
+        }
+        Ok(true)
+    }
+
+    /// The same for several kinds of writers, of which one may hide the others: where each reader meets all of them in one
+    /// iteration of the loop at this row, the next row tells them apart; in a sequence, those that come later hide those
+    /// that come before.
+    fn add_apart(&mut self, group: Vec<(&Access, isl::Map)>, depth: usize) -> isl::Result<bool> {
+        let same = |row: &Row| match (group[0].0.rows.get(depth), row) {
+            (Some(Row::Member { member, .. }), Row::Member { member: other, .. }) => member == other,
+            (Some(Row::Position { node, .. }), Row::Position { node: other, .. }) => node == other,
+            _ => false,
+        };
+        if !group.iter().all(|(writer, _)| writer.rows.get(depth).is_some_and(same)) {
+            return Ok(false);
+        }
+        if let Some(Row::Member { .. }) = group[0].0.rows.get(depth) {
+            return Ok(is_one_iteration(&group, depth)? && self.add(group, depth + 1)?);
+        }
+        let mut positions: BTreeMap<usize, Vec<(&Access, isl::Map)>> = BTreeMap::new();
+        for (writer, pairs) in group {
+            if let Some(Row::Position { at, .. }) = writer.rows.get(depth) {
+                positions.entry(*at).or_default().push((writer, pairs));
+            }
+        }
+        for later in positions.into_values().rev() {
+            if !self.add(later, depth + 1)? {
+                return Ok(false);
+            }
         }
         Ok(true)
     }

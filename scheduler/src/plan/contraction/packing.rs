@@ -21,7 +21,7 @@ const PAGES: u64 = 64;
 /// The most rows that are packed at once.
 const TALLEST_PACKED: u64 = 256;
 /// The least boxes of columns that use what is packed of the rows.
-const LEAST_PANELS: u64 = 4;
+const LEAST_PANELS: u64 = 8;
 
 impl Planner<'_> {
     /// The reads that are to be packed, by position: all rows share them, and as they are their lanes lie apart, or
@@ -55,6 +55,9 @@ impl Planner<'_> {
     fn reason_against(&self, read: &Access, (rows, columns): (usize, usize), reduced: &[usize]) -> Option<String> {
         if let Some(why) = self.reason_never(read, columns) {
             return Some(why.into());
+        }
+        if self.moves_around(read) {
+            return Some("moves along a loop around those that are its own".into());
         }
         let sizes = [rows, columns].into_iter().chain(reduced.iter().copied());
         if sizes.into_iter().any(|at| self.one(at).extent.is_none()) {
@@ -224,8 +227,8 @@ impl Planner<'_> {
     }
 
     /// Whether the reduction is not cut into strips: it is inside of what other statements share; or one strip is as long
-    /// as all of it and its copies are too small to be made by each thread; or strips would move a result through a
-    /// transposition again and again while the panel of all of it stays in the second cache.
+    /// as all of it, and its copies are made inside of another loop or are too small to be made by each thread; or strips
+    /// would move a result through a transposition again and again while the panel of all of it stays in the second cache.
     pub(super) fn is_done_at_once(
         &self,
         columns: usize,
@@ -239,13 +242,27 @@ impl Planner<'_> {
         let is_contiguous = self.stmt.writes.iter().all(|write| self.stride(write, columns) == Stride::Unit);
         let whole = extent_of(self.one(first));
         let is_one_strip = self.depth(whole, extents(inner), tile) >= whole;
-        let copies: u64 = packed.iter().map(|&at| self.bytes_touched(&self.stmt.reads[at])).sum();
-        let are_small = copies <= self.target.caches.first().map_or(32 << 10, |cache| cache.bytes) / 2;
+        let room = self.target.caches.first().map_or(32 << 10, |cache| cache.bytes) / 2;
+        let is_outside = |at: &usize| *at != columns && !reduced.contains(at);
+        let is_small = |&at: &usize| {
+            let read = &self.stmt.reads[at];
+            let has_own = |at: usize| self.stride(read, at) != Stride::Constant;
+            self.bytes_touched(read) <= room || self.all().filter(is_outside).any(has_own)
+        };
+        let are_small = packed.iter().all(is_small);
         // The shorter the factors, the more the result weighs, which is then written once and not read.
         let are_short = self.group.is_some();
         first >= self.shared
             || (is_one_strip && (are_small || are_short))
             || (!is_contiguous && panel <= self.second_cache() / 2)
+    }
+
+    /// Whether loops around this nest, which are not its own, move it: what one iteration of these touches cannot be copied
+    /// by a name of theirs.
+    fn moves_around(&self, access: &Access) -> bool {
+        let own: Vec<Option<usize>> = self.all().map(|at| self.one(at).dim(self.id)).collect();
+        let moves = |dim: usize| nest::stride(self.stmt, access, dim) != Stride::Constant;
+        self.inside && (0..self.stmt.dims.len()).any(|dim| !own.contains(&Some(dim)) && moves(dim))
     }
 
     /// Bytes that all loops together touch of it, at most.
