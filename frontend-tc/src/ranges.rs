@@ -207,7 +207,11 @@ impl Inference<'_> {
         self.masked(&mut reads, &masked, known)?;
         let value = padded(&step.value, &pads);
         let mut element = step.element.clone();
-        self.write(step, &mut element, known)?;
+        // The initial value is written where the reduction has nothing to do, too.
+        let left = ranges[..step.left].iter().filter(|range| !range.is_dependent()).count();
+        let writes_first = step.assign.init || step.wider.is_some();
+        let extents = if writes_first { &extents[..left] } else { &extents };
+        self.write(step, &mut element, Known { extents, ..known })?;
         Some(Solved { ranges, reads, element, value })
     }
 

@@ -204,3 +204,17 @@ fn preconditions_are_exact() {
     assert!(kernel.check_sizes(&[0, 0]).is_empty(), "a statement that never runs reads nothing");
     assert_eq!(kernel.check_sizes(&[1, 2]).len(), 1);
 }
+
+/// What `+=!` writes first is inside of the tensor even where there is nothing to sum.
+#[test]
+fn the_elements_of_an_empty_sum_are_written() {
+    let text = "def f(float(N, C) A, float(F, C) W, float(M, F) X) -> (O) {
+        O(n, c) = A(n, c)
+        O(m, f) +=! W(f, c) * X(m, f)
+    }";
+    let def = check(text).defs.remove(0);
+    assert_eq!(def.sizes, ["N", "C", "F", "M"]);
+    let fits = |sizes: [i64; 4]| def.check_sizes(&sizes).is_empty();
+    assert!(fits([4, 3, 3, 2]) && fits([4, 0, 0, 2]));
+    assert!(!fits([4, 3, 4, 2]) && !fits([4, 0, 3, 2]));
+}

@@ -83,15 +83,12 @@ pub fn lower(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for def in &frontend_tc::check(&text).defs {
         let ctx = isl::Ctx::new();
-        // A budget that is spent is an answer too.
-        let _ = ctx.with_budget(OPERATIONS, || {
-            let Ok(scop) = frontend_tc::lower(def, &ctx) else { return Ok(()) };
-            scop.verify().unwrap_or_else(|malformed| panic!("{malformed}\n{def}"));
-            let printed = scop.to_string();
-            let again = Scop::parse(&ctx, &printed).unwrap_or_else(|error| panic!("{error}\n{printed}"));
-            assert_eq!(again.to_string(), printed);
-            Ok(())
-        });
+        // A budget that is spent is an answer too; what was made within it is small enough for the rest.
+        let Ok(Some(scop)) = ctx.with_budget(OPERATIONS, || Ok(frontend_tc::lower(def, &ctx).ok())) else { continue };
+        scop.verify().unwrap_or_else(|malformed| panic!("{malformed}\n{def}"));
+        let printed = scop.to_string();
+        let again = Scop::parse(&ctx, &printed).unwrap_or_else(|error| panic!("{error}\n{printed}"));
+        assert_eq!(again.to_string(), printed);
     }
 }
 
