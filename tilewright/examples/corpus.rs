@@ -121,7 +121,7 @@ fn outcome(case: &Case, definition: &str) -> Outcome {
 fn other_ranges(def: &Kernel, note: &str) -> Option<String> {
     let (_, said) = note.split_once("must infer mins ")?;
     let (minima, extents) = said.split_once(" / extents ")?;
-    let theirs = their_names(def, extents);
+    let names = their_names(def, extents);
     for (kind, list) in [("minimum", minima), ("extent", extents)] {
         for (name, values) in list.split(']').filter_map(|one| one.trim_start_matches(['.', ';', ' ']).split_once("@["))
         {
@@ -132,7 +132,7 @@ fn other_ranges(def: &Kernel, note: &str) -> Option<String> {
                 return Some(format!("`{name}` has {} dimensions, not {}", ours.len(), theirs.len()));
             }
             for (own, their) in ours.iter().zip(theirs) {
-                if !same(def, own, their, &theirs) {
+                if !same(def, own, their, &names) {
                     let own = own.display(&[], &def.sizes).to_string();
                     return Some(format!("the {kind} of `{name}` is {own}, not {their}"));
                 }
@@ -145,7 +145,8 @@ fn other_ranges(def: &Kernel, note: &str) -> Option<String> {
 /// The names that the corpus has for our sizes: what it says of inputs, whose extents are sizes.
 fn their_names(def: &Kernel, extents: &str) -> BTreeMap<String, usize> {
     let mut names: BTreeMap<String, usize> = def.sizes.iter().cloned().zip(0..).collect();
-    for (name, values) in extents.split(']').filter_map(|one| one.trim_start_matches(['.', ';', ' ']).split_once("@[")) {
+    for (name, values) in extents.split(']').filter_map(|one| one.trim_start_matches(['.', ';', ' ']).split_once("@["))
+    {
         let Some(input) = def.inputs().find(|input| input.name == name) else { continue };
         for (own, their) in input.extent.iter().zip(values.split(';')) {
             if let Index::Param(at) = own {

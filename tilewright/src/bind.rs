@@ -81,9 +81,11 @@ pub fn sizes<'a>(
             bind(routine, input, dim, extent, found, &mut known)?;
         }
     }
-    for (input, shape) in routine.inputs().zip(inputs.clone()) {
-        for (extent, &found) in input.extent.iter().zip(shape.extent) {
-            solve(extent, found, &mut known);
+    if known.contains(&None) {
+        for (input, shape) in routine.inputs().zip(inputs.clone()) {
+            for (extent, &found) in input.extent.iter().zip(shape.extent) {
+                solve(extent, found, &mut known);
+            }
         }
     }
     for (output, shape) in routine.outputs().zip(outputs) {

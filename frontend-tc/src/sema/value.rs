@@ -75,7 +75,7 @@ impl Body<'_, '_> {
         }
         match self.scope.entity(name) {
             Some(Entity::Size(at)) => return Some(whole(Index::Param(at), place)),
-            Some(Entity::Tensor(at)) => return self.read(at, &[], name, span, place),
+            Some(Entity::Tensor(at)) => return self.element(at, &[], name, span, place, None),
             None if self.scope.is_poisoned(name) => return None,
             None => (),
         }
@@ -97,7 +97,7 @@ impl Body<'_, '_> {
             return value;
         }
         let what = match self.scope.entity(&name.text) {
-            Some(Entity::Tensor(at)) => return self.read(at, arguments, &name.text, span, place),
+            Some(Entity::Tensor(at)) => return self.element(at, arguments, &name.text, span, place, None),
             Some(Entity::Size(_)) => "a size",
             None if self.find_index(&name.text).is_some() => "an index",
             None if self.find_let(&name.text, place.lets).is_some() => "a name of `where`",
@@ -225,10 +225,6 @@ impl Body<'_, '_> {
         Some(Operand { expr: Expr::Call(builtin, arguments), dtype, literal: None })
     }
 
-    fn read(&mut self, at: usize, subscripts: &[ast::Expr], name: &str, span: Span, place: Place) -> Option<Operand> {
-        self.element(at, subscripts, name, span, place, None)
-    }
-
     /// An element of tensor `at`; in `pad` number `pad` it may be outside.
     fn element(
         &mut self,
@@ -253,19 +249,7 @@ impl Body<'_, '_> {
         };
         let place_of_tensor = tensor.span;
         if rank != subscripts.len() {
-            let (code, message) = match subscripts.len() {
-                0 => ("TC0109", format!("`{name}` has rank {rank} and cannot be used as a scalar")),
-                given => {
-                    ("TC0107", format!("`{name}` has rank {rank}, and {} given", are(given, "subscript", "subscripts")))
-                }
-            };
-            let pattern = ["i", "j", "k", "l"].iter().take(rank).copied().collect::<Vec<_>>().join(", ");
-            let help = match rank {
-                0 => format!("write `{name}` alone"),
-                1..=4 => format!("write `{name}({pattern})`"),
-                _ => format!("give {rank} subscripts"),
-            };
-            self.scope.emit(Diagnostic::error(code, message, span).also(place_of_tensor, "declared here").help(help));
+            self.wrong_rank(name, rank, subscripts.len(), span, place_of_tensor);
             return None;
         }
         let index: Vec<Subscript> = index.into_iter().collect::<Option<_>>()?;
@@ -283,21 +267,50 @@ impl Body<'_, '_> {
         Some(Operand { expr, dtype, literal: None })
     }
 
+    /// Says that a tensor has another number of subscripts.
+    fn wrong_rank(&mut self, name: &str, rank: usize, given: usize, span: Span, place_of_tensor: Span) {
+        let (code, message) = match given {
+            0 => ("TC0109", format!("`{name}` has rank {rank} and cannot be used as a scalar")),
+            given => {
+                ("TC0107", format!("`{name}` has rank {rank}, and {} given", are(given, "subscript", "subscripts")))
+            }
+        };
+        let pattern = ["i", "j", "k", "l"].iter().take(rank).copied().collect::<Vec<_>>().join(", ");
+        let help = match rank {
+            0 => format!("write `{name}` alone"),
+            1..=4 => format!("write `{name}({pattern})`"),
+            _ => format!("give {rank} subscripts"),
+        };
+        self.scope.emit(Diagnostic::error(code, message, span).also(place_of_tensor, "declared here").help(help));
+    }
+
+    /// A subscript in a border function.
+    fn bordered(
+        &mut self,
+        border: Border,
+        (name, arguments): (&str, &[ast::Expr]),
+        expr: &ast::Expr,
+        tensor: &str,
+        place: Place,
+    ) -> Option<Subscript> {
+        self.count(expr, place)?;
+        let [inner] = arguments else {
+            let message = format!("`{name}` takes 1 argument, and {} are given", arguments.len());
+            let help = format!("write `{name}(i - 1)`");
+            self.scope.emit(Diagnostic::error("TC0112", message, expr.span).help(help));
+            return None;
+        };
+        let inner = self.subscript(inner, tensor, place.deeper())?;
+        Some(Subscript::Border(border, Box::new(inner)))
+    }
+
     /// A subscript of `tensor`.
     pub(super) fn subscript(&mut self, expr: &ast::Expr, tensor: &str, place: Place) -> Option<Subscript> {
         if let ExprKind::Call(name, arguments) = &expr.kind
             && self.scope.entity(&name.text).is_none()
             && let Some(border) = Border::parse(&name.text)
         {
-            self.count(expr, place)?;
-            let [inner] = &arguments[..] else {
-                let message = format!("`{}` takes 1 argument, and {} are given", name.text, arguments.len());
-                let help = format!("write `{}(i - 1)`", name.text);
-                self.scope.emit(Diagnostic::error("TC0112", message, expr.span).help(help));
-                return None;
-            };
-            let inner = self.subscript(inner, tensor, place.deeper())?;
-            return Some(Subscript::Border(border, Box::new(inner)));
+            return self.bordered(border, (&name.text, arguments), expr, tensor, place);
         }
         let value = self.value(expr, place)?;
         if !value.dtype.is_int() {
