@@ -151,8 +151,6 @@ fn a_product_with_a_transposed_factor_loads_few_vectors() {
             layout A_local [i0, i1] = [floor((i0)/32), i1, i0 mod 32] of [4, 1024, 32]
             vectorise A_local.load.x0 by 16 as x0o x0v
             unroll A_local.load.x1 by 16 as x1o x1u
-            promote B at C.no as B_local padded 16 in global
-            vectorise B_local.load.x1 by 16 as x1o x1v
             separate C.nio
         "#]],
     );

@@ -39,15 +39,15 @@ fn product_of_rows(p: &Builder, [left, right, sum]: [DType; 3]) {
 /// A convolution of a picture, channels last: `M` rows of `M` points of `K` channels to `N` channels.
 fn convolution(p: &Builder, [left, right, sum]: [DType; 3]) {
     let [m, n, k, window] = ["M", "N", "K", "R"].map(|name| p.size(name));
-    let a = p.input("A", left, [m + 2, m + 2, k]);
+    let a = p.input("A", left, [m + window, m + window, k]);
     let b = p.input("B", right, [window, window, k, n]);
     let c = p.output("C", sum, [m, m, n]);
     p.each("y", 0, m, |y| {
         p.each("x", 0, m, |x| {
             p.each("n", 0, n, |o| {
                 p.set(c.at([y, x, o]), p.constant(sum, 0.0));
-                p.each("r", 0, 3, |r| {
-                    p.each("s", 0, 3, |s| {
+                p.each("r", 0, window, |r| {
+                    p.each("s", 0, window, |s| {
                         p.each("k", 0, k, |l| {
                             let factors = (a.at([y + r, x + s, l]), b.at([r, s, l, o]));
                             p.add_to(c.at([y, x, o]), factors.0.cast(sum) * factors.1.cast(sum));

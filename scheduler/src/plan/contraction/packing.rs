@@ -175,24 +175,15 @@ impl Planner<'_> {
         if is_tall {
             self.plan.cuts[rows].push(saturating(tall));
         }
-        let mut order: Vec<Piece> = outside.iter().map(|&at| self.plan.rest(at)).collect();
-        if !at_once {
-            order.push(Piece { of: strip, level: 0 });
-        }
-        if is_tall {
-            order.push(Piece { of: rows, level: 0 });
-        }
-        order.extend([columns, rows].map(|at| self.plan.rest(at)));
-        // What is added in groups is innermost.
+        let outer = outside.iter().map(|&at| self.plan.rest(at));
+        let strips = (!at_once).then_some(strip).into_iter().chain(is_tall.then_some(rows));
+        let order = outer.chain(strips.map(|of| Piece { of, level: 0 }));
+        let order = order.chain([columns, rows].map(|at| self.plan.rest(at)));
+        // Rows of a panel follow each other in a strip, and what is added in groups is innermost.
         let is_outer = at_once && self.group.is_none();
-        if is_outer {
-            order.push(self.plan.rest(strip));
-        }
-        order.extend(inner.iter().map(|&at| self.plan.rest(at)));
-        if !is_outer {
-            order.push(self.plan.rest(strip));
-        }
-        self.plan.order = order;
+        let alone: &[usize] = &[strip];
+        let (first, last) = if is_outer { (alone, inner) } else { (inner, alone) };
+        self.plan.order = order.chain(first.iter().chain(last).map(|&at| self.plan.rest(at))).collect();
         self.packed_threads(rows, columns, &outside, (steps, at_once, tile));
         // A whole reduction of short types only writes its result, and asking for it early took longer than it helped.
         if !at_once || self.group.is_none() {
@@ -204,26 +195,35 @@ impl Planner<'_> {
         };
         for &read in packed {
             let access = &self.stmt.reads[read];
-            let Some(along) = self.lane_subscript(access, columns) else { continue };
-            let contiguous = access.index.len().saturating_sub(1);
             let at = match at_once {
                 false => Some(Piece { of: strip, level: 0 }),
                 true => self.place_of_pack(access, &outside).or_else(|| self.part_of_columns(columns)),
             };
-            let group = self.group.filter(|group| group.read == read).map(|group| (group.along, group.by));
-            let form = Form::Panels { along, tile: *tile, group };
-            self.plan.packs.push(Pack { tensor: access.tensor, at, stmt: self.id, contiguous, form });
+            self.pack_panels(read, columns, tile, at);
         }
         for (read, run) in of_rows {
-            let access = &self.stmt.reads[read];
-            let contiguous = access.index.len().saturating_sub(1);
-            let bytes = self.scop.tensors[access.tensor].dtype.bytes();
-            let row = if run == rows { tall } else { depth };
-            let line = self.line() / bytes.max(1);
-            let padding = if (row * u64::from(bytes)) % FAR_APART == 0 { line } else { 0 };
-            let form = Form::Rows { padding, lanes: self.target.lanes(bytes) };
-            self.plan.packs.push(Pack { tensor: access.tensor, at: Some(row_piece), stmt: self.id, contiguous, form });
+            self.pack_rows(read, row_piece, if run == rows { tall } else { depth });
         }
+    }
+
+    /// Packs a read in panels as wide as the tile.
+    fn pack_panels(&mut self, read: usize, columns: usize, tile: &RegisterTile, at: Option<Piece>) {
+        let access = &self.stmt.reads[read];
+        let Some(along) = self.lane_subscript(access, columns) else { return };
+        let contiguous = access.index.len().saturating_sub(1);
+        let group = self.group.filter(|group| group.read == read).map(|group| (group.along, group.by));
+        let form = Form::Panels { along, tile: *tile, group };
+        self.plan.packs.push(Pack { tensor: access.tensor, at, stmt: self.id, contiguous, form });
+    }
+
+    /// Copies a read as it lies, in rows of so many elements.
+    fn pack_rows(&mut self, read: usize, at: Piece, row: u64) {
+        let access = &self.stmt.reads[read];
+        let contiguous = access.index.len().saturating_sub(1);
+        let bytes = self.scop.tensors[access.tensor].dtype.bytes();
+        let padding = if (row * u64::from(bytes)) % FAR_APART == 0 { self.line() / bytes.max(1) } else { 0 };
+        let form = Form::Rows { padding, lanes: self.target.lanes(bytes) };
+        self.plan.packs.push(Pack { tensor: access.tensor, at: Some(at), stmt: self.id, contiguous, form });
     }
 
     /// Whether the reduction is not cut into strips: it is inside of what other statements share; or one strip is as long
