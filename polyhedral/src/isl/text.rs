@@ -26,14 +26,16 @@ pub(super) fn admit(text: &str) -> Result<String> {
 }
 
 fn bound_depth_and_digits(text: &str) -> Result<()> {
-    let (mut depth, mut digits) = (0usize, 0usize);
+    // Digits inside a name are part of the name.
+    let (mut depth, mut digits, mut in_name) = (0usize, 0usize, false);
     for byte in text.bytes() {
         match byte {
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+        in_name = byte.is_ascii_alphabetic() || byte == b'_' || (in_name && byte.is_ascii_digit());
+        digits = if byte.is_ascii_digit() && !in_name { digits + 1 } else { 0 };
         if depth > MAX_DEPTH {
             return Err(Error::Text("nested deeper than 64"));
         }
@@ -54,4 +56,16 @@ fn replace_dots(text: &str) -> String {
         if inside { out.push_str(DOT) } else { out.push(byte as char) }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_numbers_are_refused_and_long_names_are_not() {
+        assert!(admit("[N9223372036854775808] -> { [i] : i < N9223372036854775808 }").is_ok());
+        assert!(admit("{ [i] : i < 9223372036854775808 }").is_err());
+        assert!(admit("{ [i] : i < 9223372036854775808N }").is_err());
+    }
 }

@@ -127,7 +127,7 @@ fn borders(suite: &mut Suite, picture: &Array) {
     // Each place of the result lies a quarter from one place of the picture and three quarters from another.
     let pair = |at: usize, extent: usize| {
         let near = at / 2;
-        let far = if at % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(extent - 1) };
+        let far = if at.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(extent - 1) };
         [(near, 0.75), (far, 0.25)]
     };
     let enlarged = Array::of([c, 2 * h, 2 * w], |[i, y, x]| {
