@@ -14,8 +14,8 @@ mod text;
 mod verify;
 
 pub use passes::{
-    accumulators, coalesce, dots, forwarding, lower, peel, prefetches, registers, shifts, simplify, split, transposes, unswitch,
-    values,
+    accumulators, coalesce, dots, forwarding, lower, peel, prefetches, registers, shifts, simplify, split, transposes,
+    unswitch, values,
 };
 pub use program::{At, Buffer, Cond, Int, Op, Place, Program, Reg, RegId, Stride, Value, VarId};
 pub use reduction::{combined_in, neutral};

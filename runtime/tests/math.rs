@@ -2,13 +2,13 @@
 
 use runtime::math;
 
-/// The built-in functions of Tensor Comprehensions by arity, and C's `fmod`.
+/// The built-in functions of Tensor Comprehensions by arity, C's `fmod`, and our `round_even`.
 const BUILT_INS: [(usize, &str); 4] = [
     (
         1,
         "acos acosh asin asinh atan atanh cbrt ceil cos cosh cospi cyl_bessel_i0 cyl_bessel_i1 erf erfc erfcinv \
          erfcx erfinv exp exp10 exp2 expm1 fabs floor j0 j1 lgamma log log10 log1p log2 logb normcdf normcdfinv \
-         rcbrt round rsqrt sin sinh sinpi sqrt tan tanh tgamma trunc y0 y1",
+         rcbrt round round_even rsqrt sin sinh sinpi sqrt tan tanh tgamma trunc y0 y1",
     ),
     (2, "atan2 copysign fdim fdivide fmax fmin fmod hypot nextafter pow remainder rhypot"),
     (3, "fma norm3d rnorm3d"),
@@ -58,6 +58,7 @@ fn each_entry_is_the_function_of_its_name() {
         ("log2", 0.5, -1.0),
         ("logb", 12.0, 3.0),
         ("round", 2.5, 3.0),
+        ("round_even", 2.5, 2.0),
         ("sin", 0.5, 0.5_f64.sin()),
         ("sinh", 0.5, 0.5_f64.sinh()),
         ("sqrt", 2.25, 1.5),

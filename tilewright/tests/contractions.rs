@@ -184,7 +184,7 @@ fn the_script_of_a_convolution_can_be_edited() {
         &|script| edited(script, "unroll O.init.w by 6", "unroll O.init.w by 4"),
         &|script| edited(script, "vectorise O.init.f by 64", "vectorise O.init.f by 32"),
         &|script| without(script, &["V_local"]),
-        &|script| script.to_string() + "\nreorder O.init.wo O.init.fo\n",
+        &|script| script.to_string() + "\nreorder O.init.wo O.init.h\n",
     ]);
 }
 

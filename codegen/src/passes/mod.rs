@@ -26,8 +26,8 @@ use crate::{At, Int, Op, Program, Value, VarId};
 
 pub use accumulators::accumulators;
 pub use coalesce::coalesce;
-pub use dots::dots;
 pub(crate) use dots::distance_of;
+pub use dots::dots;
 pub use forwarding::forwarding;
 pub use peel::peel;
 pub(crate) use prefetches::CACHE_LINE;

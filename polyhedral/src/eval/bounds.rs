@@ -319,9 +319,11 @@ pub(super) fn fold(op: BinOp, buffer: &mut Buffer, address: &[i64], terms: &[f64
             (v.max(t), Carried::picked(pick(-v, c.error(&unit), -t, e)))
         }),
         // Neither is a monoid's; without a bound on them nothing is claimed.
-        BinOp::Div | BinOp::Mod | BinOp::BitAnd | BinOp::BitOr | BinOp::BitXor | BinOp::Shl | BinOp::Shr => fold_with(buffer, address, terms, errors, |v, _, t, _| {
-            (numbers::float_binary(op, v, t), Carried::UNWRITTEN)
-        }),
+        BinOp::Div | BinOp::Mod | BinOp::BitAnd | BinOp::BitOr | BinOp::BitXor | BinOp::Shl | BinOp::Shr => {
+            fold_with(buffer, address, terms, errors, |v, _, t, _| {
+                (numbers::float_binary(op, v, t), Carried::UNWRITTEN)
+            })
+        }
     }
 }
 

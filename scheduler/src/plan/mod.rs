@@ -135,8 +135,18 @@ impl Plan {
     ) -> Plan {
         let n = nest.loops.len();
         let plan = Plan { cuts: vec![Vec::new(); n], boxes: vec![None; n], ..Plan::default() };
-        let mut planner =
-            Planner { scop, target, nest, id: stmt, stmt: &scop.stmts[stmt], inside, strict, shared, group: None, plan };
+        let mut planner = Planner {
+            scop,
+            target,
+            nest,
+            id: stmt,
+            stmt: &scop.stmts[stmt],
+            inside,
+            strict,
+            shared,
+            group: None,
+            plan,
+        };
         planner.decide();
         planner.plan.order.retain(|piece| piece.of < shared);
         planner.plan

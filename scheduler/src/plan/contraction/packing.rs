@@ -221,7 +221,7 @@ impl Planner<'_> {
         let access = &self.stmt.reads[read];
         let contiguous = access.index.len().saturating_sub(1);
         let bytes = self.scop.tensors[access.tensor].dtype.bytes();
-        let padding = if (row * u64::from(bytes)) % FAR_APART == 0 { self.line() / bytes.max(1) } else { 0 };
+        let padding = if (row * u64::from(bytes)).is_multiple_of(FAR_APART) { self.line() / bytes.max(1) } else { 0 };
         let form = Form::Rows { padding, lanes: self.target.lanes(bytes) };
         self.plan.packs.push(Pack { tensor: access.tensor, at: Some(at), stmt: self.id, contiguous, form });
     }

@@ -75,7 +75,7 @@ impl Planner<'_> {
         let elements: f64 =
             self.all().filter(|at| !reduced.contains(at)).map(|at| extent_of(self.one(at)) as f64).product();
         let lanes = f64::from(roles.tile.lanes);
-        let are_whole = extent_of(self.one(roles.columns)) % u64::from(roles.tile.width()) == 0;
+        let are_whole = extent_of(self.one(roles.columns)).is_multiple_of(u64::from(roles.tile.width()));
         let of_one = |write| match (self.stride(write, roles.columns), self.stride(write, roles.rows)) {
             (Stride::Constant | Stride::Unit, _) => 1.0 / lanes,
             (_, Stride::Unit) if are_whole => TRANSPOSED,
