@@ -387,10 +387,10 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
             at => packing::pack(session, entity, pack, at.flatten()),
         }
     }
-    for (tensor, piece) in &plan.prefetches {
+    for (tensor, piece, ahead) in &plan.prefetches {
         let tensor = session.scop().tensors[*tensor].name.clone();
         if let Some(at) = name_of(piece) {
-            attempt(session, entity, "not prefetched", Command::prefetch(tensor, at, 1));
+            attempt(session, entity, "not prefetched", Command::prefetch(tensor, at, *ahead));
         }
     }
     for name in plan.separate.iter().filter_map(name_of) {

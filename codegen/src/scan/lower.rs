@@ -1,5 +1,7 @@
 //! One statement at one point, or at the lanes of one vector: loads, arithmetic, stores.
 
+use std::collections::BTreeSet;
+
 use polyhedral::{Access, BinOp, Body, CmpOp, DType, Expr, Index, Monoid, Scop, Stmt, Subscript, TensorId};
 
 use super::boxes::{Test, Tests};
@@ -326,9 +328,16 @@ impl Computation<'_, '_> {
         Ok(self.ops)
     }
 
-    /// What a statement that writes nothing does: all that it reads is brought near, lanes that a mask would drop too.
+    /// What a statement that writes nothing does: all that it reads is brought near, lanes that a mask would drop too. What
+    /// it finds others by is read.
     fn prefetches(mut self) -> Result<Vec<Op>, Error> {
-        for read in &self.stmt.reads {
+        let mut found_by = BTreeSet::new();
+        for subscript in self.stmt.reads.iter().flat_map(|read| &read.index) {
+            if let Subscript::Indirect(expr) = subscript {
+                expr.visit(&mut |part| found_by.extend(if let Expr::Load(at) = part { Some(*at) } else { None }));
+            }
+        }
+        for (_, read) in self.stmt.reads.iter().enumerate().filter(|(at, _)| !found_by.contains(at)) {
             let at = self.address(read)?;
             self.ops.push(Op::Prefetch { buffer: read.tensor, at, lanes: self.point.lanes });
         }

@@ -1,9 +1,11 @@
 //! What to do with the loops around one statement.
 //!
 //! One file for each kind of statement: [`contraction`], [`reduction`], [`pointwise`] with [`stencil`], [`recurrence`];
-//! [`threads`] decides for all which loop runs in parallel, [`streams`] which results go past the caches.
+//! [`threads`] decides for all which loop runs in parallel, [`streams`] which results go past the caches, [`gathers`] which
+//! rows of a table are asked for ahead.
 
 mod contraction;
+mod gathers;
 mod pointwise;
 mod recurrence;
 mod reduction;
@@ -32,8 +34,8 @@ pub(crate) struct Plan {
     pub(crate) parallel: Option<Piece>,
     /// What is copied before it is used.
     pub(crate) packs: Vec<Pack>,
-    /// What the next iteration of a piece touches of a tensor is asked for.
-    pub(crate) prefetches: Vec<(TensorId, Piece)>,
+    /// What a later iteration of a piece touches of a tensor is asked for: so many later.
+    pub(crate) prefetches: Vec<(TensorId, Piece, u32)>,
     /// The pieces whose whole boxes run in loops of their own.
     pub(crate) separate: Vec<Piece>,
     /// The tensors whose stores go past the caches.
@@ -202,6 +204,7 @@ impl Planner<'_> {
             None => self.as_it_is(),
         }
         self.packs_of_threads();
+        self.prefetch_rows_to_come();
     }
 
     fn one(&self, at: usize) -> &Loop {

@@ -13,6 +13,7 @@ pub(crate) mod store_at;
 pub(crate) mod stream;
 
 mod formula;
+mod gathered;
 mod hull;
 mod parts;
 mod site;

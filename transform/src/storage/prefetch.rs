@@ -7,6 +7,7 @@ use crate::Command;
 use crate::place;
 use crate::proof::Edit;
 use crate::refused::Reason;
+use crate::storage::gathered;
 use crate::storage::site::{Placed, Site, instances, loops_over, tuple};
 use crate::storage::uses::{Uses, tensor_named};
 
@@ -34,6 +35,12 @@ pub(crate) fn prefetch(scop: &Scop, target: &Target, tensor: &str, member: &str,
     let id = tensor_named(scop, tensor)?;
     let member = place::resolve(scop, member)?;
     let site = Site::of(scop, Some(&member))?;
+    let command = Command::Prefetch { tensor: tensor.to_string(), member: member.clone(), ahead: Some(ahead) };
+    if let Some((stmt, read)) = gathered::only_gather(scop, &site, id)? {
+        let statement =
+            gathered::Later { site: &site, stmt, read, ahead }.statement(scop, target, new_name(scop, tensor))?;
+        return Ok(Edit::of_values(statement, command));
+    }
     let uses = Uses::of(scop, &site, id, &[])?;
     let touched = uses.touched(scop)?;
     let old = &scop.tensors[id];
@@ -52,7 +59,7 @@ pub(crate) fn prefetch(scop: &Scop, target: &Target, tensor: &str, member: &str,
     let domain = instances(&space, &later, &line, &lines.touched(&touched)?)?;
     let domain = tuple(&space, &here)?.intersect_range(&touched.domain()?)?.domain()?.intersect(&domain)?.coalesce()?;
     if domain.is_empty()? {
-        return Reason::precondition(format!("no iteration of the loop `{member}` has one {ahead} later"));
+        return none_later(&member, ahead);
     }
 
     let index = lines.element(&line).into_iter().map(Subscript::Affine).collect();
@@ -61,7 +68,12 @@ pub(crate) fn prefetch(scop: &Scop, target: &Target, tensor: &str, member: &str,
     let (writes, body, span) = (Vec::new(), Body::Assign(Vec::new()), old.span);
     edited.stmts.push(Stmt { name, dims, domain: domain.clone(), reads, writes, body, span });
     site.insert(&mut edited.tree, vec![Placed { domain, values: here, node }], Vec::new())?;
-    Ok(Edit::of_values(edited, Command::Prefetch { tensor: tensor.to_string(), member, ahead: Some(ahead) }))
+    Ok(Edit::of_values(edited, command))
+}
+
+/// The refusal where the last iterations come too soon.
+pub(super) fn none_later<T>(member: &str, ahead: u32) -> Result<T, Reason> {
+    Reason::precondition(format!("no iteration of the loop `{member}` has one {ahead} later"))
 }
 
 /// `A.prefetch`, or the next free one of `A.prefetch2`, ….
@@ -73,14 +85,14 @@ fn new_name(scop: &Scop, tensor: &str) -> String {
 }
 
 /// The lines of the first cache that the rows of a tensor lie in.
-struct Lines<'a> {
+pub(super) struct Lines<'a> {
     tensor: &'a Tensor,
     /// Elements in a line.
-    length: i64,
+    pub(super) length: i64,
 }
 
 impl Lines<'_> {
-    fn of<'a>(target: &Target, tensor: &'a Tensor) -> Lines<'a> {
+    pub(super) fn of<'a>(target: &Target, tensor: &'a Tensor) -> Lines<'a> {
         let bytes = target.caches.first().map_or(LINE_BYTES, |cache| cache.line);
         // Where a layout moves the elements, neighbours need not share a line.
         let length = if tensor.layout.is_some() { 1 } else { (bytes / tensor.dtype.bytes()).max(1) };

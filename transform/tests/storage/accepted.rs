@@ -404,6 +404,29 @@ fn lines_of_later_iterations() {
 }
 
 #[test]
+fn rows_of_a_table_to_come() {
+    check(
+        "gather",
+        "prefetch T at O.update.b ahead 2",
+        expect![[r#"
+        reads I[x0, x2], T[value(read(0)), x1]
+        ---
+        prefetch T at O.update.b ahead 2
+    "#]],
+    );
+    check(
+        "gather",
+        "split O.update.l by 4\nprefetch T at O.update.lo",
+        expect![[r#"
+        reads I[x0, x2], T[value(read(0)), x1]
+        ---
+        split O.update.l by 4 as lo li
+        prefetch T at O.update.lo ahead 1
+    "#]],
+    );
+}
+
+#[test]
 fn a_rolling_buffer() {
     check_rows(
         "fold T dim 0 by 3",

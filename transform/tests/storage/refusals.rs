@@ -127,11 +127,6 @@ fn an_element_found_by_data() {
         "promote T at O.update.b",
         expect!["`promote T at O.update.b` refused: `O.update` finds its element of `T` by data"],
     );
-    check_refused(
-        "gather",
-        "prefetch T at O.update.b",
-        expect!["`prefetch T at O.update.b` refused: `O.update` finds its element of `T` by data"],
-    );
 }
 
 #[test]

@@ -292,7 +292,7 @@ impl Planner<'_> {
     fn prefetch_result(&mut self, rows: usize, columns: usize) {
         for write in &self.stmt.writes {
             if self.footprint(write, rows, &[columns]) > 2 * self.second_cache() {
-                self.plan.prefetches.push((write.tensor, self.plan.rest(rows)));
+                self.plan.prefetches.push((write.tensor, self.plan.rest(rows), 1));
             }
         }
     }
@@ -365,7 +365,7 @@ impl Planner<'_> {
         self.stmt.reads.iter().map(bytes).max().unwrap_or(4)
     }
 
-    fn second_cache(&self) -> u64 {
+    pub(in crate::plan) fn second_cache(&self) -> u64 {
         self.target.caches.get(1).or(self.target.caches.first()).map_or(256 << 10, |cache| cache.bytes)
     }
 
