@@ -167,20 +167,35 @@ fn rows_of_a_large_table_are_asked_for_ahead() {
           domain { O[b, d, l] : 0 <= b < B and 0 <= d < D and 0 <= l < L }
           O[b, d] sum= T[value(I[b, l]), d]
     ";
-    check(text, &[200_000, 64, 128, 50], 1, expect![[r#"
+    check(
+        text,
+        &[200_000, 64, 128, 50],
+        1,
+        expect![[r#"
         vectorise O.d by 64 as do dv
         prefetch T at O.l ahead 8
-    "#]]);
-    check(text, &[1000, 64, 128, 50], 1, expect![[r#"
+    "#]],
+    );
+    check(
+        text,
+        &[1000, 64, 128, 50],
+        1,
+        expect![[r#"
         vectorise O.d by 64 as do dv
         # scheduler: O: rows to come not prefetched: `T`: 256000 bytes fit the second cache
-    "#]]);
-    check(text, &[200_000, 512, 128, 50], 1, expect![[r#"
+    "#]],
+    );
+    check(
+        text,
+        &[200_000, 512, 128, 50],
+        1,
+        expect![[r#"
         vectorise O.d by 32 as do dv
         unroll O.l by 5 as lo lu
         reorder O.b O.lo O.do
         # scheduler: O: rows to come not prefetched: `T`: several rows are asked for at once already
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
