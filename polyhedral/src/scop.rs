@@ -1,5 +1,7 @@
 use support::{Span, Table, entity};
 
+use std::collections::BTreeSet;
+
 use crate::{DType, Expr, Index, Monoid, ScheduleTree, isl};
 
 entity!(/** A statement of a [`Scop`]; prints as `S0`. */ StmtId, "S");
@@ -185,6 +187,17 @@ impl Access {
                 Subscript::Indirect(_) => None,
             })
             .collect()
+    }
+
+    /// The reads of the statement, by position, whose values its indirect subscripts are computed from.
+    pub fn found_by(&self) -> BTreeSet<usize> {
+        let mut reads = BTreeSet::new();
+        for subscript in &self.index {
+            if let Subscript::Indirect(expr) = subscript {
+                expr.visit(&mut |part| reads.extend(if let Expr::Load(at) = part { Some(*at) } else { None }));
+            }
+        }
+        reads
     }
 }
 

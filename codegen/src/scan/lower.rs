@@ -331,12 +331,7 @@ impl Computation<'_, '_> {
     /// What a statement that writes nothing does: all that it reads is brought near, lanes that a mask would drop too. What
     /// it finds others by is read.
     fn prefetches(mut self) -> Result<Vec<Op>, Error> {
-        let mut found_by = BTreeSet::new();
-        for subscript in self.stmt.reads.iter().flat_map(|read| &read.index) {
-            if let Subscript::Indirect(expr) = subscript {
-                expr.visit(&mut |part| found_by.extend(if let Expr::Load(at) = part { Some(*at) } else { None }));
-            }
-        }
+        let found_by: BTreeSet<usize> = self.stmt.reads.iter().flat_map(Access::found_by).collect();
         for (_, read) in self.stmt.reads.iter().enumerate().filter(|(at, _)| !found_by.contains(at)) {
             let at = self.address(read)?;
             self.ops.push(Op::Prefetch { buffer: read.tensor, at, lanes: self.point.lanes });

@@ -99,7 +99,7 @@ impl Later<'_> {
         let stmt = &scop.stmts[self.stmt];
         let wanted = &stmt.reads[self.read];
         let (mut reads, mut places) = (Vec::new(), BTreeMap::new());
-        for at in loads(wanted) {
+        for at in wanted.found_by() {
             let data = &stmt.reads[at];
             let Some(index) = data.affine() else {
                 let (by, to) = (&scop.tensors[data.tensor].name, &scop.tensors[wanted.tensor].name);
@@ -123,19 +123,6 @@ impl Later<'_> {
         reads.push(Access { tensor: wanted.tensor, index, span: wanted.span });
         Ok(reads)
     }
-}
-
-/// The reads, by position, by which an access is found.
-fn loads(access: &Access) -> Vec<usize> {
-    let mut all = Vec::new();
-    for subscript in &access.index {
-        if let Subscript::Indirect(expr) = subscript {
-            expr.visit(&mut |part| all.extend(if let Expr::Load(at) = part { Some(*at) } else { None }));
-        }
-    }
-    all.sort_unstable();
-    all.dedup();
-    all
 }
 
 fn moved(index: &Index, by: usize) -> Index {
