@@ -27,6 +27,8 @@ use crate::{Fusion, Isl, STAGE, cost, fusing, packing, rest, rows, sharing};
 /// - **Anything else** is vectorised along the loop in which it writes contiguously; where it reads contiguously along
 ///   another one, boxes are copied out along that one too and transposed in registers. What no cache would hold for its
 ///   reader is streamed past them.
+/// - Neighbouring nests that use a row again **share** its loop; two stages of a picture run in strips.
+/// - Rows of a table that data chooses are **prefetched** some iterations ahead.
 /// - The outermost loop without dependences that is long enough runs in **parallel** when the work is worth it.
 ///
 /// Whatever does not apply is left out with a remark. [`complete`](Policy::complete) does the same with the nests at the top
