@@ -12,7 +12,7 @@ impl Object {
     /// # Errors
     /// [`Error::Malformed`] when an extent or an offset cannot be computed.
     pub fn into_code(self, program: &Program, sizes: &[i64]) -> Result<Code> {
-        let signature = signature(program, sizes)?;
+        let signature = Signature { checks: self.checks, ..signature(program, sizes)? };
         // SAFETY: `compile` made the entry from this program. Its loads and stores lie inside the buffers that the
         // signature describes: the subscripts of a verified program do, and indirect ones are checked before use.
         Ok(unsafe { Code::new(self.bytes, self.entry, signature) })
@@ -39,6 +39,7 @@ fn signature(program: &Program, sizes: &[i64]) -> Result<Signature> {
         arguments: arguments.into_iter().map(|(_, argument)| argument).collect(),
         sizes: sizes.to_vec(),
         workspace_bytes: workspace_bytes as usize,
+        checks: Vec::new(),
     })
 }
 
