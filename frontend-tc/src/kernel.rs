@@ -279,7 +279,7 @@ impl Precondition {
 
 impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.def.fmt(f)
+        support::with_deep_stack(|| self.def.fmt(f))
     }
 }
 

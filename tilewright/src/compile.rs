@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use codegen::{Program, llvm};
 use polyhedral::{Scop, isl};
-use support::{Diagnostic, Remark, Target, Watch};
+use support::{Diagnostic, Remark, Target, Watch, with_deep_stack};
 use transform::{Policy, Scheduled, Script, Session};
 
 use crate::refusal::{explained, refused};
@@ -66,6 +66,16 @@ pub fn compile(
 
 /// The same for a program whose sizes are fixed to `sizes`.
 pub(crate) fn compile_scop(
+    scop: Scop,
+    sizes: &[i64],
+    strided: &[bool],
+    options: &Options,
+    watch: &mut Watch<'_>,
+) -> Result<Compiled> {
+    with_deep_stack(|| staged(scop, sizes, strided, options, watch))
+}
+
+fn staged(
     scop: Scop,
     sizes: &[i64],
     strided: &[bool],
