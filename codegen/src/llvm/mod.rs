@@ -37,6 +37,7 @@ mod object;
 mod stream;
 
 use std::fmt;
+use std::sync::Arc;
 
 use inkwell::builder::BuilderError;
 use inkwell::context::Context;
@@ -58,7 +59,7 @@ pub struct Options {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
     /// The file's contents.
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<[u8]>,
     /// The symbol of its [`runtime::abi::Entry`].
     pub entry: String,
     /// The IR that it was made from, if asked for.
@@ -111,7 +112,7 @@ pub fn compile(program: &Program, target: &Target, options: &Options) -> Result<
     let machine = object::Machine::new(target)?;
     let (module, entry) = cpu::emit(program, &machine, &context)?;
     machine.optimise(&module)?;
-    let bytes = machine.object(&module)?;
+    let bytes = machine.object(&module)?.into();
     let ir = options.keep_ir.then(|| module.print_to_string().to_string());
     Ok(Object { bytes, entry, ir })
 }
