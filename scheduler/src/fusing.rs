@@ -48,7 +48,7 @@ fn whole_reduction(session: &Session, nest: &Nest) -> Option<usize> {
     {
         return None;
     }
-    let plan = Plan::of(scop, session.target(), nest, id, (false, session.options().strict));
+    let plan = Plan::of(scop, session.target(), nest, id, (&[], session.options().strict));
     let is_boxed = plan.boxes.iter().any(Option::is_some);
     let has_strips = (depth..nest.loops.len()).any(|at| plan.has_strips(at, nest.loops[at].extent));
     // Rows of sums that the reduction streams by do not begin and end in registers.

@@ -53,6 +53,12 @@ impl<'c> Emitter<'c, '_> {
 
     pub fn binary(&self, frame: &Frame<'c>, op: BinOp, a: Typed<'c>, b: Typed<'c>) -> Result<Typed<'c>> {
         let dtype = a.dtype;
+        if op == BinOp::Div
+            && dtype.is_float()
+            && let Some(llvm) = self.quotient(frame, dtype, a.llvm, b.expect(dtype)?.llvm)?
+        {
+            return Ok(Typed { llvm: self.round_to(dtype, llvm)?, dtype });
+        }
         let (x, y) = self.ir.same_lanes(a.llvm, b.expect(dtype)?.llvm)?;
         let llvm = match dtype {
             DType::Bool => self.binary_bools(op, x, y)?,
