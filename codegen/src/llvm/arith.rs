@@ -181,6 +181,17 @@ impl<'c> Emitter<'c, '_> {
         }
     }
 
+    /// The smaller or the larger of two, the second of which is a number: one instruction where the machine has it.
+    pub fn better(&self, op: BinOp, a: Typed<'c>, b: Typed<'c>) -> Result<Typed<'c>> {
+        let dtype = a.dtype;
+        let (a, b) = self.ir.same_lanes(a.llvm, b.expect(dtype)?.llvm)?;
+        if !dtype.is_float() {
+            return Ok(Typed { llvm: self.binary_ints(op, dtype.is_signed(), a, b)?, dtype });
+        }
+        let wins = if op == BinOp::Min { FloatPredicate::OLT } else { FloatPredicate::OGT };
+        Ok(Typed { llvm: self.ir.select(self.ir.compare_floats(wins, a, b)?, a, b)?, dtype })
+    }
+
     /// The one of two that compares so with the other; a NaN loses. A constant goes second, where LLVM folds the test for NaN away.
     fn number_of(&self, better: FloatPredicate, a: Llvm<'c>, b: Llvm<'c>) -> Result<Llvm<'c>> {
         let (a, b) = if self.is_constant(a) { (b, a) } else { (a, b) };

@@ -20,6 +20,7 @@ use support::{Entity, Table};
 use super::ir::{Ir, Llvm, lanes_of, vector_of};
 use super::object::Machine;
 use super::{Error, Result};
+use crate::numbers::Numbers;
 use crate::{Buffer, Int, Op, Place, Program, Reg, RegId, Stride, Value, VarId};
 
 /// Two registers of bytes on the widest machine. LLVM takes an access lane by lane apart where the machine has no better
@@ -31,7 +32,8 @@ pub(super) fn emit<'c>(program: &Program, machine: &Machine, context: &'c LlvmCo
     let ir = Ir::new(context, &program.name);
     machine.describe(&ir.module);
     let alias = Alias::new(context, &program.buffers);
-    let emitter = Emitter { ir, machine, alias, formula_steps: Cell::new(0), program };
+    let (formula_steps, numbers) = (Cell::new(0), Numbers::of(program));
+    let emitter = Emitter { ir, machine, alias, formula_steps, numbers, program };
     let entry = format!("tw_{}", program.name);
     emitter.kernel(&entry)?;
     Ok((emitter.ir.module, entry))
@@ -44,6 +46,8 @@ pub(super) struct Emitter<'c, 'p> {
     pub alias: Alias<'c>,
     /// The steps of formulas that the module has so far.
     pub formula_steps: Cell<usize>,
+    /// What is never NaN.
+    pub numbers: Numbers,
     pub program: &'p Program,
 }
 
