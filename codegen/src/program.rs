@@ -30,7 +30,7 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 pub struct Program {
     /// The definition's name.
     pub name: String,
-    /// Size parameters, given at the call; none in a specialised program.
+    /// Size parameters, given at the call; none in a specialised program. No farther from 0 than [`Program::MOST_SIZE`].
     pub params: Vec<String>,
     /// Same ids as the tensors of the Scop.
     pub buffers: Table<TensorId, Buffer>,
@@ -40,6 +40,11 @@ pub struct Program {
     pub regs: Table<RegId, Reg>,
     /// What runs.
     pub body: Vec<Op>,
+}
+
+impl Program {
+    /// How large a size parameter may be: no memory holds as many elements, and index arithmetic with it does not overflow.
+    pub const MOST_SIZE: i64 = 1 << 48;
 }
 
 /// Memory of a tensor.

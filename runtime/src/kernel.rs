@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// An object and what is known of it: machine code that may be called.
 #[derive(Clone, Debug)]
 pub struct Code {
-    object: Vec<u8>,
+    object: Arc<[u8]>,
     entry: String,
     signature: Signature,
 }
@@ -33,8 +33,8 @@ impl Code {
     /// `signature`, from any thread and from several at once, it reads only its arguments and its constants, writes
     /// only the outputs, with values of their types, and the workspace, needs no more stack than a thread has, reports
     /// faults as [`Fault`](crate::abi::Fault) says, and returns.
-    pub unsafe fn new(object: Vec<u8>, entry: impl Into<String>, signature: Signature) -> Code {
-        Code { object, entry: entry.into(), signature }
+    pub unsafe fn new(object: impl Into<Arc<[u8]>>, entry: impl Into<String>, signature: Signature) -> Code {
+        Code { object: object.into(), entry: entry.into(), signature }
     }
 
     /// The relocatable object.
@@ -62,7 +62,9 @@ pub struct Kernel {
 /// What the clones of a kernel share.
 struct Loaded {
     /// Holds the memory that `entry` points into.
-    image: Image,
+    image: Arc<Image>,
+    /// What the image was made of.
+    object: Arc<[u8]>,
     entry: Entry,
     signature: Signature,
     /// Workspaces that no call uses now.
@@ -80,15 +82,25 @@ pub struct Workspace {
 impl Kernel {
     /// Maps the code.
     pub fn load(code: &Code) -> Result<Kernel, LoadError> {
+        Kernel::of_image(Arc::new(Image::map(&code.object)?), code)
+    }
+
+    /// As [`Kernel::load`], in the memory of this kernel when the object is the same one: machine code for any sizes is
+    /// mapped once, and gets a signature for each of the sizes that it is called with.
+    pub fn load_beside(&self, code: &Code) -> Result<Kernel, LoadError> {
+        let is_same = Arc::ptr_eq(&self.loaded.object, &code.object);
+        if is_same { Kernel::of_image(self.loaded.image.clone(), code) } else { Kernel::load(code) }
+    }
+
+    /// `image` holds the object of `code`.
+    fn of_image(image: Arc<Image>, code: &Code) -> Result<Kernel, LoadError> {
         code.signature.check()?;
-        let image = Image::map(&code.object)?;
         let address = image.entry(&code.entry).ok_or_else(|| LoadError::NoEntry { name: code.entry.clone() })?;
         // SAFETY: whoever made the `Code` vouched that the function of this name is an `Entry`.
         let entry = unsafe { std::mem::transmute::<*const (), Entry>(address) };
-        let signature = code.signature.clone();
-        Ok(Kernel {
-            loaded: Arc::new(Loaded { image, entry, signature, workspaces: Mutex::default(), paces: Paces::default() }),
-        })
+        let (object, signature) = (code.object.clone(), code.signature.clone());
+        let (workspaces, paces) = (Mutex::default(), Paces::default());
+        Ok(Kernel { loaded: Arc::new(Loaded { image, object, entry, signature, workspaces, paces }) })
     }
 
     /// What the kernel takes.

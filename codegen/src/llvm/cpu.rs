@@ -21,6 +21,7 @@ use super::check::{Checked, checks_of};
 use super::ir::{Ir, Llvm, vector_of};
 use super::object::Machine;
 use super::{Error, Result};
+use crate::numbers::Numbers;
 use crate::{Buffer, Int, Op, Place, Program, Reg, RegId, Stride, VarId};
 
 /// Two registers of bytes on the widest machine. LLVM takes an access lane by lane apart where the machine has no better
@@ -41,8 +42,8 @@ pub(super) fn emit<'c>(program: &Program, machine: &Machine, context: &'c LlvmCo
     let ir = Ir::new(context, &program.name);
     machine.describe(&ir.module);
     let alias = Alias::new(context, &program.buffers);
-    let checks = checks_of(program);
-    let emitter = Emitter { ir, machine, alias, formula_steps: Cell::new(0), program, checks };
+    let (formula_steps, numbers, checks) = (Cell::new(0), Numbers::of(program), checks_of(program));
+    let emitter = Emitter { ir, machine, alias, formula_steps, numbers, program, checks };
     let entry = format!("tw_{}", program.name);
     emitter.kernel(&entry)?;
     Ok(Emitted { module: emitter.ir.module, entry, checks: emitter.checks })
@@ -55,6 +56,8 @@ pub(super) struct Emitter<'c, 'p> {
     pub alias: Alias<'c>,
     /// The steps of formulas that the module has so far.
     pub formula_steps: Cell<usize>,
+    /// What is never NaN.
+    pub numbers: Numbers,
     pub program: &'p Program,
     /// The checks of the program, by number.
     pub checks: Vec<Check>,

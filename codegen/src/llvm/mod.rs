@@ -39,6 +39,7 @@ mod object;
 mod stream;
 
 use std::fmt;
+use std::sync::Arc;
 
 use inkwell::builder::BuilderError;
 use inkwell::context::Context;
@@ -61,7 +62,7 @@ pub struct Options {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
     /// The file's contents.
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<[u8]>,
     /// The symbol of its [`runtime::abi::Entry`].
     pub entry: String,
     /// The checks that its faults count.
@@ -113,7 +114,7 @@ type Result<T> = std::result::Result<T, Error>;
 /// Makes an object of a program. Same program, same target: same bytes.
 pub fn compile(program: &Program, target: &Target, options: &Options) -> Result<Object> {
     optimised(program, target, |machine, Emitted { module, entry, checks }| {
-        let bytes = machine.object(&module)?;
+        let bytes = machine.object(&module)?.into();
         let ir = options.keep_ir.then(|| module.print_to_string().to_string());
         Ok(Object { bytes, entry, checks, ir })
     })

@@ -11,6 +11,7 @@ mod registers;
 mod shifts;
 mod simplify;
 mod split;
+mod spread;
 mod transposes;
 mod unswitch;
 mod values;
@@ -36,6 +37,7 @@ pub use registers::registers;
 pub use shifts::shifts;
 pub use simplify::simplify;
 pub use split::split;
+pub use spread::spread;
 pub use transposes::transposes;
 pub use unswitch::unswitch;
 pub use values::values;
@@ -50,13 +52,13 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
 
 fn lowered(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     let program = scan(scop, options, remarks)?;
-    let program = split(simplify(program));
+    let program = split(simplify(program), remarks);
     let program = simplify(values(program));
     let program = simplify(peel(unswitch(program)));
     let program = coalesce(registers(program));
     let program = accumulators(program, options.fma);
     let program = forwarding(program);
-    let program = prefetches(transposes(shifts(dots(simplify(program), &options.dots))));
+    let program = spread(prefetches(transposes(shifts(dots(simplify(program), &options.dots)))));
     remarks.extend(llvm::library_calls(&program, options.fma));
     Ok(program)
 }

@@ -85,6 +85,7 @@ pub(super) fn integer(value: &Value, ranges: &Ranges) -> Option<(Int, DType)> {
                 BinOp::Div | BinOp::Mod => match (op, b.as_const()) {
                     (BinOp::Div, Some(by @ 1..)) => a.floor_div(by),
                     (_, Some(by @ 1..)) => a.modulo(by),
+                    (BinOp::Mod, _) if is_below(&a, &b, ranges) => a,
                     _ => return None,
                 },
                 _ => return None,
@@ -93,6 +94,11 @@ pub(super) fn integer(value: &Value, ranges: &Ranges) -> Option<(Int, DType)> {
         }
         _ => None,
     }
+}
+
+/// Whether `0 <= a < b`: then the remainder is `a` itself.
+fn is_below(a: &Int, b: &Int, ranges: &Ranges) -> bool {
+    ranges.at_least_zero(a) && ranges.decide(CmpOp::Lt, a, b) == Some(true)
 }
 
 fn fits((low, high): Interval, dtype: DType) -> bool {
