@@ -241,20 +241,27 @@ fn borders_inside_each_other_end() {
     survives(&with((0..60).map(|at| format!("pad(A(i - {at}), {at})")).collect::<Vec<_>>().join(" + ")));
 }
 
+/// The program whose value nests as deeply as is allowed.
+fn deepest(before: &str, (open, inside, close): (&str, &str, &str), after: &str) -> String {
+    let nested = |depth| format!("{before}{}{inside}{}{after}", open.repeat(depth), close.repeat(depth));
+    let deepest = (1..=200).rev().map(nested).find(|program| !check(program).has_errors());
+    deepest.expect("some nesting is allowed")
+}
+
 /// On the smallest stack that threads get by default, and on less; whatever the optimisation is that this was compiled with.
 #[test]
 fn small_stacks_are_enough() {
     let nested = [
-        format!("{}A(i){}", "(".repeat(199), ")".repeat(199)),
-        format!("{}A(i){}", "fabs(A(i)+1*-(".repeat(49), "))".repeat(49)),
-        format!("{}A(i){}", "A(i) > 0 ? A(i) : (".repeat(66), ")".repeat(66)),
-        format!("{}A(i){}", "exp(".repeat(198), ")".repeat(198)),
-        format!("{}A(i)", "-".repeat(198)),
-        format!("A(i){}", "+A(i)".repeat(190)),
+        ("(", "A(i)", ")"),
+        ("fabs(A(i)+1*-(", "A(i)", "))"),
+        ("A(i) > 0 ? A(i) : (", "A(i)", ")"),
+        ("exp(", "A(i)", ")"),
+        ("-", "A(i)", ""),
+        ("", "A(i)", "+(A(i)*2)"),
     ];
-    let gather = format!("def f(int32(N) A) -> (B) {{ B(i) = {}i{} }}", "A(".repeat(198), ")".repeat(198));
-    let programs = nested.iter().map(|value| format!("def f(float(N) A) -> (B) {{ B(i) = {value} where i in 0:N }}"));
-    for program in programs.chain([gather]) {
+    let programs = nested.map(|parts| deepest("def f(float(N) A) -> (B) { B(i) = ", parts, " where i in 0:N }"));
+    let gather = deepest("def f(int32(N) A) -> (B) { B(i) = ", ("A(", "i", ")"), " }");
+    for program in programs.into_iter().chain([gather]) {
         for stack in [2 << 20, 256 << 10] {
             let program = program.clone();
             let work = move || {
