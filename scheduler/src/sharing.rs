@@ -13,6 +13,7 @@ use support::{Remark, Target};
 use transform::{Command, Session, UNASKED_STACK_BYTES};
 
 use crate::STAGE;
+use crate::cost;
 use crate::cpu::{as_band, attempt};
 use crate::nest::{self, Nest};
 use crate::plan::Plan;
@@ -22,7 +23,19 @@ const SHARE: f64 = 0.75;
 /// What is kept for one iteration is at most this part of the second cache: in memory, the whole would be written and read
 /// again.
 const KEPT: u64 = 16;
+/// The least lines of a row to come that are worth asking for: the hardware finds the next ones of a long row by itself,
+/// but begins anew in each page, and rests while something is computed.
+const LEAST_LINES: u64 = 16;
 const WHAT: &str = "not fused";
+
+/// What is done once the nests in common loops have their own plans.
+#[derive(Debug, Default)]
+pub(crate) struct Later {
+    /// Keeps of temporaries what one iteration needs.
+    stores: Vec<Command>,
+    /// Asks for what the next iteration needs.
+    prefetches: Vec<Command>,
+}
 
 /// Fuses neighbouring nests at the top that are `chosen`, those with more loops in common first. What comes back is for
 /// [`keep`].
@@ -32,8 +45,8 @@ const WHAT: &str = "not fused";
 pub(crate) fn fuse_neighbours(
     session: &mut Session,
     chosen: impl Fn(&Scop, &Nest) -> bool,
-) -> isl::Result<Vec<Command>> {
-    let (mut stores, mut below) = (Vec::new(), usize::MAX);
+) -> isl::Result<Later> {
+    let (mut later, mut below) = (Later::default(), usize::MAX);
     loop {
         let nests = session.scop().ctx.with_budget(session.options().operations, || nest::nests(session.scop()))?;
         if nests.len() < 2 {
@@ -48,18 +61,22 @@ pub(crate) fn fuse_neighbours(
         }
         let (groups, remarks) = groups(session.scop(), session.target(), sharers, depth);
         remarks.into_iter().for_each(|remark| session.remark(remark));
-        groups.iter().for_each(|group| group.fuse(session, depth, &mut stores));
+        groups.iter().for_each(|group| group.fuse(session, depth, &mut later));
         below = depth;
     }
-    Ok(stores)
+    Ok(later)
 }
 
 /// Keeps of the temporaries between fused nests what one iteration needs, once their loops are known to run in parallel or
-/// not: what lies on the stack of a thread ties iterations to each other for those that ask later.
-pub(crate) fn keep(session: &mut Session, stores: Vec<Command>) {
+/// not: what lies on the stack of a thread ties iterations to each other for those that ask later. Asks for the rows to
+/// come.
+pub(crate) fn keep(session: &mut Session, later: Later) {
     let entity = session.scop().name.clone();
-    for store in stores {
+    for store in later.stores {
         attempt(session, &entity, "not kept for one iteration", store);
+    }
+    for prefetch in later.prefetches {
+        attempt(session, &entity, "rows to come not prefetched", prefetch);
     }
 }
 
@@ -151,9 +168,9 @@ enum Place {
 fn loops_left_outside(session: &Session, nest: &Nest) -> usize {
     let (scop, target, strict) = (session.scop(), session.target(), session.options().strict);
     let plan = match (nest.only_stmt(), nest.around_reduction(scop)) {
-        (Some(stmt), _) => Plan::of(scop, target, nest, stmt, (false, strict)),
+        (Some(stmt), _) => Plan::of(scop, target, nest, stmt, (&[], strict)),
         (None, Some((reduction, shared))) => match as_band(session, reduction, shared) {
-            Some(band) => Plan::of_shared(scop, target, &band, band.stmts[0], (false, strict, shared)),
+            Some(band) => Plan::of_shared(scop, target, &band, band.stmts[0], (&[], strict, shared)),
             None => return nest.loops.len(),
         },
         (None, None) => return nest.loops.len(),
@@ -245,13 +262,44 @@ impl Group<'_> {
         parts.into_iter().filter(|&(id, part)| is_worth(id, part) && is_own(id)).map(|(id, _)| id).collect()
     }
 
+    /// The arguments of which the next iteration of the common loops finds its own part in memory, when memory would rest
+    /// while this one computes: they are then asked for in the meantime, and computing and moving take as long as the longer
+    /// of the two (Mowry, Lam, Gupta, ASPLOS 1992).
+    fn to_come(&self, scop: &Scop, target: &Target, depth: usize) -> Vec<TensorId> {
+        let cache = |level: usize| target.caches.get(level).or(target.caches.first());
+        let (Some(first), Some(second)) = (cache(0), cache(1)) else { return Vec::new() };
+        let nests: Vec<&Nest> = self.members.iter().map(|member| member.nest).collect();
+        if !cost::is_long_for_what_it_moves(scop, target, &nests) {
+            return Vec::new();
+        }
+        let mut parts: BTreeMap<TensorId, u64> = BTreeMap::new();
+        self.members.iter().for_each(|member| member.add_parts(scop, depth, &mut parts));
+        let is_moved = |id: TensorId| {
+            let moves = |member: &Sharer<'_>| {
+                let own = |place: &Place| *place == Place::Own;
+                let mut places = member.accesses(scop).filter(|(_, access, _)| access.tensor == id);
+                places.all(|(stmt, access, _)| {
+                    member.places(stmt, access, depth).is_some_and(|places| !places.iter().all(own))
+                })
+            };
+            self.members.iter().all(moves)
+        };
+        let sizes = LEAST_LINES * u64::from(first.line)..=second.bytes / KEPT;
+        let is_worth = |id: TensorId, part: u64| {
+            scop.tensors[id].role == Role::Input && bytes(scop, id) > second.bytes && sizes.contains(&part)
+        };
+        parts.into_iter().filter(|&(id, part)| is_worth(id, part) && is_moved(id)).map(|(id, _)| id).collect()
+    }
+
     /// The commands that make the group, and those that keep what is its own.
-    fn fuse(&self, session: &mut Session, depth: usize, stores: &mut Vec<Command>) {
+    fn fuse(&self, session: &mut Session, depth: usize, later: &mut Later) {
         let kept = self.kept(session.scop(), session.target(), depth);
         let kept: Vec<String> = kept.into_iter().map(|id| session.scop().tensors[id].name.clone()).collect();
         let names: Vec<String> =
             self.members.iter().map(|one| session.scop().stmts[one.nest.stmts[0]].name.clone()).collect();
         let at = self.members[0].nest.loops[depth - 1].name.clone();
+        let to_come = self.to_come(session.scop(), session.target(), depth);
+        let to_come: Vec<String> = to_come.into_iter().map(|id| session.scop().tensors[id].name.clone()).collect();
         let mut all = true;
         for second in &names[1..] {
             all &= attempt(session, second, WHAT, Command::fuse(&names[0], second, u32::try_from(depth).unwrap_or(1)));
@@ -259,10 +307,13 @@ impl Group<'_> {
         if all {
             // What deeper loops keep is small already.
             let is_kept = |name: &String| {
-                stores.iter().any(|store| matches!(store, Command::StoreAt { tensor, .. } if tensor == name))
+                later.stores.iter().any(|store| matches!(store, Command::StoreAt { tensor, .. } if tensor == name))
             };
             let new: Vec<String> = kept.into_iter().filter(|name| !is_kept(name)).collect();
-            stores.extend(new.into_iter().map(|tensor| Command::store_at(tensor, &at)));
+            later.stores.extend(new.into_iter().map(|tensor| Command::store_at(tensor, &at)));
+            if later.prefetches.is_empty() {
+                later.prefetches.extend(to_come.into_iter().map(|tensor| Command::prefetch(tensor, &at, 1)));
+            }
         }
     }
 }
