@@ -255,8 +255,8 @@ impl Placement {
         for (at, leaf) in leaves.leaves.iter().enumerate() {
             for here in leaf.instances.sets()? {
                 if let Some(id) = scop.stmt_named(&here.tuple_name()?) {
-                    let draft = Draft { scop, places: &places, stmt: &scop.stmts[id] };
-                    pieces[id].extend(draft.piece(&here, at, &leaf.rows)?);
+                    pieces[id]
+                        .push(Draft { scop, places: &places, stmt: &scop.stmts[id] }.piece(&here, at, &leaf.rows)?);
                 }
             }
         }
@@ -278,22 +278,12 @@ struct Formula {
 }
 
 impl Draft<'_> {
-    /// `None` when there are no instances, which isl does not always see when it makes a set.
-    fn piece(&self, here: &isl::Set, leaf: usize, rows: &[LeafRow<'_>]) -> isl::Result<Option<Piece>> {
-        let mut values = Vec::new();
-        for row in rows {
-            values.push(match row {
-                LeafRow::Position { .. } => None,
-                LeafRow::Member { value, .. } => match self.value(value)? {
-                    None if here.is_empty()? => return Ok(None),
-                    None => {
-                        let name = &self.stmt.name;
-                        return Err(isl::Error::Refused(format!("a loop without a value on `{name}`")));
-                    }
-                    value => value,
-                },
-            });
-        }
+    fn piece(&self, here: &isl::Set, leaf: usize, rows: &[LeafRow<'_>]) -> isl::Result<Piece> {
+        let values = rows.iter().map(|row| match row {
+            LeafRow::Position { .. } => Ok(None),
+            LeafRow::Member { value, .. } => self.value(value).map(Some),
+        });
+        let values = values.collect::<isl::Result<Vec<_>>>()?;
         let elements = self.stmt.accesses().map(|access| self.element(access)).collect::<isl::Result<Vec<_>>>()?;
         let cells = self.stmt.accesses().map(|access| self.cell(access)).collect::<isl::Result<Vec<_>>>()?;
         let touched = || elements.iter().chain(&cells).flatten().flatten();
@@ -335,16 +325,16 @@ impl Draft<'_> {
             });
             named.push(element);
         }
-        Ok(Some(Piece { points, instances, rows: placed, cells: touched, elements: named, leaf }))
+        Ok(Piece { points, instances, rows: placed, cells: touched, elements: named, leaf })
     }
 
-    /// The statement's part of a schedule; `None` when it has none.
-    fn value(&self, schedule: &isl::UnionPwAff) -> isl::Result<Option<Formula>> {
+    fn value(&self, schedule: &isl::UnionPwAff) -> isl::Result<Formula> {
         let name = &self.stmt.name;
         let is_own = |value: &isl::PwAff| value.space().is_ok_and(|space| space.tuple_name(isl::Dim::In) == *name);
-        let Some(own) = schedule.pw_affs()?.into_iter().find(is_own) else { return Ok(None) };
+        let own = schedule.pw_affs()?.into_iter().find(is_own);
+        let own = own.ok_or_else(|| isl::Error::Refused(format!("a loop without a value on `{name}`")))?;
         let short = own.gist(&own.domain()?)?;
-        Ok(Some(Formula { terms: self.terms(&short)?, function: own }))
+        Ok(Formula { terms: self.terms(&short)?, function: own })
     }
 
     /// The coordinates of the element that an access names; `None` when that is known only while running.
