@@ -8,7 +8,7 @@ mod scalar;
 use std::fmt;
 
 use polyhedral::{BinOp, DType, Role, TensorId, Value as Scalar};
-use support::Entity;
+use support::{Entity, with_deep_stack};
 
 use crate::program::along_by;
 use crate::{At, Buffer, Cond, Int, Op, Place, Program, RegId, Report, Value, VarId, combined_in};
@@ -80,6 +80,10 @@ fn element_text((buffer, at): &(String, Vec<i128>)) -> String {
 /// # Errors
 /// See [`Fault`].
 pub fn interpret(program: &Program, sizes: &[i64], inputs: &Tensors, seed: u64) -> Result<Tensors, Fault> {
+    with_deep_stack(|| interpreted(program, sizes, inputs, seed))
+}
+
+fn interpreted(program: &Program, sizes: &[i64], inputs: &Tensors, seed: u64) -> Result<Tensors, Fault> {
     if sizes.len() != program.params.len() {
         return Err(Fault::Argument(format!("{} sizes for {} parameters", sizes.len(), program.params.len())));
     }

@@ -58,8 +58,10 @@ impl Value {
             }
             Value::Cast(dtype, e) => of(e).map(|_| *dtype),
             Value::Call(builtin, arguments) => {
-                let first = of(arguments.first()?)?;
-                let fits = arguments.len() == builtin.arity() && arguments.iter().all(|e| of(e) == Some(first));
+                // Each argument once: twice at every level would be exponential in the depth.
+                let (first, others) = arguments.split_first()?;
+                let first = of(first)?;
+                let fits = arguments.len() == builtin.arity() && others.iter().all(|e| of(e) == Some(first));
                 (fits && first.is_float()).then_some(first)
             }
             Value::MulAdd(a, b, c) => {
@@ -68,8 +70,9 @@ impl Value {
             }
             Value::Dot { sum, left, right } => {
                 let same = |values: &[Value]| {
-                    let first = values.first().and_then(of)?;
-                    values.iter().all(|value| of(value) == Some(first)).then_some(first)
+                    let (first, others) = values.split_first()?;
+                    let first = of(first)?;
+                    others.iter().all(|value| of(value) == Some(first)).then_some(first)
                 };
                 let numbers = [same(left)?, same(right)?].into_iter().all(|dtype| dtype != DType::Bool);
                 (numbers && left.len() == right.len()).then_some(of(sum)?)

@@ -61,6 +61,10 @@ pub fn check(text: &str) -> Checked {
 /// Checks a file with what it imports. Places count bytes of [`Sources::text`]; the definitions are those of the first
 /// file.
 pub fn check_sources(sources: &Sources) -> Checked {
+    support::with_deep_stack(|| checked(sources))
+}
+
+fn checked(sources: &Sources) -> Checked {
     let mut diagnostics = Vec::new();
     let (file, own) = gathered(sources, &mut diagnostics);
     let file = expand::expand(&file, own, &mut diagnostics);

@@ -14,7 +14,7 @@ use crate::sema::{Read, Subscript};
 /// # Errors
 /// When isl fails, which for a checked kernel means that a quota of its context was exhausted.
 pub fn lower(kernel: &Kernel, ctx: &isl::Ctx) -> Result<Scop, Malformed> {
-    lowered(kernel, ctx, None)
+    support::with_deep_stack(|| lowered(kernel, ctx, None))
 }
 
 /// The Scop of `kernel` for fixed sizes, without parameters. Subscripts that are counted round are affine here, where
@@ -23,8 +23,10 @@ pub fn lower(kernel: &Kernel, ctx: &isl::Ctx) -> Result<Scop, Malformed> {
 /// # Errors
 /// As [`lower`].
 pub fn lower_at(kernel: &Kernel, ctx: &isl::Ctx, sizes: &[i64]) -> Result<Scop, Malformed> {
-    let scop = lowered(kernel, ctx, Some(sizes))?;
-    scop.specialise(sizes).map_err(|error| fault(&kernel.name, error))
+    support::with_deep_stack(|| {
+        let scop = lowered(kernel, ctx, Some(sizes))?;
+        scop.specialise(sizes).map_err(|error| fault(&kernel.name, error))
+    })
 }
 
 fn lowered(kernel: &Kernel, ctx: &isl::Ctx, sizes: Option<&[i64]>) -> Result<Scop, Malformed> {

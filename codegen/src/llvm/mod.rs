@@ -43,7 +43,7 @@ use std::sync::Arc;
 
 use inkwell::builder::BuilderError;
 use inkwell::context::Context;
-use support::Target;
+use support::{Target, with_deep_stack};
 
 use crate::Program;
 use cpu::Emitted;
@@ -113,29 +113,34 @@ type Result<T> = std::result::Result<T, Error>;
 
 /// Makes an object of a program. Same program, same target: same bytes.
 pub fn compile(program: &Program, target: &Target, options: &Options) -> Result<Object> {
-    let context = Context::create();
-    let machine = object::Machine::new(target)?;
-    let Emitted { module, entry, checks } = cpu::emit(program, &machine, &context)?;
-    machine.optimise(&module)?;
-    let bytes = machine.object(&module)?.into();
-    let ir = options.keep_ir.then(|| module.print_to_string().to_string());
-    Ok(Object { bytes, entry, checks, ir })
+    optimised(program, target, |machine, Emitted { module, entry, checks }| {
+        let bytes = machine.object(&module)?.into();
+        let ir = options.keep_ir.then(|| module.print_to_string().to_string());
+        Ok(Object { bytes, entry, checks, ir })
+    })
 }
 
 /// The text of LLVM's IR after the passes.
 pub fn ir(program: &Program, target: &Target) -> Result<String> {
-    let context = Context::create();
-    let machine = object::Machine::new(target)?;
-    let module = cpu::emit(program, &machine, &context)?.module;
-    machine.optimise(&module)?;
-    Ok(module.print_to_string().to_string())
+    optimised(program, target, |_, emitted| Ok(emitted.module.print_to_string().to_string()))
 }
 
 /// The text of the machine code.
 pub fn assembly(program: &Program, target: &Target) -> Result<String> {
-    let context = Context::create();
-    let machine = object::Machine::new(target)?;
-    let module = cpu::emit(program, &machine, &context)?.module;
-    machine.optimise(&module)?;
-    machine.assembly(&module)
+    optimised(program, target, |machine, emitted| machine.assembly(&emitted.module))
+}
+
+/// What `made` makes of the module of a program after the passes.
+fn optimised<R>(
+    program: &Program,
+    target: &Target,
+    made: impl FnOnce(&object::Machine, Emitted<'_>) -> Result<R>,
+) -> Result<R> {
+    with_deep_stack(|| {
+        let context = Context::create();
+        let machine = object::Machine::new(target)?;
+        let emitted = cpu::emit(program, &machine, &context)?;
+        machine.optimise(&emitted.module)?;
+        made(&machine, emitted)
+    })
 }

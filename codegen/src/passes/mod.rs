@@ -19,7 +19,7 @@ mod values;
 use std::collections::BTreeMap;
 
 use polyhedral::{Scop, TensorId};
-use support::{Remark, Table};
+use support::{Remark, Table, with_deep_stack};
 
 use crate::llvm;
 use crate::scan::{Error, Options, scan};
@@ -47,6 +47,10 @@ pub use values::values;
 /// # Errors
 /// As [`scan`].
 pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
+    with_deep_stack(|| lowered(scop, options, remarks))
+}
+
+fn lowered(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     let program = scan(scop, options, remarks)?;
     let program = split(simplify(program), remarks);
     let program = simplify(values(program));

@@ -18,6 +18,14 @@ struct Lookup {
 }
 
 impl Lookup {
+    /// The same for all sizes at once.
+    fn symbolic(mut self) -> Lookup {
+        next("for all sizes");
+        self.compiler = self.compiler.symbolic(true);
+        self.kernel = self.compiler.definition(self.kernel.definition().expect("from a text").clone());
+        self
+    }
+
     fn new(text: &str, script: Option<&str>, sizes: &[i64], threads: usize) -> Lookup {
         next(format!("{text} at {sizes:?} on {threads} threads, {script:?}"));
         let compiler = Compiler::host().threads(threads);
@@ -110,6 +118,7 @@ fn rows() {
                 let lookup = Lookup::new(&text, None, &[40, width, 37], threads);
                 let at = [(0, "0"), (20, "20"), (36, "36")];
                 lookup.check("I", &at, &wrong("int32", 40), outside(0, "T", 40));
+                lookup.symbolic().check("I", &at, &wrong("int32", 40), outside(0, "T", 40));
             }
         }
     });
@@ -124,6 +133,9 @@ fn sums_of_rows() {
         for (script, threads) in [(None, 1), (None, 2), (Some(ahead), 1)] {
             let lookup = Lookup::new(text, script, &[200, 20, 9, 7], threads);
             lookup.check("I", &at, &wrong("int32", 200), outside(0, "T", 200));
+            if script.is_none() {
+                lookup.symbolic().check("I", &at, &wrong("int32", 200), outside(0, "T", 200));
+            }
         }
         // As the benchmark does: rows are asked for ahead.
         let lookup = Lookup::new(text, None, &[20_000, 64, 16, 50], 2);
@@ -152,6 +164,7 @@ fn both_dimensions() {
         let lookup = Lookup::new(text, None, &[30, 9, 5, 19], 2);
         lookup.check("I", &[(0, "0, 0"), (94, "4, 18")], &wrong("int32", 30), outside(0, "T", 30));
         lookup.check("J", &[(18, "18")], &wrong("int64", 9), outside(1, "T", 9));
+        lookup.symbolic().check("J", &[(18, "18")], &wrong("int64", 9), outside(1, "T", 9));
     });
 }
 
@@ -226,7 +239,9 @@ fn tensors_that_do_not_begin_at_zero() {
             let inputs = vec![lookup.inputs[0].clone(), Tensor::from_slice(&fitting, &[37]).expect("indices")];
             let lookup = Lookup { inputs, ..lookup };
             let expected = |value: i128| format!("subscript 0 of `T` is {value}, outside of 3..50");
-            lookup.check("I", &[(0, "0"), (36, "36")], &[2, -1, 50, i32::MAX.into(), i32::MIN.into()], expected);
+            let (at, values) = ([(0, "0"), (36, "36")], [2, -1, 50, i32::MAX.into(), i32::MIN.into()]);
+            lookup.check("I", &at, &values, expected);
+            lookup.symbolic().check("I", &at, &values, expected);
         }
     });
 }
