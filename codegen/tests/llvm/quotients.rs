@@ -1,7 +1,6 @@
 //! Many values divided by one without a division: the same bits as a division gives.
 
-use codegen::Value;
-use codegen::llvm::{Options, assembly};
+use codegen::llvm::assembly;
 use polyhedral::{BinOp, DType};
 use runtime::kernel::Kernel;
 use runtime::pool::Pool;
@@ -153,7 +152,7 @@ fn quotients_beside_a_middle_are_rounded_right() {
 fn long_registers_do_not_divide_and_short_ones_do() {
     let text = |cpu: &str, bytes: u32, dtype: DType, lanes: u32| {
         let target = target("x86_64-unknown-linux-gnu", cpu, "", bytes);
-        assembly(&program(dtype, lanes).program, &target, &Options::default()).unwrap()
+        assembly(&program(dtype, lanes).program, &target).unwrap()
     };
     let single = text("x86-64-v4", 64, DType::F32, 16);
     assert!(single.contains("vfmsub") && single.contains("vfnmadd"), "{single}");
