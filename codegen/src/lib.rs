@@ -18,6 +18,6 @@ pub use passes::{
     accumulators, coalesce, dots, forwarding, lower, peel, prefetches, registers, shifts, simplify, split, spread,
     transposes, unswitch, values,
 };
-pub use program::{At, Buffer, Cond, Int, Op, Place, Program, Reg, RegId, Stride, Value, VarId};
+pub use program::{At, Buffer, Cond, Int, Op, Place, Program, Reg, RegId, Report, Stride, Value, VarId};
 pub use reduction::{combined_in, neutral};
 pub use scan::{Error, Options, scan};

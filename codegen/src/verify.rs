@@ -107,6 +107,10 @@ impl Value {
     }
 }
 
+fn loads(value: &Value) -> bool {
+    matches!(value, Value::Load { .. }) || value.children().into_iter().any(loads)
+}
+
 struct Verifier<'a> {
     program: &'a Program,
     /// By any loop so far.
@@ -193,13 +197,18 @@ impl Verifier<'_> {
                 }
                 set.insert(*reg);
             }
-            Op::Check { buffer, dim: _, extent, value, lanes, mask } => {
+            Op::Check { buffer, dim: _, extent, value, lanes, mask, report } => {
                 if self.program.buffers.get(*buffer).is_none() {
                     self.report(buffer, "not in the table");
                 }
                 self.int(extent);
                 self.typed(value, Some(DType::I64), *lanes, set);
                 self.mask(mask.as_ref(), *lanes, set);
+                self.int(&report.lower);
+                report.found_by.iter().for_each(|(buffer, at)| self.access(*buffer, at, *lanes, set));
+                if report.values().any(loads) {
+                    self.report(buffer, "a report that loads what it says");
+                }
             }
             Op::Local { buffer, body } => {
                 if self.program.buffers.get(*buffer).is_none_or(|row| row.place != Place::Stack) {

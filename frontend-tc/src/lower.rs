@@ -105,8 +105,11 @@ fn context(kernel: &Kernel, ctx: &isl::Ctx) -> isl::Result<isl::Set> {
     for at in 0..kernel.sizes.len() {
         set = set.intersect(&Index::Param(at).to_pw_aff(&space)?.nonneg_set()?)?;
     }
-    for Precondition { value, extents, .. } in &kernel.preconditions {
-        let mut holds = value.to_pw_aff(&space)?.nonneg_set()?;
+    for Precondition { any, extents, .. } in &kernel.preconditions {
+        let mut holds = isl::Set::complement(&space.universe_set()?)?;
+        for value in any {
+            holds = holds.union(&value.to_pw_aff(&space)?.nonneg_set()?)?;
+        }
         for extent in extents {
             holds = holds.union(&(-extent.clone()).to_pw_aff(&space)?.nonneg_set()?)?;
         }

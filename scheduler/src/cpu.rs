@@ -159,7 +159,7 @@ fn examine(session: &Session, scop: &Scop) -> isl::Result<Vec<Nest>> {
     scop.ctx.with_budget(session.options().operations, || nest::nests(scop))
 }
 
-fn remark(session: &mut Session, entity: &str, what: &str, why: &str) {
+pub(crate) fn remark(session: &mut Session, entity: &str, what: &str, why: &str) {
     session.remark(Remark::new(STAGE, entity, what, why));
 }
 
@@ -254,13 +254,11 @@ fn schedule_nest(session: &mut Session, nest: &Nest, around: &[Loop]) {
         && let Some(reduction) = as_band(session, reduction, shared)
     {
         let stmt = reduction.stmts[0];
-        let plan = Plan::of_shared(
-            session.scop(),
-            session.target(),
-            &reduction,
-            stmt,
-            (around, session.options().strict, shared),
-        );
+        let how = (around, session.options().strict, shared);
+        let mut plan = Plan::of_shared(session.scop(), session.target(), &reduction, stmt, how);
+        if shared == reduction.loops.len() {
+            plan.apart = plan.innermost_reduction(session.scop(), &reduction);
+        }
         plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
         return apply(session, &entity, (around, &reduction), &plan);
     }
@@ -371,6 +369,9 @@ fn apply(session: &mut Session, entity: &str, (around, nest): (&[Loop], &Nest), 
     let order: Vec<String> = plan.order.iter().filter_map(name_of).collect();
     if !is_in_order(session.scop(), &order) {
         attempt(session, entity, "loops not reordered", Command::reorder(order));
+    }
+    if let Some(name) = plan.apart.as_ref().and_then(name_of) {
+        attempt(session, entity, "not apart", Command::distribute(&name));
     }
     if let Some(partial) = &plan.partial {
         let made = name_of(&partial.at).is_some_and(|at| {

@@ -229,9 +229,9 @@ impl Uses {
                     self.value(value);
                     mask.iter().for_each(|mask| self.value(mask));
                 }
-                Op::Check { value, mask, .. } => {
+                Op::Check { value, mask, report, .. } => {
                     self.value(value);
-                    mask.iter().for_each(|mask| self.value(mask));
+                    mask.iter().chain(report.values()).for_each(|value| self.value(value));
                 }
                 Op::Prefetch { at, .. } => self.subscripts(at),
                 Op::LoadBlock { regs, at, .. } | Op::StoreBlock { regs, at, .. } => {

@@ -18,12 +18,12 @@ mod values;
 
 use std::collections::BTreeMap;
 
-use polyhedral::Scop;
+use polyhedral::{Scop, TensorId};
 use support::{Remark, Table};
 
 use crate::llvm;
 use crate::scan::{Error, Options, scan};
-use crate::{At, Int, Op, Program, Value, VarId};
+use crate::{At, Int, Op, Program, Report, Value, VarId};
 
 pub use accumulators::accumulators;
 pub use coalesce::coalesce;
@@ -48,7 +48,7 @@ pub use values::values;
 /// As [`scan`].
 pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     let program = scan(scop, options, remarks)?;
-    let program = split(simplify(program));
+    let program = split(simplify(program), remarks);
     let program = simplify(values(program));
     let program = simplify(peel(unswitch(program)));
     let program = coalesce(registers(program));
@@ -105,13 +105,14 @@ fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
             mask: mask.as_ref().map(value),
         },
         Op::Set { reg, value: set } => Op::Set { reg, value: value(&set) },
-        Op::Check { buffer, dim, extent, value: checked, lanes, mask } => Op::Check {
+        Op::Check { buffer, dim, extent, value: checked, lanes, mask, report } => Op::Check {
             buffer,
             dim,
             extent: change(&extent),
             value: value(&checked),
             lanes,
             mask: mask.as_ref().map(value),
+            report: Report { lower: change(&report.lower), ..report.map(&|at| map_at(at, change)) },
         },
         Op::Prefetch { buffer, at, lanes } => {
             Op::Prefetch { buffer, at: at.iter().map(|at| map_at(at, change)).collect(), lanes }
@@ -150,6 +151,22 @@ fn map_value(value: &Value, change: &dyn Fn(&Int) -> Int) -> Value {
         },
         other => other,
     })
+}
+
+impl Report {
+    /// The report with other subscripts.
+    fn map(&self, change: &dyn Fn(&At) -> At) -> Report {
+        let one = |(buffer, at): &(TensorId, Vec<At>)| (*buffer, at.iter().map(change).collect());
+        Report { lower: self.lower.clone(), found_by: self.found_by.iter().map(one).collect() }
+    }
+
+    /// The values of its computed subscripts.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Value> {
+        self.found_by.iter().flat_map(|(_, at)| at).filter_map(|at| match at {
+            At::Indirect(value) => Some(&**value),
+            At::Affine { .. } => None,
+        })
+    }
 }
 
 impl Value {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use polyhedral::CmpOp;
 
 use crate::int::Linear;
-use crate::{Cond, Int, VarId};
+use crate::{Cond, Int, Program, VarId};
 
 /// Smallest and largest value, where known.
 pub(super) type Interval = (Option<i64>, Option<i64>);
@@ -125,7 +125,8 @@ impl Ranges {
                 let (a, b) = (self.interval(a), self.interval(b));
                 (both(a.0, b.0, i64::min), both(a.1, b.1, i64::max))
             }
-            Int::Param(_) | Int::Add(..) | Int::Mul(..) => (None, None),
+            Int::Param(_) => (Some(-Program::MOST_SIZE), Some(Program::MOST_SIZE)),
+            Int::Add(..) | Int::Mul(..) => (None, None),
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) boxes: Vec<Option<Box>>,
     /// The pieces outside the box, in their new order.
     pub(crate) order: Vec<Piece>,
+    /// The piece from which inwards each of the statements that share the loops has its own.
+    pub(crate) apart: Option<Piece>,
     /// The piece that runs on several threads.
     pub(crate) parallel: Option<Piece>,
     /// What is copied before it is used.
@@ -167,9 +169,11 @@ impl Plan {
         Piece { of, level: self.cuts[of].len() }
     }
 
-    /// Whether a loop is run in strips.
-    pub(crate) fn has_strips(&self, of: usize, extent: Option<i64>) -> bool {
-        self.cuts[of].iter().any(|&by| extent.is_none_or(|extent| i64::from(by) < extent))
+    /// The outermost of the pieces of a reduction that nothing else is inside of.
+    pub(crate) fn innermost_reduction(&self, scop: &Scop, nest: &Nest) -> Option<Piece> {
+        let id = *nest.stmts.first()?;
+        let is_reduced = |at: usize| nest.loops[at].dim(id).is_some_and(|dim| nest::is_reduced(&scop.stmts[id], dim));
+        self.order.iter().rev().take_while(|piece| is_reduced(piece.of)).last().copied()
     }
 
     /// Whether a box holds all iterations of a loop.
