@@ -99,6 +99,16 @@ fn finish(mut scop: Scop) -> isl::Result<Scop> {
     Ok(scop)
 }
 
+/// isl operations for the question whether there are sizes at all; past it there may be.
+const OPERATIONS: u64 = 100_000;
+
+/// Whether no sizes satisfy all preconditions.
+pub(crate) fn admits_no_sizes(kernel: &Kernel) -> bool {
+    let ctx = isl::Ctx::new();
+    !kernel.preconditions.is_empty()
+        && ctx.with_budget(OPERATIONS, || context(kernel, &ctx)?.is_empty()).unwrap_or(false)
+}
+
 /// Sizes are not negative, and the preconditions hold.
 fn context(kernel: &Kernel, ctx: &isl::Ctx) -> isl::Result<isl::Set> {
     let names: Vec<String> = kernel.sizes.iter().map(|size| dim_name(size, kernel)).collect();

@@ -283,7 +283,7 @@ fn with_coincidence(session: &Session, mut nest: Nest) -> Nest {
 
 /// The nest with what the program allows of its `shared` outer loops, which a fusion has made and left unmarked; none
 /// when they may not be permuted.
-pub(crate) fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
+fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
     let names: Vec<&str> = nest.loops[..shared].iter().map(|one| one.name.as_str()).collect();
     let coincident = session.attributes(&names).ok()??;
     nest.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident = coincident);

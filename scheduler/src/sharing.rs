@@ -14,7 +14,7 @@ use transform::{Command, Session, UNASKED_STACK_BYTES};
 
 use crate::STAGE;
 use crate::cost;
-use crate::cpu::{as_band, attempt};
+use crate::cpu::attempt;
 use crate::nest::{self, Nest};
 use crate::plan::Plan;
 
@@ -47,12 +47,13 @@ pub(crate) fn fuse_neighbours(
     chosen: impl Fn(&Scop, &Nest) -> bool,
 ) -> isl::Result<Later> {
     let (mut later, mut below) = (Later::default(), usize::MAX);
+    let mut known = Known::default();
     loop {
         let nests = session.scop().ctx.with_budget(session.options().operations, || nest::nests(session.scop()))?;
         if nests.len() < 2 {
             break;
         }
-        let sharer = |nest| chosen(session.scop(), nest).then(|| Sharer::of(session, nest)).flatten();
+        let sharer = |nest| chosen(session.scop(), nest).then(|| Sharer::of(session, nest, &mut known)).flatten();
         let sharers: Vec<Option<Sharer<'_>>> = nests.iter().map(sharer).collect();
         let deepest = sharers.iter().flatten().map(|one| one.depth).max().unwrap_or(0);
         let depth = deepest.min(below - 1);
@@ -80,6 +81,50 @@ pub(crate) fn keep(session: &mut Session, later: Later) {
     }
 }
 
+/// What the session has said of the loops of nests, so that it is asked once for each nest: it has to find what is ordered
+/// among all instances of a nest, whichever loops it is asked about.
+#[derive(Default)]
+struct Known {
+    nests: BTreeMap<(Vec<String>, Vec<StmtId>), Allowed>,
+}
+
+impl Known {
+    fn allowed(&mut self, session: &Session, nest: &Nest) -> Allowed {
+        // Loops around one statement are marked, or are left to their own.
+        if nest.only_stmt().is_some() || nest.loops.is_empty() {
+            return Allowed::default();
+        }
+        let names: Vec<String> = nest.loops.iter().map(|one| one.name.clone()).collect();
+        let all: Vec<&str> = nest.loops.iter().map(|one| one.name.as_str()).collect();
+        let ask = || Allowed { band: session.attributes(&all).ok().flatten() };
+        self.nests.entry((names, nest.stmts.clone())).or_insert_with(ask).clone()
+    }
+}
+
+/// What may be done with the loops around a nest.
+#[derive(Clone, Default)]
+struct Allowed {
+    /// Which of them may run at once, if they are known to be permutable.
+    band: Option<Vec<bool>>,
+}
+
+impl Allowed {
+    fn is_coincident(&self, session: &Session, nest: &Nest, at: usize) -> bool {
+        let one = &nest.loops[at];
+        match &self.band {
+            Some(coincident) => coincident[at],
+            None => one.coincident || session.coincident(&one.name).is_ok(),
+        }
+    }
+
+    /// The nest with its outer loops marked; none when they may not be permuted.
+    fn marked(&self, mut nest: Nest) -> Option<Nest> {
+        let coincident = self.band.as_ref()?;
+        nest.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident = *coincident);
+        Some(nest)
+    }
+}
+
 /// A nest whose outer loops others may run in.
 #[derive(Clone, Copy)]
 struct Sharer<'a> {
@@ -89,14 +134,13 @@ struct Sharer<'a> {
 }
 
 impl<'a> Sharer<'a> {
-    fn of(session: &Session, nest: &'a Nest) -> Option<Sharer<'a>> {
+    fn of(session: &Session, nest: &'a Nest, known: &mut Known) -> Option<Sharer<'a>> {
+        let allowed = known.allowed(session, nest);
         let is_free = |at: usize| {
             let one = &nest.loops[at];
-            one.is_plain()
-                && one.extent.is_some_and(|extent| extent > 1)
-                && (one.coincident || session.coincident(&one.name).is_ok())
+            one.is_plain() && one.extent.is_some_and(|extent| extent > 1) && allowed.is_coincident(session, nest, at)
         };
-        let left = loops_left_outside(session, nest);
+        let left = loops_left_outside(session, nest, &allowed);
         let depth = (0..left).take_while(|&at| is_free(at)).count();
         (depth > 0).then_some(Sharer { nest, depth })
     }
@@ -165,11 +209,11 @@ enum Place {
 
 /// How many loops from outside a nest's own plan leaves where they are, whole and out of its boxes; the innermost loop
 /// around a statement is never among them.
-fn loops_left_outside(session: &Session, nest: &Nest) -> usize {
+fn loops_left_outside(session: &Session, nest: &Nest, allowed: &Allowed) -> usize {
     let (scop, target, strict) = (session.scop(), session.target(), session.options().strict);
     let plan = match (nest.only_stmt(), nest.around_reduction(scop)) {
         (Some(stmt), _) => Plan::of(scop, target, nest, stmt, (&[], strict)),
-        (None, Some((reduction, shared))) => match as_band(session, reduction, shared) {
+        (None, Some((reduction, shared))) => match allowed.marked(reduction) {
             Some(band) => Plan::of_shared(scop, target, &band, band.stmts[0], (&[], strict, shared)),
             None => return nest.loops.len(),
         },
