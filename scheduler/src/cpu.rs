@@ -7,7 +7,7 @@ use polyhedral::{ScheduleTree, Scop, isl};
 use support::Remark;
 use transform::{Command, Names, Policy, Refused, Session};
 
-use crate::nest::{self, Nest};
+use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
 use crate::{Fusion, Isl, STAGE, cost, fusing, packing, rest, rows, sharing};
 
@@ -85,7 +85,7 @@ fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) 
     let scheduled = (|| {
         fusing::fuse_around_reductions(session, &chosen_nests(session)?);
         let kept = sharing::fuse_neighbours(session, &chosen)?;
-        chosen_nests(session)?.iter().for_each(|nest| schedule_nest(session, nest, false));
+        chosen_nests(session)?.iter().for_each(|nest| schedule_nest(session, nest, &[]));
         sharing::keep(session, kept);
         Ok(())
     })();
@@ -161,7 +161,7 @@ fn examine(session: &Session, scop: &Scop) -> isl::Result<Vec<Nest>> {
     scop.ctx.with_budget(session.options().operations, || nest::nests(scop))
 }
 
-fn remark(session: &mut Session, entity: &str, what: &str, why: &str) {
+pub(crate) fn remark(session: &mut Session, entity: &str, what: &str, why: &str) {
     session.remark(Remark::new(STAGE, entity, what, why));
 }
 
@@ -239,16 +239,16 @@ fn divide(session: &mut Session, entity: &str, what: &str, command: Command) -> 
     Some((full(outer.first()?), full(inner.first()?)))
 }
 
-/// A nest at the top, or `inside` of other loops.
-fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
+/// A nest at the top, or inside of the loops `around`.
+fn schedule_nest(session: &mut Session, nest: &Nest, around: &[Loop]) {
     let entity = nest.name(session.scop());
     if let Some(stmt) = nest.only_stmt() {
         if !nest.loops.is_empty() {
             let strict = session.options().strict;
             let nest = with_coincidence(session, nest.clone());
-            let plan = Plan::of(session.scop(), session.target(), &nest, stmt, (inside, strict));
+            let plan = Plan::of(session.scop(), session.target(), &nest, stmt, (around, strict));
             plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
-            apply(session, &entity, &nest, &plan);
+            apply(session, &entity, (around, &nest), &plan);
         }
         return;
     }
@@ -256,21 +256,20 @@ fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
         && let Some(reduction) = as_band(session, reduction, shared)
     {
         let stmt = reduction.stmts[0];
-        let plan = Plan::of_shared(
-            session.scop(),
-            session.target(),
-            &reduction,
-            stmt,
-            (inside, session.options().strict, shared),
-        );
+        let how = (around, session.options().strict, shared);
+        let mut plan = Plan::of_shared(session.scop(), session.target(), &reduction, stmt, how);
+        if shared == reduction.loops.len() {
+            plan.apart = plan.innermost_reduction(session.scop(), &reduction);
+        }
         plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
-        return apply(session, &entity, &reduction, &plan);
+        return apply(session, &entity, (around, &reduction), &plan);
     }
     // Threads first: what the parts then keep on the stack is each thread's own.
-    if !inside && !nest.loops.is_empty() {
+    if around.is_empty() && !nest.loops.is_empty() {
         parallel_as_it_is(session, &entity, nest);
     }
-    nest.parts.iter().for_each(|part| schedule_nest(session, part, true));
+    let around: Vec<Loop> = around.iter().chain(&nest.loops).cloned().collect();
+    nest.parts.iter().for_each(|part| schedule_nest(session, part, &around));
     if nest.parts.iter().all(|part| part.loops.is_empty()) {
         remark(session, &entity, "not vectorised", "several statements share its loops");
     }
@@ -286,7 +285,7 @@ fn with_coincidence(session: &Session, mut nest: Nest) -> Nest {
 
 /// The nest with what the program allows of its `shared` outer loops, which a fusion has made and left unmarked; none
 /// when they may not be permuted.
-pub(crate) fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
+fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
     let names: Vec<&str> = nest.loops[..shared].iter().map(|one| one.name.as_str()).collect();
     let coincident = session.attributes(&names).ok()??;
     nest.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident = coincident);
@@ -327,7 +326,7 @@ fn parallel_as_it_is(session: &mut Session, entity: &str, nest: &Nest) {
 }
 
 /// Takes the plan's steps; each that is refused leaves a remark, and the others are taken all the same.
-fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
+fn apply(session: &mut Session, entity: &str, (around, nest): (&[Loop], &Nest), plan: &Plan) {
     // The names of every loop's pieces, outermost first; `None` for one that was not made.
     let mut pieces: Vec<Vec<Option<String>>> = Vec::new();
     let mut boxed: Vec<(usize, String)> = Vec::new();
@@ -373,6 +372,9 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
     if !is_in_order(session.scop(), &order) {
         attempt(session, entity, "loops not reordered", Command::reorder(order));
     }
+    if let Some(name) = plan.apart.as_ref().and_then(name_of) {
+        attempt(session, entity, "not apart", Command::distribute(&name));
+    }
     if let Some(partial) = &plan.partial {
         let made = name_of(&partial.at).is_some_and(|at| {
             let tensor = session.scop().tensors[partial.tensor].name.clone();
@@ -388,7 +390,10 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
     for pack in &plan.packs {
         match pack.at.as_ref().map(name_of) {
             Some(None) => {}
-            at => packing::pack(session, entity, pack, at.flatten()),
+            at => {
+                let around = || Some(around.get(pack.around?)?.name.clone());
+                packing::pack(session, entity, pack, at.flatten().or_else(around));
+            }
         }
     }
     for (tensor, piece, ahead) in &plan.prefetches {

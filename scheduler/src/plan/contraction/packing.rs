@@ -3,7 +3,7 @@
 use polyhedral::{Access, Subscript};
 
 use super::{Group, Piece, Planner, RegisterTile, extent_of};
-use crate::nest::{self, Stride};
+use crate::nest::{self, Loop, Stride};
 use crate::plan::{Form, Pack};
 
 /// The least rows that share what is packed: each copied element is then used so many times.
@@ -55,9 +55,6 @@ impl Planner<'_> {
     fn reason_against(&self, read: &Access, (rows, columns): (usize, usize), reduced: &[usize]) -> Option<String> {
         if let Some(why) = self.reason_never(read, columns) {
             return Some(why.into());
-        }
-        if self.moves_around(read) {
-            return Some("moves along a loop around those that are its own".into());
         }
         let sizes = [rows, columns].into_iter().chain(reduced.iter().copied());
         if sizes.into_iter().any(|at| self.one(at).extent.is_none()) {
@@ -213,7 +210,8 @@ impl Planner<'_> {
         let contiguous = access.index.len().saturating_sub(1);
         let group = self.group.filter(|group| group.read == read).map(|group| (group.along, group.by));
         let form = Form::Panels { along, tile: *tile, group };
-        self.plan.packs.push(Pack { tensor: access.tensor, at, stmt: self.id, contiguous, form });
+        let around = self.moved_around(access);
+        self.plan.packs.push(Pack { tensor: access.tensor, at, around, stmt: self.id, contiguous, form });
     }
 
     /// Copies a read as it lies, in rows of so many elements.
@@ -223,7 +221,7 @@ impl Planner<'_> {
         let bytes = self.scop.tensors[access.tensor].dtype.bytes();
         let padding = if (row * u64::from(bytes)).is_multiple_of(FAR_APART) { self.line() / bytes.max(1) } else { 0 };
         let form = Form::Rows { padding, lanes: self.target.lanes(bytes) };
-        self.plan.packs.push(Pack { tensor: access.tensor, at: Some(at), stmt: self.id, contiguous, form });
+        self.plan.packs.push(Pack { tensor: access.tensor, at: Some(at), around: None, stmt: self.id, contiguous, form });
     }
 
     /// Whether the reduction is not cut into strips: it is inside of what other statements share; or one strip is as long
@@ -257,12 +255,10 @@ impl Planner<'_> {
             || (!is_contiguous && panel <= self.second_cache() / 2)
     }
 
-    /// Whether loops around this nest, which are not its own, move it: what one iteration of these touches cannot be copied
-    /// by a name of theirs.
-    fn moves_around(&self, access: &Access) -> bool {
-        let own: Vec<Option<usize>> = self.all().map(|at| self.one(at).dim(self.id)).collect();
-        let moves = |dim: usize| nest::stride(self.stmt, access, dim) != Stride::Constant;
-        self.inside && (0..self.stmt.dims.len()).any(|dim| !own.contains(&Some(dim)) && moves(dim))
+    /// The innermost of the loops around this nest that moves it: each of its iterations needs a copy of its own.
+    fn moved_around(&self, access: &Access) -> Option<usize> {
+        let moves = |one: &Loop| one.dim(self.id).is_none_or(|dim| nest::stride(self.stmt, access, dim) != Stride::Constant);
+        self.around.iter().rposition(moves)
     }
 
     /// Bytes that all loops together touch of it, at most.
