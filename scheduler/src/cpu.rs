@@ -110,9 +110,9 @@ fn join_rows(session: &mut Session) {
                 let tensor = session.scop().tensors[fold.tensor].name.clone();
                 attempt(session, &tensor, "rows not folded", Command::fold(&tensor, fold.dim, fold.by));
             }
-            rows::Step::Strips { first, second, rows, by, fold, parallel } => {
+            rows::Step::Strips { first, second, rows, by, blocks, fold, parallel } => {
                 let (first, second) = (name(first), name(second));
-                join_in_strips(session, (&first, &second), (&rows, by), fold, parallel);
+                join_in_strips(session, (&first, &second), (&rows, by), (blocks, fold), parallel);
             }
         }
     }
@@ -128,10 +128,10 @@ fn join_in_strips(
     session: &mut Session,
     (first, second): (&str, &str),
     (rows, by): (&str, u32),
-    fold: rows::Fold,
+    (blocks, fold): (Option<rows::Blocks>, rows::Fold),
     threads: rows::Threads,
 ) {
-    let Some((strips, _)) = divide(session, second, ROWS, Command::split(rows, by)) else { return };
+    let Some((strips, inside)) = divide(session, second, ROWS, Command::split(rows, by)) else { return };
     let tensor = session.scop().tensors[fold.tensor].name.clone();
     let memory = Some(polyhedral::Memory::Stack);
     let parallel = match threads {
@@ -139,14 +139,16 @@ fn join_in_strips(
         rows::Threads::Around(name) => Some(name),
         rows::Threads::Strips => Some(strips.clone()),
     };
-    let steps = [
-        Command::compute_at(&tensor, &strips),
+    let in_blocks = |rows::Blocks { first, rows }| [Command::split(first, rows), Command::split(&inside, rows)];
+    let joined = [
         Command::fuse(first, second, 1),
         Command::fold(&tensor, fold.dim, fold.by),
-        Command::StoreAt { tensor, member: strips, memory },
+        Command::StoreAt { tensor: tensor.clone(), member: strips.clone(), memory },
     ];
+    let computed = [Command::compute_at(&tensor, &strips)];
+    let steps = computed.into_iter().chain(blocks.into_iter().flat_map(in_blocks)).chain(joined);
     // Each needs those before it.
-    let _ = steps.into_iter().chain(parallel.map(Command::parallel)).all(|step| attempt(session, second, ROWS, step));
+    let _ = steps.chain(parallel.map(Command::parallel)).all(|step| attempt(session, second, ROWS, step));
 }
 
 fn not_examined(session: &mut Session, error: &isl::Error) {
