@@ -84,9 +84,11 @@ fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) 
     };
     let scheduled = (|| {
         fusing::fuse_around_reductions(session, &chosen_nests(session)?);
-        let kept = sharing::fuse_neighbours(session, &chosen)?;
-        chosen_nests(session)?.iter().for_each(|nest| schedule_nest(session, nest, &[]));
-        sharing::keep(session, kept);
+        let later = sharing::fuse_neighbours(session, &chosen)?;
+        let mut nests = chosen_nests(session)?;
+        later.mark(&mut nests);
+        nests.iter().for_each(|nest| schedule_nest(session, nest, &[]));
+        sharing::keep(session, later);
         Ok(())
     })();
     scheduled.unwrap_or_else(|error| not_examined(session, &error));
@@ -253,7 +255,7 @@ fn schedule_nest(session: &mut Session, nest: &Nest, around: &[Loop]) {
         return;
     }
     if let Some((reduction, shared)) = nest.around_reduction(session.scop())
-        && let Some(reduction) = as_band(session, reduction, shared)
+        && let Some(reduction) = as_band(session, nest, reduction, shared)
     {
         let stmt = reduction.stmts[0];
         let how = (around, session.options().strict, shared);
@@ -283,13 +285,16 @@ fn with_coincidence(session: &Session, mut nest: Nest) -> Nest {
     nest
 }
 
-/// The nest with what the program allows of its `shared` outer loops, which a fusion has made and left unmarked; none
-/// when they may not be permuted.
-fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
-    let names: Vec<&str> = nest.loops[..shared].iter().map(|one| one.name.as_str()).collect();
+/// The loops around the reduction of `nest` with what the program allows of the `shared` outer ones, which a fusion has made
+/// and perhaps left unmarked; none when they may not be permuted.
+fn as_band(session: &Session, nest: &Nest, mut reduction: Nest, shared: usize) -> Option<Nest> {
+    if nest.is_permutable && nest.loops.iter().all(|one| one.coincident) {
+        return Some(reduction);
+    }
+    let names: Vec<&str> = reduction.loops[..shared].iter().map(|one| one.name.as_str()).collect();
     let coincident = session.attributes(&names).ok()??;
-    nest.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident = coincident);
-    Some(nest)
+    reduction.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident = coincident);
+    Some(reduction)
 }
 
 /// Runs the outermost loop that can in parallel, without moving loops.

@@ -221,7 +221,14 @@ impl Planner<'_> {
         let bytes = self.scop.tensors[access.tensor].dtype.bytes();
         let padding = if (row * u64::from(bytes)).is_multiple_of(FAR_APART) { self.line() / bytes.max(1) } else { 0 };
         let form = Form::Rows { padding, lanes: self.target.lanes(bytes) };
-        self.plan.packs.push(Pack { tensor: access.tensor, at: Some(at), around: None, stmt: self.id, contiguous, form });
+        self.plan.packs.push(Pack {
+            tensor: access.tensor,
+            at: Some(at),
+            around: None,
+            stmt: self.id,
+            contiguous,
+            form,
+        });
     }
 
     /// Whether the reduction is not cut into strips: it is inside of what other statements share; or one strip is as long
@@ -257,7 +264,8 @@ impl Planner<'_> {
 
     /// The innermost of the loops around this nest that moves it: each of its iterations needs a copy of its own.
     fn moved_around(&self, access: &Access) -> Option<usize> {
-        let moves = |one: &Loop| one.dim(self.id).is_none_or(|dim| nest::stride(self.stmt, access, dim) != Stride::Constant);
+        let moves =
+            |one: &Loop| one.dim(self.id).is_none_or(|dim| nest::stride(self.stmt, access, dim) != Stride::Constant);
         self.around.iter().rposition(moves)
     }
 
