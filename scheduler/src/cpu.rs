@@ -44,6 +44,7 @@ impl Policy for Cpu {
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
         session.together(|session| {
             order(session, None);
+            fuse_around_reductions(session, |_, _| true);
             join_rows(session);
             schedule_nests(session, |_, _| true);
         });
@@ -70,22 +71,37 @@ impl Policy for Cpu {
         let all: BTreeSet<String> = open.iter().flatten().cloned().collect();
         session.together(|session| {
             open.iter().for_each(|nest| order(session, Some(nest)));
-            schedule_nests(session, |scop, nest| rest::holds_all(scop, &all, &nest.stmts));
+            let is_open = |scop: &Scop, nest: &Nest| rest::holds_all(scop, &all, &nest.stmts);
+            fuse_around_reductions(session, is_open);
+            schedule_nests(session, is_open);
         });
         Ok(())
     }
 }
 
+/// The nests at the top that are `chosen`.
+fn chosen_nests(session: &Session, chosen: impl Fn(&Scop, &Nest) -> bool) -> isl::Result<Vec<Nest>> {
+    let nests = examine(session, session.scop())?;
+    Ok(nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect())
+}
+
+/// Runs what surrounds each reduction that is `chosen`, and is chosen too, in its loops.
+fn fuse_around_reductions(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
+    let fused = (|| {
+        for tensor in fusing::links_of_epilogues(session, &chosen_nests(session, &chosen)?) {
+            attempt(session, &tensor, "kept in memory", Command::inline(&tensor));
+        }
+        fusing::fuse_around_reductions(session, &chosen_nests(session, &chosen)?);
+        Ok(())
+    })();
+    fused.unwrap_or_else(|error| not_examined(session, &error));
+}
+
 /// Schedules each nest at the top that is `chosen` by itself, or in turn with neighbours in loops that they share.
 fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
-    let chosen_nests = |session: &Session| {
-        let nests = examine(session, session.scop())?;
-        Ok(nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect::<Vec<_>>())
-    };
     let scheduled = (|| {
-        fusing::fuse_around_reductions(session, &chosen_nests(session)?);
         let later = sharing::fuse_neighbours(session, &chosen)?;
-        let mut nests = chosen_nests(session)?;
+        let mut nests = chosen_nests(session, &chosen)?;
         later.mark(&mut nests);
         nests.iter().for_each(|nest| schedule_nest(session, nest, &[]));
         sharing::keep(session, later);
@@ -263,6 +279,7 @@ fn schedule_nest(session: &mut Session, nest: &Nest, around: &[Loop]) {
         if shared == reduction.loops.len() {
             plan.apart = plan.innermost_reduction(session.scop(), &reduction);
         }
+        plan.keep = fusing::kept_in_tile(session.scop(), nest, &reduction, &plan);
         plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
         return apply(session, &entity, (around, &reduction), &plan);
     }
@@ -406,6 +423,10 @@ fn apply(session: &mut Session, entity: &str, (around, nest): (&[Loop], &Nest), 
         if let Some(at) = name_of(piece) {
             attempt(session, entity, "not prefetched", Command::prefetch(tensor, at, *ahead));
         }
+    }
+    if let Some((tensor, at)) = plan.keep.and_then(|(tensor, piece)| Some((tensor, name_of(&piece)?))) {
+        let tensor = session.scop().tensors[tensor].name.clone();
+        attempt(session, entity, "not kept in registers", Command::store_at(tensor, at));
     }
     for name in plan.separate.iter().filter_map(name_of) {
         attempt(session, entity, "edges not separated", Command::separate([name]));

@@ -421,8 +421,8 @@ fn nests_that_use_a_row_again_share_its_loop() {
         &[],
         2,
         expect![[r#"
-            fuse E Y depth 1
             fuse S0 S1 depth 1
+            fuse E Y depth 1
             fuse S0 E depth 1
             parallel S0.i
             vectorise S1.j by 64 as jo jv

@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) parallel: Option<Piece>,
     /// What is copied before it is used.
     pub(crate) packs: Vec<Pack>,
+    /// A temporary of which each iteration of a piece needs its own part only.
+    pub(crate) keep: Option<(TensorId, Piece)>,
     /// What a later iteration of a piece touches of a tensor is asked for: so many later.
     pub(crate) prefetches: Vec<(TensorId, Piece, u32)>,
     /// The pieces whose whole boxes run in loops of their own.
