@@ -10,9 +10,13 @@ use crate::plan::{Form, Pack};
 const LEAST_ROWS: u64 = 48;
 /// The least rows when the lanes are apart in memory, and would be loaded one by one for each box of rows.
 const LEAST_ROWS_OF_GATHERS: u64 = 8;
-/// The most iterations of a strip of a reduction; fewer when a panel would be larger than one and a half of the first
-/// cache: it streams from the second one without a loss, and the result is loaded and stored less often.
-pub(super) const DEEPEST: u64 = 512;
+/// The most iterations of a strip of a reduction, fewer when a panel would take more than a [`PANEL`]th of the second cache:
+/// it streams from there without a loss, and the result is loaded and stored less often.
+pub(super) const DEEPEST: u64 = 1024;
+/// What part of the second cache a panel may take.
+const PANEL: u64 = 8;
+/// What part it may take where the whole reduction is then one strip: the result begins and ends in registers.
+const WHOLE_PANEL: u64 = 4;
 /// Distance of rows in bytes from which on a panel touches a page with every other row or more.
 const FAR_APART: u64 = 2048;
 /// Bytes of a page of memory, and how many a core finds at once.
@@ -110,6 +114,17 @@ impl Planner<'_> {
         elements.saturating_mul(self.scop.tensors[access.tensor].dtype.bytes().into())
     }
 
+    /// Whether what is read along the columns comes from behind the second cache, or is in another page at each of so many
+    /// steps that neither the line nor the page is near, and nothing asks for them early.
+    pub(super) fn comes_from_afar(&self, read: &Access, columns: usize, reduced: &[usize]) -> bool {
+        let first = self.target.caches.first().map_or(32 << 10, |cache| cache.bytes);
+        let footprint = self.footprint(read, columns, reduced);
+        let is_paged = |&at: &usize| {
+            extent_of(self.one(at)) > PAGES && self.bytes_apart(read, at).is_some_and(|bytes| bytes >= PAGE)
+        };
+        footprint > self.second_cache() || (footprint > first && reduced.iter().any(is_paged))
+    }
+
     /// The only subscript that moves along the columns, by one.
     fn lane_subscript(&self, access: &Access, columns: usize) -> Option<usize> {
         let dim = self.one(columns).dim(self.id)?;
@@ -181,7 +196,8 @@ impl Planner<'_> {
         let alone: &[usize] = &[strip];
         let (first, last) = if is_outer { (alone, inner) } else { (inner, alone) };
         self.plan.order = order.chain(first.iter().chain(last).map(|&at| self.plan.rest(at))).collect();
-        self.packed_threads(rows, columns, &outside, (steps, at_once, tile));
+        let are_rows_cut = at_once && self.is_packed_for_rows(columns, packed);
+        self.packed_threads(rows, columns, &outside, (steps, are_rows_cut, tile));
         // A whole reduction of short types only writes its result, and asking for it early took longer than it helped.
         if !at_once || self.group.is_none() {
             self.prefetch_result(rows, columns);
@@ -231,9 +247,9 @@ impl Planner<'_> {
         });
     }
 
-    /// Whether the reduction is not cut into strips: it is inside of what other statements share; or one strip is as long
-    /// as all of it, and its copies are made inside of another loop or are too small to be made by each thread; or strips
-    /// would move a result through a transposition again and again while the panel of all of it stays in the second cache.
+    /// Whether the reduction is not cut into strips: it is inside of what other statements share; or the panel of all of it
+    /// stays in the second cache, so that the result is written once and not read; or one strip is as long as all of it, and
+    /// its copies are made inside of another loop or are too small to be made by each thread.
     pub(super) fn is_done_at_once(
         &self,
         columns: usize,
@@ -255,9 +271,11 @@ impl Planner<'_> {
             self.bytes_touched(read) <= room || self.all().filter(is_outside).any(has_own)
         };
         let are_small = packed.iter().all(is_small);
+        let stays_near = panel <= self.second_cache() / WHOLE_PANEL && self.group.is_none();
         // The shorter the factors, the more the result weighs, which is then written once and not read.
         let are_short = self.group.is_some();
         first >= self.shared
+            || (stays_near && is_contiguous)
             || (is_one_strip && (are_small || are_short))
             || (!is_contiguous && panel <= self.second_cache() / 2)
     }
@@ -286,10 +304,9 @@ impl Planner<'_> {
         (!is_repeated || !is_near).then(|| self.plan.rest(outside[innermost]))
     }
 
-    /// The parts that threads take of the columns, for groups: they are put together by whoever uses them.
+    /// The parts that threads take of the columns, or that fit the last cache: they are put together by whoever uses them.
     fn part_of_columns(&self, columns: usize) -> Option<Piece> {
-        let is_cut = self.group.is_some() && !self.plan.cuts[columns].is_empty();
-        is_cut.then_some(Piece { of: columns, level: 0 })
+        (!self.plan.cuts[columns].is_empty()).then_some(Piece { of: columns, level: 0 })
     }
 
     /// Asks for the next box of accumulators while one is computed, where the result is too large for the second cache.
@@ -357,9 +374,8 @@ impl Planner<'_> {
     /// Iterations of the outermost reduction in a strip; all strips are about as long.
     fn depth(&self, extent: u64, inner: u64, tile: &RegisterTile) -> u64 {
         let panel_row = u64::from(tile.width()) * u64::from(self.read_bytes());
-        let first = self.target.caches.first().map_or(32 << 10, |cache| cache.bytes);
         let by = self.group.map_or(1, |group| u64::from(group.by));
-        let most = (first * 3 / 2 / panel_row.max(1)).min(DEEPEST * by) / inner.max(1);
+        let most = (self.second_cache() / PANEL / panel_row.max(1)).min(DEEPEST * by) / inner.max(1);
         balanced(extent, most.max(1), by)
     }
 
@@ -380,7 +396,7 @@ impl Planner<'_> {
         rows: usize,
         columns: usize,
         outside: &[usize],
-        (steps, at_once, tile): (u64, bool, &RegisterTile),
+        (steps, are_rows_cut, tile): (u64, bool, &RegisterTile),
     ) {
         let threads = u64::from(self.target.threads);
         let worth = self.is_worth_threads();
@@ -396,7 +412,7 @@ impl Planner<'_> {
         let wide = extent_of(self.one(columns));
         // What is packed once for all is no matter of the threads; what is copied of the rows each then has of its own.
         let high = extent_of(self.one(rows));
-        let of_rows = at_once && self.group.is_none() && high >= 2 * threads * height;
+        let of_rows = are_rows_cut && high >= 2 * threads * height;
         let of_columns = worth && !of_rows && wide >= 2 * threads * width;
         let share = if of_columns { wide.div_ceil(threads) } else { wide };
         let widest = share.next_multiple_of(width).min((room / width).max(1) * width);
@@ -416,6 +432,15 @@ impl Planner<'_> {
             self.outermost(rows);
             self.plan.parallel = self.plan.order.first().copied();
         }
+    }
+
+    /// Whether threads take parts of the rows, where the reduction is not cut: what is packed of the columns is little, and the
+    /// same for all; or the result lies along other loops than the columns.
+    fn is_packed_for_rows(&self, columns: usize, packed: &[usize]) -> bool {
+        let room = self.second_cache() / 4;
+        let are_small = packed.iter().all(|&at| self.bytes_touched(&self.stmt.reads[at]) <= room);
+        let is_contiguous = self.stmt.writes.iter().all(|write| self.stride(write, columns) == Stride::Unit);
+        self.group.is_none() && (are_small || !is_contiguous)
     }
 
     /// Puts the first cut of a loop, which is new, outside of all others.
