@@ -15,7 +15,14 @@ pub(crate) fn pack(session: &mut Session, entity: &str, pack: &Pack, at: Option<
     let source = session.scop().tensors[pack.tensor].clone();
     let padded = if let Form::Rows { padding, .. } = pack.form { padding } else { 0 };
     let of = if at.is_none() { vec![session.scop().stmts[pack.stmt].name.clone()] } else { Vec::new() };
-    let promotion = Promotion { tensor: source.name.clone(), member: at, of, padded, ..Promotion::default() };
+    let promotion = Promotion {
+        tensor: source.name.clone(),
+        member: at,
+        of,
+        padded,
+        widened: pack.widened,
+        ..Promotion::default()
+    };
     if !attempt(session, entity, WHAT, Command::Promote(promotion)) {
         return;
     }
