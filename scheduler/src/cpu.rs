@@ -9,7 +9,7 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, fusing, packing, rest, rows, sharing};
+use crate::{Fusion, Isl, STAGE, cost, fusing, packing, prologue, rest, rows, sharing};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -44,6 +44,7 @@ impl Policy for Cpu {
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
         session.together(|session| {
             order(session, None);
+            fuse_around_reductions(session, |_, _| true);
             join_rows(session);
             schedule_nests(session, |_, _| true);
         });
@@ -70,23 +71,54 @@ impl Policy for Cpu {
         let all: BTreeSet<String> = open.iter().flatten().cloned().collect();
         session.together(|session| {
             open.iter().for_each(|nest| order(session, Some(nest)));
-            schedule_nests(session, |scop, nest| rest::holds_all(scop, &all, &nest.stmts));
+            let is_open = |scop: &Scop, nest: &Nest| rest::holds_all(scop, &all, &nest.stmts);
+            fuse_around_reductions(session, is_open);
+            schedule_nests(session, is_open);
         });
         Ok(())
     }
 }
 
+/// The nests at the top that are `chosen`.
+fn chosen_nests(session: &Session, chosen: impl Fn(&Scop, &Nest) -> bool) -> isl::Result<Vec<Nest>> {
+    let nests = examine(session, session.scop())?;
+    Ok(nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect())
+}
+
+/// Runs what surrounds each reduction that is `chosen`, and is chosen too, in its loops.
+fn fuse_around_reductions(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
+    let fused = (|| {
+        for tensor in fusing::links_of_epilogues(session, &chosen_nests(session, &chosen)?) {
+            attempt(session, &tensor, "kept in memory", Command::inline(&tensor));
+        }
+        fusing::fuse_around_reductions(session, &chosen_nests(session, &chosen)?);
+        Ok(())
+    })();
+    fused.unwrap_or_else(|error| not_examined(session, &error));
+}
+
 /// Schedules each nest at the top that is `chosen` by itself, or in turn with neighbours in loops that they share.
 fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
-    let chosen_nests = |session: &Session| {
-        let nests = examine(session, session.scop())?;
-        Ok(nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect::<Vec<_>>())
-    };
     let scheduled = (|| {
-        fusing::fuse_around_reductions(session, &chosen_nests(session)?);
-        let kept = sharing::fuse_neighbours(session, &chosen)?;
-        chosen_nests(session)?.iter().for_each(|nest| schedule_nest(session, nest, &[]));
-        sharing::keep(session, kept);
+        let later = sharing::fuse_neighbours(session, &chosen)?;
+        let mut nests = chosen_nests(session, &chosen)?;
+        later.mark(&mut nests);
+        let (waiting, others): (Vec<Nest>, Vec<Nest>) =
+            nests.into_iter().partition(|nest| prologue::is_producer(session.scop(), nest));
+        let waiting: Vec<String> = waiting.iter().map(|nest| nest.name(session.scop())).collect();
+        others.iter().for_each(|nest| schedule_nest(session, nest, &[]));
+        for producer in waiting {
+            let find = |session: &Session| {
+                Ok(examine(session, session.scop())?.into_iter().find(|nest| nest.name(session.scop()) == producer))
+            };
+            if let Some(nest) = find(session)? {
+                prologue::compute_in_copies(session, &nest);
+            }
+            if let Some(nest) = find(session)? {
+                schedule_nest(session, &nest, &[]);
+            }
+        }
+        sharing::keep(session, later);
         Ok(())
     })();
     scheduled.unwrap_or_else(|error| not_examined(session, &error));
@@ -110,9 +142,9 @@ fn join_rows(session: &mut Session) {
                 let tensor = session.scop().tensors[fold.tensor].name.clone();
                 attempt(session, &tensor, "rows not folded", Command::fold(&tensor, fold.dim, fold.by));
             }
-            rows::Step::Strips { first, second, rows, by, fold, parallel } => {
+            rows::Step::Strips { first, second, rows, by, blocks, fold, parallel } => {
                 let (first, second) = (name(first), name(second));
-                join_in_strips(session, (&first, &second), (&rows, by), fold, parallel);
+                join_in_strips(session, (&first, &second), (&rows, by), (blocks, fold), parallel);
             }
         }
     }
@@ -128,10 +160,10 @@ fn join_in_strips(
     session: &mut Session,
     (first, second): (&str, &str),
     (rows, by): (&str, u32),
-    fold: rows::Fold,
+    (blocks, fold): (Option<rows::Blocks>, rows::Fold),
     threads: rows::Threads,
 ) {
-    let Some((strips, _)) = divide(session, second, ROWS, Command::split(rows, by)) else { return };
+    let Some((strips, inside)) = divide(session, second, ROWS, Command::split(rows, by)) else { return };
     let tensor = session.scop().tensors[fold.tensor].name.clone();
     let memory = Some(polyhedral::Memory::Stack);
     let parallel = match threads {
@@ -139,14 +171,16 @@ fn join_in_strips(
         rows::Threads::Around(name) => Some(name),
         rows::Threads::Strips => Some(strips.clone()),
     };
-    let steps = [
-        Command::compute_at(&tensor, &strips),
+    let in_blocks = |rows::Blocks { first, rows }| [Command::split(first, rows), Command::split(&inside, rows)];
+    let joined = [
         Command::fuse(first, second, 1),
         Command::fold(&tensor, fold.dim, fold.by),
-        Command::StoreAt { tensor, member: strips, memory },
+        Command::StoreAt { tensor: tensor.clone(), member: strips.clone(), memory },
     ];
+    let computed = [Command::compute_at(&tensor, &strips)];
+    let steps = computed.into_iter().chain(blocks.into_iter().flat_map(in_blocks)).chain(joined);
     // Each needs those before it.
-    let _ = steps.into_iter().chain(parallel.map(Command::parallel)).all(|step| attempt(session, second, ROWS, step));
+    let _ = steps.chain(parallel.map(Command::parallel)).all(|step| attempt(session, second, ROWS, step));
 }
 
 fn not_examined(session: &mut Session, error: &isl::Error) {
@@ -251,7 +285,7 @@ fn schedule_nest(session: &mut Session, nest: &Nest, around: &[Loop]) {
         return;
     }
     if let Some((reduction, shared)) = nest.around_reduction(session.scop())
-        && let Some(reduction) = as_band(session, reduction, shared)
+        && let Some(reduction) = as_band(session, nest, reduction, shared)
     {
         let stmt = reduction.stmts[0];
         let how = (around, session.options().strict, shared);
@@ -259,6 +293,7 @@ fn schedule_nest(session: &mut Session, nest: &Nest, around: &[Loop]) {
         if shared == reduction.loops.len() {
             plan.apart = plan.innermost_reduction(session.scop(), &reduction);
         }
+        plan.keep = fusing::kept_in_tile(session.scop(), nest, &reduction, &plan);
         plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
         return apply(session, &entity, (around, &reduction), &plan);
     }
@@ -281,13 +316,16 @@ fn with_coincidence(session: &Session, mut nest: Nest) -> Nest {
     nest
 }
 
-/// The nest with what the program allows of its `shared` outer loops, which a fusion has made and left unmarked; none
-/// when they may not be permuted.
-fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
-    let names: Vec<&str> = nest.loops[..shared].iter().map(|one| one.name.as_str()).collect();
+/// The loops around the reduction of `nest` with what the program allows of the `shared` outer ones, which a fusion has made
+/// and perhaps left unmarked; none when they may not be permuted.
+fn as_band(session: &Session, nest: &Nest, mut reduction: Nest, shared: usize) -> Option<Nest> {
+    if nest.is_permutable && nest.loops.iter().all(|one| one.coincident) {
+        return Some(reduction);
+    }
+    let names: Vec<&str> = reduction.loops[..shared].iter().map(|one| one.name.as_str()).collect();
     let coincident = session.attributes(&names).ok()??;
-    nest.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident = coincident);
-    Some(nest)
+    reduction.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident = coincident);
+    Some(reduction)
 }
 
 /// Runs the outermost loop that can in parallel, without moving loops.
@@ -399,6 +437,10 @@ fn apply(session: &mut Session, entity: &str, (around, nest): (&[Loop], &Nest), 
         if let Some(at) = name_of(piece) {
             attempt(session, entity, "not prefetched", Command::prefetch(tensor, at, *ahead));
         }
+    }
+    if let Some((tensor, at)) = plan.keep.and_then(|(tensor, piece)| Some((tensor, name_of(&piece)?))) {
+        let tensor = session.scop().tensors[tensor].name.clone();
+        attempt(session, entity, "not kept in registers", Command::store_at(tensor, at));
     }
     for name in plan.separate.iter().filter_map(name_of) {
         attempt(session, entity, "edges not separated", Command::separate([name]));

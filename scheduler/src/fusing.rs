@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use polyhedral::{Scop, Stmt, StmtId, TensorId};
+use polyhedral::{Access, Role, Scop, Stmt, StmtId, Subscript, TensorId};
 use transform::{Command, Session};
 
 use crate::cpu::{attempt, remark};
 use crate::nest::{self, Loop, Nest, Stride};
-use crate::plan::{Box, Plan};
+use crate::plan::{Box, Piece, Plan};
 
 const WHAT: &str = "not fused";
 
@@ -20,11 +20,13 @@ const WHAT: &str = "not fused";
 /// `nests` are those at the top, in order.
 pub(crate) fn fuse_around_reductions(session: &mut Session, nests: &[Nest]) {
     for (at, nest) in nests.iter().enumerate() {
-        let Some(Reduction { stmt, depth, common, lanes }) = Reduction::of(session, nest) else { continue };
-        let around = Around { nest, stmt, depth, lanes: lanes.filter(|_| common > depth) };
-        let (before, after) = around.found(session, &nests[..at], &nests[at + 1..]);
-        let entity = nest.name(session.scop());
-        let common = u32::try_from(common).unwrap_or(1);
+        let Some(around) = Around::of(session, nest) else { continue };
+        let Surroundings { before, after, against } = around.found(session.scop(), &nests[..at], &nests[at + 1..]);
+        let name = |nest: &Nest| nest.name(session.scop());
+        let (before, after): (Option<String>, Vec<String>) = (before.map(name), after.into_iter().map(name).collect());
+        let entity = name(nest);
+        against.iter().for_each(|why| remark(session, &entity, WHAT, why));
+        let common = u32::try_from(around.common).unwrap_or(1);
         if let Some(before) = before {
             attempt(session, &entity, WHAT, Command::fuse(before, &entity, common));
         }
@@ -36,20 +38,55 @@ pub(crate) fn fuse_around_reductions(session: &mut Session, nests: &[Nest]) {
     }
 }
 
+/// The temporaries between the statements that follow reductions element by element, each with one reader, which may compute
+/// them as well: they then need no memory.
+pub(crate) fn links_of_epilogues(session: &Session, nests: &[Nest]) -> Vec<String> {
+    let scop = session.scop();
+    let mut links = Vec::new();
+    for (at, nest) in nests.iter().enumerate() {
+        let Some(around) = Around::of(session, nest) else { continue };
+        let after: Vec<StmtId> =
+            around.found(scop, &nests[..at], &nests[at + 1..]).after.into_iter().filter_map(Nest::only_stmt).collect();
+        for &id in &after {
+            let [write] = scop.stmts[id].writes.as_slice() else { continue };
+            let uses = |other: StmtId| scop.stmts[other].accesses().any(|access| access.tensor == write.tensor);
+            let users: Vec<StmtId> = scop.stmts.keys().filter(|&other| other != id && uses(other)).collect();
+            let reads = |access: &Access| access.tensor == write.tensor;
+            let is_link = matches!(users.as_slice(), [reader] if after.contains(reader)
+                && scop.stmts[*reader].reads.iter().filter(|read| reads(read)).count() == 1
+                && !scop.stmts[*reader].writes.iter().any(reads));
+            let is_own = scop.stmts[id].reads.iter().any(reads);
+            if scop.tensors[write.tensor].role == Role::Temporary && is_link && !is_own {
+                links.push(scop.tensors[write.tensor].name.clone());
+            }
+        }
+    }
+    links
+}
+
 /// A reduction that others may surround.
-struct Reduction {
+struct Around<'a> {
+    nest: &'a Nest,
     stmt: StmtId,
-    /// How many loops are over the result: those outside.
+    /// How many loops of the nest are over its result: those outside.
     depth: usize,
     /// How many become common.
     common: usize,
-    /// The loop in the lanes of vectors.
+    /// Of a reduction that is cut, the loop in the lanes: the others must be contiguous along it too.
     lanes: Option<usize>,
 }
 
-impl Reduction {
+/// What surrounds a reduction, and why others do not.
+#[derive(Default)]
+struct Surroundings<'a> {
+    before: Option<&'a Nest>,
+    after: Vec<&'a Nest>,
+    against: Vec<String>,
+}
+
+impl<'a> Around<'a> {
     /// None where accumulators do not stay in registers, or loops over the result are not outside of those over the reduction.
-    fn of(session: &Session, nest: &Nest) -> Option<Reduction> {
+    fn of(session: &Session, nest: &'a Nest) -> Option<Around<'a>> {
         let scop = session.scop();
         let id = nest.only_stmt()?;
         let stmt = &scop.stmts[id];
@@ -70,57 +107,39 @@ impl Reduction {
         let inner = plan.order.iter().skip_while(|piece| !reduces(piece.of) || plan.rest(piece.of) != **piece);
         let streams = inner.clone().any(|piece| !is_reduced(piece.of)) || (is_cut && inner.count() == 0);
         let common = if is_cut { nest.loops.len() } else { depth };
-        let lanes = plan.boxes.iter().position(|one| matches!(one, Some(Box::Vector(_))));
-        (is_boxed && !streams && plan.partial.is_none()).then_some(Reduction { stmt: id, depth, common, lanes })
+        let lanes = plan.boxes.iter().position(|one| is_cut && matches!(one, Some(Box::Vector(_))));
+        (is_boxed && !streams && plan.partial.is_none()).then_some(Around { nest, stmt: id, depth, common, lanes })
     }
-}
 
-/// What surrounds a reduction.
-struct Around<'a> {
-    nest: &'a Nest,
-    stmt: StmtId,
-    /// How many loops of the nest are over its result.
-    depth: usize,
-    /// Of a reduction that is cut, the loop in the lanes: the others must be contiguous along it too.
-    lanes: Option<usize>,
-}
-
-impl Around<'_> {
-    /// A statement of the nest before that sets the result, and those of the nests after that use it, or one another.
-    fn found(&self, session: &mut Session, earlier: &[Nest], later: &[Nest]) -> (Option<String>, Vec<String>) {
-        let (mut after, mut apart) = (Vec::new(), Vec::new());
-        let scop = session.scop();
+    /// The statement right before that sets the result, and those after that use it, or one another.
+    fn found<'b>(&self, scop: &Scop, earlier: &'b [Nest], later: &'b [Nest]) -> Surroundings<'b> {
+        let mut found = Surroundings::default();
         let mut own: BTreeSet<TensorId> = scop.stmts[self.stmt].writes.iter().map(|write| write.tensor).collect();
-        let before = earlier.last().filter(|before| self.is_elementwise(scop, before, &own));
-        let before = before.filter(|before| match self.against(scop, before) {
-            None => true,
-            Some(why) => {
-                apart.push(why);
-                false
+        if let Some(before) = earlier.last().filter(|before| self.is_elementwise(scop, before, &own)) {
+            match self.against(scop, before) {
+                None => found.before = Some(before),
+                Some(why) => found.against.push(why),
             }
-        });
+        }
         for other in later {
             if !self.is_elementwise(scop, other, &own) {
                 break;
             }
             if let Some(why) = self.against(scop, other) {
-                apart.push(why);
+                found.against.push(why);
                 break;
             }
             own.extend(other.stmts.iter().flat_map(|&id| &scop.stmts[id].writes).map(|write| write.tensor));
-            after.push(other.name(scop));
+            found.after.push(other);
         }
-        let before = before.map(|before| before.name(scop));
-        let entity = self.nest.name(scop);
-        apart.iter().for_each(|why| remark(session, &entity, WHAT, why));
-        (before, after)
+        found
     }
 
     /// Why a statement does better in loops of its own.
     fn against(&self, scop: &Scop, other: &Nest) -> Option<String> {
         let (lanes, id) = (self.lanes?, other.only_stmt()?);
         let stmt = &scop.stmts[id];
-        let moves = |access: &&polyhedral::Access| {
+        let moves = |access: &&Access| {
             other.loops[lanes].dim(id).is_some_and(|dim| nest::stride(stmt, access, dim) > Stride::Unit)
         };
         stmt.accesses().find(moves).map(|access| {
@@ -142,12 +161,34 @@ impl Around<'_> {
         let Some(access) = stmt.accesses().find(|access| own.contains(&access.tensor)) else { return false };
         (0..depth).all(|at| {
             let (here, there) = (&other.loops[at], &nest.loops[at]);
-            let along = |stmt: &Stmt, access, dim: Option<usize>| dim.map(|dim| (dim, nest::stride(stmt, access, dim)));
+            let along = |stmt: &Stmt, access: &Access, dim: Option<usize>| {
+                let dim = dim?;
+                let uses = |subscript: &Subscript| matches!(subscript, Subscript::Affine(index) if index.dims_used().contains(&dim));
+                Some((access.index.iter().position(uses)?, nest::stride(stmt, access, dim)))
+            };
             let (mine, its) = (along(stmt, access, here.dim(id)), along(reduction, result, there.dim(of)));
             let is_once = |one: &Loop| one.extent == Some(1);
-            let same = (is_once(here) && is_once(there))
-                || matches!((mine, its), (Some((_, mine)), Some((_, its))) if mine == its && mine != Stride::Constant);
+            let same = (is_once(here) && is_once(there)) || (mine.is_some() && mine == its);
             same && here.extent.is_some() && here.extent == there.extent
         })
     }
+}
+
+/// The result of a reduction that nothing outside of its `nest` uses, and the loop over boxes: with one strip, a box is all
+/// that lives of it at a time, and stays in registers.
+pub(crate) fn kept_in_tile(scop: &Scop, nest: &Nest, reduction: &Nest, plan: &Plan) -> Option<(TensorId, Piece)> {
+    let id = reduction.only_stmt()?;
+    let stmt = &scop.stmts[id];
+    let [write] = stmt.writes.as_slice() else { return None };
+    let uses = |other: StmtId| scop.stmts[other].accesses().any(|access| access.tensor == write.tensor);
+    let is_own = scop.tensors[write.tensor].role == Role::Temporary
+        && scop.stmts.keys().all(|other| nest.stmts.contains(&other) || !uses(other));
+    let is_reduced = |at: usize| reduction.loops[at].dim(id).is_some_and(|dim| nest::is_reduced(stmt, dim));
+    let is_one_strip = (0..reduction.loops.len()).filter(|&at| is_reduced(at)).all(|at| {
+        plan.cuts[at].iter().all(|&by| reduction.loops[at].extent.is_some_and(|extent| extent <= i64::from(by)))
+    });
+    let lanes = plan.boxes.iter().position(|one| matches!(one, Some(Box::Vector(_))))?;
+    let is_contiguous = nest::stride(stmt, write, reduction.loops[lanes].dim(id)?) == Stride::Unit;
+    let tile = plan.order.iter().rfind(|piece| !is_reduced(piece.of) && plan.rest(piece.of) == **piece)?;
+    (is_own && is_one_strip && is_contiguous).then_some((write.tensor, *tile))
 }

@@ -15,7 +15,7 @@ use transform::{Command, Session, UNASKED_STACK_BYTES};
 use crate::STAGE;
 use crate::cost;
 use crate::cpu::attempt;
-use crate::nest::{self, Nest};
+use crate::nest::{self, Loop, Nest};
 use crate::plan::Plan;
 
 /// The part of a cache that what one iteration touches may fill: other things pass through it too.
@@ -35,6 +35,20 @@ pub(crate) struct Later {
     stores: Vec<Command>,
     /// Asks for what the next iteration needs.
     prefetches: Vec<Command>,
+    known: Known,
+}
+
+impl Later {
+    /// Marks the loops of nests of which the session was asked before they were fused.
+    pub(crate) fn mark(&self, nests: &mut [Nest]) {
+        for nest in nests {
+            if let Some(coincident) = self.known.inside(nest) {
+                nest.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident |= coincident);
+                nest.is_permutable = true;
+            }
+            self.mark(&mut nest.parts);
+        }
+    }
 }
 
 /// Fuses neighbouring nests at the top that are `chosen`, those with more loops in common first. What comes back is for
@@ -42,18 +56,14 @@ pub(crate) struct Later {
 ///
 /// # Errors
 /// When the loops cannot be examined.
-pub(crate) fn fuse_neighbours(
-    session: &mut Session,
-    chosen: impl Fn(&Scop, &Nest) -> bool,
-) -> isl::Result<Later> {
+pub(crate) fn fuse_neighbours(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) -> isl::Result<Later> {
     let (mut later, mut below) = (Later::default(), usize::MAX);
-    let mut known = Known::default();
     loop {
         let nests = session.scop().ctx.with_budget(session.options().operations, || nest::nests(session.scop()))?;
         if nests.len() < 2 {
             break;
         }
-        let sharer = |nest| chosen(session.scop(), nest).then(|| Sharer::of(session, nest, &mut known)).flatten();
+        let sharer = |nest| chosen(session.scop(), nest).then(|| Sharer::of(session, nest, &mut later.known)).flatten();
         let sharers: Vec<Option<Sharer<'_>>> = nests.iter().map(sharer).collect();
         let deepest = sharers.iter().flatten().map(|one| one.depth).max().unwrap_or(0);
         let depth = deepest.min(below - 1);
@@ -83,9 +93,10 @@ pub(crate) fn keep(session: &mut Session, later: Later) {
 
 /// What the session has said of the loops of nests, so that it is asked once for each nest: it has to find what is ordered
 /// among all instances of a nest, whichever loops it is asked about.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Known {
-    nests: BTreeMap<(Vec<String>, Vec<StmtId>), Allowed>,
+    /// By names of loops, and by what is inside.
+    nests: BTreeMap<(Vec<String>, BTreeSet<StmtId>), Allowed>,
 }
 
 impl Known {
@@ -94,15 +105,36 @@ impl Known {
         if nest.only_stmt().is_some() || nest.loops.is_empty() {
             return Allowed::default();
         }
-        let names: Vec<String> = nest.loops.iter().map(|one| one.name.clone()).collect();
-        let all: Vec<&str> = nest.loops.iter().map(|one| one.name.as_str()).collect();
-        let ask = || Allowed { band: session.attributes(&all).ok().flatten() };
-        self.nests.entry((names, nest.stmts.clone())).or_insert_with(ask).clone()
+        let names: Vec<&str> = nest.loops.iter().map(|one| one.name.as_str()).collect();
+        let ask = || Allowed { band: session.attributes(&names).ok().flatten() };
+        self.nests.entry(Known::key(&nest.loops, &nest.stmts)).or_insert_with(ask).clone()
+    }
+
+    fn key(loops: &[Loop], stmts: &[StmtId]) -> (Vec<String>, BTreeSet<StmtId>) {
+        (loops.iter().map(|one| one.name.clone()).collect(), stmts.iter().copied().collect())
+    }
+
+    /// The loops of a group that has been made: in each iteration, what the members write is its own.
+    fn join(&mut self, group: &Group<'_>, depth: usize) {
+        let stmts: Vec<StmtId> = group.members.iter().flat_map(|member| member.nest.stmts.iter().copied()).collect();
+        let loops = &group.members[0].nest.loops[..depth];
+        self.nests.insert(Known::key(loops, &stmts), Allowed { band: Some(vec![true; depth]) });
+    }
+
+    /// Which loops of a nest, the inner ones of a band that was asked about, may run at once.
+    fn inside(&self, nest: &Nest) -> Option<Vec<bool>> {
+        let (names, stmts) = Known::key(&nest.loops, &nest.stmts);
+        let of = |((all, inside), allowed): (&(Vec<String>, BTreeSet<StmtId>), &Allowed)| {
+            let band = allowed.band.as_ref()?;
+            let is_same = !names.is_empty() && *inside == stmts && all.ends_with(&names);
+            is_same.then(|| band[all.len() - names.len()..].to_vec())
+        };
+        self.nests.iter().find_map(of)
     }
 }
 
 /// What may be done with the loops around a nest.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 struct Allowed {
     /// Which of them may run at once, if they are known to be permutable.
     band: Option<Vec<bool>>,
@@ -349,6 +381,7 @@ impl Group<'_> {
             all &= attempt(session, second, WHAT, Command::fuse(&names[0], second, u32::try_from(depth).unwrap_or(1)));
         }
         if all {
+            later.known.join(self, depth);
             // What deeper loops keep is small already.
             let is_kept = |name: &String| {
                 later.stores.iter().any(|store| matches!(store, Command::StoreAt { tensor, .. } if tensor == name))

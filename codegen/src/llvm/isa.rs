@@ -20,8 +20,7 @@ pub(super) struct Instructions {
 
 impl Instructions {
     const ALL: Instructions = Instructions { round: true, fma: true, half: true, ..Instructions::NONE };
-    const NONE: Instructions =
-        Instructions { round: false, fma: false, half: false, scalable: false, avx512: false };
+    const NONE: Instructions = Instructions { round: false, fma: false, half: false, scalable: false, avx512: false };
 }
 
 /// An architecture that we compile for.

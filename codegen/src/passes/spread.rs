@@ -93,7 +93,8 @@ impl Burst<'_> {
     fn part(&self, round: &Int, lines: i64) -> Vec<Op> {
         let one = |line: i64| {
             let value = Int::Const(self.lower) + self.step * (lines * round.clone() + Int::Const(line));
-            let moved = move |int: &Int| int.replace(&|var| if var == self.var { value.clone() } else { Int::Var(var) });
+            let moved =
+                move |int: &Int| int.replace(&|var| if var == self.var { value.clone() } else { Int::Var(var) });
             self.prefetches.iter().map(move |op| map_ints(op.clone(), &moved))
         };
         (0..lines).flat_map(one).collect()

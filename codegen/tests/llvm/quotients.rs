@@ -77,9 +77,11 @@ impl Numbers {
         let some_exponent = (self.next() % ((1 << exponent_bits) - 1)) << fraction_bits;
         let few = (self.next() % 8) << (self.next() % u64::from(fraction_bits - 2)) & fraction_mask;
         match kind {
-            0 => [0, 1, fraction_mask, fraction_mask + 1, ((1 << exponent_bits) - 1) << fraction_bits]
-                [(any % 5) as usize]
-                | sign,
+            0 => {
+                [0, 1, fraction_mask, fraction_mask + 1, ((1 << exponent_bits) - 1) << fraction_bits]
+                    [(any % 5) as usize]
+                    | sign
+            }
             1 => some_exponent | few | sign,
             2 => some_exponent | (fraction_mask - few) | sign,
             3 => near_one | (fraction_mask - few),

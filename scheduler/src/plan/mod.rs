@@ -13,7 +13,7 @@ mod stencil;
 mod streams;
 mod threads;
 
-use polyhedral::{Scop, Stmt, StmtId, TensorId};
+use polyhedral::{DType, Scop, Stmt, StmtId, TensorId};
 use support::Target;
 
 use crate::nest::{self, Loop, Nest, Stride};
@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) parallel: Option<Piece>,
     /// What is copied before it is used.
     pub(crate) packs: Vec<Pack>,
+    /// A temporary of which each iteration of a piece needs its own part only.
+    pub(crate) keep: Option<(TensorId, Piece)>,
     /// What a later iteration of a piece touches of a tensor is asked for: so many later.
     pub(crate) prefetches: Vec<(TensorId, Piece, u32)>,
     /// The pieces whose whole boxes run in loops of their own.
@@ -90,6 +92,8 @@ pub(crate) struct Pack {
     pub(crate) stmt: StmtId,
     /// The dimension in which the tensor is contiguous.
     pub(crate) contiguous: usize,
+    /// The type that its reads are converted to, when the copy holds values of it.
+    pub(crate) widened: Option<DType>,
     /// How the copy lies in memory.
     pub(crate) form: Form,
 }
