@@ -37,7 +37,6 @@ pub fn settle(kernel: &mut Kernel, diagnostics: &mut Vec<Diagnostic>) {
                 if !ctx.with_budget(OPERATIONS, || reads_are_written(&scop, tensor)).unwrap_or(true) {
                     let tensor = &kernel.tensors[at];
                     let message = format!("elements of `{}` are read that no statement writes", tensor.name);
-                    let place = if tensor.role == Role::Temporary { "first written here" } else { "declared here" };
                     let help = "write all of it first: a statement without a range in `where`";
                     diagnostics.push(Diagnostic::error("TC0307", message, tensor.span).help(help));
                 }
@@ -78,6 +77,7 @@ fn note_early(kernel: &mut Kernel, scop: &Scop, read: &EarlyRead<'_>, diagnostic
         }
         None => format!("elements of `{name}` may be read before a statement writes them:{at}{sizes}"),
     };
+    let place = if tensor.role == Role::Temporary { "first written here" } else { "declared here" };
     let help = "write all of it first: a statement without a range in `where`, before the loop";
     diagnostics.push(Diagnostic::error("TC0118", message, read.access.span).also(tensor.span, place).help(help));
 }
