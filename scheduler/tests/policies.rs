@@ -421,17 +421,18 @@ fn nests_that_use_a_row_again_share_its_loop() {
         &[],
         2,
         expect![[r#"
-        fuse E Y depth 1
-        fuse S0 S1 depth 1
-        fuse S0 E depth 1
-        parallel S0.i
-        vectorise S1.j by 64 as jo jv
-        vectorise E.j by 64 as jo jv
-        vectorise Y.j by 64 as jo jv
-        store E at S0.i in stack
-        # scheduler: E: not streamed: `E`: other accesses to it find it in a cache
-        # scheduler: Y: not streamed: `Y`: its rows of 4000 bytes begin and end within lines
-    "#]],
+            fuse E Y depth 1
+            fuse S0 S1 depth 1
+            fuse S0 E depth 1
+            parallel S0.i
+            vectorise S1.j by 64 as jo jv
+            vectorise E.j by 64 as jo jv
+            vectorise Y.j by 64 as jo jv
+            store E at S0.i in stack
+            prefetch X at S0.i ahead 1
+            # scheduler: E: not streamed: `E`: other accesses to it find it in a cache
+            # scheduler: Y: not streamed: `Y`: its rows of 4000 bytes begin and end within lines
+        "#]],
     );
     // A row that no cache holds, and too few of them.
     check(
@@ -789,6 +790,53 @@ fn what_only_the_next_stage_reads_is_folded_in_strips() {
         vectorise O.x by 64 as xo xv
         # scheduler: T: not streamed: `T`: other accesses to it find it in a cache
         # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
+    "#]],
+    );
+}
+
+#[test]
+fn rows_that_leave_the_first_cache_are_passed_on_in_blocks() {
+    let mean = "T[c, y, x] * 0.25f32 + T[c, y + 1, x] * 0.5f32 + T[c, y + 2, x] * 0.25f32";
+    let wide = BLUR.replace("output T", "temporary T").replace("T[c, y, x] + T[c, y + 2, x]", mean);
+    check(
+        &wide,
+        &[3, 1000, 4000],
+        2,
+        expect![[r#"
+        split O.y by 32 as yo yi
+        compute T at O.yo
+        split T.y by 4 as yo yi
+        split O.yi by 4 as yio yii
+        fuse T O depth 1 shift 1
+        fold T dim 1 by 8
+        store T at O.yo in stack
+        parallel O.yo
+        vectorise T.x by 64 as xo xv
+        vectorise O.x by 16 as xo xv
+        unroll O.yii by 4 as yiio yiiu
+        # scheduler: T: not streamed: `T`: other accesses to it find it in a cache
+        # scheduler: O: not streamed: `O`: its rows of 4000 bytes begin and end within lines
+    "#]],
+    );
+    // One plane, whose loop runs once.
+    check(
+        &wide,
+        &[1, 1000, 4000],
+        2,
+        expect![[r#"
+        split O.y by 32 as yo yi
+        compute T at O.yo
+        split T.y by 4 as yo yi
+        split O.yi by 4 as yio yii
+        fuse T O depth 1 shift 1
+        fold T dim 1 by 8
+        store T at O.yo in stack
+        parallel O.yo
+        vectorise T.x by 64 as xo xv
+        vectorise O.x by 16 as xo xv
+        unroll O.yii by 4 as yiio yiiu
+        # scheduler: T: not streamed: `T`: other accesses to it find it in a cache
+        # scheduler: O: not streamed: `O`: its rows of 4000 bytes begin and end within lines
     "#]],
     );
 }
