@@ -43,7 +43,10 @@ fn loops(text: &str, sizes: &[i64], threads: u32) -> String {
 
 /// How many nests there are at the top, but for those that copy what is used later.
 fn nests(loops: &str) -> usize {
-    let is_head = |line: &&str| line.starts_with("for ") || line.starts_with("parallel for ");
+    // What is on the stack may be around all of them.
+    let indent = if loops.lines().any(|line| line.starts_with("with stack")) { "  " } else { "" };
+    let heads = [format!("{indent}for "), format!("{indent}parallel for ")];
+    let is_head = |line: &&str| heads.iter().any(|head| line.starts_with(head));
     let lines: Vec<&str> = loops.lines().skip_while(|line| !is_head(line)).collect();
     let works =
         |nest: &&[&str]| nest.iter().any(|line| ["O[", "T[", "U["].iter().any(|word| line.trim().starts_with(word)));
@@ -57,7 +60,7 @@ fn one_nest_is_left_of_a_product_with_its_surroundings() {
     let spelled_apart = RESIDUAL
         .replace("U(m,n) = ", "V(m,n) = T(m,n) + b(n)\n    U(m,n) = ")
         .replace("fmax(T(m,n) + b(n), 0)", "fmax(V(m,n), 0)");
-    for sizes in [[1024, 1024, 1024], [210, 600, 530], [1024, 512, 1024], [64, 64, 64]] {
+    for sizes in [[1024, 1024, 1024], [210, 600, 530], [1024, 512, 1024], [56, 64, 64]] {
         for threads in [1, 2] {
             for text in [LAYER, RESIDUAL, &spelled_apart] {
                 // In the order of the text: M, K, N.
