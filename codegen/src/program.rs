@@ -30,7 +30,7 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 pub struct Program {
     /// The definition's name.
     pub name: String,
-    /// Size parameters, given at the call; none in a specialised program.
+    /// Size parameters, given at the call; none in a specialised program. No farther from 0 than [`Program::MOST_SIZE`].
     pub params: Vec<String>,
     /// Same ids as the tensors of the Scop.
     pub buffers: Table<TensorId, Buffer>,
@@ -40,6 +40,11 @@ pub struct Program {
     pub regs: Table<RegId, Reg>,
     /// What runs.
     pub body: Vec<Op>,
+}
+
+impl Program {
+    /// How large a size parameter may be: no memory holds as many elements, and index arithmetic with it does not overflow.
+    pub const MOST_SIZE: i64 = 1 << 48;
 }
 
 /// Memory of a tensor.
@@ -154,6 +159,8 @@ pub enum Op {
         lanes: u32,
         /// A `bool` value: lanes where it is false are not checked.
         mask: Option<Value>,
+        /// What a failure says beside the value.
+        report: Report,
     },
     /// Gives a buffer on the stack memory for as long as the body runs, with nothing in it at first. A `Local` inside
     /// of another for the same buffer has memory of its own. Threads of parallel loops inside share it.
@@ -196,6 +203,15 @@ pub enum Op {
         /// The dimension; its subscript is [`At::Affine`].
         along: usize,
     },
+}
+
+/// What a failed [`Op::Check`] says of the first lane outside, in the coordinates of the source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The smallest subscript of the dimension: what was taken off the value.
+    pub lower: Int,
+    /// The elements that the value was computed from, of buffers of the table; no subscript loads anything.
+    pub found_by: Vec<(TensorId, Vec<At>)>,
 }
 
 /// A 64-bit integer expression over variables and parameters. Division and remainder round to minus infinity.

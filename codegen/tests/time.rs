@@ -55,7 +55,7 @@ fn kernel(program: &Program) -> Kernel {
     let llvm::Host { triple, cpu, features } = llvm::host();
     let target = support::Target { triple, cpu, features, ..common::target() };
     let object = llvm::compile(program, &target, &llvm::Options::default()).unwrap();
-    Kernel::load(&object.into_code(program, &[]).unwrap()).unwrap()
+    Kernel::load(&object.code(program, &[]).unwrap()).unwrap()
 }
 
 fn run(kernel: &Kernel, [m, n, k]: [i64; 3]) -> f64 {

@@ -77,14 +77,14 @@ pub struct Statement {
     pub(crate) wider: Option<usize>,
 }
 
-/// A condition on the sizes: `value >= 0`, unless one of `extents` is 0.
+/// A condition on the sizes: one of `any` is at least 0, unless one of `extents` is 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Precondition {
-    /// What must not be negative, over the sizes.
-    pub value: Index,
+    /// Over the sizes: one of these must not be negative.
+    pub any: Vec<Index>,
     /// The extents of the statement's indices: when one is 0, the statement does not run.
     pub extents: Vec<Index>,
-    /// The condition as people write it: `KH <= H + 1`.
+    /// The condition as people write it: `KH <= H + 1`, with `or` between alternatives.
     pub text: String,
     /// What it is for.
     pub reason: String,
@@ -239,10 +239,11 @@ fn with_values(expr: &Syntax, ranges: &Ranges, sizes: &[String]) -> Syntax {
 
 impl Condition {
     fn described(&self, sizes: &[String]) -> Option<Precondition> {
+        let texts = self.any.iter().map(|value| value.condition(sizes)).collect::<Option<Vec<_>>>()?;
         Some(Precondition {
-            value: self.value.to_index(),
+            any: self.any.iter().map(Quasi::to_index).collect(),
             extents: self.extents.iter().map(Quasi::to_index).collect(),
-            text: self.value.condition(sizes)?,
+            text: texts.join(" or "),
             reason: self.reason.clone(),
             span: self.span,
         })
@@ -250,10 +251,10 @@ impl Condition {
 }
 
 impl Precondition {
-    /// Whether the condition holds for `sizes`. Sizes so large that the arithmetic overflows do not satisfy it.
+    /// Whether the condition holds for `sizes`, in numbers of 128 bits; sizes of which even those overflow do not satisfy it.
     pub fn holds(&self, sizes: &[i64]) -> bool {
-        let never_runs = self.extents.iter().any(|extent| extent.eval(&[], sizes) == Some(0));
-        never_runs || self.value.eval(&[], sizes).is_some_and(|value| value >= 0)
+        let never_runs = self.extents.iter().any(|extent| wide(extent, sizes) == Some(0));
+        never_runs || self.any.iter().any(|value| wide(value, sizes).is_some_and(|value| value >= 0))
     }
 
     fn check(&self, kernel: &Kernel, sizes: &[i64]) -> Option<Diagnostic> {
@@ -261,13 +262,15 @@ impl Precondition {
             return None;
         }
         let mut used = Vec::new();
-        self.value.visit(&mut |e| {
-            if let Index::Param(at) = e
-                && !used.contains(at)
-            {
-                used.push(*at);
-            }
-        });
+        for value in &self.any {
+            value.visit(&mut |e| {
+                if let Index::Param(at) = e
+                    && !used.contains(at)
+                {
+                    used.push(*at);
+                }
+            });
+        }
         used.sort_unstable();
         let values: Vec<String> =
             used.iter().filter_map(|at| Some(format!("{} = {}", kernel.sizes.get(*at)?, sizes.get(*at)?))).collect();
@@ -277,9 +280,25 @@ impl Precondition {
     }
 }
 
+/// The value of an expression over the sizes.
+fn wide(index: &Index, sizes: &[i64]) -> Option<i128> {
+    let go = |e: &Index| wide(e, sizes);
+    match index {
+        Index::Const(value) => Some((*value).into()),
+        Index::Dim(_) => None,
+        Index::Param(at) => sizes.get(*at).map(|&size| size.into()),
+        Index::Add(a, b) => go(a)?.checked_add(go(b)?),
+        Index::Mul(factor, e) => i128::from(*factor).checked_mul(go(e)?),
+        Index::FloorDiv(e, divisor) => go(e)?.checked_div_euclid((*divisor).into()),
+        Index::Mod(e, divisor) => go(e)?.checked_rem_euclid((*divisor).into()),
+        Index::Min(a, b) => Some(go(a)?.min(go(b)?)),
+        Index::Max(a, b) => Some(go(a)?.max(go(b)?)),
+    }
+}
+
 impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.def.fmt(f)
+        support::with_deep_stack(|| self.def.fmt(f))
     }
 }
 

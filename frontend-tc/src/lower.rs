@@ -14,7 +14,7 @@ use crate::sema::{Read, Subscript};
 /// # Errors
 /// When isl fails, which for a checked kernel means that a quota of its context was exhausted.
 pub fn lower(kernel: &Kernel, ctx: &isl::Ctx) -> Result<Scop, Malformed> {
-    lowered(kernel, ctx, None)
+    support::with_deep_stack(|| lowered(kernel, ctx, None))
 }
 
 /// The Scop of `kernel` for fixed sizes, without parameters. Subscripts that are counted round are affine here, where
@@ -23,8 +23,10 @@ pub fn lower(kernel: &Kernel, ctx: &isl::Ctx) -> Result<Scop, Malformed> {
 /// # Errors
 /// As [`lower`].
 pub fn lower_at(kernel: &Kernel, ctx: &isl::Ctx, sizes: &[i64]) -> Result<Scop, Malformed> {
-    let scop = lowered(kernel, ctx, Some(sizes))?;
-    scop.specialise(sizes).map_err(|error| fault(&kernel.name, error))
+    support::with_deep_stack(|| {
+        let scop = lowered(kernel, ctx, Some(sizes))?;
+        scop.specialise(sizes).map_err(|error| fault(&kernel.name, error))
+    })
 }
 
 fn lowered(kernel: &Kernel, ctx: &isl::Ctx, sizes: Option<&[i64]>) -> Result<Scop, Malformed> {
@@ -97,6 +99,16 @@ fn finish(mut scop: Scop) -> isl::Result<Scop> {
     Ok(scop)
 }
 
+/// isl operations for the question whether there are sizes at all; past it there may be.
+const OPERATIONS: u64 = 100_000;
+
+/// Whether no sizes satisfy all preconditions.
+pub(crate) fn admits_no_sizes(kernel: &Kernel) -> bool {
+    let ctx = isl::Ctx::new();
+    !kernel.preconditions.is_empty()
+        && ctx.with_budget(OPERATIONS, || context(kernel, &ctx)?.is_empty()).unwrap_or(false)
+}
+
 /// Sizes are not negative, and the preconditions hold.
 fn context(kernel: &Kernel, ctx: &isl::Ctx) -> isl::Result<isl::Set> {
     let names: Vec<String> = kernel.sizes.iter().map(|size| dim_name(size, kernel)).collect();
@@ -105,8 +117,11 @@ fn context(kernel: &Kernel, ctx: &isl::Ctx) -> isl::Result<isl::Set> {
     for at in 0..kernel.sizes.len() {
         set = set.intersect(&Index::Param(at).to_pw_aff(&space)?.nonneg_set()?)?;
     }
-    for Precondition { value, extents, .. } in &kernel.preconditions {
-        let mut holds = value.to_pw_aff(&space)?.nonneg_set()?;
+    for Precondition { any, extents, .. } in &kernel.preconditions {
+        let mut holds = isl::Set::complement(&space.universe_set()?)?;
+        for value in any {
+            holds = holds.union(&value.to_pw_aff(&space)?.nonneg_set()?)?;
+        }
         for extent in extents {
             holds = holds.union(&(-extent.clone()).to_pw_aff(&space)?.nonneg_set()?)?;
         }

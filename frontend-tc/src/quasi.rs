@@ -284,6 +284,16 @@ impl Quasi {
         self.terms.keys().any(Atom::has_index)
     }
 
+    /// Whether an index occurs in what a remainder is taken of, at any depth.
+    pub fn has_remainder_of_index(&self) -> bool {
+        self.terms.keys().any(|atom| match atom {
+            Atom::Size(_) | Atom::Index(_) => false,
+            Atom::Floor(inner, _) => inner.has_remainder_of_index(),
+            Atom::Mod(inner, _) => inner.has_index(),
+            Atom::Min(options) => options.iter().any(Quasi::has_remainder_of_index),
+        })
+    }
+
     fn weight(&self) -> usize {
         1 + self.terms.keys().map(Atom::weight).sum::<usize>()
     }

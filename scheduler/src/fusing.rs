@@ -99,7 +99,7 @@ impl<'a> Around<'a> {
         {
             return None;
         }
-        let plan = Plan::of(scop, session.target(), nest, id, (false, session.options().strict));
+        let plan = Plan::of(scop, session.target(), nest, id, (&[], session.options().strict));
         let is_boxed = plan.boxes.iter().any(Option::is_some);
         let is_cut = plan.cuts[depth..].iter().any(|cuts| !cuts.is_empty());
         // Rows of sums that the reduction streams by do not begin and end in registers.

@@ -64,7 +64,7 @@ fn against(scop: &Scop, target: &Target, nest: &Nest, tensor: TensorId, strict: 
     let points = |id: StmtId| count::count(&scop.stmts[id].domain).ok().map(count::Count::value);
     let own = points(id)?.max(1);
     let copied = readers(scop, tensor).map(points).try_fold(0u64, |sum, one| Some(sum.saturating_add(one?)))?;
-    let boxes = Plan::of(scop, target, nest, id, (false, strict)).boxes;
+    let boxes = Plan::of(scop, target, nest, id, (&[], strict)).boxes;
     let (alone, computed) = cost::cycles_and_computed(scop, target, nest, &boxes);
     let again = (computed as f64 * copied as f64 / own as f64) as u64;
     (again > alone).then(|| {

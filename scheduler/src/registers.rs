@@ -18,6 +18,12 @@ pub(crate) struct Loads {
     pub(crate) own_gathers: u32,
     /// The same in every lane: one scalar a row.
     pub(crate) scalars: u32,
+    /// Bytes of one lane, of the vectors that all rows share, that come from behind the second cache.
+    pub(crate) far_bytes: u32,
+    /// Whether steps of the reduction may be copied out.
+    pub(crate) several_steps: bool,
+    /// Steps after which the tile is transposed on its way to memory; 0 where its rows are stored as they are.
+    pub(crate) transposed_after: u32,
 }
 
 /// A box of accumulators: `rows` of `vectors`, each of `lanes`.
@@ -36,13 +42,31 @@ impl RegisterTile {
     pub(crate) fn width(&self) -> u32 {
         self.vectors * self.lanes
     }
+
+    /// How many steps of the reduction are copied out in one iteration: fewer instructions of the loop itself. LLVM loads
+    /// the vectors of the second step while those of the first one are in use, so an eighth of the registers must be
+    /// left; with one vector in a row it does so with all scalars, for which there is never enough room.
+    pub(crate) fn steps(&self, target: &Target, loads: &Loads) -> u32 {
+        let shared = (loads.shared_vectors + loads.shared_gathers) * self.vectors;
+        let room = target.vector_registers - target.vector_registers / 8;
+        let are_plain = loads.shared_vectors == 1 && loads.own_vectors + loads.own_gathers + loads.shared_gathers == 0;
+        if loads.several_steps && are_plain && self.vectors > 1 && self.rows * self.vectors + shared <= room {
+            STEPS
+        } else {
+            1
+        }
+    }
 }
 
 /// What loops of their own for left over rows cost, in boxes: code, and proofs at compile time.
 const EDGE: f64 = 0.25;
-/// What one step of a reduction costs apart from its loads and its arithmetic, in cycles, and for each shared vector:
-/// these come from further away than scalars.
-const STEP: (f64, f64) = (1.5, 0.3);
+/// What one iteration of the loop over a reduction costs apart from its loads and its arithmetic, in cycles.
+const STEP: f64 = 1.5;
+/// What each load costs beside the arithmetic that hides it, in cycles: a core that loads all the time runs at a lower
+/// clock, and a line that is late is waited for. And for each shared vector: these come from further away than scalars.
+const LOAD: (f64, f64) = (0.15, 0.1);
+/// Steps of a reduction in one iteration, where registers allow.
+const STEPS: u32 = 2;
 /// Loads that start in one cycle.
 const LOADS_PER_CYCLE: f64 = 2.0;
 /// A vector load against a scalar one: vectors stream from further away, scalars stay in the first cache.
@@ -50,11 +74,13 @@ const VECTOR_LOAD: f64 = 2.0;
 /// A scalar that is spread over a vector as it is loaded: as fast in theory, but boxes of one vector of columns, which load
 /// one for each multiplication, were measured to take a quarter longer than loads in pairs.
 const SCALAR_LOAD: f64 = 1.25;
+/// Bytes that come from behind the second cache in one cycle.
+const FAR_BYTES_PER_CYCLE: f64 = 10.0;
 /// One lane of a gather: a load and an insertion.
 const GATHERED_LANE: f64 = 1.5;
 
-/// The tile with the least estimated time for elements of `bytes`, and that time: the cycles of one step of the reduction
-/// over all rows and columns; where an extent is `None`, for each iteration along it.
+/// The tile with the least estimated time for elements of `bytes`, and that time without transpositions: the cycles of one
+/// step of the reduction over all rows and columns; where an extent is `None`, for each iteration along it.
 pub(crate) fn fastest(
     target: &Target,
     bytes: u32,
@@ -81,7 +107,9 @@ pub(crate) fn fastest(
             }
         }
     }
-    best.unwrap_or((f64::INFINITY, RegisterTile { rows: 1, vectors: 1, lanes: full }))
+    let Some((_, tile)) = best else { return (f64::INFINITY, RegisterTile { rows: 1, vectors: 1, lanes: full }) };
+    let stored_as_it_is = Loads { transposed_after: 0, ..*loads };
+    (blocks(columns, tile.width()) * time_of_rows(target, &tile, rows, &stored_as_it_is), tile)
 }
 
 /// A full vector, or the power of two that holds a short loop.
@@ -106,16 +134,36 @@ fn blocks(extent: Option<i64>, size: u32) -> f64 {
 /// Cycles of one step over all rows: whole boxes, and a smaller one for the rows that are left over. For an unknown
 /// extent, cycles per row.
 fn time_of_rows(target: &Target, tile: &RegisterTile, rows: Option<i64>, loads: &Loads) -> f64 {
-    let step = STEP.0 + STEP.1 * f64::from(tile.vectors * loads.shared_vectors);
-    let whole = cycles(target, tile, loads) + step;
+    let time = |tile: &RegisterTile| cycles(target, tile, loads) + step(target, tile, loads);
+    let whole = time(tile);
     let Some(rows) = rows else { return whole / f64::from(tile.rows) };
     let left = u32::try_from(rows % i64::from(tile.rows)).unwrap_or(0);
     let boxes = (rows / i64::from(tile.rows)) as f64;
     let edge = match left {
         0 => 0.0,
-        left => cycles(target, &RegisterTile { rows: left, ..*tile }, loads) + step + EDGE * whole,
+        left => time(&RegisterTile { rows: left, ..*tile }) + EDGE * whole,
     };
     boxes * whole + edge
+}
+
+/// What one step costs that its arithmetic does not hide.
+fn step(target: &Target, tile: &RegisterTile, loads: &Loads) -> f64 {
+    let vectors = f64::from(tile.vectors * loads.shared_vectors);
+    let scalars = f64::from(tile.rows * loads.scalars);
+    STEP / f64::from(tile.steps(target, loads))
+        + LOAD.0 * (vectors + scalars)
+        + LOAD.1 * vectors
+        + transposition(tile, loads)
+}
+
+/// What a step has of the transposition after the last one: for each square of lanes as many shuffles as it has vectors,
+/// as often as lanes can be halved, however many of its rows are there.
+fn transposition(tile: &RegisterTile, loads: &Loads) -> f64 {
+    if loads.transposed_after == 0 {
+        return 0.0;
+    }
+    let squares = tile.vectors * tile.rows.div_ceil(tile.lanes.max(1));
+    f64::from(squares * tile.lanes * tile.lanes.max(1).ilog2()) / f64::from(loads.transposed_after)
 }
 
 /// Cycles of one step of the reduction over the whole tile.
@@ -128,14 +176,24 @@ fn cycles(target: &Target, tile: &RegisterTile, loads: &Loads) -> f64 {
         + accumulators * each(loads.own_vectors, loads.own_gathers)
         + f64::from(tile.rows) * f64::from(loads.scalars) * SCALAR_LOAD;
     let arithmetic = accumulators / f64::from(target.fma_per_cycle);
-    arithmetic.max(loaded / LOADS_PER_CYCLE).max(f64::from(target.fma_latency))
+    let far = f64::from(tile.width() * loads.far_bytes) / FAR_BYTES_PER_CYCLE;
+    arithmetic.max(loaded / LOADS_PER_CYCLE).max(f64::from(target.fma_latency)).max(far)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const MATMUL: Loads = Loads { shared_vectors: 1, shared_gathers: 0, own_vectors: 0, own_gathers: 0, scalars: 1 };
+    const MATMUL: Loads = Loads {
+        shared_vectors: 1,
+        shared_gathers: 0,
+        own_vectors: 0,
+        own_gathers: 0,
+        scalars: 1,
+        far_bytes: 0,
+        several_steps: true,
+        transposed_after: 0,
+    };
 
     fn target(text: &str) -> Target {
         Target::from_toml(text).expect("a target")
@@ -152,16 +210,30 @@ mod tests {
     fn the_known_tiles_of_products() {
         let avx512 = target(include_str!("../../tilewright/targets/znver5.toml"));
         let avx2 = target(include_str!("../../tilewright/targets/x86-64-v3.toml"));
-        check(&avx512, (None, None), &MATMUL, (14, 2, 16));
+        check(&avx512, (None, None), &MATMUL, (6, 4, 16));
         check(&avx2, (None, None), &MATMUL, (6, 2, 8));
     }
 
     #[test]
     fn a_large_tile_is_best_unless_the_extents_are_small() {
         let avx512 = target(include_str!("../../tilewright/targets/znver5.toml"));
-        check(&avx512, (Some(1024), Some(1024)), &MATMUL, (14, 2, 16));
-        check(&avx512, (Some(16), Some(1024)), &MATMUL, (8, 2, 16));
+        check(&avx512, (Some(1024), Some(1024)), &MATMUL, (6, 4, 16));
+        check(&avx512, (Some(16), Some(1024)), &MATMUL, (4, 4, 16));
         check(&avx512, (Some(6), Some(64)), &MATMUL, (6, 4, 16));
+    }
+
+    #[test]
+    fn steps_are_copied_out_where_registers_are_left() {
+        let (avx512, avx2) = (
+            target(include_str!("../../tilewright/targets/znver5.toml")),
+            target(include_str!("../../tilewright/targets/x86-64-v3.toml")),
+        );
+        let steps = |target, rows, vectors| RegisterTile { rows, vectors, lanes: 8 }.steps(target, &MATMUL);
+        assert_eq!(
+            [(6, 4), (13, 2), (14, 2), (28, 1)].map(|(rows, vectors)| steps(&avx512, rows, vectors)),
+            [2, 2, 1, 1]
+        );
+        assert_eq!([(6, 2), (12, 1), (3, 4)].map(|(rows, vectors)| steps(&avx2, rows, vectors)), [2, 1, 1]);
     }
 
     #[test]

@@ -57,14 +57,14 @@ fn a_large_product_is_blocked_and_keeps_its_accumulators() {
         &[1024, 1024, 1024],
         1,
         expect![[r#"
-            split C.m by 210 as mo mi
-            split C.k by 512 as ko ki
-            vectorise C.n by 32 as no nv
-            unroll C.mi by 14 as mio miu
-            reorder C.ko C.mo C.no C.mio C.ki
-            promote B at C.ko as B_local in global
-            layout B_local [i0, i1] = [floor((i1)/32), i0, i1 mod 32] of [32, 512, 32]
-            vectorise B_local.load.x1 by 32 as x1o x1v
+            split C.m by 114 as mo mi
+            vectorise C.n by 64 as no nv
+            unroll C.k by 2 as ko ku
+            unroll C.mi by 6 as mio miu
+            reorder C.mo C.no C.mio C.ko
+            promote B as B_local of C in global
+            layout B_local [i0, i1] = [floor((i1)/64), i0, i1 mod 64] of [16, 1024, 64]
+            vectorise B_local.load.x1 by 64 as x1o x1v
             promote A at C.mo as A_local padded 16 in global
             vectorise A_local.load.x1 by 16 as x1o x1v
             prefetch C at C.mio ahead 1
@@ -76,16 +76,16 @@ fn a_large_product_is_blocked_and_keeps_its_accumulators() {
         &[1024, 1024, 1024],
         8,
         expect![[r#"
-            split C.m by 210 as mo mi
+            split C.m by 114 as mo mi
             split C.n by 128 as no ni
-            split C.k by 512 as ko ki
-            vectorise C.ni by 32 as nio niv
-            unroll C.mi by 14 as mio miu
-            reorder C.no C.ko C.mo C.nio C.mio C.ki
+            vectorise C.ni by 64 as nio niv
+            unroll C.k by 2 as ko ku
+            unroll C.mi by 6 as mio miu
+            reorder C.no C.mo C.nio C.mio C.ko
             parallel C.no
-            promote B at C.ko as B_local in global
-            layout B_local [i0, i1, i2] = [i0, floor((i2)/32), i1, i2 mod 32] of [8, 4, 512, 32]
-            vectorise B_local.load.x1 by 32 as x1o x1v
+            promote B at C.no as B_local in global
+            layout B_local [i0, i1, i2] = [i0, floor((i2)/64), i1, i2 mod 64] of [8, 2, 1024, 64]
+            vectorise B_local.load.x1 by 64 as x1o x1v
             promote A at C.mo as A_local padded 16 in global
             vectorise A_local.load.x1 by 16 as x1o x1v
             prefetch C at C.mio ahead 1
@@ -143,12 +143,13 @@ fn a_product_with_a_transposed_factor_loads_few_vectors() {
         &[128, 1024, 1024],
         1,
         expect![[r#"
-            split C.n by 126 as no ni
-            vectorise C.m by 32 as mo mv
-            unroll C.ni by 14 as nio niu
-            reorder C.no C.mo C.nio C.k
+            split C.n by 114 as no ni
+            vectorise C.m by 64 as mo mv
+            unroll C.k by 2 as ko ku
+            unroll C.ni by 6 as nio niu
+            reorder C.no C.mo C.nio C.ko
             promote A as A_local of C in global
-            layout A_local [i0, i1] = [floor((i0)/32), i1, i0 mod 32] of [4, 1024, 32]
+            layout A_local [i0, i1] = [floor((i0)/64), i1, i0 mod 64] of [2, 1024, 64]
             vectorise A_local.load.x0 by 16 as x0o x0v
             unroll A_local.load.x1 by 16 as x1o x1u
             separate C.nio
@@ -215,6 +216,7 @@ fn a_batch_runs_in_parallel_as_it_is() {
         8,
         expect![[r#"
             vectorise Z.n by 32 as no nv
+            unroll Z.k by 2 as ko ku
             unroll Z.m by 13 as mo mu
             parallel Z.b
             # scheduler: Z: not packed: `Y` is used by 26 rows only, which do not pay for a copy
@@ -429,6 +431,7 @@ fn nests_that_use_a_row_again_share_its_loop() {
             vectorise E.j by 64 as jo jv
             vectorise Y.j by 64 as jo jv
             store E at S0.i in stack
+            prefetch X at S0.i ahead 1
             # scheduler: E: not streamed: `E`: other accesses to it find it in a cache
             # scheduler: Y: not streamed: `Y`: its rows of 4000 bytes begin and end within lines
         "#]],
@@ -619,9 +622,10 @@ fn auto_takes_what_is_left_and_nothing_else() {
         &matmul,
         "auto C.update\nparallel C.init.m\n",
         expect![[r#"
-            # auto C.update: 4 commands
-            vectorise C.update.n by 32 as no nv
-            unroll C.update.m by 14 as mo mu
+            # auto C.update: 5 commands
+            vectorise C.update.n by 64 as no nv
+            unroll C.update.k by 2 as ko ku
+            unroll C.update.m by 6 as mo mu
             parallel C.update.mo
             separate C.update.mo
             parallel C.init.m

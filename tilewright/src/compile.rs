@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use codegen::{Program, llvm};
 use polyhedral::{Scop, isl};
-use support::{Diagnostic, Remark, Target, Watch};
+use support::{Diagnostic, Remark, Target, Watch, with_deep_stack};
 use transform::{Policy, Scheduled, Script, Session};
 
 use crate::refusal::{explained, refused};
@@ -18,6 +18,8 @@ pub struct Options {
     pub target: Target,
     /// Replayed in place of the automatic schedule, which stands where the script says `auto`.
     pub script: Option<Script>,
+    /// One kernel for all sizes, in place of one for each.
+    pub symbolic: bool,
     /// Keep the written order of reductions.
     pub strict: bool,
     /// No run-time check of indirect subscripts.
@@ -29,12 +31,12 @@ pub struct Options {
 impl Options {
     /// The defaults for a machine.
     pub fn new(target: Target) -> Options {
-        let (script, strict, trust_indices, tile_sizes) = (None, false, false, BTreeMap::new());
-        Options { target, script, strict, trust_indices, tile_sizes }
+        let (script, tile_sizes) = (None, BTreeMap::new());
+        Options { target, script, symbolic: false, strict: false, trust_indices: false, tile_sizes }
     }
 }
 
-/// A compiled definition for fixed sizes: machine code, and what is to be said of it.
+/// A compiled definition for the sizes of a call: machine code, and what is to be said of it.
 pub struct Compiled {
     /// Ready to be mapped, or to be kept in a file.
     pub code: runtime::Code,
@@ -44,10 +46,21 @@ pub struct Compiled {
     pub remarks: Vec<Remark>,
 }
 
+/// Machine code and the loops that it was made of, for every size that they leave open.
+pub(crate) struct Translated {
+    program: Program,
+    object: llvm::Object,
+    /// The schedule, as a script that replays.
+    pub script: Script,
+    /// What was not done, and why.
+    pub remarks: Vec<Remark>,
+}
+
 /// How long each stage took, in order.
 pub type StageTimes = Vec<(&'static str, Duration)>;
 
-/// A definition and its sizes to machine code. Each line is a stage; each stage is one function of one crate.
+/// A definition and its sizes to machine code, which [`Options::symbolic`] makes for all sizes. Each line is a stage;
+/// each stage is one function of one crate.
 ///
 /// `strided` says of each argument, inputs first, whether only the call knows its strides; empty when none.
 ///
@@ -60,25 +73,46 @@ pub fn compile(
     options: &Options,
     watch: &mut Watch<'_>,
 ) -> Result<Compiled> {
-    let scop = frontend_tc::lower_at(def, &isl::Ctx::new(), sizes)?;
-    compile_scop(scop, sizes, strided, options, watch)
+    let scop = match options.symbolic {
+        true => frontend_tc::lower(def, &isl::Ctx::new())?,
+        false => frontend_tc::lower_at(def, &isl::Ctx::new(), sizes)?,
+    };
+    let translated = translate(scop, strided, options, watch)?;
+    let code = translated.code(&def.sizes, sizes, options)?;
+    Ok(Compiled { code, script: translated.script, remarks: translated.remarks })
 }
 
-/// The same for a program whose sizes are fixed to `sizes`.
-pub(crate) fn compile_scop(
-    scop: Scop,
-    sizes: &[i64],
-    strided: &[bool],
-    options: &Options,
-    watch: &mut Watch<'_>,
-) -> Result<Compiled> {
+/// The stages after the front end's, for a program whose sizes are fixed, or for all sizes of one whose are not.
+pub(crate) fn translate(scop: Scop, strided: &[bool], options: &Options, watch: &mut Watch<'_>) -> Result<Translated> {
+    with_deep_stack(|| translated(scop, strided, options, watch))
+}
+
+fn translated(scop: Scop, strided: &[bool], options: &Options, watch: &mut Watch<'_>) -> Result<Translated> {
     let scop = watch.at(scop)?;
     let mut scheduled = watch.at(schedule(scop, options)?)?;
     let program = watch.at(program(&mut scheduled, strided, options)?)?;
-    let tiles = tile_sizes(&program, options)?;
-    let code = load_code(&program, if tiles.is_empty() { sizes } else { &tiles }, &options.target)?;
+    let object = llvm::compile(&program, &options.target, &llvm::Options::default()).map_err(target)?;
     watch.passed("object");
-    Ok(Compiled { code, script: scheduled.script, remarks: scheduled.remarks })
+    Ok(Translated { program, object, script: scheduled.script, remarks: scheduled.remarks })
+}
+
+impl Translated {
+    /// The code for `sizes`, one for each of `names`; all codes of one program have the same object.
+    ///
+    /// # Errors
+    /// When the size of a tile is not known or is none.
+    pub fn code(&self, names: &[String], sizes: &[i64], options: &Options) -> Result<runtime::Code> {
+        // The sizes that the program leaves open come first, under other names where the language's are no names of sets.
+        let own = if options.symbolic { names.len() } else { 0 };
+        let tiles = self.program.params.get(own..).unwrap_or_default();
+        let mut values = sizes[..own].to_vec();
+        for name in tiles {
+            values.push(tile_size(name, options)?);
+        }
+        // A program without parameters is told its sizes all the same: its signature shows them.
+        let values = if self.program.params.is_empty() { sizes } else { &values };
+        self.object.code(&self.program, values).map_err(Error::bug)
+    }
 }
 
 /// The schedule of the script that was given, or of what the policy writes.
@@ -98,9 +132,9 @@ pub(crate) fn program(scheduled: &mut Scheduled, strided: &[bool], options: &Opt
     codegen::lower(&scheduled.scop, &options, &mut scheduled.remarks).map_err(Error::bug)
 }
 
-/// The sizes that the program still has after those of the definition are fixed: those of tiles.
-fn tile_sizes(program: &Program, options: &Options) -> Result<Vec<i64>> {
-    let one = |name: &String| match options.tile_sizes.get(name) {
+/// The size of a tile that the script leaves open.
+fn tile_size(name: &str, options: &Options) -> Result<i64> {
+    match options.tile_sizes.get(name) {
         Some(&size) if size >= 1 => Ok(size),
         Some(size) => {
             Err(Error::user(Diagnostic::call("TC0931", format!("the size `{name}` is {size}: a tile has at least 1"))))
@@ -109,8 +143,7 @@ fn tile_sizes(program: &Program, options: &Options) -> Result<Vec<i64>> {
             Diagnostic::call("TC0933", format!("this size is not known: {name}"))
                 .help(format!("the script tiles by it: give it with -s {name}=32, or `Compiler::tile_size`")),
         )),
-    };
-    program.params.iter().map(one).collect()
+    }
 }
 
 fn proof(options: &Options) -> transform::Options {
@@ -128,15 +161,11 @@ fn codegen_options(strided: &[bool], options: &Options) -> Result<codegen::Optio
     })
 }
 
-/// Machine code of a program.
-pub(crate) fn load_code(program: &Program, sizes: &[i64], machine: &Target) -> Result<runtime::Code> {
-    let object = llvm::compile(program, machine, &llvm::Options::default()).map_err(target)?;
-    object.into_code(program, sizes).map_err(Error::bug)
-}
-
 /// A program as something to call.
 pub(crate) fn load_program(program: &Program, sizes: &[i64], machine: &Target) -> Result<runtime::Kernel> {
-    runtime::Kernel::load(&load_code(program, sizes, machine)?).map_err(Error::bug)
+    let object = llvm::compile(program, machine, &llvm::Options::default()).map_err(target)?;
+    let code = object.code(program, sizes).map_err(Error::bug)?;
+    runtime::Kernel::load(&code).map_err(Error::bug)
 }
 
 /// What a target or a program asks for that there is not, is the user's to mend; the rest is ours.

@@ -11,7 +11,7 @@ use transform::Script;
 
 use crate::bind::{self, Known, Shape, Sizes};
 use crate::builder::Program;
-use crate::compile::{self, Compiled, Options, StageTimes};
+use crate::compile::{self, Options, StageTimes, Translated};
 use crate::error::Source;
 use crate::routine::Routine;
 use crate::{Definition, Error, Result};
@@ -64,6 +64,28 @@ impl Compiler {
     pub fn with_pool(mut self, pool: Pool) -> Compiler {
         Arc::make_mut(&mut self.options).target.threads = pool.threads().max(1) as u32;
         self.pool = pool;
+        self
+    }
+
+    /// Makes one kernel for all sizes, at the first call or by [`Kernel::prepare`], in place of one for each: a shape that
+    /// has not been seen costs microseconds. Specialised kernels, the default, are faster.
+    ///
+    /// ```
+    /// use tilewright::{Compiler, Tensor};
+    ///
+    /// let compiler = Compiler::host().threads(1).symbolic(true);
+    /// let ends = compiler.compile("def ends(float(N) A) -> (B) { B(i) = A(i + 2) - A(i) }")?;
+    /// let b = ends.call(&[&Tensor::from_slice(&[1.0f32, 2.0, 4.0], &[3])?])?;
+    /// assert_eq!(b.as_slice::<f32>()?, [3.0]);
+    /// let b = ends.call(&[&Tensor::from_slice(&[1.0f32, 2.0, 4.0, 8.0], &[4])?])?;
+    /// assert_eq!(b.as_slice::<f32>()?, [3.0, 6.0]);
+    /// // What must hold of the sizes is checked at every call.
+    /// let error = ends.call(&[&Tensor::from_slice(&[1.0f32], &[1])?]).unwrap_err();
+    /// assert!(error.to_string().contains("these sizes break the condition 2 <= N: N = 1"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn symbolic(mut self, symbolic: bool) -> Compiler {
+        Arc::make_mut(&mut self.options).symbolic = symbolic;
         self
     }
 
@@ -171,7 +193,8 @@ impl Compiler {
 
     fn routine(&self, routine: Arc<Routine>) -> Kernel {
         let given = SmallVec::from_elem(None, routine.sizes.len());
-        Kernel { shared: Arc::new(Shared { routine, compiler: self.clone(), variants: RwLock::default() }), given }
+        let (compiler, translations, variants) = (self.clone(), RwLock::default(), RwLock::default());
+        Kernel { shared: Arc::new(Shared { routine, compiler, translations, variants }), given }
     }
 }
 
@@ -227,8 +250,22 @@ pub struct Kernel {
 struct Shared {
     routine: Arc<Routine>,
     compiler: Compiler,
+    /// What was compiled for all sizes.
+    translations: RwLock<BTreeMap<Strided, Arc<Open>>>,
     variants: RwLock<BTreeMap<Key, Arc<Variant>>>,
 }
+
+/// A definition compiled for all sizes.
+struct Open {
+    translated: Translated,
+    /// The machine code, mapped with the signature of the first sizes that were asked for.
+    kernel: runtime::Kernel,
+    stages: StageTimes,
+    compile_time: Duration,
+}
+
+/// Variants of one kernel for all sizes that are kept: programs may call it with new sizes without end.
+const MAX_OPEN_VARIANTS: usize = 1024;
 
 /// What a variant is compiled for: the sizes, then for each argument whether its strides are its own.
 type Key = (Sizes, Strided);
@@ -239,7 +276,7 @@ type Strided = SmallVec<[bool; 12]>;
 type Views<'a> = SmallVec<[TensorView<'a>; 12]>;
 type ViewsMut<'a> = SmallVec<[TensorViewMut<'a>; 12]>;
 
-/// A definition compiled for one set of sizes.
+/// A definition compiled for one set of sizes, or for all and called with one.
 pub struct Variant {
     kernel: runtime::Kernel,
     /// The values of the size parameters.
@@ -448,25 +485,68 @@ impl Kernel {
         let variant = self.compile_variant(&key).map_err(|error| self.shown(error))?;
         let variant = Arc::new(variant);
         let mut variants = self.shared.variants.write().unwrap_or_else(PoisonError::into_inner);
+        if self.shared.compiler.options.symbolic && variants.len() >= MAX_OPEN_VARIANTS {
+            variants.clear();
+        }
         Ok(variants.entry(key).or_insert(variant).clone())
     }
 
-    fn compile_variant(&self, (sizes, strided): &Key) -> Result<Variant> {
-        let mut stages = StageTimes::new();
+    fn compile_variant(&self, key: &Key) -> Result<Variant> {
+        let (sizes, strided) = key;
+        let (routine, options) = (&self.shared.routine, &self.shared.compiler.options);
+        if options.symbolic {
+            routine.check_sizes(sizes)?;
+            let open = self.open(key)?;
+            let code = open.translated.code(&routine.sizes, sizes, options)?;
+            let kernel = open.kernel.load_beside(&code).map_err(Error::bug)?;
+            let Translated { script, remarks, .. } = &open.translated;
+            let (script, remarks, stages) = (script.clone(), remarks.clone(), open.stages.clone());
+            return Ok(Variant {
+                kernel,
+                sizes: sizes.to_vec(),
+                script,
+                remarks,
+                stages,
+                compile_time: open.compile_time,
+            });
+        }
         let start = Instant::now();
-        let Compiled { code, script, remarks } = {
-            let mut last = start;
-            let mut sink = |stage: &'static str, _: &dyn fmt::Display| {
-                stages.push((stage, last.elapsed()));
-                last = Instant::now();
-            };
-            let scop = self.shared.routine.specialised(&isl::Ctx::new(), sizes)?;
-            let options = &self.shared.compiler.options;
-            compile::compile_scop(scop, sizes, strided, options, &mut Watch::new(&mut sink))?
-        };
+        let (translated, stages) = self.translated(Some(sizes), strided)?;
+        let code = translated.code(&routine.sizes, sizes, options)?;
         let kernel = runtime::Kernel::load(&code).map_err(Error::bug)?;
         let compile_time = start.elapsed();
+        let Translated { script, remarks, .. } = translated;
         Ok(Variant { kernel, sizes: sizes.to_vec(), script, remarks, stages, compile_time })
+    }
+
+    /// What is compiled for all sizes, now if it has not been.
+    fn open(&self, (sizes, strided): &Key) -> Result<Arc<Open>> {
+        let Shared { routine, compiler, translations, .. } = &*self.shared;
+        let known = translations.read().unwrap_or_else(PoisonError::into_inner).get(strided).cloned();
+        if let Some(open) = known {
+            return Ok(open);
+        }
+        let start = Instant::now();
+        let (translated, stages) = self.translated(None, strided)?;
+        let code = translated.code(&routine.sizes, sizes, &compiler.options)?;
+        let kernel = runtime::Kernel::load(&code).map_err(Error::bug)?;
+        let open = Arc::new(Open { translated, kernel, stages, compile_time: start.elapsed() });
+        let mut translations = translations.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(translations.entry(strided.clone()).or_insert(open).clone())
+    }
+
+    /// The loops and the machine code for these sizes, or for all; and how long each stage took.
+    fn translated(&self, sizes: Option<&[i64]>, strided: &[bool]) -> Result<(Translated, StageTimes)> {
+        let mut stages = StageTimes::new();
+        let mut last = Instant::now();
+        let mut sink = |stage: &'static str, _: &dyn fmt::Display| {
+            stages.push((stage, last.elapsed()));
+            last = Instant::now();
+        };
+        let scop = self.shared.routine.scop(&isl::Ctx::new(), sizes)?;
+        let options = &self.shared.compiler.options;
+        let translated = compile::translate(scop, strided, options, &mut Watch::new(&mut sink))?;
+        Ok((translated, stages))
     }
 }
 

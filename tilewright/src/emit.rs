@@ -2,7 +2,7 @@
 
 use codegen::llvm;
 use polyhedral::{Scop, dependences, isl};
-use support::Stage;
+use support::{Stage, with_deep_stack};
 
 use crate::compile::{self, Options};
 use crate::{Definition, Error, Result};
@@ -55,24 +55,29 @@ impl StageName {
         }
     }
 
-    /// Whether the stage can be had before the sizes are known.
+    /// Whether the stage can be had before the sizes are known without asking for [one kernel for all](Options::symbolic).
     pub fn is_symbolic(self) -> bool {
         self <= StageName::Deps
     }
 }
 
-/// The text of a stage; `sizes` may be absent for the stages that are [symbolic](StageName::is_symbolic).
+/// The text of a stage; `sizes` may be absent for the stages that are [symbolic](StageName::is_symbolic),
+/// and for all where [one kernel is made for all sizes](Options::symbolic).
 ///
 /// # Errors
 /// What compiling reports; a stage that needs sizes without them is a bug of the caller.
 pub fn emit(stage: StageName, def: &Definition, sizes: Option<&[i64]>, options: &Options) -> Result<String> {
+    with_deep_stack(|| emitted(stage, def, sizes, options))
+}
+
+fn emitted(stage: StageName, def: &Definition, sizes: Option<&[i64]>, options: &Options) -> Result<String> {
     if stage == StageName::Tc {
         return Ok(verified(def)?.to_string());
     }
     let scop = match sizes {
-        Some(sizes) => frontend_tc::lower_at(def, &isl::Ctx::new(), sizes)?,
-        None if stage.is_symbolic() => frontend_tc::lower(def, &isl::Ctx::new())?,
-        None => return Err(Error::bug(format!("stage `{}` needs sizes", stage.name()))),
+        Some(sizes) if !options.symbolic => frontend_tc::lower_at(def, &isl::Ctx::new(), sizes)?,
+        _ if options.symbolic || stage.is_symbolic() => frontend_tc::lower(def, &isl::Ctx::new())?,
+        _ => return Err(Error::bug(format!("stage `{}` needs sizes", stage.name()))),
     };
     match stage {
         StageName::Tc | StageName::Scop => Ok(scop.to_string()),

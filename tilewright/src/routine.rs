@@ -92,20 +92,35 @@ impl Routine {
         self.tensors.iter().filter(|tensor| matches!(tensor.role, Role::Output | Role::InOut))
     }
 
-    /// The program for these sizes.
+    /// The program for these sizes, or for all.
     ///
     /// # Errors
     /// When the sizes break what the program assumes.
-    pub fn specialised(&self, ctx: &isl::Ctx, sizes: &[i64]) -> Result<Scop> {
-        let scop = match &self.form {
-            Form::Definition(def) => return Ok(frontend_tc::lower_at(def, ctx, sizes)?),
-            Form::Program(text) => {
+    pub fn scop(&self, ctx: &isl::Ctx, sizes: Option<&[i64]>) -> Result<Scop> {
+        match (&self.form, sizes) {
+            (Form::Definition(def), Some(sizes)) => Ok(frontend_tc::lower_at(def, ctx, sizes)?),
+            (Form::Definition(def), None) => Ok(frontend_tc::lower(def, ctx)?),
+            (Form::Program(text), sizes) => {
                 let scop = Scop::parse(ctx, text).map_err(Error::bug)?;
+                let Some(sizes) = sizes else { return Ok(scop) };
                 self.check_assumptions(&scop, sizes)?;
-                scop
+                Ok(scop.specialise(sizes)?)
             }
-        };
-        Ok(scop.specialise(sizes)?)
+        }
+    }
+
+    /// Checks what a program beyond TC assumes of its sizes; what a definition does is checked at every call.
+    ///
+    /// # Errors
+    /// When the sizes break it.
+    pub fn check_sizes(&self, sizes: &[i64]) -> Result<()> {
+        match &self.form {
+            Form::Definition(_) => Ok(()),
+            Form::Program(text) => {
+                let scop = Scop::parse(&isl::Ctx::new(), text).map_err(Error::bug)?;
+                self.check_assumptions(&scop, sizes)
+            }
+        }
     }
 
     fn check_assumptions(&self, scop: &Scop, sizes: &[i64]) -> Result<()> {

@@ -8,14 +8,15 @@ use crate::{Buffer, Int, Place, Program, Stride};
 
 impl Object {
     /// What `runtime` needs to call the object: `program` is what it was made from, `sizes` the values of its parameters.
+    /// The codes of one object for several sizes share its bytes.
     ///
     /// # Errors
     /// [`Error::Malformed`] when an extent or an offset cannot be computed.
-    pub fn into_code(self, program: &Program, sizes: &[i64]) -> Result<Code> {
-        let signature = signature(program, sizes)?;
+    pub fn code(&self, program: &Program, sizes: &[i64]) -> Result<Code> {
+        let signature = Signature { checks: self.checks.clone(), ..signature(program, sizes)? };
         // SAFETY: `compile` made the entry from this program. Its loads and stores lie inside the buffers that the
         // signature describes: the subscripts of a verified program do, and indirect ones are checked before use.
-        Ok(unsafe { Code::new(self.bytes, self.entry, signature) })
+        Ok(unsafe { Code::new(self.bytes.clone(), self.entry.clone(), signature) })
     }
 }
 
@@ -39,6 +40,7 @@ fn signature(program: &Program, sizes: &[i64]) -> Result<Signature> {
         arguments: arguments.into_iter().map(|(_, argument)| argument).collect(),
         sizes: sizes.to_vec(),
         workspace_bytes: workspace_bytes as usize,
+        checks: Vec::new(),
     })
 }
 

@@ -85,6 +85,7 @@ pub(super) fn integer(value: &Value, ranges: &Ranges) -> Option<(Int, DType)> {
                 BinOp::Div | BinOp::Mod => match (op, b.as_const()) {
                     (BinOp::Div, Some(by @ 1..)) => a.floor_div(by),
                     (_, Some(by @ 1..)) => a.modulo(by),
+                    (BinOp::Mod, _) if is_below(&a, &b, ranges) => a,
                     _ => return None,
                 },
                 _ => return None,
@@ -93,6 +94,11 @@ pub(super) fn integer(value: &Value, ranges: &Ranges) -> Option<(Int, DType)> {
         }
         _ => None,
     }
+}
+
+/// Whether `0 <= a < b`: then the remainder is `a` itself.
+fn is_below(a: &Int, b: &Int, ranges: &Ranges) -> bool {
+    ranges.at_least_zero(a) && ranges.decide(CmpOp::Lt, a, b) == Some(true)
 }
 
 fn fits((low, high): Interval, dtype: DType) -> bool {
@@ -167,7 +173,7 @@ impl Pass<'_> {
                 }
                 Op::Set { reg: *reg, value }
             }
-            Op::Check { buffer, dim, extent, value, lanes, mask } => {
+            Op::Check { buffer, dim, extent, value, lanes, mask, report } => {
                 let values = self.values(ranges, *lanes);
                 let value = values.value(value);
                 let (low, high) = self.interval(&value, &values.always);
@@ -176,7 +182,8 @@ impl Pass<'_> {
                     return None;
                 }
                 let mask = mask.as_ref().map(|mask| values.value(mask));
-                Op::Check { buffer: *buffer, dim: *dim, extent: extent.clone(), value, lanes: *lanes, mask }
+                let (extent, report) = (extent.clone(), report.clone());
+                Op::Check { buffer: *buffer, dim: *dim, extent, value, lanes: *lanes, mask, report }
             }
             Op::Prefetch { buffer, at, lanes } => {
                 let values = self.values(ranges, *lanes);

@@ -130,7 +130,7 @@ pub fn run_on_machine_with(program: &Program, sizes: &[i64], inputs: &Tensors) -
     let target = Target { cpu: host.cpu, features: host.features, vector_bytes: 64, ..target() };
     let object =
         llvm::compile(program, &target, &llvm::Options::default()).unwrap_or_else(|e| panic!("{e}\n{program}"));
-    let kernel = Kernel::load(&object.into_code(program, sizes).unwrap()).unwrap();
+    let kernel = Kernel::load(&object.code(program, sizes).unwrap()).unwrap();
     let in_role = |roles: &'static [Role]| program.buffers.values().filter(move |buffer| roles.contains(&buffer.role));
     let given: Vec<Tensor> = in_role(&[Role::Input]).map(|buffer| to_tensor(&inputs[&buffer.name])).collect();
     let mut results: Vec<Tensor> = in_role(&[Role::Output, Role::InOut])

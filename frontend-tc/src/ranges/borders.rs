@@ -78,10 +78,8 @@ impl Inference<'_> {
         let Some(filled) = range.extent().and_then(|extent| extent.plus_constant(-1)) else {
             return self.too_large(span);
         };
-        if !filled.is_never_negative() {
-            let reason = format!("`{}` has an element to read", self.program.tensors[tensor].name);
-            self.require(Condition { value: filled, extents: known.extents.to_vec(), reason, span });
-        }
+        let reason = format!("`{}` has an element to read", self.program.tensors[tensor].name);
+        self.require_everywhere(&filled, known.ranges, Condition::new(known.extents, reason, span))?;
         Some(())
     }
 
@@ -123,11 +121,8 @@ impl Inference<'_> {
             Some(period) => x.modulo(period)?,
             None => {
                 for (side, what) in [(x.plus(&last)?, "before"), (period.minus(&x)?, "behind")] {
-                    let value = settled(&side, known.ranges)?;
                     let reason = format!("`mirror` reaches no further {what} the tensor than the tensor is long");
-                    if !value.is_never_negative() {
-                        self.require(Condition { value, extents: known.extents.to_vec(), reason, span });
-                    }
+                    self.require_everywhere(&side, known.ranges, Condition::new(known.extents, reason, span))?;
                 }
                 Quasi::max(&[x.clone(), x.times(-1)?])?
             }

@@ -5,11 +5,12 @@
 //! replaced in the other inequalities by the ends of their ranges, which over a box is exact. An inequality that has no
 //! index left and cannot be proved for all sizes is a precondition of the call.
 //!
-//! [`solve`] has the inequalities, [`borders`] the subscripts that a border or a condition keeps inside, [`claims`] the sizes
+//! [`solve`] has the inequalities, [`exact`] the conditions that the ends of ranges do not give, [`borders`] the subscripts that a border or a condition keeps inside, [`claims`] the sizes
 //! that calls bind.
 
 mod borders;
 mod claims;
+mod exact;
 mod solve;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use polyhedral::Expr;
 use support::{Diagnostic, Span};
 
 use self::borders::padded;
+use self::exact::{is_exact, never_negative};
 use self::solve::{entangled, join, least, settled, solve};
 use crate::quasi::{Names, Quasi};
 use crate::sema::{Declared, Origin, Program, Read, Step, Subscript};
@@ -57,17 +59,24 @@ pub struct Range {
     pub last: Quasi,
 }
 
-/// `value >= 0`, unless one of `extents` is 0.
+/// One of `any` is at least 0, unless one of `extents` is 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// What must not be negative.
-    pub value: Quasi,
+    /// One of these must not be negative.
+    pub any: Vec<Quasi>,
     /// The statement runs only if none of these is 0.
     pub extents: Vec<Quasi>,
     /// Why.
     pub reason: String,
     /// What it is about.
     pub span: Span,
+}
+
+impl Condition {
+    /// One without alternatives yet.
+    fn new(extents: &[Quasi], reason: String, span: Span) -> Condition {
+        Condition { any: Vec::new(), extents: extents.to_vec(), reason, span }
+    }
 }
 
 impl Range {
@@ -87,11 +96,16 @@ impl Range {
     }
 }
 
+/// Conditions of one definition that are found by projection.
+const MAX_PROJECTIONS: u32 = 32;
+
 /// The ranges of `program`; `None` when something was reported.
 pub fn infer(program: &Program, diagnostics: &mut Vec<Diagnostic>) -> Option<Ranges> {
     let boxes = program.tensors.iter().map(known_box).collect();
     let (conditions, required, sizes) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-    let mut inference = Inference { program, boxes, conditions, required, sizes, diagnostics, sound: true };
+    let projections = MAX_PROJECTIONS;
+    let mut inference =
+        Inference { program, boxes, conditions, required, projections, sizes, diagnostics, sound: true };
     inference.inputs_have_sizes();
     let mut steps = Vec::new();
     for (number, step) in program.steps.iter().enumerate() {
@@ -111,6 +125,7 @@ pub fn infer(program: &Program, diagnostics: &mut Vec<Diagnostic>) -> Option<Ran
     }
     let rest = program.claims.iter().filter(|(before, _)| *before >= program.steps.len());
     rest.for_each(|(_, claim)| inference.claim(claim));
+    inference.written_have_sizes();
     inference.annotated_sizes();
     let Inference { boxes, conditions, sizes, sound, .. } = inference;
     if !sound {
@@ -148,8 +163,10 @@ struct Inference<'a> {
     program: &'a Program,
     boxes: Vec<Option<Vec<Range>>>,
     conditions: Vec<Condition>,
-    /// The extents with which each value is a condition already.
-    required: BTreeMap<Quasi, Vec<Vec<Quasi>>>,
+    /// The extents with which each list of alternatives is a condition already.
+    required: BTreeMap<Vec<Quasi>, Vec<Vec<Quasi>>>,
+    /// How many conditions may still be found by projection: no text makes the compiler work for long.
+    projections: u32,
     /// The values of the sizes that calls bind.
     sizes: BTreeMap<usize, Quasi>,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -159,7 +176,10 @@ struct Inference<'a> {
 /// `value >= 0`, because of a subscript.
 #[derive(Clone, Debug)]
 struct Inequality {
+    /// With the ends of the ranges that are known in place of the indices.
     value: Quasi,
+    /// As it was written.
+    written: Quasi,
     span: Span,
     tensor: usize,
     dim: usize,
@@ -195,7 +215,7 @@ impl Inference<'_> {
                 Some(read) if !inequality.value.is_never_negative() => {
                     masked.insert((read, inequality.dim));
                 }
-                _ => sound &= self.require_inside(inequality, &extents),
+                _ => sound &= self.require_inside(inequality, Known { ranges: &ranges, extents: &extents }),
             }
         }
         if !sound {
@@ -226,7 +246,7 @@ impl Inference<'_> {
         for tensor in self.program.tensors.iter().filter(|tensor| tensor.origin == Origin::Input) {
             for (dim, value) in tensor.shape.iter().enumerate().filter(|(_, value)| !value.is_never_negative()) {
                 let reason = format!("size {} of `{}` is a size", dim + 1, tensor.name);
-                self.require(Condition { value: value.clone(), extents: Vec::new(), reason, span: tensor.span });
+                self.require(value, Condition::new(&[], reason, tensor.span));
             }
         }
     }
@@ -280,7 +300,10 @@ impl Inference<'_> {
             for (dim, (subscript, range)) in read.index.iter().zip(elements).enumerate() {
                 let Subscript::Affine(subscript) = subscript else { continue };
                 let (span, tensor) = (read.span, read.tensor);
-                let inequality = |value, first| Inequality { value, span, tensor, dim, first, read: number };
+                let inequality = |value: Quasi, first| {
+                    let written = value.clone();
+                    Inequality { value, written, span, tensor, dim, first, read: number }
+                };
                 all.push(inequality(subscript.minus(&range.first)?, true));
                 all.push(inequality(range.last.minus(subscript)?, false));
             }
@@ -312,48 +335,71 @@ impl Inference<'_> {
             if !extent.is_never_negative() {
                 let shown = extent.to_expr(Names::of_sizes(&self.program.sizes));
                 let reason = format!("the range of `{}` has {shown} elements", index.name);
-                self.require(Condition { value: extent.clone(), extents: Vec::new(), reason, span: index.span });
+                self.require(extent, Condition::new(&[], reason, index.span));
             }
             extents.push(extent.clone());
         }
         Some(extents)
     }
 
-    /// Asks the call for `condition`, part by part where it is a minimum.
-    fn require(&mut self, condition: Condition) {
-        if let Some(parts) = condition.value.conjunction() {
-            for value in parts.into_iter().filter(|value| !value.is_never_negative()) {
-                self.require(Condition { value, ..condition.clone() });
+    /// Asks the call for `value >= 0`, part by part where it is a minimum. `condition` has no alternatives yet.
+    fn require(&mut self, value: &Quasi, condition: Condition) {
+        match value.conjunction() {
+            Some(parts) => {
+                let parts = parts.iter().filter(|value| !value.is_never_negative());
+                parts.for_each(|value| self.require(value, condition.clone()));
             }
-            return;
+            None => self.require_one_of(Condition { any: vec![value.clone()], ..condition }),
         }
-        let known = self.required.entry(condition.value.clone()).or_default();
+    }
+
+    fn require_one_of(&mut self, condition: Condition) {
+        let known = self.required.entry(condition.any.clone()).or_default();
         if !known.iter().any(|extents| extents.is_empty() || *extents == condition.extents) {
             known.push(condition.extents.clone());
             self.conditions.push(condition);
         }
     }
 
+    /// Asks that `value` is not negative at any instance. `Some(false)` when there are no sizes with an instance at which
+    /// that holds.
+    fn require_everywhere(&mut self, value: &Quasi, ranges: &[Range], condition: Condition) -> Option<bool> {
+        let least = settled(value, ranges)?;
+        if least.is_never_negative() {
+            return Some(true);
+        }
+        if !is_exact(value, ranges)
+            && let Some(left) = self.projections.checked_sub(1)
+        {
+            self.projections = left;
+            if let Ok(all) = never_negative(value, ranges, self.program.sizes.len()) {
+                let possible = all.iter().all(|any| !any.is_empty());
+                all.into_iter().for_each(|any| self.require_one_of(Condition { any, ..condition.clone() }));
+                return Some(possible);
+            }
+        }
+        let never = least.times(-1)?.plus_constant(-1)?.is_never_negative();
+        self.require(&least, condition);
+        Some(!never)
+    }
+
     /// A subscript must be inside: proved, asked of the call, or refused when it never is.
-    fn require_inside(&mut self, inequality: Inequality, extents: &[Quasi]) -> bool {
-        let Inequality { value, span, tensor, dim, first, .. } = inequality;
-        if value.is_never_negative() {
-            return true;
-        }
+    fn require_inside(&mut self, inequality: Inequality, known: Known<'_>) -> bool {
+        let Inequality { written, span, tensor, dim, first, .. } = inequality;
         let name = &self.program.tensors[tensor].name;
-        let never =
-            value.times(-1).and_then(|value| value.plus_constant(-1)).is_some_and(|value| value.is_never_negative());
         let side = if first { "before the first" } else { "past the last" };
-        if never {
-            let message = format!("subscript {} of `{name}` runs {side} element for all sizes", dim + 1);
-            let error =
-                Diagnostic::error("TC0407", message, span).also(self.program.tensors[tensor].span, "declared here");
-            self.diagnostics.push(error.help("restrict the range in `where`, or change the subscript"));
-            return false;
-        }
         let reason = format!("else subscript {} of `{name}` runs {side} element", dim + 1);
-        self.require(Condition { value, extents: extents.to_vec(), reason, span });
-        true
+        match self.require_everywhere(&written, known.ranges, Condition::new(known.extents, reason, span)) {
+            Some(true) => true,
+            Some(false) => {
+                let Declared { name, span: declared, .. } = &self.program.tensors[tensor];
+                let message = format!("subscript {} of `{name}` runs {side} element for all sizes", dim + 1);
+                let error = Diagnostic::error("TC0407", message, span).also(*declared, "declared here");
+                self.diagnostics.push(error.help("restrict the range in `where`, or change the subscript"));
+                false
+            }
+            None => self.too_large(span).unwrap_or(false),
+        }
     }
 
     /// Says which indices have no range, and why.
@@ -470,7 +516,7 @@ impl Inference<'_> {
         let name = self.program.tensors[step.target].name.clone();
         for value in conditions {
             let reason = format!("this statement writes inside of what `{name}` has, or next to it");
-            self.require(Condition { value, extents: known.extents.to_vec(), reason, span: step.span });
+            self.require(&value, Condition::new(known.extents, reason, step.span));
         }
         temporaries.into_iter().flatten().for_each(|at| self.boxes[at] = Some(elements.clone()));
         self.boxes[step.target] = Some(elements);
@@ -495,6 +541,23 @@ impl Inference<'_> {
         element.clone_from_slice(&read.index);
         [step.extreme, step.wider].into_iter().flatten().for_each(|at| self.boxes[at] = Some(elements.clone()));
         Some(())
+    }
+
+    /// No tensor that is written has fewer than no elements, however ranges depend on each other.
+    fn written_have_sizes(&mut self) {
+        for (tensor, elements) in self.program.tensors.iter().zip(self.boxes.clone()) {
+            for (dim, range) in elements.into_iter().flatten().enumerate() {
+                match range.extent() {
+                    Some(extent) if !extent.is_never_negative() => {
+                        let shown = extent.to_expr(Names::of_sizes(&self.program.sizes));
+                        let reason = format!("size {} of `{}` is {shown}", dim + 1, tensor.name);
+                        self.require(&extent, Condition::new(&[], reason, tensor.span));
+                    }
+                    Some(_) => (),
+                    None => self.sound = self.too_large(tensor.span).unwrap_or(false),
+                }
+            }
+        }
     }
 
     /// A return that was declared with sizes has them.
@@ -530,7 +593,7 @@ impl Inference<'_> {
         }
         for value in [gap, back] {
             if !value.is_never_negative() {
-                self.require(Condition { value, extents: Vec::new(), reason: reason.clone(), span });
+                self.require(&value, Condition::new(&[], reason.clone(), span));
             }
         }
     }

@@ -13,7 +13,7 @@ mod stencil;
 mod streams;
 mod threads;
 
-use polyhedral::{Scop, Stmt, StmtId, TensorId};
+use polyhedral::{DType, Scop, Stmt, StmtId, TensorId};
 use support::Target;
 
 use crate::nest::{self, Loop, Nest, Stride};
@@ -84,12 +84,16 @@ pub(crate) struct Piece {
 pub(crate) struct Pack {
     /// The tensor.
     pub(crate) tensor: TensorId,
-    /// The loop; without one the copy is made once, for the whole program.
+    /// The loop; without one, that `around` the nest.
     pub(crate) at: Option<Piece>,
+    /// The loop around the nest, counted from outside; without one the copy is made once, for the whole program.
+    pub(crate) around: Option<usize>,
     /// Whose accesses are meant.
     pub(crate) stmt: StmtId,
     /// The dimension in which the tensor is contiguous.
     pub(crate) contiguous: usize,
+    /// The type that its reads are converted to, when the copy holds values of it.
+    pub(crate) widened: Option<DType>,
     /// How the copy lies in memory.
     pub(crate) form: Form,
 }
@@ -125,10 +129,16 @@ pub(crate) struct Partial {
 }
 
 impl Plan {
-    /// The plan for `stmt`, the only one in `nest`, which is at the top or `inside` of other loops; `strict` when updates
-    /// keep their order.
-    pub(crate) fn of(scop: &Scop, target: &Target, nest: &Nest, stmt: StmtId, (inside, strict): (bool, bool)) -> Plan {
-        Plan::of_shared(scop, target, nest, stmt, (inside, strict, nest.loops.len()))
+    /// The plan for `stmt`, the only one in `nest`, which is at the top or inside of the loops `around`; `strict` when
+    /// updates keep their order.
+    pub(crate) fn of(
+        scop: &Scop,
+        target: &Target,
+        nest: &Nest,
+        stmt: StmtId,
+        (around, strict): (&[Loop], bool),
+    ) -> Plan {
+        Plan::of_shared(scop, target, nest, stmt, (around, strict, nest.loops.len()))
     }
 
     /// The same where only the first `shared` loops may move, because other statements run in them too.
@@ -137,7 +147,7 @@ impl Plan {
         target: &Target,
         nest: &Nest,
         stmt: StmtId,
-        (inside, strict, shared): (bool, bool, usize),
+        (around, strict, shared): (&[Loop], bool, usize),
     ) -> Plan {
         let n = nest.loops.len();
         let plan = Plan { cuts: vec![Vec::new(); n], boxes: vec![None; n], ..Plan::default() };
@@ -147,7 +157,7 @@ impl Plan {
             nest,
             id: stmt,
             stmt: &scop.stmts[stmt],
-            inside,
+            around,
             strict,
             shared,
             group: None,
@@ -191,7 +201,8 @@ struct Planner<'a> {
     nest: &'a Nest,
     id: StmtId,
     stmt: &'a Stmt,
-    inside: bool,
+    /// Loops that this nest is inside of, and shares with others; outermost first.
+    around: &'a [Loop],
     strict: bool,
     /// How many loops may move; those after them stay inside.
     shared: usize,

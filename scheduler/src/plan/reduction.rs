@@ -227,10 +227,13 @@ impl Planner<'_> {
     }
 }
 
+/// Lanes of the longest vectors that code is made for, whatever their type.
+const MOST_LANES: u32 = 128;
+
 /// Lanes for a loop of this length: all that there are, or the next power of two of fewer.
 fn width(most: u32, length: u64) -> u32 {
     let short = u32::try_from(length.max(1)).unwrap_or(u32::MAX).min(1 << 30).next_power_of_two();
-    short.min(most)
+    short.min(most).min(MOST_LANES)
 }
 
 /// Copies of a loop of this length: the largest divisor of it that is at least half of what may be, else that.

@@ -16,8 +16,9 @@ Examples:
   tilewright emit loops examples/mm.tc -s M=64,N=64,K=64
   tilewright emit deps examples/mm.tc
   tilewright emit asm examples/mm.tc -s M=64,N=64,K=64 -t x86-64-v3
+  tilewright emit loops examples/mm.tc --symbolic
 
-tc, scop and deps are printed for all sizes unless -s gives some.")]
+tc, scop and deps are printed for all sizes unless -s gives some, the others with --symbolic.")]
 pub struct Emit {
     /// Which stage
     #[arg(value_enum)]
@@ -63,6 +64,7 @@ impl Emit {
         let options = Options {
             target: self.machine.target()?,
             script,
+            symbolic: self.machine.symbolic,
             strict: self.machine.strict,
             trust_indices: self.machine.trust_indices,
             tile_sizes,
@@ -75,7 +77,7 @@ impl Emit {
     fn sizes(&self, stage: StageName, (def, source): (&Definition, &Source), open: &[String]) -> Result<Option<Sizes>> {
         let sizes = &self.program.sizes;
         let of_tile = |size: &Assignment| open.contains(&size.name) && !def.sizes.contains(&size.name);
-        if stage.is_symbolic() && sizes.iter().all(of_tile) {
+        if (stage.is_symbolic() || self.machine.symbolic) && sizes.iter().all(of_tile) {
             return Ok(None);
         }
         call::sizes(def, source, (sizes, open), None).map(Some)

@@ -80,7 +80,7 @@ fn run(
     machine: &Machine,
 ) -> Result<Tensors, String> {
     let object = llvm::compile(program, &machine.target, &llvm::Options::default()).map_err(|e| e.to_string())?;
-    let code = object.into_code(program, sizes).map_err(|error| error.to_string())?;
+    let code = object.code(program, sizes).map_err(|error| error.to_string())?;
     let kernel = Kernel::load(&code).map_err(|error| error.to_string())?;
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
     for argument in &kernel.signature().arguments {

@@ -16,6 +16,7 @@
 mod groups;
 mod packing;
 mod roles;
+mod steps;
 
 pub(super) use groups::Group;
 use polyhedral::Access;
@@ -62,6 +63,7 @@ impl Planner<'_> {
         }
         self.edges(rows, &tile);
         self.short_steps(Some((rows, &tile)));
+        self.several_steps(rows, &tile, &loads);
     }
 
     /// The loop whose steps are added in groups before the others: it becomes the innermost one.

@@ -1,18 +1,22 @@
 //! What is copied before it is used many times, and how the loops are cut so that each copy stays in its cache.
 
-use polyhedral::{Access, Subscript};
+use polyhedral::{Access, DType, Expr, Subscript};
 
 use super::{Group, Piece, Planner, RegisterTile, extent_of};
-use crate::nest::{self, Stride};
+use crate::nest::{self, Loop, Stride};
 use crate::plan::{Form, Pack};
 
 /// The least rows that share what is packed: each copied element is then used so many times.
 const LEAST_ROWS: u64 = 48;
 /// The least rows when the lanes are apart in memory, and would be loaded one by one for each box of rows.
 const LEAST_ROWS_OF_GATHERS: u64 = 8;
-/// The most iterations of a strip of a reduction; fewer when a panel would be larger than one and a half of the first
-/// cache: it streams from the second one without a loss, and the result is loaded and stored less often.
-pub(super) const DEEPEST: u64 = 512;
+/// The most iterations of a strip of a reduction, fewer when a panel would take more than a [`PANEL`]th of the second cache:
+/// it streams from there without a loss, and the result is loaded and stored less often.
+pub(super) const DEEPEST: u64 = 1024;
+/// What part of the second cache a panel may take.
+const PANEL: u64 = 8;
+/// What part it may take where the whole reduction is then one strip: the result begins and ends in registers.
+const WHOLE_PANEL: u64 = 4;
 /// Distance of rows in bytes from which on a panel touches a page with every other row or more.
 const FAR_APART: u64 = 2048;
 /// Bytes of a page of memory, and how many a core finds at once.
@@ -20,6 +24,8 @@ const PAGE: u64 = 4096;
 const PAGES: u64 = 64;
 /// The most rows that are packed at once.
 const TALLEST_PACKED: u64 = 256;
+/// The least boxes of columns that use what is packed of the rows, when each would convert it again.
+const LEAST_PANELS_OF_CONVERTED: u64 = 2;
 /// The least boxes of columns that use what is packed of the rows.
 const LEAST_PANELS: u64 = 8;
 
@@ -41,7 +47,7 @@ impl Planner<'_> {
                 packed.push(at);
                 continue;
             }
-            match self.reason_against(read, (rows, columns), reduced) {
+            match self.reason_against(read, self.converted_to(at).is_some(), (rows, columns), reduced) {
                 None => packed.push(at),
                 Some(why) => {
                     against.push(("not packed", format!("`{}` {why}", self.scop.tensors[read.tensor].name)));
@@ -52,12 +58,15 @@ impl Planner<'_> {
     }
 
     /// Why a read is better used as it is.
-    fn reason_against(&self, read: &Access, (rows, columns): (usize, usize), reduced: &[usize]) -> Option<String> {
+    fn reason_against(
+        &self,
+        read: &Access,
+        is_converted: bool,
+        (rows, columns): (usize, usize),
+        reduced: &[usize],
+    ) -> Option<String> {
         if let Some(why) = self.reason_never(read, columns) {
             return Some(why.into());
-        }
-        if self.moves_around(read) {
-            return Some("moves along a loop around those that are its own".into());
         }
         let sizes = [rows, columns].into_iter().chain(reduced.iter().copied());
         if sizes.into_iter().any(|at| self.one(at).extent.is_none()) {
@@ -65,9 +74,12 @@ impl Planner<'_> {
         }
         let users = self.users(read, rows, reduced);
         let strided = self.stride(read, columns) != Stride::Unit;
-        let least = if strided { LEAST_ROWS_OF_GATHERS } else { LEAST_ROWS };
+        let least = if strided || is_converted { LEAST_ROWS_OF_GATHERS } else { LEAST_ROWS };
         if users < least {
             return Some(format!("is used by {users} rows only, which do not pay for a copy"));
+        }
+        if is_converted {
+            return None;
         }
         let distance = reduced.iter().filter_map(|&at| self.bytes_apart(read, at)).max().unwrap_or(0);
         if !strided && distance < FAR_APART {
@@ -76,6 +88,24 @@ impl Planner<'_> {
         let footprint = self.footprint(read, columns, reduced);
         let room = self.second_cache() / 4;
         (!strided && footprint <= room).then(|| format!("fits the cache as it is: {footprint} bytes"))
+    }
+
+    /// The type that a narrower read is converted to each time it is used, when a copy may hold that: nothing that groups of
+    /// steps, which take it as it is, are made of.
+    pub(super) fn converted_to(&self, read: usize) -> Option<DType> {
+        let narrow = self.scop.tensors[self.stmt.reads[read].tensor].dtype;
+        let (mut wide, mut used, mut converted) = (None, 0, 0);
+        let mut look = |expr: &Expr| match expr {
+            Expr::Load(at) => used += usize::from(*at == read),
+            Expr::Cast(to, inner) if **inner == Expr::Load(read) && wide.is_none_or(|wide| wide == *to) => {
+                wide = Some(*to);
+                converted += 1;
+            }
+            _ => {}
+        };
+        self.stmt.body.exprs().iter().for_each(|expr| expr.visit(&mut look));
+        let is_direct = !self.stmt.accesses().any(|access| access.affine().is_none());
+        wide.filter(|&wide| self.group.is_none() && is_direct && used == converted && narrow.widens_to(wide))
     }
 
     /// Why a read cannot be packed.
@@ -111,6 +141,17 @@ impl Planner<'_> {
         let moved = loops.filter(|&at| self.stride(access, at) != Stride::Constant);
         let elements = moved.map(|at| extent_of(self.one(at))).fold(1, u64::saturating_mul);
         elements.saturating_mul(self.scop.tensors[access.tensor].dtype.bytes().into())
+    }
+
+    /// Whether what is read along the columns comes from behind the second cache, or is in another page at each of so many
+    /// steps that neither the line nor the page is near, and nothing asks for them early.
+    pub(super) fn comes_from_afar(&self, read: &Access, columns: usize, reduced: &[usize]) -> bool {
+        let first = self.target.caches.first().map_or(32 << 10, |cache| cache.bytes);
+        let footprint = self.footprint(read, columns, reduced);
+        let is_paged = |&at: &usize| {
+            extent_of(self.one(at)) > PAGES && self.bytes_apart(read, at).is_some_and(|bytes| bytes >= PAGE)
+        };
+        footprint > self.second_cache() || (footprint > first && reduced.iter().any(is_paged))
     }
 
     /// The only subscript that moves along the columns, by one.
@@ -184,7 +225,8 @@ impl Planner<'_> {
         let alone: &[usize] = &[strip];
         let (first, last) = if is_outer { (alone, inner) } else { (inner, alone) };
         self.plan.order = order.chain(first.iter().chain(last).map(|&at| self.plan.rest(at))).collect();
-        self.packed_threads(rows, columns, &outside, (steps, at_once, tile));
+        let are_rows_cut = at_once && self.is_packed_for_rows(columns, packed);
+        self.packed_threads(rows, columns, &outside, (steps, are_rows_cut, tile));
         // A whole reduction of short types only writes its result, and asking for it early took longer than it helped.
         if !at_once || self.group.is_none() {
             self.prefetch_result(rows, columns);
@@ -213,22 +255,32 @@ impl Planner<'_> {
         let contiguous = access.index.len().saturating_sub(1);
         let group = self.group.filter(|group| group.read == read).map(|group| (group.along, group.by));
         let form = Form::Panels { along, tile: *tile, group };
-        self.plan.packs.push(Pack { tensor: access.tensor, at, stmt: self.id, contiguous, form });
+        let (around, widened) = (self.moved_around(access), self.converted_to(read));
+        self.plan.packs.push(Pack { tensor: access.tensor, at, around, stmt: self.id, contiguous, widened, form });
     }
 
     /// Copies a read as it lies, in rows of so many elements.
     fn pack_rows(&mut self, read: usize, at: Piece, row: u64) {
         let access = &self.stmt.reads[read];
         let contiguous = access.index.len().saturating_sub(1);
-        let bytes = self.scop.tensors[access.tensor].dtype.bytes();
+        let widened = self.converted_to(read);
+        let bytes = widened.unwrap_or(self.scop.tensors[access.tensor].dtype).bytes();
         let padding = if (row * u64::from(bytes)).is_multiple_of(FAR_APART) { self.line() / bytes.max(1) } else { 0 };
         let form = Form::Rows { padding, lanes: self.target.lanes(bytes) };
-        self.plan.packs.push(Pack { tensor: access.tensor, at: Some(at), stmt: self.id, contiguous, form });
+        self.plan.packs.push(Pack {
+            tensor: access.tensor,
+            at: Some(at),
+            around: None,
+            stmt: self.id,
+            contiguous,
+            widened,
+            form,
+        });
     }
 
-    /// Whether the reduction is not cut into strips: it is inside of what other statements share; or one strip is as long
-    /// as all of it, and its copies are made inside of another loop or are too small to be made by each thread; or strips
-    /// would move a result through a transposition again and again while the panel of all of it stays in the second cache.
+    /// Whether the reduction is not cut into strips: it is inside of what other statements share; or the panel of all of it
+    /// stays in the second cache, so that the result is written once and not read; or one strip is as long as all of it, and
+    /// its copies are made inside of another loop or are too small to be made by each thread.
     pub(super) fn is_done_at_once(
         &self,
         columns: usize,
@@ -250,19 +302,20 @@ impl Planner<'_> {
             self.bytes_touched(read) <= room || self.all().filter(is_outside).any(has_own)
         };
         let are_small = packed.iter().all(is_small);
+        let stays_near = panel <= self.second_cache() / WHOLE_PANEL && self.group.is_none();
         // The shorter the factors, the more the result weighs, which is then written once and not read.
         let are_short = self.group.is_some();
         first >= self.shared
+            || (stays_near && is_contiguous)
             || (is_one_strip && (are_small || are_short))
             || (!is_contiguous && panel <= self.second_cache() / 2)
     }
 
-    /// Whether loops around this nest, which are not its own, move it: what one iteration of these touches cannot be copied
-    /// by a name of theirs.
-    fn moves_around(&self, access: &Access) -> bool {
-        let own: Vec<Option<usize>> = self.all().map(|at| self.one(at).dim(self.id)).collect();
-        let moves = |dim: usize| nest::stride(self.stmt, access, dim) != Stride::Constant;
-        self.inside && (0..self.stmt.dims.len()).any(|dim| !own.contains(&Some(dim)) && moves(dim))
+    /// The innermost of the loops around this nest that moves it: each of its iterations needs a copy of its own.
+    fn moved_around(&self, access: &Access) -> Option<usize> {
+        let moves =
+            |one: &Loop| one.dim(self.id).is_none_or(|dim| nest::stride(self.stmt, access, dim) != Stride::Constant);
+        self.around.iter().rposition(moves)
     }
 
     /// Bytes that all loops together touch of it, at most.
@@ -282,10 +335,9 @@ impl Planner<'_> {
         (!is_repeated || !is_near).then(|| self.plan.rest(outside[innermost]))
     }
 
-    /// The parts that threads take of the columns, for groups: they are put together by whoever uses them.
+    /// The parts that threads take of the columns, or that fit the last cache: they are put together by whoever uses them.
     fn part_of_columns(&self, columns: usize) -> Option<Piece> {
-        let is_cut = self.group.is_some() && !self.plan.cuts[columns].is_empty();
-        is_cut.then_some(Piece { of: columns, level: 0 })
+        (!self.plan.cuts[columns].is_empty()).then_some(Piece { of: columns, level: 0 })
     }
 
     /// Asks for the next box of accumulators while one is computed, where the result is too large for the second cache.
@@ -325,7 +377,9 @@ impl Planner<'_> {
             let is_alone = reduced.iter().all(|&of| of == strip || !moves(of));
             let footprint = self.footprint(read, rows, reduced);
             let is_far = panels >= LEAST_PANELS && footprint > self.second_cache() / 4;
-            if crowded && is_alone && (is_far || self.is_scattered(read, run, across, footprint)) {
+            if self.converted_to(at).is_some() && is_alone && panels >= LEAST_PANELS_OF_CONVERTED {
+                packs.push((at, run));
+            } else if crowded && is_alone && (is_far || self.is_scattered(read, run, across, footprint)) {
                 packs.push((at, run));
             }
         }
@@ -353,9 +407,8 @@ impl Planner<'_> {
     /// Iterations of the outermost reduction in a strip; all strips are about as long.
     fn depth(&self, extent: u64, inner: u64, tile: &RegisterTile) -> u64 {
         let panel_row = u64::from(tile.width()) * u64::from(self.read_bytes());
-        let first = self.target.caches.first().map_or(32 << 10, |cache| cache.bytes);
         let by = self.group.map_or(1, |group| u64::from(group.by));
-        let most = (first * 3 / 2 / panel_row.max(1)).min(DEEPEST * by) / inner.max(1);
+        let most = (self.second_cache() / PANEL / panel_row.max(1)).min(DEEPEST * by) / inner.max(1);
         balanced(extent, most.max(1), by)
     }
 
@@ -376,7 +429,7 @@ impl Planner<'_> {
         rows: usize,
         columns: usize,
         outside: &[usize],
-        (steps, at_once, tile): (u64, bool, &RegisterTile),
+        (steps, are_rows_cut, tile): (u64, bool, &RegisterTile),
     ) {
         let threads = u64::from(self.target.threads);
         let worth = self.is_worth_threads();
@@ -392,7 +445,7 @@ impl Planner<'_> {
         let wide = extent_of(self.one(columns));
         // What is packed once for all is no matter of the threads; what is copied of the rows each then has of its own.
         let high = extent_of(self.one(rows));
-        let of_rows = at_once && self.group.is_none() && high >= 2 * threads * height;
+        let of_rows = are_rows_cut && high >= 2 * threads * height;
         let of_columns = worth && !of_rows && wide >= 2 * threads * width;
         let share = if of_columns { wide.div_ceil(threads) } else { wide };
         let widest = share.next_multiple_of(width).min((room / width).max(1) * width);
@@ -412,6 +465,15 @@ impl Planner<'_> {
             self.outermost(rows);
             self.plan.parallel = self.plan.order.first().copied();
         }
+    }
+
+    /// Whether threads take parts of the rows, where the reduction is not cut: what is packed of the columns is little, and the
+    /// same for all; or the result lies along other loops than the columns.
+    fn is_packed_for_rows(&self, columns: usize, packed: &[usize]) -> bool {
+        let room = self.second_cache() / 4;
+        let are_small = packed.iter().all(|&at| self.bytes_touched(&self.stmt.reads[at]) <= room);
+        let is_contiguous = self.stmt.writes.iter().all(|write| self.stride(write, columns) == Stride::Unit);
+        self.group.is_none() && (are_small || !is_contiguous)
     }
 
     /// Puts the first cut of a loop, which is new, outside of all others.

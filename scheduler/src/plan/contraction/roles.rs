@@ -5,6 +5,8 @@
 //! where the reads along that one lie at distances (the pictures of a convolution with a stride), and tiles may come out
 //! even. The result then goes through a transposition in registers, once for each tile: cheap when the reduction is long.
 
+use polyhedral::Access;
+
 use super::Planner;
 use crate::nest::Stride;
 use crate::plan::extent_of;
@@ -56,11 +58,30 @@ impl Planner<'_> {
 
     fn roles(&self, (columns, rows): (usize, usize), reduced: &[usize]) -> Roles {
         let (packed, against) = self.worth_packing(rows, columns, reduced);
-        let loads = self.loads(columns, Some(rows), &packed);
+        let loads = self.loads_of_tile((rows, columns), reduced, &packed);
         let (rows_extent, columns_extent) = (self.one(rows).extent, self.one(columns).extent);
         let (cycles, tile) =
             registers::fastest(&self.target_for_groups(), self.bytes(), rows_extent, columns_extent, &loads);
         Roles { columns, rows, packed, against, loads, tile, cycles }
+    }
+
+    /// The loads of one step, and what else of the reads and of the result makes one shape of the tile better than another.
+    fn loads_of_tile(&self, (rows, columns): (usize, usize), reduced: &[usize], packed: &[usize]) -> Loads {
+        let is_turned = self.stmt.writes.iter().any(|write| self.stride(write, columns) > Stride::Unit);
+        let steps = reduced.iter().map(|&at| extent_of(self.one(at))).fold(1, u64::saturating_mul);
+        let is_far = |(at, read): &(usize, &Access)| {
+            !packed.contains(at)
+                && self.stride(read, columns) == Stride::Unit
+                && self.stride(read, rows) == Stride::Constant
+                && self.comes_from_afar(read, columns, reduced)
+        };
+        let far = self.stmt.reads.iter().enumerate().filter(is_far);
+        Loads {
+            far_bytes: far.map(|(_, read)| self.scop.tensors[read.tensor].dtype.bytes()).sum(),
+            several_steps: reduced.last().is_some_and(|&last| self.may_copy_steps(rows, last)),
+            transposed_after: if is_turned { u32::try_from(steps).unwrap_or(u32::MAX) } else { 0 },
+            ..self.loads(columns, Some(rows), packed)
+        }
     }
 
     /// Cycles of the whole contraction, of which all extents are known: the steps of all tiles, the result on its way to
