@@ -62,6 +62,13 @@ impl Linear {
         (positive.into_int(), negative.into_int())
     }
 
+    /// The largest number that divides the weights of all terms; none where there are no terms.
+    pub(crate) fn common_factor(&self) -> Option<i64> {
+        let (first, others) = self.terms.split_first()?;
+        let first = first.1.checked_abs()?;
+        Some(others.iter().fold(first, |common, &(_, c)| greatest_common_divisor(common, c)))
+    }
+
     /// The expression, terms in the order of their atoms and the constant last.
     pub(crate) fn into_int(self) -> Int {
         let term = |(atom, c): (Int, i64)| match c {

@@ -8,10 +8,10 @@ mod scalar;
 use std::fmt;
 
 use polyhedral::{BinOp, DType, Role, TensorId, Value as Scalar};
-use support::Entity;
+use support::{Entity, with_deep_stack};
 
 use crate::program::along_by;
-use crate::{At, Buffer, Cond, Int, Op, Place, Program, RegId, Value, VarId, combined_in};
+use crate::{At, Buffer, Cond, Int, Op, Place, Program, RegId, Report, Value, VarId, combined_in};
 
 pub use polyhedral::eval::{Data, Tensors};
 
@@ -31,8 +31,14 @@ pub enum Fault {
         buffer: String,
         /// The dimension.
         dim: usize,
-        /// The first value that is outside.
+        /// The value that is outside, in the coordinates of the source.
         value: i128,
+        /// The smallest one that is inside.
+        lower: i128,
+        /// One past the largest.
+        upper: i128,
+        /// The elements that it was computed from: their buffers' names and their subscripts.
+        found_by: Vec<(String, Vec<i128>)>,
     },
     /// An argument is missing, or its type or shape is another.
     Argument(String),
@@ -46,8 +52,13 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Outside { buffer, at } => write!(f, "{buffer}{at:?} is outside of {buffer}"),
-            Fault::Index { buffer, dim, value } => {
-                write!(f, "the index {value} is outside of dimension {dim} of {buffer}")
+            Fault::Index { buffer, dim, value, lower, upper, found_by } => {
+                write!(f, "subscript {dim} of `{buffer}` is {value}, outside of {lower}..{upper}")?;
+                for (position, element) in found_by.iter().enumerate() {
+                    let before = if position == 0 { "; it comes from" } else { " and" };
+                    write!(f, "{before} `{}`", element_text(element))?;
+                }
+                Ok(())
             }
             Fault::Argument(words) | Fault::Malformed(words) => f.write_str(words),
             Fault::Overflow => f.write_str("an integer does not fit 64 bits"),
@@ -57,12 +68,22 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+/// `I(3, 7)`.
+fn element_text((buffer, at): &(String, Vec<i128>)) -> String {
+    let at: Vec<String> = at.iter().map(i128::to_string).collect();
+    if at.is_empty() { buffer.clone() } else { format!("{buffer}({})", at.join(", ")) }
+}
+
 /// Runs `program` for `sizes`, one for each parameter. Inputs and in-outs must be given; an output may be, which sets
 /// what is in it before. Returns outputs and in-outs.
 ///
 /// # Errors
 /// See [`Fault`].
 pub fn interpret(program: &Program, sizes: &[i64], inputs: &Tensors, seed: u64) -> Result<Tensors, Fault> {
+    with_deep_stack(|| interpreted(program, sizes, inputs, seed))
+}
+
+fn interpreted(program: &Program, sizes: &[i64], inputs: &Tensors, seed: u64) -> Result<Tensors, Fault> {
     if sizes.len() != program.params.len() {
         return Err(Fault::Argument(format!("{} sizes for {} parameters", sizes.len(), program.params.len())));
     }
@@ -181,7 +202,7 @@ impl Run<'_> {
                 self.regs[reg.index()] = Some(self.value(value, lanes)?);
                 Ok(())
             }
-            Op::Check { buffer, dim, extent, value, lanes, mask } => {
+            Op::Check { buffer, dim, extent, value, lanes, mask, report } => {
                 let value = self.value(value, *lanes)?;
                 let mask = self.mask(mask.as_ref(), *lanes)?;
                 let extent = self.int(extent)?;
@@ -189,8 +210,11 @@ impl Run<'_> {
                 for lane in (0..*lanes as usize).filter(|&lane| kept(mask.as_deref(), lane)) {
                     let value = whole(pick(&value, lane))?;
                     if outside(value) {
-                        let buffer = self.program.buffers[*buffer].name.clone();
-                        return Err(Fault::Index { buffer, dim: *dim, value });
+                        let found_by = self.found_by(report, *lanes, lane)?;
+                        let (buffer, dim) = (self.program.buffers[*buffer].name.clone(), *dim);
+                        let lower = i128::from(self.int(&report.lower)?);
+                        let (value, upper) = (lower + value, lower + i128::from(extent));
+                        return Err(Fault::Index { buffer, dim, value, lower, upper, found_by });
                     }
                 }
                 Ok(())
@@ -224,6 +248,16 @@ impl Run<'_> {
                 })
             }),
         }
+    }
+
+    /// The elements that a checked value was computed from in one lane.
+    fn found_by(&self, report: &Report, lanes: u32, lane: usize) -> Result<Vec<(String, Vec<i128>)>, Fault> {
+        let one = |(buffer, at): &(TensorId, Vec<At>)| {
+            let at = self.subscripts(at, lanes)?;
+            let at = at.iter().map(|all| if all.len() == 1 { all[0] } else { all[lane] }).collect();
+            Ok((self.program.buffers[*buffer].name.clone(), at))
+        };
+        report.found_by.iter().map(one).collect()
     }
 
     /// What is on the stack where nobody has written.

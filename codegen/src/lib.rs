@@ -6,6 +6,7 @@
 mod int;
 pub mod interp;
 pub mod llvm;
+mod numbers;
 mod passes;
 mod program;
 mod reduction;
@@ -14,9 +15,9 @@ mod text;
 mod verify;
 
 pub use passes::{
-    accumulators, coalesce, dots, forwarding, lower, peel, prefetches, registers, shifts, simplify, split, transposes,
-    unswitch, values,
+    accumulators, coalesce, dots, forwarding, lower, peel, prefetches, registers, shifts, simplify, split, spread,
+    transposes, unswitch, values,
 };
-pub use program::{At, Buffer, Cond, Int, Op, Place, Program, Reg, RegId, Stride, Value, VarId};
+pub use program::{At, Buffer, Cond, Int, Op, Place, Program, Reg, RegId, Report, Stride, Value, VarId};
 pub use reduction::{combined_in, neutral};
 pub use scan::{Error, Options, scan};

@@ -159,6 +159,8 @@ pub enum Op {
         lanes: u32,
         /// A `bool` value: lanes where it is false are not checked.
         mask: Option<Value>,
+        /// What a failure says beside the value.
+        report: Report,
     },
     /// Gives a buffer on the stack memory for as long as the body runs, with nothing in it at first. A `Local` inside
     /// of another for the same buffer has memory of its own. Threads of parallel loops inside share it.
@@ -201,6 +203,15 @@ pub enum Op {
         /// The dimension; its subscript is [`At::Affine`].
         along: usize,
     },
+}
+
+/// What a failed [`Op::Check`] says of the first lane outside, in the coordinates of the source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The smallest subscript of the dimension: what was taken off the value.
+    pub lower: Int,
+    /// The elements that the value was computed from, of buffers of the table; no subscript loads anything.
+    pub found_by: Vec<(TensorId, Vec<At>)>,
 }
 
 /// A 64-bit integer expression over variables and parameters. Division and remainder round to minus infinity.

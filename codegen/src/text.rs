@@ -158,7 +158,7 @@ impl Program {
                 self.value(f, value, lanes, Tightness::Choice)?;
                 f.write_str("\n")
             }
-            Op::Check { buffer, dim, extent: _, value, lanes, mask } => {
+            Op::Check { buffer, dim, extent: _, value, lanes, mask, report: _ } => {
                 write!(f, "check ")?;
                 self.value(f, value, *lanes, Tightness::Choice)?;
                 write!(f, " in {} dimension {dim}", self.buffers[*buffer].name)?;

@@ -58,8 +58,10 @@ impl Value {
             }
             Value::Cast(dtype, e) => of(e).map(|_| *dtype),
             Value::Call(builtin, arguments) => {
-                let first = of(arguments.first()?)?;
-                let fits = arguments.len() == builtin.arity() && arguments.iter().all(|e| of(e) == Some(first));
+                // Each argument once: twice at every level would be exponential in the depth.
+                let (first, others) = arguments.split_first()?;
+                let first = of(first)?;
+                let fits = arguments.len() == builtin.arity() && others.iter().all(|e| of(e) == Some(first));
                 (fits && first.is_float()).then_some(first)
             }
             Value::MulAdd(a, b, c) => {
@@ -68,8 +70,9 @@ impl Value {
             }
             Value::Dot { sum, left, right } => {
                 let same = |values: &[Value]| {
-                    let first = values.first().and_then(of)?;
-                    values.iter().all(|value| of(value) == Some(first)).then_some(first)
+                    let (first, others) = values.split_first()?;
+                    let first = of(first)?;
+                    others.iter().all(|value| of(value) == Some(first)).then_some(first)
                 };
                 let numbers = [same(left)?, same(right)?].into_iter().all(|dtype| dtype != DType::Bool);
                 (numbers && left.len() == right.len()).then_some(of(sum)?)
@@ -105,6 +108,10 @@ impl Value {
             Value::Dot { sum, left, right } => [&**sum].into_iter().chain(left).chain(right).collect(),
         }
     }
+}
+
+fn loads(value: &Value) -> bool {
+    matches!(value, Value::Load { .. }) || value.children().into_iter().any(loads)
 }
 
 struct Verifier<'a> {
@@ -193,13 +200,18 @@ impl Verifier<'_> {
                 }
                 set.insert(*reg);
             }
-            Op::Check { buffer, dim: _, extent, value, lanes, mask } => {
+            Op::Check { buffer, dim: _, extent, value, lanes, mask, report } => {
                 if self.program.buffers.get(*buffer).is_none() {
                     self.report(buffer, "not in the table");
                 }
                 self.int(extent);
                 self.typed(value, Some(DType::I64), *lanes, set);
                 self.mask(mask.as_ref(), *lanes, set);
+                self.int(&report.lower);
+                report.found_by.iter().for_each(|(buffer, at)| self.access(*buffer, at, *lanes, set));
+                if report.values().any(loads) {
+                    self.report(buffer, "a report that loads what it says");
+                }
             }
             Op::Local { buffer, body } => {
                 if self.program.buffers.get(*buffer).is_none_or(|row| row.place != Place::Stack) {

@@ -135,7 +135,10 @@ fn an_index_out_of_range_is_a_fault_unless_it_is_trusted() {
     given.insert("I".into(), Data::from_i64s(DType::I32, &[2, 3], &[1, 2, 3, 1, -1, 2]));
     let checked = lower(&scop, &Options::default());
     let fault = interpret(&checked, &[], &given, 0);
-    assert_eq!(fault, Err(Fault::Index { buffer: "T".into(), dim: 0, value: -1 }));
+    let found_by = vec![("I".into(), vec![1, 1])];
+    let (buffer, value, upper) = ("T".into(), -1, 4);
+    assert_eq!(fault, Err(Fault::Index { buffer, dim: 0, value, lower: 0, upper, found_by }));
+    assert_eq!(fault.unwrap_err().to_string(), "subscript 0 of `T` is -1, outside of 0..4; it comes from `I(1, 1)`");
     let trusted = lower(&scop, &Options { trust_indices: true, ..Options::default() });
     assert!(!trusted.to_string().contains("check"));
     let fault = interpret(&trusted, &[], &given, 0);

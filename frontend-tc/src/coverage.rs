@@ -1,7 +1,8 @@
-//! Which tensors have elements that no statement writes: of a return they keep what the caller has there, of a temporary
-//! nothing may read them.
+//! Which tensors have elements that no statement writes, of a return they keep what the caller has there, of a temporary
+//! nothing may read them; and which elements are read before anything writes them.
 
-use polyhedral::{Role, Scop, Subscript, TensorId, isl};
+use polyhedral::initialised::{EarlyRead, early_reads, listed};
+use polyhedral::{Access, Role, Scop, Subscript, TensorId, isl};
 use support::{Diagnostic, Entity};
 
 use crate::kernel::{Kernel, Statement};
@@ -12,14 +13,17 @@ use crate::sema::Subscript as Element;
 const OPERATIONS: u64 = 2_000_000;
 
 /// Finds the returns of `kernel` whose old contents stay in some elements, and makes them such that the caller's contents
-/// count. A temporary of which something is read that no statement writes is an error.
+/// count. It is an error to read of a temporary what no statement writes, and of any other tensor whose old contents do not
+/// count what is written later only.
 pub fn settle(kernel: &mut Kernel, diagnostics: &mut Vec<Diagnostic>) {
-    let open: Vec<usize> = (0..kernel.tensors.len()).filter(|&at| may_have_gaps(kernel, at)).collect();
-    if open.is_empty() {
+    let tensors = 0..kernel.tensors.len();
+    let open: Vec<usize> = tensors.clone().filter(|&at| may_have_gaps(kernel, at)).collect();
+    if open.is_empty() && !tensors.into_iter().any(|at| may_be_early(kernel, at)) {
         return;
     }
     let ctx = isl::Ctx::new();
     let Ok(scop) = lower(kernel, &ctx) else { return };
+    let before = diagnostics.len();
     for at in open {
         let tensor = TensorId::new(at);
         match kernel.tensors[at].role {
@@ -40,15 +44,58 @@ pub fn settle(kernel: &mut Kernel, diagnostics: &mut Vec<Diagnostic>) {
             Role::Input | Role::InOut => (),
         }
     }
+    let early: Vec<usize> = (0..kernel.tensors.len()).filter(|&at| may_be_early(kernel, at)).collect();
+    if diagnostics.len() == before && !early.is_empty() {
+        let asked = |access: &Access| early.contains(&access.tensor.index());
+        // What isl cannot decide is let through.
+        let reads = ctx.with_budget(OPERATIONS, || early_reads(&scop, &asked)).unwrap_or_default();
+        reads.iter().for_each(|read| note_early(kernel, &scop, read, diagnostics));
+    }
+}
+
+/// Whether the tensor has contents of its own that may be read before they are there.
+fn may_be_early(kernel: &Kernel, tensor: usize) -> bool {
+    matches!(kernel.tensors[tensor].role, Role::Output | Role::Temporary)
+        && (may_have_gaps(kernel, tensor) || has_several_boxes(kernel, tensor))
+}
+
+/// An error, but of a return that may be read early, by a computed subscript: then the caller's contents count.
+fn note_early(kernel: &mut Kernel, scop: &Scop, read: &EarlyRead<'_>, diagnostics: &mut Vec<Diagnostic>) {
+    let tensor = &mut kernel.tensors[read.access.tensor.index()];
+    let name = &tensor.name;
+    let sizes = listed(", for ", &scop.params, read.witness.sizes.iter().copied());
+    let at = listed(" at ", &scop.stmts[read.stmt].dims, read.witness.point.iter().copied());
+    let message = match read.element() {
+        Some(element) if element.is_empty() => format!("`{name}` is read before a statement writes it:{at}{sizes}"),
+        Some(element) => {
+            let element: Vec<String> = element.iter().map(i64::to_string).collect();
+            format!("`{name}({})` is read before a statement writes it:{at}{sizes}", element.join(", "))
+        }
+        None if tensor.role == Role::Output => {
+            tensor.role = Role::InOut;
+            return;
+        }
+        None => format!("elements of `{name}` may be read before a statement writes them:{at}{sizes}"),
+    };
+    let help = "write all of it first: a statement without a range in `where`, before the loop";
+    diagnostics.push(Diagnostic::error("TC0118", message, read.access.span).also(tensor.span, "first written here").help(help));
+}
+
+/// Whether not every statement that writes the tensor writes the same box of it.
+fn has_several_boxes(kernel: &Kernel, tensor: usize) -> bool {
+    let boxes = kernel.statements.iter().filter(|statement| writes(statement, tensor));
+    let mut boxes = boxes.map(|statement| &statement.ranges[..statement.left]);
+    let first = boxes.next();
+    boxes.any(|own| Some(own) != first)
+}
+
+fn writes(statement: &Statement, tensor: usize) -> bool {
+    statement.target == tensor || statement.extreme == Some(tensor) || statement.wider == Some(tensor)
 }
 
 /// Whether a statement writes the tensor other than element by element of a box.
 fn may_have_gaps(kernel: &Kernel, tensor: usize) -> bool {
-    let written = |statement: &&Statement| {
-        statement.target == tensor || statement.extreme == Some(tensor) || statement.wider == Some(tensor)
-    };
-    let mut writes = kernel.statements.iter().filter(written);
-    writes.any(|statement| {
+    kernel.statements.iter().filter(|statement| writes(statement, tensor)).any(|statement| {
         let is_plain = |(at, element): (usize, &Element)| match element {
             Element::Affine(value) => *value == crate::quasi::Quasi::index(at),
             _ => false,

@@ -298,7 +298,7 @@ fn wide(index: &Index, sizes: &[i64]) -> Option<i128> {
 
 impl fmt::Display for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.def.fmt(f)
+        support::with_deep_stack(|| self.def.fmt(f))
     }
 }
 

@@ -61,6 +61,10 @@ pub fn check(text: &str) -> Checked {
 /// Checks a file with what it imports. Places count bytes of [`Sources::text`]; the definitions are those of the first
 /// file.
 pub fn check_sources(sources: &Sources) -> Checked {
+    support::with_deep_stack(|| checked(sources))
+}
+
+fn checked(sources: &Sources) -> Checked {
     let mut diagnostics = Vec::new();
     let (file, own) = gathered(sources, &mut diagnostics);
     let file = expand::expand(&file, own, &mut diagnostics);
@@ -73,6 +77,7 @@ pub fn check_sources(sources: &Sources) -> Checked {
             Some(mut kernel) => {
                 let before = diagnostics.len();
                 coverage::settle(&mut kernel, &mut diagnostics);
+                diagnostics.extend(without_sizes(&kernel));
                 if diagnostics.len() == before {
                     defs.push(kernel);
                 }
@@ -86,6 +91,21 @@ pub fn check_sources(sources: &Sources) -> Checked {
     }
     diagnostics.sort_by_key(Diagnostic::span);
     Checked { defs, diagnostics }
+}
+
+/// The error for a definition that cannot be called.
+fn without_sizes(kernel: &Kernel) -> Option<Diagnostic> {
+    if !lower::admits_no_sizes(kernel) {
+        return None;
+    }
+    let message = format!("no sizes satisfy all that `{}` asks of them", kernel.name);
+    let mut conditions = kernel.preconditions.iter();
+    let first = conditions.next()?;
+    let said = |condition: &Precondition| format!("{}: {}", condition.text, condition.reason);
+    let error = Diagnostic::error("TC0415", message, first.span).saying(said(first));
+    // Two places are enough to see what is at odds in most programs.
+    let error = conditions.take(1).fold(error, |error, condition| error.also(condition.span, said(condition)));
+    Some(error.help("change a size in a type, a range in `where` or a subscript"))
 }
 
 /// The files as one, and how many of the definitions, the first ones, are those of the first file.

@@ -14,7 +14,7 @@ use crate::sema::{Read, Subscript};
 /// # Errors
 /// When isl fails, which for a checked kernel means that a quota of its context was exhausted.
 pub fn lower(kernel: &Kernel, ctx: &isl::Ctx) -> Result<Scop, Malformed> {
-    lowered(kernel, ctx, None)
+    support::with_deep_stack(|| lowered(kernel, ctx, None))
 }
 
 /// The Scop of `kernel` for fixed sizes, without parameters. Subscripts that are counted round are affine here, where
@@ -23,8 +23,10 @@ pub fn lower(kernel: &Kernel, ctx: &isl::Ctx) -> Result<Scop, Malformed> {
 /// # Errors
 /// As [`lower`].
 pub fn lower_at(kernel: &Kernel, ctx: &isl::Ctx, sizes: &[i64]) -> Result<Scop, Malformed> {
-    let scop = lowered(kernel, ctx, Some(sizes))?;
-    scop.specialise(sizes).map_err(|error| fault(&kernel.name, error))
+    support::with_deep_stack(|| {
+        let scop = lowered(kernel, ctx, Some(sizes))?;
+        scop.specialise(sizes).map_err(|error| fault(&kernel.name, error))
+    })
 }
 
 fn lowered(kernel: &Kernel, ctx: &isl::Ctx, sizes: Option<&[i64]>) -> Result<Scop, Malformed> {
@@ -95,6 +97,16 @@ fn finish(mut scop: Scop) -> isl::Result<Scop> {
     scop.tree = polyhedral::ScheduleTree::from_source(&scop)?;
     scop.origin = scop.domain()?.identity()?;
     Ok(scop)
+}
+
+/// isl operations for the question whether there are sizes at all; past it there may be.
+const OPERATIONS: u64 = 100_000;
+
+/// Whether no sizes satisfy all preconditions.
+pub(crate) fn admits_no_sizes(kernel: &Kernel) -> bool {
+    let ctx = isl::Ctx::new();
+    !kernel.preconditions.is_empty()
+        && ctx.with_budget(OPERATIONS, || context(kernel, &ctx)?.is_empty()).unwrap_or(false)
 }
 
 /// Sizes are not negative, and the preconditions hold.

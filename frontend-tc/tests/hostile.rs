@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use frontend_tc::check;
+use frontend_tc::{check, lower};
+use polyhedral::eval::{self, Data, Limits, Tensors};
+use polyhedral::isl;
 use proptest::prelude::*;
 
 fn survives(text: &str) {
@@ -237,4 +239,42 @@ fn borders_inside_each_other_end() {
     }
     survives(&with(format!("{}A(i){}", "pad(".repeat(150), ", 0)".repeat(150))));
     survives(&with((0..60).map(|at| format!("pad(A(i - {at}), {at})")).collect::<Vec<_>>().join(" + ")));
+}
+
+/// The program whose value nests as deeply as is allowed.
+fn deepest(before: &str, (open, inside, close): (&str, &str, &str), after: &str) -> String {
+    let nested = |depth| format!("{before}{}{inside}{}{after}", open.repeat(depth), close.repeat(depth));
+    let deepest = (1..=200).rev().map(nested).find(|program| !check(program).has_errors());
+    deepest.expect("some nesting is allowed")
+}
+
+/// On the smallest stack that threads get by default, and on less; whatever the optimisation is that this was compiled with.
+#[test]
+fn small_stacks_are_enough() {
+    let nested = [
+        ("(", "A(i)", ")"),
+        ("fabs(A(i)+1*-(", "A(i)", "))"),
+        ("A(i) > 0 ? A(i) : (", "A(i)", ")"),
+        ("exp(", "A(i)", ")"),
+        ("-", "A(i)", ""),
+        ("", "A(i)", "+(A(i)*2)"),
+    ];
+    let programs = nested.map(|parts| deepest("def f(float(N) A) -> (B) { B(i) = ", parts, " where i in 0:N }"));
+    let gather = deepest("def f(int32(N) A) -> (B) { B(i) = ", ("A(", "i", ")"), " }");
+    for program in programs.into_iter().chain([gather]) {
+        for stack in [2 << 20, 256 << 10] {
+            let program = program.clone();
+            let work = move || {
+                let checked = check(&program);
+                assert!(!checked.has_errors(), "{program}: {:?}", checked.diagnostics);
+                let kernel = &checked.defs[0];
+                let scop = lower(kernel, &isl::Ctx::new()).expect("a program");
+                let inputs = Tensors::from([("A".to_string(), Data::zeros(kernel.tensors[0].dtype, &[5]))]);
+                eval::run(&scop, &[5], &inputs, Limits::default()).expect("it runs");
+                let again = check(&kernel.to_string());
+                assert!(!again.has_errors(), "{kernel}: {:?}", again.diagnostics);
+            };
+            std::thread::Builder::new().stack_size(stack).spawn(work).expect("a thread").join().expect("no panic");
+        }
+    }
 }

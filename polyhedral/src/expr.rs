@@ -374,11 +374,16 @@ impl Expr {
                     .then_some(dtype)
             }
             Expr::Compare(_, a, b) => (of(a)? == of(b)?).then_some(DType::Bool),
-            Expr::Select(c, a, b) => (of(c)? == DType::Bool && of(a)? == of(b)?).then(|| of(a))?,
+            Expr::Select(c, a, b) => {
+                let dtype = of(a)?;
+                (of(c)? == DType::Bool && of(b)? == dtype).then_some(dtype)
+            }
             Expr::Cast(dtype, e) => of(e).map(|_| *dtype),
             Expr::Call(builtin, arguments) => {
-                let first = of(arguments.first()?)?;
-                let fits = arguments.len() == builtin.arity() && arguments.iter().all(|e| of(e) == Some(first));
+                // Each argument once: twice at every level would be exponential in the depth.
+                let (first, others) = arguments.split_first()?;
+                let first = of(first)?;
+                let fits = arguments.len() == builtin.arity() && others.iter().all(|e| of(e) == Some(first));
                 (fits && first.is_float()).then_some(first)
             }
         }

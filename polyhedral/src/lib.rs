@@ -22,6 +22,7 @@ pub mod isl;
 mod dependence;
 mod expr;
 mod index;
+pub mod initialised;
 pub mod legality;
 mod places;
 mod scop;

@@ -335,7 +335,9 @@ impl Scop {
                 .iter()
                 .enumerate()
                 .try_fold(model, |set, (at, &size)| set.fix(isl::Dim::Param, at as u32, size))?;
-            fixed.project_out(isl::Dim::Param, 0, n)?.coalesce()
+            let fixed = fixed.project_out(isl::Dim::Param, 0, n)?.coalesce()?;
+            // isl does not see of every set that it is empty, and the tree has no loops for one that it does.
+            if fixed.is_empty()? { fixed.subtract(&fixed) } else { Ok(fixed) }
         };
         let mut scop = self.clone();
         scop.params.clear();

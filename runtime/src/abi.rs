@@ -37,16 +37,17 @@ pub type Body = unsafe extern "C" fn(context: *const Context, closure: *mut c_vo
 /// Runs the iterations `0 .. count` of `body` in contiguous chunks, perhaps on several threads, and waits for all
 /// of them.
 ///
-/// Returns [`STATUS_OK`] or a non-zero status of one of the chunks; once a chunk has failed, chunks that have not
-/// begun are left out. May be called from inside a body.
+/// Returns [`STATUS_OK`] or the status of the first chunk, in the order of the iterations, that failed; chunks behind it
+/// that have not begun by then are left out. May be called from inside a body.
 pub type Parallel = unsafe extern "C" fn(context: *const Context, body: Body, closure: *mut c_void, count: i64) -> i32;
 
-/// Records a fault. The first report of a call wins; the caller then returns [`STATUS_FAULT`].
+/// Records a fault, once; the caller then returns [`STATUS_FAULT`].
 pub type Report = unsafe extern "C" fn(context: *const Context, fault: *const Fault);
 
-/// What machine code needs from outside, for the length of one call. Machine code only reads it.
+/// What machine code needs from outside, for the length of one call. Machine code only reads it. A [`Body`] is called with
+/// one of its own, so that it is known which iterations a report is from.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Context {
     /// Runs a parallel loop.
     pub parallel: Parallel,
@@ -73,18 +74,21 @@ pub struct Arg {
 
 /// Why machine code stopped.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Fault {
     /// What happened: [`FAULT_SUBSCRIPT`].
     pub code: i32,
-    /// The position of the tensor among the arguments of the kernel.
-    pub tensor: i32,
-    /// The dimension that was subscripted, from 0.
-    pub dim: i32,
-    /// The subscript.
+    /// The position of the check among those of the [`Signature`](crate::Signature).
+    pub check: i32,
+    /// The subscript, less `lower`.
     pub value: i64,
-    /// The extent of that dimension: `0 <= value < extent` does not hold.
+    /// The smallest subscript of the dimension.
+    pub lower: i64,
+    /// The extent of the dimension: `0 <= value < extent` does not hold.
     pub extent: i64,
+    /// The subscripts of the elements that it was computed from, those of one element after those of the one before, in the
+    /// order of the check.
+    pub found_by: *const i64,
 }
 
 /// An entry of the table of scalar functions: a C function whose `n` parameters and result are all `float` or all

@@ -4,15 +4,15 @@ mod call;
 mod error;
 mod signature;
 
-pub use error::{CallError, LoadError};
-pub use signature::{Argument, Role, Signature};
+pub use error::{CallError, LoadError, Position};
+pub use signature::{Argument, Check, Role, Signature};
 
-use crate::abi::{Context, Entry, Fault, STATUS_FAULT, STATUS_OK};
+use crate::abi::{Context, Entry, STATUS_FAULT, STATUS_OK};
 use crate::image::Image;
 use crate::math;
 use crate::pool::{Paces, Pool};
 use crate::tensor::{Buffer, TensorView, TensorViewMut};
-use call::Call;
+use call::{Call, Reported};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,8 +31,8 @@ impl Code {
     ///
     /// The function `entry` of `object` is an [`abi::Entry`](crate::abi::Entry). Called with arguments that fit
     /// `signature`, from any thread and from several at once, it reads only its arguments and its constants, writes
-    /// only the outputs, with values of their types, and the workspace, needs no more stack than a thread has, and
-    /// returns.
+    /// only the outputs, with values of their types, and the workspace, needs no more stack than a thread has, reports
+    /// faults as [`Fault`](crate::abi::Fault) says, and returns.
     pub unsafe fn new(object: impl Into<Arc<[u8]>>, entry: impl Into<String>, signature: Signature) -> Code {
         Code { object: object.into(), entry: entry.into(), signature }
     }
@@ -166,7 +166,7 @@ impl Kernel {
         let Loaded { entry, signature, paces, .. } = &*self.loaded;
         signature.accepts(inputs, outputs)?;
         let args = call::arguments(signature, inputs, outputs);
-        let call = Call::new(pool, paces);
+        let call = Call::new(pool, paces, signature);
         let context = Context {
             parallel: call::parallel,
             report: call::report,
@@ -177,18 +177,32 @@ impl Kernel {
         // SAFETY: whoever made the `Code` vouched for the function when the arguments fit the signature, and they do;
         // the image lives as long as `self`, the context, the arguments and the tensors as long as this call.
         let status = unsafe { entry(&context, args.as_ptr(), signature.sizes.as_ptr()) };
-        match (status, call.fault()) {
+        match (status, call.into_fault()) {
             (STATUS_OK, _) => Ok(()),
-            (STATUS_FAULT, Some(fault)) => Err(self.index_out_of_range(fault)),
+            (STATUS_FAULT, Some(reported)) => Err(self.index_out_of_range(reported)),
             (status, _) => Err(CallError::Failed { status }),
         }
     }
 
-    fn index_out_of_range(&self, fault: Fault) -> CallError {
-        let Fault { tensor, dim, value, extent, .. } = fault;
-        let argument = usize::try_from(tensor).ok().and_then(|at| self.signature().arguments.get(at));
-        let tensor = argument.map_or_else(|| format!("argument {tensor}"), |argument| argument.name.clone());
-        CallError::IndexOutOfRange { tensor, dim: usize::try_from(dim).unwrap_or(0), value, extent }
+    fn index_out_of_range(&self, reported: Reported) -> CallError {
+        let Reported { check, value, lower, extent, found_by } = reported;
+        let Some(check) = self.signature().checks.get(check) else {
+            return CallError::Failed { status: STATUS_FAULT };
+        };
+        let mut rest = found_by.as_slice();
+        let positions = check.found_by.iter().map(|(tensor, rank)| {
+            let (at, after) = rest.split_at((*rank).min(rest.len()));
+            rest = after;
+            Position { tensor: tensor.clone(), at: at.to_vec() }
+        });
+        CallError::IndexOutOfRange {
+            tensor: check.tensor.clone(),
+            dim: check.dim,
+            value: value.wrapping_add(lower),
+            lower,
+            upper: lower.saturating_add(extent),
+            found_by: positions.collect(),
+        }
     }
 }
 

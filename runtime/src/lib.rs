@@ -17,6 +17,6 @@ pub mod pool;
 pub mod tensor;
 
 pub use image::{Image, ImageError};
-pub use kernel::{Argument, CallError, Code, Kernel, LoadError, Role, Signature, Workspace};
+pub use kernel::{Argument, CallError, Check, Code, Kernel, LoadError, Position, Role, Signature, Workspace};
 pub use pool::{ForkJoin, Pace, Pool, PoolError};
 pub use tensor::{DType, Element, Tensor, TensorError, TensorView, TensorViewMut};

@@ -16,8 +16,8 @@ use std::fmt;
 use std::num::NonZero;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Instant;
 use team::Team;
@@ -94,8 +94,8 @@ impl Pool {
 
     /// Runs `body` on contiguous chunks of `0 .. count`, at most a few for each thread, and waits for all.
     ///
-    /// Returns [`STATUS_OK`], or what a chunk returned that was not that; chunks that have not begun by then are left
-    /// out. A panic becomes [`STATUS_PANICKED`]. With one iteration or one thread, `body` runs here and now. Does not
+    /// Returns [`STATUS_OK`], or what the first chunk returned, in the order of the iterations, that returned something
+    /// else; chunks behind it that have not begun by then are left out. A panic becomes [`STATUS_PANICKED`]. With one iteration or one thread, `body` runs here and now. Does not
     /// allocate, unless the caller's own threads do.
     pub fn parallel(&self, count: i64, body: impl Fn(Range<i64>) -> i32 + Sync) -> i32 {
         self.parallel_at(&Pace::new(), count, body)
@@ -147,16 +147,18 @@ impl<F: Fn(Range<i64>) -> i32 + Sync> Loop<'_, F> {
     fn share(&self, threads: &dyn ForkJoin, tasks: usize) -> i32 {
         let chunks = Chunks::new(self.count, tasks);
         let tasks = chunks.tasks(tasks);
-        let status = AtomicI32::new(STATUS_OK);
+        let failure = Failure::none();
         let work = |task| {
             let (start, mut done) = (Instant::now(), 0);
-            while status.load(Ordering::Relaxed) == STATUS_OK
-                && let Some(chunk) = chunks.next(task, tasks)
-            {
-                done += chunk.end - chunk.start;
-                let found = (self.body)(chunk);
-                if found != STATUS_OK {
-                    status.store(found, Ordering::Relaxed);
+            while let Some(chunk) = chunks.next(task, tasks) {
+                let begin = chunk.start;
+                if failure.is_before(begin) {
+                    continue;
+                }
+                done += chunk.end - begin;
+                let status = (self.body)(chunk);
+                if status != STATUS_OK {
+                    failure.at(begin, status);
                 }
             }
             if task == 0 {
@@ -166,7 +168,38 @@ impl<F: Fn(Range<i64>) -> i32 + Sync> Loop<'_, F> {
         let ended = catch_unwind(AssertUnwindSafe(|| threads.run(tasks, &work)));
         // What tasks that were left out would have begun with.
         work(0);
-        if ended.is_err() { STATUS_PANICKED } else { status.into_inner() }
+        if ended.is_err() { STATUS_PANICKED } else { failure.status() }
+    }
+}
+
+/// The first chunk of a loop, in the order of the iterations, that failed so far.
+struct Failure {
+    /// The iteration that it begins with; there is none before the largest number.
+    begin: AtomicI64,
+    /// The same, and its status.
+    first: Mutex<(i64, i32)>,
+}
+
+impl Failure {
+    fn none() -> Failure {
+        Failure { begin: AtomicI64::new(i64::MAX), first: Mutex::new((i64::MAX, STATUS_OK)) }
+    }
+
+    /// Whether the loop failed before this iteration: then it need not run.
+    fn is_before(&self, begin: i64) -> bool {
+        self.begin.load(Ordering::Relaxed) < begin
+    }
+
+    fn at(&self, begin: i64, status: i32) {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        if begin < first.0 {
+            *first = (begin, status);
+            self.begin.store(begin, Ordering::Relaxed);
+        }
+    }
+
+    fn status(self) -> i32 {
+        self.first.into_inner().unwrap_or_else(PoisonError::into_inner).1
     }
 }
 

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{add, floats, kernel, squares};
+use common::{add, checked_kernel, floats, kernel, squares};
 use runtime::abi::{self, STATUS_PANICKED};
-use runtime::kernel::{CallError, Code, Kernel, LoadError, Role, Signature};
+use runtime::kernel::{CallError, Check, Code, Kernel, LoadError, Position, Role, Signature};
 use runtime::math;
 use runtime::pool::Pool;
 use runtime::tensor::{DType, Tensor, TensorView, TensorViewMut};
@@ -116,22 +116,22 @@ fn machine_code_calls_the_table_of_functions() {
 
 /// A gather that checks its subscripts, in parallel.
 const GATHER: &str = r#"
-struct Closure { const i64 *index; const float *table; float *out; i64 extent; };
+struct Closure { const i64 *index; const float *table; float *out; i64 lower, extent; };
 static i32 body(const struct Context *context, void *data, i64 begin, i64 end) {
     struct Closure *c = data;
     for (i64 i = begin; i < end; i++) {
         i64 at = c->index[i];
-        if (at < 0 || at >= c->extent) {
-            struct Fault fault = { 1, 1, 0, at, c->extent };
+        if (at < c->lower || at >= c->lower + c->extent) {
+            struct Fault fault = { 1, 0, at - c->lower, c->lower, c->extent, &i };
             context->report(context, &fault);
             return 1;
         }
-        c->out[i] = c->table[at];
+        c->out[i] = c->table[at - c->lower];
     }
     return 0;
 }
 i32 entry(const struct Context *context, const struct Arg *args, const i64 *sizes) {
-    struct Closure c = { args[0].data, args[1].data, args[2].data, sizes[1] };
+    struct Closure c = { args[0].data, args[1].data, args[2].data, sizes[2], sizes[1] };
     return context->parallel(context, body, &c, sizes[0]);
 }
 "#;
@@ -141,10 +141,11 @@ fn a_subscript_out_of_range_is_an_error() {
     let mut index = floats("I", Role::Input, &[1000]);
     index.dtype = DType::INT64;
     let arguments = vec![index, floats("Table", Role::Input, &[10]), floats("Out", Role::Output, &[1000])];
-    let kernel = kernel(GATHER, arguments, vec![1000, 10], 0);
+    let check = Check { tensor: "Table".to_owned(), dim: 0, found_by: vec![("I".to_owned(), 1)] };
+    let kernel = checked_kernel(GATHER, arguments, vec![1000, 10, 3], 0, vec![check]);
     let table: Vec<f32> = (0..10).map(|i| i as f32).collect();
     for pool in pools() {
-        let mut index: Vec<i64> = (0..1000).map(|i| i % 10).collect();
+        let mut index: Vec<i64> = (0..1000).map(|i| 3 + i % 10).collect();
         let mut out = vec![0.0; 1000];
         let mut run = |index: &[i64]| {
             let inputs = [TensorView::new(index, &[1000]).expect("the shape fits"), view(&table, &[10])];
@@ -153,9 +154,17 @@ fn a_subscript_out_of_range_is_an_error() {
         assert_eq!(run(&index), Ok(()));
         index[777] = -5;
         let error = run(&index).expect_err("-5 is not a subscript");
-        assert_eq!(error, CallError::IndexOutOfRange { tensor: "Table".to_owned(), dim: 0, value: -5, extent: 10 });
-        assert_eq!(error.to_string(), "`Table`: subscript -5 in dimension 0 is not in 0 .. 10");
-        index[777] = 9;
+        let found_by = vec![Position { tensor: "I".to_owned(), at: vec![777] }];
+        let (tensor, lower, upper) = ("Table".to_owned(), 3, 13);
+        assert_eq!(error, CallError::IndexOutOfRange { tensor, dim: 0, value: -5, lower, upper, found_by });
+        assert_eq!(error.to_string(), "subscript 0 of `Table` is -5, outside of 3..13; it comes from `I(777)`");
+        // Whichever thread is first, what is named is what one thread would have met first.
+        (0..20).for_each(|_| {
+            (300..1000).step_by(7).for_each(|at| index[at] = i64::MAX - at as i64);
+            let error = run(&index).expect_err("wrong from 300 on");
+            assert!(error.to_string().ends_with("`I(300)`"), "{error}");
+        });
+        index = (0..1000).map(|i| 3 + i % 10).collect();
         assert_eq!(run(&index), Ok(()), "a fault does not outlive its call");
     }
 }
@@ -237,7 +246,7 @@ fn code_that_does_not_fit_its_signature_is_not_loaded() {
         // SAFETY: it is never called.
         Kernel::load(&unsafe { Code::new(common::object(common::ADD), entry, signature) })
     };
-    let signature = Signature { name: "f".to_owned(), arguments: vec![], sizes: vec![], workspace_bytes: 0 };
+    let signature = Signature { name: "f".to_owned(), arguments: vec![], sizes: vec![], workspace_bytes: 0, checks: vec![] };
     assert!(matches!(load("start", signature.clone()), Err(LoadError::NoEntry { name }) if name == "start"));
     let mut bad = floats("A", Role::Input, &[2]);
     bad.strides.clear();
@@ -303,6 +312,7 @@ fn the_layouts_are_those_of_c() {
     assert_eq!(std::mem::offset_of!(abi::Context, math), 24);
     assert_eq!(std::mem::size_of::<abi::Context>(), 40);
     assert_eq!(std::mem::size_of::<abi::Arg>(), 16);
-    assert_eq!(std::mem::offset_of!(abi::Fault, value), 16);
-    assert_eq!(std::mem::size_of::<abi::Fault>(), 32);
+    assert_eq!(std::mem::offset_of!(abi::Fault, value), 8);
+    assert_eq!(std::mem::offset_of!(abi::Fault, found_by), 32);
+    assert_eq!(std::mem::size_of::<abi::Fault>(), 40);
 }

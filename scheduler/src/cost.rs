@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use polyhedral::{Access, BinOp, Body, Builtin, Expr, Scop, Stmt, StmtId, TensorId};
+use polyhedral::{Access, BinOp, Body, Builtin, Expr, Role, Scop, Stmt, StmtId, TensorId};
 use support::Target;
 
 use crate::nest::{self, Loop, Nest, Stride};
@@ -28,6 +28,17 @@ pub(crate) fn cycles(scop: &Scop, target: &Target, nest: &Nest, boxes: &[Option<
     let mut work = Work { scop, target, computed: 0.0, touched: BTreeMap::new() };
     work.add(&[], nest, boxes);
     work.computed.max(work.moved()).min(1e18) as u64
+}
+
+/// Whether some nests, all in vectors, compute at least half as long as memory takes for the arguments that they touch: a
+/// core that does one after the other then loses by it.
+pub(crate) fn is_long_for_what_it_moves(scop: &Scop, target: &Target, nests: &[&Nest]) -> bool {
+    let mut work = Work { scop, target, computed: 0.0, touched: BTreeMap::new() };
+    nests.iter().for_each(|nest| work.add(&[], nest, &[]));
+    let arguments = work.touched.iter().filter(|(id, _)| scop.tensors[**id].role != Role::Temporary);
+    let moved: f64 = arguments.map(|(_, bytes)| bytes / BYTES_PER_CYCLE[2]).sum();
+    let computed: f64 = nests.iter().map(|nest| work.arithmetic(1.0, nest)).sum();
+    2.0 * computed >= moved
 }
 
 /// Two digits.
@@ -64,6 +75,20 @@ impl Work<'_> {
         nest.parts.iter().for_each(|part| self.add(&loops, part, &[]));
         if nest.parts.is_empty() {
             nest.stmts.iter().for_each(|&id| self.add_stmt(&loops, outside.len(), id, boxes));
+        }
+    }
+
+    /// Cycles of the arithmetic of a nest that runs so many times, by whole vectors.
+    fn arithmetic(&self, times: f64, nest: &Nest) -> f64 {
+        let times = nest.loops.iter().fold(times, |times, one| times * one.estimate().max(0) as f64);
+        let of_stmt = |id: &StmtId| {
+            let stmt = &self.scop.stmts[*id];
+            let lanes = f64::from(self.target.lanes(self.element_bytes(stmt)));
+            times / lanes * operations(stmt, lanes) / f64::from(self.target.fma_per_cycle)
+        };
+        match nest.parts.as_slice() {
+            [] => nest.stmts.iter().map(of_stmt).sum(),
+            parts => parts.iter().map(|part| self.arithmetic(times, part)).sum(),
         }
     }
 

@@ -7,7 +7,7 @@ use polyhedral::{ScheduleTree, Scop, isl};
 use support::Remark;
 use transform::{Command, Names, Policy, Refused, Session};
 
-use crate::nest::{self, Nest};
+use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
 use crate::{Fusion, Isl, STAGE, cost, fusing, packing, rest, rows, sharing};
 
@@ -44,6 +44,7 @@ impl Policy for Cpu {
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
         session.together(|session| {
             order(session, None);
+            fuse_around_reductions(session, |_, _| true);
             join_rows(session);
             schedule_nests(session, |_, _| true);
         });
@@ -70,23 +71,40 @@ impl Policy for Cpu {
         let all: BTreeSet<String> = open.iter().flatten().cloned().collect();
         session.together(|session| {
             open.iter().for_each(|nest| order(session, Some(nest)));
-            schedule_nests(session, |scop, nest| rest::holds_all(scop, &all, &nest.stmts));
+            let is_open = |scop: &Scop, nest: &Nest| rest::holds_all(scop, &all, &nest.stmts);
+            fuse_around_reductions(session, is_open);
+            schedule_nests(session, is_open);
         });
         Ok(())
     }
 }
 
+/// The nests at the top that are `chosen`.
+fn chosen_nests(session: &Session, chosen: impl Fn(&Scop, &Nest) -> bool) -> isl::Result<Vec<Nest>> {
+    let nests = examine(session, session.scop())?;
+    Ok(nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect())
+}
+
+/// Runs what surrounds each reduction that is `chosen`, and is chosen too, in its loops.
+fn fuse_around_reductions(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
+    let fused = (|| {
+        for tensor in fusing::links_of_epilogues(session, &chosen_nests(session, &chosen)?) {
+            attempt(session, &tensor, "kept in memory", Command::inline(&tensor));
+        }
+        fusing::fuse_around_reductions(session, &chosen_nests(session, &chosen)?);
+        Ok(())
+    })();
+    fused.unwrap_or_else(|error| not_examined(session, &error));
+}
+
 /// Schedules each nest at the top that is `chosen` by itself, or in turn with neighbours in loops that they share.
 fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
-    let chosen_nests = |session: &Session| {
-        let nests = examine(session, session.scop())?;
-        Ok(nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect::<Vec<_>>())
-    };
     let scheduled = (|| {
-        fusing::fuse_around_reductions(session, &chosen_nests(session)?);
-        let kept = sharing::fuse_neighbours(session, &chosen)?;
-        chosen_nests(session)?.iter().for_each(|nest| schedule_nest(session, nest, false));
-        sharing::keep(session, kept);
+        let later = sharing::fuse_neighbours(session, &chosen)?;
+        let mut nests = chosen_nests(session, &chosen)?;
+        later.mark(&mut nests);
+        nests.iter().for_each(|nest| schedule_nest(session, nest, &[]));
+        sharing::keep(session, later);
         Ok(())
     })();
     scheduled.unwrap_or_else(|error| not_examined(session, &error));
@@ -110,9 +128,9 @@ fn join_rows(session: &mut Session) {
                 let tensor = session.scop().tensors[fold.tensor].name.clone();
                 attempt(session, &tensor, "rows not folded", Command::fold(&tensor, fold.dim, fold.by));
             }
-            rows::Step::Strips { first, second, rows, by, fold, parallel } => {
+            rows::Step::Strips { first, second, rows, by, blocks, fold, parallel } => {
                 let (first, second) = (name(first), name(second));
-                join_in_strips(session, (&first, &second), (&rows, by), fold, parallel);
+                join_in_strips(session, (&first, &second), (&rows, by), (blocks, fold), parallel);
             }
         }
     }
@@ -128,10 +146,10 @@ fn join_in_strips(
     session: &mut Session,
     (first, second): (&str, &str),
     (rows, by): (&str, u32),
-    fold: rows::Fold,
+    (blocks, fold): (Option<rows::Blocks>, rows::Fold),
     threads: rows::Threads,
 ) {
-    let Some((strips, _)) = divide(session, second, ROWS, Command::split(rows, by)) else { return };
+    let Some((strips, inside)) = divide(session, second, ROWS, Command::split(rows, by)) else { return };
     let tensor = session.scop().tensors[fold.tensor].name.clone();
     let memory = Some(polyhedral::Memory::Stack);
     let parallel = match threads {
@@ -139,14 +157,16 @@ fn join_in_strips(
         rows::Threads::Around(name) => Some(name),
         rows::Threads::Strips => Some(strips.clone()),
     };
-    let steps = [
-        Command::compute_at(&tensor, &strips),
+    let in_blocks = |rows::Blocks { first, rows }| [Command::split(first, rows), Command::split(&inside, rows)];
+    let joined = [
         Command::fuse(first, second, 1),
         Command::fold(&tensor, fold.dim, fold.by),
-        Command::StoreAt { tensor, member: strips, memory },
+        Command::StoreAt { tensor: tensor.clone(), member: strips.clone(), memory },
     ];
+    let computed = [Command::compute_at(&tensor, &strips)];
+    let steps = computed.into_iter().chain(blocks.into_iter().flat_map(in_blocks)).chain(joined);
     // Each needs those before it.
-    let _ = steps.into_iter().chain(parallel.map(Command::parallel)).all(|step| attempt(session, second, ROWS, step));
+    let _ = steps.chain(parallel.map(Command::parallel)).all(|step| attempt(session, second, ROWS, step));
 }
 
 fn not_examined(session: &mut Session, error: &isl::Error) {
@@ -159,7 +179,7 @@ fn examine(session: &Session, scop: &Scop) -> isl::Result<Vec<Nest>> {
     scop.ctx.with_budget(session.options().operations, || nest::nests(scop))
 }
 
-fn remark(session: &mut Session, entity: &str, what: &str, why: &str) {
+pub(crate) fn remark(session: &mut Session, entity: &str, what: &str, why: &str) {
     session.remark(Remark::new(STAGE, entity, what, why));
 }
 
@@ -237,38 +257,38 @@ fn divide(session: &mut Session, entity: &str, what: &str, command: Command) -> 
     Some((full(outer.first()?), full(inner.first()?)))
 }
 
-/// A nest at the top, or `inside` of other loops.
-fn schedule_nest(session: &mut Session, nest: &Nest, inside: bool) {
+/// A nest at the top, or inside of the loops `around`.
+fn schedule_nest(session: &mut Session, nest: &Nest, around: &[Loop]) {
     let entity = nest.name(session.scop());
     if let Some(stmt) = nest.only_stmt() {
         if !nest.loops.is_empty() {
             let strict = session.options().strict;
             let nest = with_coincidence(session, nest.clone());
-            let plan = Plan::of(session.scop(), session.target(), &nest, stmt, (inside, strict));
+            let plan = Plan::of(session.scop(), session.target(), &nest, stmt, (around, strict));
             plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
-            apply(session, &entity, &nest, &plan);
+            apply(session, &entity, (around, &nest), &plan);
         }
         return;
     }
     if let Some((reduction, shared)) = nest.around_reduction(session.scop())
-        && let Some(reduction) = as_band(session, reduction, shared)
+        && let Some(reduction) = as_band(session, nest, reduction, shared)
     {
         let stmt = reduction.stmts[0];
-        let plan = Plan::of_shared(
-            session.scop(),
-            session.target(),
-            &reduction,
-            stmt,
-            (inside, session.options().strict, shared),
-        );
+        let how = (around, session.options().strict, shared);
+        let mut plan = Plan::of_shared(session.scop(), session.target(), &reduction, stmt, how);
+        if shared == reduction.loops.len() {
+            plan.apart = plan.innermost_reduction(session.scop(), &reduction);
+        }
+        plan.keep = fusing::kept_in_tile(session.scop(), nest, &reduction, &plan);
         plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
-        return apply(session, &entity, &reduction, &plan);
+        return apply(session, &entity, (around, &reduction), &plan);
     }
     // Threads first: what the parts then keep on the stack is each thread's own.
-    if !inside && !nest.loops.is_empty() {
+    if around.is_empty() && !nest.loops.is_empty() {
         parallel_as_it_is(session, &entity, nest);
     }
-    nest.parts.iter().for_each(|part| schedule_nest(session, part, true));
+    let around: Vec<Loop> = around.iter().chain(&nest.loops).cloned().collect();
+    nest.parts.iter().for_each(|part| schedule_nest(session, part, &around));
     if nest.parts.iter().all(|part| part.loops.is_empty()) {
         remark(session, &entity, "not vectorised", "several statements share its loops");
     }
@@ -282,13 +302,16 @@ fn with_coincidence(session: &Session, mut nest: Nest) -> Nest {
     nest
 }
 
-/// The nest with what the program allows of its `shared` outer loops, which a fusion has made and left unmarked; none
-/// when they may not be permuted.
-pub(crate) fn as_band(session: &Session, mut nest: Nest, shared: usize) -> Option<Nest> {
-    let names: Vec<&str> = nest.loops[..shared].iter().map(|one| one.name.as_str()).collect();
+/// The loops around the reduction of `nest` with what the program allows of the `shared` outer ones, which a fusion has made
+/// and perhaps left unmarked; none when they may not be permuted.
+fn as_band(session: &Session, nest: &Nest, mut reduction: Nest, shared: usize) -> Option<Nest> {
+    if nest.is_permutable && nest.loops.iter().all(|one| one.coincident) {
+        return Some(reduction);
+    }
+    let names: Vec<&str> = reduction.loops[..shared].iter().map(|one| one.name.as_str()).collect();
     let coincident = session.attributes(&names).ok()??;
-    nest.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident = coincident);
-    Some(nest)
+    reduction.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident = coincident);
+    Some(reduction)
 }
 
 /// Runs the outermost loop that can in parallel, without moving loops.
@@ -325,7 +348,7 @@ fn parallel_as_it_is(session: &mut Session, entity: &str, nest: &Nest) {
 }
 
 /// Takes the plan's steps; each that is refused leaves a remark, and the others are taken all the same.
-fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
+fn apply(session: &mut Session, entity: &str, (around, nest): (&[Loop], &Nest), plan: &Plan) {
     // The names of every loop's pieces, outermost first; `None` for one that was not made.
     let mut pieces: Vec<Vec<Option<String>>> = Vec::new();
     let mut boxed: Vec<(usize, String)> = Vec::new();
@@ -371,6 +394,9 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
     if !is_in_order(session.scop(), &order) {
         attempt(session, entity, "loops not reordered", Command::reorder(order));
     }
+    if let Some(name) = plan.apart.as_ref().and_then(name_of) {
+        attempt(session, entity, "not apart", Command::distribute(&name));
+    }
     if let Some(partial) = &plan.partial {
         let made = name_of(&partial.at).is_some_and(|at| {
             let tensor = session.scop().tensors[partial.tensor].name.clone();
@@ -386,7 +412,10 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
     for pack in &plan.packs {
         match pack.at.as_ref().map(name_of) {
             Some(None) => {}
-            at => packing::pack(session, entity, pack, at.flatten()),
+            at => {
+                let around = || Some(around.get(pack.around?)?.name.clone());
+                packing::pack(session, entity, pack, at.flatten().or_else(around));
+            }
         }
     }
     for (tensor, piece, ahead) in &plan.prefetches {
@@ -394,6 +423,10 @@ fn apply(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) {
         if let Some(at) = name_of(piece) {
             attempt(session, entity, "not prefetched", Command::prefetch(tensor, at, *ahead));
         }
+    }
+    if let Some((tensor, at)) = plan.keep.and_then(|(tensor, piece)| Some((tensor, name_of(&piece)?))) {
+        let tensor = session.scop().tensors[tensor].name.clone();
+        attempt(session, entity, "not kept in registers", Command::store_at(tensor, at));
     }
     for name in plan.separate.iter().filter_map(name_of) {
         attempt(session, entity, "edges not separated", Command::separate([name]));

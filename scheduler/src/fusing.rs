@@ -1,79 +1,194 @@
 //! What surrounds a reduction: the statement that sets its result before, and those that use it element by element after.
 
-use polyhedral::{Scop, Stmt};
+use std::collections::BTreeSet;
+
+use polyhedral::{Access, Role, Scop, Stmt, StmtId, Subscript, TensorId};
 use transform::{Command, Session};
 
-use crate::cpu::attempt;
+use crate::cpu::{attempt, remark};
 use crate::nest::{self, Loop, Nest, Stride};
-use crate::plan::Plan;
+use crate::plan::{Box, Piece, Plan};
 
-/// Runs initial values and what follows element by element in the loops of each reduction that is not cut into strips:
-/// its accumulators then begin in registers, and end there.
+const WHAT: &str = "not fused";
+
+/// Runs initial values and what follows element by element in the loops of each reduction.
+///
+/// One that is not cut into strips has its accumulators begin and end in registers, with its own loops inside of the common
+/// ones. One that is cut is in all of its loops with them: initial values run in the first iteration of the reduction and
+/// what follows in the last one, and so, once the loops are cut, for each tile in its first strip and in its last.
 ///
 /// `nests` are those at the top, in order.
 pub(crate) fn fuse_around_reductions(session: &mut Session, nests: &[Nest]) {
     for (at, nest) in nests.iter().enumerate() {
-        let Some(depth) = whole_reduction(session, nest) else { continue };
-        let what = "not fused";
-        let scop = session.scop();
-        let entity = nest.name(scop);
-        let before = at.checked_sub(1).map(|before| &nests[before]);
-        let before = before.filter(|before| is_elementwise(scop, before, nest, depth)).map(|before| before.name(scop));
-        let after = nests[at + 1..].iter().take_while(|after| is_elementwise(scop, after, nest, depth));
-        let after: Vec<String> = after.map(|after| after.name(scop)).collect();
-        let depth = u32::try_from(depth).unwrap_or(1);
+        let Some(around) = Around::of(session, nest) else { continue };
+        let Surroundings { before, after, against } = around.found(session.scop(), &nests[..at], &nests[at + 1..]);
+        let name = |nest: &Nest| nest.name(session.scop());
+        let (before, after): (Option<String>, Vec<String>) = (before.map(name), after.into_iter().map(name).collect());
+        let entity = name(nest);
+        against.iter().for_each(|why| remark(session, &entity, WHAT, why));
+        let common = u32::try_from(around.common).unwrap_or(1);
         if let Some(before) = before {
-            attempt(session, &entity, what, Command::fuse(before, &entity, depth));
+            attempt(session, &entity, WHAT, Command::fuse(before, &entity, common));
         }
         for after in after {
-            if !attempt(session, &entity, what, Command::fuse(&entity, after, depth)) {
+            if !attempt(session, &entity, WHAT, Command::fuse(&entity, after, common)) {
                 break;
             }
         }
     }
 }
 
-/// The number of loops over the result, when they are outside of those over the reduction, and the reduction is short
-/// enough that it is best done at once.
-fn whole_reduction(session: &Session, nest: &Nest) -> Option<usize> {
+/// The temporaries between the statements that follow reductions element by element, each with one reader, which may compute
+/// them as well: they then need no memory.
+pub(crate) fn links_of_epilogues(session: &Session, nests: &[Nest]) -> Vec<String> {
     let scop = session.scop();
-    let id = nest.only_stmt()?;
-    let stmt = &scop.stmts[id];
-    let is_reduced = |at: usize| nest.loops[at].dim(id).is_some_and(|dim| nest::is_reduced(stmt, dim));
-    let depth = (0..nest.loops.len()).take_while(|&at| !is_reduced(at)).count();
-    if depth == 0
-        || depth == nest.loops.len()
-        || !(depth..nest.loops.len()).all(|at| is_reduced(at) || nest.loops[at].extent == Some(1))
-        || !nest.is_permutable
-    {
-        return None;
+    let mut links = Vec::new();
+    for (at, nest) in nests.iter().enumerate() {
+        let Some(around) = Around::of(session, nest) else { continue };
+        let after: Vec<StmtId> =
+            around.found(scop, &nests[..at], &nests[at + 1..]).after.into_iter().filter_map(Nest::only_stmt).collect();
+        for &id in &after {
+            let [write] = scop.stmts[id].writes.as_slice() else { continue };
+            let uses = |other: StmtId| scop.stmts[other].accesses().any(|access| access.tensor == write.tensor);
+            let users: Vec<StmtId> = scop.stmts.keys().filter(|&other| other != id && uses(other)).collect();
+            let reads = |access: &Access| access.tensor == write.tensor;
+            let is_link = matches!(users.as_slice(), [reader] if after.contains(reader)
+                && scop.stmts[*reader].reads.iter().filter(|read| reads(read)).count() == 1
+                && !scop.stmts[*reader].writes.iter().any(reads));
+            let is_own = scop.stmts[id].reads.iter().any(reads);
+            if scop.tensors[write.tensor].role == Role::Temporary && is_link && !is_own {
+                links.push(scop.tensors[write.tensor].name.clone());
+            }
+        }
     }
-    let plan = Plan::of(scop, session.target(), nest, id, (false, session.options().strict));
-    let is_boxed = plan.boxes.iter().any(Option::is_some);
-    let has_strips = (depth..nest.loops.len()).any(|at| plan.has_strips(at, nest.loops[at].extent));
-    // Rows of sums that the reduction streams by do not begin and end in registers.
-    let reduces = |at: usize| is_reduced(at) && !plan.is_all_in_box(at, nest.loops[at].extent);
-    let mut pieces = plan.order.iter().skip_while(|piece| !reduces(piece.of));
-    let streams = pieces.any(|piece| !is_reduced(piece.of));
-    (is_boxed && !has_strips && !streams).then_some(depth)
+    links
 }
 
-/// Whether `other` sets or uses the result of the reduction `nest`, element by element in the same loops.
-fn is_elementwise(scop: &Scop, other: &Nest, nest: &Nest, depth: usize) -> bool {
-    let (Some(id), Some(of)) = (other.only_stmt(), nest.only_stmt()) else { return false };
-    let (stmt, reduction) = (&scop.stmts[id], &scop.stmts[of]);
-    if stmt.body.is_reduce() || other.loops.len() != depth || !other.is_permutable {
-        return false;
+/// A reduction that others may surround.
+struct Around<'a> {
+    nest: &'a Nest,
+    stmt: StmtId,
+    /// How many loops of the nest are over its result: those outside.
+    depth: usize,
+    /// How many become common.
+    common: usize,
+    /// Of a reduction that is cut, the loop in the lanes: the others must be contiguous along it too.
+    lanes: Option<usize>,
+}
+
+/// What surrounds a reduction, and why others do not.
+#[derive(Default)]
+struct Surroundings<'a> {
+    before: Option<&'a Nest>,
+    after: Vec<&'a Nest>,
+    against: Vec<String>,
+}
+
+impl<'a> Around<'a> {
+    /// None where accumulators do not stay in registers, or loops over the result are not outside of those over the reduction.
+    fn of(session: &Session, nest: &'a Nest) -> Option<Around<'a>> {
+        let scop = session.scop();
+        let id = nest.only_stmt()?;
+        let stmt = &scop.stmts[id];
+        let is_reduced = |at: usize| nest.loops[at].dim(id).is_some_and(|dim| nest::is_reduced(stmt, dim));
+        let depth = (0..nest.loops.len()).take_while(|&at| !is_reduced(at)).count();
+        if depth == 0
+            || depth == nest.loops.len()
+            || !(depth..nest.loops.len()).all(|at| is_reduced(at) || nest.loops[at].extent == Some(1))
+            || !nest.is_permutable
+        {
+            return None;
+        }
+        let plan = Plan::of(scop, session.target(), nest, id, (&[], session.options().strict));
+        let is_boxed = plan.boxes.iter().any(Option::is_some);
+        let is_cut = plan.cuts[depth..].iter().any(|cuts| !cuts.is_empty());
+        // Rows of sums that the reduction streams by do not begin and end in registers.
+        let reduces = |at: usize| is_reduced(at) && !plan.is_all_in_box(at, nest.loops[at].extent);
+        let inner = plan.order.iter().skip_while(|piece| !reduces(piece.of) || plan.rest(piece.of) != **piece);
+        let streams = inner.clone().any(|piece| !is_reduced(piece.of)) || (is_cut && inner.count() == 0);
+        let common = if is_cut { nest.loops.len() } else { depth };
+        let lanes = plan.boxes.iter().position(|one| is_cut && matches!(one, Some(Box::Vector(_))));
+        (is_boxed && !streams && plan.partial.is_none()).then_some(Around { nest, stmt: id, depth, common, lanes })
     }
-    let Some(result) = reduction.writes.first() else { return false };
-    let Some(access) = stmt.accesses().find(|access| access.tensor == result.tensor) else { return false };
-    (0..depth).all(|at| {
-        let (here, there) = (&other.loops[at], &nest.loops[at]);
-        let along = |stmt: &Stmt, access, dim: Option<usize>| dim.map(|dim| (dim, nest::stride(stmt, access, dim)));
-        let (mine, its) = (along(stmt, access, here.dim(id)), along(reduction, result, there.dim(of)));
-        let is_once = |one: &Loop| one.extent == Some(1);
-        let same = (is_once(here) && is_once(there))
-            || matches!((mine, its), (Some((_, mine)), Some((_, its))) if mine == its && mine != Stride::Constant);
-        same && here.extent.is_some() && here.extent == there.extent
-    })
+
+    /// The statement right before that sets the result, and those after that use it, or one another.
+    fn found<'b>(&self, scop: &Scop, earlier: &'b [Nest], later: &'b [Nest]) -> Surroundings<'b> {
+        let mut found = Surroundings::default();
+        let mut own: BTreeSet<TensorId> = scop.stmts[self.stmt].writes.iter().map(|write| write.tensor).collect();
+        if let Some(before) = earlier.last().filter(|before| self.is_elementwise(scop, before, &own)) {
+            match self.against(scop, before) {
+                None => found.before = Some(before),
+                Some(why) => found.against.push(why),
+            }
+        }
+        for other in later {
+            if !self.is_elementwise(scop, other, &own) {
+                break;
+            }
+            if let Some(why) = self.against(scop, other) {
+                found.against.push(why);
+                break;
+            }
+            own.extend(other.stmts.iter().flat_map(|&id| &scop.stmts[id].writes).map(|write| write.tensor));
+            found.after.push(other);
+        }
+        found
+    }
+
+    /// Why a statement does better in loops of its own.
+    fn against(&self, scop: &Scop, other: &Nest) -> Option<String> {
+        let (lanes, id) = (self.lanes?, other.only_stmt()?);
+        let stmt = &scop.stmts[id];
+        let moves = |access: &&Access| {
+            other.loops[lanes].dim(id).is_some_and(|dim| nest::stride(stmt, access, dim) > Stride::Unit)
+        };
+        stmt.accesses().find(moves).map(|access| {
+            let tensor = &scop.tensors[access.tensor].name;
+            format!("`{}` is apart: `{tensor}` is not contiguous along the lanes of the reduction", stmt.name)
+        })
+    }
+
+    /// Whether `other` sets or uses the result of the reduction, or of what follows it in `own`, element by element in the
+    /// same loops.
+    fn is_elementwise(&self, scop: &Scop, other: &Nest, own: &BTreeSet<TensorId>) -> bool {
+        let Around { nest, stmt: of, depth, .. } = *self;
+        let Some(id) = other.only_stmt() else { return false };
+        let (stmt, reduction) = (&scop.stmts[id], &scop.stmts[of]);
+        if stmt.body.is_reduce() || other.loops.len() != depth || !other.is_permutable {
+            return false;
+        }
+        let Some(result) = reduction.writes.first() else { return false };
+        let Some(access) = stmt.accesses().find(|access| own.contains(&access.tensor)) else { return false };
+        (0..depth).all(|at| {
+            let (here, there) = (&other.loops[at], &nest.loops[at]);
+            let along = |stmt: &Stmt, access: &Access, dim: Option<usize>| {
+                let dim = dim?;
+                let uses = |subscript: &Subscript| matches!(subscript, Subscript::Affine(index) if index.dims_used().contains(&dim));
+                Some((access.index.iter().position(uses)?, nest::stride(stmt, access, dim)))
+            };
+            let (mine, its) = (along(stmt, access, here.dim(id)), along(reduction, result, there.dim(of)));
+            let is_once = |one: &Loop| one.extent == Some(1);
+            let same = (is_once(here) && is_once(there)) || (mine.is_some() && mine == its);
+            same && here.extent.is_some() && here.extent == there.extent
+        })
+    }
+}
+
+/// The result of a reduction that nothing outside of its `nest` uses, and the loop over boxes: with one strip, a box is all
+/// that lives of it at a time, and stays in registers.
+pub(crate) fn kept_in_tile(scop: &Scop, nest: &Nest, reduction: &Nest, plan: &Plan) -> Option<(TensorId, Piece)> {
+    let id = reduction.only_stmt()?;
+    let stmt = &scop.stmts[id];
+    let [write] = stmt.writes.as_slice() else { return None };
+    let uses = |other: StmtId| scop.stmts[other].accesses().any(|access| access.tensor == write.tensor);
+    let is_own = scop.tensors[write.tensor].role == Role::Temporary
+        && scop.stmts.keys().all(|other| nest.stmts.contains(&other) || !uses(other));
+    let is_reduced = |at: usize| reduction.loops[at].dim(id).is_some_and(|dim| nest::is_reduced(stmt, dim));
+    let is_one_strip = (0..reduction.loops.len()).filter(|&at| is_reduced(at)).all(|at| {
+        plan.cuts[at].iter().all(|&by| reduction.loops[at].extent.is_some_and(|extent| extent <= i64::from(by)))
+    });
+    let lanes = plan.boxes.iter().position(|one| matches!(one, Some(Box::Vector(_))))?;
+    let is_contiguous = nest::stride(stmt, write, reduction.loops[lanes].dim(id)?) == Stride::Unit;
+    let tile = plan.order.iter().rfind(|piece| !is_reduced(piece.of) && plan.rest(piece.of) == **piece)?;
+    (is_own && is_one_strip && is_contiguous).then_some((write.tensor, *tile))
 }

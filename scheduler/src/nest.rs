@@ -151,8 +151,12 @@ impl Nest {
     }
 
     /// Where other statements run right before and after one reduction, in the same loops: the loops around and inside
-    /// of that one as a nest, and how many of them all share.
+    /// of that one as a nest, and how many of them all share: all, where the others run in one iteration of the reduction.
     pub(crate) fn around_reduction(&self, scop: &Scop) -> Option<(Nest, usize)> {
+        if let Some(stmt) = self.reduction_among_leaves(scop) {
+            let nest = Nest { loops: self.loops.clone(), stmts: vec![stmt], parts: Vec::new(), is_permutable: true };
+            return Some((nest, self.loops.len()));
+        }
         let (alone, nested): (Vec<&Nest>, Vec<&Nest>) = self.parts.iter().partition(|part| part.loops.is_empty());
         let [inner] = nested.as_slice() else { return None };
         let stmt = inner.only_stmt()?;
@@ -162,6 +166,20 @@ impl Nest {
         }
         let loops = self.loops.iter().chain(&inner.loops).cloned().collect();
         Some((Nest { loops, stmts: vec![stmt], parts: Vec::new(), is_permutable: true }, self.loops.len()))
+    }
+
+    /// The only reduction, where the other parts have no loops of their own and run in one iteration of what is summed over.
+    fn reduction_among_leaves(&self, scop: &Scop) -> Option<StmtId> {
+        let stmts: Option<Vec<StmtId>> = self.parts.iter().map(Nest::only_stmt).collect();
+        let (reductions, others): (Vec<StmtId>, Vec<StmtId>) =
+            stmts?.into_iter().partition(|&id| scop.stmts[id].body.is_reduce());
+        let [reduction] = reductions.as_slice() else { return None };
+        let stmt = &scop.stmts[*reduction];
+        let reduced = self.loops.iter().filter(|one| one.dim(*reduction).is_some_and(|dim| is_reduced(stmt, dim)));
+        let is_once = |one: &Loop| others.iter().all(|&id| one.dim(id).is_none());
+        let has_leaves = self.parts.iter().all(|part| part.loops.is_empty());
+        (has_leaves && !others.is_empty() && reduced.clone().count() > 0 && reduced.clone().all(is_once))
+            .then_some(*reduction)
     }
 
     /// Whether every loop, here and inside, is a plain dimension of its statements.

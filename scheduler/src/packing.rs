@@ -14,7 +14,14 @@ const WHAT: &str = "not packed";
 pub(crate) fn pack(session: &mut Session, entity: &str, pack: &Pack, at: Option<String>) {
     let source = session.scop().tensors[pack.tensor].clone();
     let padded = if let Form::Rows { padding, .. } = pack.form { padding } else { 0 };
-    let of = if at.is_none() { vec![session.scop().stmts[pack.stmt].name.clone()] } else { Vec::new() };
+    // What others read of it in the same loops is none of the copy's.
+    let stmt = &session.scop().stmts[pack.stmt].name;
+    let is_read_by_others = session
+        .scop()
+        .stmts
+        .iter()
+        .any(|(id, other)| id != pack.stmt && other.reads.iter().any(|read| read.tensor == pack.tensor));
+    let of = if at.is_none() || is_read_by_others { vec![stmt.clone()] } else { Vec::new() };
     let promotion = Promotion {
         tensor: source.name.clone(),
         member: at,

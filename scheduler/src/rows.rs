@@ -5,6 +5,8 @@
 //! (Kennedy, McKinley 1993; the line buffers of image pipelines, PolyMage, ASPLOS 2015). The innermost loop stays each
 //! nest's own, for its own vectors.
 
+use std::collections::BTreeSet;
+
 use polyhedral::{Access, Memory, Role, Scop, StmtId, Subscript, TensorId};
 use support::Target;
 
@@ -20,7 +22,24 @@ pub(crate) enum Step {
     /// Of what joined nests hand on, so many rows live at once.
     Fold(Fold),
     /// The second nest runs in strips of rows, apart from each other; the first one is joined to each, and computes what it needs.
-    Strips { first: StmtId, second: StmtId, rows: String, by: u32, fold: Fold, parallel: Threads },
+    Strips {
+        first: StmtId,
+        second: StmtId,
+        rows: String,
+        by: u32,
+        blocks: Option<Blocks>,
+        fold: Fold,
+        parallel: Threads,
+    },
+}
+
+/// Rows that both nests of a strip compute at a time, first those of the one and then those of the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Blocks {
+    /// The first nest's loop over rows.
+    pub(crate) first: String,
+    /// How many rows.
+    pub(crate) rows: u32,
 }
 
 /// What runs on several threads.
@@ -50,6 +69,8 @@ const FURTHEST: i64 = 16;
 const STRIP: (i64, i64) = (16, 32);
 /// Strips for each thread, at least.
 const STRIPS: u64 = 4;
+/// Rows of a block: as many as the copies of a row loop that share loads.
+const BLOCK: i64 = 4;
 
 /// The steps for nests at the top, in order; joined nests count as one for the next.
 pub(crate) fn steps(scop: &Scop, target: &Target, nests: &[Nest]) -> Vec<Step> {
@@ -232,6 +253,14 @@ impl Group<'_> {
     }
 
     fn fold(&self, scop: &Scop, tensor: TensorId) -> Option<Fold> {
+        let (write, reads) = self.rows_read(scop, tensor)?;
+        let by = u32::try_from(1 - reads.first()?).ok()?.checked_next_power_of_two()?;
+        Some(Fold { tensor, dim: write, by })
+    }
+
+    /// Of a tensor that only the members touch and one of them writes: its dimension of rows, and the rows that are read,
+    /// counted from the one that was written last, in order.
+    fn rows_read(&self, scop: &Scop, tensor: TensorId) -> Option<(u32, Vec<i64>)> {
         let is_member = |id: StmtId| self.members.iter().any(|(member, _)| member.stmt == id);
         let is_own = scop.tensors[tensor].role == Role::Temporary
             && scop
@@ -247,14 +276,32 @@ impl Group<'_> {
         });
         let (writer, writer_behind, write) = writes.next().filter(|_| writes.next().is_none())?;
         let dim = writer.places(write)?.iter().position(|(at, _)| *at == writer.rows())?;
-        let mut oldest = 0;
+        let mut read_rows = BTreeSet::from([0]);
         for (reader, behind) in &self.members {
             for read in reader.reads(scop).iter().filter(|read| read.tensor == tensor) {
-                oldest = oldest.max(behind - writer_behind - reader.rows_ahead(read, writer, write)?);
+                read_rows.insert(reader.rows_ahead(read, writer, write)? - (behind - writer_behind));
             }
         }
-        let by = u32::try_from(oldest + 1).ok()?.checked_next_power_of_two()?;
-        Some(Fold { tensor, dim: u32::try_from(dim).ok()?, by })
+        Some((u32::try_from(dim).ok()?, read_rows.into_iter().collect()))
+    }
+
+    /// Rows in blocks, where those that live at once do not stay in the first cache: each is then loaded once for the rows
+    /// of a block that read it, and not for each of them. With what is folded then.
+    fn blocks(&self, scop: &Scop, target: &Target, fold: Fold, shift: i64) -> Option<(Blocks, Fold)> {
+        let (dim, reads) = self.rows_read(scop, fold.tensor)?;
+        let row = row_bytes(scop, fold.tensor);
+        let first_cache = target.caches.first()?.bytes;
+        if row.saturating_mul(fold.by.into()) <= first_cache || reads.len() < 2 {
+            return None;
+        }
+        // The second nest is so many blocks behind, and its first row reads so far back from there.
+        let behind = (BLOCK - 1 + shift).div_euclid(BLOCK);
+        let nearest = reads.first()? + shift;
+        let live = BLOCK * (behind + 1) - nearest.min(0);
+        let by = u32::try_from(live).ok()?.checked_next_power_of_two()?;
+        let first = self.members.first()?.0;
+        let name = first.nest.loops[first.rows()].name.clone();
+        Some((Blocks { first: name, rows: u32::try_from(BLOCK).ok()? }, Fold { tensor: fold.tensor, dim, by }))
     }
 
     /// Strips of rows for threads, where the one member hands what it writes to `one` alone: what two strips need both is little
@@ -264,6 +311,10 @@ impl Group<'_> {
         let [write] = first.writes(scop) else { return None };
         let pair = Group { members: vec![(*first, 0), (*one, shift)] };
         let fold = pair.fold(scop, write.tensor)?;
+        let (blocks, fold) = match pair.blocks(scop, target, fold, shift) {
+            Some((blocks, fold)) => (Some(blocks), fold),
+            None => (None, fold),
+        };
         let rows = &one.nest.loops[one.rows()];
         let by = (shift.max(1) * STRIP.0).max(STRIP.1).unsigned_abs().checked_next_power_of_two()?;
         let enough = rows.estimate().max(0).unsigned_abs() >= by * u64::from(target.threads) * STRIPS;
@@ -281,6 +332,7 @@ impl Group<'_> {
             second: one.stmt,
             rows: rows.name.clone(),
             by: u32::try_from(by).unwrap_or(u32::MAX),
+            blocks,
             fold,
             parallel,
         })

@@ -13,8 +13,9 @@ use support::{Remark, Target};
 use transform::{Command, Session, UNASKED_STACK_BYTES};
 
 use crate::STAGE;
-use crate::cpu::{as_band, attempt};
-use crate::nest::{self, Nest};
+use crate::cost;
+use crate::cpu::attempt;
+use crate::nest::{self, Loop, Nest};
 use crate::plan::Plan;
 
 /// The part of a cache that what one iteration touches may fill: other things pass through it too.
@@ -22,24 +23,47 @@ const SHARE: f64 = 0.75;
 /// What is kept for one iteration is at most this part of the second cache: in memory, the whole would be written and read
 /// again.
 const KEPT: u64 = 16;
+/// The least lines of a row to come that are worth asking for: the hardware finds the next ones of a long row by itself,
+/// but begins anew in each page, and rests while something is computed.
+const LEAST_LINES: u64 = 16;
 const WHAT: &str = "not fused";
+
+/// What is done once the nests in common loops have their own plans.
+#[derive(Debug, Default)]
+pub(crate) struct Later {
+    /// Keeps of temporaries what one iteration needs.
+    stores: Vec<Command>,
+    /// Asks for what the next iteration needs.
+    prefetches: Vec<Command>,
+    known: Known,
+}
+
+impl Later {
+    /// Marks the loops of nests of which the session was asked before they were fused.
+    pub(crate) fn mark(&self, nests: &mut [Nest]) {
+        for nest in nests {
+            if let Some(coincident) = self.known.inside(nest) {
+                nest.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident |= coincident);
+                nest.is_permutable = true;
+            }
+            self.mark(&mut nest.parts);
+        }
+    }
+}
 
 /// Fuses neighbouring nests at the top that are `chosen`, those with more loops in common first. What comes back is for
 /// [`keep`].
 ///
 /// # Errors
 /// When the loops cannot be examined.
-pub(crate) fn fuse_neighbours(
-    session: &mut Session,
-    chosen: impl Fn(&Scop, &Nest) -> bool,
-) -> isl::Result<Vec<Command>> {
-    let (mut stores, mut below) = (Vec::new(), usize::MAX);
+pub(crate) fn fuse_neighbours(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) -> isl::Result<Later> {
+    let (mut later, mut below) = (Later::default(), usize::MAX);
     loop {
         let nests = session.scop().ctx.with_budget(session.options().operations, || nest::nests(session.scop()))?;
         if nests.len() < 2 {
             break;
         }
-        let sharer = |nest| chosen(session.scop(), nest).then(|| Sharer::of(session, nest)).flatten();
+        let sharer = |nest| chosen(session.scop(), nest).then(|| Sharer::of(session, nest, &mut later.known)).flatten();
         let sharers: Vec<Option<Sharer<'_>>> = nests.iter().map(sharer).collect();
         let deepest = sharers.iter().flatten().map(|one| one.depth).max().unwrap_or(0);
         let depth = deepest.min(below - 1);
@@ -48,18 +72,88 @@ pub(crate) fn fuse_neighbours(
         }
         let (groups, remarks) = groups(session.scop(), session.target(), sharers, depth);
         remarks.into_iter().for_each(|remark| session.remark(remark));
-        groups.iter().for_each(|group| group.fuse(session, depth, &mut stores));
+        groups.iter().for_each(|group| group.fuse(session, depth, &mut later));
         below = depth;
     }
-    Ok(stores)
+    Ok(later)
 }
 
 /// Keeps of the temporaries between fused nests what one iteration needs, once their loops are known to run in parallel or
-/// not: what lies on the stack of a thread ties iterations to each other for those that ask later.
-pub(crate) fn keep(session: &mut Session, stores: Vec<Command>) {
+/// not: what lies on the stack of a thread ties iterations to each other for those that ask later. Asks for the rows to
+/// come.
+pub(crate) fn keep(session: &mut Session, later: Later) {
     let entity = session.scop().name.clone();
-    for store in stores {
+    for store in later.stores {
         attempt(session, &entity, "not kept for one iteration", store);
+    }
+    for prefetch in later.prefetches {
+        attempt(session, &entity, "rows to come not prefetched", prefetch);
+    }
+}
+
+/// What the session has said of the loops of nests, so that it is asked once for each nest: it has to find what is ordered
+/// among all instances of a nest, whichever loops it is asked about.
+#[derive(Debug, Default)]
+struct Known {
+    /// By names of loops, and by what is inside.
+    nests: BTreeMap<(Vec<String>, BTreeSet<StmtId>), Allowed>,
+}
+
+impl Known {
+    fn allowed(&mut self, session: &Session, nest: &Nest) -> Allowed {
+        // Loops around one statement are marked, or are left to their own.
+        if nest.only_stmt().is_some() || nest.loops.is_empty() {
+            return Allowed::default();
+        }
+        let names: Vec<&str> = nest.loops.iter().map(|one| one.name.as_str()).collect();
+        let ask = || Allowed { band: session.attributes(&names).ok().flatten() };
+        self.nests.entry(Known::key(&nest.loops, &nest.stmts)).or_insert_with(ask).clone()
+    }
+
+    fn key(loops: &[Loop], stmts: &[StmtId]) -> (Vec<String>, BTreeSet<StmtId>) {
+        (loops.iter().map(|one| one.name.clone()).collect(), stmts.iter().copied().collect())
+    }
+
+    /// The loops of a group that has been made: in each iteration, what the members write is its own.
+    fn join(&mut self, group: &Group<'_>, depth: usize) {
+        let stmts: Vec<StmtId> = group.members.iter().flat_map(|member| member.nest.stmts.iter().copied()).collect();
+        let loops = &group.members[0].nest.loops[..depth];
+        self.nests.insert(Known::key(loops, &stmts), Allowed { band: Some(vec![true; depth]) });
+    }
+
+    /// Which loops of a nest, the inner ones of a band that was asked about, may run at once.
+    fn inside(&self, nest: &Nest) -> Option<Vec<bool>> {
+        let (names, stmts) = Known::key(&nest.loops, &nest.stmts);
+        let of = |((all, inside), allowed): (&(Vec<String>, BTreeSet<StmtId>), &Allowed)| {
+            let band = allowed.band.as_ref()?;
+            let is_same = !names.is_empty() && *inside == stmts && all.ends_with(&names);
+            is_same.then(|| band[all.len() - names.len()..].to_vec())
+        };
+        self.nests.iter().find_map(of)
+    }
+}
+
+/// What may be done with the loops around a nest.
+#[derive(Clone, Debug, Default)]
+struct Allowed {
+    /// Which of them may run at once, if they are known to be permutable.
+    band: Option<Vec<bool>>,
+}
+
+impl Allowed {
+    fn is_coincident(&self, session: &Session, nest: &Nest, at: usize) -> bool {
+        let one = &nest.loops[at];
+        match &self.band {
+            Some(coincident) => coincident[at],
+            None => one.coincident || session.coincident(&one.name).is_ok(),
+        }
+    }
+
+    /// The nest with its outer loops marked; none when they may not be permuted.
+    fn marked(&self, mut nest: Nest) -> Option<Nest> {
+        let coincident = self.band.as_ref()?;
+        nest.loops.iter_mut().zip(coincident).for_each(|(one, coincident)| one.coincident = *coincident);
+        Some(nest)
     }
 }
 
@@ -72,14 +166,13 @@ struct Sharer<'a> {
 }
 
 impl<'a> Sharer<'a> {
-    fn of(session: &Session, nest: &'a Nest) -> Option<Sharer<'a>> {
+    fn of(session: &Session, nest: &'a Nest, known: &mut Known) -> Option<Sharer<'a>> {
+        let allowed = known.allowed(session, nest);
         let is_free = |at: usize| {
             let one = &nest.loops[at];
-            one.is_plain()
-                && one.extent.is_some_and(|extent| extent > 1)
-                && (one.coincident || session.coincident(&one.name).is_ok())
+            one.is_plain() && one.extent.is_some_and(|extent| extent > 1) && allowed.is_coincident(session, nest, at)
         };
-        let left = loops_left_outside(session, nest);
+        let left = loops_left_outside(session, nest, &allowed);
         let depth = (0..left).take_while(|&at| is_free(at)).count();
         (depth > 0).then_some(Sharer { nest, depth })
     }
@@ -148,12 +241,12 @@ enum Place {
 
 /// How many loops from outside a nest's own plan leaves where they are, whole and out of its boxes; the innermost loop
 /// around a statement is never among them.
-fn loops_left_outside(session: &Session, nest: &Nest) -> usize {
+fn loops_left_outside(session: &Session, nest: &Nest, allowed: &Allowed) -> usize {
     let (scop, target, strict) = (session.scop(), session.target(), session.options().strict);
     let plan = match (nest.only_stmt(), nest.around_reduction(scop)) {
-        (Some(stmt), _) => Plan::of(scop, target, nest, stmt, (false, strict)),
-        (None, Some((reduction, shared))) => match as_band(session, reduction, shared) {
-            Some(band) => Plan::of_shared(scop, target, &band, band.stmts[0], (false, strict, shared)),
+        (Some(stmt), _) => Plan::of(scop, target, nest, stmt, (&[], strict)),
+        (None, Some((reduction, shared))) => match allowed.marked(reduction) {
+            Some(band) => Plan::of_shared(scop, target, &band, band.stmts[0], (&[], strict, shared)),
             None => return nest.loops.len(),
         },
         (None, None) => return nest.loops.len(),
@@ -245,24 +338,59 @@ impl Group<'_> {
         parts.into_iter().filter(|&(id, part)| is_worth(id, part) && is_own(id)).map(|(id, _)| id).collect()
     }
 
+    /// The arguments of which the next iteration of the common loops finds its own part in memory, when memory would rest
+    /// while this one computes: they are then asked for in the meantime, and computing and moving take as long as the longer
+    /// of the two (Mowry, Lam, Gupta, ASPLOS 1992).
+    fn to_come(&self, scop: &Scop, target: &Target, depth: usize) -> Vec<TensorId> {
+        let cache = |level: usize| target.caches.get(level).or(target.caches.first());
+        let (Some(first), Some(second)) = (cache(0), cache(1)) else { return Vec::new() };
+        let nests: Vec<&Nest> = self.members.iter().map(|member| member.nest).collect();
+        if !cost::is_long_for_what_it_moves(scop, target, &nests) {
+            return Vec::new();
+        }
+        let mut parts: BTreeMap<TensorId, u64> = BTreeMap::new();
+        self.members.iter().for_each(|member| member.add_parts(scop, depth, &mut parts));
+        let is_moved = |id: TensorId| {
+            let moves = |member: &Sharer<'_>| {
+                let own = |place: &Place| *place == Place::Own;
+                let mut places = member.accesses(scop).filter(|(_, access, _)| access.tensor == id);
+                places.all(|(stmt, access, _)| {
+                    member.places(stmt, access, depth).is_some_and(|places| !places.iter().all(own))
+                })
+            };
+            self.members.iter().all(moves)
+        };
+        let sizes = LEAST_LINES * u64::from(first.line)..=second.bytes / KEPT;
+        let is_worth = |id: TensorId, part: u64| {
+            scop.tensors[id].role == Role::Input && bytes(scop, id) > second.bytes && sizes.contains(&part)
+        };
+        parts.into_iter().filter(|&(id, part)| is_worth(id, part) && is_moved(id)).map(|(id, _)| id).collect()
+    }
+
     /// The commands that make the group, and those that keep what is its own.
-    fn fuse(&self, session: &mut Session, depth: usize, stores: &mut Vec<Command>) {
+    fn fuse(&self, session: &mut Session, depth: usize, later: &mut Later) {
         let kept = self.kept(session.scop(), session.target(), depth);
         let kept: Vec<String> = kept.into_iter().map(|id| session.scop().tensors[id].name.clone()).collect();
         let names: Vec<String> =
             self.members.iter().map(|one| session.scop().stmts[one.nest.stmts[0]].name.clone()).collect();
         let at = self.members[0].nest.loops[depth - 1].name.clone();
+        let to_come = self.to_come(session.scop(), session.target(), depth);
+        let to_come: Vec<String> = to_come.into_iter().map(|id| session.scop().tensors[id].name.clone()).collect();
         let mut all = true;
         for second in &names[1..] {
             all &= attempt(session, second, WHAT, Command::fuse(&names[0], second, u32::try_from(depth).unwrap_or(1)));
         }
         if all {
+            later.known.join(self, depth);
             // What deeper loops keep is small already.
             let is_kept = |name: &String| {
-                stores.iter().any(|store| matches!(store, Command::StoreAt { tensor, .. } if tensor == name))
+                later.stores.iter().any(|store| matches!(store, Command::StoreAt { tensor, .. } if tensor == name))
             };
             let new: Vec<String> = kept.into_iter().filter(|name| !is_kept(name)).collect();
-            stores.extend(new.into_iter().map(|tensor| Command::store_at(tensor, &at)));
+            later.stores.extend(new.into_iter().map(|tensor| Command::store_at(tensor, &at)));
+            if later.prefetches.is_empty() {
+                later.prefetches.extend(to_come.into_iter().map(|tensor| Command::prefetch(tensor, &at, 1)));
+            }
         }
     }
 }

@@ -423,17 +423,18 @@ fn nests_that_use_a_row_again_share_its_loop() {
         &[],
         2,
         expect![[r#"
-        fuse E Y depth 1
-        fuse S0 S1 depth 1
-        fuse S0 E depth 1
-        parallel S0.i
-        vectorise S1.j by 64 as jo jv
-        vectorise E.j by 64 as jo jv
-        vectorise Y.j by 64 as jo jv
-        store E at S0.i in stack
-        # scheduler: E: not streamed: `E`: other accesses to it find it in a cache
-        # scheduler: Y: not streamed: `Y`: its rows of 4000 bytes begin and end within lines
-    "#]],
+            fuse S0 S1 depth 1
+            fuse E Y depth 1
+            fuse S0 E depth 1
+            parallel S0.i
+            vectorise S1.j by 64 as jo jv
+            vectorise E.j by 64 as jo jv
+            vectorise Y.j by 64 as jo jv
+            store E at S0.i in stack
+            prefetch X at S0.i ahead 1
+            # scheduler: E: not streamed: `E`: other accesses to it find it in a cache
+            # scheduler: Y: not streamed: `Y`: its rows of 4000 bytes begin and end within lines
+        "#]],
     );
     // A row that no cache holds, and too few of them.
     check(

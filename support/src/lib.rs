@@ -5,8 +5,10 @@
 //! - [`Remark`]: what was not done, where, and why.
 //! - [`Table`] and [`entity!`]: rows owned in one place, reached by ids that print as text (`S0`, `T1`).
 //! - [`Target`]: what a machine has, as plain data; [`DotProduct`]: what it multiplies and adds in groups.
+//! - [`with_deep_stack`]: room for programs that nest as deeply as they may.
 //! - [`Stage`], [`Watch`]: every stage's output prints itself and says whether it is well formed.
 
+mod deep;
 mod diagnostic;
 mod dots;
 mod remark;
@@ -15,6 +17,7 @@ mod stage;
 mod table;
 mod target;
 
+pub use deep::with_deep_stack;
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use dots::DotProduct;
 pub use remark::Remark;

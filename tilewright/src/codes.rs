@@ -110,8 +110,9 @@ Common reasons: an output of the wrong shape, an output that overlaps an input, 
         code: "TC0911",
         title: "a subscript read from a tensor is out of range",
         text: "In `O(n,d) = LUT(I(n),d)` the values of `I` choose rows of `LUT`; each is checked while the kernel runs. The message
-names the tensor, the value and the dimension. No memory outside the tensor was touched; some elements of the outputs may
-have been written. Correct the data; `--trust-indices` leaves the check out and makes such a value undefined behaviour.",
+names the tensor, the value, the dimension and the elements that the value was computed from: `I(3)`. Where several are
+wrong, it is the first one in the order in which the kernel runs on one thread, on however many it ran. No memory outside the
+tensor was touched; some elements of the outputs may have been written. Correct the data; `--trust-indices` leaves the check out and makes such a value undefined behaviour.",
     },
     Page {
         code: "TC0912",

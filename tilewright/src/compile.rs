@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use codegen::{Program, llvm};
 use polyhedral::{Scop, isl};
-use support::{Diagnostic, Remark, Target, Watch};
+use support::{Diagnostic, Remark, Target, Watch, with_deep_stack};
 use transform::{Policy, Scheduled, Script, Session};
 
 use crate::refusal::{explained, refused};
@@ -84,6 +84,10 @@ pub fn compile(
 
 /// The stages after the front end's, for a program whose sizes are fixed, or for all sizes of one whose are not.
 pub(crate) fn translate(scop: Scop, strided: &[bool], options: &Options, watch: &mut Watch<'_>) -> Result<Translated> {
+    with_deep_stack(|| translated(scop, strided, options, watch))
+}
+
+fn translated(scop: Scop, strided: &[bool], options: &Options, watch: &mut Watch<'_>) -> Result<Translated> {
     let scop = watch.at(scop)?;
     let mut scheduled = watch.at(schedule(scop, options)?)?;
     let program = watch.at(program(&mut scheduled, strided, options)?)?;

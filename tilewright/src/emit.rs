@@ -2,7 +2,7 @@
 
 use codegen::llvm;
 use polyhedral::{Scop, dependences, isl};
-use support::Stage;
+use support::{Stage, with_deep_stack};
 
 use crate::compile::{self, Options};
 use crate::{Definition, Error, Result};
@@ -67,6 +67,10 @@ impl StageName {
 /// # Errors
 /// What compiling reports; a stage that needs sizes without them is a bug of the caller.
 pub fn emit(stage: StageName, def: &Definition, sizes: Option<&[i64]>, options: &Options) -> Result<String> {
+    with_deep_stack(|| emitted(stage, def, sizes, options))
+}
+
+fn emitted(stage: StageName, def: &Definition, sizes: Option<&[i64]>, options: &Options) -> Result<String> {
     if stage == StageName::Tc {
         return Ok(verified(def)?.to_string());
     }

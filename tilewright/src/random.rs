@@ -124,10 +124,11 @@ fn mix(hash: u64, byte: u8) -> u64 {
 /// For every tensor whose elements subscript `access`, how large they may be.
 fn note_subscripts(scop: &Scop, stmt: &Stmt, access: &Access, limits: &mut BTreeMap<String, i64>) {
     let tensor = &scop.tensors[access.tensor];
+    let dims = ranges(stmt);
     for (subscript, (lower, extent)) in access.index.iter().zip(tensor.lower.iter().zip(&tensor.extent)) {
         let Subscript::Indirect(expr) = subscript else { continue };
         let (Some(lower), Some(extent)) = (lower.as_const(), extent.as_const()) else { continue };
-        let limit = largest(expr, lower, extent);
+        let limit = largest(expr, &dims, lower, extent);
         for source in loads(stmt, expr) {
             let name = scop.tensors[source].name.clone();
             limits.entry(name).and_modify(|known| *known = (*known).min(limit)).or_insert(limit);
@@ -135,11 +136,20 @@ fn note_subscripts(scop: &Scop, stmt: &Stmt, access: &Access, limits: &mut BTree
     }
 }
 
-/// One past the largest value of the loads in `expr` with which it stays in `lower .. lower + extent`. Where the
-/// expression is more than the loads and constants that [`interval`] follows, the extent; the call then checks.
-fn largest(expr: &Expr, lower: i64, extent: i64) -> i64 {
+/// The smallest and the largest value of each dimension, as far as they are known.
+fn ranges(stmt: &Stmt) -> Vec<Option<(i128, i128)>> {
+    let range = |at: i32| {
+        let (low, high) = (stmt.domain.dim_min_val(at).ok()?, stmt.domain.dim_max_val(at).ok()?);
+        Some((low.to_i64().ok()?.into(), high.to_i64().ok()?.into()))
+    };
+    (0..stmt.dims.len() as i32).map(range).collect()
+}
+
+/// One past the largest value of the loads in `expr` with which it stays in `lower .. lower + extent`, while the dimensions
+/// are in `dims`. Where the expression is more than what [`interval`] follows, the extent; the call then checks.
+fn largest(expr: &Expr, dims: &[Option<(i128, i128)>], lower: i64, extent: i64) -> i64 {
     let fits = |limit: i64| {
-        let (low, high) = interval(expr, limit - 1)?;
+        let (low, high) = interval(expr, dims, limit - 1)?;
         Some(low >= i128::from(lower) && high < i128::from(lower) + i128::from(extent))
     };
     if fits(1).is_none() {
@@ -154,9 +164,17 @@ fn largest(expr: &Expr, lower: i64, extent: i64) -> i64 {
 }
 
 /// The values that an expression may have when every load is in `0 ..= top`.
-fn interval(expr: &Expr, top: i64) -> Option<(i128, i128)> {
-    let go = |e: &Expr| interval(e, top);
+fn interval(expr: &Expr, dims: &[Option<(i128, i128)>], top: i64) -> Option<(i128, i128)> {
+    let go = |e: &Expr| interval(e, dims, top);
     match expr {
+        Expr::Index(index) => {
+            let affine = index.affine().filter(|affine| affine.params.is_empty())?;
+            affine.dims.iter().try_fold((affine.constant.into(), affine.constant.into()), |(low, high), (at, by)| {
+                let (from, to) = (*dims.get(*at)?)?;
+                let ends = [from.checked_mul((*by).into())?, to.checked_mul((*by).into())?];
+                Some((low + ends.into_iter().min()?, high + ends.into_iter().max()?))
+            })
+        }
         Expr::Load(_) => Some((0, top.into())),
         Expr::Const(Value::Int(value), _) => Some((*value, *value)),
         Expr::Cast(dtype, e) if dtype.is_int() => go(e),
@@ -240,10 +258,14 @@ mod tests {
     fn a_shifted_or_scaled_subscript_leaves_room() {
         let load = || Box::new(Expr::Load(0));
         let int = |value| Box::new(Expr::Const(Value::Int(value), DType::I32));
-        assert_eq!(largest(&load(), 0, 10), 10);
-        assert_eq!(largest(&Expr::Binary(BinOp::Add, load(), int(3)), 0, 10), 7);
-        assert_eq!(largest(&Expr::Binary(BinOp::Mul, int(2), load()), 0, 10), 5);
-        assert_eq!(largest(&Expr::Binary(BinOp::Sub, load(), int(1)), 0, 10), 0);
-        assert_eq!(largest(&Expr::Binary(BinOp::Mod, load(), int(4)), 0, 10), 10);
+        let largest = |expr: &Expr| largest(expr, &[Some((0, 3))], 0, 10);
+        assert_eq!(largest(&load()), 10);
+        assert_eq!(largest(&Expr::Binary(BinOp::Add, load(), int(3))), 7);
+        assert_eq!(largest(&Expr::Binary(BinOp::Mul, int(2), load())), 5);
+        assert_eq!(largest(&Expr::Binary(BinOp::Sub, load(), int(1))), 0);
+        assert_eq!(largest(&Expr::Binary(BinOp::Mod, load(), int(4))), 10);
+        // `1 + j + I(i)` with `j` in 0..4.
+        let index = Box::new(Expr::Index(polyhedral::Index::Dim(0) + 1));
+        assert_eq!(largest(&Expr::Binary(BinOp::Add, index, load())), 6);
     }
 }

@@ -41,7 +41,7 @@ fn a_row_that_is_not_there_is_an_error_and_not_touched() {
         let mut indices = indices();
         *indices.last_mut().expect("some") = wrong;
         let error = looked_up(&indices).expect_err("an index outside").to_string();
-        let expected = format!("`T`: subscript {wrong} in dimension 0 is not in 0 .. {ROWS}");
+        let expected = format!("subscript 0 of `T` is {wrong}, outside of 0..{ROWS}; it comes from `I(2, 15)`");
         assert!(error.contains(&expected), "{error}");
     }
 }

@@ -2,13 +2,14 @@
 
 use polyhedral::{Band, Dependences, Filtered, Kind, Member, Node, Scop, isl};
 
-use crate::Command;
 use crate::affine::shifted;
+use crate::embedding::Nest;
 use crate::loops::adjective;
 use crate::place::{self, Path, Taken};
 use crate::proof::{Edit, Proof};
 use crate::refused::Reason;
 use crate::session::Asked;
+use crate::{Command, End};
 
 /// Joins two nests of a sequence: their outer loops become common, matched by position. What is between them comes after.
 ///
@@ -25,9 +26,21 @@ use crate::session::Asked;
 /// smallest that are not negative and let no common loop run a dependence between the two nests backwards, found from
 /// the outermost loop inwards; where the distance has no bound, nothing is shifted and the proof says what is wrong.
 ///
-/// Each nest is named by a statement or a loop in it. Needs children of one sequence in that order, each with `depth`
-/// perfectly nested loops of the same kinds, none of them vectorised or unrolled. The common loops keep the names
-/// of the first nest. Proof: order. After Kennedy and McKinley, Maximizing Loop Parallelism and Improving Data Locality
+/// With a `depth` that only one of the nests has, the other one runs in a single iteration of the loops that it lacks: in
+/// the first one when it comes first, and in the last one when it comes second.
+///
+/// ```text
+/// fuse C.init C.update depth 3
+///
+/// band [m, n, k]
+///   sequence
+///     leaf        C.init         where k = 0
+///     leaf        C.update
+/// ```
+///
+/// Each nest is named by a statement or a loop in it. Needs children of one sequence in that order, one with `depth`
+/// perfectly nested loops, those that both have of the same kinds, none of them vectorised or unrolled. The common loops
+/// keep the names of the first nest that has them. Proof: order. After Kennedy and McKinley, Maximizing Loop Parallelism and Improving Data Locality
 /// via Loop Fusion and Distribution (LCPC 1993); the shifts after Manjikian and Abdelrahman, Fusion of Loops for
 /// Parallelism and Locality (IEEE TPDS 1997).
 pub(crate) fn fuse(
@@ -41,21 +54,23 @@ pub(crate) fn fuse(
     let (node, instances, outer) = place::walk(&scop.tree, &path)?;
     let mut children = sequence_at(node, &instances)?;
     let common = [at, other].map(|at| nest_depth(&children[at].node)).into_iter().min().unwrap_or(0);
+    let deepest = [at, other].map(|at| nest_depth(&children[at].node)).into_iter().max().unwrap_or(0);
     let depth = depth.map_or(common, |depth| depth as usize);
+    let both = depth.min(common);
     if common == 0 {
         return Reason::precondition(format!(
             "the nests of `{first}` and `{second}` have no loops that could become common"
         ));
     }
-    if depth == 0 || depth > common {
+    if depth == 0 || depth > deepest {
         return Reason::precondition(format!(
             "the two nests have {common} perfectly nested loops in common, not {depth}"
         ));
     }
     if let Some(shift) = shift
-        && shift.len() != depth
+        && shift.len() != both
     {
-        return Reason::precondition(format!("{depth} loops become common, and there are {} shifts", shift.len()));
+        return Reason::precondition(format!("{both} loops become common, and there are {} shifts", shift.len()));
     }
     let passed = children[at..=other]
         .iter()
@@ -63,10 +78,10 @@ pub(crate) fn fuse(
     let (b, a) = (children.remove(other), children.remove(at));
     let shift = match shift {
         Some(shift) => shift.to_vec(),
-        None => smallest_shift(scop, deps(&passed)?.as_ref(), &outer, &a, &b, depth)?,
+        None => smallest_shift(scop, deps(&passed)?.as_ref(), &outer, &a, &b, both)?,
     };
     let filter = a.filter.union(&b.filter)?;
-    children.insert(at, Filtered { filter, node: joined(a, b, depth, &shift)? });
+    children.insert(at, Filtered { filter, node: joined(a, b, depth, &shift, &outer)? });
 
     let mut tree = scop.tree.clone();
     place::replace(&mut tree.root, &path, place::one_or(Node::Sequence, children))?;
@@ -260,18 +275,29 @@ fn least(distances: &isl::UnionSet) -> isl::Result<Option<i32>> {
     Ok(least.ok().and_then(|least| i32::try_from(least).ok()).filter(|&least| least > i32::MIN))
 }
 
-/// One nest with the outer `depth` loops of both around what was inside of each.
-fn joined(a: Filtered, b: Filtered, depth: usize, shift: &[i32]) -> Result<Node, Reason> {
-    let ((first, inside_a), (second, inside_b)) = (peel(a.node, depth), peel(b.node, depth));
-    let matched = |((a, b), &by): ((Member, Member), &i32)| matched(&a, &b, by);
-    let members = first.into_iter().zip(second).zip(shift).map(matched).collect::<Result<Vec<_>, Reason>>()?;
+/// One nest with the outer `depth` loops of both around what was inside of each; a nest that lacks inner ones of them runs in
+/// one iteration of the other's.
+fn joined(a: Filtered, b: Filtered, depth: usize, shift: &[i32], outer: &[Member]) -> Result<Node, Reason> {
+    let ((mut first, inside_a), (mut second, inside_b)) = (peel(a.node, depth), peel(b.node, depth));
+    for (member, &by) in second.iter_mut().zip(shift).filter(|(_, by)| **by != 0) {
+        member.schedule = shifted(&member.schedule, by.into(), &|_| true)?;
+    }
+    let nested = |instances, loops| Nest { instances, loops };
+    if first.len() < second.len() {
+        let missing = nested(&a.filter, &first).embedded(&nested(&b.filter, &second), outer, End::First)?;
+        first.extend(missing);
+    } else if second.len() < first.len() {
+        let missing = nested(&b.filter, &second).embedded(&nested(&a.filter, &first), outer, End::Last)?;
+        second.extend(missing);
+    }
+    let members = first.iter().zip(&second).map(|(a, b)| matched(a, b)).collect::<Result<Vec<_>, Reason>>()?;
     let mut parts = place::as_sequence(a.filter, inside_a)?;
     parts.extend(place::as_sequence(b.filter, inside_b)?);
     Ok(Node::Band(Band { members, permutable: false, child: Box::new(Node::Sequence(parts)) }))
 }
 
-/// One loop over the instances of both, those of the second moved.
-fn matched(a: &Member, b: &Member, by: i32) -> Result<Member, Reason> {
+/// One loop over the instances of both.
+fn matched(a: &Member, b: &Member) -> Result<Member, Reason> {
     if a.kind != b.kind {
         let (left, right) = (adjective(a.kind), adjective(b.kind));
         return Reason::precondition(format!("`{}` is {left} and `{}` is {right}", a.name, b.name));
@@ -279,8 +305,7 @@ fn matched(a: &Member, b: &Member, by: i32) -> Result<Member, Reason> {
     if let Kind::Vector(_) | Kind::Unroll(_) = a.kind {
         return Reason::precondition(format!("the loop `{}` is {}", a.name, adjective(a.kind)));
     }
-    let moved = if by == 0 { b.schedule.clone() } else { shifted(&b.schedule, by.into(), &|_| true)? };
-    Ok(Member { schedule: a.schedule.union_add(&moved)?, coincident: false, ..a.clone() })
+    Ok(Member { schedule: a.schedule.union_add(&b.schedule)?, coincident: false, ..a.clone() })
 }
 
 /// How many loops are nested perfectly from here down.

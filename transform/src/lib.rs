@@ -67,6 +67,7 @@ mod script;
 mod session;
 
 mod affine;
+mod embedding;
 mod fusion;
 mod index_set;
 mod loops;

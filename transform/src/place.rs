@@ -238,7 +238,7 @@ pub(crate) fn walk<'a>(tree: &'a ScheduleTree, path: &[usize]) -> isl::Result<(&
 }
 
 /// From the instances to a constant and then the values of the members.
-fn values_of(instances: &isl::UnionSet, members: &[Member]) -> isl::Result<isl::UnionMap> {
+pub(crate) fn values_of(instances: &isl::UnionSet, members: &[Member]) -> isl::Result<isl::UnionMap> {
     let none = instances.constant(&isl::Val::int(instances.ctx(), 0)?)?.to_union_map()?;
     members.iter().try_fold(none, |all, member| {
         all.flat_range_product(&member.schedule.intersect_domain(instances)?.to_union_map()?)

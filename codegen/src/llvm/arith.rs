@@ -53,6 +53,12 @@ impl<'c> Emitter<'c, '_> {
 
     pub fn binary(&self, frame: &Frame<'c>, op: BinOp, a: Typed<'c>, b: Typed<'c>) -> Result<Typed<'c>> {
         let dtype = a.dtype;
+        if op == BinOp::Div
+            && dtype.is_float()
+            && let Some(llvm) = self.quotient(frame, dtype, a.llvm, b.expect(dtype)?.llvm)?
+        {
+            return Ok(Typed { llvm: self.round_to(dtype, llvm)?, dtype });
+        }
         let (x, y) = self.ir.same_lanes(a.llvm, b.expect(dtype)?.llvm)?;
         let llvm = match dtype {
             DType::Bool => self.binary_bools(op, x, y)?,
@@ -173,6 +179,17 @@ impl<'c> Emitter<'c, '_> {
                 Err(Error::Malformed(format!("{op:?} of floats")))
             }
         }
+    }
+
+    /// The smaller or the larger of two, the second of which is a number: one instruction where the machine has it.
+    pub fn better(&self, op: BinOp, a: Typed<'c>, b: Typed<'c>) -> Result<Typed<'c>> {
+        let dtype = a.dtype;
+        let (a, b) = self.ir.same_lanes(a.llvm, b.expect(dtype)?.llvm)?;
+        if !dtype.is_float() {
+            return Ok(Typed { llvm: self.binary_ints(op, dtype.is_signed(), a, b)?, dtype });
+        }
+        let wins = if op == BinOp::Min { FloatPredicate::OLT } else { FloatPredicate::OGT };
+        Ok(Typed { llvm: self.ir.select(self.ir.compare_floats(wins, a, b)?, a, b)?, dtype })
     }
 
     /// The one of two that compares so with the other; a NaN loses. A constant goes second, where LLVM folds the test for NaN away.

@@ -13,7 +13,7 @@ impl Object {
     /// # Errors
     /// [`Error::Malformed`] when an extent or an offset cannot be computed.
     pub fn code(&self, program: &Program, sizes: &[i64]) -> Result<Code> {
-        let signature = signature(program, sizes)?;
+        let signature = Signature { checks: self.checks.clone(), ..signature(program, sizes)? };
         // SAFETY: `compile` made the entry from this program. Its loads and stores lie inside the buffers that the
         // signature describes: the subscripts of a verified program do, and indirect ones are checked before use.
         Ok(unsafe { Code::new(self.bytes.clone(), self.entry.clone(), signature) })
@@ -40,6 +40,7 @@ fn signature(program: &Program, sizes: &[i64]) -> Result<Signature> {
         arguments: arguments.into_iter().map(|(_, argument)| argument).collect(),
         sizes: sizes.to_vec(),
         workspace_bytes: workspace_bytes as usize,
+        checks: Vec::new(),
     })
 }
 

@@ -13,28 +13,40 @@ use inkwell::values::{
     MetadataValue, PointerValue,
 };
 use inkwell::{IntPredicate, types::BasicType};
-use polyhedral::{DType, Memory as MemoryKind, Role, TensorId};
-use runtime::abi;
+use polyhedral::{Memory as MemoryKind, Role, TensorId};
+use runtime::{Check, abi};
 use support::{Entity, Table};
 
-use super::ir::{Ir, Llvm, lanes_of, vector_of};
+use super::check::{Checked, checks_of};
+use super::ir::{Ir, Llvm, vector_of};
 use super::object::Machine;
 use super::{Error, Result};
-use crate::{Buffer, Int, Op, Place, Program, Reg, RegId, Stride, Value, VarId};
+use crate::numbers::Numbers;
+use crate::{Buffer, Int, Op, Place, Program, Reg, RegId, Stride, VarId};
 
 /// Two registers of bytes on the widest machine. LLVM takes an access lane by lane apart where the machine has no better
 /// way, and its time grows with the square of the lanes: a masked gather of 1024 takes minutes.
 const MAX_LANES: u32 = 128;
 
-/// Builds the module and names its entry.
-pub(super) fn emit<'c>(program: &Program, machine: &Machine, context: &'c LlvmContext) -> Result<(Module<'c>, String)> {
+/// A module with the function that runs the kernel.
+pub(super) struct Emitted<'c> {
+    pub module: Module<'c>,
+    /// The function's name.
+    pub entry: String,
+    /// What its faults count.
+    pub checks: Vec<Check>,
+}
+
+/// Builds the module.
+pub(super) fn emit<'c>(program: &Program, machine: &Machine, context: &'c LlvmContext) -> Result<Emitted<'c>> {
     let ir = Ir::new(context, &program.name);
     machine.describe(&ir.module);
     let alias = Alias::new(context, &program.buffers);
-    let emitter = Emitter { ir, machine, alias, formula_steps: Cell::new(0), program };
+    let (formula_steps, numbers, checks) = (Cell::new(0), Numbers::of(program), checks_of(program));
+    let emitter = Emitter { ir, machine, alias, formula_steps, numbers, program, checks };
     let entry = format!("tw_{}", program.name);
     emitter.kernel(&entry)?;
-    Ok((emitter.ir.module, entry))
+    Ok(Emitted { module: emitter.ir.module, entry, checks: emitter.checks })
 }
 
 /// What the emission of all functions shares.
@@ -44,7 +56,11 @@ pub(super) struct Emitter<'c, 'p> {
     pub alias: Alias<'c>,
     /// The steps of formulas that the module has so far.
     pub formula_steps: Cell<usize>,
+    /// What is never NaN.
+    pub numbers: Numbers,
     pub program: &'p Program,
+    /// The checks of the program, by number.
+    pub checks: Vec<Check>,
 }
 
 /// What belongs to one function.
@@ -52,7 +68,7 @@ pub(super) struct Frame<'c> {
     function: FunctionValue<'c>,
     /// Ends when the function is complete, so that stack slots can be added to it.
     entry: BasicBlock<'c>,
-    context: PointerValue<'c>,
+    pub context: PointerValue<'c>,
     arguments: PointerValue<'c>,
     sizes: PointerValue<'c>,
     math: PointerValue<'c>,
@@ -61,7 +77,8 @@ pub(super) struct Frame<'c> {
     memory: Vec<Option<Memory<'c>>>,
     vars: Vec<Option<IntValue<'c>>>,
     registers: Vec<Option<PointerValue<'c>>>,
-    fault: Option<PointerValue<'c>>,
+    /// Where faults are put together.
+    pub fault: Option<PointerValue<'c>>,
 }
 
 /// A buffer's address and strides, in elements.
@@ -134,7 +151,7 @@ impl<'c> Emitter<'c, '_> {
         }
     }
 
-    fn attribute(&self, name: &str) -> Attribute {
+    pub fn attribute(&self, name: &str) -> Attribute {
         self.ir.context.create_enum_attribute(Attribute::get_named_enum_kind_id(name), 0)
     }
 
@@ -232,7 +249,7 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// A pointer in a structure that stays as it is during the call.
-    fn read_pointer(&self, structure: PointerValue<'c>, offset: usize) -> Result<PointerValue<'c>> {
+    pub fn read_pointer(&self, structure: PointerValue<'c>, offset: usize) -> Result<PointerValue<'c>> {
         Ok(self.read(structure, offset, self.ir.pointer_type().into())?.into_pointer_value())
     }
 
@@ -252,7 +269,7 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// The address so many bytes after the structure's.
-    fn field(&self, structure: PointerValue<'c>, offset: usize) -> Result<PointerValue<'c>> {
+    pub fn field(&self, structure: PointerValue<'c>, offset: usize) -> Result<PointerValue<'c>> {
         self.ir.element(structure, self.ir.context.i8_type(), self.ir.i64(offset as i64))
     }
 
@@ -279,7 +296,7 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// Room on the stack for the length of the call.
-    fn stack_slot(&self, frame: &Frame<'c>, ty: BasicTypeEnum<'c>) -> Result<PointerValue<'c>> {
+    pub fn stack_slot(&self, frame: &Frame<'c>, ty: BasicTypeEnum<'c>) -> Result<PointerValue<'c>> {
         let here = self.here()?;
         self.ir.builder.position_at_end(frame.entry);
         let slot = self.ir.builder.build_alloca(ty, "")?;
@@ -332,9 +349,10 @@ impl<'c> Emitter<'c, '_> {
                 self.store(frame, *buffer, at, *lanes, value, mask.as_ref())
             }
             Op::Set { reg, value } => self.set_register(frame, *reg, value),
-            Op::Check { buffer, dim, extent, value, lanes, mask } => {
+            Op::Check { buffer, dim, extent, value, lanes, mask, report } => {
                 check_lanes(*lanes)?;
-                self.check(frame, (*buffer, *dim, extent), value, *lanes, mask.as_ref())
+                let (buffer, dim, lanes, mask) = (*buffer, *dim, *lanes, mask.as_ref());
+                self.check(frame, Checked { buffer, dim, extent, value, lanes, mask, report })
             }
             Op::Local { buffer, body } => self.local(frame, *buffer, body),
             Op::Prefetch { buffer, at, lanes } => {
@@ -567,7 +585,7 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// Ends the function with a status where the condition holds, which it rarely does.
-    fn return_if(
+    pub fn return_if(
         &self,
         frame: &mut Frame<'c>,
         cond: IntValue<'c>,
@@ -582,82 +600,6 @@ impl<'c> Emitter<'c, '_> {
         let status = status(frame)?;
         builder.build_return(Some(&status))?;
         builder.position_at_end(after);
-        Ok(())
-    }
-
-    /// An [`Op::Check`]: reports the first lane that lies outside, and returns.
-    fn check(
-        &self,
-        frame: &mut Frame<'c>,
-        (buffer, dim, extent): (TensorId, usize, &Int),
-        value: &Value,
-        lanes: u32,
-        mask: Option<&Value>,
-    ) -> Result<()> {
-        let row = self.buffer(buffer)?;
-        let extent = self.int(frame, extent)?;
-        let value = self.value(frame, value, lanes)?.expect(DType::I64)?.llvm;
-        // As unsigned numbers the negative ones are the largest.
-        let mut outside = self.ir.compare_ints(IntPredicate::UGE, value, extent.into())?;
-        if let Some(mask) = mask {
-            let mask = self.mask(frame, mask, lanes)?;
-            outside = self.ir.binary(inkwell::values::InstructionOpcode::And, outside, mask)?;
-        }
-        let any = self.ir.any(outside)?;
-        let tensor = match row.place {
-            Place::Argument(position) => position as i32,
-            Place::Workspace(_) | Place::Stack => -1,
-        };
-        self.return_if(frame, any, |frame| {
-            let value = self.first_lane(outside, value)?;
-            self.report(frame, (tensor, dim as i32), value, extent)?;
-            Ok(self.ir.i32(abi::STATUS_FAULT))
-        })
-    }
-
-    /// The value's lane that is the first one in the mask, which has one.
-    fn first_lane(&self, mask: Llvm<'c>, value: Llvm<'c>) -> Result<IntValue<'c>> {
-        let lanes = lanes_of(mask);
-        let value = self.ir.splat(value, lanes)?;
-        let Llvm::VectorValue(vector) = value else { return Ok(value.into_int_value()) };
-        let mut first = self.ir.extract(value, lanes - 1)?;
-        for lane in (0..lanes - 1).rev() {
-            first = self.ir.select(self.ir.extract(mask, lane)?, self.ir.extract(vector.into(), lane)?, first)?;
-        }
-        Ok(first.into_int_value())
-    }
-
-    fn report(
-        &self,
-        frame: &mut Frame<'c>,
-        (tensor, dim): (i32, i32),
-        value: IntValue<'c>,
-        extent: IntValue<'c>,
-    ) -> Result<()> {
-        let builder = &self.ir.builder;
-        let fault = match frame.fault {
-            Some(fault) => fault,
-            None => {
-                let words = size_of::<abi::Fault>().div_ceil(size_of::<i64>());
-                self.stack_slot(frame, self.ir.context.i64_type().array_type(words as u32).into())?
-            }
-        };
-        frame.fault = Some(fault);
-        let fields: [(usize, IntValue<'c>); 5] = [
-            (offset_of!(abi::Fault, code), self.ir.i32(abi::FAULT_SUBSCRIPT)),
-            (offset_of!(abi::Fault, tensor), self.ir.i32(tensor)),
-            (offset_of!(abi::Fault, dim), self.ir.i32(dim)),
-            (offset_of!(abi::Fault, value), value),
-            (offset_of!(abi::Fault, extent), extent),
-        ];
-        for (offset, field) in fields {
-            builder.build_store(self.field(fault, offset)?, field)?;
-        }
-        let report = self.read_pointer(frame.context, offset_of!(abi::Context, report))?;
-        let pointer = self.ir.pointer_type().into();
-        let ty = self.ir.context.void_type().fn_type(&[pointer, pointer], false);
-        let call = builder.build_indirect_call(ty, report, &[frame.context.into(), fault.into()], "")?;
-        call.add_attribute(AttributeLoc::Function, self.attribute("nounwind"));
         Ok(())
     }
 

@@ -49,6 +49,13 @@ impl<'c> Emitter<'c, '_> {
                 let e = self.value(frame, e, lanes)?;
                 self.unary(*op, e)
             }
+            Value::Binary(op @ (BinOp::Min | BinOp::Max), a, b) => {
+                // A number goes second, where nobody asks whether it is one.
+                let (a, b) = if self.numbers.contains(a) { (b, a) } else { (a, b) };
+                let is_number = self.numbers.contains(b);
+                let (a, b) = (self.value(frame, a, lanes)?, self.value(frame, b, lanes)?);
+                if is_number { self.better(*op, a, b) } else { self.binary(frame, *op, a, b) }
+            }
             Value::Binary(op, a, b) => {
                 let (a, b) = (self.value(frame, a, lanes)?, self.value(frame, b, lanes)?);
                 self.binary(frame, *op, a, b)
@@ -80,20 +87,27 @@ impl<'c> Emitter<'c, '_> {
             }
             Value::Dot { sum, left, right } => self.dot(frame, sum, left, right, lanes),
             Value::Reduce { op, value, from, to } => {
+                let is_best = matches!(op, BinOp::Min | BinOp::Max) && self.numbers.contains(value);
                 let value = self.value(frame, value, *from)?;
                 let all = Typed { llvm: self.ir.splat(value.llvm, *from)?, dtype: value.dtype };
-                self.reduce(frame, *op, all, *to)
+                let combine = |a, b| if is_best { self.better(*op, a, b) } else { self.binary(frame, *op, a, b) };
+                self.reduce(combine, all, *to)
             }
         }
     }
 
     /// Groups of lanes combined, in the order of [`combined_in`].
-    fn reduce(&self, frame: &Frame<'c>, op: BinOp, value: Typed<'c>, to: u32) -> Result<Typed<'c>> {
+    fn reduce(
+        &self,
+        combine: impl Fn(Typed<'c>, Typed<'c>) -> Result<Typed<'c>>,
+        value: Typed<'c>,
+        to: u32,
+    ) -> Result<Typed<'c>> {
         combined_in(lanes_of(value.llvm), to).iter().try_fold(value, |all, parts| {
             let part = |lanes: &Vec<u32>| Ok(Typed { llvm: self.ir.pick(all.llvm, lanes)?, dtype: all.dtype });
             let mut parts = parts.iter().map(part).collect::<Result<Vec<_>>>()?.into_iter();
             let first = parts.next().ok_or_else(|| Error::Malformed("nothing to reduce".into()))?;
-            parts.try_fold(first, |combined, part| self.binary(frame, op, combined, part))
+            parts.try_fold(first, &combine)
         })
     }
 

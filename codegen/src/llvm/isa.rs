@@ -14,11 +14,13 @@ pub(super) struct Instructions {
     pub half: bool,
     /// Vectors of a length that only the machine knows (SVE); of 128 bits at least.
     pub scalable: bool,
+    /// Registers of 512 bits with the instructions of AVX-512F.
+    pub avx512: bool,
 }
 
 impl Instructions {
-    const ALL: Instructions = Instructions { round: true, fma: true, half: true, scalable: false };
-    const NONE: Instructions = Instructions { round: false, fma: false, half: false, scalable: false };
+    const ALL: Instructions = Instructions { round: true, fma: true, half: true, ..Instructions::NONE };
+    const NONE: Instructions = Instructions { round: false, fma: false, half: false, scalable: false, avx512: false };
 }
 
 /// An architecture that we compile for.
@@ -46,7 +48,10 @@ impl Architecture {
     pub fn cpu(self, name: &str) -> Option<Instructions> {
         let is_in = |names: &str| names.split_whitespace().any(|known| known == name);
         match self {
-            Architecture::X86 => X86_CPUS.iter().find(|(_, names)| is_in(names)).map(|(instructions, _)| *instructions),
+            Architecture::X86 => {
+                let (instructions, _) = X86_CPUS.iter().find(|(_, names)| is_in(names))?;
+                Some(Instructions { avx512: is_in(X86_AVX512), ..*instructions })
+            }
             Architecture::AArch64 => {
                 is_in(AARCH64_CPUS).then_some(Instructions { scalable: is_in(AARCH64_SCALABLE), ..Instructions::ALL })
             }
@@ -83,7 +88,11 @@ impl Instructions {
             }
             "fma" | "fma4" => Instructions { round: true, fma: true, ..self },
             "f16c" => Instructions { round: true, half: true, ..self },
-            _ if feature.starts_with("avx512") || feature.starts_with("avx10") => Instructions::ALL,
+            // What AVX10 has of 256 bits has no registers of 512.
+            "avx10.1-256" => Instructions { avx512: self.avx512, ..Instructions::ALL },
+            _ if feature.starts_with("avx512") || feature.starts_with("avx10") => {
+                Instructions { avx512: true, ..Instructions::ALL }
+            }
             _ => self,
         }
     }
@@ -92,8 +101,9 @@ impl Instructions {
         match feature {
             "sse3" | "ssse3" | "sse4.1" => Instructions::NONE,
             "sse4.2" | "avx" => Instructions { round: self.round, ..Instructions::NONE },
-            "fma" => Instructions { fma: false, ..self },
-            "f16c" => Instructions { half: false, ..self },
+            "fma" => Instructions { fma: false, avx512: false, ..self },
+            "f16c" => Instructions { half: false, avx512: false, ..self },
+            "avx2" | "avx512f" | "evex512" => Instructions { avx512: false, ..self },
             _ => self,
         }
     }
@@ -123,6 +133,11 @@ const X86_CPUS: [(Instructions, &str); 5] = [
          tigerlake x86-64-v3 x86-64-v4 znver1 znver2 znver3 znver4 znver5",
     ),
 ];
+
+/// Those of them with AVX-512F.
+const X86_AVX512: &str = "cannonlake cascadelake cooperlake emeraldrapids graniterapids graniterapids-d graniterapids_d \
+     icelake-client icelake-server icelake_client icelake_server knl knm mic_avx512 rocketlake sapphirerapids skx \
+     skylake-avx512 skylake_avx512 tigerlake x86-64-v4 znver4 znver5";
 
 /// Instruction set extensions. Left out: what LLVM's `help` lists for tuning, for mitigations, for other modes of the
 /// processor and what 64-bit code cannot do without.
@@ -217,7 +232,11 @@ mod tests {
             features.iter().fold(before, |now, (name, on)| Architecture::X86.with_feature(now, name, *on))
         };
         assert_eq!(with("x86-64", &[]), Instructions::NONE);
-        assert_eq!(with("x86-64", &[("avx512vl", true)]), Instructions::ALL);
+        assert_eq!(with("x86-64", &[("avx512vl", true)]), Instructions { avx512: true, ..Instructions::ALL });
+        assert_eq!(with("x86-64", &[("avx10.1-256", true)]), Instructions::ALL);
+        assert_eq!(with("haswell", &[]), Instructions::ALL);
+        assert!(with("znver5", &[("avx512vp2intersect", false)]).avx512);
+        assert!(!with("znver5", &[("evex512", false)]).avx512);
         assert_eq!(with("znver5", &[("fma", false)]), Instructions { fma: false, ..Instructions::ALL });
         assert_eq!(with("znver5", &[("avx", false)]), Instructions { round: true, ..Instructions::NONE });
         assert_eq!(

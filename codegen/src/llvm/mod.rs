@@ -7,6 +7,7 @@
 //!             expr, arith    values, scalar or <n x T>
 //!             math           the functions of the language, as formulas over lanes
 //!             memory         loads, stores, gathers, scatters, masks
+//!             check          checks of subscripts, and what they report
 //!             block          rectangles of registers, transposed as they are loaded
 //!             stream         stores past the caches
 //!             dot            sums of a few products in one instruction
@@ -23,6 +24,7 @@
 
 mod arith;
 mod block;
+mod check;
 mod code;
 mod cpu;
 mod dot;
@@ -41,9 +43,10 @@ use std::sync::Arc;
 
 use inkwell::builder::BuilderError;
 use inkwell::context::Context;
-use support::Target;
+use support::{Target, with_deep_stack};
 
 use crate::Program;
+use cpu::Emitted;
 
 pub(crate) use math::library_calls;
 pub use object::{Host, host};
@@ -62,6 +65,8 @@ pub struct Object {
     pub bytes: Arc<[u8]>,
     /// The symbol of its [`runtime::abi::Entry`].
     pub entry: String,
+    /// The checks that its faults count.
+    pub checks: Vec<runtime::Check>,
     /// The IR that it was made from, if asked for.
     pub ir: Option<String>,
 }
@@ -108,29 +113,34 @@ type Result<T> = std::result::Result<T, Error>;
 
 /// Makes an object of a program. Same program, same target: same bytes.
 pub fn compile(program: &Program, target: &Target, options: &Options) -> Result<Object> {
-    let context = Context::create();
-    let machine = object::Machine::new(target)?;
-    let (module, entry) = cpu::emit(program, &machine, &context)?;
-    machine.optimise(&module)?;
-    let bytes = machine.object(&module)?.into();
-    let ir = options.keep_ir.then(|| module.print_to_string().to_string());
-    Ok(Object { bytes, entry, ir })
+    optimised(program, target, |machine, Emitted { module, entry, checks }| {
+        let bytes = machine.object(&module)?.into();
+        let ir = options.keep_ir.then(|| module.print_to_string().to_string());
+        Ok(Object { bytes, entry, checks, ir })
+    })
 }
 
 /// The text of LLVM's IR after the passes.
 pub fn ir(program: &Program, target: &Target) -> Result<String> {
-    let context = Context::create();
-    let machine = object::Machine::new(target)?;
-    let (module, _) = cpu::emit(program, &machine, &context)?;
-    machine.optimise(&module)?;
-    Ok(module.print_to_string().to_string())
+    optimised(program, target, |_, emitted| Ok(emitted.module.print_to_string().to_string()))
 }
 
 /// The text of the machine code.
 pub fn assembly(program: &Program, target: &Target) -> Result<String> {
-    let context = Context::create();
-    let machine = object::Machine::new(target)?;
-    let (module, _) = cpu::emit(program, &machine, &context)?;
-    machine.optimise(&module)?;
-    machine.assembly(&module)
+    optimised(program, target, |machine, emitted| machine.assembly(&emitted.module))
+}
+
+/// What `made` makes of the module of a program after the passes.
+fn optimised<R>(
+    program: &Program,
+    target: &Target,
+    made: impl FnOnce(&object::Machine, Emitted<'_>) -> Result<R>,
+) -> Result<R> {
+    with_deep_stack(|| {
+        let context = Context::create();
+        let machine = object::Machine::new(target)?;
+        let emitted = cpu::emit(program, &machine, &context)?;
+        machine.optimise(&emitted.module)?;
+        made(&machine, emitted)
+    })
 }

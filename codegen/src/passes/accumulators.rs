@@ -36,10 +36,16 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     fn ops(&mut self, ops: Vec<Op>) -> Vec<Op> {
-        ops.into_iter().flat_map(|op| self.op(op)).collect()
+        let mut done = Vec::new();
+        for op in ops {
+            let after = self.op(op, &done);
+            done.extend(after);
+        }
+        done
     }
 
-    fn op(&mut self, op: Op) -> Vec<Op> {
+    /// An op, after those that are `done` in the same place.
+    fn op(&mut self, op: Op, done: &[Op]) -> Vec<Op> {
         match op {
             Op::If { cond, then, otherwise } => {
                 vec![Op::If { cond, then: self.ops(then), otherwise: self.ops(otherwise) }]
@@ -50,7 +56,7 @@ impl Pass<'_> {
                 if !parallel && !has_parallel(&body) {
                     for (reg, op) in Uses::of(&body).reduced() {
                         let accumulators = self.take_apart(&mut body, reg, op);
-                        before.extend(self.emptied(op, &accumulators));
+                        before.extend(self.emptied(op, first_number(op, reg, done), &accumulators));
                         after.extend(self.combined(reg, op, &accumulators));
                     }
                 }
@@ -107,8 +113,10 @@ impl Pass<'_> {
         }
     }
 
-    fn emptied(&self, op: BinOp, accumulators: &[RegId]) -> Vec<Op> {
-        let empty = |&reg: &RegId| Some(Op::Set { reg, value: neutral(op, self.regs[reg].dtype)? });
+    /// Accumulators with the `first` value in each lane, or with nothing.
+    fn emptied(&self, op: BinOp, first: Option<&Value>, accumulators: &[RegId]) -> Vec<Op> {
+        let value = |reg: RegId| first.cloned().or_else(|| neutral(op, self.regs[reg].dtype));
+        let empty = |&reg: &RegId| Some(Op::Set { reg, value: value(reg)? });
         accumulators.iter().filter_map(empty).collect()
     }
 
@@ -125,6 +133,18 @@ impl Pass<'_> {
         });
         added.collect()
     }
+}
+
+/// The number that a register begins with, when it is the least or the largest of something: it may as well be taken once for
+/// each lane. Lanes are then numbers from the beginning, and need not be asked whether they are.
+fn first_number<'a>(op: BinOp, reg: RegId, done: &'a [Op]) -> Option<&'a Value> {
+    let value = match done.last()? {
+        Op::Set { reg: set, value } if *set == reg => value,
+        Op::Set { .. } => return first_number(op, reg, &done[..done.len() - 1]),
+        _ => return None,
+    };
+    let is_number = matches!(value, Value::Const(polyhedral::Value::Float(value), _) if !value.is_nan());
+    (is_number && matches!(op, BinOp::Min | BinOp::Max)).then_some(value)
 }
 
 /// The values combined as a tree, none of whose branches is much longer than another.
@@ -209,9 +229,9 @@ impl Uses {
                     self.value(value);
                     mask.iter().for_each(|mask| self.value(mask));
                 }
-                Op::Check { value, mask, .. } => {
+                Op::Check { value, mask, report, .. } => {
                     self.value(value);
-                    mask.iter().for_each(|mask| self.value(mask));
+                    mask.iter().chain(report.values()).for_each(|value| self.value(value));
                 }
                 Op::Prefetch { at, .. } => self.subscripts(at),
                 Op::LoadBlock { regs, at, .. } | Op::StoreBlock { regs, at, .. } => {

@@ -108,6 +108,9 @@ fn each_value(op: &Op, see: &mut dyn FnMut(&Value)) {
             see(value);
         }
     }
+    if let Op::Check { report, .. } = op {
+        report.values().for_each(&mut *see);
+    }
     if let Op::Store { value, mask, .. } | Op::Check { value, mask, .. } = op {
         see(value);
         mask.iter().for_each(see);
@@ -125,13 +128,11 @@ fn renamed(op: &Op, from: RegId, to: RegId) -> Op {
             other => other,
         })
     };
-    let at = |at: &[At]| {
-        let one = |at: &At| match at {
-            At::Affine { .. } => at.clone(),
-            At::Indirect(index) => At::Indirect(Box::new(value(index))),
-        };
-        at.iter().map(one).collect()
+    let one = |at: &At| match at {
+        At::Affine { .. } => at.clone(),
+        At::Indirect(index) => At::Indirect(Box::new(value(index))),
     };
+    let at = |at: &[At]| at.iter().map(one).collect();
     let all = |ops: &[Op]| ops.iter().map(|op| renamed(op, from, to)).collect::<Vec<_>>();
     let mut op = op.clone();
     match &mut op {
@@ -141,7 +142,9 @@ fn renamed(op: &Op, from: RegId, to: RegId) -> Op {
         Op::Store { at: place, value: stored, mask, .. } => {
             (*place, *stored, *mask) = (at(place), value(stored), mask.as_ref().map(value));
         }
-        Op::Check { value: checked, mask, .. } => (*checked, *mask) = (value(checked), mask.as_ref().map(value)),
+        Op::Check { value: checked, mask, report, .. } => {
+            (*checked, *mask, *report) = (value(checked), mask.as_ref().map(value), report.map(&one));
+        }
         Op::Prefetch { at: place, .. } => *place = at(place),
         Op::LoadBlock { regs, at: place, .. } | Op::StoreBlock { regs, at: place, .. } => {
             regs.iter_mut().for_each(|own| *own = reg(*own));

@@ -104,9 +104,9 @@ impl Block<'_> {
                 self.store(buffer, &at, lanes, mask.as_ref(), &value);
                 Op::Store { buffer, at, lanes, value, mask }
             }
-            Op::Check { buffer, dim, extent, value, lanes, mask } => {
+            Op::Check { buffer, dim, extent, value, lanes, mask, report } => {
                 let (value, mask) = (self.read(value, lanes), mask.map(|mask| self.read(mask, lanes)));
-                Op::Check { buffer, dim, extent, value, lanes, mask }
+                Op::Check { buffer, dim, extent, value, lanes, mask, report }
             }
             Op::Prefetch { buffer, at, lanes } => {
                 at.iter().for_each(|at| self.read_subscript(at));

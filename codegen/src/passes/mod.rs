@@ -11,18 +11,19 @@ mod registers;
 mod shifts;
 mod simplify;
 mod split;
+mod spread;
 mod transposes;
 mod unswitch;
 mod values;
 
 use std::collections::BTreeMap;
 
-use polyhedral::Scop;
-use support::{Remark, Table};
+use polyhedral::{Scop, TensorId};
+use support::{Remark, Table, with_deep_stack};
 
 use crate::llvm;
 use crate::scan::{Error, Options, scan};
-use crate::{At, Int, Op, Program, Value, VarId};
+use crate::{At, Int, Op, Program, Report, Value, VarId};
 
 pub use accumulators::accumulators;
 pub use coalesce::coalesce;
@@ -36,6 +37,7 @@ pub use registers::registers;
 pub use shifts::shifts;
 pub use simplify::simplify;
 pub use split::split;
+pub use spread::spread;
 pub use transposes::transposes;
 pub use unswitch::unswitch;
 pub use values::values;
@@ -45,6 +47,10 @@ pub use values::values;
 /// # Errors
 /// As [`scan`].
 pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
+    with_deep_stack(|| lowered(scop, options, remarks))
+}
+
+fn lowered(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     let program = scan(scop, options, remarks)?;
     let program = split(simplify(program), remarks);
     let program = simplify(values(program));
@@ -52,7 +58,7 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
     let program = coalesce(registers(program));
     let program = accumulators(program, options.fma);
     let program = forwarding(program);
-    let program = prefetches(transposes(shifts(dots(simplify(program), &options.dots))));
+    let program = spread(prefetches(transposes(shifts(dots(simplify(program), &options.dots)))));
     remarks.extend(llvm::library_calls(&program, options.fma));
     Ok(program)
 }
@@ -103,13 +109,14 @@ fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
             mask: mask.as_ref().map(value),
         },
         Op::Set { reg, value: set } => Op::Set { reg, value: value(&set) },
-        Op::Check { buffer, dim, extent, value: checked, lanes, mask } => Op::Check {
+        Op::Check { buffer, dim, extent, value: checked, lanes, mask, report } => Op::Check {
             buffer,
             dim,
             extent: change(&extent),
             value: value(&checked),
             lanes,
             mask: mask.as_ref().map(value),
+            report: Report { lower: change(&report.lower), ..report.map(&|at| map_at(at, change)) },
         },
         Op::Prefetch { buffer, at, lanes } => {
             Op::Prefetch { buffer, at: at.iter().map(|at| map_at(at, change)).collect(), lanes }
@@ -148,6 +155,22 @@ fn map_value(value: &Value, change: &dyn Fn(&Int) -> Int) -> Value {
         },
         other => other,
     })
+}
+
+impl Report {
+    /// The report with other subscripts.
+    fn map(&self, change: &dyn Fn(&At) -> At) -> Report {
+        let one = |(buffer, at): &(TensorId, Vec<At>)| (*buffer, at.iter().map(change).collect());
+        Report { lower: self.lower.clone(), found_by: self.found_by.iter().map(one).collect() }
+    }
+
+    /// The values of its computed subscripts.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Value> {
+        self.found_by.iter().flat_map(|(_, at)| at).filter_map(|at| match at {
+            At::Indirect(value) => Some(&**value),
+            At::Affine { .. } => None,
+        })
+    }
 }
 
 impl Value {

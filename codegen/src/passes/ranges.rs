@@ -132,7 +132,7 @@ impl Ranges {
 
     /// Whether an expression is known not to be negative.
     pub(super) fn at_least_zero(&self, int: &Int) -> bool {
-        let own = int.linear();
+        let own = in_least_terms(int.linear());
         let is_positive = |sum: Sum<'_>| self.interval_of(sum).0.is_some_and(|low| low >= 0);
         is_positive(sum(&own))
             || self.facts.iter().filter_map(|fact| difference(&own, fact)).any(is_positive)
@@ -252,6 +252,17 @@ fn smallest_of(int: &Int) -> Option<[Int; 2]> {
     })?;
     let rest = int.clone() - c * atom.clone();
     Some([a, b].map(|one| rest.clone() + c * (**one).clone()))
+}
+
+/// Terms without a common factor: `2·i - 2·n + 3` is not negative where `i - n + 1` is not.
+fn in_least_terms(linear: Linear) -> Linear {
+    match linear.common_factor() {
+        Some(factor @ 2..) => Linear {
+            constant: linear.constant.div_euclid(factor),
+            terms: linear.terms.into_iter().map(|(atom, c)| (atom, c / factor)).collect(),
+        },
+        _ => linear,
+    }
 }
 
 fn sum(linear: &Linear) -> Sum<'_> {

@@ -330,8 +330,8 @@ fn in_registers(ops: Vec<Op>, buffer: TensorId, held: &[(Element, RegId)]) -> Ve
             }
         }
         Op::Set { reg, value: set } => Op::Set { reg, value: value(set) },
-        Op::Check { buffer, dim, extent, value: checked, lanes, mask } => {
-            Op::Check { buffer, dim, extent, value: value(checked), lanes, mask: mask.map(value) }
+        Op::Check { buffer, dim, extent, value: checked, lanes, mask, report } => {
+            Op::Check { buffer, dim, extent, value: value(checked), lanes, mask: mask.map(value), report }
         }
         Op::Local { buffer: local, body } => Op::Local { buffer: local, body: in_registers(body, buffer, held) },
         // What is in a register need not be brought near.

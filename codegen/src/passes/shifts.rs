@@ -119,9 +119,9 @@ impl Pass<'_> {
                 let at = at.into_iter().map(|at| self.subscript(at)).collect();
                 Op::Store { buffer, at, lanes, value, mask: mask.map(|mask| self.loaded(&mask)) }
             }
-            Op::Check { buffer, dim, extent, value, lanes, mask } => {
+            Op::Check { buffer, dim, extent, value, lanes, mask, report } => {
                 let mask = mask.map(|mask| self.loaded(&mask));
-                Op::Check { buffer, dim, extent, value: self.loaded(&value), lanes, mask }
+                Op::Check { buffer, dim, extent, value: self.loaded(&value), lanes, mask, report }
             }
             Op::StoreBlock { regs, buffer, at, along } if buffer == self.buffer => {
                 let mut ops = Vec::with_capacity(regs.len() + 1);

@@ -136,9 +136,9 @@ fn without_idle_masks(op: Op, ranges: &Ranges) -> Op {
             let mask = mask.filter(|mask| !idle(mask, lanes));
             Op::Store { buffer, at, lanes, value: loads(value, lanes), mask }
         }
-        Op::Check { buffer, dim, extent, value, lanes, mask } => {
+        Op::Check { buffer, dim, extent, value, lanes, mask, report } => {
             let mask = mask.filter(|mask| !idle(mask, lanes));
-            Op::Check { buffer, dim, extent, value: loads(value, lanes), lanes, mask }
+            Op::Check { buffer, dim, extent, value: loads(value, lanes), lanes, mask, report }
         }
         other => other,
     }

@@ -362,9 +362,9 @@ fn in_registers(
             Op::Store { buffer, at, lanes, value: changed(&value, lanes), mask }
         }
         Op::Set { reg, value } => Op::Set { reg, value: changed(&value, regs[reg].lanes) },
-        Op::Check { buffer, dim, extent, value, lanes, mask } => {
+        Op::Check { buffer, dim, extent, value, lanes, mask, report } => {
             let mask = mask.map(|mask| changed(&mask, lanes));
-            Op::Check { buffer, dim, extent, value: changed(&value, lanes), lanes, mask }
+            Op::Check { buffer, dim, extent, value: changed(&value, lanes), lanes, mask, report }
         }
         other => other,
     }

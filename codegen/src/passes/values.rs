@@ -173,7 +173,7 @@ impl Pass<'_> {
                 }
                 Op::Set { reg: *reg, value }
             }
-            Op::Check { buffer, dim, extent, value, lanes, mask } => {
+            Op::Check { buffer, dim, extent, value, lanes, mask, report } => {
                 let values = self.values(ranges, *lanes);
                 let value = values.value(value);
                 let (low, high) = self.interval(&value, &values.always);
@@ -182,7 +182,8 @@ impl Pass<'_> {
                     return None;
                 }
                 let mask = mask.as_ref().map(|mask| values.value(mask));
-                Op::Check { buffer: *buffer, dim: *dim, extent: extent.clone(), value, lanes: *lanes, mask }
+                let (extent, report) = (extent.clone(), report.clone());
+                Op::Check { buffer: *buffer, dim: *dim, extent, value, lanes: *lanes, mask, report }
             }
             Op::Prefetch { buffer, at, lanes } => {
                 let values = self.values(ranges, *lanes);

@@ -9,13 +9,20 @@ use crate::{Buffer, Int, Place, Program, Stride};
 /// Temporaries begin at multiples of this many bytes.
 const ALIGNMENT: i64 = 64;
 
+/// Rows shorter than so many of those are not made longer.
+const LINES: i64 = 8;
+
 /// The program with its buffers and without a body.
 pub(super) fn empty_program(scop: &Scop, options: &Options) -> Program {
     let (mut argument, mut offset) = (0, Int::Const(0));
+    let whole_lines = fit_in_whole_lines(scop);
     let buffers = scop.tensors.values().map(|tensor| {
         let extent = storage_extent(tensor);
         let mut strides = row_major(&extent);
         let place = if tensor.memory == Memory::Stack {
+            if whole_lines {
+                strides = row_major(&in_whole_lines(tensor, &extent));
+            }
             Place::Stack
         } else if tensor.role == Role::Temporary {
             let here = offset.clone();
@@ -56,10 +63,18 @@ impl Program {
 }
 
 impl Buffer {
-    /// Its bytes, when the extents are constants.
+    /// Its bytes, when extents and strides are constants.
     pub(crate) fn constant_bytes(&self) -> Option<i64> {
         let bytes = i64::from(self.dtype.bytes());
-        self.extent.iter().try_fold(bytes, |all, n| all.checked_mul(n.as_const()?.max(0)))
+        let length = |(extent, stride): (&Int, &Stride)| match stride {
+            Stride::Known(stride) => extent.as_const()?.max(0).checked_mul(stride.as_const()?),
+            Stride::Runtime => None,
+        };
+        // A dimension with no elements makes it empty, and so does not count what the others would take.
+        let lengths = self.extent.iter().zip(&self.strides).map(length).collect::<Option<Vec<i64>>>()?;
+        let is_empty = lengths.contains(&0);
+        let length = if is_empty { 0 } else { lengths.into_iter().max().unwrap_or(1) };
+        length.checked_mul(bytes)
     }
 }
 
@@ -84,6 +99,27 @@ fn row_major(extent: &[Int]) -> Vec<Stride> {
     }
     strides.reverse();
     strides
+}
+
+/// The extents with rows that are whole lines, where they are some lines long: vectors at the same place of all rows then
+/// begin at a line, and no load or store is torn between two.
+fn in_whole_lines(tensor: &Tensor, extent: &[Int]) -> Vec<Int> {
+    let line = ALIGNMENT / i64::from(tensor.dtype.bytes().max(1));
+    let mut rows = extent.to_vec();
+    if let Some(row) = rows.last_mut()
+        && let Some(elements) = row.as_const().filter(|elements| *elements >= LINES * line)
+    {
+        *row = line * (Int::Const(elements) + (line - 1)).floor_div(line);
+    }
+    rows
+}
+
+/// Whether tensors on the stack fit with rows of whole lines.
+fn fit_in_whole_lines(scop: &Scop) -> bool {
+    let on_stack = scop.tensors.values().filter(|tensor| tensor.memory == Memory::Stack);
+    let mut padded = on_stack.map(|tensor| bytes(tensor, &in_whole_lines(tensor, &storage_extent(tensor))).as_const());
+    let all = padded.try_fold(0i64, |all, bytes| all.checked_add(bytes?));
+    all.is_some_and(|all| all <= Memory::STACK_BYTES)
 }
 
 fn bytes(tensor: &Tensor, extent: &[Int]) -> Int {

@@ -1,13 +1,13 @@
 //! One statement at one point, or at the lanes of one vector: loads, arithmetic, stores.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use polyhedral::{Access, BinOp, Body, CmpOp, DType, Expr, Index, Monoid, Scop, Stmt, Subscript, TensorId};
 
 use super::boxes::{Test, Tests};
 use super::layout::over_params;
 use super::{Error, Options, malformed};
-use crate::{At, Cond, Int, Op, Program, Reg, RegId, Value, neutral};
+use crate::{At, Cond, Int, Op, Program, Reg, RegId, Report, Value, neutral};
 
 /// A coordinate: lane `l` is at `base + l·step`.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +88,7 @@ impl Lowering<'_> {
             return Ok(Vec::new());
         }
         let cond = guard.cond.clone();
-        let then = Computation { lowering: self, stmt, point, guard, ops: Vec::new() }.run()?;
+        let then = Computation { lowering: self, stmt, point, guard, ops: Vec::new(), found: BTreeMap::new() }.run()?;
         Ok(match cond.as_const() {
             Some(true) => then,
             _ => vec![Op::If { cond, then, otherwise: Vec::new() }],
@@ -296,6 +296,8 @@ struct Computation<'a, 'b> {
     point: &'a Point<'a>,
     guard: Guard,
     ops: Vec<Op>,
+    /// The subscripts of each read that was lowered, in the coordinates of the source.
+    found: BTreeMap<usize, Vec<At>>,
 }
 
 impl Computation<'_, '_> {
@@ -392,19 +394,29 @@ impl Computation<'_, '_> {
 
     /// The subscripts of an access in storage coordinates; indirect ones are computed and checked first.
     fn address(&mut self, access: &Access) -> Result<Vec<At>, Error> {
-        let scop = self.lowering.scop;
-        let tensor = &scop.tensors[access.tensor];
+        let subscripts = self.subscripts(access)?;
+        Ok(self.cell(access.tensor, subscripts))
+    }
+
+    /// The subscripts of an access in the coordinates of the source.
+    fn subscripts(&mut self, access: &Access) -> Result<Vec<Coordinate>, Error> {
         let mut subscripts: Vec<Coordinate> = Vec::new();
         for (dim, subscript) in access.index.iter().enumerate() {
             subscripts.push(match subscript {
                 Subscript::Affine(index) => self.affine_subscript(index),
                 Subscript::Indirect(expr) => {
                     let value = self.indirect_subscript(expr)?;
-                    self.check(access, dim, &value);
+                    self.check(access, dim, &value, expr);
                     Coordinate::Value(value)
                 }
             });
         }
+        Ok(subscripts)
+    }
+
+    /// Where an element is in storage coordinates.
+    fn cell(&self, tensor: TensorId, subscripts: Vec<Coordinate>) -> Vec<At> {
+        let tensor = &self.lowering.scop.tensors[tensor];
         let cells: Vec<Coordinate> = match &tensor.layout {
             Some(layout) => {
                 let cell = |index| Coordinate::of(index, &|at| subscripts[at].clone(), self.point.lanes);
@@ -412,7 +424,7 @@ impl Computation<'_, '_> {
             }
             None => subscripts.into_iter().zip(&tensor.lower).map(|(at, lower)| at.less(over_params(lower))).collect(),
         };
-        Ok(cells.into_iter().map(Coordinate::into_at).collect())
+        cells.into_iter().map(Coordinate::into_at).collect()
     }
 
     fn affine_subscript(&self, index: &Index) -> Coordinate {
@@ -432,15 +444,30 @@ impl Computation<'_, '_> {
         Ok(self.in_register(value, DType::I64))
     }
 
-    fn check(&mut self, access: &Access, dim: usize, value: &Value) {
+    fn check(&mut self, access: &Access, dim: usize, value: &Value, computed: &Expr) {
         // A prefetch touches nothing.
         if !self.lowering.options.trust_indices && !self.stmt.writes.is_empty() {
             let tensor = &self.lowering.scop.tensors[access.tensor];
             let (buffer, lanes, mask) = (access.tensor, self.point.lanes, self.guard.mask.clone());
-            let value = less(value.clone(), over_params(&tensor.lower[dim]));
+            let report = Report { lower: over_params(&tensor.lower[dim]), found_by: self.found_by(computed) };
+            let value = less(value.clone(), report.lower.clone());
             let extent = over_params(&tensor.extent[dim]);
-            self.ops.push(Op::Check { buffer, dim, extent, value, lanes, mask });
+            self.ops.push(Op::Check { buffer, dim, extent, value, lanes, mask, report });
         }
+    }
+
+    /// The elements that a value was computed from, each once, in the order in which they stand in it.
+    fn found_by(&self, computed: &Expr) -> Vec<(TensorId, Vec<At>)> {
+        let mut reads = Vec::new();
+        computed.visit(&mut |part| {
+            if let Expr::Load(read) = part
+                && !reads.contains(read)
+            {
+                reads.push(*read);
+            }
+        });
+        let element = |read: usize| Some((self.stmt.reads.get(read)?.tensor, self.found.get(&read)?.clone()));
+        reads.into_iter().filter_map(element).collect()
     }
 
     fn value(&mut self, expr: &Expr) -> Result<Value, Error> {
@@ -491,7 +518,9 @@ impl Computation<'_, '_> {
 
     fn load(&mut self, read: usize) -> Result<Value, Error> {
         let access = self.stmt.reads.get(read).ok_or_else(|| self.outside("read"))?;
-        let at = self.address(access)?;
+        let subscripts = self.subscripts(access)?;
+        self.found.insert(read, subscripts.iter().cloned().map(Coordinate::into_at).collect());
+        let at = self.cell(access.tensor, subscripts);
         Ok(self.masked_load(access.tensor, at))
     }
 

@@ -205,6 +205,7 @@ impl Builder {
             arguments,
             sizes: self.sizes.clone(),
             workspace_bytes: self.workspace_bytes,
+            checks: object.checks,
         };
         // SAFETY: the object was compiled from the program that the signature was made from, and the tests build
         // programs that stay inside their buffers.

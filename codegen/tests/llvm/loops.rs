@@ -1,9 +1,9 @@
 //! Control: integers, conditions, loops, registers, parallel loops, checks that fail.
 
 use crate::build::*;
-use codegen::{At, Cond, Int, Op, Value, VarId};
+use codegen::{At, Cond, Int, Op, Report, Value, VarId};
 use polyhedral::{BinOp, CmpOp, DType, Role};
-use runtime::kernel::CallError;
+use runtime::kernel::{CallError, Position};
 use runtime::pool::Pool;
 use runtime::tensor::Tensor;
 
@@ -248,7 +248,15 @@ fn checked(indices: &[i64], lanes: u32, parallel: bool, mask: Option<Value>) -> 
         let subscript = || load(index, vec![lanes_at(v(i), 1)]);
         let element = vec![at(c(1)), At::Indirect(subscript().into())];
         vec![
-            Op::Check { buffer: x, dim: 1, extent: c(10), value: subscript(), lanes, mask: mask.clone() },
+            Op::Check {
+                buffer: x,
+                dim: 1,
+                extent: c(10),
+                value: subscript(),
+                lanes,
+                mask: mask.clone(),
+                report: Report { lower: c(0), found_by: vec![(index, vec![lanes_at(v(i), 1)])] },
+            },
             Op::Store {
                 buffer: y,
                 at: vec![lanes_at(v(i), 1)],
@@ -286,10 +294,9 @@ fn a_check_that_fails_reports_the_first_lane() {
         [(10, 1, false), (-1, 1, false), (i64::MIN, 8, false), (i64::MAX, 8, false), (10, 4, true), (-1, 1, true)]
     {
         let (outcome, found) = checked(&[0, 9, 3, 5, 8, bad, 2, 77], lanes, parallel, None);
-        let fault = |value| CallError::IndexOutOfRange { tensor: "x".into(), dim: 1, value, extent: 10 };
-        // Chunks of a parallel loop may fail in any order.
-        let second = parallel && lanes == 1 && outcome == Err(fault(77));
-        assert!(second || outcome == Err(fault(bad)), "{outcome:?}");
+        let (tensor, found_by) = ("x".into(), vec![Position { tensor: "index".into(), at: vec![5] }]);
+        let fault = CallError::IndexOutOfRange { tensor, dim: 1, value: bad, lower: 0, upper: 10, found_by };
+        assert_eq!(outcome, Err(fault));
         if !parallel {
             assert_eq!(found[5..], [0.0; 3], "nothing is stored after the check");
         }

@@ -10,5 +10,6 @@ mod kernels;
 mod loops;
 mod math;
 mod memory;
+mod quotients;
 mod streams;
 mod targets;

@@ -2,7 +2,7 @@
 
 use crate::build::*;
 use codegen::llvm::{Error, Options, assembly, compile, host, ir};
-use codegen::{At, Int, Op, RegId, Value, VarId};
+use codegen::{At, Int, Op, RegId, Report, Value, VarId};
 use polyhedral::{BinOp, Builtin, DType, TensorId};
 use support::Entity;
 
@@ -158,7 +158,15 @@ fn very_wide_vectors_compile() {
     let odd = || Value::Cast(DType::Bool, Box::new(load(index, here())));
     let quotient = binary(BinOp::Div, load(index, here()), load(index, vec![lanes_at(c(0), 2)]));
     b.program.body = vec![
-        Op::Check { buffer: x, dim: 0, extent: c(128), value: load(index, here()), lanes: 128, mask: Some(odd()) },
+        Op::Check {
+            buffer: x,
+            dim: 0,
+            extent: c(128),
+            value: load(index, here()),
+            lanes: 128,
+            mask: Some(odd()),
+            report: Report { lower: c(0), found_by: vec![(index, here())] },
+        },
         store_if(y, computed(), 128, load_if(x, computed(), odd()), odd()),
         store(y, here(), 128, Value::Cast(DType::F64, Box::new(quotient))),
     ];

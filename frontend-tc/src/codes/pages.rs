@@ -523,6 +523,13 @@ pub const PAGES: &[Page] = &[
         right: "def f(int32(N) I) -> (int32(M) H) { H(I(i)) +=! 1 }",
     },
     Page {
+        code: "TC0415",
+        title: "no sizes can be called with",
+        text: "What ranges, subscripts and declared sizes ask of the sizes is at odds, so that every call would be refused.",
+        wrong: "def f(float(N) A, float(M) C) -> (float(N + 1) B) { B(i) = A(i) + C(i) where i in 0:M }",
+        right: "def f(float(N) A, float(M) C) -> (float(M) B) { B(i) = A(i) + C(i) where i in 0:M }",
+    },
+    Page {
         code: "TC0501",
         title: "the sizes of a call break a condition",
         text: "Some conditions on sizes cannot be proved when a definition is checked: that a range is not negative, that a subscript with a given range stays inside. They are checked when the sizes are known; the message has the condition and the sizes. For the example, a call with N = 5 is refused.",

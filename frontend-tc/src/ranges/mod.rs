@@ -125,6 +125,7 @@ pub fn infer(program: &Program, diagnostics: &mut Vec<Diagnostic>) -> Option<Ran
     }
     let rest = program.claims.iter().filter(|(before, _)| *before >= program.steps.len());
     rest.for_each(|(_, claim)| inference.claim(claim));
+    inference.written_have_sizes();
     inference.annotated_sizes();
     let Inference { boxes, conditions, sizes, sound, .. } = inference;
     if !sound {
@@ -540,6 +541,23 @@ impl Inference<'_> {
         element.clone_from_slice(&read.index);
         [step.extreme, step.wider].into_iter().flatten().for_each(|at| self.boxes[at] = Some(elements.clone()));
         Some(())
+    }
+
+    /// No tensor that is written has fewer than no elements, however ranges depend on each other.
+    fn written_have_sizes(&mut self) {
+        for (tensor, elements) in self.program.tensors.iter().zip(self.boxes.clone()) {
+            for (dim, range) in elements.into_iter().flatten().enumerate() {
+                match range.extent() {
+                    Some(extent) if !extent.is_never_negative() => {
+                        let shown = extent.to_expr(Names::of_sizes(&self.program.sizes));
+                        let reason = format!("size {} of `{}` is {shown}", dim + 1, tensor.name);
+                        self.require(&extent, Condition::new(&[], reason, tensor.span));
+                    }
+                    Some(_) => (),
+                    None => self.sound = self.too_large(tensor.span).unwrap_or(false),
+                }
+            }
+        }
     }
 
     /// A return that was declared with sizes has them.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use support::{Span, Stage};
+use support::{Entity, Span, Stage};
 
 use super::Fault;
-use crate::isl::Dim;
+use crate::initialised::{EarlyRead, Witness, assigned, early_reads, listed, witness};
 use crate::verify::{outside, shape};
-use crate::{Access, Body, Index, Role, ScheduleTree, Scop, Stmt, Subscript, TensorId, isl};
+use crate::{Access, Index, Role, Scop, Stmt, Subscript, TensorId, isl};
 
 /// Everything that is wrong with the program. `down` says which dimensions hold the negative of their index.
 pub(super) fn faults(scop: &Scop, down: &[Vec<bool>]) -> isl::Result<Vec<Fault>> {
@@ -57,12 +57,6 @@ struct Checker<'s> {
     scop: &'s Scop,
     down: &'s [Vec<bool>],
     faults: Vec<Fault>,
-}
-
-/// Parameters and a point of a set.
-struct Witness {
-    sizes: Vec<i64>,
-    point: Vec<i64>,
 }
 
 impl Checker<'_> {
@@ -129,52 +123,26 @@ impl Checker<'_> {
 
     /// What an output or temporary element holds before it is written is not read.
     fn initialised(&mut self) -> isl::Result<()> {
-        let own = |access: &&Access| matches!(self.role(access.tensor), Role::Output | Role::Temporary);
-        let none = isl::UnionMap::empty(&self.scop.ctx)?;
-        let (mut writes, mut reads, mut all_reads) = (none.clone(), Vec::new(), none.clone());
-        for (at, stmt) in self.scop.stmts.values().enumerate() {
-            let updated = if stmt.body.is_reduce() { stmt.writes.as_slice() } else { &[] };
-            for access in stmt.reads.iter().chain(updated).filter(own).filter(|access| access.affine().is_some()) {
-                let relation = self.scop.relation(stmt, access)?.to_union_map()?;
-                all_reads = all_reads.union(&relation)?;
-                reads.push((at, stmt, access, relation));
-            }
-            for access in assigned(stmt).filter(own) {
-                writes = writes.union(&self.scop.relation(stmt, access)?.to_union_map()?)?;
-            }
-        }
-        if reads.is_empty() {
-            return Ok(());
-        }
-        let schedule = isl::Times::Map(ScheduleTree::from_source(self.scop)?.to_map()?);
-        let (may_source, kill) = (none.clone(), none);
-        let flow = isl::AccessInfo { sink: all_reads, must_source: writes, may_source, kill, schedule }.flow()?;
-        let written_before = flow.range()?;
+        let own = |access: &Access| matches!(self.role(access.tensor), Role::Output | Role::Temporary);
         let mut told = BTreeSet::new();
-        for (at, stmt, access, relation) in reads {
-            let unwritten = relation.wrap()?.subtract(&written_before)?.unwrap()?.domain()?;
-            let unwritten = unwritten.intersect_params(&self.scop.context)?;
-            if unwritten.is_empty()? || !told.insert((at, access.tensor)) {
-                continue;
+        for read in early_reads(self.scop, &own)?.iter().filter(|read| read.access.affine().is_some()) {
+            if told.insert((read.stmt, read.access.tensor)) {
+                let message = self.not_written(read);
+                let stmt = &self.scop.stmts[read.stmt];
+                self.fault(&stmt.name, message, read.access.span);
             }
-            let Some(witness) = self.witness(&unwritten.as_set()?)? else { continue };
-            let message = self.not_written(at, stmt, access, &witness);
-            self.fault(&stmt.name, message, access.span);
         }
         Ok(())
     }
 
-    fn not_written(&self, at: usize, stmt: &Stmt, access: &Access, witness: &Witness) -> String {
-        let tensor = &self.scop.tensors[access.tensor];
-        let element = access.affine().and_then(|index| {
-            index.iter().map(|index| index.eval(&witness.point, &witness.sizes)).collect::<Option<Vec<i64>>>()
-        });
+    fn not_written(&self, read: &EarlyRead<'_>) -> String {
+        let (tensor, stmt) = (&self.scop.tensors[read.access.tensor], &self.scop.stmts[read.stmt]);
         format!(
             "reads `{}{:?}` before it is written,{}{}",
             tensor.name,
-            element.unwrap_or_default(),
-            self.instance(at, stmt, witness),
-            self.sizes(witness)
+            read.element().unwrap_or_default(),
+            self.instance(read.stmt.index(), stmt, &read.witness),
+            self.sizes(&read.witness)
         )
     }
 
@@ -198,18 +166,8 @@ impl Checker<'_> {
         self.scop.tensors[tensor].role
     }
 
-    /// Some point of a set over the parameters, with small sizes where there is one.
     fn witness(&self, set: &isl::Set) -> isl::Result<Option<Witness>> {
-        let n = self.scop.params.len();
-        let aligned = set.align_params(&self.scop.param_space()?)?;
-        let flat = aligned.move_dims(Dim::Set, 0, Dim::Param, 0, n as u32)?;
-        if flat.is_empty()? {
-            return Ok(None);
-        }
-        let small = (0..n as u32)
-            .try_fold(flat.clone(), |set, at| set.lower_bound_si(Dim::Set, at, -8)?.upper_bound_si(Dim::Set, at, 8))?;
-        let point = if small.is_empty()? { flat.sample_point()? } else { small.lexmin()?.sample_point()? };
-        Ok(point.map(|point| Witness { sizes: point[..n].to_vec(), point: point[n..].to_vec() }))
+        witness(self.scop, set)
     }
 
     /// ` at i = 0, j = 3`, as the indices of the program.
@@ -227,15 +185,4 @@ impl Checker<'_> {
     fn sizes(&self, witness: &Witness) -> String {
         listed(" for ", &self.scop.params, witness.sizes.iter().copied())
     }
-}
-
-/// What an assignment writes through affine subscripts.
-fn assigned(stmt: &Stmt) -> impl Iterator<Item = &Access> {
-    let assigns = matches!(stmt.body, Body::Assign(_));
-    stmt.writes.iter().filter(move |access| assigns && access.affine().is_some())
-}
-
-fn listed(before: &str, names: &[String], values: impl Iterator<Item = i64>) -> String {
-    let pairs: Vec<String> = names.iter().zip(values).map(|(name, value)| format!("{name} = {value}")).collect();
-    if pairs.is_empty() { String::new() } else { format!("{before}{}", pairs.join(", ")) }
 }

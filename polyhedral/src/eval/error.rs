@@ -35,8 +35,8 @@ pub enum EvalError {
         /// [`Limits::bytes`].
         limit: u64,
     },
-    /// A subscript leaves its tensor.
-    #[error("{stmt}{instance:?}: subscript {dim} of `{tensor}` is {value}, outside {lower}..{upper}")]
+    /// A subscript leaves its tensor. As whoever calls a kernel is told.
+    #[error("subscript {dim} of `{tensor}` is {value}, outside of {lower}..{upper}{}", source_of(found_by))]
     IndexOutOfRange {
         /// The tensor's name.
         tensor: String,
@@ -52,6 +52,8 @@ pub enum EvalError {
         stmt: String,
         /// The values of its dimensions.
         instance: Vec<i64>,
+        /// The elements that the subscript was computed from: their tensors' names and their subscripts.
+        found_by: Vec<(String, Vec<i64>)>,
     },
     /// The number of sizes is not the number of parameters.
     #[error("{given} sizes given for {params} parameters")]
@@ -102,4 +104,13 @@ pub enum EvalError {
     /// isl failed.
     #[error(transparent)]
     Isl(#[from] isl::Error),
+}
+
+fn source_of(elements: &[(String, Vec<i64>)]) -> String {
+    let name = |(tensor, at): &(String, Vec<i64>)| {
+        let at: Vec<String> = at.iter().map(i64::to_string).collect();
+        if at.is_empty() { format!("`{tensor}`") } else { format!("`{tensor}({})`", at.join(", ")) }
+    };
+    let names: Vec<String> = elements.iter().map(name).collect();
+    if names.is_empty() { String::new() } else { format!("; it comes from {}", names.join(" and ")) }
 }

@@ -4,7 +4,7 @@
 use super::bounds;
 use super::memory::{Buffer, Memory};
 use super::numbers;
-use super::program::{Batching, Code, Combine, Instr, Kernel, Op, Place, Reg, Update, Write};
+use super::program::{Batching, Code, Combine, Coordinate, Element, Instr, Kernel, Op, Place, Reg, Update, Write};
 use super::wide::Carried;
 use super::{EvalError, builtin};
 use crate::{BinOp, Builtin, CmpOp, DType};
@@ -140,6 +140,15 @@ impl<'a> Batch<'a> {
 
     fn out_of_range(&self, memory: &Memory, fault: &Fault) -> EvalError {
         let Fault { lane, place, value } = *fault;
+        let instance: Vec<i64> = self.kernel.dims.iter().map(|&reg| self.lanes[reg].i[lane]).collect();
+        let coordinate = |coordinate: &Coordinate| match coordinate {
+            Coordinate::Affine(index) => index.eval(&instance, &[]).unwrap_or(i64::MAX),
+            Coordinate::Computed(reg) => self.lanes[*reg].i[lane],
+        };
+        let element = |element: &Element| {
+            (memory.buffers[element.tensor].name.clone(), element.at.iter().map(coordinate).collect())
+        };
+        let found_by = self.kernel.found_by[place.found_by].iter().map(element).collect();
         EvalError::IndexOutOfRange {
             tensor: memory.buffers[place.tensor].name.clone(),
             dim: place.dim,
@@ -147,7 +156,8 @@ impl<'a> Batch<'a> {
             lower: place.lower,
             upper: place.lower.saturating_add(place.extent),
             stmt: self.kernel.name.clone(),
-            instance: self.kernel.dims.iter().map(|&reg| self.lanes[reg].i[lane]).collect(),
+            instance,
+            found_by,
         }
     }
 }

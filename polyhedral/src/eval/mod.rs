@@ -34,7 +34,7 @@ pub use wide::{Mismatch, Report, Wide, WrongElement};
 use machine::Batch;
 use memory::Memory;
 use program::Kernel;
-use support::Entity;
+use support::{Entity, with_deep_stack};
 
 use crate::{Access, Builtin, DType, Expr, Index, Scop, Stmt, StmtId, Subscript, isl};
 
@@ -44,7 +44,7 @@ use crate::{Access, Builtin, DType, Expr, Index, Scop, Stmt, StmtId, Subscript, 
 /// # Errors
 /// When the sizes or inputs do not fit, a computed subscript leaves its tensor, or the run is past `limits`.
 pub fn run(scop: &Scop, sizes: &[i64], inputs: &Tensors, limits: Limits) -> Result<Tensors, EvalError> {
-    let memory = evaluate::<false>(scop, sizes, inputs, limits)?;
+    let memory = with_deep_stack(|| evaluate::<false>(scop, sizes, inputs, limits))?;
     Ok(Wide::new(memory).tensors())
 }
 
@@ -53,7 +53,7 @@ pub fn run(scop: &Scop, sizes: &[i64], inputs: &Tensors, limits: Limits) -> Resu
 /// # Errors
 /// As [`run`].
 pub fn run_wide(scop: &Scop, sizes: &[i64], inputs: &Tensors, limits: Limits) -> Result<Wide, EvalError> {
-    Ok(Wide::new(evaluate::<true>(scop, sizes, inputs, limits)?))
+    Ok(Wide::new(with_deep_stack(|| evaluate::<true>(scop, sizes, inputs, limits))?))
 }
 
 /// The value of a function of the language in double precision, at as many arguments as its arity; `dtype` matters to
@@ -132,7 +132,8 @@ fn check_subscripts(id: StmtId, stmt: &Stmt, domain: &isl::Set, memory: &Memory)
             let Some(instance) = outside(domain, index, lower, upper)? else { continue };
             let value = index.eval(&instance, &[]).unwrap_or(i64::MAX);
             let (tensor, stmt) = (buffer.name.clone(), stmt.name.clone());
-            return Err(EvalError::IndexOutOfRange { tensor, dim, value, lower, upper, stmt, instance });
+            let found_by = Vec::new();
+            return Err(EvalError::IndexOutOfRange { tensor, dim, value, lower, upper, stmt, instance, found_by });
         }
     }
     Ok(())

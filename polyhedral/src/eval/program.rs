@@ -47,6 +47,24 @@ pub(super) struct Place {
     pub lower: i64,
     pub extent: i64,
     pub stride: i64,
+    /// Which of the kernel's lists says what the subscript is computed from.
+    pub found_by: usize,
+}
+
+/// An element that a computed subscript is computed from.
+#[derive(Clone, Debug)]
+pub(super) struct Element {
+    pub tensor: usize,
+    pub at: Vec<Coordinate>,
+}
+
+/// A subscript of an [`Element`].
+#[derive(Clone, Debug)]
+pub(super) enum Coordinate {
+    /// A function of the instance.
+    Affine(Index),
+    /// What a register holds.
+    Computed(Reg),
 }
 
 #[derive(Clone, Debug)]
@@ -103,6 +121,8 @@ pub(super) struct Kernel {
     pub update: Update,
     /// The registers of the dimensions, when an error message may need them.
     pub dims: Vec<Reg>,
+    /// By computed subscript.
+    pub found_by: Vec<Vec<Element>>,
     pub batching: Batching,
 }
 
@@ -156,7 +176,7 @@ impl Code {
 
 /// Compiles `stmt`, whose parameters are fixed.
 pub(super) fn compile(stmt: &Stmt, memory: &Memory) -> Result<Kernel, EvalError> {
-    let mut compiler = Compiler { name: &stmt.name, memory, code: Code::default(), loads: Vec::new(), inputs: None };
+    let mut compiler = Compiler::new(&stmt.name, memory, Code::default(), None);
     let mut dims = Vec::new();
     if stmt.accesses().any(|access| access.affine().is_none()) {
         dims = (0..stmt.dims.len()).map(|dim| compiler.index(&Index::Dim(dim))).collect::<Result<_, _>>()?;
@@ -177,9 +197,9 @@ pub(super) fn compile(stmt: &Stmt, memory: &Memory) -> Result<Kernel, EvalError>
         Body::Assign(_) => Update::Assign,
         Body::Reduce { monoid, .. } => update_of(monoid, &mut compiler, &writes)?,
     };
-    let code = compiler.code;
+    let (code, found_by) = (compiler.code, compiler.found_by);
     let batching = batching(&code, &writes);
-    Ok(Kernel { name: stmt.name.clone(), code, writes, update, dims, batching })
+    Ok(Kernel { name: stmt.name.clone(), code, writes, update, dims, found_by, batching })
 }
 
 fn batching(code: &Code, writes: &[Write]) -> Batching {
@@ -223,7 +243,7 @@ fn general(monoid: &Monoid, compiler: &Compiler<'_>) -> Result<Combine, EvalErro
     let states: Vec<Reg> = monoid.dtypes.iter().map(|&dtype| code.add(dtype, false)).collect();
     let terms: Vec<Reg> = monoid.dtypes.iter().map(|&dtype| code.add(dtype, false)).collect();
     let inputs = Some((states.clone(), terms.clone()));
-    let mut inner = Compiler { name: compiler.name, memory: compiler.memory, code, loads: Vec::new(), inputs };
+    let mut inner = Compiler::new(compiler.name, compiler.memory, code, inputs);
     let results = monoid.combine.iter().map(|e| inner.expr(e)).collect::<Result<Vec<_>, _>>()?;
     let typed = results.iter().zip(&monoid.dtypes).all(|(&reg, &dtype)| inner.code.columns[reg].dtype == dtype);
     if !typed {
@@ -237,11 +257,19 @@ struct Compiler<'a> {
     memory: &'a Memory,
     code: Code,
     loads: Vec<Reg>,
+    /// By read: the element.
+    elements: Vec<Element>,
+    /// By computed subscript: what it is computed from.
+    found_by: Vec<Vec<Element>>,
     /// Inside a monoid: the registers of the states and of the terms.
     inputs: Option<(Vec<Reg>, Vec<Reg>)>,
 }
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
+    fn new(name: &'a str, memory: &'a Memory, code: Code, inputs: Option<(Vec<Reg>, Vec<Reg>)>) -> Compiler<'a> {
+        Compiler { name, memory, code, loads: Vec::new(), elements: Vec::new(), found_by: vec![Vec::new()], inputs }
+    }
+
     fn malformed(&self, message: &'static str) -> EvalError {
         EvalError::Malformed { entity: self.name.to_string(), message }
     }
@@ -252,7 +280,8 @@ impl Compiler<'_> {
 
     fn load(&mut self, access: &Access) -> Result<Reg, EvalError> {
         let tensor = self.memory.index(access.tensor);
-        let address = self.address(access)?;
+        let (address, at) = self.address(access)?;
+        self.elements.push(Element { tensor, at });
         let buffer = &self.memory.buffers[tensor];
         let exact = buffer.exact && self.code.columns[address].exact;
         Ok(self.code.emit(buffer.dtype, exact, Op::Gather { tensor, address }))
@@ -263,43 +292,62 @@ impl Compiler<'_> {
         if self.memory.buffers[tensor].dtype != self.dtype(value) {
             return Err(self.malformed("a value has another type than the tensor it is written to"));
         }
-        Ok(Write { tensor, address: self.address(access)?, value })
+        Ok(Write { tensor, address: self.address(access)?.0, value })
     }
 
-    /// The linear address: what is affine in one fill, the rest subscript by subscript.
-    fn address(&mut self, access: &Access) -> Result<Reg, EvalError> {
+    /// The linear address: what is affine in one fill, the rest subscript by subscript. And the subscripts.
+    fn address(&mut self, access: &Access) -> Result<(Reg, Vec<Coordinate>), EvalError> {
         let tensor = self.memory.index(access.tensor);
         let buffer = &self.memory.buffers[tensor];
         if access.index.len() != buffer.extent.len() {
             return Err(self.malformed("an access with another rank than its tensor's"));
         }
         let mut base = Linear::default();
-        let mut computed = Vec::new();
+        let (mut computed, mut at) = (Vec::new(), Vec::new());
         for (dim, subscript) in access.index.iter().enumerate() {
             let (lower, extent, stride) = (buffer.lower[dim], buffer.extent[dim], buffer.strides[dim]);
-            let place = Place { tensor, dim, lower, extent, stride };
+            let place = Place { tensor, dim, lower, extent, stride, found_by: 0 };
             match subscript {
-                Subscript::Affine(index) => match Linear::of_index(index) {
-                    Some(linear) => {
-                        let origin = Linear { constant: lower, dims: Vec::new() };
-                        base.add_scaled(stride, &linear)
-                            .and_then(|()| base.add_scaled(-stride, &origin))
-                            .ok_or_else(|| self.malformed("an address leaves 64 bits"))?;
+                Subscript::Affine(index) => {
+                    at.push(Coordinate::Affine(index.clone()));
+                    match Linear::of_index(index) {
+                        Some(linear) => {
+                            let origin = Linear { constant: lower, dims: Vec::new() };
+                            base.add_scaled(stride, &linear)
+                                .and_then(|()| base.add_scaled(-stride, &origin))
+                                .ok_or_else(|| self.malformed("an address leaves 64 bits"))?;
+                        }
+                        None => computed.push((self.index(index)?, place)),
                     }
-                    None => computed.push((self.index(index)?, place)),
-                },
+                }
                 Subscript::Indirect(expr) => {
                     let value = self.expr(expr)?;
                     let value = self.widened(value)?;
-                    computed.push((value, place));
+                    at.push(Coordinate::Computed(value));
+                    computed.push((value, Place { found_by: self.found_by(expr), ..place }));
                 }
             }
         }
         let base = self.code.fill(base);
-        Ok(computed.into_iter().fold(base, |base, (value, place)| {
+        let address = computed.into_iter().fold(base, |base, (value, place)| {
             let exact = self.code.exact(&[base, value]);
             self.code.emit(DType::I64, exact, Op::Subscript { base, value, place })
-        }))
+        });
+        Ok((address, at))
+    }
+
+    /// Notes the elements that a subscript is computed from, each once, in the order in which they stand in it.
+    fn found_by(&mut self, expr: &Expr) -> usize {
+        let mut reads = Vec::new();
+        expr.visit(&mut |part| {
+            if let Expr::Load(read) = part
+                && !reads.contains(read)
+            {
+                reads.push(*read);
+            }
+        });
+        self.found_by.push(reads.into_iter().filter_map(|read| self.elements.get(read).cloned()).collect());
+        self.found_by.len() - 1
     }
 
     /// A subscript as `int64`.

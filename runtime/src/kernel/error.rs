@@ -3,6 +3,7 @@
 use super::Role;
 use crate::image::ImageError;
 use crate::tensor::DType;
+use std::fmt;
 
 /// Why a kernel could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -103,8 +104,9 @@ pub enum CallError {
         /// How much the kernel needs.
         bytes: usize,
     },
-    /// A subscript that was read from a tensor lies outside the tensor that it subscripts.
-    #[error("`{tensor}`: subscript {value} in dimension {dim} is not in 0 .. {extent}")]
+    /// A subscript that was read from a tensor lies outside the tensor that it subscripts. Of several, the first one in the
+    /// order in which the kernel runs on one thread.
+    #[error("subscript {dim} of `{tensor}` is {value}, outside of {lower}..{upper}{}", source_of(found_by))]
     IndexOutOfRange {
         /// The name of the tensor that was subscripted.
         tensor: String,
@@ -112,8 +114,12 @@ pub enum CallError {
         dim: usize,
         /// The subscript.
         value: i64,
-        /// The extent of the dimension.
-        extent: i64,
+        /// The smallest subscript that there is.
+        lower: i64,
+        /// One past the largest.
+        upper: i64,
+        /// The elements that the subscript was computed from.
+        found_by: Vec<Position>,
     },
     /// The machine code stopped for another reason, such as threads that could not be started.
     #[error("the kernel stopped with status {status}")]
@@ -121,6 +127,31 @@ pub enum CallError {
         /// What it returned.
         status: i32,
     },
+}
+
+/// Which element of which tensor; prints as `I(3, 7)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The name of the tensor.
+    pub tensor: String,
+    /// Its subscripts.
+    pub at: Vec<i64>,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.tensor)?;
+        if self.at.is_empty() {
+            return Ok(());
+        }
+        let subscripts: Vec<String> = self.at.iter().map(i64::to_string).collect();
+        write!(f, "({})", subscripts.join(", "))
+    }
+}
+
+fn source_of(positions: &[Position]) -> String {
+    let names: Vec<String> = positions.iter().map(|position| format!("`{position}`")).collect();
+    if names.is_empty() { String::new() } else { format!("; it comes from {}", names.join(" and ")) }
 }
 
 fn plural(role: Role) -> &'static str {

@@ -15,6 +15,19 @@ pub struct Signature {
     pub sizes: Vec<i64>,
     /// How much scratch memory one call needs.
     pub workspace_bytes: usize,
+    /// The subscripts that machine code checks: a [`Fault`](crate::abi::Fault) counts them.
+    pub checks: Vec<Check>,
+}
+
+/// A subscript that is data: machine code checks it before it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The tensor that it subscripts.
+    pub tensor: String,
+    /// The dimension, from 0.
+    pub dim: usize,
+    /// The tensors whose elements it is computed from, with the number of their dimensions.
+    pub found_by: Vec<(String, usize)>,
 }
 
 /// A tensor that a kernel takes.
@@ -42,6 +55,13 @@ pub enum Role {
     Output,
     /// It is read and written.
     InOut,
+}
+
+impl Check {
+    /// How many subscripts all elements have that it is computed from.
+    pub(super) fn subscripts(&self) -> usize {
+        self.found_by.iter().map(|(_, rank)| rank).sum()
+    }
 }
 
 impl Argument {

@@ -141,6 +141,19 @@ fn a_failure_is_returned_and_a_panic_is_caught() {
 }
 
 #[test]
+fn of_several_failures_the_first_one_is_returned() {
+    for pool in pools() {
+        for _ in 0..50 {
+            let status = pool.parallel(1000, |range| {
+                let first = [(100, 3), (101, 4), (400, 5), (999, 6)].into_iter().find(|(at, _)| range.contains(at));
+                first.map_or(0, |(_, status)| status)
+            });
+            assert_eq!(status, 3);
+        }
+    }
+}
+
+#[test]
 fn a_loop_inside_a_loop_runs() {
     for pool in pools() {
         let total = AtomicI64::new(0);

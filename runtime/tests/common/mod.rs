@@ -1,14 +1,14 @@
 //! Small objects, compiled from C, to stand for what codegen emits.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use runtime::kernel::{Argument, Code, Kernel, Role, Signature};
+use runtime::kernel::{Argument, Check, Code, Kernel, Role, Signature};
 use runtime::tensor::DType;
 use std::process::Command;
 
 /// The structures of `runtime::abi`, in C.
 const ABI: &str = r#"
 typedef signed char i8; typedef int i32; typedef long long i64;
-struct Fault { i32 code, tensor, dim; i64 value, extent; };
+struct Fault { i32 code, check; i64 value, lower, extent; const i64 *found_by; };
 struct Arg { void *data; const i64 *strides; };
 struct Context;
 typedef i32 (*Body)(const struct Context *, void *, i64, i64);
@@ -38,7 +38,18 @@ pub fn object_with(source: &str, flags: &[&str]) -> Vec<u8> {
 
 /// The kernel `entry` of a C source.
 pub fn kernel(source: &str, arguments: Vec<Argument>, sizes: Vec<i64>, workspace_bytes: usize) -> Kernel {
-    let signature = Signature { name: "test".to_owned(), arguments, sizes, workspace_bytes };
+    checked_kernel(source, arguments, sizes, workspace_bytes, vec![])
+}
+
+/// The same, which reports subscripts.
+pub fn checked_kernel(
+    source: &str,
+    arguments: Vec<Argument>,
+    sizes: Vec<i64>,
+    workspace_bytes: usize,
+    checks: Vec<Check>,
+) -> Kernel {
+    let signature = Signature { name: "test".to_owned(), arguments, sizes, workspace_bytes, checks };
     // SAFETY: the sources of the tests keep the ABI and stay inside the arguments that they ask for.
     let code = unsafe { Code::new(object(source), "entry", signature) };
     Kernel::load(&code).expect("the object can be mapped")

@@ -30,10 +30,14 @@ pub(crate) struct Plan {
     pub(crate) boxes: Vec<Option<Box>>,
     /// The pieces outside the box, in their new order.
     pub(crate) order: Vec<Piece>,
+    /// The piece from which inwards each of the statements that share the loops has its own.
+    pub(crate) apart: Option<Piece>,
     /// The piece that runs on several threads.
     pub(crate) parallel: Option<Piece>,
     /// What is copied before it is used.
     pub(crate) packs: Vec<Pack>,
+    /// A temporary of which each iteration of a piece needs its own part only.
+    pub(crate) keep: Option<(TensorId, Piece)>,
     /// What a later iteration of a piece touches of a tensor is asked for: so many later.
     pub(crate) prefetches: Vec<(TensorId, Piece, u32)>,
     /// The pieces whose whole boxes run in loops of their own.
@@ -80,8 +84,10 @@ pub(crate) struct Piece {
 pub(crate) struct Pack {
     /// The tensor.
     pub(crate) tensor: TensorId,
-    /// The loop; without one the copy is made once, for the whole program.
+    /// The loop; without one, that `around` the nest.
     pub(crate) at: Option<Piece>,
+    /// The loop around the nest, counted from outside; without one the copy is made once, for the whole program.
+    pub(crate) around: Option<usize>,
     /// Whose accesses are meant.
     pub(crate) stmt: StmtId,
     /// The dimension in which the tensor is contiguous.
@@ -123,10 +129,16 @@ pub(crate) struct Partial {
 }
 
 impl Plan {
-    /// The plan for `stmt`, the only one in `nest`, which is at the top or `inside` of other loops; `strict` when updates
-    /// keep their order.
-    pub(crate) fn of(scop: &Scop, target: &Target, nest: &Nest, stmt: StmtId, (inside, strict): (bool, bool)) -> Plan {
-        Plan::of_shared(scop, target, nest, stmt, (inside, strict, nest.loops.len()))
+    /// The plan for `stmt`, the only one in `nest`, which is at the top or inside of the loops `around`; `strict` when
+    /// updates keep their order.
+    pub(crate) fn of(
+        scop: &Scop,
+        target: &Target,
+        nest: &Nest,
+        stmt: StmtId,
+        (around, strict): (&[Loop], bool),
+    ) -> Plan {
+        Plan::of_shared(scop, target, nest, stmt, (around, strict, nest.loops.len()))
     }
 
     /// The same where only the first `shared` loops may move, because other statements run in them too.
@@ -135,7 +147,7 @@ impl Plan {
         target: &Target,
         nest: &Nest,
         stmt: StmtId,
-        (inside, strict, shared): (bool, bool, usize),
+        (around, strict, shared): (&[Loop], bool, usize),
     ) -> Plan {
         let n = nest.loops.len();
         let plan = Plan { cuts: vec![Vec::new(); n], boxes: vec![None; n], ..Plan::default() };
@@ -145,7 +157,7 @@ impl Plan {
             nest,
             id: stmt,
             stmt: &scop.stmts[stmt],
-            inside,
+            around,
             strict,
             shared,
             group: None,
@@ -161,9 +173,11 @@ impl Plan {
         Piece { of, level: self.cuts[of].len() }
     }
 
-    /// Whether a loop is run in strips.
-    pub(crate) fn has_strips(&self, of: usize, extent: Option<i64>) -> bool {
-        self.cuts[of].iter().any(|&by| extent.is_none_or(|extent| i64::from(by) < extent))
+    /// The outermost of the pieces of a reduction that nothing else is inside of.
+    pub(crate) fn innermost_reduction(&self, scop: &Scop, nest: &Nest) -> Option<Piece> {
+        let id = *nest.stmts.first()?;
+        let is_reduced = |at: usize| nest.loops[at].dim(id).is_some_and(|dim| nest::is_reduced(&scop.stmts[id], dim));
+        self.order.iter().rev().take_while(|piece| is_reduced(piece.of)).last().copied()
     }
 
     /// Whether a box holds all iterations of a loop.
@@ -187,7 +201,8 @@ struct Planner<'a> {
     nest: &'a Nest,
     id: StmtId,
     stmt: &'a Stmt,
-    inside: bool,
+    /// Loops that this nest is inside of, and shares with others; outermost first.
+    around: &'a [Loop],
     strict: bool,
     /// How many loops may move; those after them stay inside.
     shared: usize,

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polyhedral::{Access, Expr, Subscript, TensorId};
+use polyhedral::{Access, Expr, Index, Memory, Subscript, TensorId};
 
 use super::{Box, Planner, extent_of};
 use crate::nest::{self, Stride};
@@ -20,6 +20,9 @@ const WORTH: f64 = 0.9;
 /// Bytes that stream from memory in a cycle, and operations on vectors that start in one.
 const STREAMED: f64 = 8.0;
 const STARTED: f64 = 2.0;
+
+/// A quotient by this much, or more, is where a strip of rows begins.
+const STRIP: i64 = 16;
 
 /// Reads that differ only by how far they are along the row loop.
 type Windows = BTreeMap<(TensorId, Vec<Place>), BTreeSet<i64>>;
@@ -62,7 +65,10 @@ impl Planner<'_> {
         let registers = self.registers_of_a_value(lanes);
         let fits = |copies: &u32| {
             let live = distinct(&windows, *copies) as u32 + copies + 2;
-            live * registers <= self.target.vector_registers && u64::from(*copies) * 4 <= extent_of(self.one(rows))
+            // Whole blocks, or so many rows that what is left over does not count.
+            let extent = extent_of(self.one(rows));
+            let divides = u64::from(*copies) == extent || u64::from(*copies) * 4 <= extent;
+            live * registers <= self.target.vector_registers && divides
         };
         let best = COPIES
             .into_iter()
@@ -100,7 +106,7 @@ impl Planner<'_> {
         let (mut places, mut offset) = (Vec::new(), None);
         for subscript in &read.index {
             let Subscript::Affine(index) = subscript else { return None };
-            let affine = nest::unclamped(index).affine()?;
+            let affine = in_a_strip(&nest::unclamped(index)).affine()?;
             let moves = affine.dims.get(&dim).copied();
             let constant = match moves {
                 None => affine.constant,
@@ -138,6 +144,8 @@ impl Planner<'_> {
             .stmt
             .accesses()
             .filter(|access| (0..self.nest.loops.len()).any(|at| self.stride(access, at) != Stride::Constant))
+            // What a thread keeps on its stack comes from a cache.
+            .filter(|access| self.scop.tensors[access.tensor].memory != Memory::Stack)
             .map(|access| access.tensor)
             .collect();
         let bytes = |id: &TensorId| u64::from(self.scop.tensors[*id].dtype.bytes());
@@ -167,6 +175,16 @@ impl Planner<'_> {
     /// Vector registers that one computed value takes.
     fn registers_of_a_value(&self, lanes: u32) -> u32 {
         (lanes * self.computed_bytes()).div_ceil(self.target.vector_bytes.max(1)).max(1)
+    }
+}
+
+/// A subscript without where the strip that it is in begins, which copies of a row loop have in common.
+fn in_a_strip(index: &Index) -> Index {
+    match index {
+        Index::FloorDiv(_, STRIP..) => Index::Const(0),
+        Index::Add(a, b) => in_a_strip(a) + in_a_strip(b),
+        Index::Mul(c, e) => *c * in_a_strip(e),
+        other => other.clone(),
     }
 }
 

@@ -102,7 +102,7 @@ impl Planner<'_> {
 
     /// Whether what is inside of so many pieces from outside is worth threads each time it starts.
     fn is_worth_threads_inside(&mut self, pieces: usize) -> bool {
-        if self.target.threads <= 1 || self.inside {
+        if self.target.threads <= 1 || !self.around.is_empty() {
             return false;
         }
         let starts = self.plan.order[..pieces].iter().map(|piece| extent_of(self.one(piece.of)).max(1));

@@ -98,6 +98,6 @@ fn sizes_and_values() {
     refused(
         GATHER,
         &[&zeros(&[4]), &index],
-        expect!["error[TC0911]: `A`: subscript 4 in dimension 0 is not in 0 .. 4"],
+        expect!["error[TC0911]: subscript 0 of `A` is 4, outside of 0..4; it comes from `I(2)`"],
     );
 }

@@ -72,6 +72,7 @@ impl<'c> Emission<'_, 'c, '_> {
             Op::Sqrt => ir.intrinsic("llvm.sqrt", &[ty], &[operand(0)?]),
             Op::Round => ir.intrinsic("llvm.roundeven", &[ty], &[operand(0)?]),
             Op::CopySign => ir.intrinsic("llvm.copysign", &[ty], &[operand(0)?, operand(1)?]),
+            Op::Scale => self.scale(operand(0)?, operand(1)?),
             Op::Widen => ir.cast(InstructionOpcode::FPExt, operand(0)?, self.scalar_type(step.ty)),
             Op::Narrow => ir.cast(InstructionOpcode::FPTrunc, operand(0)?, self.scalar_type(step.ty)),
             Op::Reinterpret => ir.cast(InstructionOpcode::BitCast, operand(0)?, self.scalar_type(step.ty)),
@@ -95,6 +96,18 @@ impl<'c> Emission<'_, 'c, '_> {
             Op::Merge => self.merge(operand(0)?, operand(1)?),
             Op::Rarely | Op::Join => Err(Error::Malformed("a step without a value is asked for one".into())),
         }
+    }
+
+    /// `vscalefps` and `vscalefpd` of a register of 512 bits, in all lanes and rounded as everything else.
+    fn scale(&self, value: Llvm<'c>, by: Llvm<'c>) -> Result<Llvm<'c>> {
+        const ROUND_AS_SET: i32 = 4;
+        let ir = &self.emitter.ir;
+        let name = match self.lanes {
+            16 => "llvm.x86.avx512.mask.scalef.ps.512",
+            _ => "llvm.x86.avx512.mask.scalef.pd.512",
+        };
+        let all = ir.int_like(ir.int_type(self.lanes).into(), -1)?;
+        ir.intrinsic(name, &[], &[value, by, value, all, ir.i32(ROUND_AS_SET).into()])
     }
 
     fn operand(&self, step: &Step, n: usize) -> Result<Llvm<'c>> {

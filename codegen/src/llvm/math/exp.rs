@@ -14,14 +14,14 @@ use super::pair::Pair;
 
 pub fn exp(x: Float<'_>) -> Float<'_> {
     let (power, n) = reduced_exp(x.at_most(LIMITS.high).at_least(LIMITS.low));
-    scale(power, n.bits())
+    scale(power, n)
 }
 
 pub fn exp2(x: Float<'_>) -> Float<'_> {
     let x = x.at_most(LIMITS_2.high).at_least(LIMITS_2.low);
     let n = x + WHOLE;
     let r = x - (n - WHOLE);
-    scale(r.mul_add(r.polynomial(EXP2), 1.0), n.bits())
+    scale(r.mul_add(r.polynomial(EXP2), 1.0), n)
 }
 
 pub fn exp10(x: Float<'_>) -> Float<'_> {
@@ -29,13 +29,13 @@ pub fn exp10(x: Float<'_>) -> Float<'_> {
     let n = x.mul_add(LOG2_10, WHOLE);
     let whole = n - WHOLE;
     let r = whole.minus_product(LOG10_2.low, whole.minus_product(LOG10_2.high, x));
-    scale(r.mul_add(r.polynomial(EXP10), 1.0), n.bits())
+    scale(r.mul_add(r.polynomial(EXP10), 1.0), n)
 }
 
 /// `e^x / 2`, which overflows later than `e^x`; for `x >= 0`.
 pub(super) fn half_exp(x: Float<'_>) -> Float<'_> {
     let (power, n) = reduced_exp(x.at_most(LIMITS.above));
-    scale(power, n.bits() - 1)
+    scale(power, n - 1.0)
 }
 
 /// `e^(x.high + x.low)`.
@@ -47,7 +47,7 @@ pub(super) fn exp_of_pair(x: Pair<'_>) -> Float<'_> {
     let low = high.equals(x.high).select(x.low, high.constant(0.0));
     let tail = (r * r) * r.polynomial(EXP);
     let more = low.mul_add(r + tail, low);
-    scale((r + (tail + more)) + 1.0, n.bits())
+    scale((r + (tail + more)) + 1.0, n)
 }
 
 /// `e^x` to 33 digits and within the exponents of a `float32`; `float64`.
@@ -88,7 +88,7 @@ pub(super) fn expm1_pair(x: Float<'_>) -> Pair<'_> {
 fn reduced_exp(x: Float<'_>) -> (Float<'_>, Float<'_>) {
     let n = x.mul_add(std::f64::consts::LOG2_E, WHOLE);
     let r = rest(x, n - WHOLE);
-    ((r * r).mul_add(r.polynomial(EXP), r) + 1.0, n)
+    (r.polynomial(EXP).mul_add(r, 1.0).mul_add(r, 1.0), n)
 }
 
 /// `x - n·ln 2`: the first difference is exact.
@@ -96,10 +96,14 @@ fn rest<'f>(x: Float<'f>, n: Float<'f>) -> Float<'f> {
     n.minus_product(LN2.low, n.minus_product(LN2.high, x))
 }
 
-/// `x · 2^n`, rounded once, for an `n` far past what the exponent of a float can hold: in two halves. `n` lies in the
-/// lowest bits of a sum with [`WHOLE`], whose own bits are such that half of them, moved to where the exponent is, have
+/// `x · 2^n`, rounded once, for an `n` far past what the exponent of a float can hold: by an instruction, or in two halves.
+/// `n` is given as its sum with [`WHOLE`], whose own bits are such that half of them, moved to where the exponent is, have
 /// the bias that an exponent has.
-fn scale<'f>(x: Float<'f>, n: Int<'f>) -> Float<'f> {
+fn scale<'f>(x: Float<'f>, n: Float<'f>) -> Float<'f> {
+    if x.has_scale() {
+        return x.scaled(n - WHOLE);
+    }
+    let n = n.bits();
     let fraction = x.pick(FRACTION_BITS);
     let lower = n.shift_right(1);
     let upper = (n + 1).shift_right(1);

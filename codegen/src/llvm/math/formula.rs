@@ -63,6 +63,9 @@ pub(super) enum Op {
     Round,
     /// The first with the sign of the second.
     CopySign,
+    /// The first times 2 to the power of the second, a whole number, rounded once. Only where lanes have an instruction
+    /// for it.
+    Scale,
     /// `float32` to `float64`.
     Widen,
     /// `float64` to `float32`.
@@ -102,6 +105,15 @@ pub(super) enum Op {
     Merge,
 }
 
+/// What a formula is computed in.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::llvm) struct Lanes {
+    /// The type of the arguments.
+    pub ty: Type,
+    /// Whether one instruction multiplies lanes by powers of two of any size.
+    pub scale: bool,
+}
+
 /// Constants in memory.
 #[derive(Debug, PartialEq)]
 pub(super) struct Table {
@@ -119,15 +131,17 @@ pub(super) struct Step {
 }
 
 /// A function of lanes: its steps in order, the last of which is its value.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::llvm) struct Formula {
     steps: RefCell<Vec<Step>>,
+    lanes: Lanes,
 }
 
 impl Formula {
     /// The formula of a function of `arity` arguments of one type.
-    pub fn new(ty: Type, arity: u32, body: impl for<'f> Fn(&[Float<'f>]) -> Float<'f>) -> Formula {
-        let formula = Formula::default();
+    pub fn new(lanes: Lanes, arity: u32, body: impl for<'f> Fn(&[Float<'f>]) -> Float<'f>) -> Formula {
+        let formula = Formula { steps: RefCell::default(), lanes };
+        let ty = lanes.ty;
         let arguments: Vec<Float<'_>> = (0..arity).map(|n| Float(formula.step(Op::Argument(n), ty, &[]))).collect();
         let result = body(&arguments).0;
         // The value is the last step, also when it is an argument or was made before something else.
@@ -276,6 +290,17 @@ impl<'f> Float<'f> {
     /// To the nearest whole number, of two the even.
     pub fn round(self) -> Float<'f> {
         self.unary(Op::Round)
+    }
+
+    /// Whether [`Float::scaled`] is an instruction.
+    pub fn has_scale(self) -> bool {
+        let Lanes { ty, scale } = self.0.formula.lanes;
+        scale && self.0.ty == ty
+    }
+
+    /// `self · 2^n`, rounded once, for a whole number `n` of any size; where [`Float::has_scale`].
+    pub fn scaled(self, n: Float<'f>) -> Float<'f> {
+        self.binary(Op::Scale, n)
     }
 
     /// With the sign of another.

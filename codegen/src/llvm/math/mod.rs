@@ -3,6 +3,7 @@
 //! ```text
 //! formula   straight-line arithmetic, written once for scalars and vectors of either type
 //! exp, log, trig, atan, hyperbolic, erf, pow, root      the functions, a family a file; pair: more digits than a float
+//! division  many values by one, without dividing
 //! emit      a formula as LLVM's instructions, in the place where its value is needed
 //! ```
 //!
@@ -13,6 +14,7 @@
 //! without fused multiply-add, is called lane by lane in the table of [`runtime::math`].
 
 mod atan;
+mod division;
 mod emit;
 mod erf;
 mod exp;
@@ -30,7 +32,7 @@ use inkwell::types::{BasicMetadataTypeEnum, BasicType};
 use inkwell::values::{BasicMetadataValueEnum, FunctionValue};
 use polyhedral::{Builtin, DType};
 
-use self::formula::{Float, Formula, Type};
+use self::formula::{Float, Formula, Lanes, Type};
 pub(crate) use self::remarks::library_calls;
 use super::cpu::{Emitter, Frame};
 use super::ir::{Llvm, lanes_of};
@@ -50,22 +52,39 @@ impl<'c> Emitter<'c, '_> {
         operands: &[Llvm<'c>],
     ) -> Result<Option<Llvm<'c>>> {
         let ty = if dtype == DType::F64 { Type::F64 } else { Type::F32 };
-        let formula = if self.machine.instructions.fma { formula_of(builtin, ty) } else { None };
-        let Some(formula) = formula else { return Ok(None) };
         let lanes = operands.iter().map(|operand| lanes_of(*operand)).max().unwrap_or(1);
-        let operands = operands.iter().map(|operand| self.ir.splat(*operand, lanes)).collect::<Result<Vec<_>>>()?;
         let register = (self.machine.vector_bits / dtype.bits().max(32)).max(2);
+        let scale = self.machine.instructions.avx512 && self.machine.vector_bits == 512 && lanes % register == 0;
+        let formula = if self.machine.instructions.fma { formula_of(builtin, Lanes { ty, scale }) } else { None };
+        let Some(formula) = formula else { return Ok(None) };
+        let operands = operands.iter().map(|operand| self.ir.splat(*operand, lanes)).collect::<Result<Vec<_>>>()?;
+        self.by_register(&operands, register, |part| self.formula_in_register(frame, builtin, &formula, part)).map(Some)
+    }
+
+    /// A function of operands that have equally many lanes, of one register of lanes after another.
+    fn by_register(
+        &self,
+        operands: &[Llvm<'c>],
+        register: u32,
+        function: impl Fn(&[Llvm<'c>]) -> Result<Llvm<'c>>,
+    ) -> Result<Llvm<'c>> {
+        let lanes = operands.iter().map(|operand| lanes_of(*operand)).max().unwrap_or(1);
         if lanes <= register {
-            return self.formula_in_register(frame, builtin, &formula, &operands).map(Some);
+            return function(operands);
         }
         let mut parts = Vec::new();
         for first in (0..lanes).step_by(register as usize) {
             let count = register.min(lanes - first);
             let part = |operand: &Llvm<'c>| self.ir.lanes(*operand, first, count);
-            let operands = operands.iter().map(part).collect::<Result<Vec<_>>>()?;
-            parts.push(self.formula_in_register(frame, builtin, &formula, &operands)?);
+            parts.push(function(&operands.iter().map(part).collect::<Result<Vec<_>>>()?)?);
         }
-        self.ir.concatenate(&parts).map(Some)
+        self.ir.concatenate(&parts)
+    }
+
+    /// The value of a formula, in the place where it is needed.
+    fn formula_at(&self, frame: &Frame<'c>, formula: &Formula, operands: &[Llvm<'c>]) -> Result<Llvm<'c>> {
+        self.formula_steps.set(self.formula_steps.get() + formula.len());
+        emit::emit(self, frame, formula, operands)
     }
 
     fn formula_in_register(
@@ -75,10 +94,8 @@ impl<'c> Emitter<'c, '_> {
         formula: &Formula,
         operands: &[Llvm<'c>],
     ) -> Result<Llvm<'c>> {
-        let steps = self.formula_steps.get() + formula.len();
-        if steps <= INLINE_STEPS {
-            self.formula_steps.set(steps);
-            return emit::emit(self, frame, formula, operands);
+        if self.formula_steps.get() + formula.len() <= INLINE_STEPS {
+            return self.formula_at(frame, formula, operands);
         }
         let function = self.formula_function(builtin, formula, operands)?;
         let mut arguments: Vec<BasicMetadataValueEnum<'c>> = vec![frame.math().into()];
@@ -123,9 +140,10 @@ impl<'c> Emitter<'c, '_> {
 const FAST: u32 = 8;
 
 /// The formula of a function, if it has one.
-fn formula_of(builtin: Builtin, ty: Type) -> Option<Formula> {
-    let unary = |function: for<'f> fn(Float<'f>) -> Float<'f>| Formula::new(ty, 1, |x| function(x[0]));
-    let several = |function: for<'f> fn(&[Float<'f>]) -> Float<'f>| Formula::new(ty, builtin.arity() as u32, function);
+fn formula_of(builtin: Builtin, lanes: Lanes) -> Option<Formula> {
+    let arity = builtin.arity() as u32;
+    let unary = |function: for<'f> fn(Float<'f>) -> Float<'f>| Formula::new(lanes, 1, |x| function(x[0]));
+    let several = |function: for<'f> fn(&[Float<'f>]) -> Float<'f>| Formula::new(lanes, arity, function);
     Some(match builtin {
         Builtin::Exp => unary(exp::exp),
         Builtin::Exp2 => unary(exp::exp2),

@@ -138,10 +138,14 @@ impl<'a> Analysis<'a> {
         if self.scop.stmts[id].accesses().nth(at).is_none_or(is_indirect) {
             return Ok(None);
         }
+        let access = self.scop.stmts[id].accesses().nth(at);
+        let is_shared = access.is_some_and(|access| self.scop.tensors[access.tensor].layout.is_some());
         let one = |piece: &Piece| {
             let (cells, instances) = (piece.cells[at].clone(), piece.instances.clone());
+            let elements = piece.elements[at].clone().filter(|_| is_shared);
             let (rows, is_in_order) = (piece.rows.clone(), piece.is_in_order()?);
-            Ok(last::Access { name: name.to_owned(), cells, instances, hides, rows, is_in_order, is_end: false })
+            let name = name.to_owned();
+            Ok(last::Access { name, cells, elements, instances, hides, rows, is_in_order, is_end: false })
         };
         placement.pieces[id].iter().map(one).collect::<isl::Result<_>>().map(Some)
     }

@@ -21,6 +21,8 @@ pub(super) struct Access {
     pub name: String,
     /// From the points to the cells.
     pub cells: isl::Map,
+    /// From the points to the elements, where several of them may share a cell.
+    pub elements: Option<isl::Map>,
     /// From the points to the instances.
     pub instances: isl::Map,
     /// Whether it is a write that hides what was there.
@@ -44,14 +46,15 @@ impl Access {
     /// A reader after everything.
     pub fn at_the_end(name: String, cells: isl::Map) -> isl::Result<Access> {
         let instances = cells.domain()?.identity()?;
-        Ok(Access { name, cells, instances, hides: false, rows: Vec::new(), is_in_order: false, is_end: true })
+        let (elements, rows) = (None, Vec::new());
+        Ok(Access { name, cells, elements, instances, hides: false, rows, is_in_order: false, is_end: true })
     }
 
     /// What this reader finds of `writers`, all of one tensor; `None` when that takes more than is done here: a row at
     /// which one of several kinds of writers may have been the last, and at which they are not of one iteration.
     pub fn finds(&self, writers: &[Access]) -> isl::Result<Option<Found>> {
-        let mut search =
-            Search { unwritten: self.cells.domain()?, all: true, found: isl::UnionMap::empty(self.cells.ctx())? };
+        let (unwritten, found) = (self.cells.domain()?, isl::UnionMap::empty(self.cells.ctx())?);
+        let mut search = Search { elements: self.elements.as_ref(), unwritten, all: true, found };
         let candidates = writers.iter().map(|writer| Candidate::of(self, writer)).collect::<isl::Result<Vec<_>>>()?;
         for depth in (0..self.rows.len() + usize::from(self.is_end)).rev() {
             for group in self.earlier_at(depth, &candidates)? {
@@ -94,10 +97,14 @@ impl Access {
         Ok(groups.into_values().rev().collect())
     }
 
-    /// Of what each reader of `pairs`, which agrees with these writers on the rows above `depth`, finds: the last.
-    fn last_of(&self, pairs: &isl::Map, depth: usize) -> isl::Result<isl::Map> {
+    /// Of what each reader of `pairs`, which agrees with these writers on the rows above `depth` and names `elements`,
+    /// finds: the last.
+    fn last_of(&self, pairs: &isl::Map, depth: usize, elements: Option<&isl::Map>) -> isl::Result<isl::Map> {
         if pairs.is_single_valued()? {
             return Ok(pairs.clone());
+        }
+        if let Some(last) = self.last_as_named(pairs, depth, elements)? {
+            return Ok(last);
         }
         if self.is_in_order {
             return pairs.lexmax();
@@ -105,6 +112,30 @@ impl Access {
         let Some(times) = self.times(depth)? else { return Ok(pairs.clone()) };
         let last = pairs.apply_range(&times)?.lexmax()?;
         last.apply_range(&times.reverse()?)?.intersect(pairs)
+    }
+
+    /// The same where each reader finds the element that it names, of all that share its cell, since none of the others is
+    /// later: to see that takes no maximum. A folded tensor is read so, unless the fold is too narrow.
+    fn last_as_named(
+        &self,
+        pairs: &isl::Map,
+        depth: usize,
+        elements: Option<&isl::Map>,
+    ) -> isl::Result<Option<isl::Map>> {
+        let (Some(read), Some(written)) = (elements, &self.elements) else { return Ok(None) };
+        let named = read.apply_range(&written.reverse()?)?.intersect(pairs)?;
+        if !named.is_single_valued()? || !pairs.domain()?.is_subset(&named.domain()?)? {
+            return Ok(None);
+        }
+        let mut later = named.reverse()?.apply_range(pairs)?;
+        for row in self.rows.iter().skip(depth) {
+            let Row::Member { coordinate: at, .. } = *row else { continue };
+            if !later.order_lt(isl::Dim::In, at, isl::Dim::Out, at)?.is_empty()? {
+                return Ok(None);
+            }
+            later = later.equate(isl::Dim::In, at, isl::Dim::Out, at)?;
+        }
+        Ok(Some(named))
     }
 
     /// From the points to the values of the members from row `depth` on; `None` when there are none.
@@ -167,7 +198,9 @@ fn is_one_iteration(group: &[(&Access, isl::Map)], depth: usize) -> isl::Result<
 }
 
 /// How far the search for what a reader finds has come.
-struct Search {
+struct Search<'a> {
+    /// The elements that the readers name, where several may share a cell.
+    elements: Option<&'a isl::Map>,
     /// The readers that found no write that surely happened.
     unwritten: isl::Set,
     /// Whether these are all readers.
@@ -175,7 +208,7 @@ struct Search {
     found: isl::UnionMap,
 }
 
-impl Search {
+impl Search<'_> {
     /// Adds what the readers that still look find in a group, whose writers agree on the rows above `depth`; whether it
     /// could be told.
     fn add(&mut self, group: Vec<(&Access, isl::Map)>, depth: usize) -> isl::Result<bool> {
@@ -191,7 +224,7 @@ impl Search {
             return self.add_apart(here, depth);
         }
         for (writer, pairs) in here {
-            let pairs = if writer.hides { writer.last_of(&pairs, depth)? } else { pairs };
+            let pairs = if writer.hides { writer.last_of(&pairs, depth, self.elements)? } else { pairs };
             if writer.hides {
                 let written = pairs.domain()?;
                 self.unwritten = match self.unwritten.is_subset(&written)? {

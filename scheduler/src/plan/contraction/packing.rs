@@ -3,7 +3,7 @@
 use polyhedral::{Access, DType, Expr, Subscript};
 
 use super::{Group, Piece, Planner, RegisterTile, extent_of};
-use crate::nest::{self, Stride};
+use crate::nest::{self, Loop, Stride};
 use crate::plan::{Form, Pack};
 
 /// The least rows that share what is packed: each copied element is then used so many times.
@@ -68,16 +68,17 @@ impl Planner<'_> {
         if let Some(why) = self.reason_never(read, columns) {
             return Some(why.into());
         }
-        if self.moves_around(read) {
-            return Some("moves along a loop around those that are its own".into());
-        }
         let sizes = [rows, columns].into_iter().chain(reduced.iter().copied());
         if sizes.into_iter().any(|at| self.one(at).extent.is_none()) {
             return Some("has a size that is not known".into());
         }
         let users = self.users(read, rows, reduced);
         let strided = self.stride(read, columns) != Stride::Unit;
-        let least = if strided || is_converted { LEAST_ROWS_OF_GATHERS } else { LEAST_ROWS };
+        let least = match (strided, is_converted) {
+            (true, _) => LEAST_ROWS_OF_GATHERS,
+            (_, true) => LEAST_ROWS / 2,
+            _ => LEAST_ROWS,
+        };
         if users < least {
             return Some(format!("is used by {users} rows only, which do not pay for a copy"));
         }
@@ -258,14 +259,9 @@ impl Planner<'_> {
         let contiguous = access.index.len().saturating_sub(1);
         let group = self.group.filter(|group| group.read == read).map(|group| (group.along, group.by));
         let form = Form::Panels { along, tile: *tile, group };
-        self.plan.packs.push(Pack {
-            tensor: access.tensor,
-            at,
-            stmt: self.id,
-            contiguous,
-            widened: self.converted_to(read),
-            form,
-        });
+        let around = self.moved_around(access);
+        let widened = self.converted_to(read);
+        self.plan.packs.push(Pack { tensor: access.tensor, at, around, stmt: self.id, contiguous, widened, form });
     }
 
     /// Copies a read as it lies, in rows of so many elements.
@@ -276,7 +272,15 @@ impl Planner<'_> {
         let bytes = widened.unwrap_or(self.scop.tensors[access.tensor].dtype).bytes();
         let padding = if (row * u64::from(bytes)).is_multiple_of(FAR_APART) { self.line() / bytes.max(1) } else { 0 };
         let form = Form::Rows { padding, lanes: self.target.lanes(bytes) };
-        self.plan.packs.push(Pack { tensor: access.tensor, at: Some(at), stmt: self.id, contiguous, widened, form });
+        self.plan.packs.push(Pack {
+            tensor: access.tensor,
+            at: Some(at),
+            around: None,
+            stmt: self.id,
+            contiguous,
+            widened,
+            form,
+        });
     }
 
     /// Whether the reduction is not cut into strips: it is inside of what other statements share; or the panel of all of it
@@ -312,12 +316,11 @@ impl Planner<'_> {
             || (!is_contiguous && panel <= self.second_cache() / 2)
     }
 
-    /// Whether loops around this nest, which are not its own, move it: what one iteration of these touches cannot be copied
-    /// by a name of theirs.
-    fn moves_around(&self, access: &Access) -> bool {
-        let own: Vec<Option<usize>> = self.all().map(|at| self.one(at).dim(self.id)).collect();
-        let moves = |dim: usize| nest::stride(self.stmt, access, dim) != Stride::Constant;
-        self.inside && (0..self.stmt.dims.len()).any(|dim| !own.contains(&Some(dim)) && moves(dim))
+    /// The innermost of the loops around this nest that moves it: each of its iterations needs a copy of its own.
+    fn moved_around(&self, access: &Access) -> Option<usize> {
+        let moves =
+            |one: &Loop| one.dim(self.id).is_none_or(|dim| nest::stride(self.stmt, access, dim) != Stride::Constant);
+        self.around.iter().rposition(moves)
     }
 
     /// Bytes that all loops together touch of it, at most.

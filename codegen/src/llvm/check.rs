@@ -1,0 +1,155 @@
+//! Checks of subscripts that are data, and what they report.
+
+use std::mem::offset_of;
+
+use inkwell::IntPredicate;
+use inkwell::attributes::AttributeLoc;
+use inkwell::types::BasicType;
+use inkwell::values::{InstructionOpcode, IntValue, PointerValue};
+use polyhedral::{DType, TensorId};
+use runtime::{Check, abi};
+
+use super::cpu::{Emitter, Frame};
+use super::ir::{Llvm, lanes_of};
+use super::{Error, Result};
+use crate::{At, Int, Op, Program, Report, Value};
+
+/// The fields of an [`Op::Check`].
+#[derive(Clone, Copy)]
+pub(super) struct Checked<'a> {
+    pub buffer: TensorId,
+    pub dim: usize,
+    pub extent: &'a Int,
+    pub value: &'a Value,
+    pub lanes: u32,
+    pub mask: Option<&'a Value>,
+    pub report: &'a Report,
+}
+
+/// What the checks of a program report, each once.
+pub(super) fn checks_of(program: &Program) -> Vec<Check> {
+    let mut checks = Vec::new();
+    collect(program, &program.body, &mut checks);
+    checks
+}
+
+fn collect(program: &Program, ops: &[Op], checks: &mut Vec<Check>) {
+    for op in ops {
+        match op {
+            Op::For { body, .. } | Op::Local { body, .. } => collect(program, body, checks),
+            Op::If { then, otherwise, .. } => {
+                collect(program, then, checks);
+                collect(program, otherwise, checks);
+            }
+            Op::Check { buffer, dim, report, .. } => {
+                let check = described(program, *buffer, *dim, report);
+                if !checks.contains(&check) {
+                    checks.push(check);
+                }
+            }
+            Op::Store { .. }
+            | Op::Set { .. }
+            | Op::Prefetch { .. }
+            | Op::LoadBlock { .. }
+            | Op::StoreBlock { .. } => {}
+        }
+    }
+}
+
+fn described(program: &Program, buffer: TensorId, dim: usize, report: &Report) -> Check {
+    let name = |buffer: TensorId| program.buffers.get(buffer).map_or(String::new(), |buffer| buffer.name.clone());
+    let found_by = report.found_by.iter().map(|(buffer, at)| (name(*buffer), at.len())).collect();
+    Check { tensor: name(buffer), dim, found_by }
+}
+
+impl<'c> Emitter<'c, '_> {
+    /// An [`Op::Check`]: reports the first lane that lies outside, and returns.
+    pub fn check(&self, frame: &mut Frame<'c>, check: Checked<'_>) -> Result<()> {
+        let extent = self.int(frame, check.extent)?;
+        let value = self.value(frame, check.value, check.lanes)?.expect(DType::I64)?.llvm;
+        // As unsigned numbers the negative ones are the largest.
+        let mut outside = self.ir.compare_ints(IntPredicate::UGE, value, extent.into())?;
+        if let Some(mask) = check.mask {
+            let mask = self.mask(frame, mask, check.lanes)?;
+            outside = self.ir.binary(InstructionOpcode::And, outside, mask)?;
+        }
+        let any = self.ir.any(outside)?;
+        self.return_if(frame, any, |frame| {
+            let value = self.first_lane(outside, value)?;
+            self.report(frame, check, outside, (value, extent))?;
+            Ok(self.ir.i32(abi::STATUS_FAULT))
+        })
+    }
+
+    /// The value's lane that is the first one in the mask, which has one.
+    fn first_lane(&self, mask: Llvm<'c>, value: Llvm<'c>) -> Result<IntValue<'c>> {
+        let lanes = lanes_of(mask).max(lanes_of(value));
+        let (mask, value) = (self.ir.splat(mask, lanes)?, self.ir.splat(value, lanes)?);
+        let Llvm::VectorValue(vector) = value else { return Ok(value.into_int_value()) };
+        let mut first = self.ir.extract(value, lanes - 1)?;
+        for lane in (0..lanes - 1).rev() {
+            first = self.ir.select(self.ir.extract(mask, lane)?, self.ir.extract(vector.into(), lane)?, first)?;
+        }
+        Ok(first.into_int_value())
+    }
+
+    /// Fills in an [`abi::Fault`] and hands it over.
+    fn report(
+        &self,
+        frame: &mut Frame<'c>,
+        check: Checked<'_>,
+        outside: Llvm<'c>,
+        (value, extent): (IntValue<'c>, IntValue<'c>),
+    ) -> Result<()> {
+        let builder = &self.ir.builder;
+        let described = described(self.program, check.buffer, check.dim, check.report);
+        let number = self.checks.iter().position(|one| *one == described);
+        let number = number.ok_or_else(|| Error::Malformed("a check that the program does not have".into()))?;
+        let fault = self.fault_slot(frame)?;
+        let found_by = self.field(fault, size_of::<abi::Fault>())?;
+        let subscripts = check.report.found_by.iter().flat_map(|(_, at)| at);
+        for (position, at) in subscripts.enumerate() {
+            let subscript = self.first_subscript(frame, at, outside, check.lanes)?;
+            builder.build_store(self.field(found_by, size_of::<i64>() * position)?, subscript)?;
+        }
+        let fields: [(usize, IntValue<'c>); 5] = [
+            (offset_of!(abi::Fault, code), self.ir.i32(abi::FAULT_SUBSCRIPT)),
+            (offset_of!(abi::Fault, check), self.ir.i32(number as i32)),
+            (offset_of!(abi::Fault, value), value),
+            (offset_of!(abi::Fault, lower), self.int(frame, &check.report.lower)?),
+            (offset_of!(abi::Fault, extent), extent),
+        ];
+        for (offset, field) in fields {
+            builder.build_store(self.field(fault, offset)?, field)?;
+        }
+        builder.build_store(self.field(fault, offset_of!(abi::Fault, found_by))?, found_by)?;
+        let report = self.read_pointer(frame.context, offset_of!(abi::Context, report))?;
+        let pointer = self.ir.pointer_type().into();
+        let ty = self.ir.context.void_type().fn_type(&[pointer, pointer], false);
+        let call = builder.build_indirect_call(ty, report, &[frame.context.into(), fault.into()], "")?;
+        call.add_attribute(AttributeLoc::Function, self.attribute("nounwind"));
+        Ok(())
+    }
+
+    /// Room for a fault and the subscripts that it points to, as many as any check of the program has.
+    fn fault_slot(&self, frame: &mut Frame<'c>) -> Result<PointerValue<'c>> {
+        if let Some(fault) = frame.fault {
+            return Ok(fault);
+        }
+        let subscripts = self.checks.iter().map(|check| check.found_by.iter().map(|(_, rank)| rank).sum::<usize>());
+        let words = size_of::<abi::Fault>().div_ceil(size_of::<i64>()) + subscripts.max().unwrap_or(0);
+        let fault = self.stack_slot(frame, self.ir.context.i64_type().array_type(words as u32).as_basic_type_enum())?;
+        frame.fault = Some(fault);
+        Ok(fault)
+    }
+
+    /// A subscript in the first lane of the mask.
+    fn first_subscript(&self, frame: &mut Frame<'c>, at: &At, mask: Llvm<'c>, lanes: u32) -> Result<IntValue<'c>> {
+        let value = match at {
+            At::Affine { base, step } => &Value::Int { base: base.clone(), step: *step },
+            At::Indirect(value) => &**value,
+        };
+        let value = self.value(frame, value, lanes)?.expect(DType::I64)?.llvm;
+        self.first_lane(mask, value)
+    }
+}
