@@ -53,7 +53,7 @@ pub enum EvalError {
         /// The values of its dimensions.
         instance: Vec<i64>,
         /// The elements that the subscript was computed from: their tensors' names and their subscripts.
-        found_by: Vec<(String, Vec<i64>)>,
+        found_by: Box<[(String, Vec<i64>)]>,
     },
     /// The number of sizes is not the number of parameters.
     #[error("{given} sizes given for {params} parameters")]

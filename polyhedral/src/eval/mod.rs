@@ -132,7 +132,7 @@ fn check_subscripts(id: StmtId, stmt: &Stmt, domain: &isl::Set, memory: &Memory)
             let Some(instance) = outside(domain, index, lower, upper)? else { continue };
             let value = index.eval(&instance, &[]).unwrap_or(i64::MAX);
             let (tensor, stmt) = (buffer.name.clone(), stmt.name.clone());
-            let found_by = Vec::new();
+            let found_by = Box::default();
             return Err(EvalError::IndexOutOfRange { tensor, dim, value, lower, upper, stmt, instance, found_by });
         }
     }
