@@ -70,6 +70,23 @@ impl DType {
         !self.is_float() && self != DType::Bool
     }
 
+    /// Whether every value of it is a value of another type, `wider`: a conversion there is exact, and two of them are one.
+    pub fn widens_to(self, wider: DType) -> bool {
+        use DType::{BF16, F16, F32, F64};
+        let digits = |float: DType| match float {
+            BF16 => 8,
+            F16 => 11,
+            F32 => 24,
+            _ => 53,
+        };
+        match (self.int_range(), wider.int_range()) {
+            (Some((least, most)), Some((lower, upper))) => self != wider && lower <= least && most <= upper,
+            (Some((_, most)), None) => matches!(wider, F32 | F64) && most < 1 << digits(wider),
+            (None, None) => matches!((self, wider), (F16 | BF16, F32 | F64) | (F32, F64)),
+            (None, Some(_)) => false,
+        }
+    }
+
     /// The name in TC: `float32`, `int8`, `bool`.
     pub fn name(self) -> &'static str {
         match self {

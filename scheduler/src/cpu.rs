@@ -9,7 +9,7 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, fusing, packing, rest, rows, sharing};
+use crate::{Fusion, Isl, STAGE, cost, fusing, packing, prologue, rest, rows, sharing};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -103,7 +103,21 @@ fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) 
         let later = sharing::fuse_neighbours(session, &chosen)?;
         let mut nests = chosen_nests(session, &chosen)?;
         later.mark(&mut nests);
-        nests.iter().for_each(|nest| schedule_nest(session, nest, &[]));
+        let (waiting, others): (Vec<Nest>, Vec<Nest>) =
+            nests.into_iter().partition(|nest| prologue::is_producer(session.scop(), nest));
+        let waiting: Vec<String> = waiting.iter().map(|nest| nest.name(session.scop())).collect();
+        others.iter().for_each(|nest| schedule_nest(session, nest, &[]));
+        for producer in waiting {
+            let find = |session: &Session| {
+                Ok(examine(session, session.scop())?.into_iter().find(|nest| nest.name(session.scop()) == producer))
+            };
+            if let Some(nest) = find(session)? {
+                prologue::compute_in_copies(session, &nest);
+            }
+            if let Some(nest) = find(session)? {
+                schedule_nest(session, &nest, &[]);
+            }
+        }
         sharing::keep(session, later);
         Ok(())
     })();

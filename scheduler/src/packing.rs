@@ -22,7 +22,14 @@ pub(crate) fn pack(session: &mut Session, entity: &str, pack: &Pack, at: Option<
         .iter()
         .any(|(id, other)| id != pack.stmt && other.reads.iter().any(|read| read.tensor == pack.tensor));
     let of = if at.is_none() || is_read_by_others { vec![stmt.clone()] } else { Vec::new() };
-    let promotion = Promotion { tensor: source.name.clone(), member: at, of, padded, ..Promotion::default() };
+    let promotion = Promotion {
+        tensor: source.name.clone(),
+        member: at,
+        of,
+        padded,
+        widened: pack.widened,
+        ..Promotion::default()
+    };
     if !attempt(session, entity, WHAT, Command::Promote(promotion)) {
         return;
     }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use polyhedral::{Axis, Memory, ScheduleTree, Scop, isl};
+use polyhedral::{Axis, DType, Memory, ScheduleTree, Scop, isl};
 
 use crate::{LayoutMap, order};
 
@@ -25,7 +25,7 @@ use crate::{LayoutMap, order};
 /// vectorise LOOP by N [as OUTER INNER] [tail masked | separate | shifted]
 /// unroll LOOP by N [as OUTER INNER]
 ///
-/// promote TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [double] [in stack|global]
+/// promote TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [widened TYPE] [double] [in stack|global]
 /// prefetch TENSOR at LOOP [ahead N]
 /// layout TENSOR [NAME, …] = [CELL, …] of [EXTENT, …]
 /// fold TENSOR dim D by N
@@ -296,6 +296,8 @@ pub struct Promotion {
     pub transposed: Vec<u32>,
     /// Cells added to the innermost dimension.
     pub padded: u32,
+    /// The type of the new tensor, which holds every value of the old one, where that is what all reads convert to.
+    pub widened: Option<DType>,
     /// Whether the iterations of the loop use two copies in turn, each loaded one iteration earlier.
     pub double: bool,
     /// Where the new tensor lives; found out when left out.
@@ -327,6 +329,9 @@ impl fmt::Display for Promotion {
         }
         if self.padded > 0 {
             write!(f, " padded {}", self.padded)?;
+        }
+        if let Some(wide) = self.widened {
+            write!(f, " widened {wide}")?;
         }
         if self.double {
             f.write_str(" double")?;
@@ -440,7 +445,7 @@ pub const COMMANDS: &[Description] = &[
     },
     Description {
         name: "promote",
-        form: "promote TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [double] [in stack|global]",
+        form: "promote TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [widened TYPE] [double] [in stack|global]",
         summary: "Keep what an iteration touches of a tensor in a new one.",
     },
     Description {

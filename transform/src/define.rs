@@ -22,6 +22,7 @@ const KEYWORDS: &[&str] = &[
     "in",
     "transposed",
     "padded",
+    "widened",
     "double",
     "tail",
     "ahead",

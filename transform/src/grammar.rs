@@ -9,7 +9,7 @@ use nom::multi::{many0, many1, separated_list0};
 use nom::sequence::{delimited, pair, preceded};
 use nom::{IResult, Parser};
 
-use polyhedral::{Axis, Memory};
+use polyhedral::{Axis, DType, Memory};
 
 use crate::define::Call;
 use crate::place::closest;
@@ -17,7 +17,7 @@ use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion, 
 
 /// Words that stand between names, and so are none.
 pub(crate) const RESERVED: &[&str] =
-    &["by", "as", "depth", "at", "of", "transposed", "padded", "double", "in", "ahead", "dim"];
+    &["by", "as", "depth", "at", "of", "transposed", "padded", "widened", "double", "in", "ahead", "dim"];
 
 /// A line of a script by what it is.
 pub(crate) enum Line {
@@ -282,20 +282,25 @@ fn two_names(input: &str) -> Read<'_, (String, String)> {
     pair(new_name, new_name).parse(input)
 }
 
-/// `TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [double] [in stack|global]`
+/// `TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [widened TYPE] [double] [in stack|global]`
 fn promotion(input: &str) -> Read<'_, Promotion> {
     let (rest, (tensor, member, new, of)) =
         (tensor, opt_after("at", a_loop), opt_after("as", new_name), opt_after("of", many1(statement))).parse(input)?;
     let memory = expect("`stack` or `global`", map_opt(word, memory));
-    let (rest, (transposed, padded, double, memory)) = (
+    let wide = expect("a type", map_opt(word, DType::parse));
+    let (rest, (transposed, padded, widened, double, memory)) = (
         opt_after("transposed", many1(position)),
         opt_after("padded", size),
+        opt_after("widened", wide),
         opt(keyword("double", "")),
         opt_after("in", memory),
     )
         .parse(rest)?;
     let (of, transposed, padded) = (of.unwrap_or_default(), transposed.unwrap_or_default(), padded.unwrap_or(0));
-    Ok((rest, Promotion { tensor, member, name: new, of, transposed, padded, double: double.is_some(), memory }))
+    Ok((
+        rest,
+        Promotion { tensor, member, name: new, of, transposed, padded, widened, double: double.is_some(), memory },
+    ))
 }
 
 /// `TENSOR at LOOP [ahead N]`

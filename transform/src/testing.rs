@@ -1,7 +1,7 @@
 //! Random commands, for tests: of every kind, whether they fit or not.
 
 use polyhedral::testing::Rng;
-use polyhedral::{Axis, Memory, Scop};
+use polyhedral::{Axis, DType, Memory, Scop};
 
 use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion, Tail};
 
@@ -126,6 +126,7 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
             of: draw.sometimes(|draw| vec![draw.statement()]).unwrap_or_default(),
             transposed: draw.sometimes(|_| vec![1, 0]).unwrap_or_default(),
             padded: draw.sometimes(Draw::size).unwrap_or(0),
+            widened: draw.sometimes(|draw| draw.random.pick(&[DType::F64, DType::F32, DType::I64])),
             double: draw.random.below(4) == 0,
             memory: draw.memory(),
         }),

@@ -13,7 +13,7 @@ mod stencil;
 mod streams;
 mod threads;
 
-use polyhedral::{Scop, Stmt, StmtId, TensorId};
+use polyhedral::{DType, Scop, Stmt, StmtId, TensorId};
 use support::Target;
 
 use crate::nest::{self, Loop, Nest, Stride};
@@ -92,6 +92,8 @@ pub(crate) struct Pack {
     pub(crate) stmt: StmtId,
     /// The dimension in which the tensor is contiguous.
     pub(crate) contiguous: usize,
+    /// The type that its reads are converted to, when the copy holds values of it.
+    pub(crate) widened: Option<DType>,
     /// How the copy lies in memory.
     pub(crate) form: Form,
 }

@@ -1,6 +1,8 @@
 //! Copies of a part of a tensor near the statements that use it: promote.
 
-use polyhedral::{Access, Body, Expr, Index, Kind, Layout, Memory, Role, Scop, Stmt, Subscript, Tensor, TensorId, isl};
+use polyhedral::{
+    Access, Body, DType, Expr, Index, Kind, Layout, Memory, Role, Scop, Stmt, Subscript, Tensor, TensorId, isl,
+};
 
 use crate::grammar;
 use crate::place;
@@ -11,7 +13,7 @@ use crate::storage::formula::simplified;
 use crate::storage::hull::{Hull, range_of};
 use crate::storage::parts::wholly_inside;
 use crate::storage::site::{Placed, Site, instances, loops_over, tuple};
-use crate::storage::uses::{Use, Uses, tensor_named};
+use crate::storage::uses::{Use, Uses, Which, tensor_named};
 use crate::{Command, Promotion};
 
 /// The most bytes of a tensor that goes to the stack of a thread when nothing is said. When it is said, it may take what
@@ -36,6 +38,7 @@ pub const UNASKED_STACK_BYTES: i64 = 64 << 10;
 /// temporary altogether. Without a loop the copies are around the whole program.
 ///
 /// `transposed` gives the order of the old dimensions in the new tensor; `padded` adds cells to the innermost one;
+/// `widened` has a wider type in it, that all reads convert to: each element is then converted once, by the copy;
 /// `double` makes two boxes, used in turn, and loads what an iteration needs one iteration earlier. A tensor of constant
 /// size up to [`UNASKED_STACK_BYTES`] lives on the stack of its thread where there is room, a larger one in global memory, with a
 /// box for each iteration of the parallel loops around.
@@ -52,6 +55,9 @@ pub(crate) fn promote(scop: &Scop, promotion: &Promotion) -> Result<Edit, Reason
     let (scop, of) = &wholly_inside(scop, &site, tensor, &promotion.of, &name)?;
     let site = Site::of(scop, member.as_deref())?;
     let uses = Uses::of(scop, &site, tensor, of)?;
+    if let Some(wide) = promotion.widened {
+        are_widened(scop, &uses, wide)?;
+    }
     let buffer = Buffer::of(scop, &site, &uses, promotion, &name)?;
     let command = Command::Promote(Promotion {
         member,
@@ -64,7 +70,11 @@ pub(crate) fn promote(scop: &Scop, promotion: &Promotion) -> Result<Edit, Reason
     let id = edited.tensors.push(buffer.declared.clone());
     for used in &uses.accesses {
         let access = buffer.instead_of(used, id, &scop.stmts[used.stmt])?;
-        *used.which.of_mut(&mut edited.stmts[used.stmt]) = access;
+        let stmt = &mut edited.stmts[used.stmt];
+        *used.which.of_mut(stmt) = access;
+        if let (Some(wide), Which::Read(read)) = (promotion.widened, used.which) {
+            stmt.body.exprs_mut().iter_mut().for_each(|expr| *expr = without_conversion(expr, read, wide));
+        }
     }
     let copies = Copies { site: &site, uses: &uses, buffer: &buffer, id };
     let (before, after) = copies.add(&mut edited, scop)?;
@@ -73,6 +83,55 @@ pub(crate) fn promote(scop: &Scop, promotion: &Promotion) -> Result<Edit, Reason
     }
     site.insert(&mut edited.tree, before, after)?;
     Ok(Edit::of_values(edited, command))
+}
+
+/// Whether each of the uses is a read that is converted to `wide`, which changes none of its values.
+fn are_widened(scop: &Scop, uses: &Uses, wide: DType) -> Result<(), Reason> {
+    let Tensor { name, dtype, .. } = &scop.tensors[uses.tensor];
+    if !dtype.widens_to(wide) {
+        return Reason::precondition(format!("`{wide}` does not hold every value of `{name}`, which is `{dtype}`"));
+    }
+    for used in &uses.accesses {
+        let stmt = &scop.stmts[used.stmt];
+        let Which::Read(read) = used.which else {
+            return Reason::precondition(format!("`{}` writes `{name}`: only what is read can be wider", stmt.name));
+        };
+        let mut in_subscripts =
+            stmt.accesses().flat_map(|access| &access.index).filter_map(|subscript| match subscript {
+                Subscript::Indirect(expr) => Some(expr),
+                Subscript::Affine(_) => None,
+            });
+        let bare = |expr: &Expr| loads(expr, read) > conversions(expr, read, wide);
+        if in_subscripts.any(|expr| loads(expr, read) > 0) || stmt.body.exprs().iter().any(bare) {
+            return Reason::precondition(format!("`{}` uses `{name}` without a conversion to `{wide}`", stmt.name));
+        }
+    }
+    Ok(())
+}
+
+/// The expression with a read in place of the read converted to `wide`.
+fn without_conversion(expr: &Expr, read: usize, wide: DType) -> Expr {
+    expr.map(&mut |expr| match expr {
+        Expr::Cast(to, inner) if to == wide && *inner == Expr::Load(read) => *inner,
+        other => other,
+    })
+}
+
+/// How often an expression uses a read.
+fn loads(expr: &Expr, read: usize) -> usize {
+    let mut count = 0;
+    expr.visit(&mut |expr| count += usize::from(*expr == Expr::Load(read)));
+    count
+}
+
+/// How often an expression converts a read to `wide`.
+fn conversions(expr: &Expr, read: usize, wide: DType) -> usize {
+    let mut count = 0;
+    expr.visit(&mut |expr| match expr {
+        Expr::Cast(to, inner) => count += usize::from(*to == wide && **inner == Expr::Load(read)),
+        _ => {}
+    });
+    count
 }
 
 /// The name that was given, or the next free one of `A_local`, `A_local2`, ….
@@ -130,7 +189,7 @@ impl Buffer {
         extent.extend(order.iter().map(|&at| hull.extent[at].clone()));
         let declared = Tensor {
             name: name.to_string(),
-            dtype: old.dtype,
+            dtype: promotion.widened.unwrap_or(old.dtype),
             lower: vec![Index::Const(0); extent.len()],
             layout: padded(promotion.padded, &extent)?,
             extent,
@@ -200,7 +259,8 @@ pub(super) fn memory_for(
 
 /// The size when it is a constant.
 fn bytes_of(scop: &Scop, uses: &Uses, promotion: &Promotion, hull: &Hull) -> Option<i64> {
-    let element = i64::from(scop.tensors[uses.tensor].dtype.bytes()) * if promotion.double { 2 } else { 1 };
+    let dtype = promotion.widened.unwrap_or(scop.tensors[uses.tensor].dtype);
+    let element = i64::from(dtype.bytes()) * if promotion.double { 2 } else { 1 };
     let innermost = promotion.transposed.last().map_or(hull.extent.len().wrapping_sub(1), |&at| at as usize);
     hull.extent.iter().enumerate().try_fold(element, |bytes, (at, extent)| {
         let padding = if at == innermost { i64::from(promotion.padded) } else { 0 };
@@ -350,7 +410,9 @@ impl Copies<'_> {
         let new = Access { tensor: self.id, index: subscripts(new.collect())?, span };
         let (read, write) = if direction == Direction::Load { (old, new) } else { (new, old) };
         let node = loops_over(&domain, &name, &dims, prefix)?;
-        let body = Body::Assign(vec![Expr::Load(0)]);
+        let (from, to) = (edited.tensors[read.tensor].dtype, edited.tensors[write.tensor].dtype);
+        let value = if from == to { Expr::Load(0) } else { Expr::Cast(to, Box::new(Expr::Load(0))) };
+        let body = Body::Assign(vec![value]);
         let (reads, writes) = (vec![read], vec![write]);
         edited.stmts.push(Stmt { name, dims, domain: domain.clone(), reads, writes, body, span });
         Ok(Placed { domain, values: self.values(direction), node })

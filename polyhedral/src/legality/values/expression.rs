@@ -59,6 +59,9 @@ impl<R: Reads> Comparison<'_, R> {
         if let Expr::Load(read) = theirs {
             return self.load(mine, source, *read, to, depth);
         }
+        if self.is_widened(mine, source, theirs, to)? {
+            return Ok(true);
+        }
         let same_operator = match (mine, theirs) {
             (Expr::Const(a, s), Expr::Const(b, t)) => s == t && same_value(a, b),
             (Expr::Index(a), Expr::Index(b)) => return self.index(a, source, b, to),
@@ -80,6 +83,24 @@ impl<R: Reads> Comparison<'_, R> {
             }
         }
         Ok(true)
+    }
+
+    /// Whether the source converts what it reads to a wider type, and here a tensor of that type is read, which holds the
+    /// same numbers. Copies only ever widen, and that is exact: what was copied several times was converted once. Sums are
+    /// another matter: they could have been combined after the conversion.
+    fn is_widened(&mut self, mine: &Expr, source: StmtId, theirs: &Expr, to: &isl::UnionMap) -> isl::Result<bool> {
+        let (Expr::Load(own), Expr::Cast(wide, inner)) = (mine, theirs) else { return Ok(false) };
+        let Expr::Load(read) = **inner else { return Ok(false) };
+        let (here, access) = (&self.stmt.reads[*own], &self.meaning.source.stmts[source].reads[read]);
+        let narrow = self.meaning.source.tensors[access.tensor].dtype;
+        let is_direct = !flows::is_indirect(here) && !flows::is_indirect(access);
+        let mut updates = self.meaning.source.stmts.values().filter(|stmt| stmt.body.is_reduce());
+        let is_sum = updates.any(|stmt| stmt.writes.iter().any(|write| write.tensor == access.tensor));
+        Ok(is_direct
+            && !is_sum
+            && self.scop.tensors[here.tensor].dtype == *wide
+            && narrow.widens_to(*wide)
+            && self.reads.same(*own, (source, read), to)?)
     }
 
     /// What the source reads: read here as well, or computed here as its only writer does.

@@ -9,7 +9,7 @@ use crate::{Body, DType, Expr, Monoid, Scop, Stmt, StmtId, TensorId, Value, isl}
 pub(super) enum Part {
     /// Computes what instances of one statement of the source do; the relation to them is a function.
     Computes { source: StmtId, origin: isl::UnionMap },
-    /// Carries each component over from one of its reads.
+    /// Carries each component over from one of its reads, as it is or in a type that holds all its values.
     Copies { reads: Vec<usize> },
     /// Combines partial results, one read for each component, into others.
     Combines { monoid: Monoid, reads: Vec<usize> },
@@ -36,6 +36,7 @@ pub(super) fn part(source: &Scop, scop: &Scop, stmt: &Stmt) -> Result<Part, Ille
         return Err(own_computation(stmt));
     }
     let loads = || stmt.body.exprs().iter().map(|expr| load(stmt, expr)).collect::<Option<Vec<_>>>();
+    let widened = || stmt.body.exprs().iter().map(|expr| widened(scop, stmt, expr)).collect::<Option<Vec<_>>>();
     let constants = || stmt.body.exprs().iter().map(constant).collect::<Option<Vec<_>>>();
     let part = match &stmt.body {
         Body::Reduce { monoid, .. } => {
@@ -43,6 +44,7 @@ pub(super) fn part(source: &Scop, scop: &Scop, stmt: &Stmt) -> Result<Part, Ille
         }
         Body::Assign(_) => {
             let copies = same_types(scop, stmt, loads()).map(|reads| Part::Copies { reads });
+            let copies = copies.or_else(|| same_widths(scop, stmt, widened()).map(|reads| Part::Copies { reads }));
             copies.or_else(|| constants().map(|constants| Part::Begins { constants }))
         }
     };
@@ -96,6 +98,28 @@ fn load(stmt: &Stmt, expr: &Expr) -> Option<usize> {
         Expr::Load(read) => stmt.reads.get(*read).is_some_and(|access| !is_indirect(access)).then_some(*read),
         _ => None,
     }
+}
+
+/// The read that a component is but for an exact conversion, and the type after it. Whoever reads it without one reads the
+/// same number: only in the type of what it was read from can it be more than that.
+fn widened(scop: &Scop, stmt: &Stmt, expr: &Expr) -> Option<(usize, DType)> {
+    let (inner, wide) = match expr {
+        Expr::Cast(wide, inner) => (&**inner, Some(*wide)),
+        _ => (expr, None),
+    };
+    let read = load(stmt, inner)?;
+    let narrow = scop.tensors[stmt.reads[read].tensor].dtype;
+    match wide {
+        Some(wide) => narrow.widens_to(wide).then_some((read, wide)),
+        None => Some((read, narrow)),
+    }
+}
+
+/// The reads, when after their conversions they have the types of what is written.
+fn same_widths(scop: &Scop, stmt: &Stmt, reads: Option<Vec<(usize, DType)>>) -> Option<Vec<usize>> {
+    let reads = reads?;
+    let same = reads.iter().zip(&stmt.writes).all(|((_, wide), write)| *wide == scop.tensors[write.tensor].dtype);
+    (same && reads.len() == stmt.writes.len()).then(|| reads.into_iter().map(|(read, _)| read).collect())
 }
 
 fn constant(expr: &Expr) -> Option<(Value, DType)> {

@@ -1,6 +1,6 @@
 //! What is copied before it is used many times, and how the loops are cut so that each copy stays in its cache.
 
-use polyhedral::{Access, Subscript};
+use polyhedral::{Access, DType, Expr, Subscript};
 
 use super::{Group, Piece, Planner, RegisterTile, extent_of};
 use crate::nest::{self, Loop, Stride};
@@ -24,6 +24,8 @@ const PAGE: u64 = 4096;
 const PAGES: u64 = 64;
 /// The most rows that are packed at once.
 const TALLEST_PACKED: u64 = 256;
+/// The least boxes of columns that use what is packed of the rows, when each would convert it again.
+const LEAST_PANELS_OF_CONVERTED: u64 = 2;
 /// The least boxes of columns that use what is packed of the rows.
 const LEAST_PANELS: u64 = 8;
 
@@ -45,7 +47,7 @@ impl Planner<'_> {
                 packed.push(at);
                 continue;
             }
-            match self.reason_against(read, (rows, columns), reduced) {
+            match self.reason_against(read, self.converted_to(at).is_some(), (rows, columns), reduced) {
                 None => packed.push(at),
                 Some(why) => {
                     against.push(("not packed", format!("`{}` {why}", self.scop.tensors[read.tensor].name)));
@@ -56,7 +58,13 @@ impl Planner<'_> {
     }
 
     /// Why a read is better used as it is.
-    fn reason_against(&self, read: &Access, (rows, columns): (usize, usize), reduced: &[usize]) -> Option<String> {
+    fn reason_against(
+        &self,
+        read: &Access,
+        is_converted: bool,
+        (rows, columns): (usize, usize),
+        reduced: &[usize],
+    ) -> Option<String> {
         if let Some(why) = self.reason_never(read, columns) {
             return Some(why.into());
         }
@@ -66,9 +74,12 @@ impl Planner<'_> {
         }
         let users = self.users(read, rows, reduced);
         let strided = self.stride(read, columns) != Stride::Unit;
-        let least = if strided { LEAST_ROWS_OF_GATHERS } else { LEAST_ROWS };
+        let least = if strided || is_converted { LEAST_ROWS_OF_GATHERS } else { LEAST_ROWS };
         if users < least {
             return Some(format!("is used by {users} rows only, which do not pay for a copy"));
+        }
+        if is_converted {
+            return None;
         }
         let distance = reduced.iter().filter_map(|&at| self.bytes_apart(read, at)).max().unwrap_or(0);
         if !strided && distance < FAR_APART {
@@ -77,6 +88,24 @@ impl Planner<'_> {
         let footprint = self.footprint(read, columns, reduced);
         let room = self.second_cache() / 4;
         (!strided && footprint <= room).then(|| format!("fits the cache as it is: {footprint} bytes"))
+    }
+
+    /// The type that a narrower read is converted to each time it is used, when a copy may hold that: nothing that groups of
+    /// steps, which take it as it is, are made of.
+    pub(super) fn converted_to(&self, read: usize) -> Option<DType> {
+        let narrow = self.scop.tensors[self.stmt.reads[read].tensor].dtype;
+        let (mut wide, mut used, mut converted) = (None, 0, 0);
+        let mut look = |expr: &Expr| match expr {
+            Expr::Load(at) => used += usize::from(*at == read),
+            Expr::Cast(to, inner) if **inner == Expr::Load(read) && wide.is_none_or(|wide| wide == *to) => {
+                wide = Some(*to);
+                converted += 1;
+            }
+            _ => {}
+        };
+        self.stmt.body.exprs().iter().for_each(|expr| expr.visit(&mut look));
+        let is_direct = !self.stmt.accesses().any(|access| access.affine().is_none());
+        wide.filter(|&wide| self.group.is_none() && is_direct && used == converted && narrow.widens_to(wide))
     }
 
     /// Why a read cannot be packed.
@@ -226,15 +255,16 @@ impl Planner<'_> {
         let contiguous = access.index.len().saturating_sub(1);
         let group = self.group.filter(|group| group.read == read).map(|group| (group.along, group.by));
         let form = Form::Panels { along, tile: *tile, group };
-        let around = self.moved_around(access);
-        self.plan.packs.push(Pack { tensor: access.tensor, at, around, stmt: self.id, contiguous, form });
+        let (around, widened) = (self.moved_around(access), self.converted_to(read));
+        self.plan.packs.push(Pack { tensor: access.tensor, at, around, stmt: self.id, contiguous, widened, form });
     }
 
     /// Copies a read as it lies, in rows of so many elements.
     fn pack_rows(&mut self, read: usize, at: Piece, row: u64) {
         let access = &self.stmt.reads[read];
         let contiguous = access.index.len().saturating_sub(1);
-        let bytes = self.scop.tensors[access.tensor].dtype.bytes();
+        let widened = self.converted_to(read);
+        let bytes = widened.unwrap_or(self.scop.tensors[access.tensor].dtype).bytes();
         let padding = if (row * u64::from(bytes)).is_multiple_of(FAR_APART) { self.line() / bytes.max(1) } else { 0 };
         let form = Form::Rows { padding, lanes: self.target.lanes(bytes) };
         self.plan.packs.push(Pack {
@@ -243,6 +273,7 @@ impl Planner<'_> {
             around: None,
             stmt: self.id,
             contiguous,
+            widened,
             form,
         });
     }
@@ -346,7 +377,9 @@ impl Planner<'_> {
             let is_alone = reduced.iter().all(|&of| of == strip || !moves(of));
             let footprint = self.footprint(read, rows, reduced);
             let is_far = panels >= LEAST_PANELS && footprint > self.second_cache() / 4;
-            if crowded && is_alone && (is_far || self.is_scattered(read, run, across, footprint)) {
+            if self.converted_to(at).is_some() && is_alone && panels >= LEAST_PANELS_OF_CONVERTED {
+                packs.push((at, run));
+            } else if crowded && is_alone && (is_far || self.is_scattered(read, run, across, footprint)) {
                 packs.push((at, run));
             }
         }
