@@ -470,3 +470,35 @@ stmt O[i]
     let program = lower(&scheduled(text, Some(&[7]), ""), &Options::default()).to_string();
     assert_eq!(program.matches("check").count(), 1, "{program}");
 }
+
+/// Rows to come are asked for while the loop runs that computes most, and not all at once.
+#[test]
+fn prefetches_run_beside_what_is_computed() {
+    let text = "
+scop rows(N)
+context { : N > 0 }
+input A: float32[N, 96]
+output O: float32[N, 96]
+stmt O[i, j]
+  domain { O[i, j] : 0 <= i < N and 0 <= j < 96 }
+  O[i, j] = A[i, j] * A[i, j] + 2.0f32 * A[i, j]
+";
+    let script = "
+        vectorise O.j by 32 as jo jv
+        prefetch A at O.i ahead 1";
+    let program = lower(&scheduled(text, Some(&[8]), script), &Options::default());
+    agrees(&scheduled(text, Some(&[8]), ""), &program, &[]);
+    expect![[r#"
+        program rows()
+          input A: float32[8, 96] argument 0
+          output O: float32[8, 96] argument 1
+        for i in 0..8 {
+          for jo in 0..3 {
+            prefetch A[i + 1, 32*jo]
+            prefetch A[i + 1, 32*jo + 16]
+            O[i, 32*jo .. +32] = A[i, 32*jo .. +32] * A[i, 32*jo .. +32] + float32(2.0) * A[i, 32*jo .. +32]
+          }
+        }
+    "#]]
+    .assert_eq(&program.to_string());
+}

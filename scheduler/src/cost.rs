@@ -25,9 +25,14 @@ pub(crate) fn too_small(cycles: u64) -> String {
 
 /// Cycles of everything in the nest, whose loops have these parts in boxes; those of its parts are guessed.
 pub(crate) fn cycles(scop: &Scop, target: &Target, nest: &Nest, boxes: &[Option<Box>]) -> u64 {
+    cycles_and_computed(scop, target, nest, boxes).0
+}
+
+/// Those cycles, and how many there would be if all that is touched were near.
+pub(crate) fn cycles_and_computed(scop: &Scop, target: &Target, nest: &Nest, boxes: &[Option<Box>]) -> (u64, u64) {
     let mut work = Work { scop, target, computed: 0.0, touched: BTreeMap::new() };
     work.add(&[], nest, boxes);
-    work.computed.max(work.moved()).min(1e18) as u64
+    (work.computed.max(work.moved()).min(1e18) as u64, work.computed.min(1e18) as u64)
 }
 
 /// Whether some nests, all in vectors, compute at least half as long as memory takes for the arguments that they touch: a

@@ -9,7 +9,7 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, fusing, packing, rest, rows, sharing};
+use crate::{Fusion, Isl, STAGE, cost, fusing, packing, prologue, rest, rows, sharing};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -19,8 +19,8 @@ use crate::{Fusion, Isl, STAGE, cost, fusing, packing, rest, rows, sharing};
 ///   (`unroll` rows of `vectorise`d columns) that stays in registers over the reduction. What all rows share is packed
 ///   in panels where its lanes lie apart, or its rows do and it does not fit the second cache; what the rows read
 ///   alone where its lines would share a set: the blocking of Goto and van de Geijn (TOMS 2008), by the model of Low,
-///   Igual, Smith and Quintana-Ortí (TOMS 2016). Initial values, and what follows element by element, are fused around
-///   a reduction that is not cut into strips.
+///   Igual, Smith and Quintana-Ortí (TOMS 2016). Initial values, and what follows element by element, run in its tiles;
+///   what comes before, in the copies that it makes.
 /// - **Any other reduction** has lanes along its result where the reads are contiguous there, some rows streaming by a row
 ///   of sums in the first cache; else along the reduction, in several vectors of partial sums. A result that is too short
 ///   for all threads gets a chunk of the reduction, with partial results, for each of them.
@@ -103,7 +103,21 @@ fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) 
         let later = sharing::fuse_neighbours(session, &chosen)?;
         let mut nests = chosen_nests(session, &chosen)?;
         later.mark(&mut nests);
-        nests.iter().for_each(|nest| schedule_nest(session, nest, &[]));
+        let (waiting, others): (Vec<Nest>, Vec<Nest>) =
+            nests.into_iter().partition(|nest| prologue::is_producer(session.scop(), nest));
+        let waiting: Vec<String> = waiting.iter().map(|nest| nest.name(session.scop())).collect();
+        others.iter().for_each(|nest| schedule_nest(session, nest, &[]));
+        for producer in waiting {
+            let find = |session: &Session| {
+                Ok(examine(session, session.scop())?.into_iter().find(|nest| nest.name(session.scop()) == producer))
+            };
+            if let Some(nest) = find(session)? {
+                prologue::compute_in_copies(session, &nest);
+            }
+            if let Some(nest) = find(session)? {
+                schedule_nest(session, &nest, &[]);
+            }
+        }
         sharing::keep(session, later);
         Ok(())
     })();
@@ -280,6 +294,8 @@ fn schedule_nest(session: &mut Session, nest: &Nest, around: &[Loop]) {
             plan.apart = plan.innermost_reduction(session.scop(), &reduction);
         }
         plan.keep = fusing::kept_in_tile(session.scop(), nest, &reduction, &plan);
+        // What stays in registers is not asked for.
+        plan.prefetches.retain(|(tensor, ..)| plan.keep.is_none_or(|(kept, _)| kept != *tensor));
         plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
         return apply(session, &entity, (around, &reduction), &plan);
     }

@@ -16,6 +16,7 @@ mod nest;
 mod order;
 mod packing;
 mod plan;
+mod prologue;
 mod registers;
 mod rest;
 mod rows;

@@ -198,6 +198,10 @@ fn check_computed(routine: &Routine, input: &Tensor, shape: Shape<'_>, sizes: &[
     Ok(())
 }
 
+/// Machine code computes with sizes in 64 bits: with ones up to this no subscript and no end of a tile overflows. No machine
+/// has as many addresses.
+const LARGEST_SIZE: u64 = 1 << 56;
+
 /// Checks what must hold of the sizes, and that every tensor's bytes can be counted. What a program beyond TC assumes is
 /// checked when it is compiled for the sizes.
 ///
@@ -220,6 +224,11 @@ pub fn preconditions(routine: &Routine, sizes: &[i64]) -> Result<()> {
             let message = format!("`{}` would have more bytes than an address can count", tensor.name);
             return Err(Error::user(Diagnostic::call("TC0909", message).help("choose smaller sizes")));
         }
+    }
+    // What bounds a range need not be the size of a tensor.
+    if let Some((name, size)) = routine.sizes.iter().zip(sizes).find(|(_, size)| size.unsigned_abs() > LARGEST_SIZE) {
+        let message = format!("the size `{name}` = {size} is larger than any loop counts to");
+        return Err(Error::user(Diagnostic::call("TC0909", message).help("choose smaller sizes")));
     }
     Ok(())
 }

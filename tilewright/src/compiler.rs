@@ -501,7 +501,14 @@ impl Kernel {
             let kernel = open.kernel.load_beside(&code).map_err(Error::bug)?;
             let Translated { script, remarks, .. } = &open.translated;
             let (script, remarks, stages) = (script.clone(), remarks.clone(), open.stages.clone());
-            return Ok(Variant { kernel, sizes: sizes.to_vec(), script, remarks, stages, compile_time: open.compile_time });
+            return Ok(Variant {
+                kernel,
+                sizes: sizes.to_vec(),
+                script,
+                remarks,
+                stages,
+                compile_time: open.compile_time,
+            });
         }
         let start = Instant::now();
         let (translated, stages) = self.translated(Some(sizes), strided)?;

@@ -16,8 +16,8 @@ fn compiler(threads: usize, script: &str) -> Compiler {
 fn computes(name: &str, script: &str, all_sizes: [&[i64]; 2]) {
     let built = polybench(name).program(&isl::Ctx::new());
     let program = Program::from(&built);
-    for threads in [1, 2] {
-        let kernel = compiler(threads, script).compile_program(&program);
+    for (threads, symbolic) in [(1, false), (2, false), (2, true)] {
+        let kernel = compiler(threads, script).symbolic(symbolic).compile_program(&program);
         for sizes in all_sizes {
             agrees(&built.scop, &kernel, sizes).unwrap_or_else(|wrong| panic!("{name} {sizes:?}: {wrong}"));
         }

@@ -32,13 +32,12 @@ const MAX_ERRORS: usize = 100;
 
 /// The syntax tree of `text`, without the parts that could not be parsed, and what was wrong with those.
 pub fn parse(text: &str) -> (File, Vec<Diagnostic>) {
-    parse_in(text, Span::new(0, text.len()))
+    support::with_deep_stack(|| parse_in(text, Span::new(0, text.len())))
 }
 
 /// What the part of `text` at `place` imports.
 pub(crate) fn imports(text: &str, place: Span) -> Vec<String> {
-    let imports = parse_in(text, place).0.imports;
-    imports.into_iter().map(|import| import.path).collect()
+    support::with_deep_stack(|| parse_in(text, place).0.imports.into_iter().map(|import| import.path).collect())
 }
 
 /// The syntax tree of the part of `text` at `place`, likewise.

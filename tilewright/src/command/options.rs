@@ -148,7 +148,8 @@ impl Machine {
     pub fn compiler(&self, threads: Option<u16>, script: Option<Script>) -> Result<Compiler> {
         let target = self.target()?;
         targets::runs_here(&target)?;
-        let mut compiler = Compiler::new(target).symbolic(self.symbolic).strict(self.strict).trust_indices(self.trust_indices);
+        let mut compiler =
+            Compiler::new(target).symbolic(self.symbolic).strict(self.strict).trust_indices(self.trust_indices);
         if let Some(threads) = threads {
             let refused =
                 |error| Error::user(Diagnostic::call("TC0935", format!("{error}")).help("ask for fewer threads"));
