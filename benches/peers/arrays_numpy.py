@@ -130,6 +130,7 @@ OPS = dict(
     lut1=lambda t, i: t[i].sum(1),
     lut2=lambda t, i, u, j: (t[i].sum(1), u[j].sum(1)),
     mlp1=lambda i, w, b: np.maximum(i @ w + b, 0),
+    residual=lambda x, w, b, r: np.maximum(np.maximum(x, 0) @ w + b, 0) + r,
     mlp3=mlp3,
     kronecker3=kronecker3,
     softmax=softmax,

@@ -73,6 +73,7 @@ OPS = dict(
     lut1=lambda t, i: F.embedding_bag(i, t, mode="sum"),
     lut2=lambda t, i, u, j: (F.embedding_bag(i, t, mode="sum"), F.embedding_bag(j, u, mode="sum")),
     mlp1=lambda i, w, b: F.relu(torch.addmm(b, i, w)),
+    residual=lambda x, w, b, r: F.relu(torch.addmm(b, F.relu(x), w)) + r,
     mlp3=mlp3,
     kronecker3=plain.kronecker3,
     softmax=lambda x: torch.softmax(x, 1),

@@ -77,8 +77,9 @@ fn note_early(kernel: &mut Kernel, scop: &Scop, read: &EarlyRead<'_>, diagnostic
         }
         None => format!("elements of `{name}` may be read before a statement writes them:{at}{sizes}"),
     };
+    let place = if tensor.role == Role::Temporary { "first written here" } else { "declared here" };
     let help = "write all of it first: a statement without a range in `where`, before the loop";
-    diagnostics.push(Diagnostic::error("TC0118", message, read.access.span).also(tensor.span, "first written here").help(help));
+    diagnostics.push(Diagnostic::error("TC0118", message, read.access.span).also(tensor.span, place).help(help));
 }
 
 /// Whether not every statement that writes the tensor writes the same box of it.

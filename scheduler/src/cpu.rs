@@ -19,8 +19,8 @@ use crate::{Fusion, Isl, STAGE, cost, fusing, packing, prologue, rest, rows, sha
 ///   (`unroll` rows of `vectorise`d columns) that stays in registers over the reduction. What all rows share is packed
 ///   in panels where its lanes lie apart, or its rows do and it does not fit the second cache; what the rows read
 ///   alone where its lines would share a set: the blocking of Goto and van de Geijn (TOMS 2008), by the model of Low,
-///   Igual, Smith and Quintana-Ortí (TOMS 2016). Initial values, and what follows element by element, are fused around
-///   a reduction that is not cut into strips.
+///   Igual, Smith and Quintana-Ortí (TOMS 2016). Initial values, and what follows element by element, run in its tiles;
+///   what comes before, in the copies that it makes.
 /// - **Any other reduction** has lanes along its result where the reads are contiguous there, some rows streaming by a row
 ///   of sums in the first cache; else along the reduction, in several vectors of partial sums. A result that is too short
 ///   for all threads gets a chunk of the reduction, with partial results, for each of them.
@@ -294,6 +294,8 @@ fn schedule_nest(session: &mut Session, nest: &Nest, around: &[Loop]) {
             plan.apart = plan.innermost_reduction(session.scop(), &reduction);
         }
         plan.keep = fusing::kept_in_tile(session.scop(), nest, &reduction, &plan);
+        // What stays in registers is not asked for.
+        plan.prefetches.retain(|(tensor, ..)| plan.keep.is_none_or(|(kept, _)| kept != *tensor));
         plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
         return apply(session, &entity, (around, &reduction), &plan);
     }

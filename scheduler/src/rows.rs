@@ -63,6 +63,8 @@ pub(crate) struct Fold {
     pub(crate) by: u32,
 }
 
+/// The place of a subscript that no loop moves.
+const FIXED: usize = usize::MAX;
 /// Rows that a nest may stay behind another.
 const FURTHEST: i64 = 16;
 /// Rows of a strip for each one that two strips compute both, and at least.
@@ -124,7 +126,9 @@ impl<'a> Member<'a> {
         let dim = row.dim(stmt)?;
         let contiguous = body.writes.iter().all(|write| nest::stride(body, write, dim) == Stride::Unit);
         let is_map = !body.body.is_reduce() && nest.loops.iter().all(|one| one.coincident && one.extent.is_some());
-        (contiguous && is_map && nest.is_plain()).then_some(Member { stmt, nest })
+        // A loop of one iteration is no dimension's, and moves nothing.
+        let is_plain = nest.loops.iter().all(|one| one.is_plain() || one.extent == Some(1));
+        (contiguous && is_map && is_plain).then_some(Member { stmt, nest })
     }
 
     /// The loop over rows: the last but one.
@@ -140,26 +144,38 @@ impl<'a> Member<'a> {
         &scop.stmts[self.stmt].writes
     }
 
-    /// For each dimension of an accessed tensor the loop whose value it is, and what is added to it.
-    fn places(&self, access: &Access) -> Option<Vec<(usize, i64)>> {
+    /// For each dimension of an accessed tensor the loop whose value it is, or [`FIXED`], and what is added to it.
+    fn places(&self, scop: &Scop, access: &Access) -> Option<Vec<(usize, i64)>> {
         let place = |subscript: &Subscript| {
             let Subscript::Affine(index) = subscript else { return None };
             let affine = index.affine().filter(|affine| affine.params.is_empty())?;
-            let [(dim, 1)] = affine.dims.iter().map(|(dim, c)| (*dim, *c)).collect::<Vec<_>>()[..] else { return None };
-            let at = self.nest.loops.iter().position(|one| one.dim(self.stmt) == Some(dim))?;
-            Some((at, affine.constant))
+            match affine.dims.iter().map(|(dim, c)| (*dim, *c)).collect::<Vec<_>>()[..] {
+                [] => Some((FIXED, affine.constant)),
+                [(dim, 1)] => match self.nest.loops.iter().position(|one| one.dim(self.stmt) == Some(dim)) {
+                    Some(at) => Some((at, affine.constant)),
+                    None => Some((FIXED, affine.constant.checked_add(self.only_value(scop, dim)?)?)),
+                },
+                _ => None,
+            }
         };
         access.index.iter().map(place).collect()
     }
 
+    /// The value of a dimension that has only one.
+    fn only_value(&self, scop: &Scop, dim: usize) -> Option<i64> {
+        let (domain, at) = (&scop.stmts[self.stmt].domain, i32::try_from(dim).ok()?);
+        let [least, most] = [domain.dim_min_val(at), domain.dim_max_val(at)].map(|value| value.ok()?.to_i64().ok());
+        least.filter(|_| least == most)
+    }
+
     /// How many rows further on than `other` this one accesses a tensor in one iteration of the common loops; none when
     /// that is not the same everywhere.
-    fn rows_ahead(&self, access: &Access, other: &Member<'_>, theirs: &Access) -> Option<i64> {
-        let (mine, theirs) = (self.places(access)?, other.places(theirs)?);
+    fn rows_ahead(&self, scop: &Scop, access: &Access, other: &Member<'_>, theirs: &Access) -> Option<i64> {
+        let (mine, theirs) = (self.places(scop, access)?, other.places(scop, theirs)?);
         let mut ahead = Some(0);
         for ((at, by), (other_at, other_by)) in mine.into_iter().zip(theirs) {
             match at.cmp(&self.rows()) {
-                _ if at != other_at => return None,
+                _ if at != other_at || (at == FIXED && by != other_by) => return None,
                 std::cmp::Ordering::Less if by != other_by => return None,
                 std::cmp::Ordering::Equal => ahead = by.checked_sub(other_by),
                 _ => {}
@@ -190,11 +206,11 @@ impl Group<'_> {
             }
             for read in one.reads(scop) {
                 for theirs in member.writes(scop).iter().filter(|write| write.tensor == read.tensor) {
-                    shift = shift.max(one.rows_ahead(read, member, theirs)? + behind);
+                    shift = shift.max(one.rows_ahead(scop, read, member, theirs)? + behind);
                     saved += bytes(scop, read.tensor);
                 }
                 for theirs in member.reads(scop).iter().filter(|theirs| theirs.tensor == read.tensor) {
-                    if one.rows_ahead(read, member, theirs).is_some_and(|ahead| ahead.abs() <= FURTHEST) {
+                    if one.rows_ahead(scop, read, member, theirs).is_some_and(|ahead| ahead.abs() <= FURTHEST) {
                         saved += bytes(scop, read.tensor);
                     }
                 }
@@ -275,11 +291,11 @@ impl Group<'_> {
             of.map(move |write| (member, behind, write))
         });
         let (writer, writer_behind, write) = writes.next().filter(|_| writes.next().is_none())?;
-        let dim = writer.places(write)?.iter().position(|(at, _)| *at == writer.rows())?;
+        let dim = writer.places(scop, write)?.iter().position(|(at, _)| *at == writer.rows())?;
         let mut read_rows = BTreeSet::from([0]);
         for (reader, behind) in &self.members {
             for read in reader.reads(scop).iter().filter(|read| read.tensor == tensor) {
-                read_rows.insert(reader.rows_ahead(read, writer, write)? - (behind - writer_behind));
+                read_rows.insert(reader.rows_ahead(scop, read, writer, write)? - (behind - writer_behind));
             }
         }
         Some((u32::try_from(dim).ok()?, read_rows.into_iter().collect()))
@@ -311,15 +327,17 @@ impl Group<'_> {
         let [write] = first.writes(scop) else { return None };
         let pair = Group { members: vec![(*first, 0), (*one, shift)] };
         let fold = pair.fold(scop, write.tensor)?;
-        let (blocks, fold) = match pair.blocks(scop, target, fold, shift) {
+        let fits = |fold: &Fold| {
+            let kept = row_bytes(scop, fold.tensor).saturating_mul(fold.by.into());
+            i64::try_from(kept).is_ok_and(|kept| kept <= Memory::STACK_BYTES / 2)
+        };
+        let (blocks, fold) = match pair.blocks(scop, target, fold, shift).filter(|(_, fold)| fits(fold)) {
             Some((blocks, fold)) => (Some(blocks), fold),
             None => (None, fold),
         };
         let rows = &one.nest.loops[one.rows()];
         let by = (shift.max(1) * STRIP.0).max(STRIP.1).unsigned_abs().checked_next_power_of_two()?;
         let enough = rows.estimate().max(0).unsigned_abs() >= by * u64::from(target.threads) * STRIPS;
-        let kept = row_bytes(scop, write.tensor).saturating_mul(fold.by.into());
-        let fits = i64::try_from(kept).is_ok_and(|kept| kept <= Memory::STACK_BYTES / 2);
         let threads = u64::from(target.threads);
         let around = one.nest.loops[..one.rows()].iter().find(|one| one.estimate().unsigned_abs() >= 2 * threads);
         let parallel = match around {
@@ -327,7 +345,7 @@ impl Group<'_> {
             Some(around) => Threads::Around(around.name.clone()),
             None => Threads::Strips,
         };
-        (enough && fits).then(|| Step::Strips {
+        (enough && fits(&fold)).then(|| Step::Strips {
             first: first.stmt,
             second: one.stmt,
             rows: rows.name.clone(),

@@ -1,5 +1,7 @@
 //! Rows of a table that are asked for ahead: results and errors are as without that.
 
+mod agreement;
+
 use tilewright::{Compiler, Error, Script, Tensor};
 
 const LOOKUP: &str = "def lookup(float(E,D) T, int32(B,L) I) -> (O) { O(b,d) +=! T(I(b,l),d) }";
@@ -53,4 +55,18 @@ fn data_found_by_data_is_not_read_ahead() {
     let kernel = Compiler::host().threads(1).script(script).compile(text).expect("a program");
     let error = kernel.prepare(&[&[40, 20], &[30], &[10]]).map(|_| ()).expect_err("refused").to_string();
     assert!(error.contains("`J`, by which an element of `T` is found, is found by data too"), "{error}");
+}
+
+/// Random subscripts stay inside where indices are added to them too.
+#[test]
+fn rows_from_an_index_and_data() {
+    let text = "def shifted(float(E,D) T, int32(B,L) I) -> (O) { O(b,d) +=! T(I(b,l) + d + 1,d) }";
+    agreement::runs(&frontend_tc::check(text).defs[0]).expect("what the evaluator computes");
+}
+
+/// Where all sizes are numbers there is nothing to choose.
+#[test]
+fn sizes_that_are_numbers() {
+    let text = "def means(float(3000,40) A) -> (M) { M(n) +=! A(n,d) M(n) = M(n) / 40 }";
+    agreement::runs(&frontend_tc::check(text).defs[0]).expect("what the evaluator computes");
 }

@@ -18,7 +18,8 @@ fn commands_of_product(text: &str, result: &str, second: &str) -> BTreeSet<&'sta
     let mut session = Session::new(scop, &Target { threads: 1, ..target }).expect("a session");
     Cpu.schedule(&mut session).expect("a policy that takes what it gets");
     let script = session.script();
-    let own = [format!("{result}.update"), format!("{second}_local"), format!("promote {second} ")];
+    // Loops that are shared with initial values are called after these.
+    let own = [format!(" {result}."), format!("{second}_local"), format!("promote {second} ")];
     let commands = script.commands().filter(|command| own.iter().any(|word| command.to_string().contains(word)));
     commands.map(|command| command.name()).collect()
 }

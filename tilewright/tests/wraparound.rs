@@ -90,8 +90,7 @@ impl Case {
         let outputs: Vec<String> = (0..self.values.len()).map(|at| format!("C{at}")).collect();
         let statements: Vec<String> =
             self.values.iter().enumerate().map(|(at, (value, _))| statement(at, value)).collect();
-        let text =
-            format!("def f({}) -> ({}) {{ {} }}", inputs.join(", "), outputs.join(", "), statements.join("\n"));
+        let text = format!("def f({}) -> ({}) {{ {} }}", inputs.join(", "), outputs.join(", "), statements.join("\n"));
         let checked = frontend_tc::check(&text);
         assert!(checked.defs.len() == 1, "{text}: {:?}", checked.diagnostics);
         checked.defs.into_iter().next().expect("one definition")
@@ -117,10 +116,9 @@ impl Case {
         let interpreted = interpret(&program, &[], &given, 1).expect("it runs");
         self.compare(def, "interpreted", |at| interpreted[&format!("C{at}")].bytes.clone());
         let source: Script = "".parse().expect("a script");
-        for (way, compiler) in [
-            ("in vectors", Compiler::host().threads(1)),
-            ("one by one", Compiler::host().threads(1).script(source)),
-        ] {
+        for (way, compiler) in
+            [("in vectors", Compiler::host().threads(1)), ("one by one", Compiler::host().threads(1).script(source))]
+        {
             let views: Vec<&dyn AsTensor> = self.inputs.iter().map(|(_, tensor)| tensor as _).collect();
             let results = compiler.definition(def.clone()).call_all(&views).expect("it runs");
             self.compare(def, way, |at| results[at].as_bytes().to_vec());

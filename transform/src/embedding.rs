@@ -1,6 +1,6 @@
 //! Loops that a nest lacks: it runs in one iteration of them.
 
-use polyhedral::{Member, isl};
+use polyhedral::{Member, Scop, isl};
 
 use crate::End;
 use crate::place;
@@ -28,7 +28,13 @@ impl Nest<'_> {
     ///
     /// # Errors
     /// When an instance has no such iteration.
-    pub(crate) fn embedded(&self, deep: &Nest<'_>, outside: &[Member], end: End) -> Result<Vec<Member>, Reason> {
+    pub(crate) fn embedded(
+        &self,
+        scop: &Scop,
+        deep: &Nest<'_>,
+        outside: &[Member],
+        end: End,
+    ) -> Result<Vec<Member>, Reason> {
         let (both, missing) = deep.loops.split_at(self.loops.len());
         let around = |nested: &Nest<'_>, own: &[Member]| -> isl::Result<isl::UnionMap> {
             let outer = place::values_of(nested.instances, outside)?;
@@ -40,27 +46,27 @@ impl Nest<'_> {
             End::Last => iterations.lexmax()?,
         };
         let values = around(self, self.loops)?.apply_range(&iterations)?;
-        let lacking = self.instances.subtract(&values.domain()?)?;
+        let lacking = self.instances.subtract(&values.domain()?)?.intersect_params(&scop.context)?;
         if !lacking.is_empty()? {
             let stmt = place::stmts_of(&lacking)?.into_iter().next().unwrap_or_default();
             let name = missing.first().map_or("", |member| member.name.as_str());
             return Reason::precondition(format!(
-                "`{stmt}` cannot run in the loop `{name}`: it has no iteration where some of it would belong"
+                "`{stmt}` cannot run in the loop `{name}`: for some sizes it has no iteration there"
             ));
         }
         // The first coordinate of the values is a constant.
-        (1i32..)
-            .zip(missing)
-            .map(|(at, member)| Ok(Member { schedule: coordinate(&values, at)?, ..member.clone() }))
-            .collect()
+        let own = |at: i32, member: &Member| {
+            let schedule = coordinate(&values, at)?.intersect_domain(self.instances)?;
+            Ok(Member { schedule, ..member.clone() })
+        };
+        (1i32..).zip(missing).map(|(at, member)| own(at, member)).collect()
     }
 }
 
-/// One coordinate of single-valued functions.
+/// One coordinate of single-valued functions, also where sizes that cannot be would leave it open.
 fn coordinate(values: &isl::UnionMap, at: i32) -> isl::Result<isl::UnionPwAff> {
     values.maps()?.iter().try_fold(isl::UnionPwAff::empty(values.ctx())?, |all, map| {
         let function = map.to_pw_multi_aff()?.at(at)?;
-        let domain = map.domain()?;
-        all.union_add(&function.gist(&domain)?.intersect_domain(&domain)?.to_union_pw_aff()?)
+        all.union_add(&function.gist(&map.domain()?)?.to_union_pw_aff()?)
     })
 }

@@ -81,7 +81,7 @@ pub(crate) fn fuse(
         None => smallest_shift(scop, deps(&passed)?.as_ref(), &outer, &a, &b, both)?,
     };
     let filter = a.filter.union(&b.filter)?;
-    children.insert(at, Filtered { filter, node: joined(a, b, depth, &shift, &outer)? });
+    children.insert(at, Filtered { filter, node: joined(scop, (a, b), depth, &shift, &outer)? });
 
     let mut tree = scop.tree.clone();
     place::replace(&mut tree.root, &path, place::one_or(Node::Sequence, children))?;
@@ -277,17 +277,23 @@ fn least(distances: &isl::UnionSet) -> isl::Result<Option<i32>> {
 
 /// One nest with the outer `depth` loops of both around what was inside of each; a nest that lacks inner ones of them runs in
 /// one iteration of the other's.
-fn joined(a: Filtered, b: Filtered, depth: usize, shift: &[i32], outer: &[Member]) -> Result<Node, Reason> {
+fn joined(
+    scop: &Scop,
+    (a, b): (Filtered, Filtered),
+    depth: usize,
+    shift: &[i32],
+    outer: &[Member],
+) -> Result<Node, Reason> {
     let ((mut first, inside_a), (mut second, inside_b)) = (peel(a.node, depth), peel(b.node, depth));
     for (member, &by) in second.iter_mut().zip(shift).filter(|(_, by)| **by != 0) {
         member.schedule = shifted(&member.schedule, by.into(), &|_| true)?;
     }
     let nested = |instances, loops| Nest { instances, loops };
     if first.len() < second.len() {
-        let missing = nested(&a.filter, &first).embedded(&nested(&b.filter, &second), outer, End::First)?;
+        let missing = nested(&a.filter, &first).embedded(scop, &nested(&b.filter, &second), outer, End::First)?;
         first.extend(missing);
     } else if second.len() < first.len() {
-        let missing = nested(&b.filter, &second).embedded(&nested(&a.filter, &first), outer, End::Last)?;
+        let missing = nested(&b.filter, &second).embedded(scop, &nested(&a.filter, &first), outer, End::Last)?;
         second.extend(missing);
     }
     let members = first.iter().zip(&second).map(|(a, b)| matched(a, b)).collect::<Result<Vec<_>, Reason>>()?;

@@ -127,6 +127,48 @@ fn shift_moves_all_statements_or_some() {
 }
 
 #[test]
+fn fuse_runs_a_shallow_nest_in_one_iteration_of_a_deep_one() {
+    let text = "
+        scop sums(M, K)
+        context { : M > 0 and K > 2 }
+        input A: float32[M, K]
+        output S: float32[M]
+        output D: float32[M]
+        stmt S.init[i]
+          domain { S.init[i] : 0 <= i < M }
+          S[i] = 0.0f32
+        stmt S.update[i, k]
+          domain { S.update[i, k] : 0 <= i < M and 2 <= k < K }
+          S[i] sum= A[i, k]
+        stmt D[i]
+          domain { D[i] : 0 <= i < M }
+          D[i] = S[i] * 2.0f32
+    ";
+    check_program(
+        text,
+        "fuse S.init S.update depth 2\nfuse S.update D depth 2\ndistribute S.update.k",
+        expect![[r#"
+            band
+              S.init.i = { D[i] -> [(i)]; S.init[i] -> [(i)]; S.update[i, k] -> [(i)] }
+              sequence
+                filter { S.init[i] }
+                  band
+                    S.update.k = { S.init[i] -> [(2)] }
+                filter { S.update[i, k] }
+                  band
+                    S.update.k2 = { S.update[i, k] -> [(k)] }
+                filter { D[i] }
+                  band
+                    D.k = { D[i] -> [(-1 + K)] : K >= 4; D[i] -> [(2)] : K <= 3 }
+            ---
+            fuse S.init S.update depth 2
+            fuse S.update D depth 2
+            distribute S.update.k
+        "#]],
+    );
+}
+
+#[test]
 fn reverse_runs_a_loop_backwards() {
     check(
         "matmul",

@@ -353,8 +353,8 @@ fn nests_that_cannot_be_fused() {
     );
     check_refused(
         "matmul",
-        "fuse C.init C.update depth 3",
-        expect!["`fuse C.init C.update depth 3` refused: the two nests have 2 perfectly nested loops in common, not 3"],
+        "fuse C.init C.update depth 4",
+        expect!["`fuse C.init C.update depth 4` refused: the two nests have 2 perfectly nested loops in common, not 4"],
     );
     check_refused(
         "matmul",

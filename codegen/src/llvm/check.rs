@@ -47,11 +47,7 @@ fn collect(program: &Program, ops: &[Op], checks: &mut Vec<Check>) {
                     checks.push(check);
                 }
             }
-            Op::Store { .. }
-            | Op::Set { .. }
-            | Op::Prefetch { .. }
-            | Op::LoadBlock { .. }
-            | Op::StoreBlock { .. } => {}
+            Op::Store { .. } | Op::Set { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } => {}
         }
     }
 }

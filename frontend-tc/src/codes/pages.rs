@@ -252,7 +252,7 @@ pub const PAGES: &[Page] = &[
     Page {
         code: "TC0118",
         title: "a tensor is read before it is written",
-        text: "Statements run in the order of the text.",
+        text: "Statements run in the order of the text, and the iterations of a loop one after the other; every element must be written before it is read.",
         wrong: "def f(float(N) A) -> (B, C) { C(i) = B(i) B(i) = A(i) }",
         right: "def f(float(N) A) -> (B, C) { B(i) = A(i) C(i) = B(i) }",
     },

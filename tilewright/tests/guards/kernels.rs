@@ -62,7 +62,10 @@ fn borders() {
         for border in ["clamp", "wrap", "mirror"] {
             let around = |x: &str| format!("A({border}(i - 1), {x}) + A({border}(i + 2), {x})");
             let (left, right) = (around(&format!("{border}(j - 2)")), around(&format!("{border}(j + 3)")));
-            guarded(&format!("def f(float(N,M) A) -> (B) {{ B(i, j) = A(i, j) + {left} + {right} }}"), &[("N", 7), ("M", 53)]);
+            guarded(
+                &format!("def f(float(N,M) A) -> (B) {{ B(i, j) = A(i, j) + {left} + {right} }}"),
+                &[("N", 7), ("M", 53)],
+            );
         }
         guarded("def f(float(N) A) -> (B) { B(i) = A(i) + pad(A(i - 3), 1) + pad(A(i + 5), 2) }", &[("N", 41)]);
     });

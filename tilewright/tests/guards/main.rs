@@ -17,7 +17,12 @@ fn apart(name: &str, body: impl FnOnce()) {
     }
     let program = std::env::current_exe().expect("the tests are a program");
     let arguments = [name, "--exact", "--nocapture", "--test-threads=1"];
-    let output = Command::new(program).args(arguments).env(CHILD, name).env("RUST_BACKTRACE", "0").output().expect("the tests run");
+    let output = Command::new(program)
+        .args(arguments)
+        .env(CHILD, name)
+        .env("RUST_BACKTRACE", "0")
+        .output()
+        .expect("the tests run");
     let told = String::from_utf8_lossy(&output.stderr);
     let last: Vec<&str> = told.lines().rev().take(12).collect();
     let last: Vec<&str> = last.into_iter().rev().collect();

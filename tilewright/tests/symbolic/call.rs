@@ -4,7 +4,9 @@ use polyhedral::eval::{self, Limits};
 use polyhedral::{Role, Scop, isl};
 use tilewright::random::Random;
 use tilewright::verify::{Judge, Reference};
-use tilewright::{AsTensor, AsTensorMut, Compiler, Definition, Kernel, Tensor, runtime_dtype};
+use tilewright::{AsTensor, AsTensorMut, Compiler, Definition, Kernel, Pool, Tensor, runtime_dtype};
+
+use crate::memory;
 
 /// More instances are not evaluated here.
 const MAX_INSTANCES: u64 = 200_000;
@@ -26,7 +28,8 @@ pub fn compare(def: &Definition, compiler: &Compiler) -> Result<(), String> {
         };
         // What a specialised kernel computes is what other tests are about: here once for each definition.
         let special = (at + 1 == all.len()).then(|| compiler.definition(def.clone()));
-        agree(def, sizes, [Some(&open), special.as_ref()].into_iter().flatten()).map_err(shown)?;
+        let kernels = [Some(&open), special.as_ref()].into_iter().flatten();
+        agree(def, sizes, kernels, compiler.pool()).map_err(shown)?;
     }
     Ok(())
 }
@@ -59,7 +62,12 @@ fn is_small(def: &Definition, scop: &Scop, sizes: &[i64]) -> bool {
     is_few && def.check_sizes(sizes).is_empty() && eval::count(scop, sizes, limits).is_ok()
 }
 
-fn agree<'a>(def: &Definition, sizes: &[i64], kernels: impl Iterator<Item = &'a Kernel>) -> Result<(), String> {
+fn agree<'a>(
+    def: &Definition,
+    sizes: &[i64],
+    kernels: impl Iterator<Item = &'a Kernel>,
+    pool: &Pool,
+) -> Result<(), String> {
     let text = |error: tilewright::Error| error.to_string();
     let random = Random::new(3, def, sizes).map_err(text)?;
     let inputs = def.inputs().map(|input| random.argument(input)).collect::<Result<Vec<Tensor>, _>>().map_err(text)?;
@@ -79,6 +87,8 @@ fn agree<'a>(def: &Definition, sizes: &[i64], kernels: impl Iterator<Item = &'a 
             (Ok(reference), Ok(())) => {
                 let results = def.outputs().map(|output| output.name.as_str()).zip(&outputs);
                 reference.check(results).map_err(|error| format!("{which}: {error}"))?;
+                let variant = kernel.prepare_sizes(sizes).map_err(text)?;
+                memory::run_guarded(&variant, &inputs, &before, pool);
             }
             (Err(_), Err(error)) if error.diagnostics()[0].code == "TC0911" => (),
             (Err(expected), ran) => return Err(format!("{which}: {ran:?}, and not {expected}")),

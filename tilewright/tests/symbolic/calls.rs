@@ -92,5 +92,6 @@ fn a_condition_has_alternatives() {
         2 |   O(i) +=! A(i) * B(j) where i in 0:N, j in 3:i
           |                   ^^^^ else subscript 1 of `B` runs past the last element
           |
-          = help: call with sizes that satisfy the condition, or restrict the range in `where`"#]].assert_eq(&error.to_string());
+          = help: call with sizes that satisfy the condition, or restrict the range in `where`"#]]
+    .assert_eq(&error.to_string());
 }

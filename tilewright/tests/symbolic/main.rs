@@ -1,11 +1,14 @@
 //! One kernel for all sizes computes what the specialised ones and the evaluator do: every program of the guide to the
-//! language, of the library, of the benchmarks and of the examples, each compiled once and called with several sizes.
+//! language, of the library, of the benchmarks and of the examples, each compiled once and called with several sizes, with
+//! every tensor between pages that may not be touched, too.
 //!
 //! A plain run takes a part of the programs, the same ones each time; `TILEWRIGHT_TEST_FULL=1` takes all of them.
 //! `TILEWRIGHT_TEST_ONLY=word` takes those whose names have the word in them.
 
 mod call;
 mod calls;
+#[path = "../guards/memory.rs"]
+mod memory;
 mod programs;
 mod random;
 

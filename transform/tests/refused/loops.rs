@@ -243,6 +243,20 @@ fn bindings() {
     ]);
 }
 
+/// A sum that has no terms for some sizes.
+const PERHAPS_EMPTY: &str = "
+scop sums(M, K)
+context { : M > 0 and K >= 0 }
+input A: float32[M, K]
+output S: float32[M]
+stmt S.init[i]
+  domain { S.init[i] : 0 <= i < M }
+  S[i] = 0.0f32
+stmt S[i, k]
+  domain { S[i, k] : 0 <= i < M and 0 <= k < K }
+  S[i] sum= A[i, k]
+";
+
 #[test]
 fn fusions() {
     check(&[
@@ -251,6 +265,7 @@ fn fusions() {
         (ROWS, "fuse B C depth 1 shift 1", &["`C[0, 0]` must run after `B[0, 2]`", "flow through `B[0, 2]`"]),
         (ROWS, "fuse B C depth 1 shift 1 2", &["1 loops become common, and there are 2 shifts"]),
         (ROWS, "fuse C B", &["the nest of `B` does not follow that of `C`"]),
+        (PERHAPS_EMPTY, "fuse S.init S depth 2", &["`S.init` cannot run in the loop `S.k`", "no iteration there"]),
         (ROWS, "fuse B.j C.j depth 2", &["the two nests have 1 perfectly nested loops in common, not 2"]),
         (ROWS, "fuse B C\nfuse B C", &["have no loops that could become common"]),
         (ROWS, "fuse B B", &["`B` and `B` are in one nest already"]),

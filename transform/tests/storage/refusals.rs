@@ -537,3 +537,61 @@ fn more_padding_than_keeps_rows_apart() {
         ],
     );
 }
+
+/// A product of short factors, one of which is also used as it is.
+const SHORT: &str = "
+scop short(N)
+context { : N > 3 }
+input A: bfloat16[N, N]
+input B: bfloat16[N, N]
+output C: float32[N, N]
+output D: bfloat16[N, N]
+stmt D[i, k]
+  domain { D[i, k] : 0 <= i < N and 0 <= k < N }
+  D[i, k] = B[k, i]
+stmt C[i, j, k]
+  domain { C[i, j, k] : 0 <= i < N and 0 <= j < N and 0 <= k < N }
+  C[i, j] sum= float32(A[i, k]) * float32(B[k, j])
+source
+  for i
+    for k
+      D
+  for i
+    for j
+      for k
+        C
+";
+
+#[track_caller]
+fn check_short(script: &str, expected: Expect) {
+    let scop = testing::scop(&isl::Ctx::new(), SHORT);
+    expected.assert_eq(&refusal(common::session_of(scop, Options::default()), script).to_string());
+}
+
+#[test]
+fn a_copy_that_is_not_wider_or_not_converted_to() {
+    check_short(
+        "promote A widened float16",
+        expect!["`promote A widened float16` refused: `float16` does not hold every value of `A`, which is `bfloat16`"],
+    );
+    check_short(
+        "promote A widened int64",
+        expect!["`promote A widened int64` refused: `int64` does not hold every value of `A`, which is `bfloat16`"],
+    );
+    check_short(
+        "promote A widened float64",
+        expect!["`promote A widened float64` refused: `C` uses `A` without a conversion to `float64`"],
+    );
+    check_short(
+        "promote B widened float32",
+        expect!["`promote B widened float32` refused: `D` uses `B` without a conversion to `float32`"],
+    );
+    check_short(
+        "promote D widened float32",
+        expect!["`promote D widened float32` refused: `D` writes `D`: only what is read can be wider"],
+    );
+    check_short(
+        "promote C at C.i widened float64",
+        expect!["`promote C at C.i widened float64` refused: `C` writes `C`: only what is read can be wider"],
+    );
+}

@@ -21,7 +21,7 @@ fn every_option_has_a_text() {
         "
         promote B
         promote B at C.update.ko
-        promote B at ko as Bp of C.update C.init transposed 1 0 padded 8 double in stack
+        promote B at ko as Bp of C.update C.init transposed 1 0 padded 8 widened float32 double in stack
         promote A in global
         prefetch B at C.update.ko
         prefetch B at C.update.ko ahead 3
@@ -33,7 +33,7 @@ fn every_option_has_a_text() {
         expect![[r#"
             promote B
             promote B at C.update.ko
-            promote B at ko as Bp of C.update C.init transposed 1 0 padded 8 double in stack
+            promote B at ko as Bp of C.update C.init transposed 1 0 padded 8 widened float32 double in stack
             promote A in global
             prefetch B at C.update.ko
             prefetch B at C.update.ko ahead 3

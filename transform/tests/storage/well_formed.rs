@@ -1,6 +1,6 @@
 //! Whatever a command on storage makes is a program, legal or not.
 
-use polyhedral::{Scop, testing};
+use polyhedral::{DType, Scop, testing};
 use support::Stage;
 use transform::{Command, Promotion, Reason, Session};
 
@@ -46,7 +46,8 @@ fn commands(scop: &Scop, tensor: &str, member: &str) -> Vec<Command> {
     let plain = Promotion::of(tensor, member);
     let turned = Promotion { transposed: (0..rank).rev().collect(), padded: 3, ..plain.clone() };
     let double = Promotion { double: true, ..plain.clone() };
-    let mut all: Vec<Command> = [plain, turned, double].into_iter().map(Command::Promote).collect();
+    let widened = Promotion { widened: Some(DType::F64), ..plain.clone() };
+    let mut all: Vec<Command> = [plain, turned, double, widened].into_iter().map(Command::Promote).collect();
     all.push(Command::prefetch(tensor, member, 2));
     all
 }

@@ -10,7 +10,7 @@
 //! This is the quotient that a division gives, to the last bit, wherever no step leaves the normal numbers (Markstein,
 //! "Computation of elementary functions on the IBM RISC System/6000 processor", 1990, theorem 8.1; Brisebarre, Muller,
 //! Raina, "Accelerating correctly rounded floating-point division when the divisor is known in advance", IEEE
-//! Transactions on Computers, 2004: "one multiplication and two fused multiply-adds"). `docs/decisions/0017-quotients.md`
+//! Transactions on Computers, 2004: "one multiplication and two fused multiply-adds"). `docs/decisions/0019-quotients.md`
 //! has the proof for a `q` that is off by more than one unit, and what the bounds here follow from; a test goes through
 //! all numbers of few digits.
 //!

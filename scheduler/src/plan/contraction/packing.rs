@@ -74,7 +74,11 @@ impl Planner<'_> {
         }
         let users = self.users(read, rows, reduced);
         let strided = self.stride(read, columns) != Stride::Unit;
-        let least = if strided || is_converted { LEAST_ROWS_OF_GATHERS } else { LEAST_ROWS };
+        let least = match (strided, is_converted) {
+            (true, _) => LEAST_ROWS_OF_GATHERS,
+            (_, true) => LEAST_ROWS / 2,
+            _ => LEAST_ROWS,
+        };
         if users < least {
             return Some(format!("is used by {users} rows only, which do not pay for a copy"));
         }
@@ -255,7 +259,8 @@ impl Planner<'_> {
         let contiguous = access.index.len().saturating_sub(1);
         let group = self.group.filter(|group| group.read == read).map(|group| (group.along, group.by));
         let form = Form::Panels { along, tile: *tile, group };
-        let (around, widened) = (self.moved_around(access), self.converted_to(read));
+        let around = self.moved_around(access);
+        let widened = self.converted_to(read);
         self.plan.packs.push(Pack { tensor: access.tensor, at, around, stmt: self.id, contiguous, widened, form });
     }
 

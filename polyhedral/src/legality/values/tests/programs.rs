@@ -15,6 +15,7 @@ pub type Edit = (&'static str, &'static str, &'static str);
 
 pub const CASES: &[Case] = &[
     PACKED,
+    WIDENED,
     ACCUMULATED,
     PRIVATISED,
     IN_TWO_PLACES,
@@ -101,6 +102,57 @@ origin { C.init[m, n] -> C.init[m, n]; C.update[m, n, k] -> C.update[m, n, k] }
         ("k] -> C.update[m, n, k] }", "k] -> C.update[m, n, 0] }", "must find what the caller gave as `A[0, 0]`"),
         ("A[m, k] * Bp[k mod 4, n]", "Bp[k mod 4, n] * A[m, k]", "`Bp[0, 0]`"),
     ],
+};
+
+/// What is read of `A` is converted by a copy, and by another one once more, which is exact.
+const WIDENED: Case = Case {
+    name: "widened",
+    source: "
+scop widened(N)
+context { : N > 0 }
+input A: int8[N]
+input Z: float64[N]
+output C: float64[N]
+stmt C[i]
+  domain { C[i] : 0 <= i < N }
+  C[i] = float64(A[i]) + Z[i]
+",
+    changed: "
+scop widened(N)
+context { : N > 0 }
+input A: int8[N]
+input Z: float64[N]
+output C: float64[N]
+temporary S: int16[N]
+temporary W: float64[N]
+stmt C[i]
+  domain { C[i] : 0 <= i < N }
+  C[i] = W[i] + Z[i]
+stmt S[i]
+  domain { S[i] : 0 <= i < N }
+  S[i] = int16(A[i])
+stmt W[i]
+  domain { W[i] : 0 <= i < N }
+  W[i] = float64(S[i])
+source none
+tree
+  sequence
+    filter { S[i] }
+      band
+        S.i = { S[i] -> [(i)] }
+    filter { W[i] }
+      band
+        W.i = { W[i] -> [(i)] }
+    filter { C[i] }
+      band
+        C.i = { C[i] -> [(i)] }
+origin { C[i] -> C[i] }
+",
+    wrong: &[
+        ("float64(S[i])", "float64(S[0])", "must find what the caller gave as `A["),
+        ("W[i] + Z[i]", "Z[i] + Z[i]", "must find what the caller gave as `A[0]`"),
+    ],
+    refused: &[],
 };
 
 /// A tile of `C` summed up in four values of `k` at a time in a private memory.
