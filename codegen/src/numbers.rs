@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use polyhedral::{BinOp, Value as Scalar};
-use support::Table;
 
 use crate::{Op, Program, Reg, RegId, Value};
 
@@ -24,7 +23,7 @@ impl Numbers {
         let mut numbers = Numbers { registers };
         loop {
             let before = numbers.registers.len();
-            numbers.without_others(&program.body, &program.regs);
+            numbers.without_others(&program.body);
             if numbers.registers.len() == before {
                 return numbers;
             }
@@ -32,15 +31,15 @@ impl Numbers {
     }
 
     /// Leaves out what is set to something that may be none.
-    fn without_others(&mut self, ops: &[Op], regs: &Table<RegId, Reg>) {
+    fn without_others(&mut self, ops: &[Op]) {
         for op in ops {
             match op {
                 Op::Set { reg, value } if !self.contains(value) => _ = self.registers.remove(reg),
                 Op::LoadBlock { regs, .. } => regs.iter().for_each(|reg| _ = self.registers.remove(reg)),
-                Op::For { body, .. } | Op::Local { body, .. } => self.without_others(body, regs),
+                Op::For { body, .. } | Op::Local { body, .. } => self.without_others(body),
                 Op::If { then, otherwise, .. } => {
-                    self.without_others(then, regs);
-                    self.without_others(otherwise, regs);
+                    self.without_others(then);
+                    self.without_others(otherwise);
                 }
                 Op::Set { .. } | Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::StoreBlock { .. } => {}
             }

@@ -137,7 +137,7 @@ impl Pass<'_> {
 
 /// The number that a register begins with, when it is the least or the largest of something: it may as well be taken once for
 /// each lane. Lanes are then numbers from the beginning, and need not be asked whether they are.
-fn first_number<'a>(op: BinOp, reg: RegId, done: &'a [Op]) -> Option<&'a Value> {
+fn first_number(op: BinOp, reg: RegId, done: &[Op]) -> Option<&Value> {
     let value = match done.last()? {
         Op::Set { reg: set, value } if *set == reg => value,
         Op::Set { .. } => return first_number(op, reg, &done[..done.len() - 1]),
