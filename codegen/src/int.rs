@@ -181,7 +181,11 @@ impl Int {
         match (self.clone() - other.clone()).as_const() {
             Some(difference) if difference <= 0 => self,
             Some(_) => other,
-            None => Int::Min(Box::new(self), Box::new(other)),
+            None => match self.beside_min(&other) {
+                // Of `min(5, x)` and 4 nothing is left of the 5.
+                Some(rest) => rest.min(other),
+                None => Int::Min(Box::new(self), Box::new(other)),
+            },
         }
     }
 
@@ -190,8 +194,25 @@ impl Int {
         match (self.clone() - other.clone()).as_const() {
             Some(difference) if difference >= 0 => self,
             Some(_) => other,
-            None => Int::Max(Box::new(self), Box::new(other)),
+            None => match self.beside_max(&other) {
+                Some(rest) => rest.max(other),
+                None => Int::Max(Box::new(self), Box::new(other)),
+            },
         }
+    }
+
+    /// What is left of a minimum beside `other`, which is at most one of its two.
+    fn beside_min(&self, other: &Int) -> Option<Int> {
+        let Int::Min(a, b) = self else { return None };
+        let is_over = |one: &Int| (one.clone() - other.clone()).as_const().is_some_and(|difference| difference >= 0);
+        if is_over(a) { Some((**b).clone()) } else { is_over(b).then(|| (**a).clone()) }
+    }
+
+    /// What is left of a maximum beside `other`, which is at least one of its two.
+    fn beside_max(&self, other: &Int) -> Option<Int> {
+        let Int::Max(a, b) = self else { return None };
+        let is_under = |one: &Int| (one.clone() - other.clone()).as_const().is_some_and(|difference| difference <= 0);
+        if is_under(a) { Some((**b).clone()) } else { is_under(b).then(|| (**a).clone()) }
     }
 
     /// `cond ? self : otherwise`.

@@ -104,7 +104,7 @@ fn each_copy_has_an_accumulator_and_the_tail_is_masked() {
         expect![[r#"
             for i in 0..8 {
               for jo in 0..3 {
-                if 2*jo < min(min(5, 2*jo + 2), 4) {
+                if 2*jo < min(2*jo + 2, 4) {
                   r0: float32 = y[i]
                   r2: float32 x8 = float32(-0.0)
                   r3: float32 x8 = float32(-0.0)

@@ -246,7 +246,8 @@ fn code_that_does_not_fit_its_signature_is_not_loaded() {
         // SAFETY: it is never called.
         Kernel::load(&unsafe { Code::new(common::object(common::ADD), entry, signature) })
     };
-    let signature = Signature { name: "f".to_owned(), arguments: vec![], sizes: vec![], workspace_bytes: 0, checks: vec![] };
+    let signature =
+        Signature { name: "f".to_owned(), arguments: vec![], sizes: vec![], workspace_bytes: 0, checks: vec![] };
     assert!(matches!(load("start", signature.clone()), Err(LoadError::NoEntry { name }) if name == "start"));
     let mut bad = floats("A", Role::Input, &[2]);
     bad.strides.clear();

@@ -51,9 +51,15 @@ pub(super) fn never_negative(value: &Quasi, ranges: &[Range], sizes: usize) -> i
         }
         let lacking = value.times(-1).and_then(|value| value.plus_constant(-1)).ok_or(isl::Error::Overflow)?;
         let wrong = instances.intersect(&nonneg(&lacking)?)?.params()?;
-        let wrong = wrong.coalesce()?.compute_divs()?.gist(&known.params()?)?.compute_divs()?.coalesce()?;
-        wrong.basic_sets()?.iter().map(outside).collect()
+        let wrong = wrong.coalesce()?.compute_divs()?.gist(&known.params()?)?.compute_divs()?;
+        // Fewer pieces are easier to read, but joined ones may hold a quotient without its definition.
+        all_outside(&wrong.coalesce()?).or_else(|_| all_outside(&wrong))
     })
+}
+
+/// What is in none of the pieces of the set.
+fn all_outside(set: &isl::Set) -> isl::Result<Vec<Vec<Quasi>>> {
+    set.basic_sets()?.iter().map(outside).collect()
 }
 
 /// What is not in the set: one of these is at least 0.
