@@ -127,9 +127,10 @@ fn loads(expr: &Expr, read: usize) -> usize {
 /// How often an expression converts a read to `wide`.
 fn conversions(expr: &Expr, read: usize, wide: DType) -> usize {
     let mut count = 0;
-    expr.visit(&mut |expr| match expr {
-        Expr::Cast(to, inner) => count += usize::from(*to == wide && **inner == Expr::Load(read)),
-        _ => {}
+    expr.visit(&mut |expr| {
+        if let Expr::Cast(to, inner) = expr {
+            count += usize::from(*to == wide && **inner == Expr::Load(read));
+        }
     });
     count
 }

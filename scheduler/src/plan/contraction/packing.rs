@@ -382,9 +382,9 @@ impl Planner<'_> {
             let is_alone = reduced.iter().all(|&of| of == strip || !moves(of));
             let footprint = self.footprint(read, rows, reduced);
             let is_far = panels >= LEAST_PANELS && footprint > self.second_cache() / 4;
-            if self.converted_to(at).is_some() && is_alone && panels >= LEAST_PANELS_OF_CONVERTED {
-                packs.push((at, run));
-            } else if crowded && is_alone && (is_far || self.is_scattered(read, run, across, footprint)) {
+            let converts_often = self.converted_to(at).is_some() && panels >= LEAST_PANELS_OF_CONVERTED;
+            let is_spread = crowded && (is_far || self.is_scattered(read, run, across, footprint));
+            if is_alone && (converts_often || is_spread) {
                 packs.push((at, run));
             }
         }
