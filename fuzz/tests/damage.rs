@@ -179,6 +179,17 @@ fn tc() {
 }
 
 #[test]
+fn the_largest_factors_are_printed_and_read() {
+    for factor in ["4611686018427387904", "9223372036854775807", "-9223372036854775807", "3037000499 * 3037000499"] {
+        for range in ["", " where i in 0:1", " where i in -9223372036854775807:N"] {
+            fuzz::lower(format!("def f(float(N) A) -> (B) {{ B(i) = A({factor} * i){range} }}").as_bytes());
+            fuzz::lower(format!("def f(float(N) A) -> (B) {{ B({factor} * i + N) = A(i){range} }}").as_bytes());
+            fuzz::lower(format!("def f(float(N) A) -> (B) {{ B(i) = A(i + {factor}){range} }}").as_bytes());
+        }
+    }
+}
+
+#[test]
 fn lower() {
     run(fuzz::lower, 500, &definitions(), TC);
 }
