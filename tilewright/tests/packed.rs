@@ -43,6 +43,15 @@ fn products_of_odd_sizes_are_right_on_any_number_of_threads() {
     }
 }
 
+/// A thread's copy of 32 KiB on its stack, behind a return for threads without work: LLVM made the frame there with a
+/// register that already held the first iteration.
+#[test]
+fn a_large_frame_takes_no_register_that_is_in_use() {
+    let transposed = include_str!("../../benches/kernels/tmm.tc");
+    verify(transposed, &[128, 256, 32], 2);
+    verify(transposed, &[128, 512, 32], 2);
+}
+
 #[test]
 fn outer_loops_on_threads_are_right() {
     let batched = include_str!("../../benches/kernels/tbmm.tc");

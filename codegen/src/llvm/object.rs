@@ -3,6 +3,7 @@
 use std::sync::Once;
 
 use inkwell::OptimizationLevel;
+use inkwell::llvm_sys::support::LLVMParseCommandLineOptions;
 use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::{
@@ -149,7 +150,17 @@ fn initialise() {
         let config = InitializationConfig { asm_parser: false, disassembler: false, ..InitializationConfig::default() };
         LlvmTarget::initialize_x86(&config);
         LlvmTarget::initialize_aarch64(&config);
+        keep_frames_at_entries();
     });
+}
+
+/// A large frame is touched page by page in a loop that counts in a register of its own, `r11` on x86-64. Where LLVM 19
+/// moves the frame behind an early return (shrink-wrapping) it does not look whether something lives there, and overwrites
+/// it. So frames are made at the entry, where nothing does.
+fn keep_frames_at_entries() {
+    let arguments = [c"tilewright".as_ptr(), c"-enable-shrink-wrap=false".as_ptr()];
+    // SAFETY: as many strings as the count says; they end with zeros and live on. The caller runs this once.
+    unsafe { LLVMParseCommandLineOptions(arguments.len() as i32, arguments.as_ptr(), c"".as_ptr()) };
 }
 
 fn architecture_of(target: &Target) -> Result<Architecture> {
