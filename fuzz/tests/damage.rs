@@ -262,3 +262,13 @@ fn replay() {
         fuzz::replay(&bytes);
     }
 }
+
+/// Statement names hold dots, which isl reads under another name: whatever a program calls its own things.
+#[test]
+fn names_may_be_those_that_stand_for_dots() {
+    for name in ["__dot__", "Y__dot__", "__dot1__"] {
+        let text = format!("def f(float(N,{name}) A) -> (B{name}) {{ B{name}(i) +=! A(i,r{name}) * A(i,__dot__) }}");
+        assert!(!frontend_tc::check(&text).has_errors(), "{text}");
+        fuzz::lower(text.as_bytes());
+    }
+}

@@ -234,11 +234,13 @@ macro_rules! read {
             pub fn read(ctx: &Ctx, source: &str) -> Result<$T> {
                 unsafe extern "C" { fn $read(ctx: *mut c_void, text: *const c_char) -> *mut c_void; }
                 let admitted = text::admit(source)?;
-                let dotted = admitted.contains(text::DOT);
-                let c_text = CString::new(admitted).map_err(|_| Error::Text("holds a NUL"))?;
+                let c_text = CString::new(admitted.text).map_err(|_| Error::Text("holds a NUL"))?;
                 // SAFETY: a live context and a NUL-terminated text.
                 let object = unsafe { $T::from_c(ctx, $read(ctx.raw(), c_text.as_ptr())) }?;
-                if dotted { object.$restore() } else { Ok(object) }
+                match admitted.dot {
+                    Some(dot) => object.$restore(&dot),
+                    None => Ok(object),
+                }
             }
         }
     )*};
@@ -643,10 +645,10 @@ impl Set {
         result
     }
 
-    fn restore_dots(&self) -> Result<Set> {
+    fn restore_dots(&self, dot: &str) -> Result<Set> {
         let name = self.tuple_name()?;
         let set =
-            if name.contains(text::DOT) { self.with_tuple_name(&name.replace(text::DOT, "."))? } else { self.clone() };
+            if name.contains(dot) { self.with_tuple_name(&name.replace(dot, "."))? } else { self.clone() };
         Ok(set)
     }
 }
@@ -726,12 +728,12 @@ impl Map {
         Ok(self.space()?.tuple_name(kind))
     }
 
-    fn restore_dots(&self) -> Result<Map> {
+    fn restore_dots(&self, dot: &str) -> Result<Map> {
         let mut map = self.clone();
         for kind in [Dim::In, Dim::Out] {
             let name = map.tuple_name(kind)?;
-            if name.contains(text::DOT) {
-                map = map.with_tuple_name(kind, &name.replace(text::DOT, "."))?;
+            if name.contains(dot) {
+                map = map.with_tuple_name(kind, &name.replace(dot, "."))?;
             }
         }
         Ok(map)
@@ -790,10 +792,10 @@ impl UnionSet {
         Ok(sets)
     }
 
-    fn restore_dots(&self) -> Result<UnionSet> {
+    fn restore_dots(&self, dot: &str) -> Result<UnionSet> {
         self.sets()?
             .iter()
-            .try_fold(UnionSet::empty(&self.ctx)?, |all, set| all.union(&set.restore_dots()?.to_union_set()?))
+            .try_fold(UnionSet::empty(&self.ctx)?, |all, set| all.union(&set.restore_dots(dot)?.to_union_set()?))
     }
 }
 
@@ -882,10 +884,10 @@ impl UnionMap {
         Ok(maps)
     }
 
-    fn restore_dots(&self) -> Result<UnionMap> {
+    fn restore_dots(&self, dot: &str) -> Result<UnionMap> {
         self.maps()?
             .iter()
-            .try_fold(UnionMap::empty(&self.ctx)?, |all, map| all.union(&map.restore_dots()?.to_union_map()?))
+            .try_fold(UnionMap::empty(&self.ctx)?, |all, map| all.union(&map.restore_dots(dot)?.to_union_map()?))
     }
 }
 
@@ -950,7 +952,7 @@ impl Aff {
         })
     }
 
-    fn no_dots(&self) -> Result<Aff> {
+    fn no_dots(&self, _dot: &str) -> Result<Aff> {
         Ok(self.clone())
     }
 }
@@ -1082,8 +1084,8 @@ impl UnionPwAff {
         Ok(all)
     }
 
-    fn restore_dots(&self) -> Result<UnionPwAff> {
-        let map = self.to_union_map()?.restore_dots()?;
+    fn restore_dots(&self, dot: &str) -> Result<UnionPwAff> {
+        let map = self.to_union_map()?.restore_dots(dot)?;
         map.maps()?.iter().try_fold(UnionPwAff::empty(&self.ctx)?, |all, map| {
             all.union_add(&map.to_pw_multi_aff()?.at(0)?.to_union_pw_aff()?)
         })
