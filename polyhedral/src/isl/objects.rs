@@ -647,8 +647,7 @@ impl Set {
 
     fn restore_dots(&self, dot: &str) -> Result<Set> {
         let name = self.tuple_name()?;
-        let set =
-            if name.contains(dot) { self.with_tuple_name(&name.replace(dot, "."))? } else { self.clone() };
+        let set = if name.contains(dot) { self.with_tuple_name(&name.replace(dot, "."))? } else { self.clone() };
         Ok(set)
     }
 }
