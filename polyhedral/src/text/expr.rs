@@ -38,7 +38,7 @@ fn too_deep(tokens: &Tokens<'_>) -> TextError {
 }
 
 /// How deep the reader itself may be inside parentheses.
-const MAX_NESTING: usize = 100;
+const MAX_NESTING: usize = MAX_DEPTH;
 
 impl Scope<'_> {
     /// `A[m, value(I[k])]`; reads inside the subscripts are noted.
