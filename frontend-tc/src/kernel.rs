@@ -293,6 +293,7 @@ fn wide(index: &Index, sizes: &[i64]) -> Option<i128> {
         Index::Mod(e, divisor) => go(e)?.checked_rem_euclid((*divisor).into()),
         Index::Min(a, b) => Some(go(a)?.min(go(b)?)),
         Index::Max(a, b) => Some(go(a)?.max(go(b)?)),
+        Index::Select(test, then, otherwise) => go(if go(test)? >= 0 { then } else { otherwise }),
     }
 }
 

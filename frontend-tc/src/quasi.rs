@@ -1,7 +1,7 @@
 //! Quasi-affine expressions over sizes and indices in a normal form, so that equal ranges look equal and small proofs
 //! are a matter of comparing coefficients.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use polyhedral::Index;
 
@@ -271,6 +271,25 @@ impl Quasi {
             Atom::Mod(_, divisor) => rest
                 .plus_constant(if coefficient > 0 { 0 } else { coefficient.checked_mul(divisor - 1)? })?
                 .prove(steps),
+        }
+    }
+
+    /// Whether a size of `other` occurs, at any depth.
+    pub fn shares_sizes(&self, other: &Quasi) -> bool {
+        let (mut own, mut theirs) = (BTreeSet::new(), BTreeSet::new());
+        self.sizes(&mut own);
+        other.sizes(&mut theirs);
+        !own.is_disjoint(&theirs)
+    }
+
+    fn sizes(&self, into: &mut BTreeSet<usize>) {
+        for atom in self.terms.keys() {
+            match atom {
+                Atom::Size(at) => drop(into.insert(*at)),
+                Atom::Index(_) => (),
+                Atom::Floor(inner, _) | Atom::Mod(inner, _) => inner.sizes(into),
+                Atom::Min(options) => options.iter().for_each(|option| option.sizes(into)),
+            }
         }
     }
 

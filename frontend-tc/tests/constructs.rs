@@ -247,6 +247,30 @@ fn borders() {
     assert_eq!(output(program, &[4], &[&a]), [21.0, 41.0, 81.0, 12.0]);
 }
 
+/// With open sizes in three cases, with fixed ones by a remainder.
+#[test]
+fn counted_round_at_every_size() {
+    for n in 1..8i64 {
+        let a = numbers(n as usize, 3);
+        let at = |i: i64| a[i.rem_euclid(n) as usize];
+        for by in -n..=n {
+            let program = format!("def f(double(N) A) -> (B) {{ B(i) = A(wrap(i + ({by}))) where i in 0:N }}");
+            assert_eq!(output(&program, &[n], &[&a]), (0..n).map(|i| at(i + by)).collect::<Vec<_>>(), "{by} of {n}");
+        }
+        let program = "def f(double(N) A, double(K) W) -> (B) { B(i) +=! A(wrap(i - k)) * W(k) where i in 0:N }";
+        let w = numbers(n as usize + 1, 4);
+        let expected: Vec<f64> =
+            (0..n).map(|i| w.iter().zip(0..).map(|(w, k)| at(i - k) * w).sum()).collect();
+        near(&output(program, &[n, n + 1], &[&a, &w]), &expected, 1e-12);
+        // A border of a border, one that a condition chooses, one on the left.
+        let program = "def f(double(N) A) -> (B) { B(i) = A(clamp(wrap(i + 1))) + (i > 0 ? A(wrap(i - 1)) : 0) where i in 0:N }";
+        let expected: Vec<f64> = (0..n).map(|i| at(i + 1) + if i > 0 { at(i - 1) } else { 0.0 }).collect();
+        assert_eq!(output(program, &[n], &[&a]), expected);
+        let program = "def f(double(N) A, double(N) Z) -> (double(N) B) { B(i) = Z(i) B(wrap(i + 1)) = A(i) }";
+        assert_eq!(output(program, &[n], &[&a, &a]), (0..n).map(|i| at(i - 1)).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn computed_left_hand_sides() {
     let (a, b) = ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]);

@@ -55,7 +55,7 @@ fn collect(program: &Program, ops: &[Op], checks: &mut Vec<Check>) {
 fn described(program: &Program, buffer: TensorId, dim: usize, report: &Report) -> Check {
     let name = |buffer: TensorId| program.buffers.get(buffer).map_or(String::new(), |buffer| buffer.name.clone());
     let found_by = report.found_by.iter().map(|(buffer, at)| (name(*buffer), at.len())).collect();
-    Check { tensor: name(buffer), dim, found_by }
+    Check { tensor: name(buffer), dim, unsigned: report.unsigned, found_by }
 }
 
 impl<'c> Emitter<'c, '_> {
