@@ -274,6 +274,32 @@ impl Quasi {
         }
     }
 
+    /// The same where none of `facts` is negative: of a minimum what is never the smallest then goes.
+    pub fn assuming(&self, facts: &[Quasi]) -> Option<Quasi> {
+        let mut sum = Quasi::constant(self.constant);
+        for (atom, coefficient) in self.terms() {
+            let Atom::Min(options) = atom else {
+                sum = sum.plus_times(&Quasi::atom(atom.clone()), coefficient)?;
+                continue;
+            };
+            let mut kept = options.clone();
+            for option in options {
+                let others = || kept.iter().filter(|other| *other != option);
+                if others().any(|other| option.minus(other).is_some_and(|gap| gap.follows_from(facts))) {
+                    kept.retain(|other| other != option);
+                }
+            }
+            sum = sum.plus_times(&Quasi::min(&kept)?, coefficient)?;
+        }
+        Some(sum)
+    }
+
+    /// Proves that the value is at least 0 where all of `facts` are, from one of them at a time. `false` says nothing.
+    fn follows_from(&self, facts: &[Quasi]) -> bool {
+        let from = |fact: &Quasi| self.minus(fact).is_some_and(|rest| rest.is_never_negative());
+        self.is_never_negative() || facts.iter().any(from)
+    }
+
     /// Whether a size of `other` occurs, at any depth.
     pub fn shares_sizes(&self, other: &Quasi) -> bool {
         let (mut own, mut theirs) = (BTreeSet::new(), BTreeSet::new());
@@ -408,9 +434,17 @@ impl Quasi {
         (leads, parts)
     }
 
-    /// What must not be negative for `self` not to be, when that is several things: `min(a, b) >= 0` is `a >= 0` and
-    /// `b >= 0`.
-    pub fn conjunction(&self) -> Option<Vec<Quasi>> {
+    /// What must not be negative for `self` not to be, as far as that is not proved: `min(a, b) >= 0` is `a >= 0` and `b >= 0`.
+    pub fn conjunctions(&self) -> Vec<Quasi> {
+        match self.conjunction() {
+            Some(parts) => {
+                parts.iter().filter(|part| !part.is_never_negative()).flat_map(Quasi::conjunctions).collect()
+            }
+            None => vec![self.clone()],
+        }
+    }
+
+    fn conjunction(&self) -> Option<Vec<Quasi>> {
         let (atom, options, coefficient) = self.terms().find_map(|(atom, coefficient)| match atom {
             Atom::Min(options) if coefficient > 0 => Some((atom, options, coefficient)),
             _ => None,

@@ -110,6 +110,12 @@ fn sizes_and_values() {
         "def ring(float(N) A) -> (B) {\n  B(i) = A(wrap(i - 4)) where i in 0:N\n}\n",
         &[&zeros(&[3])],
         expect![[r#"
-        "#]],
+        error[TC0501]: these sizes break the condition 4 <= N: N = 3
+         --> <tc>:2:10
+          |
+        2 |   B(i) = A(wrap(i - 4)) where i in 0:N
+          |          ^^^^^^^^^^^^^^ `wrap` reaches no further before the tensor than the tensor is long
+          |
+          = help: call with sizes that satisfy the condition, or restrict the range in `where`"#]],
     );
 }

@@ -407,10 +407,7 @@ stmt O[i]
 ";
     let wrong = Data::from_i64s(DType::U64, &[1], &[-2]);
     let fault = failure(&parse(text), &[3], &[("T", floats(&[3], &[0.0; 3])), ("X", wrong)]);
-    assert_eq!(
-        fault.to_string(),
-        "subscript 0 of `T` is 18446744073709551614, outside of 0..3; it comes from `X(0)`"
-    );
+    assert_eq!(fault.to_string(), "subscript 0 of `T` is 18446744073709551614, outside of 0..3; it comes from `X(0)`");
 }
 
 #[test]
