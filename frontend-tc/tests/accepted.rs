@@ -111,11 +111,11 @@ fn ranges_of_the_rest() {
             "O: float32 [0] [N]\nneeds 1 <= N",
         ),
         (
-            "def f(float(N) A) -> (O) { O(0) = 0 O(N - 1) = 0 O(i) = A(i) where i in 1:N-1 }",
+            "def f(float(N) A) -> (O) { O(0) = 0.0 O(N - 1) = 0.0 O(i) = A(i) where i in 1:N-1 }",
             "O: float32 [0] [N]\nneeds 2 <= N",
         ),
         (
-            "def f(float(N) A) -> (O) { O(0) = 0 O(6) = 0 O(i) = A(i) where i in 1:6 }",
+            "def f(float(N) A) -> (O) { O(0) = 0.0 O(6) = 0.0 O(i) = A(i) where i in 1:6 }",
             "O: float32 [0] [7]\nneeds 6 <= N",
         ),
         ("def f(float(N) A, float(M) B) -> (O) { O(i) = A(i) O(i) += B(i) }", "O: float32 [0] [N]"),

@@ -288,8 +288,8 @@ fn computed_left_hand_sides() {
 #[test]
 fn frames() {
     let statements = [
-        "B(0, j) = 1",
-        "B(N - 1, j) = 2",
+        "B(0, j) = double(1)",
+        "B(N - 1, j) = double(2)",
         "B(i, 0) = A(i, 0)",
         "B(i, M - 1) = A(i, M - 1)",
         "B(i, j) = A(i - 1, j) + A(i, j + 1)",
