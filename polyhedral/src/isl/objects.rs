@@ -969,6 +969,8 @@ takes! { PwAff {
     fn coalesce() -> PwAff = isl_pw_aff_coalesce;
     fn domain() -> Set = isl_pw_aff_domain;
     fn intersect_domain(set: &Set) -> PwAff = isl_pw_aff_intersect_domain;
+    /// Where only one is defined, that one.
+    fn union_add(other: &PwAff) -> PwAff = isl_pw_aff_union_add;
     fn gist(context: &Set) -> PwAff = isl_pw_aff_gist;
     fn gist_params(context: &Set) -> PwAff = isl_pw_aff_gist_params;
     fn ge_set(other: &PwAff) -> Set = isl_pw_aff_ge_set;
@@ -989,6 +991,13 @@ keeps! { PwAff {
 } }
 
 impl PwAff {
+    /// `then` where this is not negative, else `otherwise`.
+    pub fn select_nonneg(&self, then: &PwAff, otherwise: &PwAff) -> Result<PwAff> {
+        let there = self.nonneg_set()?;
+        let elsewhere = self.domain()?.subtract(&there)?;
+        then.intersect_domain(&there)?.union_add(&otherwise.intersect_domain(&elsewhere)?)
+    }
+
     /// The pieces: where, and what.
     pub fn pieces(&self) -> Result<Vec<(Set, Aff)>> {
         unsafe extern "C" {

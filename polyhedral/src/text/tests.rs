@@ -225,6 +225,8 @@ fn subscripts_of_every_form_read_back() {
         Index::Mod(boxed(Index::Const(-1)), 3),
         Index::Mod(boxed(Index::Mod(boxed(b()), 6)), 3),
         Index::Const(-1) - b(),
+        Index::select(b() - 1, Index::select(Index::Param(2) - d(), b(), d() - 4), 2 * d()) + b(),
+        Index::Mul(3, boxed(Index::select(d(), b(), -d()))),
     ] {
         let text = with_body(|scop| {
             scop.stmts[StmtId::new(UPDATE)].reads[1].index[1] = Subscript::Affine(index.clone());
