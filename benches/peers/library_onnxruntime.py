@@ -48,6 +48,7 @@ def output(g, task):
         gemm=lambda: g("MatMul", x, *more),
         tmm=lambda: g("Gemm", x, *more, transB=1),
         tbmm=lambda: g("MatMul", x, g("Transpose", *more, perm=[0, 2, 1])),
+        hgemm=lambda: g("MatMul", x, *more),
         i8gemm=lambda: g("MatMulInteger", x, *more),
         conv2d=lambda: g("Conv", x, *more),
         conv2d_s2=lambda: g("Conv", x, *more, strides=[2, 2]),
