@@ -65,7 +65,7 @@ mod lanes {
     enum Way {
         Itself(Vector),
         Sinpi { sin: Vector },
-        Cospi { cos: Vector },
+        Cospi { sin: Vector },
         Erfcx { exp: Vector, erfc: Vector },
         Normcdf { erfc: Vector },
         Rcbrt { cbrt: Vector },
@@ -81,7 +81,7 @@ mod lanes {
             }
             Some(Function(match builtin {
                 Builtin::Sinpi => Way::Sinpi { sin: vector("sin")? },
-                Builtin::Cospi => Way::Cospi { cos: vector("cos")? },
+                Builtin::Cospi => Way::Cospi { sin: vector("sin")? },
                 Builtin::Erfcx => Way::Erfcx { exp: vector("exp")?, erfc: vector("erfc")? },
                 Builtin::Normcdf => Way::Normcdf { erfc: vector("erfc")? },
                 Builtin::Rcbrt => Way::Rcbrt { cbrt: vector("cbrt")? },
@@ -125,14 +125,11 @@ mod lanes {
                     let (nearest, odd) = half_turns(x);
                     _mm256_xor_pd(sin(_mm256_mul_pd(all(PI), _mm256_sub_pd(x, nearest))), odd)
                 }
-                Way::Cospi { cos } => {
-                    // Near a half the cosine is as small as the distance from it, so that distance must be exact.
+                Way::Cospi { sin } => {
+                    // A quarter turn less the distance, which is exact near a quarter turn, where the value is small.
                     let (nearest, odd) = half_turns(x);
                     let rest = _mm256_andnot_pd(all(-0.0), _mm256_sub_pd(x, nearest));
-                    let by_cos = cos(_mm256_mul_pd(all(PI), rest));
-                    let small = _mm256_mul_pd(all(PI), _mm256_sub_pd(all(0.5), rest));
-                    let is_small = _mm256_cmp_pd::<_CMP_LT_OQ>(small, all(1e-6));
-                    _mm256_xor_pd(_mm256_blendv_pd(by_cos, small, is_small), odd)
+                    _mm256_xor_pd(sin(_mm256_mul_pd(all(PI), _mm256_sub_pd(all(0.5), rest))), odd)
                 }
                 Way::Erfcx { exp, erfc } => {
                     // The square of a `float32` is exact. The second operand is what comes of no number.
