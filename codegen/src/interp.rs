@@ -216,7 +216,10 @@ impl Run<'_> {
                         let found_by = self.found_by(report, *lanes, lane)?;
                         let (buffer, dim) = (self.program.buffers[*buffer].name.clone(), *dim);
                         let lower = i128::from(self.int(&report.lower)?);
-                        let (value, upper) = (lower + value, lower + i128::from(extent));
+                        let (mut value, upper) = (lower + value, lower + i128::from(extent));
+                        if report.unsigned && value < 0 {
+                            value += 1 << 64;
+                        }
                         return Err(Fault::Index { buffer, dim, value, lower, upper, found_by });
                     }
                 }

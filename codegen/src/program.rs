@@ -212,6 +212,8 @@ pub enum Op {
 pub struct Report {
     /// The smallest subscript of the dimension: what was taken off the value.
     pub lower: Int,
+    /// Whether the 64 bits of the value are those of a number without sign.
+    pub unsigned: bool,
     /// The elements that the value was computed from, of buffers of the table; no subscript loads anything.
     pub found_by: Vec<(TensorId, Vec<At>)>,
 }

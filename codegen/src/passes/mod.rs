@@ -163,7 +163,7 @@ impl Report {
     /// The report with other subscripts.
     fn map(&self, change: &dyn Fn(&At) -> At) -> Report {
         let one = |(buffer, at): &(TensorId, Vec<At>)| (*buffer, at.iter().map(change).collect());
-        Report { lower: self.lower.clone(), found_by: self.found_by.iter().map(one).collect() }
+        Report { lower: self.lower.clone(), unsigned: self.unsigned, found_by: self.found_by.iter().map(one).collect() }
     }
 
     /// The values of its computed subscripts.
