@@ -28,6 +28,12 @@ const PROLOGUE: &str = "def prologue(float(M,K) A, float(K,N) B) -> (O) {
     O(m,n) +=! A(m,k) * T(k,n)
 }";
 
+/// A convolution 1×1 with what follows it, whose pictures have short rows.
+const POINTWISE: &str = "def pointwise(float(N,C,H,W) I, float(F,C) V, float(F) b) -> (O) {
+    O(n,f,h,w) +=! I(n,c,h,w) * V(f,c)
+    O(n,f,h,w) = fmax(O(n,f,h,w) + b(f), 0)
+}";
+
 /// The loops that the policy makes of a definition at some sizes.
 fn loops(text: &str, sizes: &[i64], threads: u32) -> String {
     let target = Target::from_toml(include_str!("../targets/znver5.toml")).expect("a target");
@@ -143,4 +149,29 @@ fn three_strips_and_short_rows_are_right() {
     verify(LAYER, &[50, 1200, 515]);
     verify(RESIDUAL, &[50, 1200, 515]);
     verify(RESIDUAL, &[49, 300, 1030]);
+}
+
+#[test]
+fn lanes_of_a_pointwise_convolution_run_across_rows() {
+    for threads in [1, 2] {
+        let loops = loops(POINTWISE, &[4, 64, 56, 56, 64], threads);
+        assert!(loops.contains("output O: float32[4, 64, 3136]") && !loops.contains("where lane"), "{loops}");
+    }
+    // Rows that boxes of lanes fill stay as they are.
+    let whole = loops(POINTWISE, &[4, 64, 64, 64, 64], 1);
+    assert!(whole.contains("output O: float32[4, 64, 64, 64]"), "{whole}");
+}
+
+#[test]
+fn lanes_across_rows_are_right_at_any_size() {
+    let double = POINTWISE.replace("float", "double");
+    let twice =
+        POINTWISE.replace("O(n,f,h,w) = fmax(O(n,f,h,w) + b(f), 0)", "O(n,f,h,w) = O(n,f,h,w) * O(n,f,h,w) + b(f)");
+    for text in [POINTWISE, &double, &twice] {
+        for sizes in
+            [[1, 17, 9, 40, 64], [2, 30, 14, 14, 50], [3, 20, 7, 7, 13], [2, 8, 5, 100, 12], [1, 64, 8, 56, 64]]
+        {
+            verify(text, &sizes);
+        }
+    }
 }
