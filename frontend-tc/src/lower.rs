@@ -57,27 +57,37 @@ fn lowered(kernel: &Kernel, ctx: &isl::Ctx, sizes: Option<&[i64]>) -> Result<Sco
     finish(scop).map_err(|error| fault(&kernel.name, error))
 }
 
-/// Cases of all accesses to a tensor that is only read: each is a piece of a relation. A stencil in three dimensions with all
+/// Cases of all accesses to tensors that are only read: each is a piece of a relation. A stencil in three dimensions with all
 /// neighbours of an element has 342.
 const MOST_CASES: usize = 729;
-/// The same of a tensor that is written: finding what depends on what takes work for every pair of them.
+/// The same of tensors that are written: finding what depends on what takes work for every pair of them.
 const MOST_WRITTEN: usize = 81;
 
-/// The tensors in which what is counted round is a subscript of several cases, and not one that only running tells.
+/// The tensors in which what is counted round is a subscript of several cases, and not one that only running tells: the first
+/// ones, as many as there is room for.
 fn with_cases(kernel: &Kernel) -> BTreeSet<usize> {
+    let (mut read, mut written) = (MOST_CASES, MOST_WRITTEN);
+    let mut fits = |tensor: &usize| {
+        let is_written = kernel.statements.iter().any(|statement| statement.target == *tensor);
+        let left = if is_written { &mut written } else { &mut read };
+        let rest = left.checked_sub(cases_of(kernel, *tensor));
+        *left = rest.unwrap_or(*left);
+        rest.is_some()
+    };
+    (0..kernel.tensors.len()).filter(|tensor| fits(tensor)).collect()
+}
+
+/// How many cases the accesses have that count round in the tensor.
+fn cases_of(kernel: &Kernel, tensor: usize) -> usize {
     let cases = |index: &[Subscript]| {
         let of = |subscript: &Subscript| if let Subscript::Wrapped(wrapped) = subscript { wrapped.cases() } else { 1 };
         index.iter().map(of).fold(1, usize::saturating_mul)
     };
-    let few = |&tensor: &usize| {
-        let read = kernel.statements.iter().flat_map(|statement| &statement.reads);
-        let read = read.filter(|read| read.tensor == tensor).map(|read| cases(&read.index));
-        let mut written = kernel.statements.iter().filter(|statement| statement.target == tensor).peekable();
-        let most = if written.peek().is_none() { MOST_CASES } else { MOST_WRITTEN };
-        let all = read.chain(written.map(|statement| cases(&statement.element)));
-        all.filter(|&cases| cases > 1).fold(0, usize::saturating_add) <= most
-    };
-    (0..kernel.tensors.len()).filter(few).collect()
+    let read = kernel.statements.iter().flat_map(|statement| &statement.reads);
+    let read = read.filter(|read| read.tensor == tensor).map(|read| cases(&read.index));
+    let written = kernel.statements.iter().filter(|statement| statement.target == tensor);
+    let all = read.chain(written.map(|statement| cases(&statement.element)));
+    all.filter(|&cases| cases > 1).fold(0, usize::saturating_add)
 }
 
 /// Puts `own` into `loops`, of which the first that are also in `open` are the last in `nests` already.
