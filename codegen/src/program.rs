@@ -58,6 +58,8 @@ pub struct Buffer {
     pub extent: Vec<Int>,
     /// Elements between neighbours in each dimension.
     pub strides: Vec<Stride>,
+    /// The dimension that is two of the tensor's, dense rows one after the other, and how long a row is.
+    pub rows: Option<(usize, i64)>,
     /// Where it is.
     pub place: Place,
     /// What the caller and the program do with it.

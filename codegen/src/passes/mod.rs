@@ -4,6 +4,7 @@ mod accumulators;
 mod coalesce;
 mod dots;
 mod forwarding;
+mod lines;
 mod peel;
 mod prefetches;
 mod ranges;
@@ -30,6 +31,7 @@ pub use coalesce::coalesce;
 pub(crate) use dots::distance_of;
 pub use dots::dots;
 pub use forwarding::forwarding;
+pub use lines::lines;
 pub use peel::peel;
 pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
@@ -52,7 +54,7 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
 
 fn lowered(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     let program = scan(scop, options, remarks)?;
-    let program = split(simplify(program), remarks);
+    let program = split(simplify(lines(simplify(program))), remarks);
     let program = simplify(values(program));
     let program = simplify(peel(unswitch(program)));
     let program = coalesce(registers(program));
