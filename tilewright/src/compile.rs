@@ -129,7 +129,10 @@ pub(crate) fn schedule(scop: Scop, options: &Options) -> Result<Scheduled> {
 /// The loops of a schedule; adds what was not done to its remarks.
 pub(crate) fn program(scheduled: &mut Scheduled, strided: &[bool], options: &Options) -> Result<Program> {
     let options = codegen_options(strided, options)?;
-    codegen::lower(&scheduled.scop, &options, &mut scheduled.remarks).map_err(Error::bug)
+    codegen::lower(&scheduled.scop, &options, &mut scheduled.remarks).map_err(|error| match error {
+        codegen::Error::Isl(error) => error.into(),
+        codegen::Error::Malformed(_) => Error::bug(error),
+    })
 }
 
 /// The size of a tile that the script leaves open.
