@@ -262,7 +262,9 @@ impl<'a> Barriers<'a> {
         if inside.barriers.is_empty() {
             return Ok(Changed::unchanged(&Node::Band(band.clone())));
         }
-        around(std::slice::from_ref(first), band, inside, depth)
+        let Changed { mut node, barriers } = around(std::slice::from_ref(first), band, inside, depth)?;
+        merge(&mut node, others);
+        Ok(Changed { node, barriers })
     }
 
     /// The next place, where the instances `reach` are; its barrier if it gets one.
@@ -331,6 +333,17 @@ fn around(members: &[Member], band: &Band, inside: Changed, depth: usize) -> isl
     }
     let node = Node::Band(Band { members, permutable: band.permutable, child: Box::new(inside.node) });
     Ok(Changed { node, barriers: inside.barriers })
+}
+
+/// Makes one band of a loop and the one below that it was divided from, if nothing is in between.
+fn merge(node: &mut Node, others: &[Member]) {
+    let Node::Band(outer) = node else { return };
+    if let Node::Band(inner) = &mut *outer.child
+        && inner.members.first().map(|member| &member.name) == others.first().map(|member| &member.name)
+    {
+        outer.members.append(&mut inner.members);
+        outer.child = std::mem::replace(&mut inner.child, Box::new(Node::Leaf));
+    }
 }
 
 /// A sequence, or a set, of parts with their barriers.

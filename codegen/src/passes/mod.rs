@@ -33,9 +33,11 @@ pub use forwarding::forwarding;
 pub use peel::peel;
 pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
+pub(crate) use ranges::Ranges;
 pub use registers::registers;
 pub use shifts::shifts;
 pub use simplify::simplify;
+pub(crate) use simplify::substituted;
 pub use split::split;
 pub use spread::spread;
 pub use transposes::transposes;
@@ -127,7 +129,7 @@ fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
         Op::StoreBlock { regs, buffer, at, along } => {
             Op::StoreBlock { regs, buffer, at: at.iter().map(|at| map_at(at, change)).collect(), along }
         }
-        Op::For { .. } | Op::If { .. } | Op::Local { .. } => op,
+        Op::For { .. } | Op::If { .. } | Op::Local { .. } | Op::Launch(_) | Op::Barrier => op,
     }
 }
 
