@@ -2,64 +2,36 @@
 
 use std::collections::BTreeSet;
 
-use polyhedral::legality::{Illegal, Races};
-use polyhedral::{Axis, Band, Body, Filtered, Index, Kernel, Kind, Member, Node, Scop, Stmt, Tiling, isl};
+use polyhedral::legality::{Illegal, hazards};
+use polyhedral::{Axis, Band, Body, Filtered, Index, Kernel, Kind, Member, Node, Scop, Stmt, StmtId, Tiling, isl};
 use support::Span;
 
 /// The program with the fewest barriers that order what the threads of each kernel do to the same cells.
 ///
 /// A barrier can be between two children of a sequence, or at the begin or the end of a loop's body, where all threads
-/// get to. Which pairs of instances each of these places would order is found exactly; the pairs are divided into those
-/// that the same places order, and of all sets of places with one for each class the cheapest is taken. A place costs
-/// more the more loops are around it. What Verhaegh and others' and Tensor Comprehensions' dynamic programmes find for
-/// one sequence and its loop is found here for all loops at once, without approximating dependences by distances.
+/// get to. Of each pair of accesses that has to be ordered it is known which of these places would; of all sets of places
+/// with one for each pair the cheapest is taken. A place costs more the more loops are around it. What the dynamic
+/// programme of Tensor Comprehensions (Vasilache and others, 2018) finds for one sequence and the loop around it is found
+/// here for all of them at once.
 ///
 /// Pairs that no place orders stay: [`polyhedral::legality::race_free`] names them.
 ///
 /// # Errors
-/// As for [`Races::all`].
+/// As for [`hazards`].
 pub fn synchronise(scop: &Scop) -> Result<Scop, Illegal> {
     let everywhere = Barriers::new(scop, None).added()?;
     if !everywhere.scop.has_barriers() {
         return Ok(scop.clone());
     }
-    let mut chosen = BTreeSet::new();
-    for races in Races::all(&everywhere.scop)? {
-        chosen.extend(cheapest(&classes(&races, &everywhere)?, &everywhere.places));
-    }
+    let number = |barrier: &StmtId| {
+        let name = &everywhere.scop.stmts[*barrier].name;
+        everywhere.places.iter().position(|place| place.name == *name)
+    };
+    let hazards = hazards(&everywhere.scop)?;
+    let classes = hazards.iter().map(|hazard| hazard.barriers.iter().filter_map(number).collect::<BTreeSet<usize>>());
+    let classes = classes.filter(|places| !places.is_empty()).collect();
+    let chosen = cheapest(&classes, &everywhere.places);
     Ok(Barriers::new(scop, Some(&chosen)).added()?.scop)
-}
-
-/// For each class of pairs, the places whose barriers order it.
-fn classes(races: &Races<'_>, everywhere: &Added) -> isl::Result<BTreeSet<BTreeSet<usize>>> {
-    let mut classes: Vec<(isl::UnionMap, BTreeSet<usize>)> = vec![(races.pairs()?, BTreeSet::new())];
-    for (place, Place { name, .. }) in everywhere.places.iter().enumerate() {
-        let Some(barrier) = everywhere.scop.stmt_named(name) else { continue };
-        let separated = races.separated_by(barrier)?;
-        let mut divided = Vec::new();
-        for (pairs, places) in classes {
-            let ordered = pairs.intersect(&separated)?;
-            if ordered.is_empty()? {
-                divided.push((pairs, places));
-                continue;
-            }
-            let others = pairs.subtract(&ordered)?;
-            if !others.is_empty()? {
-                divided.push((others, places.clone()));
-            }
-            let mut places = places;
-            places.insert(place);
-            divided.push((ordered, places));
-        }
-        classes = divided;
-    }
-    let mut all = BTreeSet::new();
-    for (pairs, places) in classes {
-        if !places.is_empty() && !pairs.is_empty()? {
-            all.insert(places);
-        }
-    }
-    Ok(all)
 }
 
 /// The cheapest set of places with one of each class: branch and bound on the class with the fewest.
@@ -300,9 +272,8 @@ impl<'a> Barriers<'a> {
 
     /// `sync`, `sync2`, …, as many as there are barriers.
     fn fresh_name(&self) -> String {
-        let taken = |name: &str| {
-            self.scop.stmt_named(name).is_some() || self.stmts.iter().any(|stmt| stmt.name == name)
-        };
+        let taken =
+            |name: &str| self.scop.stmt_named(name).is_some() || self.stmts.iter().any(|stmt| stmt.name == name);
         let numbered = (2u64..).map(|number| format!("sync{number}"));
         let mut names = std::iter::once("sync".to_string()).chain(numbered);
         names.find(|name| !taken(name)).expect("a program has finitely many statements")

@@ -38,12 +38,7 @@ struct Bound {
     length: Option<i64>,
 }
 
-fn gather(
-    node: &Node,
-    reach: &isl::UnionSet,
-    outer: &mut Vec<Member>,
-    found: &mut Vec<Bound>,
-) -> isl::Result<()> {
+fn gather(node: &Node, reach: &isl::UnionSet, outer: &mut Vec<Member>, found: &mut Vec<Bound>) -> isl::Result<()> {
     let depth = outer.len();
     match node {
         Node::Leaf => {}
