@@ -36,7 +36,9 @@ impl Numbers {
             match op {
                 Op::Set { reg, value } if !self.contains(value) => _ = self.registers.remove(reg),
                 Op::LoadBlock { regs, .. } => regs.iter().for_each(|reg| _ = self.registers.remove(reg)),
-                Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => self.without_others(body),
+                Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => {
+                    self.without_others(body)
+                }
                 Op::If { then, otherwise, .. } => {
                     self.without_others(then);
                     self.without_others(otherwise);

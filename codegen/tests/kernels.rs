@@ -2,6 +2,7 @@
 
 mod common;
 
+use codegen::gpu::Language;
 use codegen::interp::{Fault, interpret};
 use codegen::{Options, Program, gpu};
 use common::{agrees, inputs, scheduled};
@@ -76,8 +77,8 @@ fn one_element_per_thread() {
               input B: float32[N] argument 1
               output C: float32[N] argument 2
             launch add block bx < floor((N + 7)/8) thread tx < 8 {
-              for ii in 8*bx + tx..min(N, 8*bx + 8) step 8 {
-                C[ii] = A[ii] + B[ii]
+              if 8*bx + tx < N {
+                C[8*bx + tx] = A[8*bx + tx] + B[8*bx + tx]
               }
             }
         "#]],
@@ -104,7 +105,11 @@ bind As.load.x1 to thread.x
 bind Bs.load.x0 to thread.y
 bind Bs.load.x1 to thread.x
 ";
-    check_text("matmul", &[7, 6, 9], script, expect![[r#"
+    check_text(
+        "matmul",
+        &[7, 6, 9],
+        script,
+        expect![[r#"
         program matmul(M, N, K)
           input A: float32[M, K] argument 0
           input B: float32[K, N] argument 1
@@ -112,33 +117,216 @@ bind Bs.load.x1 to thread.x
           temporary As: float32[4, 4] shared
           temporary Bs: float32[4, 4] shared
         launch matmul block bx < floor((N + 3)/4) block by < floor((M + 3)/4) thread tx < 4 thread ty < 4 {
-          for mi in 4*by + ty..min(M, 4*by + 4) step 4 {
-            for ni in 4*bx + tx..min(N, 4*bx + 4) step 4 {
-              C[mi, ni] = float32(0.0)
-            }
+          if 4*by + ty < M && 4*bx + tx < N {
+            C[4*by + ty, 4*bx + tx] = float32(0.0)
           }
         }
-        launch matmul_2 block bx2 < floor((N + 3)/4) block by2 < floor((M + 3)/4) thread tx2 < 4 thread ty2 < 4 shared As, Bs {
+        launch matmul_2 block bx < floor((N + 3)/4) block by < floor((M + 3)/4) thread tx < 4 thread ty < 4 shared As, Bs {
           for ko in 0..floor((K + 3)/4) {
-            if ty2 < min(4, -4*ko + K) && tx2 < min(4, -4*bx2 + N) {
-              Bs[ty2, tx2] = B[ty2 + 4*ko, 4*bx2 + tx2]
+            if ty < -4*ko + K && tx < -4*bx + N {
+              Bs[ty, tx] = B[ty + 4*ko, 4*bx + tx]
             }
-            if ty2 < min(4, -4*by2 + M) && tx2 < min(4, -4*ko + K) {
-              As[ty2, tx2] = A[4*by2 + ty2, tx2 + 4*ko]
+            if ty < -4*by + M && tx < -4*ko + K {
+              As[ty, tx] = A[4*by + ty, tx + 4*ko]
             }
             barrier
-            for mi2 in 4*by2 + ty2..min(M, 4*by2 + 4) step 4 {
-              for ni2 in 4*bx2 + tx2..min(N, 4*bx2 + 4) step 4 {
-                r0: float32 = C[mi2, ni2]
-                for ki in 4*ko..min(K, 4*ko + 4) {
-                  r0: float32 = r0 + As[mi2 - 4*floor(mi2/4), -4*ko + ki] * Bs[-4*ko + ki, ni2 - 4*floor(ni2/4)]
-                }
-                C[mi2, ni2] = r0
+            if 4*by + ty < M && 4*bx + tx < N {
+              r0: float32 = C[4*by + ty, 4*bx + tx]
+              for ki in 4*ko..min(K, 4*ko + 4) {
+                r0: float32 = r0 + As[ty, -4*ko + ki] * Bs[-4*ko + ki, tx]
               }
+              C[4*by + ty, 4*bx + tx] = r0
             }
             barrier
           }
         }
-    "#]]);
+    "#]],
+    );
 }
 
+#[track_caller]
+fn check_source(text: &str, sizes: Option<&[i64]>, script: &str, language: Language, expected: Expect) {
+    let program = lowered(&mapped(text, sizes, script).1);
+    expected.assert_eq(&gpu::source(&program, language).unwrap_or_else(|why| panic!("{why}\n{program}")));
+}
+
+/// A product of tiles of 16, whose factors are loaded by all threads.
+const PRODUCT: &str = "
+tile C.init.m C.init.n by 16 16 as mo no / mi ni
+bind C.init.mo to block.y
+bind C.init.no to block.x
+bind C.init.mi to thread.y
+bind C.init.ni to thread.x
+tile C.update.m C.update.n C.update.k by 16 16 16 as mo no ko / mi ni ki
+promote A at C.update.ko as As padded 1 in stack
+promote B at C.update.ko as Bs in stack
+bind C.update.mo to block.y
+bind C.update.no to block.x
+bind C.update.mi to thread.y
+bind C.update.ni to thread.x
+bind As.load.x0 to thread.y
+bind As.load.x1 to thread.x
+bind Bs.load.x0 to thread.y
+bind Bs.load.x1 to thread.x
+";
+
+#[test]
+fn a_product_in_cuda() {
+    check_source(
+        "matmul",
+        None,
+        PRODUCT,
+        Language::Cuda,
+        expect![[r#"
+        // matmul: kernels in CUDA C++, to be compiled with --fmad=false
+
+        static inline __host__ __device__ long long floor_div_int64(long long a, long long b)
+        {
+            return b == 0 ? 0 : a / b - (a % b != 0 && (a < 0) != (b < 0));
+        }
+
+        extern "C" __global__ __launch_bounds__(256)
+        void matmul(float *__restrict__ C, const long long M, const long long N)
+        {
+            const long long bx = blockIdx.x;
+            const long long by = blockIdx.y;
+            const long long tx = threadIdx.x;
+            const long long ty = threadIdx.y;
+
+            if (16*by + ty < M && 16*bx + tx < N) {
+                C[(16*by + ty)*N + 16*bx + tx] = 0.0f;
+            }
+        }
+
+        extern "C" __global__ __launch_bounds__(256)
+        void matmul_2(const float *__restrict__ A, const float *__restrict__ B, float *__restrict__ C, const long long M, const long long N, const long long K)
+        {
+            __shared__ float As[16][17];
+            __shared__ float Bs[16][16];
+            const long long bx = blockIdx.x;
+            const long long by = blockIdx.y;
+            const long long tx = threadIdx.x;
+            const long long ty = threadIdx.y;
+
+            for (long long ko = 0; ko < floor_div_int64(K + 15, 16); ++ko) {
+                if (ty + 16*ko < K && 16*bx + tx < N) {
+                    Bs[ty][tx] = B[(ty + 16*ko)*N + 16*bx + tx];
+                }
+                if (16*by + ty < M && tx + 16*ko < K) {
+                    As[ty][tx] = A[(16*by + ty)*K + tx + 16*ko];
+                }
+                __syncthreads();
+                if (16*by + ty < M && 16*bx + tx < N) {
+                    float C_0 = C[(16*by + ty)*N + 16*bx + tx];
+                    for (long long ki = 16*ko; ki < min(K, 16*ko + 16); ++ki) {
+                        C_0 = C_0 + As[ty][ki - 16*ko]*Bs[ki - 16*ko][tx];
+                    }
+                    C[(16*by + ty)*N + 16*bx + tx] = C_0;
+                }
+                __syncthreads();
+            }
+        }
+
+        void matmul_launch(const float *A, const float *B, float *C, long long M, long long N, long long K, cudaStream_t stream)
+        {
+            matmul<<<dim3(floor_div_int64(N + 15, 16), floor_div_int64(M + 15, 16)), dim3(16, 16), 0, stream>>>(C, M, N);
+            matmul_2<<<dim3(floor_div_int64(N + 15, 16), floor_div_int64(M + 15, 16)), dim3(16, 16), 0, stream>>>(A, B, C, M, N, K);
+        }
+    "#]],
+    );
+}
+
+#[test]
+fn a_product_in_opencl() {
+    check_source(
+        "matmul",
+        Some(&[64, 40, 100]),
+        PRODUCT,
+        Language::OpenCl,
+        expect![[r#"
+        // matmul: kernels in OpenCL C
+        #pragma OPENCL FP_CONTRACT OFF
+
+        __kernel __attribute__((reqd_work_group_size(16, 16, 1)))
+        void matmul(__global float *restrict C)
+        {
+            const int bx = get_group_id(0);
+            const int by = get_group_id(1);
+            const int tx = get_local_id(0);
+            const int ty = get_local_id(1);
+
+            if (16*bx + tx < 40) {
+                C[(16*by + ty)*40 + 16*bx + tx] = 0.0f;
+            }
+        }
+
+        __kernel __attribute__((reqd_work_group_size(16, 16, 1)))
+        void matmul_2(__global const float *restrict A, __global const float *restrict B, __global float *restrict C)
+        {
+            __local float As[16][17];
+            __local float Bs[16][16];
+            const int bx = get_group_id(0);
+            const int by = get_group_id(1);
+            const int tx = get_local_id(0);
+            const int ty = get_local_id(1);
+
+            for (int ko = 0; ko < 7; ++ko) {
+                if (ty + 16*ko < 100 && 16*bx + tx < 40) {
+                    Bs[ty][tx] = B[(ty + 16*ko)*40 + 16*bx + tx];
+                }
+                if (tx + 16*ko < 100) {
+                    As[ty][tx] = A[(16*by + ty)*100 + tx + 16*ko];
+                }
+                barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+                if (16*bx + tx < 40) {
+                    float C_0 = C[(16*by + ty)*40 + 16*bx + tx];
+                    for (int ki = 16*ko; ki < min(100, 16*ko + 16); ++ki) {
+                        C_0 = C_0 + As[ty][ki - 16*ko]*Bs[ki - 16*ko][tx];
+                    }
+                    C[(16*by + ty)*40 + 16*bx + tx] = C_0;
+                }
+                barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+            }
+        }
+
+        // Launched by a host, given const float *A, const float *B, float *C:
+        //    matmul(C) in 3 x 4 groups of 16 x 16 items
+        //    matmul_2(A, B, C) in 3 x 4 groups of 16 x 16 items
+    "#]],
+    );
+}
+
+#[test]
+fn a_sum_in_cuda() {
+    let script = "split C.i by 256 as io ii\nbind C.io to block.x\nbind C.ii to thread.x";
+    check_source(
+        ADD,
+        None,
+        script,
+        Language::Cuda,
+        expect![[r#"
+        // add: kernels in CUDA C++, to be compiled with --fmad=false
+
+        static inline __host__ __device__ long long floor_div_int64(long long a, long long b)
+        {
+            return b == 0 ? 0 : a / b - (a % b != 0 && (a < 0) != (b < 0));
+        }
+
+        extern "C" __global__ __launch_bounds__(256)
+        void add(const float *__restrict__ A, const float *__restrict__ B, float *__restrict__ C, const long long N)
+        {
+            const long long bx = blockIdx.x;
+            const long long tx = threadIdx.x;
+
+            if (256*bx + tx < N) {
+                C[256*bx + tx] = A[256*bx + tx] + B[256*bx + tx];
+            }
+        }
+
+        void add_launch(const float *A, const float *B, float *C, long long N, cudaStream_t stream)
+        {
+            add<<<dim3(floor_div_int64(N + 255, 256)), dim3(256), 0, stream>>>(A, B, C, N);
+        }
+    "#]],
+    );
+}

@@ -2,6 +2,9 @@
 //! programmed in.
 
 mod rewrite;
+mod source;
+
+pub use source::{Language, Unsupported, source};
 
 use polyhedral::Scop;
 use support::{Remark, with_deep_stack};

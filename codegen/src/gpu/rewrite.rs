@@ -25,9 +25,8 @@ fn once_in(ops: &[Op], ranges: &Ranges) -> Vec<Op> {
 fn once(op: &Op, ranges: &Ranges) -> Op {
     match op {
         Op::For { var, lower, upper, step, parallel: false, body } => {
-            let next = lower.clone() + step.clone();
-            if ranges.decide(CmpOp::Ge, &next, upper) == Some(true) {
-                let cond = Cond::compare(CmpOp::Lt, lower.clone(), upper.clone());
+            if is_past(&(lower.clone() + step.clone()), upper, ranges) {
+                let cond = Cond::all(is_below(lower, upper));
                 let there = ranges.where_holds(&cond);
                 let at_lower = |other| if other == *var { lower.clone() } else { Int::Var(other) };
                 let then: Vec<Op> = body.iter().map(|op| substituted(op, &at_lower)).collect();
@@ -48,6 +47,22 @@ fn once(op: &Op, ranges: &Ranges) -> Op {
             Op::Launch(Launch { body, ..launch.clone() })
         }
         other => other.clone(),
+    }
+}
+
+/// That a value is below an upper bound, and so below each of two of which that is the smaller.
+fn is_below(value: &Int, upper: &Int) -> Vec<Cond> {
+    match upper {
+        Int::Min(a, b) => [is_below(value, a), is_below(value, b)].concat(),
+        upper => vec![Cond::compare(CmpOp::Lt, value.clone(), upper.clone())],
+    }
+}
+
+/// Whether a value is known to be at or past an upper bound.
+fn is_past(value: &Int, upper: &Int, ranges: &Ranges) -> bool {
+    match upper {
+        Int::Min(a, b) => is_past(value, a, ranges) || is_past(value, b, ranges),
+        upper => ranges.decide(CmpOp::Ge, value, upper) == Some(true),
     }
 }
 

@@ -36,7 +36,9 @@ pub(super) fn checks_of(program: &Program) -> Vec<Check> {
 fn collect(program: &Program, ops: &[Op], checks: &mut Vec<Check>) {
     for op in ops {
         match op {
-            Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => collect(program, body, checks),
+            Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => {
+                collect(program, body, checks)
+            }
             Op::If { then, otherwise, .. } => {
                 collect(program, then, checks);
                 collect(program, otherwise, checks);

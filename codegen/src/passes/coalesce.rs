@@ -82,7 +82,7 @@ fn count(ops: &[Op], uses: &mut Uses) {
 }
 
 /// The registers that an op reads or sets.
-pub(super) fn registers_of(op: &Op) -> Vec<RegId> {
+pub(crate) fn registers_of(op: &Op) -> Vec<RegId> {
     let mut uses = Uses::new();
     count(std::slice::from_ref(op), &mut uses);
     uses.into_keys().collect()

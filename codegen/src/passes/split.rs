@@ -247,11 +247,8 @@ impl Cuts<'_> {
                     at.iter().for_each(|at| self.subscript(at, &lanes));
                 }
                 Op::Set { reg, value } => self.value(value, &in_lanes(ranges, self.regs[*reg].lanes)),
-                Op::Check { .. }
-                | Op::Prefetch { .. }
-                | Op::LoadBlock { .. }
-                | Op::StoreBlock { .. }
-                | Op::Barrier => {}
+                Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Barrier => {
+                }
             }
         }
     }

@@ -130,7 +130,9 @@ impl Pass<'_> {
         for op in ops {
             match op {
                 Op::Set { reg, .. } => *self.sets.entry(*reg).or_default() += 1,
-                Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => self.count_sets(body),
+                Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => {
+                    self.count_sets(body)
+                }
                 Op::If { then, otherwise, .. } => {
                     self.count_sets(then);
                     self.count_sets(otherwise);

@@ -172,7 +172,11 @@ impl Walk<'_, '_> {
         self.kernel.iter_mut().for_each(|kernel| kernel.dealt.retain(|depth| !added.contains(depth)));
         let name = members.last().map_or("", |own| &own.name);
         let ops = self.private.inside(name, ops?);
-        Ok(if own.as_const() == Some(true) { ops } else { vec![Op::If { cond: own, then: ops, otherwise: Vec::new() }] })
+        Ok(if own.as_const() == Some(true) {
+            ops
+        } else {
+            vec![Op::If { cond: own, then: ops, otherwise: Vec::new() }]
+        })
     }
 
     /// Of the loops on axes that isl left out because they run once: whether their iteration is this thread's. They count
@@ -206,6 +210,8 @@ impl Walk<'_, '_> {
         if self.kernel.is_some() {
             return Err(malformed(name, "a kernel inside of a kernel"));
         }
+        // Kernels may use each other's names.
+        let names = self.names.clone();
         let (mut grid, mut block, mut threads) = (Vec::new(), [None, None, None], [None, None, None]);
         for (axis, extent) in blocks.iter().enumerate() {
             let Some((first, last)) = extent else { continue };
@@ -228,6 +234,7 @@ impl Walk<'_, '_> {
         self.kernel = Some(InKernel { kernel, block, thread: threads, dealt: BTreeSet::new() });
         let body = self.inside(name, at, here);
         self.kernel = None;
+        self.names = names;
         let body = body?;
         let program = &self.lowering.program;
         let buffers = program.buffers.iter().filter(|(_, buffer)| buffer.place == Place::Shared);
@@ -305,7 +312,9 @@ impl Walk<'_, '_> {
         let lower = self.int(init)?;
         let upper = self.upper(iterator, cond)?;
         if let (Kind::Bound(axis), Some(_)) = (kind, &self.kernel) {
-            let Some(step) = step.as_const() else { return Err(malformed(name, "a loop on an axis with a variable step")) };
+            let Some(step) = step.as_const() else {
+                return Err(malformed(name, "a loop on an axis with a variable step"));
+            };
             let ops = self.dealt_out(axis, (iterator, &name), (lower, upper, step), body)?;
             return self.where_exact(&[init, cond], ops);
         }
@@ -385,7 +394,11 @@ impl Walk<'_, '_> {
         }
         let only = self.kernel.as_ref().map_or(Cond::always(), |kernel| kernel.is_first_beside(&part.members));
         let ops = self.everywhere(part, at, whole)?;
-        Ok(if only.as_const() == Some(true) { ops } else { vec![Op::If { cond: only, then: ops, otherwise: Vec::new() }] })
+        Ok(if only.as_const() == Some(true) {
+            ops
+        } else {
+            vec![Op::If { cond: only, then: ops, otherwise: Vec::new() }]
+        })
     }
 
     /// The instances of a part in a box, in every thread that gets here.
