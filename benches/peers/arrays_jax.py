@@ -30,6 +30,7 @@ OPS = plain.OPS | dict(
     conv2d=convolution,
     conv2d_s2=lambda x, v: convolution(x, v, 2),
     depthwise=lambda x, v: convolution(x, v[:, None], groups=len(v)),
+    hgemm=lambda a, b: a @ b,
     i8gemm=lambda a, b: lax.dot(a, b, preferred_element_type=np.int32),
     transpose=lambda x: x.T,
     jacobi2d=stepped(plain.jacobi_step),

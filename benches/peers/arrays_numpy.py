@@ -121,6 +121,7 @@ OPS = dict(
     gemm=lambda a, b: a @ b,
     tmm=lambda a, b: a @ b.T,
     tbmm=lambda x, y: x @ y.swapaxes(1, 2),
+    hgemm=lambda a, b: (a.astype(np.float32) @ b.astype(np.float32)).astype(a.dtype),
     i8gemm=lambda a, b: (a.astype(np.float32) @ b.astype(np.float32)).astype(np.int32),
     gconv=convolution,
     conv2d=convolution,

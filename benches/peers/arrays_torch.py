@@ -64,6 +64,7 @@ OPS = dict(
     gemm=lambda a, b: a @ b,
     tmm=lambda a, b: a @ b.T,
     tbmm=lambda x, y: x @ y.transpose(1, 2),
+    hgemm=lambda a, b: a @ b,
     i8gemm=lambda a, b: torch._int_mm(a, b),
     gconv=gconv,
     conv2d=lambda x, v: F.conv2d(x, v),
@@ -113,5 +114,18 @@ def prepare(task):
             raise Skip
         torch._dynamo.reset()
         ops = {task.op: torch.compile((OPS | FUSED)[task.op], dynamic=False)}
-    call, results = plain.bound(ops, task, [torch.from_numpy(array) for array in task.arrays])
-    return call, lambda: [r.numpy() for r in results()]
+    call, results = plain.bound(ops, task, [from_numpy(array) for array in task.arrays])
+    return call, lambda: [to_numpy(r) for r in results()]
+
+
+# Of NumPy and PyTorch each has a `bfloat16` that the other does not know.
+def from_numpy(array):
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(array.view("int16")).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+def to_numpy(tensor):
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.int16).numpy().view("bfloat16")
+    return tensor.numpy()

@@ -48,6 +48,7 @@ def output(g, task):
         gemm=lambda: g("MatMul", x, *more),
         tmm=lambda: g("Gemm", x, *more, transB=1),
         tbmm=lambda: g("MatMul", x, g("Transpose", *more, perm=[0, 2, 1])),
+        hgemm=lambda: g("MatMul", x, *more),
         i8gemm=lambda: g("MatMulInteger", x, *more),
         conv2d=lambda: g("Conv", x, *more),
         conv2d_s2=lambda: g("Conv", x, *more, strides=[2, 2]),
@@ -66,7 +67,7 @@ def output(g, task):
         colsum=lambda: g("ReduceSum", x, g.constant([0]), keepdims=0),
         axpy=lambda: g("Add", g("Mul", x, more[0]), more[1]),
     )
-    if task.op not in forms:
+    if task.op not in forms or any(array.dtype.name == "bfloat16" for array in task.arrays):
         raise Skip
     return forms[task.op]()
 

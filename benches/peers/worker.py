@@ -18,6 +18,9 @@ import time
 
 import numpy as np
 
+with contextlib.suppress(ImportError):
+    import ml_dtypes  # NumPy learns from it what `bfloat16` is
+
 # The module of each peer.
 PEERS = {"numpy": "arrays_numpy", "numpy-avx512": "arrays_numpy", "jax": "arrays_jax",
          "torch": "arrays_torch", "inductor": "arrays_torch",

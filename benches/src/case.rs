@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use fastrand::Rng;
+use half::{bf16, f16};
 use serde::Serialize;
 use tempfile::TempDir;
 use tilewright::{DType, Tensor, runtime_dtype};
@@ -62,6 +63,12 @@ impl Case {
         fs::write(self.folder().join("workload.json"), serde_json::to_vec(&described)?)?;
         for (tensor, data) in signature.inputs.iter().zip(&self.inputs) {
             fs::write(self.folder().join(format!("{}.bin", tensor.name)), data.as_bytes())?;
+            if is_half(tensor.dtype) {
+                // What the reference reads: plain C knows `float32` on every machine.
+                let wide = numbers(tensor.dtype, data.as_bytes());
+                let wide: Vec<u8> = wide.into_iter().flat_map(|x| (x as f32).to_ne_bytes()).collect();
+                fs::write(self.folder().join(format!("{}.float32.bin", tensor.name)), wide)?;
+            }
         }
         Ok(())
     }
@@ -76,6 +83,8 @@ impl Case {
         command.args(flags).args(["-std=gnu11", "-march=native", "-include"]).arg(folder().join("peers/kernel.h"));
         command.args(self.workload.sizes.iter().map(|(name, size)| format!("-D{name}={size}")));
         command.arg(format!("-DSTEPS={}", self.workload.steps));
+        let halves = self.signature.inputs.iter().find(|input| is_half(input.dtype));
+        command.args(halves.map(|input| format!("-DHALF_{}", input.dtype)));
         let kernel = self.folder().join(format!("{name}.o"));
         run(command.arg("-c").arg(self.workload.c_file()).arg("-o").arg(&kernel))?;
         // Apart: the driver's own names are none of the sizes'.
@@ -89,6 +98,9 @@ impl Case {
         let bytes = |t: &Argument, of: i64| t.shape.iter().product::<i64>() * of;
         let path = |name: String| self.folder().join(name).display().to_string();
         let input = |t: &Argument| {
+            if is_half(t.dtype) && real_bytes.is_some() {
+                return format!("real:{}:{}", path(format!("{}.float32.bin", t.name)), bytes(t, 4));
+            }
             let kind = if t.dtype == DType::F32 { "real" } else { "in" };
             format!("{kind}:{}:{}", path(format!("{}.bin", t.name)), bytes(t, t.dtype.bytes().into()))
         };
@@ -176,14 +188,10 @@ pub fn run(command: &mut Command) -> Result<()> {
 fn random(rng: &mut Rng, dtype: DType, shape: &[i64], values: Option<&Values>) -> Result<Tensor> {
     let count = shape.iter().product::<i64>() as usize;
     let bytes: Vec<u8> = match (dtype, values) {
-        (DType::F32 | DType::F64, _) => {
-            let numbers = floats(rng, count, values);
-            if dtype == DType::F32 {
-                numbers.iter().flat_map(|&x| (x as f32).to_ne_bytes()).collect()
-            } else {
-                numbers.iter().flat_map(|x| x.to_ne_bytes()).collect()
-            }
-        }
+        (DType::F16, _) => floats(rng, count, values).iter().flat_map(|&x| f16::from_f64(x).to_ne_bytes()).collect(),
+        (DType::BF16, _) => floats(rng, count, values).iter().flat_map(|&x| bf16::from_f64(x).to_ne_bytes()).collect(),
+        (DType::F32, _) => floats(rng, count, values).iter().flat_map(|&x| (x as f32).to_ne_bytes()).collect(),
+        (DType::F64, _) => floats(rng, count, values).iter().flat_map(|x| x.to_ne_bytes()).collect(),
         (DType::I32, Some(&Values::Below(limit))) => {
             (0..count).flat_map(|_| (rng.i64(0..limit) as i32).to_ne_bytes()).collect()
         }
@@ -191,6 +199,10 @@ fn random(rng: &mut Rng, dtype: DType, shape: &[i64], values: Option<&Values>) -
         _ => return Err(format!("no values of {dtype} are known").into()),
     };
     Ok(Tensor::from_bytes(runtime_dtype(dtype), shape, &bytes)?)
+}
+
+fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::F16 | DType::BF16)
 }
 
 fn floats(rng: &mut Rng, count: usize, values: Option<&Values>) -> Vec<f64> {
@@ -209,12 +221,15 @@ fn floats(rng: &mut Rng, count: usize, values: Option<&Values>) -> Vec<f64> {
 /// The elements of a tensor of the type as numbers.
 pub fn numbers(dtype: DType, bytes: &[u8]) -> Vec<f64> {
     macro_rules! of {
-        ($t:ty) => {{
-            let element = |chunk: &[u8]| <$t>::from_ne_bytes(chunk.try_into().expect("chunks of that size")) as f64;
-            bytes.chunks_exact(size_of::<$t>()).map(element).collect()
+        ($t:ty) => {{ of!($t, |x| x as f64) }};
+        ($t:ty, $wide:expr) => {{
+            let element = |chunk: &[u8]| <$t>::from_ne_bytes(chunk.try_into().expect("chunks of that size"));
+            bytes.chunks_exact(size_of::<$t>()).map(element).map($wide).collect()
         }};
     }
     match dtype {
+        DType::F16 => of!(f16, f16::to_f64),
+        DType::BF16 => of!(bf16, bf16::to_f64),
         DType::F32 => of!(f32),
         DType::F64 => of!(f64),
         DType::I8 => of!(i8),
@@ -255,5 +270,7 @@ mod tests {
     fn bytes_are_numbers() {
         assert_eq!(numbers(DType::I16, &(-3i16).to_ne_bytes()), [-3.0]);
         assert_eq!(numbers(DType::U8, &[200]), [200.0]);
+        assert_eq!(numbers(DType::F16, &0x3e00u16.to_ne_bytes()), [1.5]);
+        assert_eq!(numbers(DType::BF16, &0xc040u16.to_ne_bytes()), [-3.0]);
     }
 }

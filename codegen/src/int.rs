@@ -238,6 +238,9 @@ impl Int {
             Index::Mod(e, c) => go(e).modulo(*c),
             Index::Min(a, b) => go(a).min(go(b)),
             Index::Max(a, b) => go(a).max(go(b)),
+            Index::Select(test, then, otherwise) => {
+                Int::select(Cond::compare(CmpOp::Ge, go(test), Int::Const(0)), go(then), go(otherwise))
+            }
         }
     }
 

@@ -133,12 +133,14 @@ struct Run<'a> {
 
 struct Memory {
     extent: Vec<i64>,
+    /// The extents of the tensor.
+    shape: Vec<i64>,
     elements: Vec<Scalar>,
 }
 
 impl Memory {
     fn into_data(self, dtype: DType) -> Data {
-        scalar::to_data(dtype, &self.extent, &self.elements)
+        scalar::to_data(dtype, &self.shape, &self.elements)
     }
 
     /// The position of an element; `None` outside.
@@ -159,11 +161,12 @@ const MOST_ELEMENTS: i64 = 1 << 26;
 impl Run<'_> {
     fn memory_of(&self, buffer: &Buffer, given: Option<&Data>) -> Result<Memory, Fault> {
         let extent = buffer.extent.iter().map(|n| self.int(n)).collect::<Result<Vec<i64>, _>>()?;
+        let shape = buffer.shape().iter().map(|n| self.int(n)).collect::<Result<Vec<i64>, _>>()?;
         let count = extent.iter().try_fold(1i64, |all, &n| all.checked_mul(n.max(0)));
         let count = count.filter(|&n| n <= MOST_ELEMENTS).ok_or(Fault::Overflow)? as usize;
         let elements = match given {
             Some(data) if buffer.role != Role::Temporary => {
-                if data.dtype != buffer.dtype || data.shape != extent {
+                if data.dtype != buffer.dtype || data.shape != shape {
                     return Err(Fault::Argument(format!("{} has another type or shape", buffer.name)));
                 }
                 scalar::of_data(data)
@@ -176,7 +179,7 @@ impl Run<'_> {
             _ if buffer.role == Role::Temporary => vec![scalar::poison(buffer.dtype); count],
             _ => vec![scalar::zero(buffer.dtype); count],
         };
-        Ok(Memory { extent, elements })
+        Ok(Memory { extent, shape, elements })
     }
 
     fn ops(&mut self, ops: &[Op]) -> Result<(), Fault> {
@@ -226,7 +229,10 @@ impl Run<'_> {
                         let found_by = self.found_by(report, *lanes, lane)?;
                         let (buffer, dim) = (self.program.buffers[*buffer].name.clone(), *dim);
                         let lower = i128::from(self.int(&report.lower)?);
-                        let (value, upper) = (lower + value, lower + i128::from(extent));
+                        let (mut value, upper) = (lower + value, lower + i128::from(extent));
+                        if report.unsigned && value < 0 {
+                            value += 1 << 64;
+                        }
                         return Err(Fault::Index { buffer, dim, value, lower, upper, found_by });
                     }
                 }

@@ -60,6 +60,8 @@ pub struct Buffer {
     pub extent: Vec<Int>,
     /// Elements between neighbours in each dimension.
     pub strides: Vec<Stride>,
+    /// The dimension that is two of the tensor's, dense rows one after the other, and how long a row is.
+    pub rows: Option<(usize, i64)>,
     /// Where it is.
     pub place: Place,
     /// What the caller and the program do with it.
@@ -236,6 +238,8 @@ pub struct Launch {
 pub struct Report {
     /// The smallest subscript of the dimension: what was taken off the value.
     pub lower: Int,
+    /// Whether the 64 bits of the value are those of a number without sign.
+    pub unsigned: bool,
     /// The elements that the value was computed from, of buffers of the table; no subscript loads anything.
     pub found_by: Vec<(TensorId, Vec<At>)>,
 }

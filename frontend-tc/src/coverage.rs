@@ -1,6 +1,8 @@
 //! Which tensors have elements that no statement writes, of a return they keep what the caller has there, of a temporary
 //! nothing may read them; and which elements are read before anything writes them.
 
+use std::collections::BTreeMap;
+
 use polyhedral::initialised::{EarlyRead, early_reads, listed};
 use polyhedral::{Access, Role, Scop, Subscript, TensorId, isl};
 use support::{Diagnostic, Entity};
@@ -16,6 +18,7 @@ const OPERATIONS: u64 = 2_000_000;
 /// count. It is an error to read of a temporary what no statement writes, and of any other tensor whose old contents do not
 /// count what is written later only.
 pub fn settle(kernel: &mut Kernel, diagnostics: &mut Vec<Diagnostic>) {
+    fill_gaps(kernel);
     let tensors = 0..kernel.tensors.len();
     let open: Vec<usize> = tensors.clone().filter(|&at| may_have_gaps(kernel, at)).collect();
     if open.is_empty() && !tensors.into_iter().any(|at| may_be_early(kernel, at)) {
@@ -50,6 +53,27 @@ pub fn settle(kernel: &mut Kernel, diagnostics: &mut Vec<Diagnostic>) {
         // What isl cannot decide is let through.
         let reads = ctx.with_budget(OPERATIONS, || early_reads(&scop, &asked)).unwrap_or_default();
         reads.iter().for_each(|read| note_early(kernel, &scop, read, diagnostics));
+    }
+}
+
+/// Statements that write apart from each other leave gaps; where no others fill them, that is asked of the sizes which leaves
+/// none.
+fn fill_gaps(kernel: &mut Kernel) {
+    let gaps = std::mem::take(&mut kernel.gaps);
+    if gaps.is_empty() {
+        return;
+    }
+    let ctx = isl::Ctx::new();
+    let scop = lower(kernel, &ctx);
+    let mut filled: BTreeMap<usize, bool> = BTreeMap::new();
+    for (tensor, condition) in gaps {
+        let is_filled = *filled.entry(tensor).or_insert_with(|| {
+            let covered = |scop| ctx.with_budget(OPERATIONS, || is_covered(scop, TensorId::new(tensor)));
+            scop.as_ref().is_ok_and(|scop| covered(scop).unwrap_or(false))
+        });
+        if !is_filled && !kernel.preconditions.iter().any(|known| known.is_as_strong_as(&condition)) {
+            kernel.preconditions.push(condition);
+        }
     }
 }
 

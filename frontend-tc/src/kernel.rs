@@ -26,6 +26,8 @@ pub struct Kernel {
     pub preconditions: Vec<Precondition>,
     /// The whole definition in the source.
     pub span: Span,
+    /// Preconditions unless all elements of a tensor are written: by tensor.
+    pub(crate) gaps: Vec<(usize, Precondition)>,
     def: Def,
 }
 
@@ -129,6 +131,8 @@ impl Kernel {
             .collect::<Option<Vec<_>>>()?;
         let preconditions =
             ranges.conditions.iter().map(|condition| condition.described(&sizes)).collect::<Option<Vec<_>>>()?;
+        let gaps = ranges.gaps.iter().map(|(tensor, condition)| Some((*tensor, condition.described(&sizes)?)));
+        let gaps = gaps.collect::<Option<Vec<_>>>()?;
         let statements = steps.into_iter().zip(ranges.steps).map(|(step, solved)| {
             let bounds = solved.ranges.iter().map(|range| Some((range.first.to_index(), range.extent()?.to_index())));
             Some(Statement {
@@ -149,7 +153,7 @@ impl Kernel {
         });
         let statements = statements.collect::<Option<Vec<_>>>()?;
         let (name, span) = (def.name.text.clone(), def.span);
-        Some(Kernel { name, sizes, tensors, statements, preconditions, span, def: explicit })
+        Some(Kernel { name, sizes, tensors, statements, preconditions, span, gaps, def: explicit })
     }
 }
 
@@ -257,6 +261,11 @@ impl Precondition {
         never_runs || self.any.iter().any(|value| wide(value, sizes).is_some_and(|value| value >= 0))
     }
 
+    /// Whether the other one asks for nothing besides.
+    pub(crate) fn is_as_strong_as(&self, other: &Precondition) -> bool {
+        self.any == other.any && (self.extents.is_empty() || self.extents == other.extents)
+    }
+
     fn check(&self, kernel: &Kernel, sizes: &[i64]) -> Option<Diagnostic> {
         if self.holds(sizes) {
             return None;
@@ -293,6 +302,7 @@ fn wide(index: &Index, sizes: &[i64]) -> Option<i128> {
         Index::Mod(e, divisor) => go(e)?.checked_rem_euclid((*divisor).into()),
         Index::Min(a, b) => Some(go(a)?.min(go(b)?)),
         Index::Max(a, b) => Some(go(a)?.max(go(b)?)),
+        Index::Select(test, then, otherwise) => go(if go(test)? >= 0 { then } else { otherwise }),
     }
 }
 

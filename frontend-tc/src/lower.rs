@@ -17,8 +17,8 @@ pub fn lower(kernel: &Kernel, ctx: &isl::Ctx) -> Result<Scop, Malformed> {
     support::with_deep_stack(|| lowered(kernel, ctx, None))
 }
 
-/// The Scop of `kernel` for fixed sizes, without parameters. Subscripts that are counted round are affine here, where
-/// with open sizes they are computed while running.
+/// The Scop of `kernel` for fixed sizes, without parameters. Subscripts that are counted round are a remainder by
+/// a number here; with open sizes they have three cases, or are computed while running.
 ///
 /// # Errors
 /// As [`lower`].
@@ -300,7 +300,10 @@ impl Builder<'_> {
                         let (value, first) = (wrapped.value.to_index(), wrapped.first.to_index());
                         polyhedral::Subscript::Affine((value - first.clone()).modulo(extent) + first)
                     }
-                    _ => polyhedral::Subscript::Indirect(wrapped.to_expr()),
+                    _ => match wrapped.to_index() {
+                        Some(index) => polyhedral::Subscript::Affine(index),
+                        None => polyhedral::Subscript::Indirect(wrapped.to_expr()),
+                    },
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Quasi-affine expressions over sizes and indices in a normal form, so that equal ranges look equal and small proofs
 //! are a matter of comparing coefficients.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use polyhedral::Index;
 
@@ -274,6 +274,51 @@ impl Quasi {
         }
     }
 
+    /// The same where none of `facts` is negative: of a minimum what is never the smallest then goes.
+    pub fn assuming(&self, facts: &[Quasi]) -> Option<Quasi> {
+        let mut sum = Quasi::constant(self.constant);
+        for (atom, coefficient) in self.terms() {
+            let Atom::Min(options) = atom else {
+                sum = sum.plus_times(&Quasi::atom(atom.clone()), coefficient)?;
+                continue;
+            };
+            let mut kept = options.clone();
+            for option in options {
+                let others = || kept.iter().filter(|other| *other != option);
+                if others().any(|other| option.minus(other).is_some_and(|gap| gap.follows_from(facts))) {
+                    kept.retain(|other| other != option);
+                }
+            }
+            sum = sum.plus_times(&Quasi::min(&kept)?, coefficient)?;
+        }
+        Some(sum)
+    }
+
+    /// Proves that the value is at least 0 where all of `facts` are, from one of them at a time. `false` says nothing.
+    fn follows_from(&self, facts: &[Quasi]) -> bool {
+        let from = |fact: &Quasi| self.minus(fact).is_some_and(|rest| rest.is_never_negative());
+        self.is_never_negative() || facts.iter().any(from)
+    }
+
+    /// Whether a size of `other` occurs, at any depth.
+    pub fn shares_sizes(&self, other: &Quasi) -> bool {
+        let (mut own, mut theirs) = (BTreeSet::new(), BTreeSet::new());
+        self.sizes(&mut own);
+        other.sizes(&mut theirs);
+        !own.is_disjoint(&theirs)
+    }
+
+    fn sizes(&self, into: &mut BTreeSet<usize>) {
+        for atom in self.terms.keys() {
+            match atom {
+                Atom::Size(at) => drop(into.insert(*at)),
+                Atom::Index(_) => (),
+                Atom::Floor(inner, _) | Atom::Mod(inner, _) => inner.sizes(into),
+                Atom::Min(options) => options.iter().for_each(|option| option.sizes(into)),
+            }
+        }
+    }
+
     /// Calls `see` with every index that occurs, at any depth.
     pub fn indices(&self, see: &mut dyn FnMut(usize)) {
         self.terms.keys().for_each(|atom| atom.indices(see));
@@ -389,9 +434,17 @@ impl Quasi {
         (leads, parts)
     }
 
-    /// What must not be negative for `self` not to be, when that is several things: `min(a, b) >= 0` is `a >= 0` and
-    /// `b >= 0`.
-    pub fn conjunction(&self) -> Option<Vec<Quasi>> {
+    /// What must not be negative for `self` not to be, as far as that is not proved: `min(a, b) >= 0` is `a >= 0` and `b >= 0`.
+    pub fn conjunctions(&self) -> Vec<Quasi> {
+        match self.conjunction() {
+            Some(parts) => {
+                parts.iter().filter(|part| !part.is_never_negative()).flat_map(Quasi::conjunctions).collect()
+            }
+            None => vec![self.clone()],
+        }
+    }
+
+    fn conjunction(&self) -> Option<Vec<Quasi>> {
         let (atom, options, coefficient) = self.terms().find_map(|(atom, coefficient)| match atom {
             Atom::Min(options) if coefficient > 0 => Some((atom, options, coefficient)),
             _ => None,

@@ -103,9 +103,21 @@ fn ranges_of_the_rest() {
         ("def f(float(N) A) -> (b) { b(i) = 4.0 where exists A(i) }", "b: float32 [0] [N]"),
         (
             "def f(float(N) A) -> (O) { O(i) = 0.0 where i in 0:2 O(i) = A(i) where i in 2:N }",
-            "O: float32 [0] [max(N, 2)]\nneeds 2 <= N",
+            "O: float32 [0] [N]\nneeds 2 <= N",
         ),
         ("def f(float(N) A, float(M) B) -> (O) { O(i) = A(i) O(i) = B(i) }", "O: float32 [0] [max(N, M)]"),
+        (
+            "def f(float(N) A) -> (O) { O(0) = A(0) for t in 1:N { O(t) = O(t - 1) + A(t) } }",
+            "O: float32 [0] [N]\nneeds 1 <= N",
+        ),
+        (
+            "def f(float(N) A) -> (O) { O(0) = 0.0 O(N - 1) = 0.0 O(i) = A(i) where i in 1:N-1 }",
+            "O: float32 [0] [N]\nneeds 2 <= N",
+        ),
+        (
+            "def f(float(N) A) -> (O) { O(0) = 0.0 O(6) = 0.0 O(i) = A(i) where i in 1:6 }",
+            "O: float32 [0] [7]\nneeds 6 <= N",
+        ),
         ("def f(float(N) A, float(M) B) -> (O) { O(i) = A(i) O(i) += B(i) }", "O: float32 [0] [N]"),
         ("def f(float(M, D) T, int32(N) I) -> (O) { O(i, d) = T(I(i), d) }", "O: float32 [0; 0] [N; D]"),
         ("def f(float(N) A) -> (C) { T(i) = A(i) * A(i) C(i) = T(i) }", "C: float32 [0] [N]\nT: float32 [0] [N]"),

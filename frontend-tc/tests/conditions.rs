@@ -182,6 +182,28 @@ fn the_largest_sizes_do_not_wrap_around() {
     assert!(!admits(i64::MAX, HALF, 3) && !admits(i64::MAX, HALF, HALF) && !admits(1 << 60, 1, i64::MAX));
 }
 
+/// What is counted round may lie one period outside, where it does not depend on the tensor how far it does; else any number.
+#[test]
+fn what_is_counted_round_is_at_most_one_period_outside() {
+    let cases: [(&str, fn(i64, i64) -> bool); 7] = [
+        ("B(i) = A(wrap(i - 1)) where i in 0:N", |_, _| true),
+        ("B(i) = A(wrap(i + 5)) where i in 0:N", |n, _| n == 0 || n >= 5),
+        ("B(i) = A(wrap(i - 4)) + A(wrap(i + 2)) where i in 0:N", |n, _| n == 0 || n >= 4),
+        ("B(i) +=! A(wrap(i - k)) where i in 0:N, k in 0:K", |n, k| n == 0 || k - 1 <= n),
+        ("B(i) +=! A(wrap(i + k)) where i in 0:N, k in 0:K", |n, k| n == 0 || k - 1 <= n),
+        ("B(i) = A(wrap(i - 3)) where i in 0:K", |n, k| k == 0 || n >= 1),
+        ("B(i) = A(wrap(3 * i + 2)) where i in 0:N", |_, _| true),
+    ];
+    for (statement, admits) in cases {
+        let checked = check(&format!("def f(float(N) A, float(K) W) -> (B) {{ {statement} }}"));
+        assert!(!checked.has_errors(), "{statement}: {:?}", checked.diagnostics);
+        for (n, k) in (0..9).flat_map(|n| (0..9).map(move |k| (n, k))) {
+            let broken = checked.defs[0].check_sizes(&[n, k]);
+            assert_eq!(broken.is_empty(), admits(n, k), "{statement} for N = {n}, K = {k}: {broken:?}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases()))]
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use frontend_tc::{Kernel, Sources, check, check_sources, lower, lower_at};
 use polyhedral::eval::{Data, EvalError, Limits, Tensors, run};
-use polyhedral::{DType, Role, isl};
+use polyhedral::{DType, Index, Role, isl};
 
 fn kernel(program: &str) -> Kernel {
     let mut checked = check(program);
@@ -247,6 +247,30 @@ fn borders() {
     assert_eq!(output(program, &[4], &[&a]), [21.0, 41.0, 81.0, 12.0]);
 }
 
+/// With open sizes in three cases, with fixed ones by a remainder.
+#[test]
+fn counted_round_at_every_size() {
+    for n in 1..8i64 {
+        let a = numbers(n as usize, 3);
+        let at = |i: i64| a[i.rem_euclid(n) as usize];
+        for by in -n..=n {
+            let program = format!("def f(double(N) A) -> (B) {{ B(i) = A(wrap(i + ({by}))) where i in 0:N }}");
+            assert_eq!(output(&program, &[n], &[&a]), (0..n).map(|i| at(i + by)).collect::<Vec<_>>(), "{by} of {n}");
+        }
+        let program = "def f(double(N) A, double(K) W) -> (B) { B(i) +=! A(wrap(i - k)) * W(k) where i in 0:N }";
+        let w = numbers(n as usize + 1, 4);
+        let expected: Vec<f64> = (0..n).map(|i| w.iter().zip(0..).map(|(w, k)| at(i - k) * w).sum()).collect();
+        near(&output(program, &[n, n + 1], &[&a, &w]), &expected, 1e-12);
+        // A border of a border, one that a condition chooses, one on the left.
+        let program =
+            "def f(double(N) A) -> (B) { B(i) = A(clamp(wrap(i + 1))) + (i > 0 ? A(wrap(i - 1)) : 0) where i in 0:N }";
+        let expected: Vec<f64> = (0..n).map(|i| at(i + 1) + if i > 0 { at(i - 1) } else { 0.0 }).collect();
+        assert_eq!(output(program, &[n], &[&a]), expected);
+        let program = "def f(double(N) A, double(N) Z) -> (double(N) B) { B(i) = Z(i) B(wrap(i + 1)) = A(i) }";
+        assert_eq!(output(program, &[n], &[&a, &a]), (0..n).map(|i| at(i - 1)).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn computed_left_hand_sides() {
     let (a, b) = ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]);
@@ -258,6 +282,51 @@ fn computed_left_hand_sides() {
     assert_eq!(output(program, &[3], &[&a]), [3.0, 3.0]);
     let program = "def f(double(N) A) -> (C) { C(N - 1 - i) = A(i) }";
     assert_eq!(output(program, &[3], &[&a]), [3.0, 2.0, 1.0]);
+}
+
+/// Statements that write apart from each other, in any order, where others fill what is between.
+#[test]
+fn frames() {
+    let statements = [
+        "B(0, j) = double(1)",
+        "B(N - 1, j) = double(2)",
+        "B(i, 0) = A(i, 0)",
+        "B(i, M - 1) = A(i, M - 1)",
+        "B(i, j) = A(i - 1, j) + A(i, j + 1)",
+    ];
+    let program = |order: [usize; 5]| {
+        let text: Vec<String> = order
+            .iter()
+            .map(|&at| match at {
+                0 | 1 => format!("{} where j in 0:M", statements[at]),
+                2 | 3 => format!("{} where i in 1:N-1", statements[at]),
+                _ => format!("{} where i in 1:N-1, j in 1:M-1", statements[at]),
+            })
+            .collect();
+        format!("def f(double(N, M) A) -> (B) {{ {} }}", text.join(" "))
+    };
+    for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [0, 2, 1, 3, 4], [2, 4, 0, 3, 1], [3, 0, 4, 1, 2]] {
+        let kernel = kernel(&program(order));
+        assert!([[1, 2], [2, 1]].iter().all(|sizes| !kernel.check_sizes(sizes).is_empty()), "{kernel}");
+        assert_eq!(kernel.tensors[1].extent, [Index::Param(0), Index::Param(1)], "{kernel}");
+        for (n, m) in [(2, 2), (2, 5), (3, 3), (6, 4)] {
+            let a = numbers((n * m) as usize, 5);
+            let at = |i: i64, j: i64| a[(i * m + j) as usize];
+            let element = |i: i64, j: i64| match (i, j) {
+                (0, _) => 1.0,
+                (i, _) if i == n - 1 => 2.0,
+                (i, 0) => at(i, 0),
+                (i, j) if j == m - 1 => at(i, m - 1),
+                (i, j) => at(i - 1, j) + at(i, j + 1),
+            };
+            let expected: Vec<f64> = (0..n * m).map(|k| element(k / m, k % m)).collect();
+            assert_eq!(output(&program(order), &[n, m], &[&a]), expected, "{kernel}");
+        }
+    }
+    // What nothing fills is asked of the sizes, as before.
+    let kernel = kernel("def f(double(N) A) -> (B) { B(0) = A(0) B(N - 1) = A(N - 1) B(i) = A(i) where i in 2:N }");
+    let admitted = (0..6).filter(|n| kernel.check_sizes(&[*n]).is_empty()).collect::<Vec<_>>();
+    assert_eq!(admitted, [2], "{kernel}");
 }
 
 #[test]

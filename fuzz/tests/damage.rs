@@ -262,3 +262,40 @@ fn replay() {
         fuzz::replay(&bytes);
     }
 }
+
+/// Statement names hold dots, which isl reads under another name: whatever a program calls its own things.
+#[test]
+fn names_may_be_those_that_stand_for_dots() {
+    for name in ["__dot__", "Y__dot__", "__dot1__"] {
+        let text = format!("def f(float(N,{name}) A) -> (B{name}) {{ B{name}(i) +=! A(i,r{name}) }}");
+        assert!(!frontend_tc::check(&text).has_errors(), "{text}");
+        fuzz::lower(text.as_bytes());
+    }
+}
+
+/// What the front end takes is read back, however many levels one of the language becomes.
+#[test]
+fn the_deepest_programs_are_printed_and_read() {
+    let forms = [
+        ("int32", "~", ""),
+        ("int8", "-", ""),
+        ("float32", "sat_int8(", ")"),
+        ("float16", "-", ""),
+        ("float16", "1 + (", ")"),
+        ("float16", "fmax(A(i), ", ")"),
+        ("bfloat16", "sat_uint8(", ")"),
+        ("float16", "tanh(", ")"),
+        ("float32", "pad(A(i + 1), 0) * (", ")"),
+        ("int32", "(A(i) == 1 ? 1 : ", ")"),
+    ];
+    for (dtype, open, close) in forms {
+        let deepest = (1..=200).rev().find(|&deep| {
+            let value = format!("{}A(i){}", open.repeat(deep), close.repeat(deep));
+            let text = format!("def f({dtype}(N) A) -> (B) {{ B(i) = {value} where i in 0:N }}");
+            let taken = !frontend_tc::check(&text).has_errors();
+            fuzz::lower(text.as_bytes());
+            taken
+        });
+        assert!(deepest.is_some_and(|deep| deep > 50), "{open} {deepest:?}");
+    }
+}

@@ -357,6 +357,16 @@ impl Expr {
         change(rebuilt)
     }
 
+    /// Whether the 64 bits of this subscript are those of a `uint64`: one from 2⁶³ on is no negative number, where it is shown.
+    /// `loads` are the types of the reads.
+    pub fn is_unsigned_subscript(&self, loads: &[DType]) -> bool {
+        let computed = match self {
+            Expr::Cast(DType::I64, e) => e,
+            other => other,
+        };
+        computed.dtype(loads, &[]) == Some(DType::U64)
+    }
+
     /// The type, given those of the reads (and of the components, inside a monoid); `None` when the operands do not fit.
     pub fn dtype(&self, loads: &[DType], components: &[DType]) -> Option<DType> {
         let of = |e: &Expr| e.dtype(loads, components);

@@ -4,8 +4,8 @@ use std::ops::{Add, Mul, Neg, Sub};
 
 use crate::isl;
 
-/// An integer expression over the dimensions of a statement and the size parameters: quasi-affine, with minima and
-/// maxima. Division and remainder round towards minus infinity.
+/// An integer expression over the dimensions of a statement and the size parameters: quasi-affine, with minima, maxima and
+/// choices. Division and remainder round towards minus infinity.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Index {
     /// A constant.
@@ -26,6 +26,8 @@ pub enum Index {
     Min(Box<Index>, Box<Index>),
     /// The larger.
     Max(Box<Index>, Box<Index>),
+    /// The second where the first is not negative, else the third.
+    Select(Box<Index>, Box<Index>, Box<Index>),
 }
 
 impl Index {
@@ -67,6 +69,16 @@ impl Index {
         }
     }
 
+    /// `then` where `test` is not negative, else `otherwise`.
+    pub fn select(test: Index, then: Index, otherwise: Index) -> Index {
+        match test {
+            Index::Const(0..) => then,
+            Index::Const(_) => otherwise,
+            _ if then == otherwise => then,
+            test => Index::Select(Box::new(test), Box::new(then), Box::new(otherwise)),
+        }
+    }
+
     /// The value, when it holds no dimension and no parameter.
     pub fn as_const(&self) -> Option<i64> {
         match self {
@@ -88,6 +100,7 @@ impl Index {
             Index::Mod(e, c) => go(e)?.checked_rem_euclid(*c),
             Index::Min(a, b) => Some(go(a)?.min(go(b)?)),
             Index::Max(a, b) => Some(go(a)?.max(go(b)?)),
+            Index::Select(test, then, otherwise) => go(if go(test)? >= 0 { then } else { otherwise }),
         }
     }
 
@@ -104,6 +117,7 @@ impl Index {
             Index::Mod(e, c) => go(e).modulo(*c),
             Index::Min(a, b) => go(a).min(go(b)),
             Index::Max(a, b) => go(a).max(go(b)),
+            Index::Select(test, then, otherwise) => Index::select(go(test), go(then), go(otherwise)),
         }
     }
 
@@ -120,7 +134,7 @@ impl Index {
             Index::Param(at) => Some(Affine { params: BTreeMap::from([(*at, 1)]), ..Affine::default() }),
             Index::Add(a, b) => a.affine()?.plus(&b.affine()?),
             Index::Mul(c, e) => e.affine()?.times(*c),
-            Index::FloorDiv(..) | Index::Mod(..) | Index::Min(..) | Index::Max(..) => None,
+            Index::FloorDiv(..) | Index::Mod(..) | Index::Min(..) | Index::Max(..) | Index::Select(..) => None,
         }
     }
 
@@ -147,6 +161,7 @@ impl Index {
                 a.visit(see);
                 b.visit(see);
             }
+            Index::Select(test, then, otherwise) => [test, then, otherwise].into_iter().for_each(|e| e.visit(see)),
         }
     }
 
@@ -166,6 +181,7 @@ impl Index {
             Index::Mod(e, c) => go(e)?.modulo(&value(*c)?),
             Index::Min(a, b) => go(a)?.min(&go(b)?),
             Index::Max(a, b) => go(a)?.max(&go(b)?),
+            Index::Select(test, then, otherwise) => go(test)?.select_nonneg(&go(then)?, &go(otherwise)?),
         }
     }
 
@@ -298,7 +314,7 @@ fn name(names: &[String], at: usize, prefix: char, f: &mut fmt::Formatter<'_>) -
     }
 }
 
-/// In isl's notation: `2m + k - 1`, `floor((N + 3)/4)`, `i mod 8`, `min(M, N)`.
+/// In isl's notation: `2m + k - 1`, `floor((N + 3)/4)`, `i mod 8`, `min(M, N)`; and `if(i >= 0, i, i + N)`.
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.index {
@@ -331,6 +347,9 @@ impl fmt::Display for Shown<'_> {
             }
             Index::Min(a, b) => write!(f, "min({}, {})", self.sub(a), self.sub(b)),
             Index::Max(a, b) => write!(f, "max({}, {})", self.sub(a), self.sub(b)),
+            Index::Select(test, then, otherwise) => {
+                write!(f, "if({} >= 0, {}, {})", self.sub(test), self.sub(then), self.sub(otherwise))
+            }
         }
     }
 }

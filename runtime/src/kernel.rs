@@ -198,7 +198,7 @@ impl Kernel {
         CallError::IndexOutOfRange {
             tensor: check.tensor.clone(),
             dim: check.dim,
-            value: value.wrapping_add(lower),
+            value: check.value_of(value.wrapping_add(lower)),
             lower,
             upper: lower.saturating_add(extent),
             found_by: positions.collect(),

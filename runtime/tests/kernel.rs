@@ -141,7 +141,7 @@ fn a_subscript_out_of_range_is_an_error() {
     let mut index = floats("I", Role::Input, &[1000]);
     index.dtype = DType::INT64;
     let arguments = vec![index, floats("Table", Role::Input, &[10]), floats("Out", Role::Output, &[1000])];
-    let check = Check { tensor: "Table".to_owned(), dim: 0, found_by: vec![("I".to_owned(), 1)] };
+    let check = Check { tensor: "Table".to_owned(), dim: 0, unsigned: false, found_by: vec![("I".to_owned(), 1)] };
     let kernel = checked_kernel(GATHER, arguments, vec![1000, 10, 3], 0, vec![check]);
     let table: Vec<f32> = (0..10).map(|i| i as f32).collect();
     for pool in pools() {

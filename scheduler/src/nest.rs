@@ -237,6 +237,8 @@ pub(crate) fn unclamped(index: &Index) -> Index {
         Index::Min(a, b) | Index::Max(a, b) if a.dims_used().is_empty() => unclamped(b),
         Index::Add(a, b) => Index::Add(boxed(a), boxed(b)),
         Index::Mul(c, e) => Index::Mul(*c, boxed(e)),
+        // What is counted round begins with the choice that is inside of the tensor.
+        Index::Select(_, inside, _) => unclamped(inside),
         other => other.clone(),
     }
 }

@@ -233,6 +233,7 @@ impl Maker {
             dtype,
             extent: vec![Int::Const(extent)],
             strides: vec![Stride::Known(Int::Const(1))],
+            rows: None,
             place: Place::Argument(argument),
             role,
             streamed: false,

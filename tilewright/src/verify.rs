@@ -187,7 +187,9 @@ fn refused(error: EvalError) -> Error {
         EvalError::WrongInput { .. } | EvalError::MissingInput { .. } | EvalError::WrongSizes { .. } => {
             Error::bug(error)
         }
-        EvalError::Unbounded { .. } | EvalError::Malformed { .. } | EvalError::Isl(_) => Error::bug(error),
+        EvalError::NoSource | EvalError::Unbounded { .. } | EvalError::Malformed { .. } | EvalError::Isl(_) => {
+            Error::bug(error)
+        }
     }
 }
 

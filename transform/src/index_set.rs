@@ -200,6 +200,7 @@ fn substituted(index: &Index, set: &isl::Set, dims: &[isl::PwAff]) -> isl::Resul
         Index::Mod(e, c) => go(e)?.modulo(&number(*c)?),
         Index::Min(a, b) => go(a)?.min(&go(b)?),
         Index::Max(a, b) => go(a)?.max(&go(b)?),
+        Index::Select(test, then, otherwise) => go(test)?.select_nonneg(&go(then)?, &go(otherwise)?),
     }
 }
 

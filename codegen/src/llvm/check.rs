@@ -1,6 +1,7 @@
 //! Checks of subscripts that are data, and what they report.
 
 use std::mem::offset_of;
+use std::num::NonZeroU32;
 
 use inkwell::IntPredicate;
 use inkwell::attributes::AttributeLoc;
@@ -62,7 +63,7 @@ fn collect(program: &Program, ops: &[Op], checks: &mut Vec<Check>) {
 fn described(program: &Program, buffer: TensorId, dim: usize, report: &Report) -> Check {
     let name = |buffer: TensorId| program.buffers.get(buffer).map_or(String::new(), |buffer| buffer.name.clone());
     let found_by = report.found_by.iter().map(|(buffer, at)| (name(*buffer), at.len())).collect();
-    Check { tensor: name(buffer), dim, found_by }
+    Check { tensor: name(buffer), dim, unsigned: report.unsigned, found_by }
 }
 
 impl<'c> Emitter<'c, '_> {
@@ -78,22 +79,36 @@ impl<'c> Emitter<'c, '_> {
         }
         let any = self.ir.any(outside)?;
         self.return_if(frame, any, |frame| {
-            let value = self.first_lane(outside, value)?;
-            self.report(frame, check, outside, (value, extent))?;
+            let first = self.first_lane(outside)?;
+            let value = self.value_in(first, value)?;
+            self.report(frame, check, first, (value, extent))?;
             Ok(self.ir.i32(abi::STATUS_FAULT))
         })
     }
 
-    /// The value's lane that is the first one in the mask, which has one.
-    fn first_lane(&self, mask: Llvm<'c>, value: Llvm<'c>) -> Result<IntValue<'c>> {
-        let lanes = lanes_of(mask).max(lanes_of(value));
-        let (mask, value) = (self.ir.splat(mask, lanes)?, self.ir.splat(value, lanes)?);
-        let Llvm::VectorValue(vector) = value else { return Ok(value.into_int_value()) };
-        let mut first = self.ir.extract(value, lanes - 1)?;
-        for lane in (0..lanes - 1).rev() {
-            first = self.ir.select(self.ir.extract(mask, lane)?, self.ir.extract(vector.into(), lane)?, first)?;
+    /// The first lane of a mask that has one, alone: its lowest bit. In a few instructions for any number of lanes, since there
+    /// is one of these for each subscript that is data.
+    fn first_lane(&self, mask: Llvm<'c>) -> Result<Llvm<'c>> {
+        if !matches!(mask, Llvm::VectorValue(_)) {
+            return Ok(mask);
         }
-        Ok(first.into_int_value())
+        let lanes = NonZeroU32::new(lanes_of(mask)).ok_or("a vector without lanes");
+        let all = lanes.and_then(|lanes| self.ir.context.custom_width_int_type(lanes));
+        let all = all.map_err(|message| Error::Malformed(message.into()))?;
+        let bits = self.ir.builder.build_bit_cast(mask, all, "")?.into_int_value();
+        let lowest = self.ir.builder.build_and(bits, self.ir.builder.build_int_neg(bits, "")?, "")?;
+        Ok(self.ir.builder.build_bit_cast(lowest, mask.get_type(), "")?)
+    }
+
+    /// The value in the only lane of the mask.
+    fn value_in(&self, lane: Llvm<'c>, value: Llvm<'c>) -> Result<IntValue<'c>> {
+        let Llvm::VectorValue(_) = value else { return Ok(value.into_int_value()) };
+        if !matches!(lane, Llvm::VectorValue(_)) {
+            return Ok(self.ir.extract(value, 0)?.into_int_value());
+        }
+        let others = self.ir.int_like(value.get_type(), 0)?;
+        let alone = self.ir.select(lane, value, others)?;
+        Ok(self.ir.intrinsic("llvm.vector.reduce.or", &[alone.get_type()], &[alone])?.into_int_value())
     }
 
     /// Fills in an [`abi::Fault`] and hands it over.
@@ -101,7 +116,7 @@ impl<'c> Emitter<'c, '_> {
         &self,
         frame: &mut Frame<'c>,
         check: Checked<'_>,
-        outside: Llvm<'c>,
+        lane: Llvm<'c>,
         (value, extent): (IntValue<'c>, IntValue<'c>),
     ) -> Result<()> {
         let builder = &self.ir.builder;
@@ -112,7 +127,7 @@ impl<'c> Emitter<'c, '_> {
         let found_by = self.field(fault, size_of::<abi::Fault>())?;
         let subscripts = check.report.found_by.iter().flat_map(|(_, at)| at);
         for (position, at) in subscripts.enumerate() {
-            let subscript = self.first_subscript(frame, at, outside, check.lanes)?;
+            let subscript = self.subscript_in(frame, at, lane, check.lanes)?;
             builder.build_store(self.field(found_by, size_of::<i64>() * position)?, subscript)?;
         }
         let fields: [(usize, IntValue<'c>); 5] = [
@@ -146,13 +161,13 @@ impl<'c> Emitter<'c, '_> {
         Ok(fault)
     }
 
-    /// A subscript in the first lane of the mask.
-    fn first_subscript(&self, frame: &mut Frame<'c>, at: &At, mask: Llvm<'c>, lanes: u32) -> Result<IntValue<'c>> {
+    /// A subscript in the only lane of the mask.
+    fn subscript_in(&self, frame: &mut Frame<'c>, at: &At, lane: Llvm<'c>, lanes: u32) -> Result<IntValue<'c>> {
         let value = match at {
             At::Affine { base, step } => &Value::Int { base: base.clone(), step: *step },
             At::Indirect(value) => &**value,
         };
         let value = self.value(frame, value, lanes)?.expect(DType::I64)?.llvm;
-        self.first_lane(mask, value)
+        self.value_in(lane, value)
     }
 }

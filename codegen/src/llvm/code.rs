@@ -25,7 +25,7 @@ fn signature(program: &Program, sizes: &[i64]) -> Result<Signature> {
     let mut arguments: Vec<(usize, Argument)> = Vec::new();
     let mut workspace_bytes = 0;
     for buffer in program.buffers.values() {
-        let shape = buffer.extent.iter().map(|extent| value(buffer, extent, sizes)).collect::<Result<Vec<i64>>>()?;
+        let shape = buffer.shape().iter().map(|extent| value(buffer, extent, sizes)).collect::<Result<Vec<i64>>>()?;
         match &buffer.place {
             Place::Argument(at) => arguments.push((*at, argument(buffer, shape, sizes)?)),
             Place::Workspace(offset) => {
@@ -62,7 +62,7 @@ fn argument(buffer: &Buffer, shape: Vec<i64>, sizes: &[i64]) -> Result<Argument>
         Stride::Known(stride) => value(buffer, stride, sizes).map(Some),
         Stride::Runtime => Ok(None),
     };
-    let strides = buffer.strides.iter().map(stride).collect::<Result<_>>()?;
+    let strides = buffer.strides_of_shape().iter().map(stride).collect::<Result<_>>()?;
     Ok(Argument { name: buffer.name.clone(), dtype: dtype(buffer.dtype), role, shape, strides })
 }
 

@@ -4,6 +4,7 @@ mod accumulators;
 mod coalesce;
 mod dots;
 mod forwarding;
+mod lines;
 mod peel;
 mod prefetches;
 mod ranges;
@@ -31,6 +32,7 @@ pub(crate) use coalesce::registers_of;
 pub(crate) use dots::distance_of;
 pub use dots::dots;
 pub use forwarding::forwarding;
+pub use lines::lines;
 pub use peel::peel;
 pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
@@ -55,7 +57,7 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
 
 fn lowered(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     let program = scan(scop, options, remarks)?;
-    let program = split(simplify(program), remarks);
+    let program = split(simplify(lines(simplify(program))), remarks);
     let program = simplify(values(program));
     let program = simplify(peel(unswitch(program)));
     let program = coalesce(registers(program));
@@ -164,7 +166,7 @@ impl Report {
     /// The report with other subscripts.
     fn map(&self, change: &dyn Fn(&At) -> At) -> Report {
         let one = |(buffer, at): &(TensorId, Vec<At>)| (*buffer, at.iter().map(change).collect());
-        Report { lower: self.lower.clone(), found_by: self.found_by.iter().map(one).collect() }
+        Report { lower: self.lower.clone(), unsigned: self.unsigned, found_by: self.found_by.iter().map(one).collect() }
     }
 
     /// The values of its computed subscripts.

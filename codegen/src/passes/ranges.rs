@@ -143,6 +143,7 @@ impl Ranges {
         let is_positive = |sum: Sum<'_>| self.interval_of(sum).0.is_some_and(|low| low >= 0);
         is_positive(sum(&own))
             || self.facts.iter().filter_map(|fact| difference(&own, fact)).any(is_positive)
+            || below_without_quotients(&own).is_some_and(|below| is_positive(sum(&below)))
             || smallest_of(int).is_some_and(|both| both.iter().all(|one| self.at_least_zero(one)))
     }
 
@@ -259,6 +260,25 @@ fn smallest_of(int: &Int) -> Option<[Int; 2]> {
     })?;
     let rest = int.clone() - c * atom.clone();
     Some([a, b].map(|one| rest.clone() + c * (**one).clone()))
+}
+
+/// What is not larger, with `c·floor(e / d)` estimated by `e` where `d` divides `c`; `None` where there is no such term.
+fn below_without_quotients(linear: &Linear) -> Option<Linear> {
+    let estimate = |(atom, c): &(Int, i64)| match atom {
+        Int::FloorDiv(e, by) if c % by == 0 => {
+            let behind = if *c > 0 { by - 1 } else { 0 };
+            Some(c / by * ((**e).clone() + -behind))
+        }
+        _ => None,
+    };
+    let mut found = false;
+    let rest = Linear { constant: linear.constant, terms: Vec::new() }.into_int();
+    let all = linear.terms.iter().fold(rest, |all, term| {
+        let estimated = estimate(term);
+        found |= estimated.is_some();
+        all + estimated.unwrap_or_else(|| term.1 * term.0.clone())
+    });
+    found.then(|| all.linear())
 }
 
 /// Terms without a common factor: `2·i - 2·n + 3` is not negative where `i - n + 1` is not.

@@ -278,10 +278,20 @@ impl Cuts<'_> {
                 self.int(e, ranges);
             }
             Int::FloorDiv(e, _) => self.int(e, ranges),
-            Int::Select(_, a, b) => {
+            Int::Select(test, a, b) => {
+                self.test(test, ranges);
                 self.int(a, ranges);
                 self.int(b, ranges);
             }
+        }
+    }
+
+    /// Where a choice of integers changes.
+    fn test(&mut self, test: &Cond, ranges: &Ranges) {
+        match test {
+            Cond::Compare(op, a, b) => self.comparison(*op, &(a.clone() - b.clone()), ranges),
+            Cond::All(parts) | Cond::Any(parts) => parts.iter().for_each(|part| self.test(part, ranges)),
+            Cond::Not(inner) => self.test(inner, ranges),
         }
     }
 

@@ -74,6 +74,10 @@ pub(super) fn integer(value: &Value, ranges: &Ranges) -> Option<(Int, DType)> {
             let (e, dtype) = integer(e, ranges)?;
             inside(-e, dtype)
         }
+        Value::Select(test, a, b) => {
+            let ((a, dtype), (b, _)) = (integer(a, ranges)?, integer(b, ranges)?);
+            Some((Int::select(condition(test, ranges)?, a, b), dtype))
+        }
         Value::Binary(op, a, b) => {
             let ((a, dtype), (b, _)) = (integer(a, ranges)?, integer(b, ranges)?);
             let result = match op {

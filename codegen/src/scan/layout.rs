@@ -36,7 +36,7 @@ pub(super) fn empty_program(scop: &Scop, options: &Options) -> Program {
             Place::Argument(argument - 1)
         };
         let (name, dtype, role, streamed) = (tensor.name.clone(), tensor.dtype, tensor.role, tensor.streamed);
-        Buffer { name, dtype, extent, strides, place, role, streamed }
+        Buffer { name, dtype, extent, strides, rows: None, place, role, streamed }
     });
     Program {
         name: scop.name.clone(),
@@ -63,6 +63,27 @@ impl Program {
 }
 
 impl Buffer {
+    /// The extents of the tensor: with the dimension that is two of its own taken apart.
+    pub(crate) fn shape(&self) -> Vec<Int> {
+        let mut shape = self.extent.clone();
+        if let Some((dim, width)) = self.rows {
+            shape[dim] = shape[dim].clone().floor_div(width);
+            shape.insert(dim + 1, Int::Const(width));
+        }
+        shape
+    }
+
+    /// The strides of the tensor's dimensions.
+    pub(crate) fn strides_of_shape(&self) -> Vec<Stride> {
+        let mut strides = self.strides.clone();
+        if let Some((dim, width)) = self.rows
+            && let Stride::Known(inner) = &self.strides[dim]
+        {
+            strides.insert(dim, Stride::Known(width * inner.clone()));
+        }
+        strides
+    }
+
     /// Its bytes, when extents and strides are constants.
     pub(crate) fn constant_bytes(&self) -> Option<i64> {
         let bytes = i64::from(self.dtype.bytes());

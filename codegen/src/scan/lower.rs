@@ -223,7 +223,24 @@ impl Coordinate {
             Index::Mod(e, c) => go(e).by(BinOp::Mod, *c, |lane| lane.modulo(*c, lanes)),
             Index::Min(a, b) => go(a).with(BinOp::Min, go(b), |a, b| a.uniformly(b, Int::min)),
             Index::Max(a, b) => go(a).with(BinOp::Max, go(b), |a, b| a.uniformly(b, Int::max)),
+            Index::Select(test, then, otherwise) => Coordinate::chosen(go(test), go(then), go(otherwise)),
         }
+    }
+
+    /// The second where the first is not negative, else the third: in a lane's form where all lanes choose the same one and
+    /// both move alike.
+    fn chosen(test: Coordinate, then: Coordinate, otherwise: Coordinate) -> Coordinate {
+        if let (Coordinate::Lane(test), Coordinate::Lane(a), Coordinate::Lane(b)) = (&test, &then, &otherwise)
+            && test.step == 0
+            && a.step == b.step
+        {
+            let base = Int::select(at_least_zero(test.base.clone()), a.base.clone(), b.base.clone());
+            return Coordinate::Lane(Lane { base, step: a.step });
+        }
+        let zero = Value::Int { base: Int::Const(0), step: 0 };
+        let test = Value::Compare(CmpOp::Ge, Box::new(test.into_value()), Box::new(zero));
+        let (then, otherwise) = (Box::new(then.into_value()), Box::new(otherwise.into_value()));
+        Coordinate::Value(Value::Select(Box::new(test), then, otherwise))
     }
 
     /// The two combined: in a lane's form where `lanes` finds one.
@@ -449,7 +466,9 @@ impl Computation<'_, '_> {
         if !self.lowering.options.trust_indices && !self.stmt.writes.is_empty() {
             let tensor = &self.lowering.scop.tensors[access.tensor];
             let (buffer, lanes, mask) = (access.tensor, self.point.lanes, self.guard.mask.clone());
-            let report = Report { lower: over_params(&tensor.lower[dim]), found_by: self.found_by(computed) };
+            let unsigned = computed.is_unsigned_subscript(&self.lowering.scop.load_types(self.stmt));
+            let found_by = self.found_by(computed);
+            let report = Report { lower: over_params(&tensor.lower[dim]), unsigned, found_by };
             let value = less(value.clone(), report.lower.clone());
             let extent = over_params(&tensor.extent[dim]);
             self.ops.push(Op::Check { buffer, dim, extent, value, lanes, mask, report });

@@ -132,7 +132,16 @@ impl Builder {
         self.shapes.push(shape.to_vec());
         let extent = shape.iter().map(|extent| c(*extent)).collect();
         let place = Place::Argument(self.shapes.len() - 1);
-        self.program.buffers.push(Buffer { name: name.into(), dtype, extent, strides, place, role, streamed: false })
+        self.program.buffers.push(Buffer {
+            name: name.into(),
+            dtype,
+            extent,
+            strides,
+            rows: None,
+            place,
+            role,
+            streamed: false,
+        })
     }
 
     /// A dense temporary.
@@ -144,6 +153,7 @@ impl Builder {
             dtype,
             extent: shape.iter().map(|extent| c(*extent)).collect(),
             strides: dense(shape).into_iter().map(|stride| Stride::Known(c(stride))).collect(),
+            rows: None,
             place: Place::Workspace(c(offset as i64)),
             role: Role::Temporary,
             streamed: false,

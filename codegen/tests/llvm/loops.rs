@@ -255,7 +255,7 @@ fn checked(indices: &[i64], lanes: u32, parallel: bool, mask: Option<Value>) -> 
                 value: subscript(),
                 lanes,
                 mask: mask.clone(),
-                report: Report { lower: c(0), found_by: vec![(index, vec![lanes_at(v(i), 1)])] },
+                report: Report { lower: c(0), unsigned: false, found_by: vec![(index, vec![lanes_at(v(i), 1)])] },
             },
             Op::Store {
                 buffer: y,
@@ -295,7 +295,7 @@ fn a_check_that_fails_reports_the_first_lane() {
     {
         let (outcome, found) = checked(&[0, 9, 3, 5, 8, bad, 2, 77], lanes, parallel, None);
         let (tensor, found_by) = ("x".into(), vec![Position { tensor: "index".into(), at: vec![5] }]);
-        let fault = CallError::IndexOutOfRange { tensor, dim: 1, value: bad, lower: 0, upper: 10, found_by };
+        let fault = CallError::IndexOutOfRange { tensor, dim: 1, value: bad.into(), lower: 0, upper: 10, found_by };
         assert_eq!(outcome, Err(fault));
         if !parallel {
             assert_eq!(found[5..], [0.0; 3], "nothing is stored after the check");

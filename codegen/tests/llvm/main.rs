@@ -2,6 +2,7 @@
 
 mod build;
 mod exact;
+mod oracle;
 
 mod agree;
 mod arithmetic;

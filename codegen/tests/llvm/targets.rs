@@ -165,7 +165,7 @@ fn very_wide_vectors_compile() {
             value: load(index, here()),
             lanes: 128,
             mask: Some(odd()),
-            report: Report { lower: c(0), found_by: vec![(index, here())] },
+            report: Report { lower: c(0), unsigned: false, found_by: vec![(index, here())] },
         },
         store_if(y, computed(), 128, load_if(x, computed(), odd()), odd()),
         store(y, here(), 128, Value::Cast(DType::F64, Box::new(quotient))),

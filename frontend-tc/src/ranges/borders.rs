@@ -8,7 +8,7 @@ use support::Span;
 use super::solve::{follows, settled};
 use super::{Condition, Inference, Known, Range};
 use crate::quasi::Quasi;
-use crate::sema::{Border, Guard, Read, Subscript, Wrapped};
+use crate::sema::{Border, Guard, Reach, Read, Subscript, Wrapped};
 
 /// Nodes of the conditions that go into the subscripts of one statement.
 const MAX_GUARD_NODES: usize = 20_000;
@@ -91,12 +91,15 @@ impl Inference<'_> {
         span: Span,
         known: Known<'_>,
     ) -> Option<Subscript> {
-        let Subscript::Affine(value) = subscript else {
-            return Some(Subscript::Indirect(border_of_data(border, expr_of(subscript), range)));
+        let value = match subscript {
+            Subscript::Affine(value) => value,
+            // It is inside already.
+            Subscript::Wrapped(_) => return Some(subscript.clone()),
+            data => return Some(Subscript::Indirect(border_of_data(border, expr_of(data), range))),
         };
         let brought = match border {
             Border::Clamp => clamped(value, range, known).map(Subscript::Affine),
-            Border::Wrap => wrapped(value, range, known),
+            Border::Wrap => self.wrapped(value, range, span, known),
             Border::Mirror => self.mirrored(value, range, span, known).map(Subscript::Affine),
         };
         match brought {
@@ -128,6 +131,38 @@ impl Inference<'_> {
             }
         };
         Quasi::min(&[magnitude.clone(), period.minus(&magnitude)?])?.plus(&range.first)
+    }
+
+    /// Counted round: by a remainder where the extent is a number. Else, where it does not depend on the extent how far outside
+    /// the subscript is, that may be one period, which is asked for, and there are three cases; and where it does, as in
+    /// `wrap(3 * i)` or in a table that is repeated, a remainder is computed while running.
+    fn wrapped(&mut self, value: &Quasi, range: &Range, span: Span, known: Known<'_>) -> Option<Subscript> {
+        let (x, extent) = (value.minus(&range.first)?, range.extent()?);
+        let sides = [x.clone(), range.last.minus(value)?];
+        let proved = |side: &Quasi| Some(settled(side, known.ranges)?.is_never_negative());
+        let [inside_before, inside_behind] = [proved(&sides[0])?, proved(&sides[1])?];
+        if inside_before && inside_behind {
+            return Some(Subscript::Affine(value.clone()));
+        }
+        if let Some(extent @ 1..) = extent.as_constant() {
+            return Some(Subscript::Affine(x.modulo(extent)?.plus(&range.first)?));
+        }
+        let mut reach = Reach::Period { before: !inside_before, behind: !inside_behind };
+        for side in &sides {
+            let is_near = proved(&side.plus(&extent)?)? || !settled(side, known.ranges)?.shares_sizes(&extent);
+            if !is_near {
+                reach = Reach::Any;
+            }
+        }
+        if reach != Reach::Any {
+            for (side, what) in sides.iter().zip(["before", "behind"]) {
+                let reason = format!("`wrap` reaches no further {what} the tensor than the tensor is long");
+                let within = side.plus(&extent)?;
+                self.require_everywhere(&within, known.ranges, Condition::new(known.extents, reason, span))?;
+            }
+        }
+        let (value, first) = (value.clone(), range.first.clone());
+        Some(Subscript::Wrapped(Box::new(Wrapped { value, first, extent, reach })))
     }
 
     /// The reads of a step. A subscript that is inside of its tensor only where a `?:` chooses the read becomes one that
@@ -212,25 +247,6 @@ pub(super) fn clamped(value: &Quasi, range: &Range, known: Known<'_>) -> Option<
     Some(kept)
 }
 
-/// Counted round: by a remainder where the extent is a number.
-pub(super) fn wrapped(value: &Quasi, range: &Range, known: Known<'_>) -> Option<Subscript> {
-    let proved = |side: Quasi| Some(settled(&side, known.ranges)?.is_never_negative());
-    if proved(range.last.minus(value)?)? && proved(value.minus(&range.first)?)? {
-        return Some(Subscript::Affine(value.clone()));
-    }
-    let extent = range.extent()?;
-    match extent.as_constant() {
-        Some(extent @ 1..) => {
-            let round = value.minus(&range.first)?.modulo(extent)?;
-            Some(Subscript::Affine(round.plus(&range.first)?))
-        }
-        _ => {
-            let wrapped = Wrapped { value: value.clone(), first: range.first.clone(), extent };
-            Some(Subscript::Wrapped(Box::new(wrapped)))
-        }
-    }
-}
-
 /// A border of a subscript that is known only while running.
 pub(super) fn border_of_data(border: Border, value: Expr, range: &Range) -> Expr {
     let index = |e: &Quasi| Expr::Index(e.to_index());
@@ -256,8 +272,26 @@ pub(super) fn border_of_data(border: Border, value: Expr, range: &Range) -> Expr
 }
 
 impl Wrapped {
+    /// As an index, where the subscript is at most one period outside: itself, or with the extent added or subtracted.
+    pub fn to_index(&self) -> Option<Index> {
+        let Reach::Period { before, behind } = self.reach else { return None };
+        let (first, extent) = (self.first.to_index(), self.extent.to_index());
+        let (value, last) = (self.value.to_index(), first.clone() + extent.clone() - 1);
+        let mut index = value.clone();
+        if behind {
+            index = Index::select(last - value.clone(), index, value.clone() - extent.clone());
+        }
+        if before {
+            index = Index::select(value.clone() - first, index, value + extent);
+        }
+        Some(index)
+    }
+
     /// As a value.
     pub fn to_expr(&self) -> Expr {
+        if let Some(index) = self.to_index() {
+            return Expr::Index(index);
+        }
         let index = |e: &Quasi| Expr::Index(e.to_index());
         let binary = |op, a, b| Expr::Binary(op, Box::new(a), Box::new(b));
         let from_first = binary(BinOp::Sub, index(&self.value), index(&self.first));

@@ -33,6 +33,8 @@ pub struct Ranges {
     pub boxes: Vec<Vec<Range>>,
     /// What must hold of the sizes.
     pub conditions: Vec<Condition>,
+    /// What must hold of them besides, unless all elements of a tensor are written: by tensor.
+    pub gaps: Vec<(usize, Condition)>,
     /// The values of the sizes that calls bind, by position.
     pub sizes: BTreeMap<usize, Quasi>,
 }
@@ -102,10 +104,10 @@ const MAX_PROJECTIONS: u32 = 32;
 /// The ranges of `program`; `None` when something was reported.
 pub fn infer(program: &Program, diagnostics: &mut Vec<Diagnostic>) -> Option<Ranges> {
     let boxes = program.tensors.iter().map(known_box).collect();
-    let (conditions, required, sizes) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let (conditions, gaps, required, sizes) = (Vec::new(), Vec::new(), BTreeMap::new(), BTreeMap::new());
     let projections = MAX_PROJECTIONS;
     let mut inference =
-        Inference { program, boxes, conditions, required, projections, sizes, diagnostics, sound: true };
+        Inference { program, boxes, conditions, gaps, required, projections, sizes, diagnostics, sound: true };
     inference.inputs_have_sizes();
     let mut steps = Vec::new();
     for (number, step) in program.steps.iter().enumerate() {
@@ -125,9 +127,12 @@ pub fn infer(program: &Program, diagnostics: &mut Vec<Diagnostic>) -> Option<Ran
     }
     let rest = program.claims.iter().filter(|(before, _)| *before >= program.steps.len());
     rest.for_each(|(_, claim)| inference.claim(claim));
+    for at in 0..inference.boxes.len() {
+        inference.boxes[at] = inference.boxes[at].take().map(|elements| inference.tidied(elements));
+    }
     inference.written_have_sizes();
     inference.annotated_sizes();
-    let Inference { boxes, conditions, sizes, sound, .. } = inference;
+    let Inference { boxes, conditions, gaps, sizes, sound, .. } = inference;
     if !sound {
         return None;
     }
@@ -135,6 +140,7 @@ pub fn infer(program: &Program, diagnostics: &mut Vec<Diagnostic>) -> Option<Ran
         steps: steps.into_iter().collect::<Option<_>>()?,
         boxes: boxes.into_iter().collect::<Option<_>>()?,
         conditions,
+        gaps,
         sizes,
     })
 }
@@ -163,6 +169,7 @@ struct Inference<'a> {
     program: &'a Program,
     boxes: Vec<Option<Vec<Range>>>,
     conditions: Vec<Condition>,
+    gaps: Vec<(usize, Condition)>,
     /// The extents with which each list of alternatives is a condition already.
     required: BTreeMap<Vec<Quasi>, Vec<Vec<Quasi>>>,
     /// How many conditions may still be found by projection: no text makes the compiler work for long.
@@ -277,8 +284,28 @@ impl Inference<'_> {
                     *range = hull;
                 }
             }
-            self.boxes[step.target] = Some(elements);
+            self.boxes[step.target] = Some(self.tidied(elements));
         }
+    }
+
+    /// The box with simpler ends, where conditions say which of several counts. A condition that is asked only where some extents
+    /// are not 0 counts where those are extents of other dimensions of the box: it has no elements else.
+    fn tidied(&self, mut elements: Vec<Range>) -> Vec<Range> {
+        for dim in 0..elements.len() {
+            let others = elements.iter().enumerate().filter(|(at, _)| *at != dim);
+            let others: Vec<Quasi> = others.filter_map(|(_, range)| range.extent()).collect();
+            let holds = |condition: &&Condition| condition.extents.iter().all(|extent| others.contains(extent));
+            let facts = self.conditions.iter().filter(holds).filter_map(|condition| match &condition.any[..] {
+                [fact] => Some(fact.clone()),
+                _ => None,
+            });
+            let facts: Vec<Quasi> = facts.collect();
+            let Range { first, last } = &elements[dim];
+            if let (Some(first), Some(last)) = (first.assuming(&facts), last.assuming(&facts)) {
+                elements[dim] = Range { first, last };
+            }
+        }
+        elements
     }
 
     fn too_large<T>(&mut self, span: Span) -> Option<T> {
@@ -344,12 +371,8 @@ impl Inference<'_> {
 
     /// Asks the call for `value >= 0`, part by part where it is a minimum. `condition` has no alternatives yet.
     fn require(&mut self, value: &Quasi, condition: Condition) {
-        match value.conjunction() {
-            Some(parts) => {
-                let parts = parts.iter().filter(|value| !value.is_never_negative());
-                parts.for_each(|value| self.require(value, condition.clone()));
-            }
-            None => self.require_one_of(Condition { any: vec![value.clone()], ..condition }),
+        for value in value.conjunctions() {
+            self.require_one_of(Condition { any: vec![value], ..condition.clone() });
         }
     }
 
@@ -511,13 +534,13 @@ impl Inference<'_> {
             // An earlier statement of the tensor was reported.
             return None;
         };
-        let Some(joined) = join(&old, &written) else { return self.too_large(step.span) };
-        let (elements, conditions) = joined;
-        let name = self.program.tensors[step.target].name.clone();
-        for value in conditions {
-            let reason = format!("this statement writes inside of what `{name}` has, or next to it");
-            self.require(&value, Condition::new(known.extents, reason, step.span));
-        }
+        let Some((elements, gaps)) = join(&old, &written) else { return self.too_large(step.span) };
+        let name = &self.program.tensors[step.target].name;
+        let reason = format!("this statement writes inside of what `{name}` has, or next to it");
+        let condition = Condition::new(known.extents, reason, step.span);
+        let parts = gaps.iter().flat_map(|value| value.conjunctions());
+        self.gaps.extend(parts.map(|value| (step.target, Condition { any: vec![value], ..condition.clone() })));
+        let elements = self.tidied(elements);
         temporaries.into_iter().flatten().for_each(|at| self.boxes[at] = Some(elements.clone()));
         self.boxes[step.target] = Some(elements);
         Some(())

@@ -174,7 +174,8 @@ pub(super) fn entangled(at: usize, open: &BTreeSet<usize>, rest: &[Inequality]) 
     group
 }
 
-/// The box of a tensor that had `old` and gets `new` written, and what must hold for it to be one.
+/// The box of a tensor that had `old` and gets `new` written, and what must hold for it to be written as a whole, should no
+/// other statement write the rest.
 pub(super) fn join(old: &[Range], new: &[Range]) -> Option<(Vec<Range>, Vec<Quasi>)> {
     let inside = |a: &[Range], b: &[Range]| -> Option<Vec<Quasi>> {
         let gaps = a.iter().zip(b).map(|(a, b)| Some([a.first.minus(&b.first)?, b.last.minus(&a.last)?]));
@@ -192,17 +193,17 @@ pub(super) fn join(old: &[Range], new: &[Range]) -> Option<(Vec<Range>, Vec<Quas
     if let [dim] = different[..] {
         let (a, b) = (&old[dim], &new[dim]);
         let touching = [b.last.minus(&a.first)?.plus_constant(1)?, a.last.minus(&b.first)?.plus_constant(1)?];
-        let apart = |gap: &Quasi| {
-            gap.times(-1).and_then(|gap| gap.plus_constant(-1)).is_some_and(|gap| gap.is_never_negative())
-        };
-        if !touching.iter().any(apart) {
-            let mut hull = old.to_vec();
-            hull[dim] = Range {
-                first: Quasi::min(&[a.first.clone(), b.first.clone()])?,
-                last: Quasi::max(&[a.last.clone(), b.last.clone()])?,
-            };
-            return Some((hull, touching.into_iter().filter(|gap| !gap.is_never_negative()).collect()));
-        }
+        let open = touching.into_iter().filter(|gap| !gap.is_never_negative()).collect();
+        return Some((hull(old, new)?, open));
     }
-    Some((old.to_vec(), new_in_old.into_iter().filter(|gap| !gap.is_never_negative()).collect()))
+    Some((hull(old, new)?, new_in_old.into_iter().filter(|gap| !gap.is_never_negative()).collect()))
+}
+
+/// The smallest box that holds both.
+fn hull(a: &[Range], b: &[Range]) -> Option<Vec<Range>> {
+    let both = |(a, b): (&Range, &Range)| {
+        let first = Quasi::min(&[a.first.clone(), b.first.clone()])?;
+        Some(Range { first, last: Quasi::max(&[a.last.clone(), b.last.clone()])? })
+    };
+    a.iter().zip(b).map(both).collect()
 }

@@ -205,6 +205,22 @@ pub struct Wrapped {
     pub first: Quasi,
     /// How many there are.
     pub extent: Quasi,
+    /// How far outside of the tensor the subscript may be.
+    pub reach: Reach,
+}
+
+/// How far a subscript that is counted round may be outside of its tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Not further than the tensor is long, on the sides that are true.
+    Period {
+        /// Before the first element.
+        before: bool,
+        /// Behind the last.
+        behind: bool,
+    },
+    /// Any number of times.
+    Any,
 }
 
 /// Resolves the definitions of `file`; `None` for one in which something is wrong.

@@ -43,7 +43,7 @@ pub enum EvalError {
         /// Which subscript, from 0.
         dim: usize,
         /// Its value.
-        value: i64,
+        value: i128,
         /// The smallest value allowed.
         lower: i64,
         /// One more than the largest.
@@ -55,6 +55,10 @@ pub enum EvalError {
         /// The elements that the subscript was computed from: their tensors' names and their subscripts.
         found_by: Box<[(String, Vec<i64>)]>,
     },
+    /// Commands that change storage or instances leave a program that is ordered by its tree alone; what a program means
+    /// is asked of the one that they began with.
+    #[error("commands have changed the statements: only the program of the source can be evaluated")]
+    NoSource,
     /// The number of sizes is not the number of parameters.
     #[error("{given} sizes given for {params} parameters")]
     WrongSizes {

@@ -152,7 +152,7 @@ impl<'a> Batch<'a> {
         EvalError::IndexOutOfRange {
             tensor: memory.buffers[place.tensor].name.clone(),
             dim: place.dim,
-            value,
+            value: if place.unsigned { (value as u64).into() } else { value.into() },
             lower: place.lower,
             upper: place.lower.saturating_add(place.extent),
             stmt: self.kernel.name.clone(),

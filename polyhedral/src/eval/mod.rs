@@ -42,7 +42,8 @@ use crate::{Access, Builtin, DType, Expr, Index, Scop, Stmt, StmtId, Subscript, 
 /// and in-outs. Inputs and in-outs must be given; an output may be, which sets what is in it before it is written.
 ///
 /// # Errors
-/// When the sizes or inputs do not fit, a computed subscript leaves its tensor, or the run is past `limits`.
+/// When the program is not [that of the source](Scop::is_source), the sizes or inputs do not fit, a computed subscript leaves
+/// its tensor, or the run is past `limits`.
 pub fn run(scop: &Scop, sizes: &[i64], inputs: &Tensors, limits: Limits) -> Result<Tensors, EvalError> {
     let memory = with_deep_stack(|| evaluate::<false>(scop, sizes, inputs, limits))?;
     Ok(Wide::new(memory).tensors())
@@ -65,7 +66,7 @@ pub fn builtin(function: Builtin, dtype: DType, arguments: &[f64]) -> f64 {
 /// How many points the loops of the source visit for `sizes`: at least the number of statement instances.
 ///
 /// # Errors
-/// [`EvalError::TooLarge`] when there are more than `limits` allow.
+/// [`EvalError::TooLarge`] when there are more than `limits` allow, [`EvalError::NoSource`] as [`run`].
 pub fn count(scop: &Scop, sizes: &[i64], limits: Limits) -> Result<u64, EvalError> {
     order::count(&order::steps(scop, &domains(scop, sizes)?)?, limits)
 }
@@ -92,6 +93,9 @@ fn evaluate<const WIDE: bool>(
 
 /// The domains without parameters.
 fn domains(scop: &Scop, sizes: &[i64]) -> Result<Vec<isl::Set>, EvalError> {
+    if !scop.is_source() {
+        return Err(EvalError::NoSource);
+    }
     if sizes.len() != scop.params.len() {
         return Err(EvalError::WrongSizes { given: sizes.len(), params: scop.params.len() });
     }
@@ -130,7 +134,7 @@ fn check_subscripts(id: StmtId, stmt: &Stmt, domain: &isl::Set, memory: &Memory)
         for (dim, index) in affine_subscripts(access) {
             let (lower, upper) = (buffer.lower[dim], buffer.lower[dim].saturating_add(buffer.extent[dim]));
             let Some(instance) = outside(domain, index, lower, upper)? else { continue };
-            let value = index.eval(&instance, &[]).unwrap_or(i64::MAX);
+            let value = index.eval(&instance, &[]).unwrap_or(i64::MAX).into();
             let (tensor, stmt) = (buffer.name.clone(), stmt.name.clone());
             let found_by = Box::default();
             return Err(EvalError::IndexOutOfRange { tensor, dim, value, lower, upper, stmt, instance, found_by });

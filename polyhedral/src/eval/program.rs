@@ -47,6 +47,8 @@ pub(super) struct Place {
     pub lower: i64,
     pub extent: i64,
     pub stride: i64,
+    /// Whether the bits of a subscript are those of a number without sign.
+    pub unsigned: bool,
     /// Which of the kernel's lists says what the subscript is computed from.
     pub found_by: usize,
 }
@@ -306,7 +308,7 @@ impl<'a> Compiler<'a> {
         let (mut computed, mut at) = (Vec::new(), Vec::new());
         for (dim, subscript) in access.index.iter().enumerate() {
             let (lower, extent, stride) = (buffer.lower[dim], buffer.extent[dim], buffer.strides[dim]);
-            let place = Place { tensor, dim, lower, extent, stride, found_by: 0 };
+            let place = Place { tensor, dim, lower, extent, stride, unsigned: false, found_by: 0 };
             match subscript {
                 Subscript::Affine(index) => {
                     at.push(Coordinate::Affine(index.clone()));
@@ -324,7 +326,9 @@ impl<'a> Compiler<'a> {
                     let value = self.expr(expr)?;
                     let value = self.widened(value)?;
                     at.push(Coordinate::Computed(value));
-                    computed.push((value, Place { found_by: self.found_by(expr), ..place }));
+                    let types: Vec<DType> = self.loads.iter().map(|&reg| self.dtype(reg)).collect();
+                    let unsigned = expr.is_unsigned_subscript(&types);
+                    computed.push((value, Place { unsigned, found_by: self.found_by(expr), ..place }));
                 }
             }
         }
@@ -378,6 +382,12 @@ impl<'a> Compiler<'a> {
             Index::Mod(e, c) => binary(BinOp::Mod, e, &constant(*c)),
             Index::Min(a, b) => binary(BinOp::Min, a, b),
             Index::Max(a, b) => binary(BinOp::Max, a, b),
+            Index::Select(test, then, otherwise) => {
+                let (test, zero) = (self.index(test)?, self.index(&constant(0))?);
+                let (then, otherwise) = (self.index(then)?, self.index(otherwise)?);
+                let chosen = self.code.emit(DType::Bool, true, Op::Compare(CmpOp::Ge, test, zero));
+                Ok(self.code.emit(DType::I64, true, Op::Select(chosen, then, otherwise)))
+            }
             Index::Const(_) | Index::Dim(_) | Index::Param(_) => Err(self.malformed("an unknown size parameter")),
         }
     }

@@ -234,11 +234,13 @@ macro_rules! read {
             pub fn read(ctx: &Ctx, source: &str) -> Result<$T> {
                 unsafe extern "C" { fn $read(ctx: *mut c_void, text: *const c_char) -> *mut c_void; }
                 let admitted = text::admit(source)?;
-                let dotted = admitted.contains(text::DOT);
-                let c_text = CString::new(admitted).map_err(|_| Error::Text("holds a NUL"))?;
+                let c_text = CString::new(admitted.text).map_err(|_| Error::Text("holds a NUL"))?;
                 // SAFETY: a live context and a NUL-terminated text.
                 let object = unsafe { $T::from_c(ctx, $read(ctx.raw(), c_text.as_ptr())) }?;
-                if dotted { object.$restore() } else { Ok(object) }
+                match admitted.dot {
+                    Some(dot) => object.$restore(&dot),
+                    None => Ok(object),
+                }
             }
         }
     )*};
@@ -643,10 +645,9 @@ impl Set {
         result
     }
 
-    fn restore_dots(&self) -> Result<Set> {
+    fn restore_dots(&self, dot: &str) -> Result<Set> {
         let name = self.tuple_name()?;
-        let set =
-            if name.contains(text::DOT) { self.with_tuple_name(&name.replace(text::DOT, "."))? } else { self.clone() };
+        let set = if name.contains(dot) { self.with_tuple_name(&name.replace(dot, "."))? } else { self.clone() };
         Ok(set)
     }
 }
@@ -726,12 +727,12 @@ impl Map {
         Ok(self.space()?.tuple_name(kind))
     }
 
-    fn restore_dots(&self) -> Result<Map> {
+    fn restore_dots(&self, dot: &str) -> Result<Map> {
         let mut map = self.clone();
         for kind in [Dim::In, Dim::Out] {
             let name = map.tuple_name(kind)?;
-            if name.contains(text::DOT) {
-                map = map.with_tuple_name(kind, &name.replace(text::DOT, "."))?;
+            if name.contains(dot) {
+                map = map.with_tuple_name(kind, &name.replace(dot, "."))?;
             }
         }
         Ok(map)
@@ -790,10 +791,10 @@ impl UnionSet {
         Ok(sets)
     }
 
-    fn restore_dots(&self) -> Result<UnionSet> {
+    fn restore_dots(&self, dot: &str) -> Result<UnionSet> {
         self.sets()?
             .iter()
-            .try_fold(UnionSet::empty(&self.ctx)?, |all, set| all.union(&set.restore_dots()?.to_union_set()?))
+            .try_fold(UnionSet::empty(&self.ctx)?, |all, set| all.union(&set.restore_dots(dot)?.to_union_set()?))
     }
 }
 
@@ -882,10 +883,10 @@ impl UnionMap {
         Ok(maps)
     }
 
-    fn restore_dots(&self) -> Result<UnionMap> {
+    fn restore_dots(&self, dot: &str) -> Result<UnionMap> {
         self.maps()?
             .iter()
-            .try_fold(UnionMap::empty(&self.ctx)?, |all, map| all.union(&map.restore_dots()?.to_union_map()?))
+            .try_fold(UnionMap::empty(&self.ctx)?, |all, map| all.union(&map.restore_dots(dot)?.to_union_map()?))
     }
 }
 
@@ -950,7 +951,7 @@ impl Aff {
         })
     }
 
-    fn no_dots(&self) -> Result<Aff> {
+    fn no_dots(&self, _dot: &str) -> Result<Aff> {
         Ok(self.clone())
     }
 }
@@ -968,6 +969,8 @@ takes! { PwAff {
     fn coalesce() -> PwAff = isl_pw_aff_coalesce;
     fn domain() -> Set = isl_pw_aff_domain;
     fn intersect_domain(set: &Set) -> PwAff = isl_pw_aff_intersect_domain;
+    /// Where only one is defined, that one.
+    fn union_add(other: &PwAff) -> PwAff = isl_pw_aff_union_add;
     fn gist(context: &Set) -> PwAff = isl_pw_aff_gist;
     fn gist_params(context: &Set) -> PwAff = isl_pw_aff_gist_params;
     fn ge_set(other: &PwAff) -> Set = isl_pw_aff_ge_set;
@@ -988,6 +991,13 @@ keeps! { PwAff {
 } }
 
 impl PwAff {
+    /// `then` where this is not negative, else `otherwise`.
+    pub fn select_nonneg(&self, then: &PwAff, otherwise: &PwAff) -> Result<PwAff> {
+        let there = self.nonneg_set()?;
+        let elsewhere = self.domain()?.subtract(&there)?;
+        then.intersect_domain(&there)?.union_add(&otherwise.intersect_domain(&elsewhere)?)
+    }
+
     /// The pieces: where, and what.
     pub fn pieces(&self) -> Result<Vec<(Set, Aff)>> {
         unsafe extern "C" {
@@ -1082,8 +1092,8 @@ impl UnionPwAff {
         Ok(all)
     }
 
-    fn restore_dots(&self) -> Result<UnionPwAff> {
-        let map = self.to_union_map()?.restore_dots()?;
+    fn restore_dots(&self, dot: &str) -> Result<UnionPwAff> {
+        let map = self.to_union_map()?.restore_dots(dot)?;
         map.maps()?.iter().try_fold(UnionPwAff::empty(&self.ctx)?, |all, map| {
             all.union_add(&map.to_pw_multi_aff()?.at(0)?.to_union_pw_aff()?)
         })

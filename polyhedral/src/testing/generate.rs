@@ -379,7 +379,8 @@ impl Draft {
             4 => dim.floor_div(2),
             5 => dim.min(other),
             6 => dim - other,
-            7..11 => dim + self.rng.between(-1, 1),
+            7..10 => dim + self.rng.between(-1, 1),
+            10 => Index::select(dim.clone() - 1, dim, other),
             _ => dim,
         }
     }

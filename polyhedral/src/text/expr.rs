@@ -38,7 +38,7 @@ fn too_deep(tokens: &Tokens<'_>) -> TextError {
 }
 
 /// How deep the reader itself may be inside parentheses.
-const MAX_NESTING: usize = 100;
+const MAX_NESTING: usize = MAX_DEPTH;
 
 impl Scope<'_> {
     /// `A[m, value(I[k])]`; reads inside the subscripts are noted.
@@ -244,8 +244,28 @@ impl Scope<'_> {
                 let make = if name == "min" { Index::Min } else { Index::Max };
                 Deep::over(tokens, &[a.depth, b.depth], make(Box::new(a.value), Box::new(b.value)))
             }
+            (Some(Token::Name("if")), Some(Token::Symbol("("))) => self.index_choice(tokens, nesting),
             _ => self.variable(tokens).map(Deep::leaf),
         }
+    }
+
+    /// `if(i >= 0, i, i + N)`.
+    fn index_choice(&self, tokens: &mut Tokens<'_>, nesting: usize) -> Result<Deep<Index>, TextError> {
+        tokens.advance();
+        tokens.advance();
+        let test = self.index_sum(tokens, nesting + 1)?;
+        tokens.expect(">=")?;
+        if signed(tokens)? != 0 {
+            return Err(tokens.error("a choice compares with 0"));
+        }
+        tokens.expect(",")?;
+        let then = self.index_sum(tokens, nesting + 1)?;
+        tokens.expect(",")?;
+        let otherwise = self.index_sum(tokens, nesting + 1)?;
+        tokens.expect(")")?;
+        let depths = [test.depth, then.depth, otherwise.depth];
+        let choice = Index::Select(Box::new(test.value), Box::new(then.value), Box::new(otherwise.value));
+        Deep::over(tokens, &depths, choice)
     }
 
     fn variable(&self, tokens: &mut Tokens<'_>) -> Result<Index, TextError> {
@@ -593,6 +613,7 @@ fn left_leaning(index: &Index) -> Index {
         Index::Mod(e, c) => Index::Mod(go(e), *c),
         Index::Min(a, b) => Index::Min(go(a), go(b)),
         Index::Max(a, b) => Index::Max(go(a), go(b)),
+        Index::Select(test, then, otherwise) => Index::Select(go(test), go(then), go(otherwise)),
         Index::Add(a, b) => {
             let mut terms = Vec::new();
             addends(b, &mut terms);

@@ -2,10 +2,11 @@
 
 use super::TextError;
 
-/// No text is longer than this, no line nested deeper, no expression a deeper tree.
+/// No text is longer than this, no line nested deeper, no expression a deeper tree. An expression of TC nests 200 deep, and
+/// a level of it may be four of a Scop's: what works in half precision is widened and rounded, what saturates bounded.
 const MAX_TEXT: usize = 16 << 20;
 const MAX_LEVELS: usize = 128;
-pub(super) const MAX_DEPTH: usize = 500;
+pub(super) const MAX_DEPTH: usize = 1000;
 
 /// A line that is not blank.
 #[derive(Clone, Copy, Debug)]

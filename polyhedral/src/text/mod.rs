@@ -85,7 +85,7 @@ impl std::error::Error for TextError {}
 impl Scop {
     /// Reads the text of a Scop. Names are resolved; [`support::Stage::verify`] says whether it is well formed.
     pub fn parse(ctx: &isl::Ctx, text: &str) -> Result<Scop, TextError> {
-        parse::scop(ctx, text)
+        support::with_deep_stack(|| parse::scop(ctx, text))
     }
 }
 

@@ -225,6 +225,8 @@ fn subscripts_of_every_form_read_back() {
         Index::Mod(boxed(Index::Const(-1)), 3),
         Index::Mod(boxed(Index::Mod(boxed(b()), 6)), 3),
         Index::Const(-1) - b(),
+        Index::select(b() - 1, Index::select(Index::Param(2) - d(), b(), d() - 4), 2 * d()) + b(),
+        Index::Mul(3, boxed(Index::select(d(), b(), -d()))),
     ] {
         let text = with_body(|scop| {
             scop.stmts[StmtId::new(UPDATE)].reads[1].index[1] = Subscript::Affine(index.clone());
@@ -448,27 +450,27 @@ fn errors_name_the_line_and_what_was_expected() {
 #[test]
 fn deep_and_long_texts_are_refused() {
     let deep = "(".repeat(100_000);
-    check_error(&in_stmt(&format!("B[i] = {deep}")), expect!["line 6: parentheses nested deeper than 100"]);
+    check_error(&in_stmt(&format!("B[i] = {deep}")), expect!["line 6: parentheses nested deeper than 1000"]);
     check_error(
         &in_stmt(&format!("B[i] = {}A[i]", "-".repeat(100_000))),
-        expect!["line 6: operators nested deeper than 100"],
+        expect!["line 6: operators nested deeper than 1000"],
     );
-    check_error(&in_stmt(&format!("B[i] = A[{deep}")), expect!["line 6: a subscript nested deeper than 100"]);
+    check_error(&in_stmt(&format!("B[i] = A[{deep}")), expect!["line 6: a subscript nested deeper than 1000"]);
     check_error(
         &in_stmt(&format!("B[i] = A[{}i]", "-".repeat(100_000))),
-        expect!["line 6: a subscript nested deeper than 100"],
+        expect!["line 6: a subscript nested deeper than 1000"],
     );
     check_error(
         &in_stmt(&format!("B[i] = {}", "A[value(".repeat(50_000))),
-        expect!["line 6: parentheses nested deeper than 100"],
+        expect!["line 6: parentheses nested deeper than 1000"],
     );
     check_error(
         &in_stmt(&format!("B[i] = A[i]{}", " + A[i]".repeat(100_000))),
-        expect!["line 6: an expression nested deeper than 500"],
+        expect!["line 6: an expression nested deeper than 1000"],
     );
     check_error(
         &in_stmt(&format!("B[i] = A[i{}]", " + i".repeat(100_000))),
-        expect!["line 6: an expression nested deeper than 500"],
+        expect!["line 6: an expression nested deeper than 1000"],
     );
     let nested: String = (0..1000).map(|level| format!("{:1$}for i\n", "", level + 1)).collect();
     check_error(&format!("scop f()\nsource\n{nested}"), expect!["line 130: nested deeper than 128 levels"]);

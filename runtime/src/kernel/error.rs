@@ -113,7 +113,7 @@ pub enum CallError {
         /// The dimension, from 0.
         dim: usize,
         /// The subscript.
-        value: i64,
+        value: i128,
         /// The smallest subscript that there is.
         lower: i64,
         /// One past the largest.

@@ -26,6 +26,8 @@ pub struct Check {
     pub tensor: String,
     /// The dimension, from 0.
     pub dim: usize,
+    /// Whether its 64 bits are those of a number without sign.
+    pub unsigned: bool,
     /// The tensors whose elements it is computed from, with the number of their dimensions.
     pub found_by: Vec<(String, usize)>,
 }
@@ -61,6 +63,11 @@ impl Check {
     /// How many subscripts all elements have that it is computed from.
     pub(super) fn subscripts(&self) -> usize {
         self.found_by.iter().map(|(_, rank)| rank).sum()
+    }
+
+    /// The number that a subscript's bits are.
+    pub(super) fn value_of(&self, bits: i64) -> i128 {
+        if self.unsigned { (bits as u64).into() } else { bits.into() }
     }
 }
 

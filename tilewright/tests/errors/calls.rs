@@ -100,4 +100,22 @@ fn sizes_and_values() {
         &[&zeros(&[4]), &index],
         expect!["error[TC0911]: subscript 0 of `A` is 4, outside of 0..4; it comes from `I(2)`"],
     );
+    let index = Tensor::from_slice(&[0u64, 3, u64::MAX - 1, 4], &[4]).expect("four elements");
+    refused(
+        &GATHER.replace("int32", "uint64"),
+        &[&zeros(&[4]), &index],
+        expect!["error[TC0911]: subscript 0 of `A` is 18446744073709551614, outside of 0..4; it comes from `I(2)`"],
+    );
+    refused(
+        "def ring(float(N) A) -> (B) {\n  B(i) = A(wrap(i - 4)) where i in 0:N\n}\n",
+        &[&zeros(&[3])],
+        expect![[r#"
+        error[TC0501]: these sizes break the condition 4 <= N: N = 3
+         --> <tc>:2:10
+          |
+        2 |   B(i) = A(wrap(i - 4)) where i in 0:N
+          |          ^^^^^^^^^^^^^^ `wrap` reaches no further before the tensor than the tensor is long
+          |
+          = help: call with sizes that satisfy the condition, or restrict the range in `where`"#]],
+    );
 }

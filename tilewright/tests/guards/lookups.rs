@@ -90,8 +90,7 @@ impl Lookup {
 }
 
 fn outside(dim: usize, tensor: &str, extent: i64) -> impl Fn(i128) -> String {
-    // A subscript has 64 bits; larger ones wrap around.
-    move |value| format!("subscript {dim} of `{tensor}` is {}, outside of 0..{extent}", value as i64)
+    move |value| format!("subscript {dim} of `{tensor}` is {value}, outside of 0..{extent}")
 }
 
 /// Values outside of `0..extent` of an integer type: the nearest, the most, and those that narrow to small ones.

@@ -2,6 +2,7 @@
 //! mark beside it. Sanitizers do not see generated code.
 
 mod kernels;
+mod large;
 mod lookups;
 mod memory;
 

@@ -364,6 +364,53 @@ stmt C[i]
 }
 
 #[test]
+fn a_ring_of_three_cases() {
+    let text = "
+scop ring(N)
+input A: int32[N]
+output C: int32[N]
+stmt C[i]
+  domain { C[i] : 0 <= i < N }
+  C[i] = A[if(i - 2 >= 0, if(N - i + 1 >= 0, i - 2, i - 2 - N), i - 2 + N)]
+";
+    for n in [2i64, 3, 300] {
+        let a: Vec<i64> = (0..n).map(|i| i * i).collect();
+        let expected: Vec<f64> = (0..n).map(|i| ((i - 2).rem_euclid(n)).pow(2) as f64).collect();
+        assert_eq!(result(text, &[n], &[("A", ints(&[n], &a))]), expected);
+    }
+    // Two outside of one element is more than a period.
+    let fault = failure(&parse(text), &[1], &[("A", ints(&[1], &[0]))]);
+    assert_eq!(fault.to_string(), "subscript 0 of `A` is -1, outside of 0..1");
+}
+
+/// Without its source there is nothing that says what is first: not a program that does nothing.
+#[test]
+fn a_program_that_commands_have_changed_is_refused() {
+    let mut scop = testing::matmul(&isl::Ctx::new());
+    let inputs = inputs_of(&scop, &[2, 3, 4], 1);
+    scop.source = Vec::new();
+    assert_eq!(run(&scop, &[2, 3, 4], &inputs, Limits::default()), Err(EvalError::NoSource));
+    assert!(matches!(run_wide(&scop, &[2, 3, 4], &inputs, Limits::default()), Err(EvalError::NoSource)));
+    assert_eq!(count(&scop, &[2, 3, 4], Limits::default()), Err(EvalError::NoSource));
+}
+
+#[test]
+fn a_subscript_without_sign_is_shown_so() {
+    let text = "
+scop look_up(N)
+input T: float32[N]
+input X: uint64[1]
+output O: float32[1]
+stmt O[i]
+  domain { O[i] : i = 0 }
+  O[i] = T[value(int64(X[i]))]
+";
+    let wrong = Data::from_i64s(DType::U64, &[1], &[-2]);
+    let fault = failure(&parse(text), &[3], &[("T", floats(&[3], &[0.0; 3])), ("X", wrong)]);
+    assert_eq!(fault.to_string(), "subscript 0 of `T` is 18446744073709551614, outside of 0..3; it comes from `X(0)`");
+}
+
+#[test]
 fn calls_that_do_not_fit() {
     let scop = testing::matmul(&isl::Ctx::new());
     let (a, b) = (floats(&[2, 2], &[0.0; 4]), floats(&[2, 2], &[0.0; 4]));

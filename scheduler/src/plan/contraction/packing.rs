@@ -13,10 +13,11 @@ const LEAST_ROWS_OF_GATHERS: u64 = 8;
 /// The most iterations of a strip of a reduction, fewer when a panel would take more than a [`PANEL`]th of the second cache:
 /// it streams from there without a loss, and the result is loaded and stored less often.
 pub(super) const DEEPEST: u64 = 1024;
-/// What part of the second cache a panel may take.
+/// What part of the second cache a panel may take: a larger one, which would let the result begin and end in registers, is
+/// used by too few rows before the next one comes from behind that cache.
 const PANEL: u64 = 8;
-/// What part it may take where the whole reduction is then one strip: the result begins and ends in registers.
-const WHOLE_PANEL: u64 = 4;
+/// Lines of a set of the first cache that are left to what streams by the rows that share it.
+const STREAMING_LINES: u32 = 2;
 /// Distance of rows in bytes from which on a panel touches a page with every other row or more.
 const FAR_APART: u64 = 2048;
 /// Bytes of a page of memory, and how many a core finds at once.
@@ -231,8 +232,8 @@ impl Planner<'_> {
         self.plan.order = order.chain(first.iter().chain(last).map(|&at| self.plan.rest(at))).collect();
         let are_rows_cut = at_once && self.is_packed_for_rows(columns, packed);
         self.packed_threads(rows, columns, &outside, (steps, are_rows_cut, tile));
-        // A whole reduction of short types only writes its result, and asking for it early took longer than it helped.
-        if !at_once || self.group.is_none() {
+        // A whole reduction only writes its result, and asking for it early took longer than it helped.
+        if !at_once {
             self.prefetch_result(rows, columns);
         }
         let row_piece = match around {
@@ -307,7 +308,7 @@ impl Planner<'_> {
             self.bytes_touched(read) <= room || self.all().filter(is_outside).any(has_own)
         };
         let are_small = packed.iter().all(is_small);
-        let stays_near = panel <= self.second_cache() / WHOLE_PANEL && self.group.is_none();
+        let stays_near = panel <= self.second_cache() / PANEL && self.group.is_none();
         // The shorter the factors, the more the result weighs, which is then written once and not read.
         let are_short = self.group.is_some();
         first >= self.shared
@@ -377,7 +378,7 @@ impl Planner<'_> {
             let one_set = self.first_cache_set_bytes();
             let crowded = self.bytes_apart(read, across).is_some_and(|bytes| match run == rows {
                 true => bytes >= FAR_APART,
-                false => bytes % one_set == 0,
+                false => bytes % one_set == 0 && !self.fits_one_set(tile.rows),
             });
             let is_alone = reduced.iter().all(|&of| of == strip || !moves(of));
             let footprint = self.footprint(read, rows, reduced);
@@ -398,6 +399,11 @@ impl Planner<'_> {
         let run_bytes = extent_of(self.one(run)) * u64::from(self.scop.tensors[read.tensor].dtype.bytes());
         let is_paged = self.bytes_apart(read, across).is_some_and(|bytes| bytes >= PAGE);
         is_paged && run_bytes < FAR_APART && extent_of(self.one(across)) > PAGES && footprint > first
+    }
+
+    /// Whether so many lines stay in one set of the first cache while others stream by.
+    fn fits_one_set(&self, lines: u32) -> bool {
+        self.target.caches.first().is_some_and(|cache| lines + STREAMING_LINES <= cache.ways)
     }
 
     /// Addresses so many bytes apart lie in the same set of the first cache.
