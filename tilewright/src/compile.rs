@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use codegen::gpu::{self, Language};
 use codegen::{Program, llvm};
 use polyhedral::{Scop, isl};
-use support::{Diagnostic, Remark, Target, Watch, with_deep_stack};
+use support::{Diagnostic, Gpu, Remark, Stage, Target, Watch, with_deep_stack};
 use transform::{Policy, Scheduled, Script, Session};
 
-use crate::refusal::{explained, refused};
+use crate::refusal::{explained, refused, unmapped};
 use crate::{Error, Result};
 
 /// What the compiler may do. Plain data, handed in.
@@ -130,6 +131,19 @@ pub(crate) fn schedule(scop: Scop, options: &Options) -> Result<Scheduled> {
 pub(crate) fn program(scheduled: &mut Scheduled, strided: &[bool], options: &Options) -> Result<Program> {
     let options = codegen_options(strided, options)?;
     codegen::lower(&scheduled.scop, &options, &mut scheduled.remarks).map_err(Error::bug)
+}
+
+/// The kernels of a schedule, and how a host launches them, in a language that devices are programmed in.
+pub(crate) fn kernels(scheduled: &Scheduled, language: Language, options: &Options) -> Result<String> {
+    let device = match language {
+        Language::Cuda => Gpu::cuda(),
+        Language::OpenCl => Gpu::opencl(),
+    };
+    let mut remarks = Vec::new();
+    let scop = gpu_mapper::kernels(&scheduled.scop, &device, &mut remarks).map_err(unmapped)?;
+    let program = gpu::lower(&scop, &codegen_options(&[], options)?, &mut remarks).map_err(Error::bug)?;
+    program.verify()?;
+    gpu::source(&program, language).map_err(|why| Error::user(Diagnostic::call("TC0943", why.to_string())))
 }
 
 /// The size of a tile that the script leaves open.
