@@ -7,24 +7,22 @@ use codegen::interp::{Fault, interpret};
 use codegen::{Options, Program, gpu};
 use common::{agrees, inputs, scheduled};
 use expect_test::{Expect, expect};
-use polyhedral::Scop;
+use polyhedral::legality::{Illegal, race_free};
+use polyhedral::testing::Rng;
+use polyhedral::{Node, Scop};
 use support::{Gpu, Stage};
 
 /// The program that a text is, and one with kernels for a script.
 fn mapped(text: &str, sizes: Option<&[i64]>, script: &str) -> (Scop, Scop) {
     let source = scheduled(text, sizes, "");
     let scop = scheduled(text, sizes, script);
-    let started = std::time::Instant::now();
     let scop = gpu_mapper::kernels(&scop, &Gpu::cuda(), &mut Vec::new()).unwrap_or_else(|illegal| panic!("{illegal}"));
-    eprintln!("mapped in {:?}", started.elapsed());
     scop.verify().unwrap_or_else(|error| panic!("{error}\n{scop}"));
     (source, scop)
 }
 
 fn lowered(scop: &Scop) -> Program {
-    let started = std::time::Instant::now();
     let program = gpu::lower(scop, &Options::default(), &mut Vec::new()).unwrap_or_else(|error| panic!("{error}"));
-    eprintln!("lowered in {:?}", started.elapsed());
     program.verify().unwrap_or_else(|error| panic!("{error}\n{program}"));
     program
 }
@@ -329,4 +327,83 @@ fn a_sum_in_cuda() {
         }
     "#]],
     );
+}
+
+/// Steps over three rows of eight elements, each of which computes a tensor from others in the same row, partly from the
+/// other end; some are repeated. Each row is a block, and most steps are on its threads.
+fn steps(random: &mut Rng) -> (String, String) {
+    let tensors = ["P", "Q", "R"];
+    let mut text = String::from("\nscop steps()\n");
+    tensors.iter().for_each(|name| text.push_str(&format!("inout {name}: int32[3, 8]\n")));
+    let (mut source, mut script) = (String::from("source\n  for b\n"), String::from("bind S0.b to block.x\n"));
+    let count = 3 + random.below(3);
+    let repeated = random.percent(60).then(|| random.below(count));
+    for step in 0..count {
+        let written = random.below(3);
+        let in_loop = repeated.is_some_and(|from| step >= from);
+        let (dims, indent) = if in_loop { ("b, t, i", "    ") } else { ("b, i", "") };
+        let times = if in_loop { " and 0 <= t < 3" } else { "" };
+        if repeated == Some(step) {
+            source.push_str("    for t\n");
+        }
+        let mut terms = Vec::new();
+        for _ in 0..1 + random.below(2) {
+            let read = random.below(3);
+            // A row that is written is read where it is written.
+            let at = if read == written { "i" } else { random.pick(&["i", "7 - i", "floor(i / 2)", "(i + 1) mod 8"]) };
+            terms.push(format!("{}[b, {at}]", tensors[read]));
+        }
+        let (value, written) = (terms.join(" + "), tensors[written]);
+        text.push_str(&format!(
+            "stmt S{step}[{dims}]\n  domain {{ S{step}[{dims}] : 0 <= b < 3 and 0 <= i < 8{times} }}\n  {written}[b, i] = {value} + 1i32\n"
+        ));
+        source.push_str(&format!("{indent}    for i\n{indent}      S{step}\n"));
+        if random.percent(85) {
+            script.push_str(&format!("bind S{step}.i to thread.x\n"));
+        }
+    }
+    (text + &source, script)
+}
+
+/// The tree without one statement's child of a sequence.
+fn without(node: &mut Node, stmt: &str) {
+    if let Node::Sequence(children) = node {
+        children.retain(|child| {
+            let names = child.filter.sets().unwrap().iter().map(|set| set.tuple_name().unwrap()).collect::<Vec<_>>();
+            names != [stmt]
+        });
+    }
+    node.children_mut().into_iter().for_each(|child| without(child, stmt));
+}
+
+#[test]
+fn every_barrier_is_needed_and_they_suffice() {
+    let (mut barriers, mut missed) = (0, 0);
+    for seed in 0..50 {
+        let mut random = Rng::new(seed);
+        let (text, script) = steps(&mut random);
+        let device = Gpu { threads: random.pick(&[3, 4, 8]), ..Gpu::cuda() };
+        let (source, scheduled) = (scheduled(&text, None, ""), scheduled(&text, None, &script));
+        let scop = gpu_mapper::kernels(&scheduled, &device, &mut Vec::new())
+            .unwrap_or_else(|illegal| panic!("seed {seed}: {illegal}\n{scheduled}"));
+        scop.verify().unwrap_or_else(|error| panic!("seed {seed}: {error}\n{scop}"));
+        let program = lowered(&scop);
+        agrees(&source, &program, &[]);
+        let given = inputs(&source, &[]);
+        for (at, stmt) in scop.stmts.values().filter(|stmt| stmt.is_barrier()).enumerate() {
+            let mut tree = scop.tree.clone();
+            without(&mut tree.root, &stmt.name);
+            let refused = race_free(&Scop { tree, ..scop.clone() });
+            assert!(
+                matches!(refused, Err(Illegal::Violation(_))),
+                "seed {seed}: {} is not needed: {refused:?}\n{scop}",
+                stmt.name
+            );
+            let without = program.without_barrier(at);
+            let races = (0..2).any(|seed| matches!(interpret(&without, &[], &given, seed), Err(Fault::Race { .. })));
+            (barriers, missed) = (barriers + 1, missed + usize::from(races));
+        }
+    }
+    assert!(barriers > 60, "{barriers} barriers are too few to say anything");
+    assert_eq!(missed, barriers, "runs without a barrier that is needed do not race");
 }

@@ -90,6 +90,8 @@ impl Run<'_> {
             self.shuffle(&mut steps);
             steps
         };
+        // Registers are a thread's own, and not live across barriers.
+        let mut registers = vec![vec![None; self.regs.len()]; threads.len()];
         let mut done = vec![0; threads.len()];
         for thread in steps.drain(..) {
             let Segment { op, vars } = &pending[done[thread]];
@@ -97,8 +99,10 @@ impl Run<'_> {
             self.vars.clone_from(vars);
             threads[thread].iter().for_each(|(var, value)| self.vars[var.index()] = Some(*value));
             self.watch.borrow_mut().iter_mut().for_each(|watch| watch.here.thread = thread);
-            self.regs.fill(None);
-            self.op(op)?;
+            std::mem::swap(&mut self.regs, &mut registers[thread]);
+            let result = self.op(op);
+            std::mem::swap(&mut self.regs, &mut registers[thread]);
+            result?;
         }
         self.watch.borrow_mut().iter_mut().for_each(|watch| watch.here.phase += 1);
         self.vars = outside;
