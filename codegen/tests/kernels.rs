@@ -8,9 +8,10 @@ use codegen::{Options, Program, gpu};
 use common::{agrees, inputs, scheduled};
 use expect_test::{Expect, expect};
 use polyhedral::legality::{Illegal, race_free};
-use polyhedral::testing::Rng;
+use polyhedral::testing::{self, Rng};
 use polyhedral::{Node, Scop};
 use support::{Gpu, Stage};
+use transform::{Policy, Session};
 
 /// The program that a text is, and one with kernels for a script.
 fn mapped(text: &str, sizes: Option<&[i64]>, script: &str) -> (Scop, Scop) {
@@ -327,6 +328,57 @@ fn a_sum_in_cuda() {
         }
     "#]],
     );
+}
+
+/// The policy's script for a program.
+fn automatic(text: &str, sizes: Option<&[i64]>) -> String {
+    let scop = scheduled(text, sizes, "");
+    let mut session = Session::new(scop, &common::target()).unwrap();
+    gpu_mapper::Mapper { device: Gpu::cuda() }.schedule(&mut session).unwrap();
+    session.script().to_string()
+}
+
+#[test]
+fn the_policy_fuses_and_tiles() {
+    let scripts = ["matmul", "transpose_nest", "prefix_sum", "gather"].map(|name| automatic(name, None));
+    expect![[r#"
+        fuse C.init C.update depth 2
+        tile C.init.m C.init.n by 8 32 as mo no / mi ni
+        reorder C.init.mo C.init.no C.init.mi C.init.ni
+        bind C.init.mo to block.y
+        bind C.init.no to block.x
+        bind C.init.mi to thread.y
+        bind C.init.ni to thread.x
+        ---
+        split B.j by 256 as jo ji
+        bind B.jo to block.x
+        bind B.ji to thread.x
+        ---
+        ---
+        fuse O.init O.update depth 2
+        tile O.init.b O.init.d by 8 32 as bo do / bi di
+        reorder O.init.bo O.init.do O.init.bi O.init.di
+        bind O.init.bo to block.y
+        bind O.init.do to block.x
+        bind O.init.bi to thread.y
+        bind O.init.di to thread.x
+    "#]].assert_eq(&scripts.join("---\n"));
+}
+
+#[test]
+fn every_program_runs_as_kernels() {
+    let sizes: [&[i64]; 9] = [&[5, 35, 4], &[9, 34, 3], &[10, 36], &[9], &[7], &[11], &[9], &[300], &[3, 4, 5, 40]];
+    for ((name, text), sizes) in testing::PROGRAMS.iter().zip(sizes) {
+        let script = automatic(text, Some(sizes));
+        let (source, scop) = mapped(text, Some(sizes), &script);
+        let program = lowered(&scop);
+        agrees(&source, &program, &[]);
+        if *name != "gather" {
+            for language in [Language::Cuda, Language::OpenCl] {
+                gpu::source(&program, language).unwrap_or_else(|why| panic!("{name}: {why}\n{program}"));
+            }
+        }
+    }
 }
 
 /// Steps over three rows of eight elements, each of which computes a tensor from others in the same row, partly from the

@@ -1,20 +1,23 @@
-//! From loops on the axes of a device to its kernels.
+//! From loops to the kernels of a device.
 //!
 //! ```text
-//! scheduled Scop, loops bound to axes
+//! Scop
+//!   Mapper       the policy: a script that binds loops to blocks and threads
 //!   outline      a mark above each part that becomes a kernel, with the threads of a block
 //!   synchronise  the fewest barriers between what threads do to the same cells
 //!   -> Scop with kernels, proved free of races
 //! ```
 //!
-//! Both steps only add to the tree: which loops are on which axis is what the script says.
+//! The last two only add to the tree: which loops are on which axis is what the script says, the policy's or a person's.
 
 mod barriers;
 mod outline;
+mod policy;
 mod shape;
 
 pub use barriers::synchronise;
 pub use outline::outline;
+pub use policy::Mapper;
 
 use polyhedral::Scop;
 use polyhedral::legality::{self, Illegal};

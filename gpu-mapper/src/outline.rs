@@ -58,13 +58,14 @@ impl Outline<'_> {
         let first = band.members.iter().position(is_bound).unwrap_or(band.members.len());
         let (host, own) = band.members.split_at(first);
         let depth = self.outer.len();
+        let host = &self.members_in_sequence(host);
         self.outer.extend_from_slice(host);
         let child = match own {
             [] => self.node(&band.child, reach),
             own => self.kernel(&Node::Band(Band { members: own.to_vec(), ..band.clone() }), reach),
         };
         self.outer.truncate(depth);
-        Ok(match host {
+        Ok(match host.as_slice() {
             [] => child?,
             host => Node::Band(Band { members: host.to_vec(), child: Box::new(child?), ..band.clone() }),
         })
@@ -78,7 +79,32 @@ impl Outline<'_> {
         children.iter().map(one).collect()
     }
 
+    /// A node without loops on a processor's threads, or in the lanes of its vectors: a device has neither.
+    fn in_sequence(&mut self, node: &Node) -> Node {
+        let mut node = node.clone();
+        if let Node::Band(band) = &mut node {
+            band.members = self.members_in_sequence(&band.members);
+        }
+        for child in node.children_mut() {
+            *child = self.in_sequence(child);
+        }
+        node
+    }
+
+    fn members_in_sequence(&mut self, members: &[Member]) -> Vec<Member> {
+        let one = |member: &Member| match member.kind {
+            Kind::Parallel | Kind::Vector(_) => {
+                let why = "a device has blocks and threads: bind the loop to these";
+                self.remarks.push(Remark::new("gpu-mapper", &member.name, "runs in sequence", why));
+                Member { kind: Kind::Sequential, ..member.clone() }
+            }
+            _ => member.clone(),
+        };
+        members.iter().map(one).collect()
+    }
+
     fn kernel(&mut self, node: &Node, reach: &isl::UnionSet) -> isl::Result<Node> {
+        let node = &self.in_sequence(node);
         let threads = threads(node, reach, &self.outer, self.gpu, self.remarks)?;
         Ok(Node::Mark { name: Kernel { threads }.to_string(), child: Box::new(node.clone()) })
     }

@@ -27,7 +27,7 @@ pub enum StageName {
     Llvm,
     /// Machine code as text.
     Asm,
-    /// Kernels in OpenCL C, of a schedule that binds loops to blocks and threads.
+    /// Kernels of a device in OpenCL C, with the schedule of the GPU policy unless a script is given.
     OpenCl,
     /// The same in CUDA C++.
     Cuda,
@@ -96,12 +96,15 @@ fn emitted(stage: StageName, def: &Definition, sizes: Option<&[i64]>, options: &
 }
 
 fn later(stage: StageName, scop: Scop, options: &Options) -> Result<String> {
+    match stage {
+        StageName::OpenCl => return compile::kernels(scop, Language::OpenCl, options),
+        StageName::Cuda => return compile::kernels(scop, Language::Cuda, options),
+        _ => {}
+    }
     let mut scheduled = compile::schedule(scop, options)?;
     match stage {
         StageName::Script => return Ok(scheduled.script.to_string()),
         StageName::Schedule => return Ok(verified(&scheduled)?.to_string()),
-        StageName::OpenCl => return compile::kernels(&scheduled, Language::OpenCl, options),
-        StageName::Cuda => return compile::kernels(&scheduled, Language::Cuda, options),
         _ => {}
     }
     let program = compile::program(&mut scheduled, &[], options)?;

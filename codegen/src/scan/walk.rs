@@ -71,10 +71,16 @@ fn whole_here(whole: &Whole, build: &AstBuild<'_>) -> isl::Result<AstExpr> {
 
 /// The blocks of a kernel at a user node.
 fn blocks_here(blocks: &Blocks, build: &AstBuild<'_>) -> isl::Result<[Option<(AstExpr, AstExpr)>; 3]> {
+    // From the values of the loops that there are to those of the tree.
+    let iterations = build.schedule()?.reverse()?.as_map()?.reset_tuple_id(isl::Dim::Out)?;
+    let value = |function: &isl::PwAff| {
+        let function = iterations.apply_range(&function.to_map()?)?.to_pw_multi_aff()?.at(0)?;
+        build.expr_from_pw_aff(&function)
+    };
     let mut here = [None, None, None];
     for (blocks, here) in blocks.iter().zip(&mut here) {
         if let Some((first, last)) = blocks {
-            *here = Some((build.expr_from_pw_aff(first)?, build.expr_from_pw_aff(last)?));
+            *here = Some((value(first)?, value(last)?));
         }
     }
     Ok(here)
