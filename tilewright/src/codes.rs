@@ -264,6 +264,25 @@ would take minutes. Verify with smaller sizes, where the compiler does the same 
 tiles are 64) are the most telling.",
     },
     Page {
+        code: "TC0942",
+        title: "these loops are no kernels",
+        text: "`emit cuda` and `emit opencl` make a kernel of each part of the schedule that has loops on blocks and threads:
+
+    split C.i by 256 as io ii
+    bind C.io to block.x
+    bind C.ii to thread.x
+
+Loops on blocks come first, then loops that all threads run, then loops on threads. What two threads of a block do to one
+element, one of them writing it, has a barrier in between; between blocks there is none, so that nothing may depend on another
+block of the same kernel. Loops outside of the first one on blocks are the host's: each of their iterations launches again.",
+    },
+    Page {
+        code: "TC0943",
+        title: "kernels that cannot be written in this language",
+        text: "The message says what the language has no words for, or what is not written in it yet. Without `--trust-indices` that
+is every subscript that is computed from data, which has to be checked.",
+    },
+    Page {
         code: "TC0999",
         title: "a bug in Tilewright",
         text: "The program is right, or at least nothing that you wrote should lead here. Please report it with the program, the
