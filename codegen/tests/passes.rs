@@ -502,3 +502,122 @@ stmt O[i, j]
     "#]]
     .assert_eq(&program.to_string());
 }
+
+/// A product along pictures: `C[f, h, w] sum= V[f, c] * A[c, h, w]`, in rows of 7 elements.
+const PICTURES: &str = "
+    scop pictures()
+    input V: float32[3, 2]
+    input A: float32[2, 6, 7]
+    inout C: float32[3, 6, 7]
+    stmt C[f, h, w, c]
+      domain { C[f, h, w, c] : 0 <= f < 3 and 0 <= h < 6 and 0 <= w < 7 and 0 <= c < 2 }
+      C[f, h, w] sum= V[f, c] * A[c, h, w]";
+
+#[test]
+fn vectors_run_across_the_ends_of_rows() {
+    check(
+        PICTURES,
+        &[],
+        "
+    skew C.w by 7 of C.h as p
+    vectorise C.p by 16 as po pv
+    reorder C.po C.f C.h C.c",
+        expect![[r#"
+            program pictures()
+              input V: float32[3, 2] argument 0
+              input A: float32[2, 42] argument 1
+              inout C: float32[3, 42] argument 2
+            for po in 0..3 {
+              if -16*po + 7*min(6, 2*po + 3) - 1 >= 15 {
+                for f in 0..3 {
+                  r0: float32 x16 = C[f, 16*po .. +16]
+                  for c in 0..2 {
+                    r0: float32 x16 = muladd(V[f, c], A[c, 16*po .. +16], r0)
+                  }
+                  C[f, 16*po .. +16] = r0
+                }
+              } else {
+                for f in 0..3 {
+                  r1: float32 x16 = (C[f, 16*po .. +16] where lane <= -16*po + 7*min(6, 2*po + 3) - 1)
+                  for c in 0..2 {
+                    r1: float32 x16 = muladd((V[f, c] where lane <= -16*po + 7*min(6, 2*po + 3) - 1), (A[c, 16*po .. +16] where lane <= -16*po + 7*min(6, 2*po + 3) - 1), r1)
+                  }
+                  C[f, 16*po .. +16] = r1 where lane <= -16*po + 7*min(6, 2*po + 3) - 1
+                }
+              }
+            }
+        "#]],
+    );
+    // Boxes that lie in one row, too.
+    check(
+        PICTURES,
+        &[],
+        "
+    skew C.w by 7 of C.h as p
+    vectorise C.p by 4 as po pv
+    reorder C.po C.f C.h C.c",
+        expect![[r#"
+            program pictures()
+              input V: float32[3, 2] argument 0
+              input A: float32[2, 42] argument 1
+              inout C: float32[3, 42] argument 2
+            for po in 0..11 {
+              if -4*po + 7*min(6, po - floor((3*po + 3)/7) + 1) - 1 >= 3 {
+                for f in 0..3 {
+                  r0: float32 x4 = C[f, 4*po .. +4]
+                  for c in 0..2 {
+                    r0: float32 x4 = muladd(V[f, c], A[c, 4*po .. +4], r0)
+                  }
+                  C[f, 4*po .. +4] = r0
+                }
+              } else {
+                for f in 0..3 {
+                  r1: float32 x4 = (C[f, 4*po .. +4] where lane <= -4*po + 7*min(6, po - floor((3*po + 3)/7) + 1) - 1)
+                  for c in 0..2 {
+                    r1: float32 x4 = muladd((V[f, c] where lane <= -4*po + 7*min(6, po - floor((3*po + 3)/7) + 1) - 1), (A[c, 4*po .. +4] where lane <= -4*po + 7*min(6, po - floor((3*po + 3)/7) + 1) - 1), r1)
+                  }
+                  C[f, 4*po .. +4] = r1 where lane <= -4*po + 7*min(6, po - floor((3*po + 3)/7) + 1) - 1
+                }
+              }
+            }
+        "#]],
+    );
+}
+
+#[test]
+fn rows_that_are_longer_in_memory_are_no_line() {
+    // The last element of a row is not written, so lanes of the next row are not those that follow.
+    check(
+        &PICTURES.replace("w < 7", "w < 6"),
+        &[],
+        "
+    skew C.w by 6 of C.h as p
+    vectorise C.p by 4 as po pv
+    reorder C.po C.f C.h C.c",
+        expect![[r#"
+            program pictures()
+              input V: float32[3, 2] argument 0
+              input A: float32[2, 6, 7] argument 1
+              inout C: float32[3, 6, 7] argument 2
+            for po in 0..9 {
+              for f in 0..3 {
+                for h in po - floor((po + 2)/3)..po - floor((po + 1)/3) + 1 {
+                  if 2*po >= 3*h && 3*h + 1 >= 2*po {
+                    r0: float32 x4 = C[f, h, 4*po - 6*h .. +4]
+                    for c in 0..2 {
+                      r0: float32 x4 = muladd(V[f, c], A[c, h, 4*po - 6*h .. +4], r0)
+                    }
+                    C[f, h, 4*po - 6*h .. +4] = r0
+                  } else {
+                    r1: float32 x4 = (C[f, h, 4*po - 6*h .. +4] where lane >= -4*po + 6*h && lane <= -4*po + 6*h + 5)
+                    for c in 0..2 {
+                      r1: float32 x4 = muladd((V[f, c] where lane >= -4*po + 6*h && lane <= -4*po + 6*h + 5), (A[c, h, 4*po - 6*h .. +4] where lane >= -4*po + 6*h && lane <= -4*po + 6*h + 5), r1)
+                    }
+                    C[f, h, 4*po - 6*h .. +4] = r1 where lane >= -4*po + 6*h && lane <= -4*po + 6*h + 5
+                  }
+                }
+              }
+            }
+        "#]],
+    );
+}

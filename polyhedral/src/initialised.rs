@@ -40,36 +40,58 @@ pub struct Witness {
 /// # Errors
 /// When isl fails or its budget ends.
 pub fn early_reads<'s>(scop: &'s Scop, asked: &dyn Fn(&Access) -> bool) -> isl::Result<Vec<EarlyRead<'s>>> {
-    let none = isl::UnionMap::empty(&scop.ctx)?;
-    let (mut must_source, mut reads, mut sink) = (none.clone(), Vec::new(), none.clone());
-    for (id, stmt) in scop.stmts.iter() {
-        let updated = if stmt.body.is_reduce() { stmt.writes.as_slice() } else { &[] };
-        for access in stmt.reads.iter().chain(updated).filter(|access| asked(access)) {
-            let relation = scop.relation(stmt, access)?.to_union_map()?;
-            sink = sink.union(&relation)?;
-            reads.push((id, access, relation));
-        }
-        for access in assigned(stmt).filter(|access| asked(access)) {
-            must_source = must_source.union(&scop.relation(stmt, access)?.to_union_map()?)?;
-        }
-    }
-    if reads.is_empty() {
+    let accesses = Accesses::of(scop, asked)?;
+    if accesses.reads.is_empty() {
         return Ok(Vec::new());
     }
-    let schedule = isl::Times::Map(ScheduleTree::from_source(scop)?.to_map()?);
-    let (may_source, kill) = (none.clone(), none);
-    let written_before = isl::AccessInfo { sink, must_source, may_source, kill, schedule }.flow()?.range()?;
-    let mut early = Vec::new();
-    for (stmt, access, relation) in reads {
-        let unwritten = relation.wrap()?.subtract(&written_before)?.unwrap()?.domain()?;
-        let unwritten = unwritten.intersect_params(&scop.context)?;
-        if unwritten.is_empty()? {
-            continue;
+    let mut found: Vec<Option<Witness>> = accesses.reads.iter().map(|_| None).collect();
+    // Conditions on sizes of which one or another holds are in every domain: products of relations would multiply them.
+    for sizes in scop.context.basic_sets()? {
+        for (found, instances) in found.iter_mut().zip(accesses.unwritten(&sizes.to_set()?)?) {
+            if found.is_none() && !instances.is_empty()? {
+                *found = witness(scop, &instances.as_set()?)?;
+            }
         }
-        let witness = witness(scop, &unwritten.as_set()?)?;
-        early.extend(witness.map(|witness| EarlyRead { stmt, access, witness }));
     }
-    Ok(early)
+    let reads = accesses.reads.into_iter().zip(found);
+    Ok(reads.filter_map(|((stmt, access, _), witness)| Some(EarlyRead { stmt, access, witness: witness? })).collect())
+}
+
+/// What is asked about, and when it runs.
+struct Accesses<'s> {
+    reads: Vec<(StmtId, &'s Access, isl::UnionMap)>,
+    writes: isl::UnionMap,
+    times: isl::UnionMap,
+}
+
+impl<'s> Accesses<'s> {
+    fn of(scop: &'s Scop, asked: &dyn Fn(&Access) -> bool) -> isl::Result<Accesses<'s>> {
+        let (mut reads, mut writes) = (Vec::new(), isl::UnionMap::empty(&scop.ctx)?);
+        for (id, stmt) in scop.stmts.iter() {
+            let updated = if stmt.body.is_reduce() { stmt.writes.as_slice() } else { &[] };
+            for access in stmt.reads.iter().chain(updated).filter(|access| asked(access)) {
+                reads.push((id, access, scop.relation(stmt, access)?.to_union_map()?));
+            }
+            for access in assigned(stmt).filter(|access| asked(access)) {
+                writes = writes.union(&scop.relation(stmt, access)?.to_union_map()?)?;
+            }
+        }
+        Ok(Accesses { reads, writes, times: ScheduleTree::from_source(scop)?.to_map()? })
+    }
+
+    /// For each read its instances, with these sizes, that find nothing written.
+    fn unwritten(&self, sizes: &isl::Set) -> isl::Result<Vec<isl::UnionSet>> {
+        let with_sizes = |relation: &isl::UnionMap| relation.intersect_params(sizes)?.coalesce();
+        let none = isl::UnionMap::empty(sizes.ctx())?;
+        let reads: Vec<isl::UnionMap> =
+            self.reads.iter().map(|(_, _, relation)| with_sizes(relation)).collect::<isl::Result<_>>()?;
+        let sink = reads.iter().try_fold(none.clone(), |all, read| all.union(read))?;
+        let (must_source, schedule) = (with_sizes(&self.writes)?, isl::Times::Map(with_sizes(&self.times)?));
+        let (may_source, kill) = (none.clone(), none);
+        let written_before = isl::AccessInfo { sink, must_source, may_source, kill, schedule }.flow()?.range()?;
+        let unwritten = |read: isl::UnionMap| read.wrap()?.subtract(&written_before)?.unwrap()?.domain();
+        reads.into_iter().map(unwritten).collect()
+    }
 }
 
 /// What an assignment writes through affine subscripts.

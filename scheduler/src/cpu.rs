@@ -9,7 +9,7 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, fusing, packing, prologue, rest, rows, sharing};
+use crate::{Fusion, Isl, STAGE, cost, fusing, lines, packing, prologue, rest, rows, sharing};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -294,6 +294,10 @@ fn schedule_nest(session: &mut Session, nest: &Nest, around: &[Loop]) {
             plan.apart = plan.innermost_reduction(session.scop(), &reduction);
         }
         plan.keep = fusing::kept_in_tile(session.scop(), nest, &reduction, &plan);
+        if let Some((reduction, plan)) = across_rows(session, nest, (&reduction, shared), &plan, around) {
+            plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
+            return apply(session, &entity, (around, &reduction), &plan);
+        }
         // What stays in registers is not asked for.
         plan.prefetches.retain(|(tensor, ..)| plan.keep.is_none_or(|(kept, _)| kept != *tensor));
         plan.remarks.iter().for_each(|(what, why)| remark(session, &entity, what, why));
@@ -308,6 +312,23 @@ fn schedule_nest(session: &mut Session, nest: &Nest, around: &[Loop]) {
     if nest.parts.iter().all(|part| part.loops.is_empty()) {
         remark(session, &entity, "not vectorised", "several statements share its loops");
     }
+}
+
+/// What two joined loops make of a reduction, where that is estimated to be the faster way, and what its nest then is.
+fn across_rows(
+    session: &Session,
+    nest: &Nest,
+    (reduction, shared): (&Nest, usize),
+    plan: &Plan,
+    around: &[Loop],
+) -> Option<(Nest, Plan)> {
+    // Parts of what is kept for a tile lie in rows of their own.
+    let limit = plan.cycles.filter(|_| plan.apart.is_none() && plan.keep.is_none())? * (1.0 - lines::GAIN);
+    let joined = lines::joined(session.scop(), reduction, &nest.stmts, shared)?;
+    let how = (around, session.options().strict, shared - 1);
+    let other = Plan::of_shared(session.scop(), session.target(), &joined, joined.stmts[0], how);
+    let is_faster = other.cycles.is_some_and(|cycles| cycles < limit);
+    (is_faster && other.packs.is_empty()).then_some((joined, other))
 }
 
 /// The nest with loops found to be without dependences that an edit has left unmarked, when none is marked.
@@ -375,6 +396,12 @@ fn apply(session: &mut Session, entity: &str, (around, nest): (&[Loop], &Nest), 
             return;
         }
     }
+    for one in &nest.loops {
+        let Some(rows) = &one.rows else { continue };
+        if !attempt(session, entity, "rows not joined", Command::skew(&one.name, rows.width, &rows.name)) {
+            return;
+        }
+    }
     for (at, one) in nest.loops.iter().enumerate() {
         let (mut name, mut made) = (one.name.clone(), Vec::new());
         for &by in &plan.cuts[at] {
@@ -406,7 +433,9 @@ fn apply(session: &mut Session, entity: &str, (around, nest): (&[Loop], &Nest), 
         pieces[at].push(Some(outer));
     }
     let name_of = |piece: &Piece| pieces[piece.of].get(piece.level).cloned().flatten();
-    let order: Vec<String> = plan.order.iter().filter_map(name_of).collect();
+    // A loop over rows tells the row of each lane: inside of those that all statements share.
+    let rows = nest.loops.iter().filter_map(|one| Some(one.rows.as_ref()?.name.clone()));
+    let order: Vec<String> = plan.order.iter().filter_map(name_of).chain(rows).collect();
     if !is_in_order(session.scop(), &order) {
         attempt(session, entity, "loops not reordered", Command::reorder(order));
     }

@@ -12,6 +12,7 @@
 mod cost;
 mod cpu;
 mod fusing;
+mod lines;
 mod nest;
 mod order;
 mod packing;

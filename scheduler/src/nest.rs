@@ -28,8 +28,19 @@ pub(crate) struct Loop {
     pub(crate) coincident: bool,
     /// How many iterations there are at most; unknown when sizes are.
     pub(crate) extent: Option<i64>,
+    /// That it is to take the place of itself and of another loop, whose rows follow each other in memory.
+    pub(crate) rows: Option<Rows>,
     /// The dimension of each statement that its value is, up to a constant; none when it is another function.
     dims: Vec<(StmtId, Option<usize>)>,
+}
+
+/// A loop over rows that is joined with the one along them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rows {
+    /// The member's name.
+    pub(crate) name: String,
+    /// Iterations of the loop along a row.
+    pub(crate) width: i32,
 }
 
 /// How an access moves from one iteration of a loop to the next.
@@ -105,7 +116,7 @@ fn loop_of(scop: &Scop, member: &Member, stmts: &[StmtId]) -> isl::Result<Loop> 
         }
     }
     let extent = range.filter(|_| bounded).and_then(|(low, high)| high.checked_sub(low)?.checked_add(1));
-    Ok(Loop { name: member.name.clone(), coincident: member.coincident, extent, dims })
+    Ok(Loop { name: member.name.clone(), coincident: member.coincident, extent, rows: None, dims })
 }
 
 /// The dimension that a function is, up to a constant; `None` for other functions.

@@ -57,16 +57,15 @@ fn a_large_product_is_blocked_and_keeps_its_accumulators() {
         &[1024, 1024, 1024],
         1,
         expect![[r#"
-            split C.m by 114 as mo mi
+            split C.m by 210 as mo mi
+            split C.k by 512 as ko ki
             vectorise C.n by 64 as no nv
-            unroll C.k by 2 as ko ku
+            unroll C.ki by 2 as kio kiu
             unroll C.mi by 6 as mio miu
-            reorder C.mo C.no C.mio C.ko
-            promote B as B_local of C in global
-            layout B_local [i0, i1] = [floor((i1)/64), i0, i1 mod 64] of [16, 1024, 64]
+            reorder C.ko C.mo C.no C.mio C.kio
+            promote B at C.ko as B_local in global
+            layout B_local [i0, i1] = [floor((i1)/64), i0, i1 mod 64] of [16, 512, 64]
             vectorise B_local.load.x1 by 64 as x1o x1v
-            promote A at C.mo as A_local padded 16 in global
-            vectorise A_local.load.x1 by 16 as x1o x1v
             prefetch C at C.mio ahead 1
             separate C.mio
         "#]],
@@ -76,18 +75,17 @@ fn a_large_product_is_blocked_and_keeps_its_accumulators() {
         &[1024, 1024, 1024],
         8,
         expect![[r#"
-            split C.m by 114 as mo mi
+            split C.m by 210 as mo mi
             split C.n by 128 as no ni
+            split C.k by 512 as ko ki
             vectorise C.ni by 64 as nio niv
-            unroll C.k by 2 as ko ku
+            unroll C.ki by 2 as kio kiu
             unroll C.mi by 6 as mio miu
-            reorder C.no C.mo C.nio C.mio C.ko
+            reorder C.no C.ko C.mo C.nio C.mio C.kio
             parallel C.no
-            promote B at C.no as B_local in global
-            layout B_local [i0, i1, i2] = [i0, floor((i2)/64), i1, i2 mod 64] of [8, 2, 1024, 64]
+            promote B at C.ko as B_local in global
+            layout B_local [i0, i1, i2] = [i0, floor((i2)/64), i1, i2 mod 64] of [8, 2, 512, 64]
             vectorise B_local.load.x1 by 64 as x1o x1v
-            promote A at C.mo as A_local padded 16 in global
-            vectorise A_local.load.x1 by 16 as x1o x1v
             prefetch C at C.mio ahead 1
             separate C.mio
         "#]],

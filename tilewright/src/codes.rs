@@ -144,6 +144,13 @@ written, outputs that are not written whole.",
 negative, `p.assume` any condition. Call it with other sizes.",
     },
     Page {
+        code: "TC0916",
+        title: "the program is too large for one kernel",
+        text: "Finding the loops of a program, and proving them, takes work that grows with its statements, and that work is bounded.
+Some hundred statements, those of the definitions that are called included, are no problem; of more make several definitions, and
+call one after the other.",
+    },
+    Page {
         code: "TC0920",
         title: "a file cannot be read",
         text: "There is no such file, it is a directory, this user may not read it, or it is not UTF-8 text where text is needed.

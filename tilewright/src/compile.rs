@@ -134,7 +134,10 @@ fn schedule_by(scop: Scop, policy: &dyn Policy, options: &Options) -> Result<Sch
 /// The loops of a schedule; adds what was not done to its remarks.
 pub(crate) fn program(scheduled: &mut Scheduled, strided: &[bool], options: &Options) -> Result<Program> {
     let options = codegen_options(strided, options)?;
-    codegen::lower(&scheduled.scop, &options, &mut scheduled.remarks).map_err(Error::bug)
+    codegen::lower(&scheduled.scop, &options, &mut scheduled.remarks).map_err(|error| match error {
+        codegen::Error::Isl(error) => error.into(),
+        codegen::Error::Malformed(_) => Error::bug(error),
+    })
 }
 
 /// The kernels of a schedule, and how a host launches them, in a language that devices are programmed in.

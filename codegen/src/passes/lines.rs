@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use polyhedral::{BinOp, CmpOp, TensorId};
 use support::Table;
 
-use super::fresh_copy;
+use super::{fresh_copy, ranges::Ranges};
 use crate::{At, Buffer, Cond, Int, Launch, Op, Program, Stride, Value, VarId};
 
 /// Lets vectors run across the ends of rows that follow each other in memory.
@@ -164,6 +164,8 @@ struct Line {
     start: Int,
     lanes: u32,
     mask: Value,
+    /// With the mask everywhere.
+    body: Vec<Op>,
     joins: BTreeMap<TensorId, Join>,
     /// Of each buffer that is written, the rows that it is accessed in.
     written: BTreeMap<TensorId, Int>,
@@ -175,9 +177,46 @@ impl Line {
         let (lanes, mask) = first_mask(body).filter(|_| *step == Int::Const(1))?;
         let (width, start) = rows_of(mask, *var)?;
         let (joins, written) = (BTreeMap::new(), BTreeMap::new());
-        let mut line = Line { row: *var, width, start, lanes, mask: mask.clone(), joins, written };
-        line.takes_writes(body, buffers)?;
-        line.takes(body, buffers).then_some(line)
+        let mut line = Line { row: *var, width, start, lanes, mask: mask.clone(), joins, written, body: Vec::new() };
+        let body = line.with_all_masks(body)?;
+        line.takes_writes(&body, buffers)?;
+        line.takes(&body, buffers).then_some(Line { body, ..line })
+    }
+
+    /// The body with masks where a test says that all lanes are in the row, and what is done then is the same without masks.
+    fn with_all_masks(&self, ops: &[Op]) -> Option<Vec<Op>> {
+        let mut all = Vec::with_capacity(ops.len());
+        for op in ops {
+            match op {
+                Op::If { cond, then, otherwise } if !self.is_free_cond(cond) => {
+                    let is_same = self.masked(otherwise, None) == *then;
+                    (is_same && self.holds_all(cond)).then(|| all.extend(otherwise.iter().cloned()))?;
+                }
+                Op::If { cond, then, otherwise } => all.push(Op::If {
+                    cond: cond.clone(),
+                    then: self.with_all_masks(then)?,
+                    otherwise: self.with_all_masks(otherwise)?,
+                }),
+                Op::For { var, lower, upper, step, parallel, body } => all.push(Op::For {
+                    var: *var,
+                    lower: lower.clone(),
+                    upper: upper.clone(),
+                    step: step.clone(),
+                    parallel: *parallel,
+                    body: self.with_all_masks(body)?,
+                }),
+                other => all.push(other.clone()),
+            }
+        }
+        Some(all)
+    }
+
+    /// Whether all lanes lie in a row for which the condition holds.
+    fn holds_all(&self, cond: &Cond) -> bool {
+        let ranges = Ranges::default().where_holds(cond);
+        let first = self.start.clone() - self.width * Int::Var(self.row);
+        let last = first.clone() + (i64::from(self.lanes) - 1);
+        ranges.at_least_zero(&first) && ranges.at_least_zero(&(Int::Const(self.width - 1) - last))
     }
 
     /// Takes all that is written.
@@ -270,7 +309,7 @@ impl Line {
 
     /// The body once: for all lanes, where the rows keep all of them, else for those that one of them keeps.
     fn without_loop(&self, op: &Op, vars: &mut Table<VarId, String>) -> Op {
-        let Op::For { lower, upper, body, .. } = op else { return op.clone() };
+        let Op::For { lower, upper, .. } = op else { return op.clone() };
         let first = self.width * lower.clone() - self.start.clone();
         let last = self.width * upper.clone() - self.start.clone() + -1;
         let cond = Cond::all([
@@ -280,8 +319,8 @@ impl Line {
         let lane = || Box::new(Value::Int { base: Int::Const(0), step: 1 });
         let bound = |op, base| Box::new(Value::Compare(op, lane(), Box::new(Value::Int { base, step: 0 })));
         let kept = Value::Binary(BinOp::And, bound(CmpOp::Ge, first), bound(CmpOp::Le, last));
-        let then = self.masked(body, None);
-        let otherwise = fresh_copy(&self.masked(body, Some(&kept)), vars);
+        let then = self.masked(&self.body, None);
+        let otherwise = fresh_copy(&self.masked(&self.body, Some(&kept)), vars);
         Op::If { cond, then, otherwise }
     }
 
@@ -317,6 +356,7 @@ impl Line {
 fn first_mask(ops: &[Op]) -> Option<(u32, &Value)> {
     ops.iter().find_map(|op| match op {
         Op::For { body, .. } => first_mask(body),
+        Op::If { then, otherwise, .. } => first_mask(then).or_else(|| first_mask(otherwise)),
         Op::Store { lanes, mask: Some(mask), .. } => Some((*lanes, mask)),
         _ => None,
     })

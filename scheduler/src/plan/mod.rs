@@ -46,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) streams: Vec<TensorId>,
     /// The reduction whose chunks have partial results of their own.
     pub(crate) partial: Option<Partial>,
+    /// The estimated cycles of a contraction of known sizes.
+    pub(crate) cycles: Option<f64>,
     /// What is not done, and why.
     pub(crate) remarks: Vec<(&'static str, String)>,
 }

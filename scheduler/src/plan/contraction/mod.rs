@@ -44,7 +44,10 @@ impl Planner<'_> {
         self.group = self.group(rows, columns, reduced);
         let reduced = self.groups_first(reduced);
         let reduced = reduced.as_slice();
-        let Roles { columns, rows, packed, against, loads, tile, .. } = self.best_roles((columns, rows), reduced);
+        let roles = self.best_roles((columns, rows), reduced);
+        let is_known = self.all().all(|at| self.one(at).extent.is_some());
+        self.plan.cycles = is_known.then(|| self.time_of_roles(&roles, reduced));
+        let Roles { columns, rows, packed, against, loads, tile, .. } = roles;
         self.plan.remarks.extend(against);
         self.remark_gathers(columns, &packed);
         self.plan.boxes[columns] = Some(Box::Vector(tile.width()));
@@ -58,6 +61,12 @@ impl Planner<'_> {
                     self.strips(rows, columns, *reduced, loads.shared_vectors + loads.shared_gathers);
                 }
                 self.order_of_reduction(Some(rows), columns, reduced);
+                if self.columns_stream(rows, columns, reduced, &tile) {
+                    let place = |of| self.plan.order.iter().position(|piece| *piece == self.plan.rest(of));
+                    if let (Some(a), Some(b)) = (place(rows), place(columns)) {
+                        self.plan.order.swap(a, b);
+                    }
+                }
                 self.parallel_reduction(Some(rows), columns);
             }
         }
@@ -160,6 +169,21 @@ impl Planner<'_> {
         if width > u64::from(widest) {
             self.plan.cuts[columns].push(widest);
         }
+    }
+
+    /// Whether what is read along the columns would come from behind the second cache for each box of rows, while the part of it
+    /// that one box of columns reads stays there, and so does all that is read along the rows.
+    fn columns_stream(&self, rows: usize, columns: usize, reduced: &[usize], tile: &RegisterTile) -> bool {
+        let room = self.second_cache() / 4;
+        let steps: u64 = reduced.iter().map(|&at| extent_of(self.one(at))).product();
+        let panel = steps.saturating_mul(u64::from(tile.width()) * u64::from(self.bytes()));
+        let moves = |read: &Access, at| self.stride(read, at) != Stride::Constant;
+        let is_large = |read: &Access| {
+            moves(read, columns) && !moves(read, rows) && self.footprint(read, columns, reduced) > self.second_cache()
+        };
+        let is_small = |read: &Access| moves(read, columns) || self.footprint(read, rows, reduced) <= room;
+        let is_whole = [rows, columns].iter().all(|&at| self.plan.cuts[at].is_empty());
+        is_whole && panel <= room && self.stmt.reads.iter().any(is_large) && self.stmt.reads.iter().all(is_small)
     }
 
     /// The rows that are left over get loops of their own, where they are one smaller box of registers.

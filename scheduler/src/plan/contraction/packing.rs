@@ -118,6 +118,9 @@ impl Planner<'_> {
         if self.lane_subscript(read, columns).is_none() {
             return Some("does not move by one along one dimension for each lane");
         }
+        if self.one(columns).rows.is_some() {
+            return Some("lies along rows that lanes run across the ends of");
+        }
         let is_written = self.stmt.writes.iter().any(|write| write.tensor == read.tensor);
         is_written.then_some("is written by the same statement")
     }
@@ -141,7 +144,7 @@ impl Planner<'_> {
     }
 
     /// Bytes that the loops over columns and the reduction touch of it, at most.
-    fn footprint(&self, access: &Access, columns: usize, reduced: &[usize]) -> u64 {
+    pub(super) fn footprint(&self, access: &Access, columns: usize, reduced: &[usize]) -> u64 {
         let loops = reduced.iter().copied().chain([columns]);
         let moved = loops.filter(|&at| self.stride(access, at) != Stride::Constant);
         let elements = moved.map(|at| extent_of(self.one(at))).fold(1, u64::saturating_mul);

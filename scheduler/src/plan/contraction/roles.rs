@@ -36,10 +36,11 @@ pub(super) struct Roles {
 
 impl Planner<'_> {
     /// The roles with the least estimated time; those that are given, where the result is contiguous along the columns,
-    /// unless others gain enough. Groups of steps have their roles already.
+    /// unless others gain enough. Groups of steps have their roles already, and so has a loop that is two.
     pub(super) fn best_roles(&self, (columns, rows): (usize, usize), reduced: &[usize]) -> Roles {
         let given = self.roles((columns, rows), reduced);
-        if self.group.is_some() || self.all().any(|at| self.one(at).extent.is_none()) {
+        let is_line = self.all().any(|at| self.one(at).rows.is_some());
+        if self.group.is_some() || is_line || self.all().any(|at| self.one(at).extent.is_none()) {
             return given;
         }
         let limit = self.time_of_roles(&given, reduced) * (1.0 - GAIN);
@@ -73,6 +74,7 @@ impl Planner<'_> {
             !packed.contains(at)
                 && self.stride(read, columns) == Stride::Unit
                 && self.stride(read, rows) == Stride::Constant
+                && self.one(columns).rows.is_none()
                 && self.comes_from_afar(read, columns, reduced)
         };
         let far = self.stmt.reads.iter().enumerate().filter(is_far);
@@ -86,7 +88,7 @@ impl Planner<'_> {
 
     /// Cycles of the whole contraction, of which all extents are known: the steps of all tiles, the result on its way to
     /// memory, and the copies.
-    fn time_of_roles(&self, roles: &Roles, reduced: &[usize]) -> f64 {
+    pub(super) fn time_of_roles(&self, roles: &Roles, reduced: &[usize]) -> f64 {
         let others = self.all().filter(|at| ![roles.columns, roles.rows].contains(at));
         let steps: f64 = others.map(|at| extent_of(self.one(at)) as f64).product();
         steps * roles.cycles + self.time_of_result(roles, reduced) + self.time_of_packing(roles, reduced)
