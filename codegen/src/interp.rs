@@ -1,10 +1,13 @@
 //! Runs a [`Program`] without LLVM: exactly what its loops say, with every access checked.
 //!
 //! Vectors run lane by lane after all lanes are loaded; the iterations of a parallel loop run in an order drawn from a
-//! seed, so that a loop which may not be parallel is likely to give something else.
+//! seed, so that a loop which may not be parallel is likely to give something else. Blocks and threads of kernels run in
+//! such an order too, and two threads that race are a [`Fault::Race`].
 
+mod kernel;
 mod scalar;
 
+use std::cell::RefCell;
 use std::fmt;
 
 use polyhedral::{BinOp, DType, Role, TensorId, Value as Scalar};
@@ -44,6 +47,13 @@ pub enum Fault {
     Argument(String),
     /// The program is not well formed: what is wrong.
     Malformed(String),
+    /// Two threads of a kernel access one element, at least one of them writing, and nothing orders them.
+    Race {
+        /// The buffer's name.
+        buffer: String,
+        /// The position of the element, row-major.
+        position: usize,
+    },
     /// An integer expression does not fit 64 bits.
     Overflow,
 }
@@ -61,6 +71,7 @@ impl fmt::Display for Fault {
                 Ok(())
             }
             Fault::Argument(words) | Fault::Malformed(words) => f.write_str(words),
+            Fault::Race { buffer, position } => write!(f, "two threads race for element {position} of {buffer}"),
             Fault::Overflow => f.write_str("an integer does not fit 64 bits"),
         }
     }
@@ -94,6 +105,7 @@ fn interpreted(program: &Program, sizes: &[i64], inputs: &Tensors, seed: u64) ->
         regs: vec![None; program.regs.len()],
         memory: Vec::new(),
         random: seed,
+        watch: RefCell::new(None),
     };
     for buffer in program.buffers.values() {
         let memory = run.memory_of(buffer, inputs.get(&buffer.name))?;
@@ -115,6 +127,8 @@ struct Run<'a> {
     regs: Vec<Option<Lanes>>,
     memory: Vec<Memory>,
     random: u64,
+    /// Of the kernel that runs.
+    watch: RefCell<Option<kernel::Watch>>,
 }
 
 struct Memory {
@@ -161,7 +175,7 @@ impl Run<'_> {
                 return Err(Fault::Argument(format!("{} is not given", buffer.name)));
             }
             // What nobody has written is not to be read.
-            _ if buffer.place == Place::Stack => Vec::new(),
+            _ if matches!(buffer.place, Place::Stack | Place::Shared) => Vec::new(),
             _ if buffer.role == Role::Temporary => vec![scalar::poison(buffer.dtype); count],
             _ => vec![scalar::zero(buffer.dtype); count],
         };
@@ -175,13 +189,11 @@ impl Run<'_> {
     fn op(&mut self, op: &Op) -> Result<(), Fault> {
         match op {
             Op::For { var, lower, upper, step, parallel, body } => {
-                let (lower, upper) = (self.int(lower)?, self.int(upper)?);
-                let step = usize::try_from(self.int(step)?).ok().filter(|&step| step > 0);
-                let step = step.ok_or_else(|| Fault::Malformed(format!("{var}: a step below 1")))?;
+                let mut values = self.values_of(*var, lower, upper, step)?;
                 if *parallel {
-                    self.parallel(*var, (lower..upper).step_by(step).collect(), body)
+                    self.parallel(*var, values.collect(), body)
                 } else {
-                    (lower..upper).step_by(step).try_for_each(|value| self.iteration(*var, value, body))
+                    values.try_for_each(|value| self.iteration(*var, value, body))
                 }
             }
             Op::If { cond, then, otherwise } => {
@@ -195,6 +207,7 @@ impl Run<'_> {
                 for lane in 0..*lanes as usize {
                     if kept(mask.as_deref(), lane) {
                         let position = self.position(*buffer, &of_lane(&at, lane))?;
+                        self.watched(*buffer, position, true)?;
                         self.memory[buffer.index()].elements[position] = pick(&value, lane);
                     }
                 }
@@ -249,10 +262,13 @@ impl Run<'_> {
                 let at = self.subscripts(&along_by(at, *along, distance), lanes)?;
                 (0..lanes as usize).try_for_each(|lane| {
                     let position = self.position(*buffer, &of_lane(&at, lane))?;
+                    self.watched(*buffer, position, true)?;
                     self.memory[buffer.index()].elements[position] = pick(&value, lane);
                     Ok(())
                 })
             }),
+            Op::Launch(launch) => self.launch(launch),
+            Op::Barrier => Err(Fault::Malformed("a barrier outside of what all threads of a block get to".into())),
         }
     }
 
@@ -276,6 +292,19 @@ impl Run<'_> {
         Ok(vec![scalar::poison(row.dtype); count as usize])
     }
 
+    fn values_of(
+        &self,
+        var: VarId,
+        lower: &Int,
+        upper: &Int,
+        step: &Int,
+    ) -> Result<std::iter::StepBy<std::ops::Range<i64>>, Fault> {
+        let (lower, upper) = (self.int(lower)?, self.int(upper)?);
+        let step = usize::try_from(self.int(step)?).ok().filter(|&step| step > 0);
+        let step = step.ok_or_else(|| Fault::Malformed(format!("{var}: a step below 1")))?;
+        Ok((lower..upper).step_by(step))
+    }
+
     fn iteration(&mut self, var: VarId, value: i64, body: &[Op]) -> Result<(), Fault> {
         self.vars[var.index()] = Some(value);
         let result = self.ops(body);
@@ -283,12 +312,9 @@ impl Run<'_> {
         result
     }
 
-    /// Runs the iterations shuffled (Fisher and Yates), each with no register set.
+    /// Runs the iterations shuffled, each with no register set.
     fn parallel(&mut self, var: VarId, mut values: Vec<i64>, body: &[Op]) -> Result<(), Fault> {
-        for at in (1..values.len()).rev() {
-            let other = self.draw() as usize % (at + 1);
-            values.swap(at, other);
-        }
+        self.shuffle(&mut values);
         let outside = std::mem::replace(&mut self.regs, vec![None; self.program.regs.len()]);
         for value in values {
             self.iteration(var, value, body)?;
@@ -357,6 +383,7 @@ impl Run<'_> {
         let one = |lane: usize| {
             if kept(mask.as_deref(), lane) {
                 let position = self.position(buffer, &of_lane(&at, lane))?;
+                self.watched(buffer, position, false)?;
                 Ok(self.memory[buffer.index()].elements[position])
             } else {
                 Ok(scalar::zero(self.program.buffers[buffer].dtype))

@@ -1,8 +1,9 @@
 //! Scop to loops, LLVM IR and objects.
 //!
 //! [`Program`] is the loop form. `scan` makes it from a scheduled Scop, its passes improve it, `interp` runs it without
-//! LLVM, `llvm` makes an object of it.
+//! LLVM, `llvm` makes an object of it; `gpu` is about kernels of devices.
 
+pub mod gpu;
 mod int;
 pub mod interp;
 pub mod llvm;
@@ -18,6 +19,6 @@ pub use passes::{
     accumulators, coalesce, dots, forwarding, lines, lower, peel, prefetches, registers, shifts, simplify, split, spread,
     transposes, unswitch, values,
 };
-pub use program::{At, Buffer, Cond, Int, Op, Place, Program, Reg, RegId, Report, Stride, Value, VarId};
+pub use program::{At, Buffer, Cond, Int, Launch, Op, Place, Program, Reg, RegId, Report, Stride, Value, VarId};
 pub use reduction::{combined_in, neutral};
 pub use scan::{Error, Options, scan};

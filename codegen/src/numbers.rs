@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use polyhedral::{BinOp, Value as Scalar};
 
-use crate::{Op, Program, Reg, RegId, Value};
+use crate::{Launch, Op, Program, Reg, RegId, Value};
 
 /// The registers of a program that never hold a NaN: where `min` and `max` need not ask.
 ///
@@ -36,12 +36,19 @@ impl Numbers {
             match op {
                 Op::Set { reg, value } if !self.contains(value) => _ = self.registers.remove(reg),
                 Op::LoadBlock { regs, .. } => regs.iter().for_each(|reg| _ = self.registers.remove(reg)),
-                Op::For { body, .. } | Op::Local { body, .. } => self.without_others(body),
+                Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => {
+                    self.without_others(body)
+                }
                 Op::If { then, otherwise, .. } => {
                     self.without_others(then);
                     self.without_others(otherwise);
                 }
-                Op::Set { .. } | Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::StoreBlock { .. } => {}
+                Op::Set { .. }
+                | Op::Store { .. }
+                | Op::Check { .. }
+                | Op::Prefetch { .. }
+                | Op::StoreBlock { .. }
+                | Op::Barrier => {}
             }
         }
     }

@@ -17,6 +17,8 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 ///         | prefetch buffer[at*]           a hint: these elements are read soon
 ///         | reg* = block buffer[at*]       each register is one further along a dimension than the one before
 ///         | block buffer[at*] = reg*       the same, stored
+///         | launch name (block var below n)* (thread var below n)* shared buffer* { op* }
+///         | barrier                        all threads of the block get here before one goes on
 /// value   = const | int(base, step) | buffer[at*] | reg | unary | binary | compare | select | cast | call | mul-add
 ///         | dot(sum, (value, value)+)      a sum and products of factors of a shorter type
 ///         | reduce(operator, value)        groups of lanes combined
@@ -86,6 +88,8 @@ pub enum Place {
     Workspace(Int),
     /// In the frame of the thread that runs the [`Op::Local`] around the accesses; its extents are constants.
     Stack,
+    /// In the memory that the threads of a block share, of the [`Op::Launch`] that names it; its extents are constants.
+    Shared,
 }
 
 /// A local value that never lives in memory.
@@ -205,6 +209,28 @@ pub enum Op {
         /// The dimension; its subscript is [`At::Affine`].
         along: usize,
     },
+    /// Runs the body on a device: once for each thread of each block of a grid. Blocks run in any order and at once, and so
+    /// do the threads of a block between barriers. No registers are live across.
+    Launch(Launch),
+    /// Waits until all threads of the block are here, and sees what they have done. Not inside of anything that differs
+    /// between the threads of a block.
+    Barrier,
+}
+
+/// A grid of blocks of threads that run a kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// The kernel's name, unique in the program.
+    pub name: String,
+    /// For each dimension of the grid from x on, the variable that counts blocks, from 0 on, and how many there are: over
+    /// the parameters and the variables around. A grid with a dimension below 1 runs nothing.
+    pub grid: Vec<(VarId, Int)>,
+    /// For each dimension of a block from x on, the variable that counts threads, from 0 on, and how many there are.
+    pub block: Vec<(VarId, i64)>,
+    /// Buffers of which each block has its own, with nothing in them at first.
+    pub shared: Vec<TensorId>,
+    /// What each thread runs.
+    pub body: Vec<Op>,
 }
 
 /// What a failed [`Op::Check`] says of the first lane outside, in the coordinates of the source.

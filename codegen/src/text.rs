@@ -11,6 +11,8 @@
 //!
 //! `with stack T { … }` is where a buffer of the stack has its memory.
 //!
+//! `launch K block bx < 4 thread tx < 32 shared T { … }` runs its body for each thread `tx` of each block `bx`.
+//!
 //! `r0, r1 = block A[i, j] along dimension 1` is `r0 = A[i, j]` and `r1 = A[i, j + 1]`;
 //! `block A[i, j] along dimension 1 = r0, r1` stores them there.
 //!
@@ -21,7 +23,7 @@ use std::fmt::{self, Display, Formatter};
 
 use polyhedral::{BinOp, CmpOp, DType, Role, UnOp};
 
-use crate::{At, Buffer, Cond, Int, Op, Place, Program, Stride, Value};
+use crate::{At, Buffer, Cond, Int, Launch, Op, Place, Program, Stride, Value};
 
 impl Display for Program {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -106,6 +108,7 @@ impl Program {
                 self.int(f, offset, Tightness::Sum)?;
             }
             Place::Stack => f.write_str(" stack")?,
+            Place::Shared => f.write_str(" shared")?,
         }
         if buffer.strides.contains(&Stride::Runtime) {
             f.write_str(" strided")?;
@@ -190,7 +193,25 @@ impl Program {
                 separated(f, ", ", regs, |f, reg| write!(f, "{reg}"))?;
                 f.write_str("\n")
             }
+            Op::Launch(launch) => self.launch(f, launch, depth),
+            Op::Barrier => f.write_str("barrier\n"),
         }
+    }
+
+    fn launch(&self, f: &mut Formatter<'_>, launch: &Launch, depth: usize) -> fmt::Result {
+        write!(f, "launch {}", launch.name)?;
+        for (var, blocks) in &launch.grid {
+            write!(f, " block {} < ", self.vars[*var])?;
+            self.int(f, blocks, Tightness::Sum)?;
+        }
+        for (var, threads) in &launch.block {
+            write!(f, " thread {} < {threads}", self.vars[*var])?;
+        }
+        if !launch.shared.is_empty() {
+            f.write_str(" shared ")?;
+            separated(f, ", ", &launch.shared, |f, buffer| f.write_str(&self.buffers[*buffer].name))?;
+        }
+        self.block(f, &launch.body, depth)
     }
 
     fn block(&self, f: &mut Formatter<'_>, body: &[Op], depth: usize) -> fmt::Result {

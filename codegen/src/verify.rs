@@ -6,6 +6,10 @@
 //!   that is set inside is read after it.
 //! - A buffer on the stack has constant extents, and is touched inside of a `Local` of it only.
 //! - Every access has a subscript for each dimension; nothing is stored to an input.
+//! - A buffer that threads share has constant extents, and is touched inside of a launch that names it only. Launches are
+//!   not inside of each other, and nothing of a processor's is inside of one: no parallel loops.
+//! - A barrier is inside of a launch, and of nothing that differs between the threads of a block: no loop whose bounds
+//!   depend on the thread, no such test, no `Local`. No register is live across.
 //! - Values have one type, that of where they go; masks are `bool`, checked and indirect subscripts `int64`.
 //! - Every value has one lane or as many as its op; the registers of a block have one type and one number of lanes; the lanes
 //!   that a reduction combines are a multiple of those it has, and its operator has a neutral element of the type.
@@ -15,7 +19,7 @@ use std::collections::BTreeSet;
 use polyhedral::{BinOp, DType, Role, TensorId, UnOp};
 use support::{Malformed, Stage};
 
-use crate::{At, Cond, Int, Op, Place, Program, RegId, Value, VarId, neutral};
+use crate::{At, Cond, Int, Launch, Op, Place, Program, RegId, Value, VarId, neutral};
 
 impl Stage for Program {
     const NAME: &'static str = "loops";
@@ -26,6 +30,7 @@ impl Stage for Program {
             bound: BTreeSet::new(),
             visible: BTreeSet::new(),
             local: BTreeSet::new(),
+            kernel: None,
             faults: Vec::new(),
         };
         check.buffers();
@@ -110,6 +115,16 @@ impl Value {
     }
 }
 
+/// Whether some op in these is a barrier.
+pub(crate) fn has_barrier(ops: &[Op]) -> bool {
+    ops.iter().any(|op| match op {
+        Op::Barrier => true,
+        Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => has_barrier(body),
+        Op::If { then, otherwise, .. } => has_barrier(then) || has_barrier(otherwise),
+        _ => false,
+    })
+}
+
 fn loads(value: &Value) -> bool {
     matches!(value, Value::Load { .. }) || value.children().into_iter().any(loads)
 }
@@ -122,7 +137,34 @@ struct Verifier<'a> {
     visible: BTreeSet<VarId>,
     /// Buffers of the stack that have memory here.
     local: BTreeSet<TensorId>,
+    /// Inside of a launch.
+    kernel: Option<Kernel>,
     faults: Vec<(String, String)>,
+}
+
+/// What is known inside of a launch.
+#[derive(Default)]
+struct Kernel {
+    /// The buffers that it names.
+    shared: BTreeSet<TensorId>,
+    /// The variables that differ between the threads of a block.
+    varying: BTreeSet<VarId>,
+    /// How many ops around are not for all threads of a block.
+    divergent: usize,
+}
+
+impl Kernel {
+    fn varies(&self, int: &Int) -> bool {
+        let mut varies = false;
+        int.each_var(&mut |var| varies |= self.varying.contains(&var));
+        varies
+    }
+
+    fn varies_in(&self, cond: &Cond) -> bool {
+        let mut varies = false;
+        cond.each_var(&mut |var| varies |= self.varying.contains(&var));
+        varies
+    }
 }
 
 impl Verifier<'_> {
@@ -141,8 +183,8 @@ impl Verifier<'_> {
             {
                 self.report(&buffer.name, format!("argument {at} is another buffer's too"));
             }
-            if buffer.place == Place::Stack && buffer.constant_bytes().is_none() {
-                self.report(&buffer.name, "is on the stack, and how large it is is known at the call only");
+            if matches!(buffer.place, Place::Stack | Place::Shared) && buffer.constant_bytes().is_none() {
+                self.report(&buffer.name, "is on the stack or shared, and how large it is is known at the call only");
             }
             buffer.extent.iter().for_each(|extent| self.int(extent));
         }
@@ -171,17 +213,27 @@ impl Verifier<'_> {
                     self.report(var, "bound by two loops");
                 }
                 self.visible.insert(*var);
+                if *parallel && self.kernel.is_some() {
+                    self.report(var, "a parallel loop inside of a kernel");
+                }
+                self.forget_across(body, set);
                 // The body may not run at all, so that what it sets is not set after it.
                 let mut inside = if *parallel { BTreeSet::new() } else { set.clone() };
-                self.ops(body, &mut inside);
+                let varies = self.kernel.as_ref().is_some_and(|kernel| kernel.varies(lower) || kernel.varies(upper));
+                if let Some(kernel) = self.kernel.as_mut().filter(|_| varies) {
+                    kernel.varying.insert(*var);
+                }
+                self.diverging(varies, |check| check.ops(body, &mut inside));
                 self.visible.remove(var);
             }
             Op::If { cond, then, otherwise } => {
                 self.cond(cond);
-                let mut after_then = set.clone();
-                self.ops(then, &mut after_then);
-                let mut after_otherwise = set.clone();
-                self.ops(otherwise, &mut after_otherwise);
+                let varies = self.kernel.as_ref().is_some_and(|kernel| kernel.varies_in(cond));
+                let (mut after_then, mut after_otherwise) = (set.clone(), set.clone());
+                self.diverging(varies, |check| {
+                    check.ops(then, &mut after_then);
+                    check.ops(otherwise, &mut after_otherwise);
+                });
                 *set = after_then.intersection(&after_otherwise).copied().collect();
             }
             Op::Store { buffer, at, lanes, value, mask } => {
@@ -218,7 +270,7 @@ impl Verifier<'_> {
                     self.report(buffer, "has a place of its own, but is to be on the stack");
                 }
                 let outermost = self.local.insert(*buffer);
-                self.ops(body, set);
+                self.diverging(true, |check| check.ops(body, set));
                 if outermost {
                     self.local.remove(buffer);
                 }
@@ -237,7 +289,60 @@ impl Verifier<'_> {
                     self.faults.push((reg.to_string(), "stored where it may not be set".into()));
                 });
             }
+            Op::Launch(launch) => self.launch(launch),
+            Op::Barrier => match &self.kernel {
+                Some(Kernel { divergent: 0, .. }) => set.clear(),
+                _ => self.report("barrier", "where not all threads of a block get to"),
+            },
         }
+    }
+
+    /// Registers are not live across barriers in these ops.
+    fn forget_across(&self, ops: &[Op], set: &mut BTreeSet<RegId>) {
+        if has_barrier(ops) {
+            set.clear();
+        }
+    }
+
+    /// Checks what is not for all threads of a block if `varies`.
+    fn diverging(&mut self, varies: bool, inside: impl FnOnce(&mut Self)) {
+        let by = usize::from(varies);
+        self.kernel.iter_mut().for_each(|kernel| kernel.divergent += by);
+        inside(self);
+        self.kernel.iter_mut().for_each(|kernel| kernel.divergent -= by);
+    }
+
+    fn is_shared_here(&self, buffer: TensorId) -> bool {
+        self.kernel.as_ref().is_some_and(|kernel| kernel.shared.contains(&buffer))
+    }
+
+    fn launch(&mut self, launch: &Launch) {
+        if self.kernel.is_some() {
+            self.report(&launch.name, "a launch inside of a launch");
+            return;
+        }
+        launch.grid.iter().for_each(|(_, blocks)| self.int(blocks));
+        if launch.block.iter().any(|(_, threads)| *threads < 1) {
+            self.report(&launch.name, "a block without threads");
+        }
+        for buffer in &launch.shared {
+            if self.program.buffers.get(*buffer).is_none_or(|row| row.place != Place::Shared) {
+                self.report(buffer, "has a place of its own, but is to be shared");
+            }
+        }
+        let threads: BTreeSet<VarId> = launch.block.iter().map(|(var, _)| *var).collect();
+        let vars: Vec<VarId> = launch.grid.iter().map(|(var, _)| *var).chain(threads.iter().copied()).collect();
+        for var in &vars {
+            if self.program.vars.get(*var).is_none() || !self.bound.insert(*var) {
+                self.report(var, "not in the table, or bound twice");
+            }
+            self.visible.insert(*var);
+        }
+        let shared = launch.shared.iter().copied().collect();
+        self.kernel = Some(Kernel { shared, varying: threads, divergent: 0 });
+        self.ops(&launch.body, &mut BTreeSet::new());
+        self.kernel = None;
+        vars.iter().for_each(|var| _ = self.visible.remove(var));
     }
 
     fn block(&mut self, regs: &[RegId], buffer: TensorId, at: &[At], along: usize, set: &BTreeSet<RegId>) {
@@ -312,6 +417,9 @@ impl Verifier<'_> {
             }
             Some(row) if row.place == Place::Stack && !self.local.contains(&buffer) => {
                 self.report(&row.name, "is touched where it has no memory");
+            }
+            Some(row) if row.place == Place::Shared && !self.is_shared_here(buffer) => {
+                self.report(&row.name, "is touched outside of a launch that shares it");
             }
             Some(_) => {}
         }

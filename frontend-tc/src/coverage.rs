@@ -9,6 +9,7 @@ use support::{Diagnostic, Entity};
 
 use crate::kernel::{Kernel, Statement};
 use crate::lower::lower;
+use crate::quasi::Quasi;
 use crate::sema::Subscript as Element;
 
 /// Operations of isl for one definition.
@@ -81,6 +82,24 @@ fn fill_gaps(kernel: &mut Kernel) {
 fn may_be_early(kernel: &Kernel, tensor: usize) -> bool {
     matches!(kernel.tensors[tensor].role, Role::Output | Role::Temporary)
         && (may_have_gaps(kernel, tensor) || has_several_boxes(kernel, tensor))
+        && !is_written_first(kernel, tensor)
+}
+
+/// Whether the first statement that has to do with the tensor writes all of it, in every iteration of loops that all others
+/// are in too: the others find it written, without a search.
+fn is_written_first(kernel: &Kernel, tensor: usize) -> bool {
+    let reads = |statement: &Statement| statement.reads.iter().any(|read| read.tensor == tensor);
+    let has_to_do = |statement: &&Statement| writes(statement, tensor) || reads(statement);
+    let mut statements = kernel.statements.iter().filter(has_to_do);
+    let Some(first) = statements.next() else { return true };
+    let (around, own) = (first.loops.len(), &kernel.tensors[tensor]);
+    let starts = writes(first, tensor) && !reads(first) && (first.assign.reduction.is_none() || first.assign.init);
+    let is_plain = |(at, element): (usize, &Element)| *element == Element::Affine(Quasi::index(around + at));
+    let ranges = first.ranges[around..first.left].iter().map(|(lower, extent)| (lower, extent));
+    starts
+        && first.element.iter().enumerate().all(is_plain)
+        && ranges.eq(own.lower.iter().zip(&own.extent))
+        && statements.all(|other| other.loops.starts_with(&first.loops))
 }
 
 /// An error, but of a return that may be read early, by a computed subscript: then the caller's contents count.
@@ -122,7 +141,7 @@ fn writes(statement: &Statement, tensor: usize) -> bool {
 fn may_have_gaps(kernel: &Kernel, tensor: usize) -> bool {
     kernel.statements.iter().filter(|statement| writes(statement, tensor)).any(|statement| {
         let is_plain = |(at, element): (usize, &Element)| match element {
-            Element::Affine(value) => *value == crate::quasi::Quasi::index(at),
+            Element::Affine(value) => *value == Quasi::index(at),
             _ => false,
         };
         let dependent = statement.ranges[..statement.left]

@@ -1,5 +1,6 @@
 //! A checked definition to the middle form.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use polyhedral::{Access, Body, DType, Expr, Index, Memory, Monoid, Nest, Scop, Stmt, TensorId, isl};
@@ -42,9 +43,9 @@ fn lowered(kernel: &Kernel, ctx: &isl::Ctx, sizes: Option<&[i64]>) -> Result<Sco
         span: tensor.span,
     });
     let mut scop = empty(kernel, ctx, tensors.collect()).map_err(|error| fault(&kernel.name, error))?;
-    let mut open: Vec<usize> = Vec::new();
+    let (mut open, cases) = (Vec::new(), with_cases(kernel));
     for statement in &kernel.statements {
-        let builder = Builder { kernel, statement, sizes };
+        let builder = Builder { kernel, statement, sizes, cases: &cases };
         for stmt in builder.stmts(&scop)? {
             let (dims, around) = (stmt.dims.clone(), statement.loops.len());
             let id = scop.stmts.push(stmt);
@@ -54,6 +55,41 @@ fn lowered(kernel: &Kernel, ctx: &isl::Ctx, sizes: Option<&[i64]>) -> Result<Sco
         }
     }
     finish(scop).map_err(|error| fault(&kernel.name, error))
+}
+
+/// Cases of all accesses to tensors that are only read, times dimensions: each is a piece of a relation. A stencil in three
+/// dimensions with all neighbours of an element has 372.
+const MOST_CASES: usize = 729;
+/// The same of tensors that are written: finding what depends on what takes work for every pair of them. All eight neighbours
+/// of an element in two dimensions have 48, which takes a second.
+const MOST_WRITTEN: usize = 48;
+
+/// The tensors in which what is counted round is a subscript of several cases, and not one that only running tells: the first
+/// ones, as many as there is room for.
+fn with_cases(kernel: &Kernel) -> BTreeSet<usize> {
+    let (mut read, mut written) = (MOST_CASES, MOST_WRITTEN);
+    let mut fits = |tensor: &usize| {
+        let is_written = kernel.statements.iter().any(|statement| statement.target == *tensor);
+        let left = if is_written { &mut written } else { &mut read };
+        let rest = left.checked_sub(cases_of(kernel, *tensor));
+        *left = rest.unwrap_or(*left);
+        rest.is_some()
+    };
+    (0..kernel.tensors.len()).filter(|tensor| fits(tensor)).collect()
+}
+
+/// How many cases the accesses have that count round in the tensor, times its dimensions.
+fn cases_of(kernel: &Kernel, tensor: usize) -> usize {
+    let cases = |index: &[Subscript]| {
+        let of = |subscript: &Subscript| if let Subscript::Wrapped(wrapped) = subscript { wrapped.cases() } else { 1 };
+        index.iter().map(of).fold(1, usize::saturating_mul)
+    };
+    let read = kernel.statements.iter().flat_map(|statement| &statement.reads);
+    let read = read.filter(|read| read.tensor == tensor).map(|read| cases(&read.index));
+    let written = kernel.statements.iter().filter(|statement| statement.target == tensor);
+    let all = read.chain(written.map(|statement| cases(&statement.element)));
+    let all = all.filter(|&cases| cases > 1).fold(0, usize::saturating_add);
+    all.saturating_mul(kernel.tensors[tensor].extent.len())
 }
 
 /// Puts `own` into `loops`, of which the first that are also in `open` are the last in `nests` already.
@@ -136,6 +172,8 @@ struct Builder<'a> {
     statement: &'a Statement,
     /// The values of the sizes, when they are fixed.
     sizes: Option<&'a [i64]>,
+    /// The tensors in which what is counted round is a subscript of several cases.
+    cases: &'a BTreeSet<usize>,
 }
 
 /// Which instances a statement has, and the element of each: all those of the statement, or the elements of the tensor
@@ -282,17 +320,18 @@ impl Builder<'_> {
     fn reads(&self) -> Vec<Access> {
         let access = |read: &Read| Access {
             tensor: TensorId::new(read.tensor),
-            index: read.index.iter().map(|subscript| self.subscript(subscript)).collect(),
+            index: read.index.iter().map(|subscript| self.subscript(read.tensor, subscript)).collect(),
             span: read.span,
         };
         self.statement.reads.iter().map(access).collect()
     }
 
-    fn subscript(&self, subscript: &Subscript) -> polyhedral::Subscript {
+    /// A subscript of a tensor.
+    fn subscript(&self, tensor: usize, subscript: &Subscript) -> polyhedral::Subscript {
         match subscript {
             Subscript::Affine(affine) => polyhedral::Subscript::Affine(affine.to_index()),
             Subscript::Indirect(expr) => polyhedral::Subscript::Indirect(expr.clone()),
-            Subscript::Border(_, inner) => self.subscript(inner),
+            Subscript::Border(_, inner) => self.subscript(tensor, inner),
             Subscript::Wrapped(wrapped) => {
                 let extent = self.sizes.and_then(|sizes| wrapped.extent.to_index().eval(&[], sizes));
                 match extent {
@@ -300,7 +339,7 @@ impl Builder<'_> {
                         let (value, first) = (wrapped.value.to_index(), wrapped.first.to_index());
                         polyhedral::Subscript::Affine((value - first.clone()).modulo(extent) + first)
                     }
-                    _ => match wrapped.to_index() {
+                    _ => match wrapped.to_index().filter(|_| self.cases.contains(&tensor)) {
                         Some(index) => polyhedral::Subscript::Affine(index),
                         None => polyhedral::Subscript::Indirect(wrapped.to_expr()),
                     },
@@ -309,9 +348,15 @@ impl Builder<'_> {
         }
     }
 
+    /// The element that the statement writes.
+    fn element(&self) -> Vec<polyhedral::Subscript> {
+        let Statement { target, element, .. } = self.statement;
+        element.iter().map(|subscript| self.subscript(*target, subscript)).collect()
+    }
+
     /// Every instance.
     fn all(&self, kind: &str, scop: &Scop) -> Result<Place, Malformed> {
-        let element = self.statement.element.iter().map(|subscript| self.subscript(subscript)).collect();
+        let element = self.element();
         self.place(kind, self.statement.indices.len(), element, scop)
     }
 
@@ -352,9 +397,8 @@ impl Builder<'_> {
     /// which, all that the tensor has.
     fn elements(&self, kind: &str, scop: &Scop) -> Result<Place, Malformed> {
         let statement = self.statement;
-        let affine = |subscript: &Subscript| matches!(self.subscript(subscript), polyhedral::Subscript::Affine(_));
-        if statement.element.iter().all(affine) {
-            let element = statement.element.iter().map(|subscript| self.subscript(subscript)).collect();
+        let element = self.element();
+        if element.iter().all(|subscript| matches!(subscript, polyhedral::Subscript::Affine(_))) {
             return self.place(kind, statement.left, element, scop);
         }
         self.everywhere(kind, scop).map_err(|error| fault(&self.name(kind), error))

@@ -271,6 +271,45 @@ fn counted_round_at_every_size() {
     }
 }
 
+/// Of more cases than dependences are found for in little time a subscript is chosen while running.
+#[test]
+fn many_cases() {
+    let corner = |by: [i64; 3]| format!("B(wrap(i + {}), wrap(j + {}), wrap(k + {}))", by[0], by[1], by[2]);
+    let corners = [[-1, -1, -1], [-1, 1, 1], [1, -1, 2], [2, 1, -1]];
+    let sum = corners.map(corner).join(" + ");
+    let program = format!(
+        "def f(double(N, M, K) A) -> (B) {{ B(i, j, k) = A(i, j, k) for t in 0:2 {{
+            C(i, j, k) = {sum} where i in 0:N, j in 0:M, k in 0:K
+            B(i, j, k) = C(i, j, k) }} }}"
+    );
+    for [n, m, l] in [[2i64, 3, 2], [4, 2, 5]] {
+        let a = numbers((n * m * l) as usize, 6);
+        let mut b = a.clone();
+        for _ in 0..2 {
+            let at =
+                |i: i64, j: i64, k: i64| b[((i.rem_euclid(n) * m + j.rem_euclid(m)) * l + k.rem_euclid(l)) as usize];
+            let element = |e: i64| -> f64 {
+                let (i, j, k) = (e / l / m, e / l % m, e % l);
+                corners.iter().map(|by| at(i + by[0], j + by[1], k + by[2])).sum()
+            };
+            b = (0..n * m * l).map(element).collect();
+        }
+        near(&output(&program, &[n, m, l], &[&a]), &b, 1e-12);
+    }
+    let few = |corners: usize| {
+        let kernel = kernel(&program.replace(&sum, &corners_of(&sum, corners)));
+        let scop = lower(&kernel, &isl::Ctx::new()).unwrap();
+        let reads = scop.stmts.values().flat_map(|stmt| &stmt.reads);
+        reads.filter(|read| read.affine().is_none()).count()
+    };
+    assert_eq!([few(2), few(3)], [0, 3]);
+}
+
+/// The first ones of a sum.
+fn corners_of(sum: &str, count: usize) -> String {
+    sum.split(" + B").take(count).collect::<Vec<_>>().join(" + B")
+}
+
 #[test]
 fn computed_left_hand_sides() {
     let (a, b) = ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]);

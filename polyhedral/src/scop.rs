@@ -112,7 +112,8 @@ pub struct Stmt {
     pub domain: isl::Set,
     /// What it reads; [`Expr::Load`] counts these. Reads of an update's own state are not listed.
     pub reads: Vec<Access>,
-    /// What it writes: one element per component. A statement that writes nothing is a prefetch of what it reads.
+    /// What it writes: one element per component. A statement that writes nothing is a prefetch of what it reads,
+    /// or, reading nothing either, a barrier of a [`Kernel`](crate::Kernel).
     pub writes: Vec<Access>,
     /// What it computes.
     pub body: Body,

@@ -210,8 +210,9 @@ fn fits(value: Value, dtype: DType) -> bool {
 /// The parts of bodies that come in equal numbers.
 fn positions(scop: &Scop, faults: &mut Faults) {
     for stmt in scop.stmts.values() {
-        let prefetch = !scop.is_source() && !stmt.reads.is_empty() && !stmt.body.is_reduce();
-        if stmt.writes.is_empty() && !prefetch {
+        // A prefetch or a barrier.
+        let may_only_read = !scop.is_source() && !stmt.body.is_reduce();
+        if stmt.writes.is_empty() && !may_only_read {
             faults.add(&stmt.name, "writes nothing");
         }
         let n = stmt.writes.len();

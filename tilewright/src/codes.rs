@@ -144,6 +144,13 @@ written, outputs that are not written whole.",
 negative, `p.assume` any condition. Call it with other sizes.",
     },
     Page {
+        code: "TC0916",
+        title: "the program is too large for one kernel",
+        text: "Finding the loops of a program, and proving them, takes work that grows with its statements, and that work is bounded.
+Some hundred statements, those of the definitions that are called included, are no problem; of more make several definitions, and
+call one after the other.",
+    },
+    Page {
         code: "TC0920",
         title: "a file cannot be read",
         text: "There is no such file, it is a directory, this user may not read it, or it is not UTF-8 text where text is needed.
@@ -255,6 +262,25 @@ and what was expected there.",
         text: "The reference evaluator runs one instance after the other, some twenty million a second, so `--verify` refuses what
 would take minutes. Verify with smaller sizes, where the compiler does the same things: the sizes just past a tile (65 where
 tiles are 64) are the most telling.",
+    },
+    Page {
+        code: "TC0942",
+        title: "these loops are no kernels",
+        text: "`emit cuda` and `emit opencl` make a kernel of each part of the schedule that has loops on blocks and threads:
+
+    split C.i by 256 as io ii
+    bind C.io to block.x
+    bind C.ii to thread.x
+
+Loops on blocks come first, then loops that all threads run, then loops on threads. What two threads of a block do to one
+element, one of them writing it, has a barrier in between; between blocks there is none, so that nothing may depend on another
+block of the same kernel. Loops outside of the first one on blocks are the host's: each of their iterations launches again.",
+    },
+    Page {
+        code: "TC0943",
+        title: "kernels that cannot be written in this language",
+        text: "The message says what the language has no words for, or what is not written in it yet. Without `--trust-indices` that
+is every subscript that is computed from data, which has to be checked.",
     },
     Page {
         code: "TC0999",

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use codegen::gpu::{self, Language};
 use codegen::{Program, llvm};
 use polyhedral::{Scop, isl};
-use support::{Diagnostic, Remark, Target, Watch, with_deep_stack};
+use support::{Diagnostic, Gpu, Remark, Stage, Target, Watch, with_deep_stack};
 use transform::{Policy, Scheduled, Script, Session};
 
-use crate::refusal::{explained, refused};
+use crate::refusal::{explained, refused, unmapped};
 use crate::{Error, Result};
 
 /// What the compiler may do. Plain data, handed in.
@@ -117,10 +118,14 @@ impl Translated {
 
 /// The schedule of the script that was given, or of what the policy writes.
 pub(crate) fn schedule(scop: Scop, options: &Options) -> Result<Scheduled> {
+    schedule_by(scop, &scheduler::Cpu, options)
+}
+
+fn schedule_by(scop: Scop, policy: &dyn Policy, options: &Options) -> Result<Scheduled> {
     let mut session = Session::with_options(scop, &options.target, proof(options)).map_err(refused)?;
     match &options.script {
-        Some(script) => session.replay_with(script, &scheduler::Cpu),
-        None => scheduler::Cpu.schedule(&mut session),
+        Some(script) => session.replay_with(script, policy),
+        None => policy.schedule(&mut session),
     }
     .map_err(|refusal| explained(&session, refusal))?;
     session.finish().map_err(refused)
@@ -129,7 +134,25 @@ pub(crate) fn schedule(scop: Scop, options: &Options) -> Result<Scheduled> {
 /// The loops of a schedule; adds what was not done to its remarks.
 pub(crate) fn program(scheduled: &mut Scheduled, strided: &[bool], options: &Options) -> Result<Program> {
     let options = codegen_options(strided, options)?;
-    codegen::lower(&scheduled.scop, &options, &mut scheduled.remarks).map_err(Error::bug)
+    codegen::lower(&scheduled.scop, &options, &mut scheduled.remarks).map_err(|error| match error {
+        codegen::Error::Isl(error) => error.into(),
+        codegen::Error::Malformed(_) => Error::bug(error),
+    })
+}
+
+/// The kernels of a schedule, and how a host launches them, in a language that devices are programmed in.
+pub(crate) fn kernels(scop: Scop, language: Language, options: &Options) -> Result<String> {
+    let device = match language {
+        Language::Cuda => Gpu::cuda(),
+        Language::OpenCl => Gpu::opencl(),
+    };
+    let scheduled = schedule_by(scop, &gpu_mapper::Mapper { device: device.clone() }, options)?;
+    let mut remarks = scheduled.remarks;
+    let scop = gpu_mapper::kernels(&scheduled.scop, &device, &mut remarks).map_err(unmapped)?;
+    let program = gpu::lower(&scop, &codegen_options(&[], options)?, &mut remarks).map_err(Error::bug)?;
+    program.verify()?;
+    gpu::within_limits(&program, &device).map_err(|why| Error::user(Diagnostic::call("TC0942", why.to_string())))?;
+    gpu::source(&program, language).map_err(|why| Error::user(Diagnostic::call("TC0943", why.to_string())))
 }
 
 /// The size of a tile that the script leaves open.

@@ -1,5 +1,6 @@
 //! The text of every stage.
 
+use codegen::gpu::Language;
 use codegen::llvm;
 use polyhedral::{Scop, dependences, isl};
 use support::{Stage, with_deep_stack};
@@ -26,11 +27,15 @@ pub enum StageName {
     Llvm,
     /// Machine code as text.
     Asm,
+    /// Kernels of a device in OpenCL C, with the schedule of the GPU policy unless a script is given.
+    OpenCl,
+    /// The same in CUDA C++.
+    Cuda,
 }
 
 impl StageName {
     /// All of them, in order.
-    pub const ALL: [StageName; 8] = [
+    pub const ALL: [StageName; 10] = [
         StageName::Tc,
         StageName::Scop,
         StageName::Deps,
@@ -39,6 +44,8 @@ impl StageName {
         StageName::Loops,
         StageName::Llvm,
         StageName::Asm,
+        StageName::OpenCl,
+        StageName::Cuda,
     ];
 
     /// The name that `tilewright emit` takes.
@@ -52,6 +59,8 @@ impl StageName {
             StageName::Loops => "loops",
             StageName::Llvm => "llvm",
             StageName::Asm => "asm",
+            StageName::OpenCl => "opencl",
+            StageName::Cuda => "cuda",
         }
     }
 
@@ -82,13 +91,16 @@ fn emitted(stage: StageName, def: &Definition, sizes: Option<&[i64]>, options: &
     match stage {
         StageName::Tc | StageName::Scop => Ok(scop.to_string()),
         StageName::Deps => Ok(verified(&dependences(&scop)?)?.to_string()),
-        StageName::Script | StageName::Schedule | StageName::Loops | StageName::Llvm | StageName::Asm => {
-            later(stage, scop, options)
-        }
+        _ => later(stage, scop, options),
     }
 }
 
 fn later(stage: StageName, scop: Scop, options: &Options) -> Result<String> {
+    match stage {
+        StageName::OpenCl => return compile::kernels(scop, Language::OpenCl, options),
+        StageName::Cuda => return compile::kernels(scop, Language::Cuda, options),
+        _ => {}
+    }
     let mut scheduled = compile::schedule(scop, options)?;
     match stage {
         StageName::Script => return Ok(scheduled.script.to_string()),

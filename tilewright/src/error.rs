@@ -116,8 +116,13 @@ impl From<Malformed> for Error {
 }
 
 impl From<polyhedral::isl::Error> for Error {
+    /// A spent budget says that the program is too large; anything else is ours.
     fn from(error: polyhedral::isl::Error) -> Error {
-        Error::bug(error)
+        if error != polyhedral::isl::Error::Quota {
+            return Error::bug(error);
+        }
+        let large = Diagnostic::call("TC0916", "the program is too large for one kernel");
+        Error::user(large.help("divide it into definitions of some hundred statements, and call one after the other"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A refused command as a diagnostic: the two instances underlined in the program, and what would be legal in its place.
 
-use polyhedral::legality::{Conflict, Instance, Violation};
+use polyhedral::legality::{Conflict, Illegal, Instance, Violation};
 use polyhedral::{Access, DependenceKind, Scop};
 use support::{Diagnostic, Label, Span};
 use transform::{Reason, Refused, Session};
@@ -20,6 +20,19 @@ pub(crate) fn explained(session: &Session, refusal: Refused) -> Error {
 pub(crate) fn refused(refused: Refused) -> Error {
     let instead = legal(&refused);
     error(refused, instead, None)
+}
+
+/// A schedule whose loops on blocks and threads are no kernels.
+pub(crate) fn unmapped(illegal: Illegal) -> Error {
+    match illegal {
+        Illegal::Isl(error) => Error::bug(error),
+        Illegal::Malformed(why) => Error::user(Diagnostic::call("TC0942", why)),
+        Illegal::Violation(violation) => {
+            let message = format!("the kernels race: {violation}");
+            let labels = labels(&violation, None);
+            Error::user(Diagnostic { labels, ..Diagnostic::call("TC0942", message) })
+        }
+    }
 }
 
 /// What the refusal itself says would be legal.

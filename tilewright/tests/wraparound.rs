@@ -1,5 +1,6 @@
-//! Whole numbers of every width against a model in numbers that cannot overflow: in the evaluator, in loops that are
-//! interpreted, and in machine code, in vectors and one by one.
+//! Whole numbers of every width against a model in numbers that cannot overflow, and half types, bit by bit, against one that
+//! rounds where the language says: in the evaluator, in loops that are interpreted, and in machine code, in vectors and one by
+//! one.
 
 use codegen::interp::interpret;
 use polyhedral::eval::{self, Data, Limits, Tensors};
@@ -228,5 +229,125 @@ fn from_floats() {
             [(format!("{name}(A(i))"), expected.clone()), (format!("sat_{name}(A(i))"), expected)]
         });
         Case { values: values.collect(), inputs: vec![("A", input)] }.check();
+    }
+}
+
+/// A half type: its name, how many digits it has behind the first, the least exponent.
+#[derive(Clone, Copy)]
+struct Half {
+    name: &'static str,
+    dtype: DType,
+    digits: i32,
+    least: i32,
+}
+
+const HALVES: [Half; 2] = [
+    Half { name: "float16", dtype: DType::F16, digits: 10, least: -14 },
+    Half { name: "bfloat16", dtype: DType::BF16, digits: 7, least: -126 },
+];
+
+impl Half {
+    /// The number that the bits stand for.
+    fn number(self, bits: u16) -> f64 {
+        let (digits, sign) = (i32::from(bits & 0x7fff) >> self.digits, if bits >> 15 == 1 { -1.0 } else { 1.0 });
+        let rest = f64::from(i32::from(bits & 0x7fff) & ((1 << self.digits) - 1));
+        let unit = |exponent: i32| 2f64.powi(exponent - self.digits);
+        match digits {
+            0 => sign * rest * unit(self.least),
+            _ if digits == (1 << (15 - self.digits)) - 1 => sign * if rest == 0.0 { f64::INFINITY } else { f64::NAN },
+            _ => sign * (rest + f64::from(1 << self.digits)) * unit(digits - 1 + self.least),
+        }
+    }
+
+    /// The bits of the nearest number, the even one of two.
+    fn bits(self, value: f64) -> i128 {
+        let infinity = ((1 << (15 - self.digits)) - 1) << self.digits;
+        let magnitude = if value.is_infinite() {
+            infinity
+        } else if value == 0.0 {
+            0
+        } else {
+            // The exponent of the double itself, which no logarithm rounds.
+            let exponent = ((value.abs().to_bits() >> 52) as i32 - 1023).max(self.least);
+            let rounded = (value.abs() / 2f64.powi(exponent - self.digits)).round_ties_even() as i128;
+            // A carry out of the digits counts the exponent up.
+            (i128::from(exponent - self.least) * (1 << self.digits) + rounded).min(infinity)
+        };
+        magnitude | i128::from(value.is_sign_negative()) << 15
+    }
+
+    /// All numbers, infinities too.
+    fn all(self) -> Vec<u16> {
+        (0..=u16::MAX).filter(|bits| !self.number(*bits).is_nan()).collect()
+    }
+
+    fn tensor(self, bits: &[u16]) -> Tensor {
+        tensor(self.dtype, &bits.iter().map(|bits| i128::from(*bits)).collect::<Vec<_>>())
+    }
+}
+
+/// What is computed in `float` is rounded once where it is stored, and where a cast says so.
+#[test]
+fn halves_round_where_they_are_stored() {
+    type Meaning = fn(Half, f32, f32) -> f64;
+    let operators: [(&str, Meaning); 8] = [
+        ("A(i) + B(i)", |_, a, b| (a + b).into()),
+        ("A(i) - B(i)", |_, a, b| (a - b).into()),
+        ("A(i) * B(i)", |_, a, b| (a * b).into()),
+        ("A(i) / B(i)", |_, a, b| (a / b).into()),
+        ("-A(i)", |_, a, _| (-a).into()),
+        ("A(i) < B(i) ? A(i) : B(i)", |_, a, b| (if a < b { a } else { b }).into()),
+        // The product is exact in `float`: it does not matter whether it is added at once.
+        ("A(i) * B(i) + A(i)", |_, a, b| (a * b + a).into()),
+        ("HALF(A(i) * B(i)) + A(i)", |half, a, b| (half.number(half.bits((a * b).into()) as u16) as f32 + a).into()),
+    ];
+    for half in HALVES {
+        let (mut a, mut rng) = (half.all(), fastrand::Rng::with_seed(5));
+        let mut b = a.clone();
+        rng.shuffle(&mut b);
+        for (operator, meaning) in operators {
+            let results = |a: &[u16], b: &[u16]| -> Vec<f64> {
+                let number = |bits: &u16| half.number(*bits) as f32;
+                a.iter().zip(b).map(|(a, b)| meaning(half, number(a), number(b))).collect()
+            };
+            // What is no number has many forms.
+            let keep: Vec<bool> = results(&a, &b).iter().map(|value| !value.is_nan()).collect();
+            let (mut one, mut other) = (keep.iter(), keep.iter());
+            a.retain(|_| *one.next().expect("as many"));
+            b.retain(|_| *other.next().expect("as many"));
+            let expected = results(&a, &b).into_iter().map(|value| half.bits(value)).collect();
+            // Without a literal, a mixture has the type of its operands.
+            let value = format!("{0}({1})", half.name, operator.replace("HALF", half.name));
+            let inputs = vec![("A", half.tensor(&a)), ("B", half.tensor(&b))];
+            let case = Case { inputs, values: vec![(value, expected)] };
+            case.check();
+        }
+    }
+}
+
+/// From other types there is one rounding too: doubles that lie beside the middle of two halves by less than a `float` tells.
+#[test]
+fn to_halves_and_back() {
+    for half in HALVES {
+        let mut doubles = Vec::new();
+        for bits in half.all().into_iter().step_by(7) {
+            let number = half.number(bits);
+            let next = half.number(bits.saturating_add(1));
+            let middle = (number + next) / 2.0;
+            if middle.is_finite() && number.is_finite() {
+                let beside = |by: i64| f64::from_bits((middle.to_bits() as i64 + by) as u64);
+                doubles.extend([number, middle, beside(1), beside(-1), beside(1 << 20)]);
+            }
+        }
+        let expected = doubles.iter().map(|value| half.bits(*value)).collect();
+        let input = Tensor::from_slice(&doubles, &[doubles.len() as i64]).expect("doubles");
+        Case { inputs: vec![("A", input)], values: vec![(format!("{}(A(i))", half.name), expected)] }.check();
+        let all = half.all();
+        let finite: Vec<u16> = all.iter().copied().filter(|bits| half.number(*bits).is_finite()).collect();
+        let values = TYPES.iter().map(|&(dtype, least, most)| {
+            let expected = finite.iter().map(|bits| (half.number(*bits) as i128).clamp(least, most)).collect();
+            (format!("{}(A(i))", dtype.name()), expected)
+        });
+        Case { inputs: vec![("A", half.tensor(&finite))], values: values.collect() }.check();
     }
 }

@@ -150,7 +150,8 @@ fn strips_are_whole<'a>(node: &'a Node, instances: &isl::UnionSet, outer: &mut V
         Node::Mark { child, .. } => strips_are_whole(child, instances, outer)?,
         Node::Sequence(children) | Node::Set(children) => {
             for child in children {
-                strips_are_whole(&child.node, &instances.intersect(&child.filter)?, outer)?;
+                // The filter first: isl goes through the statements of the first set, and all of a program are many.
+                strips_are_whole(&child.node, &child.filter.intersect(instances)?, outer)?;
             }
         }
         Node::Band(band) => {

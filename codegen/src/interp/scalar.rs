@@ -1,6 +1,5 @@
 //! Arithmetic on single values, rounded or wrapped to their type after every operation.
 
-use half::{bf16, f16};
 use polyhedral::eval::{self, Data};
 use polyhedral::{BinOp, Builtin, CmpOp, DType, UnOp, Value as Scalar};
 
@@ -30,12 +29,7 @@ pub(super) fn is_true(value: Scalar) -> bool {
 
 /// The nearest value of the type.
 fn round(dtype: DType, value: f64) -> Scalar {
-    Scalar::Float(match dtype {
-        DType::F16 => f16::from_f64(value).to_f64(),
-        DType::BF16 => bf16::from_f64(value).to_f64(),
-        DType::F32 => f64::from(value as f32),
-        _ => value,
-    })
+    Scalar::Float(eval::round(dtype, value))
 }
 
 /// Wraps around.

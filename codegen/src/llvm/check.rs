@@ -13,7 +13,7 @@ use runtime::{Check, abi};
 use super::cpu::{Emitter, Frame};
 use super::ir::{Llvm, lanes_of};
 use super::{Error, Result};
-use crate::{At, Int, Op, Program, Report, Value};
+use crate::{At, Int, Launch, Op, Program, Report, Value};
 
 /// The fields of an [`Op::Check`].
 #[derive(Clone, Copy)]
@@ -37,7 +37,9 @@ pub(super) fn checks_of(program: &Program) -> Vec<Check> {
 fn collect(program: &Program, ops: &[Op], checks: &mut Vec<Check>) {
     for op in ops {
         match op {
-            Op::For { body, .. } | Op::Local { body, .. } => collect(program, body, checks),
+            Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => {
+                collect(program, body, checks)
+            }
             Op::If { then, otherwise, .. } => {
                 collect(program, then, checks);
                 collect(program, otherwise, checks);
@@ -48,7 +50,12 @@ fn collect(program: &Program, ops: &[Op], checks: &mut Vec<Check>) {
                     checks.push(check);
                 }
             }
-            Op::Store { .. } | Op::Set { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } => {}
+            Op::Store { .. }
+            | Op::Set { .. }
+            | Op::Prefetch { .. }
+            | Op::LoadBlock { .. }
+            | Op::StoreBlock { .. }
+            | Op::Barrier => {}
         }
     }
 }

@@ -31,7 +31,7 @@ fn signature(program: &Program, sizes: &[i64]) -> Result<Signature> {
             Place::Workspace(offset) => {
                 workspace_bytes = end(buffer, &shape, value(buffer, offset, sizes)?)?.max(workspace_bytes);
             }
-            Place::Stack => {}
+            Place::Stack | Place::Shared => {}
         }
     }
     arguments.sort_by_key(|(at, _)| *at);

@@ -192,7 +192,7 @@ impl<'c> Emitter<'c, '_> {
             let memory = match &buffer.place {
                 Place::Argument(position) => Some(self.argument(frame, buffer, *position)?),
                 Place::Workspace(offset) => Some(self.workspace(frame, buffer, offset)?),
-                Place::Stack => None,
+                Place::Stack | Place::Shared => None,
             };
             frame.memory.push(memory);
         }
@@ -361,6 +361,7 @@ impl<'c> Emitter<'c, '_> {
             }
             Op::LoadBlock { regs, buffer, at, along } => self.load_block(frame, regs, *buffer, at, *along),
             Op::StoreBlock { regs, buffer, at, along } => self.store_block(frame, regs, *buffer, at, *along),
+            Op::Launch(_) | Op::Barrier => Err(Error::Malformed("kernels do not run on a processor's threads".into())),
         }
     }
 

@@ -4,7 +4,7 @@ use polyhedral::{BinOp, DType};
 use support::Table;
 
 use super::registers::has_parallel;
-use crate::{At, Op, Program, Reg, RegId, Value, neutral};
+use crate::{At, Launch, Op, Program, Reg, RegId, Value, neutral};
 
 /// Combines lanes after a loop and not in it: what a register sums up lane by lane gets an accumulator with all lanes,
 /// and each update in the loop one of its own, so that none waits for another.
@@ -82,7 +82,9 @@ impl Pass<'_> {
                     accumulators.push(own);
                     *one = Op::Set { reg: own, value: self.added(op, own, term.clone()) };
                 }
-                Op::For { body, .. } | Op::Local { body, .. } => accumulators.extend(self.take_apart(body, reg, op)),
+                Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => {
+                    accumulators.extend(self.take_apart(body, reg, op));
+                }
                 Op::If { then, otherwise, .. } => {
                     accumulators.extend(self.take_apart(then, reg, op));
                     accumulators.extend(self.take_apart(otherwise, reg, op));
@@ -92,7 +94,8 @@ impl Pass<'_> {
                 | Op::Check { .. }
                 | Op::Prefetch { .. }
                 | Op::LoadBlock { .. }
-                | Op::StoreBlock { .. } => {}
+                | Op::StoreBlock { .. }
+                | Op::Barrier => {}
             }
         }
         accumulators
@@ -218,7 +221,7 @@ impl Uses {
     fn ops(&mut self, ops: &[Op]) {
         for op in ops {
             match op {
-                Op::For { body, .. } | Op::Local { body, .. } => self.ops(body),
+                Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => self.ops(body),
                 Op::If { then, otherwise, .. } => {
                     self.ops(then);
                     self.ops(otherwise);
@@ -238,6 +241,7 @@ impl Uses {
                     self.subscripts(at);
                     self.other.extend(regs);
                 }
+                Op::Barrier => {}
             }
         }
     }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::{At, Op, Program, RegId, Value};
+use crate::{At, Launch, Op, Program, RegId, Value};
 
 /// One register in place of two, where one holds the other's value for a while and gives it back.
 ///
@@ -66,7 +66,7 @@ fn loan(ops: &[Op], all: &Uses) -> Option<(usize, RegId, RegId)> {
 fn count(ops: &[Op], uses: &mut Uses) {
     for op in ops {
         match op {
-            Op::For { body, .. } | Op::Local { body, .. } => count(body, uses),
+            Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => count(body, uses),
             Op::If { then, otherwise, .. } => {
                 count(then, uses);
                 count(otherwise, uses);
@@ -75,14 +75,14 @@ fn count(ops: &[Op], uses: &mut Uses) {
             Op::LoadBlock { regs, .. } | Op::StoreBlock { regs, .. } => {
                 regs.iter().for_each(|reg| *uses.entry(*reg).or_default() += 1);
             }
-            Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } => {}
+            Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::Barrier => {}
         }
         each_value(op, &mut |value| count_in(value, uses));
     }
 }
 
 /// The registers that an op reads or sets.
-pub(super) fn registers_of(op: &Op) -> Vec<RegId> {
+pub(crate) fn registers_of(op: &Op) -> Vec<RegId> {
     let mut uses = Uses::new();
     count(std::slice::from_ref(op), &mut uses);
     uses.into_keys().collect()
@@ -101,7 +101,13 @@ fn each_value(op: &Op, see: &mut dyn FnMut(&Value)) {
         Op::Store { at, .. } | Op::Prefetch { at, .. } | Op::LoadBlock { at, .. } | Op::StoreBlock { at, .. } => {
             at.as_slice()
         }
-        Op::For { .. } | Op::If { .. } | Op::Local { .. } | Op::Set { .. } | Op::Check { .. } => &[],
+        Op::For { .. }
+        | Op::If { .. }
+        | Op::Local { .. }
+        | Op::Set { .. }
+        | Op::Check { .. }
+        | Op::Launch(_)
+        | Op::Barrier => &[],
     };
     for at in at {
         if let At::Indirect(value) = at {
@@ -136,7 +142,7 @@ fn renamed(op: &Op, from: RegId, to: RegId) -> Op {
     let all = |ops: &[Op]| ops.iter().map(|op| renamed(op, from, to)).collect::<Vec<_>>();
     let mut op = op.clone();
     match &mut op {
-        Op::For { body, .. } | Op::Local { body, .. } => *body = all(body),
+        Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => *body = all(body),
         Op::If { then, otherwise, .. } => (*then, *otherwise) = (all(then), all(otherwise)),
         Op::Set { reg: set, value: new } => (*set, *new) = (reg(*set), value(new)),
         Op::Store { at: place, value: stored, mask, .. } => {
@@ -150,6 +156,7 @@ fn renamed(op: &Op, from: RegId, to: RegId) -> Op {
             regs.iter_mut().for_each(|own| *own = reg(*own));
             *place = at(place);
         }
+        Op::Barrier => {}
     }
     op
 }

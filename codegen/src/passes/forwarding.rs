@@ -4,7 +4,7 @@ use polyhedral::{TensorId, Value as Scalar};
 use support::Table;
 
 use super::registers::disjoint;
-use crate::{At, Op, Program, Reg, RegId, Value};
+use crate::{At, Launch, Op, Program, Reg, RegId, Value};
 
 /// Hands what is stored on to the loads after it, and leaves out stores that nobody sees.
 ///
@@ -219,7 +219,7 @@ impl Effects {
     fn of(&mut self, ops: &[Op]) {
         for op in ops {
             match op {
-                Op::For { body, .. } => self.of(body),
+                Op::For { body, .. } | Op::Launch(Launch { body, .. }) => self.of(body),
                 Op::If { then, otherwise, .. } => {
                     self.of(then);
                     self.of(otherwise);
@@ -242,6 +242,7 @@ impl Effects {
                     self.value(value);
                     mask.iter().for_each(|mask| self.value(mask));
                 }
+                Op::Barrier => {}
                 Op::Prefetch { at, .. } => at.iter().for_each(|at| self.subscript(at)),
                 Op::LoadBlock { regs, buffer, at, .. } => {
                     self.set.extend(regs);

@@ -4,7 +4,7 @@ use polyhedral::{BinOp, CmpOp, TensorId};
 use support::Table;
 
 use super::{fresh_copy, ranges::Ranges};
-use crate::{At, Buffer, Cond, Int, Op, Program, Stride, Value, VarId};
+use crate::{At, Buffer, Cond, Int, Launch, Op, Program, Stride, Value, VarId};
 
 /// Lets vectors run across the ends of rows that follow each other in memory.
 ///
@@ -88,7 +88,8 @@ fn joins_of(buffer: &Buffer) -> Vec<Join> {
 fn each_access(ops: &[Op], see: &mut dyn FnMut(TensorId, &[At])) {
     for op in ops {
         match op {
-            Op::For { body, .. } | Op::Local { body, .. } => each_access(body, see),
+            Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => each_access(body, see),
+            Op::Barrier => {}
             Op::If { then, otherwise, .. } => {
                 each_access(then, see);
                 each_access(otherwise, see);
@@ -422,7 +423,8 @@ fn with_joined_subscripts(op: Op, joins: &BTreeMap<TensorId, Join>) -> Op {
             Op::Check { buffer, dim, extent, value: value(checked), lanes, mask: mask.map(value), report }
         }
         Op::Prefetch { buffer, at, lanes } => Op::Prefetch { buffer, at: joined(buffer, values_in(at)), lanes },
-        blocks @ (Op::LoadBlock { .. } | Op::StoreBlock { .. }) => blocks,
+        Op::Launch(launch) => Op::Launch(Launch { body: all(launch.body), ..launch }),
+        other @ (Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Barrier) => other,
     }
 }
 

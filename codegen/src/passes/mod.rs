@@ -28,6 +28,7 @@ use crate::{At, Int, Op, Program, Report, Value, VarId};
 
 pub use accumulators::accumulators;
 pub use coalesce::coalesce;
+pub(crate) use coalesce::registers_of;
 pub(crate) use dots::distance_of;
 pub use dots::dots;
 pub use forwarding::forwarding;
@@ -35,9 +36,11 @@ pub use lines::lines;
 pub use peel::peel;
 pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
+pub(crate) use ranges::Ranges;
 pub use registers::registers;
 pub use shifts::shifts;
 pub use simplify::simplify;
+pub(crate) use simplify::substituted;
 pub use split::split;
 pub use spread::spread;
 pub use transposes::transposes;
@@ -129,7 +132,7 @@ fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
         Op::StoreBlock { regs, buffer, at, along } => {
             Op::StoreBlock { regs, buffer, at: at.iter().map(|at| map_at(at, change)).collect(), along }
         }
-        Op::For { .. } | Op::If { .. } | Op::Local { .. } => op,
+        Op::For { .. } | Op::If { .. } | Op::Local { .. } | Op::Launch(_) | Op::Barrier => op,
     }
 }
 

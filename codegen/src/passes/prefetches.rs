@@ -1,7 +1,7 @@
 use polyhedral::TensorId;
 use support::Table;
 
-use crate::{At, Buffer, Int, Op, Program, Stride, VarId};
+use crate::{At, Buffer, Int, Launch, Op, Program, Stride, VarId};
 
 /// Bytes that a processor brings near at once.
 pub(crate) const CACHE_LINE: u32 = 64;
@@ -34,13 +34,14 @@ fn thin_out(ops: &mut [Op], buffers: &Table<TensorId, Buffer>) {
                 thin_out(then, buffers);
                 thin_out(otherwise, buffers);
             }
-            Op::Local { body, .. } => thin_out(body, buffers),
+            Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => thin_out(body, buffers),
             Op::Store { .. }
             | Op::Set { .. }
             | Op::Check { .. }
             | Op::Prefetch { .. }
             | Op::LoadBlock { .. }
-            | Op::StoreBlock { .. } => {}
+            | Op::StoreBlock { .. }
+            | Op::Barrier => {}
         }
     }
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use polyhedral::CmpOp;
 
 use crate::int::Linear;
-use crate::{Cond, Int, Program, VarId};
+use crate::{Cond, Int, Launch, Program, VarId};
 
 /// Smallest and largest value, where known.
 pub(super) type Interval = (Option<i64>, Option<i64>);
 
 /// Intervals of the variables around, and expressions that are not negative.
 #[derive(Clone, Default)]
-pub(super) struct Ranges {
+pub(crate) struct Ranges {
     vars: BTreeMap<VarId, Interval>,
     facts: Vec<Linear>,
 }
@@ -22,7 +22,7 @@ type Sum<'a> = (i64, Vec<(&'a Int, i64)>);
 
 impl Ranges {
     /// Inside a loop.
-    pub(super) fn inside(&self, var: VarId, lower: &Int, upper: &Int) -> Ranges {
+    pub(crate) fn inside(&self, var: VarId, lower: &Int, upper: &Int) -> Ranges {
         let mut inside = self.clone();
         let last = self.interval(upper).1.and_then(|upper| upper.checked_sub(1));
         inside.vars.insert(var, (self.interval(lower).0, last));
@@ -31,8 +31,15 @@ impl Ranges {
         inside
     }
 
+    /// Inside a kernel.
+    pub(crate) fn inside_of(&self, launch: &Launch) -> Ranges {
+        let block = launch.block.iter().map(|(var, threads)| (*var, Int::Const(*threads)));
+        let all = launch.grid.iter().cloned().chain(block);
+        all.fold(self.clone(), |ranges, (var, count)| ranges.inside(var, &Int::Const(0), &count))
+    }
+
     /// Where a condition holds.
-    pub(super) fn where_holds(&self, cond: &Cond) -> Ranges {
+    pub(crate) fn where_holds(&self, cond: &Cond) -> Ranges {
         let mut there = self.clone();
         there.assume(cond);
         there
@@ -141,7 +148,7 @@ impl Ranges {
     }
 
     /// Whether a comparison holds, when that is known.
-    pub(super) fn decide(&self, op: CmpOp, a: &Int, b: &Int) -> Option<bool> {
+    pub(crate) fn decide(&self, op: CmpOp, a: &Int, b: &Int) -> Option<bool> {
         let difference = a.clone() - b.clone();
         let at_least = |int: Int| self.at_least_zero(&int);
         let less = |e: Int| at_least(-e - Int::Const(1));

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use polyhedral::{CmpOp, DType, TensorId, Value as Scalar};
 use support::Table;
 
-use crate::{At, Buffer, Cond, Int, Op, Program, Reg, RegId, Value, VarId};
+use crate::{At, Buffer, Cond, Int, Launch, Op, Program, Reg, RegId, Value, VarId};
 
 /// Keeps elements that every iteration of a loop loads and stores in registers while the loop runs.
 ///
@@ -153,7 +153,8 @@ impl<'a> Accesses<'a> {
     fn ops(&mut self, ops: &[Op], guard: &Cond, always: bool) {
         for op in ops {
             match op {
-                Op::For { body, .. } => self.ops(body, guard, false),
+                Op::For { body, .. } | Op::Launch(Launch { body, .. }) => self.ops(body, guard, false),
+                Op::Barrier => {}
                 Op::If { cond, then, otherwise } => {
                     let fixed = always && self.fixed_cond(cond);
                     self.ops(then, &Cond::all([guard.clone(), cond.clone()]), fixed);
@@ -253,12 +254,14 @@ pub(super) fn has_parallel(ops: &[Op]) -> bool {
         Op::For { parallel, body, .. } => *parallel || has_parallel(body),
         Op::If { then, otherwise, .. } => has_parallel(then) || has_parallel(otherwise),
         Op::Local { body, .. } => has_parallel(body),
+        Op::Launch(_) => true,
         Op::Store { .. }
         | Op::Set { .. }
         | Op::Check { .. }
         | Op::Prefetch { .. }
         | Op::LoadBlock { .. }
-        | Op::StoreBlock { .. } => false,
+        | Op::StoreBlock { .. }
+        | Op::Barrier => false,
     })
 }
 
@@ -274,12 +277,17 @@ fn bound(ops: &[Op], vars: &mut BTreeSet<VarId>) {
                 bound(otherwise, vars);
             }
             Op::Local { body, .. } => bound(body, vars),
+            Op::Launch(Launch { grid, block, body, .. }) => {
+                vars.extend(grid.iter().map(|(var, _)| *var).chain(block.iter().map(|(var, _)| *var)));
+                bound(body, vars);
+            }
             Op::Store { .. }
             | Op::Set { .. }
             | Op::Check { .. }
             | Op::Prefetch { .. }
             | Op::LoadBlock { .. }
-            | Op::StoreBlock { .. } => {}
+            | Op::StoreBlock { .. }
+            | Op::Barrier => {}
         }
     }
 }
@@ -335,7 +343,11 @@ fn in_registers(ops: Vec<Op>, buffer: TensorId, held: &[(Element, RegId)]) -> Ve
         }
         Op::Local { buffer: local, body } => Op::Local { buffer: local, body: in_registers(body, buffer, held) },
         // What is in a register need not be brought near.
-        other @ (Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. }) => other,
+        other @ (Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Barrier) => other,
+        Op::Launch(launch) => {
+            let body = in_registers(launch.body, buffer, held);
+            Op::Launch(Launch { body, ..launch })
+        }
     };
     ops.into_iter().map(one).collect()
 }

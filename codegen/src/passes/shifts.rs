@@ -1,7 +1,7 @@
 use polyhedral::{BinOp, DType, TensorId, Value as Scalar};
 use support::Table;
 
-use crate::{At, Op, Place, Program, Reg, RegId, Value};
+use crate::{At, Launch, Op, Place, Program, Reg, RegId, Value};
 
 /// Does at a temporary's stores what is done at its loads, where that is a shift of integers into the range of the type
 /// with the other sign: an element is stored once and loaded for every box of rows that uses it.
@@ -43,13 +43,13 @@ impl Uses {
     fn ops(&mut self, ops: &[Op]) {
         for op in ops {
             match op {
-                Op::For { body, .. } | Op::Local { body, .. } => self.ops(body),
+                Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => self.ops(body),
                 Op::If { then, otherwise, .. } => {
                     self.ops(then);
                     self.ops(otherwise);
                 }
                 Op::LoadBlock { buffer, .. } => self.other |= *buffer == self.buffer,
-                Op::Prefetch { .. } | Op::StoreBlock { .. } => {}
+                Op::Prefetch { .. } | Op::StoreBlock { .. } | Op::Barrier => {}
                 Op::Set { value, .. } => self.value(value),
                 Op::Store { at, value, mask, .. } => {
                     computed(at).chain([value]).chain(mask).for_each(|value| self.value(value));

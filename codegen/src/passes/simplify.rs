@@ -1,7 +1,7 @@
 use polyhedral::CmpOp;
 
 use super::{map_ints, ranges::Ranges};
-use crate::{Cond, Int, Op, Program, Value};
+use crate::{Cond, Int, Launch, Op, Program, Value};
 
 /// Removes what is known from the ranges of loops and the conditions around: tests, minima and maxima, masks of whole
 /// vectors, loops that never run; a loop that runs once becomes its body; neighbours with one test share it.
@@ -80,6 +80,11 @@ fn simplified_op(op: &Op, ranges: &Ranges) -> Vec<Op> {
             body if body.is_empty() => Vec::new(),
             body => vec![Op::Local { buffer: *buffer, body }],
         },
+        Op::Launch(launch) => {
+            let body = simplified(&launch.body, &ranges.inside_of(launch));
+            let grid = launch.grid.iter().map(|(var, blocks)| (*var, ranges.int(blocks))).collect();
+            vec![Op::Launch(Launch { grid, body, ..launch.clone() })]
+        }
         other => vec![without_idle_masks(map_ints(other.clone(), &|int| ranges.int(int)), ranges)],
     }
 }
@@ -100,7 +105,7 @@ fn tested(cond: Cond, then: &[Op], otherwise: &[Op], ranges: &Ranges) -> Vec<Op>
 }
 
 /// Replaces variables, below loops too.
-fn substituted(op: &Op, change: &dyn Fn(crate::VarId) -> Int) -> Op {
+pub(crate) fn substituted(op: &Op, change: &dyn Fn(crate::VarId) -> Int) -> Op {
     let all = |ops: &[Op]| ops.iter().map(|op| substituted(op, change)).collect();
     match op {
         Op::For { var, lower, upper, step, parallel, body } => Op::For {
@@ -115,6 +120,10 @@ fn substituted(op: &Op, change: &dyn Fn(crate::VarId) -> Int) -> Op {
             Op::If { cond: cond.replace(change), then: all(then), otherwise: all(otherwise) }
         }
         Op::Local { buffer, body } => Op::Local { buffer: *buffer, body: all(body) },
+        Op::Launch(launch) => {
+            let grid = launch.grid.iter().map(|(var, blocks)| (*var, blocks.replace(change))).collect();
+            Op::Launch(Launch { grid, body: all(&launch.body), ..launch.clone() })
+        }
         other => map_ints(other.clone(), &|int| int.replace(change)),
     }
 }

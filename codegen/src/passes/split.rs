@@ -7,7 +7,7 @@ use super::fresh_copy;
 use super::ranges::Ranges;
 use super::simplify::simplified;
 use super::values::{condition, decided, integer, lane_var};
-use crate::{At, Cond, Int, Op, Program, Reg, RegId, Value, VarId};
+use crate::{At, Cond, Int, Launch, Op, Program, Reg, RegId, Value, VarId};
 
 /// Cuts loops where the condition of a selection changes, or a subscript begins to bend at a border: the inside of a stencil
 /// runs without the tests of its border.
@@ -205,10 +205,10 @@ fn sampled(int: &Int, ranges: &Ranges) -> Option<i64> {
 /// Nodes of the values that are computed.
 fn weight(ops: &[Op]) -> usize {
     let of_ops = |op: &Op| match op {
-        Op::For { body, .. } | Op::Local { body, .. } => weight(body),
+        Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => weight(body),
         Op::If { then, otherwise, .. } => weight(then) + weight(otherwise),
         Op::Store { value, .. } | Op::Set { value, .. } | Op::Check { value, .. } => nodes(value),
-        Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } => 1,
+        Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Barrier => 1,
     };
     ops.iter().map(of_ops).sum()
 }
@@ -240,14 +240,15 @@ impl Cuts<'_> {
                     self.ops(then, &ranges.where_holds(cond));
                     self.ops(otherwise, &ranges.where_holds(&cond.clone().negate()));
                 }
-                Op::Local { body, .. } => self.ops(body, ranges),
+                Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => self.ops(body, ranges),
                 Op::Store { value, lanes, at, .. } => {
                     let lanes = in_lanes(ranges, *lanes);
                     self.value(value, &lanes);
                     at.iter().for_each(|at| self.subscript(at, &lanes));
                 }
                 Op::Set { reg, value } => self.value(value, &in_lanes(ranges, self.regs[*reg].lanes)),
-                Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } => {}
+                Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Barrier => {
+                }
             }
         }
     }

@@ -316,7 +316,9 @@ fn each_load(op: &Op, regs: &Table<RegId, Reg>, see: &mut dyn FnMut(&Value, u32)
         | Op::Local { .. }
         | Op::Prefetch { .. }
         | Op::LoadBlock { .. }
-        | Op::StoreBlock { .. } => {}
+        | Op::StoreBlock { .. }
+        | Op::Launch(_)
+        | Op::Barrier => {}
     }
 }
 

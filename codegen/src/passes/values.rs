@@ -4,7 +4,7 @@ use polyhedral::{BinOp, CmpOp, DType, UnOp, Value as Scalar};
 use support::{Entity, Table};
 
 use super::ranges::{Interval, Ranges};
-use crate::{At, Cond, Int, Op, Program, Reg, RegId, Value, VarId};
+use crate::{At, Cond, Int, Launch, Op, Program, Reg, RegId, Value, VarId};
 
 /// Removes from values what the ranges of loops decide: comparisons of integers, selections by them, bounds of
 /// subscripts, checks that cannot fail. What a selection alone makes harmless is loaded under its condition.
@@ -134,13 +134,15 @@ impl Pass<'_> {
         for op in ops {
             match op {
                 Op::Set { reg, .. } => *self.sets.entry(*reg).or_default() += 1,
-                Op::For { body, .. } | Op::Local { body, .. } => self.count_sets(body),
+                Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => {
+                    self.count_sets(body)
+                }
                 Op::If { then, otherwise, .. } => {
                     self.count_sets(then);
                     self.count_sets(otherwise);
                 }
                 Op::LoadBlock { regs, .. } => regs.iter().for_each(|reg| *self.sets.entry(*reg).or_default() += 1),
-                Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::StoreBlock { .. } => {}
+                Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::StoreBlock { .. } | Op::Barrier => {}
             }
         }
     }
@@ -162,6 +164,11 @@ impl Pass<'_> {
                 otherwise: self.ops(otherwise, &ranges.where_holds(&cond.clone().negate())),
             },
             Op::Local { buffer, body } => Op::Local { buffer: *buffer, body: self.ops(body, ranges) },
+            Op::Launch(launch) => {
+                let body = self.ops(&launch.body, &ranges.inside_of(launch));
+                Op::Launch(Launch { body, ..launch.clone() })
+            }
+            Op::Barrier => Op::Barrier,
             Op::Store { buffer, at, lanes, value, mask } => {
                 let values = self.values(ranges, *lanes);
                 let at = at.iter().map(|at| values.at(at, &values.always)).collect();

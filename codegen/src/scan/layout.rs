@@ -56,7 +56,7 @@ impl Program {
                 let elements = buffer.extent.iter().cloned().fold(Int::Const(1), |all, n| all * n);
                 Some(offset.clone() + aligned(i64::from(buffer.dtype.bytes()) * elements))
             }
-            Place::Argument(_) | Place::Stack => None,
+            Place::Argument(_) | Place::Stack | Place::Shared => None,
         };
         self.buffers.values().filter_map(end).fold(Int::Const(0), Int::max)
     }
@@ -147,6 +147,6 @@ fn bytes(tensor: &Tensor, extent: &[Int]) -> Int {
     i64::from(tensor.dtype.bytes()) * extent.iter().cloned().fold(Int::Const(1), |all, n| all * n)
 }
 
-fn aligned(bytes: Int) -> Int {
+pub(super) fn aligned(bytes: Int) -> Int {
     ALIGNMENT * (bytes + (ALIGNMENT - 1)).floor_div(ALIGNMENT)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use polyhedral::{Band, Filtered, Index, Kind, Member, Node, Scop, StmtId, isl};
+use polyhedral::{Axis, Band, Filtered, Index, Kernel, Kind, Member, Node, Scop, StmtId, isl};
 use support::{Entity, Remark};
 
 use super::boxes::{Boxing, Cover, Tests, Whole};
@@ -54,6 +54,10 @@ pub(super) struct Scanned {
     /// Of a loop over the origins of tiles: the parameter that is their size.
     pub(super) tile: Option<usize>,
 }
+
+/// The blocks that a kernel needs along each axis: the first and the last value of its loops there, over the values of
+/// the host's loops around; none along an axis without loops.
+pub(super) type Blocks = [Option<(isl::PwAff, isl::PwAff)>; 3];
 
 /// Walks the tree of `scop`.
 pub(super) fn collect(scop: &Scop, remarks: &mut Vec<Remark>) -> Result<Leaves, Error> {
@@ -114,7 +118,10 @@ impl Walk<'_> {
             Node::Band(band) => self.band(band, reaching, path),
             Node::Sequence(children) => self.children(children, reaching, path, isl::AstSchedule::then),
             Node::Set(children) => self.children(children, reaching, path, isl::AstSchedule::beside),
-            Node::Mark { child, .. } => self.node(child, reaching, path),
+            Node::Mark { name, child } => match Kernel::of_mark(name) {
+                Some(kernel) => self.kernel(kernel, child, reaching, path),
+                None => self.node(child, reaching, path),
+            },
             Node::Leaf => self.leaf(&reaching, path).map(Some),
         }
     }
@@ -130,7 +137,7 @@ impl Walk<'_> {
         if let Some(last) = (start..members.len()).rev().find(|&at| members[at].kind.apart()) {
             inside = last + 1;
             below = self.under(below, members, inside)?;
-            below = self.cut(below, &members[..inside])?;
+            below = self.cut(below, &members[..inside], None)?;
         }
         let outside = if inside > start { &members[..inside] } else { members };
         Ok(Some(self.under(below, outside, start)?))
@@ -156,16 +163,67 @@ impl Walk<'_> {
     }
 
     /// Puts one instance for each iteration of a loop, the last of the path, in the place of what is below it.
-    fn cut(&mut self, below: Below, path: &[&Member]) -> Result<Below, Error> {
+    fn cut(&mut self, below: Below, path: &[&Member], kernel: Option<(Kernel, Blocks)>) -> Result<Below, Error> {
         let name = format!("S{}", self.subtrees.len());
         let loops = (0..path.len()).map(|at| row(&self.scop.ctx, &below.functions, at));
         let cut = Cut::below(self.scop, &below.schedule, &loops.collect::<Result<Vec<_>, _>>()?)?;
         let iterations = cut.iterations.with_tuple_name(&name)?;
         let space = iterations.space()?;
         let functions = (0..path.len()).map(|at| Index::Dim(at).to_pw_aff(&space)).collect::<isl::Result<_>>()?;
-        self.subtrees.insert(name, Subtree { schedule: cut.inside, members: self.scanned(path) });
+        self.subtrees.insert(name, Subtree { schedule: cut.inside, members: self.scanned(path), kernel });
         let schedule = isl::AstSchedule::from_domain(&iterations.to_union_set()?)?;
         Ok(Below { schedule, functions: vec![functions], scanned: path.len() })
+    }
+
+    /// A kernel: what is in it is scanned by itself, once for each launch.
+    fn kernel<'t>(
+        &mut self,
+        kernel: Kernel,
+        child: &'t Node,
+        reaching: Reaching,
+        path: &Path<'t>,
+    ) -> Result<Option<Below>, Error> {
+        let mut blocks = Blocks::default();
+        for (axis, blocks) in (0u8..).zip(&mut blocks) {
+            *blocks = self.extent(Axis::Block(axis), child, &reaching, path)?;
+        }
+        let Some(below) = self.node(child, reaching, path)? else { return Ok(None) };
+        self.cut(below, &path.members, Some((kernel, blocks))).map(Some)
+    }
+
+    /// The first and the last value of the loops on an axis, over the values of the loops of the path.
+    fn extent<'t>(
+        &mut self,
+        axis: Axis,
+        node: &'t Node,
+        reaching: &Reaching,
+        path: &Path<'t>,
+    ) -> Result<Option<(isl::PwAff, isl::PwAff)>, Error> {
+        let mut values: Option<isl::Map> = None;
+        for (member, filters) in loops_on(axis, node) {
+            for (stmt, set) in reaching {
+                let set = filters.iter().try_fold(set.to_union_set()?, |all, filter| all.intersect(filter))?;
+                if set.is_empty()? {
+                    continue;
+                }
+                let set = set.as_set()?;
+                let name = &self.scop.stmts[*stmt].name;
+                let Some(value) = self.by_stmt(member)?.get(name).cloned() else { continue };
+                let mut around = set.identity()?.project_out(isl::Dim::Out, 0, set.dim(isl::Dim::Set)?)?;
+                for row in self.functions(*stmt, &set, path)? {
+                    around = around.flat_range_product(&row.to_map()?)?;
+                }
+                let own = value.to_map()?.align_params(&self.params)?;
+                let own = around.intersect_domain(&set)?.reverse()?.apply_range(&own)?;
+                values = Some(match values {
+                    None => own,
+                    Some(all) => all.union(&own)?,
+                });
+            }
+        }
+        let Some(values) = values else { return Ok(None) };
+        let (first, last) = (values.lexmin()?.to_pw_multi_aff()?.at(0)?, values.lexmax()?.to_pw_multi_aff()?.at(0)?);
+        Ok(Some((first.coalesce()?, last.coalesce()?)))
     }
 
     fn scanned(&self, path: &[&Member]) -> Vec<Scanned> {
@@ -325,6 +383,27 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// The loops on an axis, with the filters above each.
+fn loops_on(axis: Axis, node: &Node) -> Vec<(&Member, Vec<&isl::UnionSet>)> {
+    let mut found = Vec::new();
+    if let Node::Band(band) = node {
+        let own = band.members.iter().filter(|member| member.kind == Kind::Bound(axis));
+        found.extend(own.map(|member| (member, Vec::new())));
+    }
+    match node {
+        Node::Sequence(children) | Node::Set(children) => {
+            for child in children {
+                found.extend(loops_on(axis, &child.node).into_iter().map(|(member, mut filters)| {
+                    filters.push(&child.filter);
+                    (member, filters)
+                }));
+            }
+        }
+        _ => node.children().into_iter().for_each(|child| found.extend(loops_on(axis, child))),
+    }
+    found
 }
 
 /// One row of a band over all parts below.

@@ -5,6 +5,7 @@
 //! and masked lanes.
 
 mod boxes;
+mod kernels;
 mod layout;
 mod leaves;
 mod lower;

@@ -6,14 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use polyhedral::{Memory, Scop, TensorId};
+use polyhedral::{Axis, Kind, Memory, Scop, TensorId};
 
+use super::layout::aligned;
 use super::leaves::{Leaves, Part, Scanned};
 use super::{Error, malformed};
-use crate::{At, Op, Place, Program, Value};
+use crate::{At, Int, Launch, Op, Place, Program, Value};
 
 /// For each tensor on the stack, the members that run apart and are around all accesses.
-pub(super) struct Private(BTreeMap<TensorId, Vec<String>>);
+pub(super) struct Private(BTreeMap<TensorId, Vec<Scanned>>);
 
 impl Private {
     pub(super) fn of(scop: &Scop, leaves: &Leaves) -> Private {
@@ -26,8 +27,8 @@ impl Private {
                 let around = apart(part);
                 private
                     .entry(access.tensor)
-                    .and_modify(|common: &mut Vec<String>| {
-                        let same = common.iter().zip(&around).take_while(|(a, b)| a == b).count();
+                    .and_modify(|common: &mut Vec<Scanned>| {
+                        let same = common.iter().zip(&around).take_while(|(a, b)| a.name == b.name).count();
                         common.truncate(same);
                     })
                     .or_insert(around);
@@ -36,9 +37,29 @@ impl Private {
         Private(private)
     }
 
+    /// On a device, what is not a thread's own is in the memory that its block shares, or in that of the device: gives these
+    /// tensors their places.
+    pub(super) fn place_on_device(&mut self, program: &mut Program) {
+        let mut offset = program.workspace();
+        self.0.retain(|&tensor, around| {
+            let place = match around.last().map(|member| member.kind) {
+                Some(Kind::Bound(Axis::Block(_))) => Place::Shared,
+                Some(Kind::Bound(Axis::Thread(_))) => return true,
+                _ => {
+                    let bytes = program.buffers[tensor].constant_bytes().unwrap_or(0);
+                    let here = offset.clone();
+                    offset = offset.clone() + aligned(Int::Const(bytes));
+                    Place::Workspace(here)
+                }
+            };
+            program.buffers[tensor].place = place;
+            false
+        });
+    }
+
     /// The body of the loop over `member` with the memory that it needs.
     pub(super) fn inside(&self, member: &str, body: Vec<Op>) -> Vec<Op> {
-        let here = self.0.iter().filter(|(_, around)| around.iter().any(|name| name == member));
+        let here = self.0.iter().filter(|(_, around)| around.iter().any(|one| one.name == member));
         here.fold(body, |body, (&tensor, _)| with_memory(tensor, body))
     }
 
@@ -48,9 +69,9 @@ impl Private {
     }
 }
 
-/// The names of the members of a part whose iterations run apart, outermost first.
-fn apart(part: &Part) -> Vec<String> {
-    part.members.iter().filter(|member| member.kind.apart()).map(|Scanned { name, .. }| name.clone()).collect()
+/// The members of a part whose iterations run apart, outermost first.
+fn apart(part: &Part) -> Vec<Scanned> {
+    part.members.iter().filter(|member| member.kind.apart()).cloned().collect()
 }
 
 fn with_memory(buffer: TensorId, body: Vec<Op>) -> Vec<Op> {
@@ -58,11 +79,12 @@ fn with_memory(buffer: TensorId, body: Vec<Op>) -> Vec<Op> {
 }
 
 /// Whether some access of the buffer is not inside of an [`Op::Local`] of it.
-fn touches(ops: &[Op], buffer: TensorId) -> bool {
+pub(super) fn touches(ops: &[Op], buffer: TensorId) -> bool {
     let values = |values: &[&Value]| values.iter().any(|value| loads(value, buffer));
     let subscripts = |at: &[At]| at.iter().any(|at| matches!(at, At::Indirect(value) if loads(value, buffer)));
     ops.iter().any(|op| match op {
-        Op::For { body, .. } => touches(body, buffer),
+        Op::For { body, .. } | Op::Launch(Launch { body, .. }) => touches(body, buffer),
+        Op::Barrier => false,
         Op::If { then, otherwise, .. } => touches(then, buffer) || touches(otherwise, buffer),
         Op::Local { buffer: own, body } => *own != buffer && touches(body, buffer),
         Op::Store { buffer: to, at, value, mask, .. } => {
@@ -109,7 +131,7 @@ fn locals<'a>(ops: &'a [Op], buffer: TensorId, found: &mut Vec<&'a [Op]>) {
                 }
                 locals(body, buffer, found);
             }
-            Op::For { body, .. } => locals(body, buffer, found),
+            Op::For { body, .. } | Op::Launch(Launch { body, .. }) => locals(body, buffer, found),
             Op::If { then, otherwise, .. } => {
                 locals(then, buffer, found);
                 locals(otherwise, buffer, found);
@@ -130,7 +152,7 @@ impl Uses {
     fn of(&mut self, ops: &[Op], buffer: TensorId) {
         for op in ops {
             match op {
-                Op::For { body, .. } => self.of(body, buffer),
+                Op::For { body, .. } | Op::Launch(Launch { body, .. }) => self.of(body, buffer),
                 Op::If { then, otherwise, .. } => {
                     self.of(then, buffer);
                     self.of(otherwise, buffer);

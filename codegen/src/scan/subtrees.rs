@@ -6,9 +6,9 @@
 //! common; and inside of it, with the values of the loops as parameters. As isl's own nested generation of Grosser,
 //! Verdoolaege and Cohen (Polyhedral AST Generation Is More Than Scanning Polyhedra, TOPLAS 2015), for schedule trees.
 
-use polyhedral::{Index, Scop, isl};
+use polyhedral::{Index, Kernel, Scop, isl};
 
-use super::leaves::Scanned;
+use super::leaves::{Blocks, Scanned};
 
 /// What is inside of a loop whose iterations run apart.
 pub(super) struct Subtree {
@@ -16,6 +16,8 @@ pub(super) struct Subtree {
     pub(super) schedule: isl::AstSchedule,
     /// The loops that are scanned around, and last of all the loop itself.
     pub(super) members: Vec<Scanned>,
+    /// Of the inside of a kernel, what launches it: it is cut below the loops of the host.
+    pub(super) kernel: Option<(Kernel, Blocks)>,
 }
 
 /// The name of the iterator of loop number `depth`, from outside; not one that a parameter can have.
@@ -35,6 +37,10 @@ impl Cut {
     /// Cuts `schedule` below loops with these values on its instances, outermost first.
     pub(super) fn below(scop: &Scop, schedule: &isl::AstSchedule, loops: &[isl::UnionPwAff]) -> isl::Result<Cut> {
         let instances = schedule.domain()?;
+        if loops.is_empty() {
+            let once = scop.param_space()?.set_from_params()?.universe_set()?.intersect_params(&instances.params()?)?;
+            return Ok(Cut { iterations: once, inside: schedule.intersect_domain(&instances)? });
+        }
         let values = values(&instances, loops)?;
         let iterations = instances.apply(&values)?.as_set()?.coalesce()?;
         let here = as_parameters(scop, loops.len())?.to_union_set()?;

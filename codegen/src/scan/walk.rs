@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use polyhedral::isl::{AstBuild, AstExpr, AstNode, AstOp};
-use polyhedral::{BinOp, CmpOp, Kind, Scop, isl};
+use polyhedral::{Axis, BinOp, CmpOp, Kind, Scop, isl};
 use support::Remark;
 
 use super::boxes::{Factor, Tests, Whole};
-use super::leaves::{Leaves, Part, Scanned};
+use super::kernels::InKernel;
+use super::leaves::{Blocks, Leaves, Part, Scanned};
 use super::lower::{Lane, Lowering, Point};
-use super::stack::Private;
+use super::stack::{Private, touches};
 use super::subtrees::{Subtree, context, iterator};
 use super::{Error, Options, malformed};
-use crate::{Cond, Int, Op, Program, VarId};
+use crate::{Cond, Int, Launch, Op, Place, Program, VarId};
 
 /// Fills the body of `program`.
 pub(super) fn fill(
@@ -29,8 +30,13 @@ pub(super) fn fill(
         private: Private::of(scop, leaves),
         values: BTreeMap::new(),
         names: BTreeSet::new(),
+        kernel: None,
+        kernels: BTreeSet::new(),
         remarks,
     };
+    if leaves.subtrees.values().any(|subtree| subtree.kernel.is_some()) {
+        walk.private.place_on_device(walk.lowering.program);
+    }
     for (at, name) in scop.params.iter().enumerate() {
         walk.values.insert(name.clone(), Int::Param(at));
     }
@@ -47,6 +53,8 @@ enum Known {
     Whole(AstExpr),
     /// Of a loop whose iterations run apart: those there.
     Iterations(isl::Set),
+    /// Of a kernel: the same of the loops of the host, and the first and last values of its loops on blocks.
+    Launch(isl::Set, [Option<(AstExpr, AstExpr)>; 3]),
 }
 
 /// Whether the box at a user node is whole: a condition there.
@@ -61,6 +69,23 @@ fn whole_here(whole: &Whole, build: &AstBuild<'_>) -> isl::Result<AstExpr> {
     }
 }
 
+/// The blocks of a kernel at a user node.
+fn blocks_here(blocks: &Blocks, build: &AstBuild<'_>) -> isl::Result<[Option<(AstExpr, AstExpr)>; 3]> {
+    // From the values of the loops that there are to those of the tree.
+    let iterations = build.schedule()?.reverse()?.as_map()?.reset_tuple_id(isl::Dim::Out)?;
+    let value = |function: &isl::PwAff| {
+        let function = iterations.apply_range(&function.to_map()?)?.to_pw_multi_aff()?.at(0)?;
+        build.expr_from_pw_aff(&function)
+    };
+    let mut here = [None, None, None];
+    for (blocks, here) in blocks.iter().zip(&mut here) {
+        if let Some((first, last)) = blocks {
+            *here = Some((value(first)?, value(last)?));
+        }
+    }
+    Ok(here)
+}
+
 struct Walk<'a, 'b> {
     lowering: Lowering<'a>,
     leaves: &'b Leaves,
@@ -69,6 +94,10 @@ struct Walk<'a, 'b> {
     values: BTreeMap<String, Int>,
     /// Names of variables, for them to be different.
     names: BTreeSet<String>,
+    /// The kernel around.
+    kernel: Option<InKernel>,
+    /// The names of kernels so far.
+    kernels: BTreeSet<String>,
     remarks: &'b mut Vec<Remark>,
 }
 
@@ -81,8 +110,12 @@ impl Walk<'_, '_> {
             if let Some(part) = leaves.parts.get(name) {
                 return Ok(Known::Whole(whole_here(&part.whole, build)?));
             }
-            if leaves.subtrees.contains_key(name) {
-                return Ok(Known::Iterations(build.schedule()?.domain()?.as_set()?));
+            if let Some(subtree) = leaves.subtrees.get(name) {
+                let here = build.schedule()?.domain()?.as_set()?;
+                return Ok(match &subtree.kernel {
+                    Some((_, blocks)) => Known::Launch(here, blocks_here(blocks, build)?),
+                    None => Known::Iterations(here),
+                });
             }
             Err(isl::Error::Refused(format!("{name} is no part")))
         })?;
@@ -115,6 +148,7 @@ impl Walk<'_, '_> {
             AstNode::For { iterator, init, cond, inc, body, .. } => self.loop_over(iterator, [init, cond, inc], body),
             AstNode::User { name, at, data: Known::Whole(whole) } => self.instance(name, at, whole),
             AstNode::User { name, at, data: Known::Iterations(here) } => self.inside(name, at, here),
+            AstNode::User { name, at, data: Known::Launch(here, blocks) } => self.launch(name, at, here, blocks),
         }
     }
 
@@ -130,7 +164,7 @@ impl Walk<'_, '_> {
 
     /// One iteration of a loop whose iterations run apart.
     fn inside(&mut self, name: &str, at: &[AstExpr], here: &isl::Set) -> Result<Vec<Op>, Error> {
-        let Some(Subtree { schedule, members }) = self.leaves.subtrees.get(name) else {
+        let Some(Subtree { schedule, members, .. }) = self.leaves.subtrees.get(name) else {
             return Err(malformed(name, "no such loop"));
         };
         // isl leaves out loops that run once: their iterators have a value all the same.
@@ -138,10 +172,138 @@ impl Walk<'_, '_> {
         let values = values.collect::<Result<Vec<_>, Error>>()?;
         let outer = self.values.clone();
         self.values.extend(values);
+        let (own, added) = self.left_out(members);
         let ops = self.loops(schedule, &context(self.lowering.scop, here)?, members.len());
         self.values = outer;
-        let own = members.last().map_or("", |own| &own.name);
-        Ok(self.private.inside(own, ops?))
+        self.kernel.iter_mut().for_each(|kernel| kernel.dealt.retain(|depth| !added.contains(depth)));
+        let name = members.last().map_or("", |own| &own.name);
+        let ops = self.private.inside(name, ops?);
+        Ok(if own.as_const() == Some(true) {
+            ops
+        } else {
+            vec![Op::If { cond: own, then: ops, otherwise: Vec::new() }]
+        })
+    }
+
+    /// Of the loops on axes that isl left out because they run once: whether their iteration is this thread's. They count
+    /// as dealt out from here on, and are named by depth.
+    fn left_out(&mut self, members: &[Scanned]) -> (Cond, Vec<usize>) {
+        let Some(kernel) = &mut self.kernel else { return (Cond::always(), Vec::new()) };
+        let (mut conds, mut added) = (Vec::new(), Vec::new());
+        for (depth, member) in members.iter().enumerate() {
+            if let Kind::Bound(axis) = member.kind
+                && !kernel.dealt.contains(&depth)
+                && let Some(value) = self.values.get(&iterator(depth))
+            {
+                conds.push(kernel.is_own(axis, value));
+                kernel.dealt.insert(depth);
+                added.push(depth);
+            }
+        }
+        (Cond::all(conds), added)
+    }
+
+    /// A kernel, launched for one iteration of the loops of the host.
+    fn launch(
+        &mut self,
+        name: &str,
+        at: &[AstExpr],
+        here: &isl::Set,
+        blocks: &[Option<(AstExpr, AstExpr)>; 3],
+    ) -> Result<Vec<Op>, Error> {
+        let kernel = self.leaves.subtrees.get(name).and_then(|subtree| subtree.kernel.as_ref());
+        let Some(&(kernel, _)) = kernel else { return Err(malformed(name, "no such kernel")) };
+        if self.kernel.is_some() {
+            return Err(malformed(name, "a kernel inside of a kernel"));
+        }
+        // Kernels may use each other's names.
+        let names = self.names.clone();
+        let (mut grid, mut block, mut threads) = (Vec::new(), [None, None, None], [None, None, None]);
+        for (axis, extent) in blocks.iter().enumerate() {
+            let Some((first, last)) = extent else { continue };
+            let (first, last) = (self.int(first)?, self.int(last)?);
+            // Dimensions before this one have to be there.
+            while grid.len() < axis {
+                grid.push((self.variable(BLOCKS[grid.len()]), Int::Const(1)));
+            }
+            let var = self.variable(BLOCKS[axis]);
+            grid.push((var, last - first.clone() + 1));
+            block[axis] = Some((var, first));
+        }
+        let mut of_block = Vec::new();
+        let dimensions = kernel.threads.iter().rposition(|&threads| threads > 1).map_or(0, |last| last + 1);
+        for axis in 0..dimensions {
+            let var = self.variable(THREADS[axis]);
+            of_block.push((var, kernel.threads[axis]));
+            threads[axis] = (kernel.threads[axis] > 1).then_some(var);
+        }
+        self.kernel = Some(InKernel { kernel, block, thread: threads, dealt: BTreeSet::new() });
+        let body = self.inside(name, at, here);
+        self.kernel = None;
+        self.names = names;
+        let body = body?;
+        let program = &self.lowering.program;
+        let buffers = program.buffers.iter().filter(|(_, buffer)| buffer.place == Place::Shared);
+        let shared = buffers.map(|(id, _)| id).filter(|&id| touches(&body, id)).collect();
+        let name = self.kernel_name();
+        Ok(vec![Op::Launch(Launch { name, grid, block: of_block, shared, body })])
+    }
+
+    /// The program's name, then with a number.
+    fn kernel_name(&mut self) -> String {
+        let name = &self.lowering.program.name;
+        let numbered = (2u64..).map(|number| format!("{name}_{number}"));
+        let mut names = std::iter::once(name.clone()).chain(numbered);
+        let name = names.find(|name| !self.kernels.contains(name)).expect("a program has finitely many kernels");
+        self.kernels.insert(name.clone());
+        name
+    }
+
+    /// A loop on an axis of the kernel around.
+    fn dealt_out(
+        &mut self,
+        axis: Axis,
+        (iterator, name): (&str, &str),
+        (lower, upper, stride): (Int, Int, i64),
+        body: &AstNode<Known>,
+    ) -> Result<Vec<Op>, Error> {
+        let Some(kernel) = &mut self.kernel else { return Err(malformed(name, "an axis outside of kernels")) };
+        let depth = iterator.strip_prefix('#').and_then(|depth| depth.parse::<usize>().ok());
+        let added = depth.filter(|depth| kernel.dealt.insert(*depth));
+        let first = lower.clone();
+        let is_there = |value: &Int| {
+            let distance = (value.clone() - first.clone()).modulo(stride);
+            Cond::compare(CmpOp::Eq, distance, Int::Const(0))
+        };
+        let ops = if let Some(own) = kernel.own_block(axis) {
+            let cond = Cond::all([
+                Cond::compare(CmpOp::Le, lower, own.clone()),
+                Cond::compare(CmpOp::Lt, own.clone(), upper),
+                is_there(&own),
+            ]);
+            let then = self.with_value(iterator, own, body)?;
+            vec![Op::If { cond, then: self.private.inside(name, then), otherwise: Vec::new() }]
+        } else {
+            let own = kernel.own_iterations(axis, &lower);
+            let var = self.variable(name);
+            let body = self.with_value(iterator, Int::Var(var), body)?;
+            let mut body = self.private.inside(name, body);
+            let (lower, step) = match own {
+                None => (lower, stride),
+                Some(own) => {
+                    let cond = is_there(&Int::Var(var));
+                    if cond.as_const() != Some(true) {
+                        body = vec![Op::If { cond, then: body, otherwise: Vec::new() }];
+                    }
+                    own
+                }
+            };
+            vec![Op::For { var, lower, upper, step: Int::Const(step), parallel: false, body }]
+        };
+        if let (Some(depth), Some(kernel)) = (added, &mut self.kernel) {
+            kernel.dealt.remove(&depth);
+        }
+        Ok(ops)
     }
 
     fn loop_over(
@@ -155,10 +317,17 @@ impl Walk<'_, '_> {
         let step = tile.map_or(Int::Const(*step), Int::Param);
         let lower = self.int(init)?;
         let upper = self.upper(iterator, cond)?;
+        if let (Kind::Bound(axis), Some(_)) = (kind, &self.kernel) {
+            let Some(step) = step.as_const() else {
+                return Err(malformed(name, "a loop on an axis with a variable step"));
+            };
+            let ops = self.dealt_out(axis, (iterator, &name), (lower, upper, step), body)?;
+            return self.where_exact(&[init, cond], ops);
+        }
         let var = self.variable(&name);
         let body = self.with_value(iterator, Int::Var(var), body)?;
         let body = self.private.inside(&name, body);
-        let parallel = kind == Kind::Parallel;
+        let parallel = kind == Kind::Parallel && self.kernel.is_none();
         if let Kind::Bound(axis) = kind {
             let why = format!("this target has no axis `{axis}`: its iterations run one after another");
             self.note(Remark::new("codegen", &name, "not bound", why));
@@ -226,6 +395,20 @@ impl Walk<'_, '_> {
     fn instance(&mut self, name: &str, at: &[AstExpr], whole: &AstExpr) -> Result<Vec<Op>, Error> {
         let leaves = self.leaves;
         let part = leaves.parts.get(name).ok_or_else(|| malformed(name, "no such part"))?;
+        if self.lowering.scop.stmts[part.stmt].is_barrier() {
+            return Ok(vec![Op::Barrier]);
+        }
+        let only = self.kernel.as_ref().map_or(Cond::always(), |kernel| kernel.is_first_beside(&part.members));
+        let ops = self.everywhere(part, at, whole)?;
+        Ok(if only.as_const() == Some(true) {
+            ops
+        } else {
+            vec![Op::If { cond: only, then: ops, otherwise: Vec::new() }]
+        })
+    }
+
+    /// The instances of a part in a box, in every thread that gets here.
+    fn everywhere(&mut self, part: &Part, at: &[AstExpr], whole: &AstExpr) -> Result<Vec<Op>, Error> {
         let at = at.iter().map(|e| self.int(e)).collect::<Result<Vec<_>, _>>()?;
         let first: Vec<Int> = part.first.iter().map(|index| Int::from_index(index, &|dim| at[dim].clone())).collect();
         let whole = self.cond(whole)?;
@@ -366,6 +549,10 @@ impl Walk<'_, '_> {
         }
     }
 }
+
+/// Names of the numbers of blocks and threads.
+const BLOCKS: [&str; 3] = ["bx", "by", "bz"];
+const THREADS: [&str; 3] = ["tx", "ty", "tz"];
 
 /// Cut boxes of more copies than this are written as loops.
 const MOST_CUT_COPIES: i64 = 96;

@@ -272,6 +272,14 @@ pub(super) fn border_of_data(border: Border, value: Expr, range: &Range) -> Expr
 }
 
 impl Wrapped {
+    /// How many cases there are, where it is not computed while running.
+    pub fn cases(&self) -> usize {
+        match self.reach {
+            Reach::Period { before, behind } => 1 + usize::from(before) + usize::from(behind),
+            Reach::Any => 1,
+        }
+    }
+
     /// As an index, where the subscript is at most one period outside: itself, or with the extent added or subtracted.
     pub fn to_index(&self) -> Option<Index> {
         let Reach::Period { before, behind } = self.reach else { return None };

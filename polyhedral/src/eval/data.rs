@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use half::{bf16, f16};
 
+use super::numbers::{bf16_of, f16_of};
 use crate::DType;
 
 /// Tensors by name.
@@ -112,8 +113,8 @@ element! {
     i64: |v| v as f64, |v| v, |v| v as i64, |v| v;
     f32: f64::from, |v| v as i64, |v| v as f32, |v| v as f32;
     f64: |v| v, |v| v as i64, |v| v, |v| v as f64;
-    f16: f16::to_f64, |v| f16::to_f64(v) as i64, f16::from_f64, |v| f16::from_f64(v as f64);
-    bf16: bf16::to_f64, |v| bf16::to_f64(v) as i64, bf16::from_f64, |v| bf16::from_f64(v as f64);
+    f16: f16::to_f64, |v| f16::to_f64(v) as i64, f16_of, |v| f16_of(v as f64);
+    bf16: bf16::to_f64, |v| bf16::to_f64(v) as i64, bf16_of, |v| bf16_of(v as f64);
 }
 
 impl Data {

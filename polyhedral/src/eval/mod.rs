@@ -29,6 +29,7 @@ mod wide;
 
 pub use data::{Data, Tensors};
 pub use error::{EvalError, Limits};
+pub use numbers::round;
 pub use wide::{Mismatch, Report, Wide, WrongElement};
 
 use machine::Batch;

@@ -29,14 +29,35 @@ impl Unit {
     }
 }
 
-/// `value` rounded to what `dtype` can hold.
-pub(super) fn round(dtype: DType, value: f64) -> f64 {
+/// `value` rounded to the nearest that the floating-point type `dtype` can hold, the even one of two; once, whatever the type.
+pub fn round(dtype: DType, value: f64) -> f64 {
     match dtype {
-        DType::F16 => f16::from_f64(value).to_f64(),
-        DType::BF16 => bf16::from_f64(value).to_f64(),
+        DType::F16 => f16_of(value).to_f64(),
+        DType::BF16 => bf16_of(value).to_f64(),
         DType::F32 => f64::from(value as f32),
         _ => value,
     }
+}
+
+/// The nearest `float16`. (`f16::from_f64` looks at the first 20 digits of a double alone.)
+pub(super) fn f16_of(value: f64) -> f16 {
+    f16::from_f32(to_odd(value))
+}
+
+/// The nearest `bfloat16`.
+pub(super) fn bf16_of(value: f64) -> bf16 {
+    bf16::from_f32(to_odd(value))
+}
+
+/// A `float32` that rounds further as the double itself would: truncated, with the last bit set when something was lost
+/// (Boldo, Melquiond, Emulation of a FMA and correctly rounded sums: proved algorithms using rounding to odd, 2008).
+fn to_odd(value: f64) -> f32 {
+    let nearest = value as f32;
+    if f64::from(nearest) == value || nearest.is_nan() {
+        return nearest;
+    }
+    let is_past = f64::from(nearest.abs()) > value.abs();
+    f32::from_bits((nearest.to_bits() - u32::from(is_past)) | 1)
 }
 
 /// `value` wrapped to the integer type; for `uint64` as its bits; for `bool` whether it is not 0.

@@ -23,12 +23,14 @@
 
 mod conflicts;
 mod placed;
+mod races;
 #[cfg(test)]
 mod tests;
 mod values;
 mod violation;
 
 pub use conflicts::{conflicts_within, own_order};
+pub use races::{Hazard, hazards, race_free};
 pub use values::{Meaning, order_and_values_kept, values_kept};
 pub use violation::{Conflict, Content, Instance, Violation};
 

@@ -54,6 +54,10 @@ pub enum Conflict {
         /// The loop.
         member: String,
     },
+    /// Two blocks of a kernel run them, and nothing orders these.
+    OnBlocks,
+    /// Two threads of a block run them, and no barrier is in between.
+    NoBarrier,
     /// The sink finds something else than what it must.
     Sees {
         /// What it must find.
@@ -175,6 +179,8 @@ impl fmt::Display for Conflict {
             Conflict::NotCoincident { member } => {
                 write!(f, "they are different iterations of the loop `{member}`, which must not run at once")
             }
+            Conflict::OnBlocks => write!(f, "two blocks run them, which nothing orders"),
+            Conflict::NoBarrier => write!(f, "two threads run them, and no barrier is in between"),
             Conflict::Sees { due, instead } => write!(f, "{instead}, but must find {due}"),
             Conflict::Misses { due } => write!(f, "not all that it must: {due} is missing"),
             Conflict::Adds { extra } => write!(f, "more than it must: {extra} should not be there"),

@@ -119,3 +119,14 @@ fn sizes_and_values() {
           = help: call with sizes that satisfy the condition, or restrict the range in `where`"#]],
     );
 }
+
+/// What takes more work than there is for one kernel is said so: it is no bug.
+#[test]
+fn programs_that_are_too_large() {
+    let error = tilewright::Error::from(polyhedral::isl::Error::Quota);
+    expect![[r#"
+        error[TC0916]: the program is too large for one kernel
+         |
+         = help: divide it into definitions of some hundred statements, and call one after the other"#]]
+    .assert_eq(&error.to_string());
+}

@@ -7,6 +7,7 @@ use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use gemm::f16;
 use serde::Deserialize;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -49,7 +50,7 @@ fn prepare(folder: &Path, library: &str, threads: usize, product: &mut Option<Bo
     let workload: Workload = serde_json::from_slice(&fs::read(folder.join("workload.json"))?)?;
     let [a, b] = workload.inputs.as_slice() else { return Ok("skip".into()) };
     let transposed = match workload.op.as_str() {
-        "gemm" => false,
+        "gemm" | "hgemm" => false,
         "tmm" | "tbmm" => true,
         _ => return Ok("skip".into()),
     };
@@ -64,6 +65,7 @@ fn prepare(folder: &Path, library: &str, threads: usize, product: &mut Option<Bo
     let made: Box<dyn Product> = match a.dtype.as_str() {
         "float32" => Box::new(Of::<f32>::new(library, shape, file, read(a)?, read(b)?)),
         "float64" => Box::new(Of::<f64>::new(library, shape, file, read(a)?, read(b)?)),
+        "float16" if library == Library::Gemm => Box::new(Of::<f16>::new(library, shape, file, read(a)?, read(b)?)),
         _ => return Ok("skip".into()),
     };
     *product = Some(made);
@@ -86,7 +88,7 @@ fn measure(product: &mut Box<dyn Product>, limits: &str) -> Result<String> {
     Ok(times)
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Library {
     Gemm,
     Matrixmultiply,
@@ -130,37 +132,33 @@ trait Element: Copy + Default + 'static {
     fn from_bytes(bytes: &[u8]) -> Self;
     fn append_to(self, bytes: &mut Vec<u8>);
     const ONE: Self;
-    /// `c = a·b` with the strides of a and b, of matrixmultiply.
-    ///
-    /// # Safety
-    /// The pointers are to m×k, k×n and m×n elements.
-    unsafe fn matrixmultiply(shape: Shape, a: *const Self, b: *const Self, strides: [isize; 2], c: *mut Self);
+    /// The function of matrixmultiply, where it has one.
+    const MATRIXMULTIPLY: Option<Matrixmultiply<Self>>;
 }
 
+/// `c = α·a·b + β·c`: extents, α, then each matrix with its strides, with β before the last.
+type Matrixmultiply<T> =
+    unsafe fn(usize, usize, usize, T, *const T, isize, isize, *const T, isize, isize, T, *mut T, isize, isize);
+
 macro_rules! element {
-    ($t:ty, $function:ident) => {
+    ($t:ty, $one:expr, $matrixmultiply:expr) => {
         impl Element for $t {
             const BYTES: usize = size_of::<$t>();
-            const ONE: $t = 1.0;
+            const ONE: $t = $one;
+            const MATRIXMULTIPLY: Option<Matrixmultiply<$t>> = $matrixmultiply;
             fn from_bytes(bytes: &[u8]) -> $t {
                 <$t>::from_le_bytes(bytes.try_into().expect("the chunks have that size"))
             }
             fn append_to(self, bytes: &mut Vec<u8>) {
                 bytes.extend(self.to_le_bytes());
             }
-            unsafe fn matrixmultiply(shape: Shape, a: *const $t, b: *const $t, [row, column]: [isize; 2], c: *mut $t) {
-                let Shape { m, k, n, .. } = shape;
-                // SAFETY: as promised by the caller.
-                unsafe {
-                    matrixmultiply::$function(m, k, n, 1.0, a, k as isize, 1, b, row, column, 0.0, c, n as isize, 1);
-                }
-            }
         }
     };
 }
 
-element!(f32, sgemm);
-element!(f64, dgemm);
+element!(f32, 1.0, Some(matrixmultiply::sgemm));
+element!(f64, 1.0, Some(matrixmultiply::dgemm));
+element!(f16, f16::ONE, None);
 
 impl<T: Element> Of<T> {
     fn new(library: Library, shape: Shape, file: PathBuf, a: Vec<u8>, b: Vec<u8>) -> Of<T> {
@@ -188,7 +186,9 @@ impl<T: Element> Product for Of<T> {
             unsafe {
                 match self.library {
                     Library::Matrixmultiply => {
-                        T::matrixmultiply(self.shape, a.as_ptr(), b.as_ptr(), strides, c.as_mut_ptr());
+                        let product = T::MATRIXMULTIPLY.ok_or("it has no products of this type")?;
+                        let (a, b, c, [row, column]) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr(), strides);
+                        product(m, k, n, T::ONE, a, k as isize, 1, b, row, column, T::default(), c, n as isize, 1);
                     }
                     Library::Gemm => gemm::gemm(
                         m,

@@ -363,6 +363,28 @@ stmt C[i]
     assert_eq!(result(text, &[n], &[("A", ints(&[n], &a))]), expected);
 }
 
+/// Halves are the nearest, also of doubles that differ from the middle of two in their last digit alone.
+#[test]
+fn halves_are_rounded_once() {
+    for (dtype, middle, below, above) in [
+        (DType::F16, 1.0 + 2f64.powi(-11), 1.0, 1.0 + 2f64.powi(-10)),
+        (DType::F16, 2f64.powi(-25), 0.0, 2f64.powi(-24)),
+        (DType::F16, 65520.0, 65504.0, f64::INFINITY),
+        (DType::BF16, 1.0 + 2f64.powi(-8), 1.0, 1.0 + 2f64.powi(-7)),
+        (DType::BF16, 2f64.powi(-134), 0.0, 2f64.powi(-133)),
+    ] {
+        let beside = |by: i64| f64::from_bits((middle.to_bits() as i64 + by) as u64);
+        for sign in [1.0, -1.0] {
+            assert_eq!(round(dtype, sign * beside(1)), sign * above, "{dtype}");
+            assert_eq!(round(dtype, sign * beside(-1)), sign * below, "{dtype}");
+            assert_eq!(Data::from_f64s(dtype, &[1], &[sign * beside(1)]).to_f64s(), [sign * above]);
+        }
+        assert_eq!(round(dtype, below), below);
+    }
+    assert_eq!(round(DType::F16, f64::MAX), f64::INFINITY);
+    assert!(round(DType::BF16, f64::NAN).is_nan());
+}
+
 #[test]
 fn a_ring_of_three_cases() {
     let text = "

@@ -1,0 +1,28 @@
+//! Kernels: from a Scop with kernels to a program that launches them, and to the text of languages that devices are
+//! programmed in.
+
+mod limits;
+mod rewrite;
+mod source;
+
+pub use limits::{TooLarge, within_limits};
+pub use source::{Language, Unsupported, source};
+
+use polyhedral::Scop;
+use support::{Remark, with_deep_stack};
+
+use crate::scan::{Error, Options, scan};
+use crate::{Program, simplify};
+
+/// A Scop with kernels to the launches of a host and what each thread runs: [`scan`], then the rewrites that are valid
+/// whatever other threads do between barriers.
+///
+/// # Errors
+/// As [`scan`].
+pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
+    with_deep_stack(|| {
+        let program = simplify(scan(scop, options, remarks)?);
+        let program = simplify(rewrite::tested_once(program));
+        Ok(simplify(rewrite::in_registers(program)))
+    })
+}

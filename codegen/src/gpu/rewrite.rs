@@ -1,0 +1,124 @@
+//! Rewrites of kernels.
+
+use polyhedral::CmpOp;
+
+use crate::passes::{Ranges, coalesce, registers, substituted, unswitch};
+use crate::verify::has_barrier;
+use crate::{Cond, Int, Launch, Op, Program};
+
+/// Loops that run at most once, as those of threads are that have an iteration each, become tests.
+///
+/// ```text
+/// for m in tx..min(16, M - 16*bx) step 16 {      if tx < M - 16*bx {
+///   C[16*bx + m] = 0                        ->     C[16*bx + tx] = 0
+/// }                                              }
+/// ```
+pub(super) fn tested_once(program: Program) -> Program {
+    let body = once_in(&program.body, &Ranges::default());
+    Program { body, ..program }
+}
+
+fn once_in(ops: &[Op], ranges: &Ranges) -> Vec<Op> {
+    ops.iter().map(|op| once(op, ranges)).collect()
+}
+
+fn once(op: &Op, ranges: &Ranges) -> Op {
+    match op {
+        Op::For { var, lower, upper, step, parallel: false, body } => {
+            if is_past(&(lower.clone() + step.clone()), upper, ranges) {
+                let cond = Cond::all(is_below(lower, upper));
+                let there = ranges.where_holds(&cond);
+                let at_lower = |other| if other == *var { lower.clone() } else { Int::Var(other) };
+                let then: Vec<Op> = body.iter().map(|op| substituted(op, &at_lower)).collect();
+                return Op::If { cond, then: once_in(&then, &there), otherwise: Vec::new() };
+            }
+            let body = once_in(body, &ranges.inside(*var, lower, upper));
+            let (lower, upper, step) = (lower.clone(), upper.clone(), step.clone());
+            Op::For { var: *var, lower, upper, step, parallel: false, body }
+        }
+        Op::If { cond, then, otherwise } => Op::If {
+            cond: cond.clone(),
+            then: once_in(then, &ranges.where_holds(cond)),
+            otherwise: once_in(otherwise, &ranges.where_holds(&cond.clone().negate())),
+        },
+        Op::Local { buffer, body } => Op::Local { buffer: *buffer, body: once_in(body, ranges) },
+        Op::Launch(launch) => {
+            let body = once_in(&launch.body, &ranges.inside_of(launch));
+            Op::Launch(Launch { body, ..launch.clone() })
+        }
+        other => other.clone(),
+    }
+}
+
+/// That a value is below an upper bound, and so below each of two of which that is the smaller.
+fn is_below(value: &Int, upper: &Int) -> Vec<Cond> {
+    match upper {
+        Int::Min(a, b) => [is_below(value, a), is_below(value, b)].concat(),
+        upper => vec![Cond::compare(CmpOp::Lt, value.clone(), upper.clone())],
+    }
+}
+
+/// Whether a value is known to be at or past an upper bound.
+fn is_past(value: &Int, upper: &Int, ranges: &Ranges) -> bool {
+    match upper {
+        Int::Min(a, b) => is_past(value, a, ranges) || is_past(value, b, ranges),
+        upper => ranges.decide(CmpOp::Ge, value, upper) == Some(true),
+    }
+}
+
+/// Elements that loops without barriers load and store again and again, in registers meanwhile.
+///
+/// No thread touches what another one writes between barriers, so that what runs there may be rewritten like any program.
+pub(super) fn in_registers(mut program: Program) -> Program {
+    let body = std::mem::take(&mut program.body);
+    program.body = of_host(body, &mut program);
+    program
+}
+
+fn of_host(ops: Vec<Op>, program: &mut Program) -> Vec<Op> {
+    let one = |op: Op| match op {
+        Op::Launch(launch) => {
+            let body = of_block(launch.body, program);
+            Op::Launch(Launch { body, ..launch })
+        }
+        Op::For { var, lower, upper, step, parallel, body } => {
+            Op::For { var, lower, upper, step, parallel, body: of_host(body, program) }
+        }
+        Op::If { cond, then, otherwise } => {
+            Op::If { cond, then: of_host(then, program), otherwise: of_host(otherwise, program) }
+        }
+        other => other,
+    };
+    ops.into_iter().map(one).collect()
+}
+
+/// What all threads of a block get to.
+fn of_block(ops: Vec<Op>, program: &mut Program) -> Vec<Op> {
+    let (mut all, mut run) = (Vec::new(), Vec::new());
+    for op in ops {
+        if !has_barrier(std::slice::from_ref(&op)) {
+            run.push(op);
+            continue;
+        }
+        all.extend(rewritten(std::mem::take(&mut run), program));
+        all.push(match op {
+            Op::For { var, lower, upper, step, parallel, body } => {
+                Op::For { var, lower, upper, step, parallel, body: of_block(body, program) }
+            }
+            Op::If { cond, then, otherwise } => {
+                Op::If { cond, then: of_block(then, program), otherwise: of_block(otherwise, program) }
+            }
+            other => other,
+        });
+    }
+    all.extend(rewritten(run, program));
+    all
+}
+
+/// What threads run between two barriers, rewritten as a program of its own.
+fn rewritten(run: Vec<Op>, program: &mut Program) -> Vec<Op> {
+    let mut own = Program { body: run, ..program.clone() };
+    own = coalesce(registers(unswitch(own)));
+    (program.vars, program.regs) = (own.vars, own.regs);
+    own.body
+}

@@ -1,0 +1,491 @@
+//! Kernels as source text, of CUDA C++ and of OpenCL C: one walk, two vocabularies.
+
+mod expression;
+mod names;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use polyhedral::{Role, TensorId};
+
+use crate::passes::Ranges;
+use crate::{Buffer, Cond, Int, Launch, Op, Place, Program, RegId, Stride, Value, VarId};
+
+use names::Names;
+use words::Helper;
+
+pub use words::Language;
+
+/// What the languages have no words for, yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsupported(pub String);
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "kernels have no source text: {}", self.0)
+    }
+}
+
+impl std::error::Error for Unsupported {}
+
+type Result<T> = std::result::Result<T, Unsupported>;
+
+fn unsupported<T>(what: impl Into<String>) -> Result<T> {
+    Err(Unsupported(what.into()))
+}
+
+/// The source of a program's kernels, and how a host launches them: a function in CUDA C++, a comment in OpenCL C.
+///
+/// What it computes is what the program says, to the bit where functions are not called, if products and sums are not
+/// contracted: `--fmad=false` for CUDA; the text says so itself for OpenCL.
+///
+/// # Errors
+/// When the program has vectors, checks of computed subscripts, `float16` or `bfloat16`, strides that only the call knows,
+/// functions that the language does not have, or work of the host's own.
+pub fn source(program: &Program, language: Language) -> Result<String> {
+    let mut printer = Printer::new(program, language)?;
+    let host = printer.host(&program.body, 1)?;
+    Ok(printer.finish(&host))
+}
+
+struct Printer<'a> {
+    program: &'a Program,
+    language: Language,
+    names: Names,
+    /// The type of subscripts, loops and sizes.
+    index: &'static str,
+    kernels: Vec<String>,
+    helpers: BTreeSet<Helper>,
+    /// The kernel so far.
+    out: String,
+    /// Registers that are declared.
+    declared: BTreeSet<RegId>,
+}
+
+impl<'a> Printer<'a> {
+    fn new(program: &'a Program, language: Language) -> Result<Printer<'a>> {
+        for Buffer { name, dtype, strides, .. } in program.buffers.values() {
+            if language.memory_type(*dtype).is_none() {
+                return unsupported(format!("`{name}` is `{dtype}`"));
+            }
+            if strides.contains(&Stride::Runtime) {
+                return unsupported(format!("only the call knows the strides of `{name}`"));
+            }
+        }
+        Ok(Printer {
+            program,
+            language,
+            names: Names::of(program),
+            index: if is_small(program) { "int" } else { language.long() },
+            kernels: Vec::new(),
+            helpers: BTreeSet::new(),
+            out: String::new(),
+            declared: BTreeSet::new(),
+        })
+    }
+
+    fn finish(self, host: &[String]) -> String {
+        let mut text = format!("// {}: {}\n", self.program.name, self.language.name());
+        text.push_str(self.language.preamble(
+            self.program.buffers.values().any(|buffer| buffer.dtype.bits() == 64 && buffer.dtype.is_float()),
+        ));
+        for helper in &self.helpers {
+            text.push('\n');
+            text.push_str(&helper.text(self.language));
+        }
+        for kernel in &self.kernels {
+            text.push('\n');
+            text.push_str(kernel);
+        }
+        text.push('\n');
+        let parameters = self.host_parameters();
+        match self.language {
+            Language::Cuda => {
+                let name = self.names.fresh(&format!("{}_launch", self.program.name));
+                text.push_str(&format!("void {name}({parameters})\n{{\n"));
+                host.iter().for_each(|line| text.push_str(&format!("{line}\n")));
+                text.push_str("}\n");
+            }
+            Language::OpenCl => {
+                text.push_str(&format!("// Launched by a host, given {parameters}:\n"));
+                host.iter().for_each(|line| text.push_str(&format!("//{line}\n")));
+            }
+        }
+        text
+    }
+
+    fn host_parameters(&self) -> String {
+        let mut arguments: Vec<(usize, TensorId)> = Vec::new();
+        for (id, buffer) in self.program.buffers.iter() {
+            if let Place::Argument(at) = buffer.place {
+                arguments.push((at, id));
+            }
+        }
+        arguments.sort_unstable();
+        let mut all: Vec<String> = arguments.iter().map(|(_, id)| self.pointer(*id, "")).collect();
+        if self.program.buffers.values().any(|buffer| matches!(buffer.place, Place::Workspace(_))) {
+            all.push("char *workspace".into());
+        }
+        all.extend(self.names.params.iter().map(|name| format!("{} {name}", self.index)));
+        if self.language == Language::Cuda {
+            all.push("cudaStream_t stream".into());
+        }
+        all.join(", ")
+    }
+
+    /// `const float *A`, with what the language says of a kernel's memory in front.
+    fn pointer(&self, id: TensorId, qualifier: &str) -> String {
+        let buffer = &self.program.buffers[id];
+        let constant = if buffer.role == Role::Input { "const " } else { "" };
+        let name = &self.names.buffers[&id];
+        let restrict =
+            if qualifier.is_empty() && self.language != Language::OpenCl { "" } else { self.language.restrict() };
+        let dtype = self.language.memory_type(buffer.dtype).unwrap_or_default();
+        match qualifier {
+            "kernel" => format!("{}{constant}{dtype} *{restrict}{name}", self.language.global()),
+            _ => format!("{constant}{dtype} *{name}"),
+        }
+    }
+
+    /// What the host runs.
+    fn host(&mut self, ops: &[Op], depth: usize) -> Result<Vec<String>> {
+        let indent = "    ".repeat(depth);
+        let ranges = Ranges::default();
+        let mut lines = Vec::new();
+        for op in ops {
+            match op {
+                Op::Launch(launch) => lines.push(format!("{indent}{}", self.launch(launch)?)),
+                Op::For { var, lower, upper, step, body, .. } => {
+                    let (lower, upper, step) =
+                        (self.int(lower, &ranges), self.int(upper, &ranges), self.int(step, &ranges));
+                    let (name, index) = (self.names.var(*var).to_string(), self.index);
+                    lines
+                        .push(format!("{indent}for ({index} {name} = {lower}; {name} < {upper}; {name} += {step}) {{"));
+                    lines.extend(self.host(body, depth + 1)?);
+                    lines.push(format!("{indent}}}"));
+                }
+                Op::If { cond, then, otherwise } => {
+                    lines.push(format!("{indent}if ({}) {{", self.cond(cond, &ranges)));
+                    lines.extend(self.host(then, depth + 1)?);
+                    if !otherwise.is_empty() {
+                        lines.push(format!("{indent}}} else {{"));
+                        lines.extend(self.host(otherwise, depth + 1)?);
+                    }
+                    lines.push(format!("{indent}}}"));
+                }
+                _ => return unsupported("there is work of the host's own"),
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Prints the kernel; the line that launches it.
+    fn launch(&mut self, launch: &Launch) -> Result<String> {
+        let used = Used::of(self.program, launch);
+        self.kernel(launch, &used)?;
+        let ranges = Ranges::default();
+        let mut arguments: Vec<String> = Vec::new();
+        for id in &used.buffers {
+            let buffer = &self.program.buffers[*id];
+            arguments.push(match &buffer.place {
+                Place::Workspace(offset) => {
+                    let dtype = self.language.memory_type(buffer.dtype).unwrap_or_default();
+                    let offset = self.int(offset, &ranges);
+                    format!("({dtype} *)(workspace + {offset})")
+                }
+                _ => self.names.buffers[id].clone(),
+            });
+        }
+        arguments.extend(used.params.iter().map(|at| self.names.params[*at].clone()));
+        arguments.extend(used.vars.iter().map(|var| self.names.var(*var).to_string()));
+        let grid: Vec<String> = launch.grid.iter().map(|(_, blocks)| self.int(blocks, &ranges)).collect();
+        let block: Vec<String> = launch.block.iter().map(|(_, threads)| threads.to_string()).collect();
+        Ok(self.language.launch(&self.names.fresh(&launch.name), &grid, &block, &arguments))
+    }
+
+    fn kernel(&mut self, launch: &Launch, used: &Used) -> Result<()> {
+        let mut parameters: Vec<String> = used.buffers.iter().map(|id| self.pointer(*id, "kernel")).collect();
+        let sizes = used.params.iter().map(|at| self.names.params[*at].clone());
+        let sizes = sizes.chain(used.vars.iter().map(|var| self.names.var(*var).to_string()));
+        parameters.extend(sizes.map(|name| format!("const {} {name}", self.index)));
+        let threads: Vec<i64> = launch.block.iter().map(|(_, threads)| *threads).chain([1; 3]).take(3).collect();
+        let head = self.language.kernel_head(&threads);
+        let name = self.names.fresh(&launch.name);
+        self.out = format!("{head} {name}({})\n{{\n", parameters.join(", "));
+        self.declared.clear();
+        for id in &launch.shared {
+            let declared = self.array(*id)?;
+            self.line(1, &format!("{}{declared};", self.language.shared()));
+        }
+        for (at, (var, _)) in launch.grid.iter().enumerate().filter(|(_, (var, _))| used.inside.contains(var)) {
+            let (index, name) = (self.index, self.names.var(*var).to_string());
+            self.line(1, &format!("const {index} {name} = {};", self.language.block(at)));
+        }
+        for (at, (var, _)) in launch.block.iter().enumerate().filter(|(_, (var, _))| used.inside.contains(var)) {
+            let (index, name) = (self.index, self.names.var(*var).to_string());
+            self.line(1, &format!("const {index} {name} = {};", self.language.thread(at)));
+        }
+        self.line(0, "");
+        let ranges = Ranges::default().inside_of(launch);
+        self.ops(&launch.body, &ranges, 1)?;
+        self.line(0, "}");
+        let kernel = std::mem::take(&mut self.out);
+        self.kernels.push(kernel);
+        Ok(())
+    }
+
+    /// `float T[4][5]`: rows are as far apart as the strides say.
+    fn array(&self, id: TensorId) -> Result<String> {
+        let buffer = &self.program.buffers[id];
+        let mut text =
+            format!("{} {}", self.language.memory_type(buffer.dtype).unwrap_or_default(), self.names.buffers[&id]);
+        for length in rows(buffer).ok_or_else(|| Unsupported(format!("how large `{}` is", buffer.name)))? {
+            text.push_str(&format!("[{length}]"));
+        }
+        if buffer.extent.is_empty() {
+            text.push_str("[1]");
+        }
+        Ok(text)
+    }
+
+    fn line(&mut self, depth: usize, text: &str) {
+        if !text.is_empty() {
+            self.out.push_str(&"    ".repeat(depth));
+            self.out.push_str(text);
+        }
+        self.out.push('\n');
+    }
+
+    fn ops(&mut self, ops: &[Op], ranges: &Ranges, depth: usize) -> Result<()> {
+        for (at, op) in ops.iter().enumerate() {
+            // A register that several of the ops use is declared before the first; one that only this one uses, inside.
+            for reg in registers_in(op) {
+                let elsewhere = ops[at + 1..].iter().any(|other| registers_in(other).contains(&reg));
+                let is_set_here = matches!(op, Op::Set { reg: own, .. } if *own == reg);
+                if elsewhere && !is_set_here && self.declared.insert(reg) {
+                    let declared = self.register(reg);
+                    self.line(depth, &format!("{declared};"));
+                }
+            }
+            self.op(op, ranges, depth)?;
+        }
+        Ok(())
+    }
+
+    /// `float C_0`
+    fn register(&self, reg: RegId) -> String {
+        format!("{} {}", self.language.value_type(self.program.regs[reg].dtype), self.names.regs[&reg])
+    }
+
+    fn op(&mut self, op: &Op, ranges: &Ranges, depth: usize) -> Result<()> {
+        match op {
+            Op::For { var, lower, upper, step, parallel: false, body } => {
+                let (from, to, by) = (self.int(lower, ranges), self.int(upper, ranges), self.int(step, ranges));
+                let (index, name) = (self.index, self.names.var(*var).to_string());
+                let by = if by == "1" { format!("++{name}") } else { format!("{name} += {by}") };
+                self.line(depth, &format!("for ({index} {name} = {from}; {name} < {to}; {by}) {{"));
+                self.ops(body, &ranges.inside(*var, lower, upper), depth + 1)?;
+                self.line(depth, "}");
+            }
+            Op::If { cond, then, otherwise } => {
+                let text = self.cond(cond, ranges);
+                self.line(depth, &format!("if ({text}) {{"));
+                self.ops(then, &ranges.where_holds(cond), depth + 1)?;
+                if !otherwise.is_empty() {
+                    self.line(depth, "} else {");
+                    self.ops(otherwise, &ranges.where_holds(&cond.clone().negate()), depth + 1)?;
+                }
+                self.line(depth, "}");
+            }
+            Op::Store { buffer, at, lanes: 1, value, mask } => {
+                let dtype = self.program.buffers[*buffer].dtype;
+                let (element, value) = (self.element(*buffer, at, ranges)?, self.value(value, ranges)?);
+                let value = self.language.stored(dtype, &value);
+                match mask {
+                    None => self.line(depth, &format!("{element} = {value};")),
+                    Some(mask) => {
+                        let mask = self.value(mask, ranges)?;
+                        self.line(depth, &format!("if ({}) {element} = {value};", mask.text));
+                    }
+                }
+            }
+            Op::Set { reg, value } if self.program.regs[*reg].lanes == 1 => {
+                let value = self.value(value, ranges)?.text;
+                let name = match self.declared.insert(*reg) {
+                    true => self.register(*reg),
+                    false => self.names.regs[reg].clone(),
+                };
+                self.line(depth, &format!("{name} = {value};"));
+            }
+            Op::Local { buffer, body } => {
+                let declared = self.array(*buffer)?;
+                self.line(depth, "{");
+                self.line(depth + 1, &format!("{declared};"));
+                self.ops(body, ranges, depth + 1)?;
+                self.line(depth, "}");
+            }
+            Op::Barrier => self.line(depth, self.language.barrier()),
+            // A hint, for caches that these devices fill themselves.
+            Op::Prefetch { .. } => {}
+            Op::Check { buffer, .. } => {
+                let name = &self.program.buffers[*buffer].name;
+                return unsupported(format!("subscripts of `{name}` are checked while running"));
+            }
+            Op::Launch(_) | Op::For { .. } => return unsupported("a kernel inside of a kernel"),
+            Op::Store { .. } | Op::Set { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } => {
+                return unsupported("there are vectors");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether every byte of every buffer is within 31 bits: for sizes that are known.
+fn is_small(program: &Program) -> bool {
+    let fits = |buffer: &Buffer| buffer.constant_bytes().is_some_and(|bytes| bytes < i64::from(i32::MAX));
+    program.params.is_empty() && program.buffers.values().all(fits)
+}
+
+/// Elements in each dimension, the inner ones with what lies between rows.
+fn rows(buffer: &Buffer) -> Option<Vec<i64>> {
+    let strides = buffer.strides.iter().map(|stride| match stride {
+        Stride::Known(stride) => stride.as_const(),
+        Stride::Runtime => None,
+    });
+    let strides = strides.collect::<Option<Vec<i64>>>()?;
+    let mut rows = Vec::new();
+    for (at, extent) in buffer.extent.iter().enumerate() {
+        rows.push(match at {
+            0 => extent.as_const()?.max(1),
+            _ => strides[at - 1].checked_div(strides[at])?,
+        });
+    }
+    Some(rows)
+}
+
+fn registers_in(op: &Op) -> BTreeSet<RegId> {
+    crate::passes::registers_of(op).into_iter().collect()
+}
+
+/// What a kernel uses.
+struct Used {
+    /// Memory of the device.
+    buffers: Vec<TensorId>,
+    params: Vec<usize>,
+    /// Variables of the host's loops.
+    vars: Vec<VarId>,
+    /// All variables.
+    inside: BTreeSet<VarId>,
+}
+
+impl Used {
+    fn of(program: &Program, launch: &Launch) -> Used {
+        let mut seen = Seen::default();
+        seen.ops(&launch.body);
+        let own = launch.grid.iter().map(|(var, _)| *var).chain(launch.block.iter().map(|(var, _)| *var));
+        seen.bound.extend(own);
+        let is_global = |id: &TensorId| matches!(program.buffers[*id].place, Place::Argument(_) | Place::Workspace(_));
+        // Subscripts are over the extents.
+        let buffers: Vec<TensorId> = seen.buffers.iter().copied().filter(is_global).collect();
+        for id in &buffers {
+            for stride in &program.buffers[*id].strides {
+                if let Stride::Known(stride) = stride {
+                    seen.int(stride);
+                }
+            }
+        }
+        let vars = seen.vars.difference(&seen.bound).copied().collect();
+        Used { buffers, params: seen.params.into_iter().collect(), vars, inside: seen.vars }
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    buffers: BTreeSet<TensorId>,
+    params: BTreeSet<usize>,
+    vars: BTreeSet<VarId>,
+    bound: BTreeSet<VarId>,
+}
+
+impl Seen {
+    fn ops(&mut self, ops: &[Op]) {
+        for op in ops {
+            match op {
+                Op::For { var, lower, upper, step, body, .. } => {
+                    self.bound.insert(*var);
+                    [lower, upper, step].into_iter().for_each(|int| self.int(int));
+                    self.ops(body);
+                }
+                Op::If { cond, then, otherwise } => {
+                    self.cond(cond);
+                    self.ops(then);
+                    self.ops(otherwise);
+                }
+                Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => self.ops(body),
+                Op::Store { buffer, at, value, mask, .. } => {
+                    self.buffers.insert(*buffer);
+                    at.iter().for_each(|at| self.at(at));
+                    [value].into_iter().chain(mask).for_each(|value| self.value(value));
+                }
+                Op::Set { value, .. } => self.value(value),
+                Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Barrier => {
+                }
+            }
+        }
+    }
+
+    fn at(&mut self, at: &crate::At) {
+        match at {
+            crate::At::Affine { base, .. } => self.int(base),
+            crate::At::Indirect(value) => self.value(value),
+        }
+    }
+
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::Int { base, .. } => self.int(base),
+            Value::Load { buffer, at, .. } => {
+                self.buffers.insert(*buffer);
+                at.iter().for_each(|at| self.at(at));
+            }
+            _ => {}
+        }
+        value.children().into_iter().for_each(|child| self.value(child));
+    }
+
+    fn int(&mut self, int: &Int) {
+        int.each_var(&mut |var| _ = self.vars.insert(var));
+        self.params.extend(params_of(int));
+    }
+
+    fn cond(&mut self, cond: &Cond) {
+        match cond {
+            Cond::Compare(_, a, b) => [a, b].into_iter().for_each(|int| self.int(int)),
+            Cond::All(parts) | Cond::Any(parts) => parts.iter().for_each(|part| self.cond(part)),
+            Cond::Not(inner) => self.cond(inner),
+        }
+    }
+}
+
+fn params_of(int: &Int) -> BTreeSet<usize> {
+    match int {
+        Int::Param(at) => BTreeSet::from([*at]),
+        Int::Const(_) | Int::Var(_) => BTreeSet::new(),
+        Int::Add(a, b) | Int::Mul(a, b) | Int::Min(a, b) | Int::Max(a, b) => &params_of(a) | &params_of(b),
+        Int::FloorDiv(e, _) | Int::Mod(e, _) => params_of(e),
+        Int::Select(cond, a, b) => {
+            let mut seen = Seen::default();
+            seen.cond(cond);
+            &(&params_of(a) | &params_of(b)) | &seen.params
+        }
+    }
+}
+
+/// A value's text, and how tightly it holds together.
+struct Text {
+    text: String,
+    tightness: expression::Tightness,
+}
+
+type RegNames = BTreeMap<RegId, String>;

@@ -1,0 +1,239 @@
+//! Runs kernels: blocks one after the other in any order, and the threads of a block in any order between barriers. Every
+//! access is watched, so that two threads which race are found whatever order they ran in.
+
+use std::collections::BTreeMap;
+
+use polyhedral::TensorId;
+use support::Entity;
+
+use super::{Fault, Run};
+use crate::verify::has_barrier;
+use crate::{Launch, Op, Place, Program, VarId};
+
+/// What all threads of a block run between two barriers: an op, and the values of the loops around it.
+struct Segment<'p> {
+    op: &'p Op,
+    vars: Vec<Option<i64>>,
+}
+
+impl Run<'_> {
+    /// A launch: all blocks, shuffled.
+    pub(super) fn launch(&mut self, launch: &Launch) -> Result<(), Fault> {
+        let mut blocks = vec![Vec::new()];
+        for (var, count) in &launch.grid {
+            blocks = all_of(&blocks, *var, self.int(count)?);
+        }
+        let mut threads = vec![Vec::new()];
+        for (var, count) in &launch.block {
+            threads = all_of(&threads, *var, *count);
+        }
+        self.shuffle(&mut blocks);
+        let (vars, regs) = (self.vars.clone(), std::mem::replace(&mut self.regs, vec![None; self.program.regs.len()]));
+        self.watch.replace(Some(Watch::default()));
+        for (number, block) in blocks.iter().enumerate() {
+            self.vars.clone_from(&vars);
+            block.iter().for_each(|(var, value)| self.vars[var.index()] = Some(*value));
+            for buffer in &launch.shared {
+                self.memory[buffer.index()].elements = self.poisoned(*buffer)?;
+            }
+            self.next_block(number);
+            let mut pending = Vec::new();
+            self.uniform(&launch.body, &threads, &mut pending)?;
+            self.phase(&threads, &mut pending)?;
+        }
+        launch.shared.iter().for_each(|buffer| self.memory[buffer.index()].elements = Vec::new());
+        self.watch.replace(None);
+        (self.vars, self.regs) = (vars, regs);
+        Ok(())
+    }
+
+    /// What all threads of a block get to: what is between barriers waits until the next one.
+    fn uniform<'p>(
+        &mut self,
+        ops: &'p [Op],
+        threads: &[Vec<(VarId, i64)>],
+        pending: &mut Vec<Segment<'p>>,
+    ) -> Result<(), Fault> {
+        for op in ops {
+            match op {
+                Op::Barrier => self.phase(threads, pending)?,
+                op if !has_barrier(std::slice::from_ref(op)) => {
+                    pending.push(Segment { op, vars: self.vars.clone() });
+                }
+                Op::For { var, lower, upper, step, body, .. } => {
+                    for value in self.values_of(*var, lower, upper, step)? {
+                        self.vars[var.index()] = Some(value);
+                        self.uniform(body, threads, pending)?;
+                    }
+                    self.vars[var.index()] = None;
+                }
+                Op::If { cond, then, otherwise } => {
+                    let taken = if self.cond(cond)? { then } else { otherwise };
+                    self.uniform(taken, threads, pending)?;
+                }
+                _ => return Err(Fault::Malformed("a barrier where not all threads of a block get to".into())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs what is pending in all threads: one thread after the other, or a step of any of them at a time.
+    fn phase(&mut self, threads: &[Vec<(VarId, i64)>], pending: &mut Vec<Segment<'_>>) -> Result<(), Fault> {
+        let outside = self.vars.clone();
+        let mut steps: Vec<usize> = if self.draw().is_multiple_of(2) {
+            let mut order: Vec<usize> = (0..threads.len()).collect();
+            self.shuffle(&mut order);
+            order.iter().flat_map(|&thread| std::iter::repeat_n(thread, pending.len())).collect()
+        } else {
+            let mut steps: Vec<usize> =
+                (0..threads.len()).flat_map(|thread| std::iter::repeat_n(thread, pending.len())).collect();
+            self.shuffle(&mut steps);
+            steps
+        };
+        // Registers are a thread's own, and not live across barriers.
+        let mut registers = vec![vec![None; self.regs.len()]; threads.len()];
+        let mut done = vec![0; threads.len()];
+        for thread in steps.drain(..) {
+            let Segment { op, vars } = &pending[done[thread]];
+            done[thread] += 1;
+            self.vars.clone_from(vars);
+            threads[thread].iter().for_each(|(var, value)| self.vars[var.index()] = Some(*value));
+            self.watch.borrow_mut().iter_mut().for_each(|watch| watch.here.thread = thread);
+            std::mem::swap(&mut self.regs, &mut registers[thread]);
+            let result = self.op(op);
+            std::mem::swap(&mut self.regs, &mut registers[thread]);
+            result?;
+        }
+        self.watch.borrow_mut().iter_mut().for_each(|watch| watch.here.phase += 1);
+        self.vars = outside;
+        pending.clear();
+        Ok(())
+    }
+
+    fn next_block(&mut self, number: usize) {
+        let shared: Vec<bool> = self.program.buffers.values().map(|buffer| buffer.place == Place::Shared).collect();
+        self.watch.borrow_mut().iter_mut().for_each(|watch| {
+            watch.here = Here { block: number, thread: 0, phase: 0 };
+            watch.cells.retain(|(buffer, _), _| !shared[*buffer]);
+        });
+    }
+
+    /// Fisher and Yates.
+    pub(super) fn shuffle<T>(&mut self, values: &mut [T]) {
+        for at in (1..values.len()).rev() {
+            let other = self.draw() as usize % (at + 1);
+            values.swap(at, other);
+        }
+    }
+
+    /// Whether an access of an element of a buffer races with one before it.
+    pub(super) fn watched(&self, buffer: TensorId, position: usize, writes: bool) -> Result<(), Fault> {
+        let mut watch = self.watch.borrow_mut();
+        let Some(watch) = watch.as_mut() else { return Ok(()) };
+        if self.program.buffers[buffer].place == Place::Stack || !watch.races(buffer, position, writes) {
+            return Ok(());
+        }
+        Err(Fault::Race { buffer: self.program.buffers[buffer].name.clone(), position })
+    }
+}
+
+fn all_of(outer: &[Vec<(VarId, i64)>], var: VarId, count: i64) -> Vec<Vec<(VarId, i64)>> {
+    let with = |outer: &Vec<(VarId, i64)>, value: i64| outer.iter().copied().chain([(var, value)]).collect();
+    outer.iter().flat_map(|outer| (0..count).map(move |value| with(outer, value))).collect()
+}
+
+/// Who accesses what while a kernel runs.
+#[derive(Default)]
+pub(super) struct Watch {
+    here: Here,
+    /// By buffer and position.
+    cells: BTreeMap<(usize, usize), Touched>,
+}
+
+/// A place in the run of a kernel.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Here {
+    block: usize,
+    thread: usize,
+    /// How many barriers the block has passed.
+    phase: usize,
+}
+
+impl Here {
+    /// Whether nothing orders this and another place.
+    fn is_beside(self, other: Here) -> bool {
+        self.block != other.block || (self.phase == other.phase && self.thread != other.thread)
+    }
+}
+
+/// Who touched a cell.
+#[derive(Default)]
+struct Touched {
+    written: Option<Here>,
+    read: Vec<Here>,
+}
+
+impl Watch {
+    fn races(&mut self, buffer: TensorId, position: usize, writes: bool) -> bool {
+        let here = self.here;
+        let cell = self.cells.entry((buffer.index(), position)).or_default();
+        let mut races = cell.written.is_some_and(|other| here.is_beside(other));
+        if writes {
+            races |= cell.read.iter().any(|other| here.is_beside(*other));
+            cell.written = Some(here);
+        } else if !cell.read.contains(&here) {
+            // What this block did before a barrier is no longer beside anything of it.
+            cell.read.retain(|other| other.block != here.block || other.phase == here.phase);
+            cell.read.push(here);
+        }
+        races
+    }
+}
+
+impl Program {
+    /// How many barriers the program has, as written.
+    pub fn barriers(&self) -> usize {
+        count(&self.body)
+    }
+
+    /// The program without barrier number `at`, counted as written: for tests of what finds the lack of it.
+    pub fn without_barrier(&self, at: usize) -> Program {
+        let mut program = self.clone();
+        let mut left = at;
+        remove(&mut program.body, &mut left);
+        program
+    }
+}
+
+fn count(ops: &[Op]) -> usize {
+    let of_op = |op: &Op| match op {
+        Op::Barrier => 1,
+        Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => count(body),
+        Op::If { then, otherwise, .. } => count(then) + count(otherwise),
+        _ => 0,
+    };
+    ops.iter().map(of_op).sum()
+}
+
+/// Whether it was in these ops.
+fn remove(ops: &mut Vec<Op>, left: &mut usize) -> bool {
+    for at in 0..ops.len() {
+        let found = match &mut ops[at] {
+            Op::Barrier if *left == 0 => {
+                ops.remove(at);
+                return true;
+            }
+            Op::Barrier => {
+                *left -= 1;
+                false
+            }
+            Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => remove(body, left),
+            Op::If { then, otherwise, .. } => remove(then, left) || remove(otherwise, left),
+            _ => false,
+        };
+        if found {
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,461 @@
+//! Kernels: scheduled programs launched on blocks of threads, which the interpreter runs in any order between barriers.
+
+mod common;
+
+use codegen::gpu::Language;
+use codegen::interp::{Fault, interpret};
+use codegen::{Options, Program, gpu};
+use common::{agrees, inputs, scheduled};
+use expect_test::{Expect, expect};
+use polyhedral::legality::{Illegal, race_free};
+use polyhedral::testing::{self, Rng};
+use polyhedral::{Node, Scop};
+use support::{Gpu, Stage};
+use transform::{Policy, Session};
+
+/// The program that a text is, and one with kernels for a script.
+fn mapped(text: &str, sizes: Option<&[i64]>, script: &str) -> (Scop, Scop) {
+    let source = scheduled(text, sizes, "");
+    let scop = scheduled(text, sizes, script);
+    let scop = gpu_mapper::kernels(&scop, &Gpu::cuda(), &mut Vec::new()).unwrap_or_else(|illegal| panic!("{illegal}"));
+    scop.verify().unwrap_or_else(|error| panic!("{error}\n{scop}"));
+    (source, scop)
+}
+
+fn lowered(scop: &Scop) -> Program {
+    let program = gpu::lower(scop, &Options::default(), &mut Vec::new()).unwrap_or_else(|error| panic!("{error}"));
+    program.verify().unwrap_or_else(|error| panic!("{error}\n{program}"));
+    program
+}
+
+/// Runs the kernels of a script in the interpreter, for open and for fixed sizes, and takes out each barrier in turn:
+/// threads must then be found to race, by the proof and by the interpreter.
+#[track_caller]
+fn check(text: &str, sizes: &[i64], script: &str) {
+    for fixed in [None, Some(sizes)] {
+        let (source, scop) = mapped(text, fixed, script);
+        let program = lowered(&scop);
+        let sizes = if fixed.is_some() { &[] } else { sizes };
+        agrees(&source, &program, sizes);
+        for at in 0..program.barriers() {
+            let without = program.without_barrier(at);
+            let given = inputs(&source, sizes);
+            let faults: Vec<Fault> = (0..2).filter_map(|seed| interpret(&without, sizes, &given, seed).err()).collect();
+            assert!(matches!(faults.as_slice(), [Fault::Race { .. }, ..]), "barrier {at}: {faults:?}\n{without}");
+        }
+    }
+}
+
+#[track_caller]
+fn check_text(text: &str, sizes: &[i64], script: &str, expected: Expect) {
+    let program = lowered(&mapped(text, None, script).1);
+    expected.assert_eq(&program.to_string());
+    check(text, sizes, script);
+}
+
+const ADD: &str = "
+scop add(N)
+context { : N > 0 }
+input A: float32[N]
+input B: float32[N]
+output C: float32[N]
+stmt C[i]
+  domain { C[i] : 0 <= i < N }
+  C[i] = A[i] + B[i]
+";
+
+#[test]
+fn one_element_per_thread() {
+    check_text(
+        ADD,
+        &[19],
+        "split C.i by 8 as io ii\nbind C.io to block.x\nbind C.ii to thread.x",
+        expect![[r#"
+            program add(N)
+              input A: float32[N] argument 0
+              input B: float32[N] argument 1
+              output C: float32[N] argument 2
+            launch add block bx < floor((N + 7)/8) thread tx < 8 {
+              if 8*bx + tx < N {
+                C[8*bx + tx] = A[8*bx + tx] + B[8*bx + tx]
+              }
+            }
+        "#]],
+    );
+}
+
+#[test]
+fn tiles_in_shared_memory() {
+    let script = "
+tile C.init.m C.init.n by 4 4 as mo no / mi ni
+bind C.init.mo to block.y
+bind C.init.no to block.x
+bind C.init.mi to thread.y
+bind C.init.ni to thread.x
+tile C.update.m C.update.n C.update.k by 4 4 4 as mo no ko / mi ni ki
+promote A at C.update.ko as As in stack
+promote B at C.update.ko as Bs in stack
+bind C.update.mo to block.y
+bind C.update.no to block.x
+bind C.update.mi to thread.y
+bind C.update.ni to thread.x
+bind As.load.x0 to thread.y
+bind As.load.x1 to thread.x
+bind Bs.load.x0 to thread.y
+bind Bs.load.x1 to thread.x
+";
+    check_text(
+        "matmul",
+        &[7, 6, 9],
+        script,
+        expect![[r#"
+        program matmul(M, N, K)
+          input A: float32[M, K] argument 0
+          input B: float32[K, N] argument 1
+          output C: float32[M, N] argument 2
+          temporary As: float32[4, 4] shared
+          temporary Bs: float32[4, 4] shared
+        launch matmul block bx < floor((N + 3)/4) block by < floor((M + 3)/4) thread tx < 4 thread ty < 4 {
+          if 4*by + ty < M && 4*bx + tx < N {
+            C[4*by + ty, 4*bx + tx] = float32(0.0)
+          }
+        }
+        launch matmul_2 block bx < floor((N + 3)/4) block by < floor((M + 3)/4) thread tx < 4 thread ty < 4 shared As, Bs {
+          for ko in 0..floor((K + 3)/4) {
+            if ty < -4*ko + K && tx < -4*bx + N {
+              Bs[ty, tx] = B[ty + 4*ko, 4*bx + tx]
+            }
+            if ty < -4*by + M && tx < -4*ko + K {
+              As[ty, tx] = A[4*by + ty, tx + 4*ko]
+            }
+            barrier
+            if 4*by + ty < M && 4*bx + tx < N {
+              r0: float32 = C[4*by + ty, 4*bx + tx]
+              for ki in 4*ko..min(K, 4*ko + 4) {
+                r0: float32 = r0 + As[ty, -4*ko + ki] * Bs[-4*ko + ki, tx]
+              }
+              C[4*by + ty, 4*bx + tx] = r0
+            }
+            barrier
+          }
+        }
+    "#]],
+    );
+}
+
+#[track_caller]
+fn check_source(text: &str, sizes: Option<&[i64]>, script: &str, language: Language, expected: Expect) {
+    let program = lowered(&mapped(text, sizes, script).1);
+    expected.assert_eq(&gpu::source(&program, language).unwrap_or_else(|why| panic!("{why}\n{program}")));
+}
+
+/// A product of tiles of 16, whose factors are loaded by all threads.
+const PRODUCT: &str = "
+tile C.init.m C.init.n by 16 16 as mo no / mi ni
+bind C.init.mo to block.y
+bind C.init.no to block.x
+bind C.init.mi to thread.y
+bind C.init.ni to thread.x
+tile C.update.m C.update.n C.update.k by 16 16 16 as mo no ko / mi ni ki
+promote A at C.update.ko as As padded 1 in stack
+promote B at C.update.ko as Bs in stack
+bind C.update.mo to block.y
+bind C.update.no to block.x
+bind C.update.mi to thread.y
+bind C.update.ni to thread.x
+bind As.load.x0 to thread.y
+bind As.load.x1 to thread.x
+bind Bs.load.x0 to thread.y
+bind Bs.load.x1 to thread.x
+";
+
+#[test]
+fn a_product_in_cuda() {
+    check_source(
+        "matmul",
+        None,
+        PRODUCT,
+        Language::Cuda,
+        expect![[r#"
+        // matmul: kernels in CUDA C++, to be compiled with --fmad=false
+
+        static inline __host__ __device__ long long floor_div_int64(long long a, long long b)
+        {
+            return b == 0 ? 0 : a / b - (a % b != 0 && (a < 0) != (b < 0));
+        }
+
+        extern "C" __global__ __launch_bounds__(256)
+        void matmul(float *__restrict__ C, const long long M, const long long N)
+        {
+            const long long bx = blockIdx.x;
+            const long long by = blockIdx.y;
+            const long long tx = threadIdx.x;
+            const long long ty = threadIdx.y;
+
+            if (16*by + ty < M && 16*bx + tx < N) {
+                C[(16*by + ty)*N + 16*bx + tx] = 0.0f;
+            }
+        }
+
+        extern "C" __global__ __launch_bounds__(256)
+        void matmul_2(const float *__restrict__ A, const float *__restrict__ B, float *__restrict__ C, const long long M, const long long N, const long long K)
+        {
+            __shared__ float As[16][17];
+            __shared__ float Bs[16][16];
+            const long long bx = blockIdx.x;
+            const long long by = blockIdx.y;
+            const long long tx = threadIdx.x;
+            const long long ty = threadIdx.y;
+
+            for (long long ko = 0; ko < floor_div_int64(K + 15, 16); ++ko) {
+                if (ty + 16*ko < K && 16*bx + tx < N) {
+                    Bs[ty][tx] = B[(ty + 16*ko)*N + 16*bx + tx];
+                }
+                if (16*by + ty < M && tx + 16*ko < K) {
+                    As[ty][tx] = A[(16*by + ty)*K + tx + 16*ko];
+                }
+                __syncthreads();
+                if (16*by + ty < M && 16*bx + tx < N) {
+                    float C_0 = C[(16*by + ty)*N + 16*bx + tx];
+                    for (long long ki = 16*ko; ki < min(K, 16*ko + 16); ++ki) {
+                        C_0 = C_0 + As[ty][ki - 16*ko]*Bs[ki - 16*ko][tx];
+                    }
+                    C[(16*by + ty)*N + 16*bx + tx] = C_0;
+                }
+                __syncthreads();
+            }
+        }
+
+        void matmul_launch(const float *A, const float *B, float *C, long long M, long long N, long long K, cudaStream_t stream)
+        {
+            matmul<<<dim3(floor_div_int64(N + 15, 16), floor_div_int64(M + 15, 16)), dim3(16, 16), 0, stream>>>(C, M, N);
+            matmul_2<<<dim3(floor_div_int64(N + 15, 16), floor_div_int64(M + 15, 16)), dim3(16, 16), 0, stream>>>(A, B, C, M, N, K);
+        }
+    "#]],
+    );
+}
+
+#[test]
+fn a_product_in_opencl() {
+    check_source(
+        "matmul",
+        Some(&[64, 40, 100]),
+        PRODUCT,
+        Language::OpenCl,
+        expect![[r#"
+        // matmul: kernels in OpenCL C
+        #pragma OPENCL FP_CONTRACT OFF
+
+        __kernel __attribute__((reqd_work_group_size(16, 16, 1)))
+        void matmul(__global float *restrict C)
+        {
+            const int bx = get_group_id(0);
+            const int by = get_group_id(1);
+            const int tx = get_local_id(0);
+            const int ty = get_local_id(1);
+
+            if (16*bx + tx < 40) {
+                C[(16*by + ty)*40 + 16*bx + tx] = 0.0f;
+            }
+        }
+
+        __kernel __attribute__((reqd_work_group_size(16, 16, 1)))
+        void matmul_2(__global const float *restrict A, __global const float *restrict B, __global float *restrict C)
+        {
+            __local float As[16][17];
+            __local float Bs[16][16];
+            const int bx = get_group_id(0);
+            const int by = get_group_id(1);
+            const int tx = get_local_id(0);
+            const int ty = get_local_id(1);
+
+            for (int ko = 0; ko < 7; ++ko) {
+                if (ty + 16*ko < 100 && 16*bx + tx < 40) {
+                    Bs[ty][tx] = B[(ty + 16*ko)*40 + 16*bx + tx];
+                }
+                if (tx + 16*ko < 100) {
+                    As[ty][tx] = A[(16*by + ty)*100 + tx + 16*ko];
+                }
+                barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+                if (16*bx + tx < 40) {
+                    float C_0 = C[(16*by + ty)*40 + 16*bx + tx];
+                    for (int ki = 16*ko; ki < min(100, 16*ko + 16); ++ki) {
+                        C_0 = C_0 + As[ty][ki - 16*ko]*Bs[ki - 16*ko][tx];
+                    }
+                    C[(16*by + ty)*40 + 16*bx + tx] = C_0;
+                }
+                barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+            }
+        }
+
+        // Launched by a host, given const float *A, const float *B, float *C:
+        //    matmul(C) in 3 x 4 groups of 16 x 16 items
+        //    matmul_2(A, B, C) in 3 x 4 groups of 16 x 16 items
+    "#]],
+    );
+}
+
+#[test]
+fn a_sum_in_cuda() {
+    let script = "split C.i by 256 as io ii\nbind C.io to block.x\nbind C.ii to thread.x";
+    check_source(
+        ADD,
+        None,
+        script,
+        Language::Cuda,
+        expect![[r#"
+        // add: kernels in CUDA C++, to be compiled with --fmad=false
+
+        static inline __host__ __device__ long long floor_div_int64(long long a, long long b)
+        {
+            return b == 0 ? 0 : a / b - (a % b != 0 && (a < 0) != (b < 0));
+        }
+
+        extern "C" __global__ __launch_bounds__(256)
+        void add(const float *__restrict__ A, const float *__restrict__ B, float *__restrict__ C, const long long N)
+        {
+            const long long bx = blockIdx.x;
+            const long long tx = threadIdx.x;
+
+            if (256*bx + tx < N) {
+                C[256*bx + tx] = A[256*bx + tx] + B[256*bx + tx];
+            }
+        }
+
+        void add_launch(const float *A, const float *B, float *C, long long N, cudaStream_t stream)
+        {
+            add<<<dim3(floor_div_int64(N + 255, 256)), dim3(256), 0, stream>>>(A, B, C, N);
+        }
+    "#]],
+    );
+}
+
+/// The policy's script for a program.
+fn automatic(text: &str, sizes: Option<&[i64]>) -> String {
+    let scop = scheduled(text, sizes, "");
+    let mut session = Session::new(scop, &common::target()).unwrap();
+    gpu_mapper::Mapper { device: Gpu::cuda() }.schedule(&mut session).unwrap();
+    session.script().to_string()
+}
+
+#[test]
+fn the_policy_fuses_and_tiles() {
+    let scripts = ["matmul", "transpose_nest", "prefix_sum", "gather"].map(|name| automatic(name, None));
+    expect![[r#"
+        fuse C.init C.update depth 2
+        tile C.init.m C.init.n by 8 32 as mo no / mi ni
+        reorder C.init.mo C.init.no C.init.mi C.init.ni
+        bind C.init.mo to block.y
+        bind C.init.no to block.x
+        bind C.init.mi to thread.y
+        bind C.init.ni to thread.x
+        ---
+        split B.j by 256 as jo ji
+        bind B.jo to block.x
+        bind B.ji to thread.x
+        ---
+        ---
+        fuse O.init O.update depth 2
+        tile O.init.b O.init.d by 8 32 as bo do / bi di
+        reorder O.init.bo O.init.do O.init.bi O.init.di
+        bind O.init.bo to block.y
+        bind O.init.do to block.x
+        bind O.init.bi to thread.y
+        bind O.init.di to thread.x
+    "#]].assert_eq(&scripts.join("---\n"));
+}
+
+#[test]
+fn every_program_runs_as_kernels() {
+    let sizes: [&[i64]; 9] = [&[5, 35, 4], &[9, 34, 3], &[10, 36], &[9], &[7], &[11], &[9], &[300], &[3, 4, 5, 40]];
+    for ((name, text), sizes) in testing::PROGRAMS.iter().zip(sizes) {
+        let script = automatic(text, Some(sizes));
+        let (source, scop) = mapped(text, Some(sizes), &script);
+        let program = lowered(&scop);
+        agrees(&source, &program, &[]);
+        if *name != "gather" {
+            for language in [Language::Cuda, Language::OpenCl] {
+                gpu::source(&program, language).unwrap_or_else(|why| panic!("{name}: {why}\n{program}"));
+            }
+        }
+    }
+}
+
+/// Steps over three rows of eight elements, each of which computes a tensor from others in the same row, partly from the
+/// other end; some are repeated. Each row is a block, and most steps are on its threads.
+fn steps(random: &mut Rng) -> (String, String) {
+    let tensors = ["P", "Q", "R"];
+    let mut text = String::from("\nscop steps()\n");
+    tensors.iter().for_each(|name| text.push_str(&format!("inout {name}: int32[3, 8]\n")));
+    let (mut source, mut script) = (String::from("source\n  for b\n"), String::from("bind S0.b to block.x\n"));
+    let count = 3 + random.below(3);
+    let repeated = random.percent(60).then(|| random.below(count));
+    for step in 0..count {
+        let written = random.below(3);
+        let in_loop = repeated.is_some_and(|from| step >= from);
+        let (dims, indent) = if in_loop { ("b, t, i", "    ") } else { ("b, i", "") };
+        let times = if in_loop { " and 0 <= t < 3" } else { "" };
+        if repeated == Some(step) {
+            source.push_str("    for t\n");
+        }
+        let mut terms = Vec::new();
+        for _ in 0..1 + random.below(2) {
+            let read = random.below(3);
+            // A row that is written is read where it is written.
+            let at = if read == written { "i" } else { random.pick(&["i", "7 - i", "floor(i / 2)", "(i + 1) mod 8"]) };
+            terms.push(format!("{}[b, {at}]", tensors[read]));
+        }
+        let (value, written) = (terms.join(" + "), tensors[written]);
+        text.push_str(&format!(
+            "stmt S{step}[{dims}]\n  domain {{ S{step}[{dims}] : 0 <= b < 3 and 0 <= i < 8{times} }}\n  {written}[b, i] = {value} + 1i32\n"
+        ));
+        source.push_str(&format!("{indent}    for i\n{indent}      S{step}\n"));
+        if random.percent(85) {
+            script.push_str(&format!("bind S{step}.i to thread.x\n"));
+        }
+    }
+    (text + &source, script)
+}
+
+/// The tree without one statement's child of a sequence.
+fn without(node: &mut Node, stmt: &str) {
+    if let Node::Sequence(children) = node {
+        children.retain(|child| {
+            let names = child.filter.sets().unwrap().iter().map(|set| set.tuple_name().unwrap()).collect::<Vec<_>>();
+            names != [stmt]
+        });
+    }
+    node.children_mut().into_iter().for_each(|child| without(child, stmt));
+}
+
+#[test]
+fn every_barrier_is_needed_and_they_suffice() {
+    let (mut barriers, mut missed) = (0, 0);
+    for seed in 0..50 {
+        let mut random = Rng::new(seed);
+        let (text, script) = steps(&mut random);
+        let device = Gpu { threads: random.pick(&[3, 4, 8]), ..Gpu::cuda() };
+        let (source, scheduled) = (scheduled(&text, None, ""), scheduled(&text, None, &script));
+        let scop = gpu_mapper::kernels(&scheduled, &device, &mut Vec::new())
+            .unwrap_or_else(|illegal| panic!("seed {seed}: {illegal}\n{scheduled}"));
+        scop.verify().unwrap_or_else(|error| panic!("seed {seed}: {error}\n{scop}"));
+        let program = lowered(&scop);
+        agrees(&source, &program, &[]);
+        let given = inputs(&source, &[]);
+        for (at, stmt) in scop.stmts.values().filter(|stmt| stmt.is_barrier()).enumerate() {
+            let mut tree = scop.tree.clone();
+            without(&mut tree.root, &stmt.name);
+            let refused = race_free(&Scop { tree, ..scop.clone() });
+            assert!(
+                matches!(refused, Err(Illegal::Violation(_))),
+                "seed {seed}: {} is not needed: {refused:?}\n{scop}",
+                stmt.name
+            );
+            let without = program.without_barrier(at);
+            let races = (0..2).any(|seed| matches!(interpret(&without, &[], &given, seed), Err(Fault::Race { .. })));
+            (barriers, missed) = (barriers + 1, missed + usize::from(races));
+        }
+    }
+    assert!(barriers > 60, "{barriers} barriers are too few to say anything");
+    assert_eq!(missed, barriers, "runs without a barrier that is needed do not race");
+}
