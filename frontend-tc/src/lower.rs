@@ -57,11 +57,12 @@ fn lowered(kernel: &Kernel, ctx: &isl::Ctx, sizes: Option<&[i64]>) -> Result<Sco
     finish(scop).map_err(|error| fault(&kernel.name, error))
 }
 
-/// Cases of all accesses to tensors that are only read: each is a piece of a relation. A stencil in three dimensions with all
-/// neighbours of an element has 342.
+/// Cases of all accesses to tensors that are only read, times dimensions: each is a piece of a relation. A stencil in three
+/// dimensions with all neighbours of an element has 372.
 const MOST_CASES: usize = 729;
-/// The same of tensors that are written: finding what depends on what takes work for every pair of them.
-const MOST_WRITTEN: usize = 81;
+/// The same of tensors that are written: finding what depends on what takes work for every pair of them. All eight neighbours
+/// of an element in two dimensions have 48, which takes a second.
+const MOST_WRITTEN: usize = 48;
 
 /// The tensors in which what is counted round is a subscript of several cases, and not one that only running tells: the first
 /// ones, as many as there is room for.
@@ -77,7 +78,7 @@ fn with_cases(kernel: &Kernel) -> BTreeSet<usize> {
     (0..kernel.tensors.len()).filter(|tensor| fits(tensor)).collect()
 }
 
-/// How many cases the accesses have that count round in the tensor.
+/// How many cases the accesses have that count round in the tensor, times its dimensions.
 fn cases_of(kernel: &Kernel, tensor: usize) -> usize {
     let cases = |index: &[Subscript]| {
         let of = |subscript: &Subscript| if let Subscript::Wrapped(wrapped) = subscript { wrapped.cases() } else { 1 };
@@ -87,7 +88,8 @@ fn cases_of(kernel: &Kernel, tensor: usize) -> usize {
     let read = read.filter(|read| read.tensor == tensor).map(|read| cases(&read.index));
     let written = kernel.statements.iter().filter(|statement| statement.target == tensor);
     let all = read.chain(written.map(|statement| cases(&statement.element)));
-    all.filter(|&cases| cases > 1).fold(0, usize::saturating_add)
+    let all = all.filter(|&cases| cases > 1).fold(0, usize::saturating_add);
+    all.saturating_mul(kernel.tensors[tensor].extent.len())
 }
 
 /// Puts `own` into `loops`, of which the first that are also in `open` are the last in `nests` already.

@@ -151,6 +151,7 @@ pub(crate) fn kernels(scop: Scop, language: Language, options: &Options) -> Resu
     let scop = gpu_mapper::kernels(&scheduled.scop, &device, &mut remarks).map_err(unmapped)?;
     let program = gpu::lower(&scop, &codegen_options(&[], options)?, &mut remarks).map_err(Error::bug)?;
     program.verify()?;
+    gpu::within_limits(&program, &device).map_err(|why| Error::user(Diagnostic::call("TC0942", why.to_string())))?;
     gpu::source(&program, language).map_err(|why| Error::user(Diagnostic::call("TC0943", why.to_string())))
 }
 

@@ -16,6 +16,10 @@ use crate::refused::Reason;
 /// band [mo, no, mi, ni, k]   ->   band [mo bound block.x, no, mi, ni, k]
 /// ```
 ///
+/// On a device, the part of the tree from the outermost such loop on becomes a kernel ([`polyhedral::Kernel`]): loops on
+/// blocks come first, and what two threads of a block do to one element gets a barrier in between. On a processor the
+/// iterations run one after another, with a remark.
+///
 /// Needs a sequential loop, and no loop around the same statements that has this axis. Proof: order, with no two dependent
 /// instances, reduction updates included, on different points of the axis. After Baskaran and others, A Compiler
 /// Framework for Optimization of Affine Loop Nests for GPGPUs (ICS 2008); Verdoolaege and others, PPCG (TACO 2013).

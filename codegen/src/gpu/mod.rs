@@ -1,9 +1,11 @@
 //! Kernels: from a Scop with kernels to a program that launches them, and to the text of languages that devices are
 //! programmed in.
 
+mod limits;
 mod rewrite;
 mod source;
 
+pub use limits::{TooLarge, within_limits};
 pub use source::{Language, Unsupported, source};
 
 use polyhedral::Scop;

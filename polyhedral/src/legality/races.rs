@@ -389,23 +389,32 @@ impl<'t> Gathered<'t> {
         }
     }
 
-    /// From the instances to their place on an axis; none on one with a single thread, or without loops.
-    fn on_axis(&self, axis: Axis, launched: &Launched<'_>) -> isl::Result<Option<isl::MultiUnionPwAff>> {
+    /// From the instances to their place on an axis; nothing on one with a single thread, or without loops.
+    ///
+    /// What no loop on an axis is around runs on its first thread, or on its first block. Which of the values of loops on
+    /// blocks is the first block's is not said, so that it counts as a block of its own.
+    fn on_axis(&self, axis: Axis, launched: &Launched<'_>) -> isl::Result<Vec<isl::MultiUnionPwAff>> {
         let threads = launched.kernel.threads_on(axis);
         let loops: Vec<_> = self.bound.iter().filter(|(own, ..)| *own == axis).collect();
         if loops.is_empty() || (matches!(axis, Axis::Thread(_)) && threads == 1) {
-            return Ok(None);
+            return Ok(Vec::new());
         }
+        let ctx = launched.instances.ctx();
+        let number = |value| isl::Val::int(ctx, value);
         let mut first = launched.instances.clone();
-        let mut all = isl::UnionPwAff::empty(first.ctx())?;
+        let mut all = isl::UnionPwAff::empty(ctx)?;
         for (_, member, inside) in loops {
             first = first.subtract(inside)?;
             let value = member.schedule.intersect_domain(inside)?;
-            let threads = isl::Val::int(first.ctx(), threads)?;
-            all = all.union_add(&if let Axis::Thread(_) = axis { value.modulo(&threads)? } else { value })?;
+            all = all.union_add(&if let Axis::Thread(_) = axis { value.modulo(&number(threads)?)? } else { value })?;
         }
-        let first = first.constant(&isl::Val::int(first.ctx(), 0)?)?;
-        all.union_add(&first)?.to_multi().map(Some)
+        let mut rows = Vec::new();
+        if matches!(axis, Axis::Block(_)) && !first.is_empty()? {
+            let others = launched.instances.subtract(&first)?;
+            rows.push(first.constant(&number(0)?)?.union_add(&others.constant(&number(1)?)?)?.to_multi()?);
+        }
+        rows.push(all.union_add(&first.constant(&number(0)?)?)?.to_multi()?);
+        Ok(rows)
     }
 
     /// A barrier inside of a loop on threads.
