@@ -362,7 +362,8 @@ fn the_policy_fuses_and_tiles() {
         bind O.init.do to block.x
         bind O.init.bi to thread.y
         bind O.init.di to thread.x
-    "#]].assert_eq(&scripts.join("---\n"));
+    "#]]
+    .assert_eq(&scripts.join("---\n"));
 }
 
 #[test]

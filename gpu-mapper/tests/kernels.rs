@@ -75,7 +75,10 @@ source
 
 #[test]
 fn a_barrier_between_two_nests_of_a_block() {
-    let scop = check(TURNED, "bind B.b to block.x\nbind B.i to thread.x\nbind C.i to thread.x", expect![[r#"
+    let scop = check(
+        TURNED,
+        "bind B.b to block.x\nbind B.i to thread.x\nbind C.i to thread.x",
+        expect![[r#"
           mark "kernel of 100 x 1 x 1 threads"
             band permutable
               B.b = { B[b, i] -> [(b)]; C[b, i] -> [(b)]; sync[b] -> [(b)] } coincident bound block.x
@@ -88,7 +91,8 @@ fn a_barrier_between_two_nests_of_a_block() {
                   band permutable
                     C.i = { C[b, i] -> [(i)] } coincident bound thread.x
         ---
-    "#]]);
+    "#]],
+    );
     let again = Scop::parse(&isl::Ctx::new(), &scop.to_string()).unwrap();
     assert_eq!(again.to_string(), scop.to_string());
     assert_eq!(race_free(&again), Ok(()));
@@ -97,7 +101,10 @@ fn a_barrier_between_two_nests_of_a_block() {
 #[test]
 fn no_barrier_where_each_thread_reads_what_it_wrote() {
     let same = TURNED.replace("B[b, 99 - i]\n", "B[b, i]\n");
-    check(&same, "bind B.b to block.x\nbind B.i to thread.x\nbind C.i to thread.x", expect![[r#"
+    check(
+        &same,
+        "bind B.b to block.x\nbind B.i to thread.x\nbind C.i to thread.x",
+        expect![[r#"
           mark "kernel of 100 x 1 x 1 threads"
             band permutable
               B.b = { B[b, i] -> [(b)]; C[b, i] -> [(b)] } coincident bound block.x
@@ -109,12 +116,16 @@ fn no_barrier_where_each_thread_reads_what_it_wrote() {
                   band permutable
                     C.i = { C[b, i] -> [(i)] } coincident bound thread.x
         ---
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn long_loops_run_in_strides() {
-    check(TURNED, "distribute B.b\nbind B.b to thread.x\nbind C.b to block.x\nbind C.i to thread.y", expect![[r#"
+    check(
+        TURNED,
+        "distribute B.b\nbind B.b to thread.x\nbind C.b to block.x\nbind C.i to thread.y",
+        expect![[r#"
           sequence
             filter { B[b, i] }
               mark "kernel of 256 x 1 x 1 threads"
@@ -128,19 +139,34 @@ fn long_loops_run_in_strides() {
                   C.i = { C[b, i] -> [(i)] } coincident bound thread.y
         ---
         gpu-mapper: B.b: not one iteration per thread: 256 threads run it in strides: the block has no more
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn blocks_do_not_wait_for_each_other() {
     let script = "bind B.b to block.y\nbind B.i to block.x\nbind C.i to block.x";
-    check_refused(TURNED, script, expect!["`C[0, 99]` must run after `B[0, 0]` (flow through `B[0, 0]`), but two blocks run them, which nothing orders, for example for N = 1"]);
+    check_refused(
+        TURNED,
+        script,
+        expect![
+            "`C[0, 99]` must run after `B[0, 0]` (flow through `B[0, 0]`), but two blocks run them, which nothing orders, for example for N = 1"
+        ],
+    );
 }
 
 #[test]
 fn blocks_are_outside_of_threads() {
-    check_refused(TURNED, "bind B.b to thread.x\nbind B.i to block.x", expect!["the loop `B.i` is bound to blocks, but other loops of its kernel are around it"]);
-    check_refused(TURNED, "bind B.b to block.x\nbind B.i to lane", expect!["a kernel has no axis `lane` for the loop `B.i`"]);
+    check_refused(
+        TURNED,
+        "bind B.b to thread.x\nbind B.i to block.x",
+        expect!["the loop `B.i` is bound to blocks, but other loops of its kernel are around it"],
+    );
+    check_refused(
+        TURNED,
+        "bind B.b to block.x\nbind B.i to lane",
+        expect!["a kernel has no axis `lane` for the loop `B.i`"],
+    );
 }
 
 /// A row that is turned round again and again, by threads of which each runs the steps by itself.
@@ -165,7 +191,10 @@ source
         A
 ";
     let axes = "bind B.i to thread.x\nbind A.i to thread.x";
-    check(steps, &format!("bind B.b to block.x\n{axes}"), expect![[r#"
+    check(
+        steps,
+        &format!("bind B.b to block.x\n{axes}"),
+        expect![[r#"
           mark "kernel of 100 x 1 x 1 threads"
             band permutable
               B.b = { A[b, t, i] -> [(b)]; B[b, t, i] -> [(b)]; sync2[b, t] -> [(b)]; sync[b, t] -> [(b)] } coincident bound block.x
@@ -180,8 +209,15 @@ source
                     A.i = { A[b, t, i] -> [(i)] } coincident bound thread.x
                 filter { sync2[b, t] }
         ---
-    "#]]);
-    check_refused(steps, &format!("bind B.b to thread.y\n{axes}"), expect!["`A[0, 0, 99]` must run after `B[0, 0, 0]` (anti through `A[0, 99]`), but two threads run them, and no barrier is in between"]);
+    "#]],
+    );
+    check_refused(
+        steps,
+        &format!("bind B.b to thread.y\n{axes}"),
+        expect![
+            "`A[0, 0, 99]` must run after `B[0, 0, 0]` (anti through `A[0, 99]`), but two threads run them, and no barrier is in between"
+        ],
+    );
 }
 
 #[test]
