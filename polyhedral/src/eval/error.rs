@@ -49,9 +49,9 @@ pub enum EvalError {
         /// One more than the largest.
         upper: i64,
         /// The statement's name.
-        stmt: String,
+        stmt: Box<str>,
         /// The values of its dimensions.
-        instance: Vec<i64>,
+        instance: Box<[i64]>,
         /// The elements that the subscript was computed from: their tensors' names and their subscripts.
         found_by: Box<[(String, Vec<i64>)]>,
     },

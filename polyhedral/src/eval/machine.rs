@@ -155,8 +155,8 @@ impl<'a> Batch<'a> {
             value: if place.unsigned { (value as u64).into() } else { value.into() },
             lower: place.lower,
             upper: place.lower.saturating_add(place.extent),
-            stmt: self.kernel.name.clone(),
-            instance,
+            stmt: self.kernel.name.as_str().into(),
+            instance: instance.into(),
             found_by,
         }
     }

@@ -136,8 +136,8 @@ fn check_subscripts(id: StmtId, stmt: &Stmt, domain: &isl::Set, memory: &Memory)
             let (lower, upper) = (buffer.lower[dim], buffer.lower[dim].saturating_add(buffer.extent[dim]));
             let Some(instance) = outside(domain, index, lower, upper)? else { continue };
             let value = index.eval(&instance, &[]).unwrap_or(i64::MAX).into();
-            let (tensor, stmt) = (buffer.name.clone(), stmt.name.clone());
-            let found_by = Box::default();
+            let (tensor, stmt) = (buffer.name.clone(), stmt.name.as_str().into());
+            let (instance, found_by) = (instance.into(), Box::default());
             return Err(EvalError::IndexOutOfRange { tensor, dim, value, lower, upper, stmt, instance, found_by });
         }
     }

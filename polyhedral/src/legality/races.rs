@@ -231,7 +231,7 @@ impl<'t> InKernel<'t> {
         };
         for row in &self.block {
             for (forward, apart) in [(true, pairs.lex_lt_at(row)?), (false, pairs.lex_gt_at(row)?)] {
-                if !(is_same && !forward) && !apart.is_empty()? {
+                if (forward || !is_same) && !apart.is_empty()? {
                     add(apart, forward, Vec::new(), true)?;
                 }
             }
@@ -252,7 +252,7 @@ impl<'t> InKernel<'t> {
                 (Step::Loop(member), Step::Loop(_)) => {
                     let row = member.schedule.to_multi()?;
                     for (forward, apart) in [(true, pairs.lex_lt_at(&row)?), (false, pairs.lex_gt_at(&row)?)] {
-                        if !(is_same && !forward) && !apart.is_empty()? {
+                        if (forward || !is_same) && !apart.is_empty()? {
                             let [earlier, later] = if forward { [mine, theirs] } else { [theirs, mine] };
                             add(apart, forward, self.barriers_between(earlier, later, depth), false)?;
                         }

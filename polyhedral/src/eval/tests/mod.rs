@@ -172,7 +172,7 @@ source
     // A[N + 1 - 1] does not exist at the last iteration but one: the program is wrong, and says so.
     let fault = failure(&parse(text), &[3], &[]);
     assert!(
-        matches!(&fault, EvalError::IndexOutOfRange { tensor, dim: 0, lower: 0, upper: 3, stmt, .. } if tensor == "A" && stmt == "B"),
+        matches!(&fault, EvalError::IndexOutOfRange { tensor, dim: 0, lower: 0, upper: 3, stmt, .. } if tensor == "A" && **stmt == *"B"),
         "{fault}"
     );
     let text = text.replace("1 <= i < N + 2", "1 <= i <= N");
@@ -343,7 +343,7 @@ fn indirect_subscripts_are_checked() {
         let fault = failure(&parse(LOOK_UP), &[4, 3], &[("T", table.clone()), ("X", ints(&[4], &[3, 1, wrong, 1]))]);
         let message = format!("subscript 0 of `T` is {wrong}, outside of 1..4; it comes from `X(2)`");
         assert_eq!(fault.to_string(), message);
-        assert!(matches!(fault, EvalError::IndexOutOfRange { stmt, instance, .. } if stmt == "O" && instance == [2]));
+        assert!(matches!(fault, EvalError::IndexOutOfRange { stmt, instance, .. } if *stmt == *"O" && *instance == [2]));
     }
 }
 
