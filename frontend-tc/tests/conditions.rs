@@ -185,7 +185,8 @@ fn the_largest_sizes_do_not_wrap_around() {
 /// What is counted round may lie one period outside, where it does not depend on the tensor how far it does; else any number.
 #[test]
 fn what_is_counted_round_is_at_most_one_period_outside() {
-    let cases: [(&str, fn(i64, i64) -> bool); 7] = [
+    type Admitted = fn(i64, i64) -> bool;
+    let cases: [(&str, Admitted); 7] = [
         ("B(i) = A(wrap(i - 1)) where i in 0:N", |_, _| true),
         ("B(i) = A(wrap(i + 5)) where i in 0:N", |n, _| n == 0 || n >= 5),
         ("B(i) = A(wrap(i - 4)) + A(wrap(i + 2)) where i in 0:N", |n, _| n == 0 || n >= 4),

@@ -66,7 +66,7 @@ impl Mapper {
         let wanted: Vec<String> = z.iter().cloned().chain(blocks.clone()).chain(threads.clone()).chain(rest).collect();
         if session.apply(Command::reorder(wanted)).is_err() {
             let why = "its loops could not be put in the order that blocks and threads need";
-            session.remark(Remark::new("gpu", &threads.join(" "), "not on threads", why));
+            session.remark(Remark::new("gpu", threads.join(" "), "not on threads", why));
             return;
         }
         bind(session, z.as_slice(), &[Axis::Block(2)]);

@@ -1,0 +1,60 @@
+//! Kernels of devices from TC: what `emit cuda` and `emit opencl` print.
+
+use tilewright::emit::{StageName, emit};
+use tilewright::{Error, Options, Source, check, host_target};
+
+const PRODUCT: &str = "
+def mm(float(M, K) A, float(K, N) B) -> (C) {
+    C(m, n) +=! A(m, k) * B(k, n)
+}";
+
+fn source(stage: StageName, tc: &str, sizes: &[i64], script: Option<&str>) -> Result<String, Error> {
+    let (defs, _) = check(&Source::new("a.tc".into(), tc.into())).expect("a good program");
+    let script = script.map(|script| script.parse().expect("a script"));
+    let options = Options { script, ..Options::new(host_target()) };
+    emit(stage, &defs[0], Some(sizes), &options)
+}
+
+#[test]
+fn the_policy_maps_what_no_script_maps() {
+    let cuda = source(StageName::Cuda, PRODUCT, &[100, 60, 40], None).expect("kernels");
+    for part in ["__global__ __launch_bounds__(256)", "threadIdx.y", "<<<dim3(", "C_0 = C_0 + "] {
+        assert!(cuda.contains(part), "no {part} in\n{cuda}");
+    }
+    let opencl = source(StageName::OpenCl, PRODUCT, &[100, 60, 40], None).expect("kernels");
+    for part in ["__kernel __attribute__((reqd_work_group_size(32, 8, 1)))", "get_group_id(0)", "items"] {
+        assert!(opencl.contains(part), "no {part} in\n{opencl}");
+    }
+}
+
+#[test]
+fn a_script_says_what_is_a_kernel() {
+    let script = "bind C.init.m to thread.x\nbind C.m to thread.x";
+    let cuda = source(StageName::Cuda, PRODUCT, &[10, 6, 4], Some(script)).expect("kernels");
+    assert_eq!(cuda.matches("__global__").count(), 2, "{cuda}");
+}
+
+#[test]
+fn what_has_no_words_is_said() {
+    let gather = "
+def lookup(float(E, D) T, int32(L) I) -> (O) {
+    O(l, d) = T(I(l), d)
+}";
+    let refused = source(StageName::Cuda, gather, &[7, 8, 9], None).expect_err("a checked subscript");
+    assert_eq!(refused.diagnostics()[0].code, "TC0943", "{refused}");
+}
+
+#[test]
+fn blocks_that_would_wait_are_refused() {
+    let reversed = "
+def twice(float(N) A) -> (B, C) {
+    B(i) = A(N - 1 - i)
+    C(i) = B(N - 1 - i)
+}";
+    let script = "fuse B C\nbind B.i to block.x";
+    let refused = source(StageName::Cuda, reversed, &[64], Some(script)).expect_err("not legal");
+    assert_eq!(refused.diagnostics()[0].code, "TC0913", "{refused}");
+    let script = "promote A in global\nbind A_local.load.x0 to lane";
+    let refused = source(StageName::Cuda, reversed, &[64], Some(script)).expect_err("no such axis");
+    assert_eq!(refused.diagnostics()[0].code, "TC0942", "{refused}");
+}
