@@ -16,8 +16,8 @@ mod text;
 mod verify;
 
 pub use passes::{
-    accumulators, coalesce, dots, forwarding, lines, lower, peel, prefetches, registers, shifts, simplify, split, spread,
-    transposes, unswitch, values,
+    accumulators, coalesce, dots, forwarding, lines, lower, peel, prefetches, registers, shifts, simplify, split,
+    spread, transposes, unswitch, values,
 };
 pub use program::{At, Buffer, Cond, Int, Launch, Op, Place, Program, Reg, RegId, Report, Stride, Value, VarId};
 pub use reduction::{combined_in, neutral};

@@ -343,7 +343,9 @@ fn indirect_subscripts_are_checked() {
         let fault = failure(&parse(LOOK_UP), &[4, 3], &[("T", table.clone()), ("X", ints(&[4], &[3, 1, wrong, 1]))]);
         let message = format!("subscript 0 of `T` is {wrong}, outside of 1..4; it comes from `X(2)`");
         assert_eq!(fault.to_string(), message);
-        assert!(matches!(fault, EvalError::IndexOutOfRange { stmt, instance, .. } if *stmt == *"O" && *instance == [2]));
+        assert!(
+            matches!(fault, EvalError::IndexOutOfRange { stmt, instance, .. } if *stmt == *"O" && *instance == [2])
+        );
     }
 }
 
