@@ -18,7 +18,7 @@ fn source(stage: StageName, tc: &str, sizes: &[i64], script: Option<&str>) -> Re
 #[test]
 fn the_policy_maps_what_no_script_maps() {
     let cuda = source(StageName::Cuda, PRODUCT, &[100, 60, 40], None).expect("kernels");
-    for part in ["__global__ __launch_bounds__(256)", "threadIdx.y", "<<<dim3(", "C_0 = C_0 + "] {
+    for part in ["__global__ __launch_bounds__(256)", "threadIdx.y", "<<<dim3(", "C_0 = fmaf("] {
         assert!(cuda.contains(part), "no {part} in\n{cuda}");
     }
     let opencl = source(StageName::OpenCl, PRODUCT, &[100, 60, 40], None).expect("kernels");
@@ -29,7 +29,7 @@ fn the_policy_maps_what_no_script_maps() {
 
 #[test]
 fn a_script_says_what_is_a_kernel() {
-    let script = "bind C.init.m to thread.x\nbind C.m to thread.x";
+    let script = "bind C.init.m to thread.x\nbind C.update.m to thread.x";
     let cuda = source(StageName::Cuda, PRODUCT, &[10, 6, 4], Some(script)).expect("kernels");
     assert_eq!(cuda.matches("__global__").count(), 2, "{cuda}");
 }
