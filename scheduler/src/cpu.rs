@@ -386,22 +386,53 @@ fn parallel_as_it_is(session: &mut Session, entity: &str, nest: &Nest) {
 
 /// Takes the plan's steps; each that is refused leaves a remark, and the others are taken all the same.
 fn apply(session: &mut Session, entity: &str, (around, nest): (&[Loop], &Nest), plan: &Plan) {
-    // The names of every loop's pieces, outermost first; `None` for one that was not made.
+    if !skewed(session, entity, nest, plan) {
+        return;
+    }
+    let pieces = divided(session, entity, nest, plan);
+    let name_of = |piece: &Piece| pieces[piece.of].get(piece.level).cloned().flatten();
+    // A loop over rows tells the row of each lane: inside of those that all statements share.
+    let rows = nest.loops.iter().filter_map(|one| Some(one.rows.as_ref()?.name.clone()));
+    let order: Vec<String> = plan.order.iter().filter_map(name_of).chain(rows).collect();
+    if !is_in_order(session.scop(), &order) {
+        attempt(session, entity, "loops not reordered", Command::reorder(order));
+    }
+    if let Some(name) = plan.apart.as_ref().and_then(name_of) {
+        attempt(session, entity, "not apart", Command::distribute(&name));
+    }
+    if let Some(partial) = &plan.partial {
+        let made = name_of(&partial.at).is_some_and(|at| {
+            let tensor = session.scop().tensors[partial.tensor].name.clone();
+            attempt(session, entity, "not parallel", Command::privatise(tensor, at))
+        });
+        if !made {
+            return;
+        }
+    }
+    if let Some(name) = plan.parallel.as_ref().and_then(name_of) {
+        attempt(session, entity, "not parallel", Command::parallel(name));
+    }
+    store(session, entity, around, plan, &name_of);
+}
+
+/// Loops that are skewed before anything else: rows side by side, rows that follow each other. Whether all of them were.
+fn skewed(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) -> bool {
+    let beside = plan.skew.iter().map(|skew| {
+        let (member, of) = (&nest.loops[skew.of].name, &nest.loops[skew.along].name);
+        ("rows not side by side", Command::skew(member, skew.by, of))
+    });
+    let joined = nest.loops.iter().filter_map(|one| {
+        let rows = one.rows.as_ref()?;
+        Some(("rows not joined", Command::skew(&one.name, rows.width, &rows.name)))
+    });
+    beside.chain(joined).all(|(what, command)| attempt(session, entity, what, command))
+}
+
+/// Cuts the loops and makes boxes of them. The names of every loop's pieces, outermost first; `None` for one that was not
+/// made.
+fn divided(session: &mut Session, entity: &str, nest: &Nest, plan: &Plan) -> Vec<Vec<Option<String>>> {
     let mut pieces: Vec<Vec<Option<String>>> = Vec::new();
     let mut boxed: Vec<(usize, String)> = Vec::new();
-    if let Some(skew) = plan.skew {
-        let name = |at: usize| nest.loops[at].name.clone();
-        let command = Command::skew(name(skew.of), skew.by, name(skew.along));
-        if !attempt(session, entity, "rows not side by side", command) {
-            return;
-        }
-    }
-    for one in &nest.loops {
-        let Some(rows) = &one.rows else { continue };
-        if !attempt(session, entity, "rows not joined", Command::skew(&one.name, rows.width, &rows.name)) {
-            return;
-        }
-    }
     for (at, one) in nest.loops.iter().enumerate() {
         let (mut name, mut made) = (one.name.clone(), Vec::new());
         for &by in &plan.cuts[at] {
@@ -432,28 +463,17 @@ fn apply(session: &mut Session, entity: &str, (around, nest): (&[Loop], &Nest), 
         let outer = divide(session, entity, what, command).map_or(name, |(outer, _)| outer);
         pieces[at].push(Some(outer));
     }
-    let name_of = |piece: &Piece| pieces[piece.of].get(piece.level).cloned().flatten();
-    // A loop over rows tells the row of each lane: inside of those that all statements share.
-    let rows = nest.loops.iter().filter_map(|one| Some(one.rows.as_ref()?.name.clone()));
-    let order: Vec<String> = plan.order.iter().filter_map(name_of).chain(rows).collect();
-    if !is_in_order(session.scop(), &order) {
-        attempt(session, entity, "loops not reordered", Command::reorder(order));
-    }
-    if let Some(name) = plan.apart.as_ref().and_then(name_of) {
-        attempt(session, entity, "not apart", Command::distribute(&name));
-    }
-    if let Some(partial) = &plan.partial {
-        let made = name_of(&partial.at).is_some_and(|at| {
-            let tensor = session.scop().tensors[partial.tensor].name.clone();
-            attempt(session, entity, "not parallel", Command::privatise(tensor, at))
-        });
-        if !made {
-            return;
-        }
-    }
-    if let Some(name) = plan.parallel.as_ref().and_then(name_of) {
-        attempt(session, entity, "not parallel", Command::parallel(name));
-    }
+    pieces
+}
+
+/// What the plan says of memory: copies, prefetches, registers, edges apart, streams.
+fn store(
+    session: &mut Session,
+    entity: &str,
+    around: &[Loop],
+    plan: &Plan,
+    name_of: &dyn Fn(&Piece) -> Option<String>,
+) {
     for pack in &plan.packs {
         match pack.at.as_ref().map(name_of) {
             Some(None) => {}
