@@ -134,10 +134,14 @@ fn schedule_by(scop: Scop, policy: &dyn Policy, options: &Options) -> Result<Sch
 /// The loops of a schedule; adds what was not done to its remarks.
 pub(crate) fn program(scheduled: &mut Scheduled, strided: &[bool], options: &Options) -> Result<Program> {
     let options = codegen_options(strided, options)?;
-    codegen::lower(&scheduled.scop, &options, &mut scheduled.remarks).map_err(|error| match error {
+    codegen::lower(&scheduled.scop, &options, &mut scheduled.remarks).map_err(not_lowered)
+}
+
+fn not_lowered(error: codegen::Error) -> Error {
+    match error {
         codegen::Error::Isl(error) => error.into(),
         codegen::Error::Malformed(_) => Error::bug(error),
-    })
+    }
 }
 
 /// The kernels of a schedule, and how a host launches them, in a language that devices are programmed in.
@@ -149,7 +153,7 @@ pub(crate) fn kernels(scop: Scop, language: Language, options: &Options) -> Resu
     let scheduled = schedule_by(scop, &gpu_mapper::Mapper { device: device.clone() }, options)?;
     let mut remarks = scheduled.remarks;
     let scop = gpu_mapper::kernels(&scheduled.scop, &device, &mut remarks).map_err(unmapped)?;
-    let program = gpu::lower(&scop, &codegen_options(&[], options)?, &mut remarks).map_err(Error::bug)?;
+    let program = gpu::lower(&scop, &codegen_options(&[], options)?, &mut remarks).map_err(not_lowered)?;
     program.verify()?;
     gpu::within_limits(&program, &device).map_err(|why| Error::user(Diagnostic::call("TC0942", why.to_string())))?;
     gpu::source(&program, language).map_err(|why| Error::user(Diagnostic::call("TC0943", why.to_string())))

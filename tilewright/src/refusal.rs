@@ -25,7 +25,7 @@ pub(crate) fn refused(refused: Refused) -> Error {
 /// A schedule whose loops on blocks and threads are no kernels.
 pub(crate) fn unmapped(illegal: Illegal) -> Error {
     match illegal {
-        Illegal::Isl(error) => Error::bug(error),
+        Illegal::Isl(error) => error.into(),
         Illegal::Malformed(why) => Error::user(Diagnostic::call("TC0942", why)),
         Illegal::Violation(violation) => {
             let message = format!("the kernels race: {violation}");
