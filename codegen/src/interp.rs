@@ -218,26 +218,7 @@ impl Run<'_> {
                 self.regs[reg.index()] = Some(self.value(value, lanes)?);
                 Ok(())
             }
-            Op::Check { buffer, dim, extent, value, lanes, mask, report } => {
-                let value = self.value(value, *lanes)?;
-                let mask = self.mask(mask.as_ref(), *lanes)?;
-                let extent = self.int(extent)?;
-                let outside = |value: i128| !(0..i128::from(extent)).contains(&value);
-                for lane in (0..*lanes as usize).filter(|&lane| kept(mask.as_deref(), lane)) {
-                    let value = whole(pick(&value, lane))?;
-                    if outside(value) {
-                        let found_by = self.found_by(report, *lanes, lane)?;
-                        let (buffer, dim) = (self.program.buffers[*buffer].name.clone(), *dim);
-                        let lower = i128::from(self.int(&report.lower)?);
-                        let (mut value, upper) = (lower + value, lower + i128::from(extent));
-                        if report.unsigned && value < 0 {
-                            value += 1 << 64;
-                        }
-                        return Err(Fault::Index { buffer, dim, value, lower, upper, found_by });
-                    }
-                }
-                Ok(())
-            }
+            Op::Check { .. } => self.check(op),
             Op::Local { buffer, body } => {
                 let fresh = self.poisoned(*buffer)?;
                 let outside = std::mem::replace(&mut self.memory[buffer.index()].elements, fresh);
@@ -270,6 +251,28 @@ impl Run<'_> {
             Op::Launch(launch) => self.launch(launch),
             Op::Barrier => Err(Fault::Malformed("a barrier outside of what all threads of a block get to".into())),
         }
+    }
+
+    /// The first lane, of those that are kept, whose value is outside is a fault.
+    fn check(&self, op: &Op) -> Result<(), Fault> {
+        let Op::Check { buffer, dim, extent, value, lanes, mask, report } = op else { return Ok(()) };
+        let value = self.value(value, *lanes)?;
+        let mask = self.mask(mask.as_ref(), *lanes)?;
+        let extent = i128::from(self.int(extent)?);
+        for lane in (0..*lanes as usize).filter(|&lane| kept(mask.as_deref(), lane)) {
+            let value = whole(pick(&value, lane))?;
+            if !(0..extent).contains(&value) {
+                let found_by = self.found_by(report, *lanes, lane)?;
+                let (buffer, dim) = (self.program.buffers[*buffer].name.clone(), *dim);
+                let lower = i128::from(self.int(&report.lower)?);
+                let (mut value, upper) = (lower + value, lower + extent);
+                if report.unsigned && value < 0 {
+                    value += 1 << 64;
+                }
+                return Err(Fault::Index { buffer, dim, value, lower, upper, found_by });
+            }
+        }
+        Ok(())
     }
 
     /// The elements that a checked value was computed from in one lane.
