@@ -1,10 +1,12 @@
 //! Kernels: from a Scop with kernels to a program that launches them, and to the text of languages that devices are
 //! programmed in.
 
+mod entry;
 mod limits;
 mod rewrite;
 mod source;
 
+pub use entry::{Argument, Entry};
 pub use limits::{TooLarge, within_limits};
 pub use source::{Language, Unsupported, source};
 

@@ -10,8 +10,9 @@ use std::fmt;
 use polyhedral::{Role, TensorId};
 
 use crate::passes::Ranges;
-use crate::{Buffer, Cond, Int, Launch, Op, Place, Program, RegId, Stride, Value, VarId};
+use crate::{Buffer, Launch, Op, Place, Program, RegId, Stride};
 
+use super::entry::{Argument, Entry};
 use names::Names;
 use words::Helper;
 
@@ -77,7 +78,7 @@ impl<'a> Printer<'a> {
             program,
             language,
             names: Names::of(program),
-            index: if is_small(program) { "int" } else { language.long() },
+            index: if Entry::index_bits(program) == 32 { "int" } else { language.long() },
             kernels: Vec::new(),
             helpers: BTreeSet::new(),
             out: String::new(),
@@ -182,33 +183,44 @@ impl<'a> Printer<'a> {
 
     /// Prints the kernel; the line that launches it.
     fn launch(&mut self, launch: &Launch) -> Result<String> {
-        let used = Used::of(self.program, launch);
-        self.kernel(launch, &used)?;
+        let entry = Entry::of(self.program, launch);
+        self.kernel(launch, &entry)?;
         let ranges = Ranges::default();
-        let mut arguments: Vec<String> = Vec::new();
-        for id in &used.buffers {
-            let buffer = &self.program.buffers[*id];
-            arguments.push(match &buffer.place {
-                Place::Workspace(offset) => {
-                    let dtype = self.language.memory_type(buffer.dtype).unwrap_or_default();
-                    let offset = self.int(offset, &ranges);
-                    format!("({dtype} *)(workspace + {offset})")
-                }
-                _ => self.names.buffers[id].clone(),
-            });
-        }
-        arguments.extend(used.params.iter().map(|at| self.names.params[*at].clone()));
-        arguments.extend(used.vars.iter().map(|var| self.names.var(*var).to_string()));
+        let arguments: Vec<String> = entry.arguments.iter().map(|one| self.argument(*one, &ranges)).collect();
         let grid: Vec<String> = launch.grid.iter().map(|(_, blocks)| self.int(blocks, &ranges)).collect();
         let block: Vec<String> = launch.block.iter().map(|(_, threads)| threads.to_string()).collect();
         Ok(self.language.launch(&self.names.fresh(&launch.name), &grid, &block, &arguments))
     }
 
-    fn kernel(&mut self, launch: &Launch, used: &Used) -> Result<()> {
-        let mut parameters: Vec<String> = used.buffers.iter().map(|id| self.pointer(*id, "kernel")).collect();
-        let sizes = used.params.iter().map(|at| self.names.params[*at].clone());
-        let sizes = sizes.chain(used.vars.iter().map(|var| self.names.var(*var).to_string()));
-        parameters.extend(sizes.map(|name| format!("const {} {name}", self.index)));
+    /// What the host hands to a kernel.
+    fn argument(&mut self, argument: Argument, ranges: &Ranges) -> String {
+        match argument {
+            Argument::Buffer(id) => match &self.program.buffers[id].place {
+                Place::Workspace(offset) => {
+                    let dtype = self.language.memory_type(self.program.buffers[id].dtype).unwrap_or_default();
+                    let offset = self.int(offset, ranges);
+                    format!("({dtype} *)(workspace + {offset})")
+                }
+                _ => self.names.buffers[&id].clone(),
+            },
+            Argument::Param(at) => self.names.params[at].clone(),
+            Argument::Var(var) => self.names.var(var).to_string(),
+            // A program with run-time strides, or with checks, is refused before.
+            Argument::Stride(..) | Argument::Fault => String::new(),
+        }
+    }
+
+    fn kernel(&mut self, launch: &Launch, entry: &Entry) -> Result<()> {
+        let mut parameters = Vec::new();
+        for argument in &entry.arguments {
+            parameters.push(match argument {
+                Argument::Buffer(id) => self.pointer(*id, "kernel"),
+                other => {
+                    let name = self.argument(*other, &Ranges::default());
+                    format!("const {} {name}", self.index)
+                }
+            });
+        }
         let threads: Vec<i64> = launch.block.iter().map(|(_, threads)| *threads).chain([1; 3]).take(3).collect();
         let head = self.language.kernel_head(&threads);
         let name = self.names.fresh(&launch.name);
@@ -218,11 +230,11 @@ impl<'a> Printer<'a> {
             let declared = self.array(*id)?;
             self.line(1, &format!("{}{declared};", self.language.shared()));
         }
-        for (at, (var, _)) in launch.grid.iter().enumerate().filter(|(_, (var, _))| used.inside.contains(var)) {
+        for (at, (var, _)) in launch.grid.iter().enumerate().filter(|(_, (var, _))| entry.vars.contains(var)) {
             let (index, name) = (self.index, self.names.var(*var).to_string());
             self.line(1, &format!("const {index} {name} = {};", self.language.block(at)));
         }
-        for (at, (var, _)) in launch.block.iter().enumerate().filter(|(_, (var, _))| used.inside.contains(var)) {
+        for (at, (var, _)) in launch.block.iter().enumerate().filter(|(_, (var, _))| entry.vars.contains(var)) {
             let (index, name) = (self.index, self.names.var(*var).to_string());
             self.line(1, &format!("const {index} {name} = {};", self.language.thread(at)));
         }
@@ -341,12 +353,6 @@ impl<'a> Printer<'a> {
     }
 }
 
-/// Whether every byte of every buffer is within 31 bits: for sizes that are known.
-fn is_small(program: &Program) -> bool {
-    let fits = |buffer: &Buffer| buffer.constant_bytes().is_some_and(|bytes| bytes < i64::from(i32::MAX));
-    program.params.is_empty() && program.buffers.values().all(fits)
-}
-
 /// Elements in each dimension, the inner ones with what lies between rows.
 fn rows(buffer: &Buffer) -> Option<Vec<i64>> {
     let strides = buffer.strides.iter().map(|stride| match stride {
@@ -366,120 +372,6 @@ fn rows(buffer: &Buffer) -> Option<Vec<i64>> {
 
 fn registers_in(op: &Op) -> BTreeSet<RegId> {
     crate::passes::registers_of(op).into_iter().collect()
-}
-
-/// What a kernel uses.
-struct Used {
-    /// Memory of the device.
-    buffers: Vec<TensorId>,
-    params: Vec<usize>,
-    /// Variables of the host's loops.
-    vars: Vec<VarId>,
-    /// All variables.
-    inside: BTreeSet<VarId>,
-}
-
-impl Used {
-    fn of(program: &Program, launch: &Launch) -> Used {
-        let mut seen = Seen::default();
-        seen.ops(&launch.body);
-        let own = launch.grid.iter().map(|(var, _)| *var).chain(launch.block.iter().map(|(var, _)| *var));
-        seen.bound.extend(own);
-        let is_global = |id: &TensorId| matches!(program.buffers[*id].place, Place::Argument(_) | Place::Workspace(_));
-        // Subscripts are over the extents.
-        let buffers: Vec<TensorId> = seen.buffers.iter().copied().filter(is_global).collect();
-        for id in &buffers {
-            for stride in &program.buffers[*id].strides {
-                if let Stride::Known(stride) = stride {
-                    seen.int(stride);
-                }
-            }
-        }
-        let vars = seen.vars.difference(&seen.bound).copied().collect();
-        Used { buffers, params: seen.params.into_iter().collect(), vars, inside: seen.vars }
-    }
-}
-
-#[derive(Default)]
-struct Seen {
-    buffers: BTreeSet<TensorId>,
-    params: BTreeSet<usize>,
-    vars: BTreeSet<VarId>,
-    bound: BTreeSet<VarId>,
-}
-
-impl Seen {
-    fn ops(&mut self, ops: &[Op]) {
-        for op in ops {
-            match op {
-                Op::For { var, lower, upper, step, body, .. } => {
-                    self.bound.insert(*var);
-                    [lower, upper, step].into_iter().for_each(|int| self.int(int));
-                    self.ops(body);
-                }
-                Op::If { cond, then, otherwise } => {
-                    self.cond(cond);
-                    self.ops(then);
-                    self.ops(otherwise);
-                }
-                Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => self.ops(body),
-                Op::Store { buffer, at, value, mask, .. } => {
-                    self.buffers.insert(*buffer);
-                    at.iter().for_each(|at| self.at(at));
-                    [value].into_iter().chain(mask).for_each(|value| self.value(value));
-                }
-                Op::Set { value, .. } => self.value(value),
-                Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Barrier => {
-                }
-            }
-        }
-    }
-
-    fn at(&mut self, at: &crate::At) {
-        match at {
-            crate::At::Affine { base, .. } => self.int(base),
-            crate::At::Indirect(value) => self.value(value),
-        }
-    }
-
-    fn value(&mut self, value: &Value) {
-        match value {
-            Value::Int { base, .. } => self.int(base),
-            Value::Load { buffer, at, .. } => {
-                self.buffers.insert(*buffer);
-                at.iter().for_each(|at| self.at(at));
-            }
-            _ => {}
-        }
-        value.children().into_iter().for_each(|child| self.value(child));
-    }
-
-    fn int(&mut self, int: &Int) {
-        int.each_var(&mut |var| _ = self.vars.insert(var));
-        self.params.extend(params_of(int));
-    }
-
-    fn cond(&mut self, cond: &Cond) {
-        match cond {
-            Cond::Compare(_, a, b) => [a, b].into_iter().for_each(|int| self.int(int)),
-            Cond::All(parts) | Cond::Any(parts) => parts.iter().for_each(|part| self.cond(part)),
-            Cond::Not(inner) => self.cond(inner),
-        }
-    }
-}
-
-fn params_of(int: &Int) -> BTreeSet<usize> {
-    match int {
-        Int::Param(at) => BTreeSet::from([*at]),
-        Int::Const(_) | Int::Var(_) => BTreeSet::new(),
-        Int::Add(a, b) | Int::Mul(a, b) | Int::Min(a, b) | Int::Max(a, b) => &params_of(a) | &params_of(b),
-        Int::FloorDiv(e, _) | Int::Mod(e, _) => params_of(e),
-        Int::Select(cond, a, b) => {
-            let mut seen = Seen::default();
-            seen.cond(cond);
-            &(&params_of(a) | &params_of(b)) | &seen.params
-        }
-    }
 }
 
 /// A value's text, and how tightly it holds together.
