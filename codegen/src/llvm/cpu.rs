@@ -17,10 +17,11 @@ use polyhedral::{Memory as MemoryKind, Role, TensorId};
 use runtime::{Check, abi};
 use support::{Entity, Table};
 
-use super::check::{Checked, checks_of};
+use super::check::Checked;
 use super::ir::{Ir, Llvm, vector_of};
 use super::object::Machine;
 use super::{Error, Result};
+use crate::checks::checks_of;
 use crate::numbers::Numbers;
 use crate::{Buffer, Int, Op, Place, Program, Reg, RegId, Stride, VarId};
 
