@@ -83,7 +83,9 @@ pub(crate) fn renamed(map: &isl::UnionMap, kind: isl::Dim, name: &str) -> isl::R
 fn touching(scop: &Scop, tensor: TensorId) -> isl::Result<isl::UnionSet> {
     let touches = |stmt: &&Stmt| stmt.accesses().any(|access| access.tensor == tensor);
     let stmts = scop.stmts.values().filter(touches);
-    stmts.map(|stmt| &stmt.domain).try_fold(isl::UnionSet::empty(&scop.ctx)?, |all, set| all.union(&set.to_union_set()?))
+    stmts
+        .map(|stmt| &stmt.domain)
+        .try_fold(isl::UnionSet::empty(&scop.ctx)?, |all, set| all.union(&set.to_union_set()?))
 }
 
 impl Key {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use super::random_inputs;
 use crate::isl::{self, Constraint, Dim, Terms};
 use crate::{
-    Access, Axis, BinOp, Body, CmpOp, DType, Expr, Index, Kernel, Kind, Member, Memory, Node, Role, Scop, Stmt, StmtId, Subscript,
-    TensorId, UnOp, Value,
+    Access, Axis, BinOp, Body, CmpOp, DType, Expr, Index, Kernel, Kind, Member, Memory, Node, Role, Scop, Stmt, StmtId,
+    Subscript, TensorId, UnOp, Value,
 };
 
 /// In which order iterations run that may run at once, and children of a set.
