@@ -15,6 +15,8 @@ pub struct Gpu {
     pub shared_bytes: i64,
     /// Bytes that a thread may keep for itself: its registers.
     pub private_bytes: i64,
+    /// Bytes that one access of a thread moves at most.
+    pub vector_bytes: i64,
 }
 
 impl Gpu {
@@ -29,6 +31,7 @@ impl Gpu {
             grid: [i32::MAX as i64, 65535, 65535],
             shared_bytes: 48 << 10,
             private_bytes: 255 * 4,
+            vector_bytes: 16,
         }
     }
 
