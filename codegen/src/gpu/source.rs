@@ -1,5 +1,6 @@
 //! Kernels as source text, of CUDA C++ and of OpenCL C: one walk, two vocabularies.
 
+mod combine;
 mod expression;
 mod names;
 mod words;
@@ -10,7 +11,8 @@ use std::fmt;
 use polyhedral::{Role, TensorId};
 
 use crate::passes::Ranges;
-use crate::{Buffer, Launch, Op, Place, Program, RegId, Stride};
+use crate::verify::has_meeting;
+use crate::{Buffer, Launch, Op, Place, Program, RegId, Stride, VarId};
 
 use super::entry::{Argument, Entry};
 use names::Names;
@@ -62,6 +64,12 @@ struct Printer<'a> {
     out: String,
     /// Registers that are declared.
     declared: BTreeSet<RegId>,
+    /// The functions that combine what threads have.
+    combinations: BTreeSet<combine::Combination>,
+    /// The axes of the kernel's blocks, at how many places it has combined something, and how many loops that meet are around.
+    block: Vec<(VarId, i64)>,
+    combined: u32,
+    repeated: usize,
 }
 
 impl<'a> Printer<'a> {
@@ -83,6 +91,10 @@ impl<'a> Printer<'a> {
             helpers: BTreeSet::new(),
             out: String::new(),
             declared: BTreeSet::new(),
+            combinations: BTreeSet::new(),
+            block: Vec::new(),
+            combined: 0,
+            repeated: 0,
         })
     }
 
@@ -94,6 +106,10 @@ impl<'a> Printer<'a> {
         for helper in &self.helpers {
             text.push('\n');
             text.push_str(&helper.text(self.language));
+        }
+        for combination in &self.combinations {
+            text.push('\n');
+            text.push_str(&combination.text(self.language));
         }
         for kernel in &self.kernels {
             text.push('\n');
@@ -230,6 +246,7 @@ impl<'a> Printer<'a> {
             let declared = self.array(*id)?;
             self.line(1, &format!("{}{declared};", self.language.shared()));
         }
+        self.parts_of(launch)?;
         for (at, (var, _)) in launch.grid.iter().enumerate().filter(|(_, (var, _))| entry.vars.contains(var)) {
             let (index, name) = (self.index, self.names.var(*var).to_string());
             self.line(1, &format!("const {index} {name} = {};", self.language.block(at)));
@@ -297,7 +314,9 @@ impl<'a> Printer<'a> {
                 let (index, name) = (self.index, self.names.var(*var).to_string());
                 let by = if by == "1" { format!("++{name}") } else { format!("{name} += {by}") };
                 self.line(depth, &format!("for ({index} {name} = {from}; {name} < {to}; {by}) {{"));
+                self.repeated += usize::from(has_meeting(body));
                 self.ops(body, &ranges.inside(*var, lower, upper), depth + 1)?;
+                self.repeated -= usize::from(has_meeting(body));
                 self.line(depth, "}");
             }
             Op::If { cond, then, otherwise } => {
@@ -338,6 +357,7 @@ impl<'a> Printer<'a> {
                 self.line(depth, "}");
             }
             Op::Barrier => self.line(depth, self.language.barrier()),
+            Op::Combine { reg, op, threads } => self.combine(*reg, *op, threads, depth)?,
             // A hint, for caches that these devices fill themselves.
             Op::Prefetch { .. } => {}
             Op::Check { buffer, .. } => {

@@ -361,7 +361,7 @@ impl<'c> Emitter<'c, '_> {
             }
             Op::LoadBlock { regs, buffer, at, along } => self.load_block(frame, regs, *buffer, at, *along),
             Op::StoreBlock { regs, buffer, at, along } => self.store_block(frame, regs, *buffer, at, *along),
-            Op::Launch(_) | Op::Barrier => Err(Error::Malformed("kernels do not run on a processor's threads".into())),
+            Op::Launch(_) | Op::Barrier | Op::Combine { .. } => Err(Error::Malformed("kernels do not run on a processor's threads".into())),
         }
     }
 
