@@ -97,8 +97,8 @@ fn emitted(stage: StageName, def: &Definition, sizes: Option<&[i64]>, options: &
 
 fn later(stage: StageName, scop: Scop, options: &Options) -> Result<String> {
     match stage {
-        StageName::OpenCl => return compile::kernels(scop, Language::OpenCl, options),
-        StageName::Cuda => return compile::kernels(scop, Language::Cuda, options),
+        StageName::OpenCl => return compile::source(scop, Language::OpenCl, options),
+        StageName::Cuda => return compile::source(scop, Language::Cuda, options),
         _ => {}
     }
     let mut scheduled = compile::schedule(scop, options)?;

@@ -3,11 +3,13 @@
 
 mod entry;
 mod limits;
+mod plan;
 mod rewrite;
 mod source;
 
 pub use entry::{Argument, Entry};
 pub use limits::{TooLarge, within_limits};
+pub use plan::{NoPlan, plan};
 pub use source::{Language, Unsupported, source};
 
 use polyhedral::Scop;

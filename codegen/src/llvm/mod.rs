@@ -49,6 +49,7 @@ use crate::Program;
 use cpu::Emitted;
 
 pub(crate) use math::library_calls;
+pub(crate) use code::signature;
 pub use object::{Host, host};
 
 /// What [`compile`] is asked for beyond the object.

@@ -339,7 +339,7 @@ impl Driver for Cuda {
         }
     }
 
-    unsafe fn kernel(&self, module: Handle, entry: &KernelEntry, dynamic: bool) -> Result<Handle, DeviceError> {
+    unsafe fn kernel(&self, module: Handle, entry: &KernelEntry) -> Result<Handle, DeviceError> {
         let _current = self.current()?;
         let (mut kernel, name) = (null_mut(), CString::new(entry.name.as_str()).unwrap_or_default());
         // SAFETY: one pointer is written; the name ends with a zero.
@@ -357,10 +357,10 @@ impl Driver for Cuda {
         };
         let threads = entry.block.iter().map(|&threads| u64::from(threads)).product();
         self.limited(entry, "threads in a block", threads, attribute(FUNCTION_THREADS))?;
-        let shared = attribute(FUNCTION_SHARED_BYTES) + if dynamic { entry.shared_bytes.into() } else { 0 };
+        let shared = attribute(FUNCTION_SHARED_BYTES) + u64::from(entry.dynamic_shared_bytes);
         self.limited(entry, "bytes of shared memory", shared, self.about.shared_bytes)?;
-        if dynamic && entry.shared_bytes > USUAL_SHARED {
-            let bytes = entry.shared_bytes as i32;
+        if entry.dynamic_shared_bytes > USUAL_SHARED {
+            let bytes = entry.dynamic_shared_bytes as i32;
             // SAFETY: the kernel is one of the module.
             let status = unsafe { (self.table.cuFuncSetAttribute)(kernel, FUNCTION_MOST_DYNAMIC_SHARED, bytes) };
             self.done("cuFuncSetAttribute", status)?;

@@ -1,6 +1,6 @@
 //! What both interfaces can do, as far as plans need it.
 
-use super::{About, DeviceError};
+use super::{About, DeviceError, KernelEntry};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,12 +79,7 @@ pub(super) trait Driver: Send + Sync + fmt::Debug {
     fn module(&self, text: &str) -> Result<Handle, DeviceError>;
 
     /// A kernel of a module, which can be launched with as many threads and as much shared memory.
-    unsafe fn kernel(
-        &self,
-        module: Handle,
-        entry: &crate::device::KernelEntry,
-        dynamic: bool,
-    ) -> Result<Handle, DeviceError>;
+    unsafe fn kernel(&self, module: Handle, entry: &KernelEntry) -> Result<Handle, DeviceError>;
 
     /// Starts a kernel; not from two threads at once with one kernel.
     ///

@@ -368,7 +368,7 @@ impl Driver for OpenCl {
         Ok(handle(program))
     }
 
-    unsafe fn kernel(&self, module: Handle, entry: &KernelEntry, _dynamic: bool) -> Result<Handle, DeviceError> {
+    unsafe fn kernel(&self, module: Handle, entry: &KernelEntry) -> Result<Handle, DeviceError> {
         let mut status = 0;
         let name = CString::new(entry.name.as_str()).unwrap_or_default();
         // SAFETY: the name ends with a zero.

@@ -63,6 +63,7 @@ impl Emit {
         let (sizes, tile_sizes) = sizes.map_or_else(Default::default, |sizes| (Some(sizes.own), sizes.tiles));
         let options = Options {
             target: self.machine.target()?,
+            device: None,
             script,
             symbolic: self.machine.symbolic,
             strict: self.machine.strict,
