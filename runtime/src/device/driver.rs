@@ -48,6 +48,9 @@ pub(super) struct Job<'a> {
 pub(super) trait Driver: Send + Sync + fmt::Debug {
     fn about(&self) -> &About;
 
+    /// What memory, queues and kernels are of.
+    fn context(&self) -> Handle;
+
     /// As many bytes, at least one, with any contents.
     fn allocate(&self, bytes: usize) -> Result<Handle, DeviceError>;
 
