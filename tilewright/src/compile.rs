@@ -110,7 +110,7 @@ pub(crate) fn translate(scop: Scop, strided: &[bool], options: &Options, watch: 
 fn translated(scop: Scop, strided: &[bool], options: &Options, watch: &mut Watch<'_>) -> Result<Translated> {
     let scop = watch.at(scop)?;
     if let Some(device) = &options.device {
-        return kernels(scop, device, strided, options, watch);
+        return translated_for(device, scop, strided, options, watch);
     }
     let mut scheduled = watch.at(schedule(scop, options)?)?;
     let program = watch.at(program(&mut scheduled, strided, options)?)?;
@@ -121,7 +121,13 @@ fn translated(scop: Scop, strided: &[bool], options: &Options, watch: &mut Watch
 }
 
 /// The stages of a device.
-fn kernels(scop: Scop, device: &Gpu, strided: &[bool], options: &Options, watch: &mut Watch<'_>) -> Result<Translated> {
+fn translated_for(
+    device: &Gpu,
+    scop: Scop,
+    strided: &[bool],
+    options: &Options,
+    watch: &mut Watch<'_>,
+) -> Result<Translated> {
     let (program, script, remarks) = launches(scop, device, strided, options)?;
     let program = watch.at(program)?;
     let built = Built::Kernels(Kernels::of(&program, device)?);
@@ -179,25 +185,37 @@ fn not_lowered(error: codegen::Error) -> Error {
     }
 }
 
-/// The kernels of a schedule, and how a host launches them, in a language that devices are programmed in.
-pub(crate) fn source(scop: Scop, language: Language, options: &Options) -> Result<String> {
-    let device = match language {
-        Language::Cuda => Gpu::cuda(),
-        Language::OpenCl => Gpu::opencl(),
-    };
-    let (program, ..) = launches(scop, &device, &[], options)?;
+/// The kernels of a schedule for a device, and how a host launches them.
+pub(crate) fn kernels(scop: Scop, device: &Gpu, options: &Options) -> Result<Program> {
+    let (program, ..) = launches(scop, device, &[], options)?;
     program.verify()?;
-    gpu::source(&program, language).map_err(device::unsupported)
+    Ok(program)
 }
 
 /// The launches of a schedule, with the script that made it and what was not done.
 fn launches(scop: Scop, device: &Gpu, strided: &[bool], options: &Options) -> Result<(Program, Script, Vec<Remark>)> {
-    let scheduled = schedule_by(scop, &gpu_mapper::Mapper { device: device.clone() }, options)?;
+    let scheduled = schedule_for(scop, device, options)?;
     let mut remarks = scheduled.remarks;
     let scop = gpu_mapper::kernels(&scheduled.scop, device, &mut remarks).map_err(unmapped)?;
-    let program = gpu::lower(&scop, &codegen_options(strided, options)?, &mut remarks).map_err(not_lowered)?;
+    let program = gpu::lower(&scop, &kernel_options(strided, options), &mut remarks).map_err(not_lowered)?;
     gpu::within_limits(&program, device).map_err(|why| Error::user(Diagnostic::call("TC0942", why.to_string())))?;
     Ok((program, scheduled.script, remarks))
+}
+
+/// The schedule for a device: of the script that was given, or of what the policy for devices writes.
+pub(crate) fn schedule_for(scop: Scop, device: &Gpu, options: &Options) -> Result<Scheduled> {
+    schedule_by(scop, &gpu_mapper::Mapper { device: device.clone() }, options)
+}
+
+/// The kernels in a language that devices are programmed in.
+pub(crate) fn kernel_source(scop: Scop, language: Language, device: &Gpu, options: &Options) -> Result<String> {
+    gpu::source(&kernels(scop, device, options)?, language).map_err(device::unsupported)
+}
+
+/// Devices have fused multiply-adds, whatever the host has.
+fn kernel_options(strided: &[bool], options: &Options) -> codegen::Options {
+    let (fma, trust_indices, runtime_strides) = (!options.strict, options.trust_indices, strided.to_vec());
+    codegen::Options { fma, dots: Vec::new(), trust_indices, runtime_strides }
 }
 
 /// The size of a tile that the script leaves open.
@@ -220,8 +238,8 @@ fn proof(options: &Options) -> transform::Options {
 
 fn codegen_options(strided: &[bool], options: &Options) -> Result<codegen::Options> {
     // A fused multiply-add rounds once where the program says twice: strict results are those of the program.
-    let fma = !options.strict && (options.device.is_some() || llvm::has_fma(&options.target).map_err(target)?);
-    let dots = if options.device.is_some() { Vec::new() } else { options.target.dot_products() };
+    let fma = !options.strict && llvm::has_fma(&options.target).map_err(target)?;
+    let dots = options.target.dot_products();
     Ok(codegen::Options { fma, dots, trust_indices: options.trust_indices, runtime_strides: strided.to_vec() })
 }
 

@@ -52,7 +52,7 @@ def lookup(float16(E, D) T, int32(L) I) -> (O) {
     O(l, d) = T(I(l), d)
 }";
     let opencl = source(StageName::OpenCl, gather, &[7, 8, 9], None).expect("kernels");
-    for part in ["if ((unsigned long)I_0 >= 7) {", "if (first_fault(fault, 1)) {", "} else {", "long *fault"] {
+    for part in ["if ((unsigned long)O_0 >= 7) {", "if (first_fault(fault, 1)) {", "} else {", "long *fault"] {
         assert!(opencl.contains(part), "no {part} in\n{opencl}");
     }
 }

@@ -53,7 +53,8 @@ pub fn within_limits(program: &Program, device: &Gpu) -> Result<(), TooLarge> {
     })
 }
 
-fn launches(ops: &[Op]) -> Vec<&Launch> {
+/// The launches of a host, in the order of the text.
+pub(crate) fn launches(ops: &[Op]) -> Vec<&Launch> {
     let mut found = Vec::new();
     for op in ops {
         match op {

@@ -47,6 +47,12 @@ impl Text {
         Text::new(text, Tightness::Atom)
     }
 
+    /// The argument, where the whole text is a call of a helper.
+    fn argument_of(&self, helper: Helper) -> Option<&str> {
+        let argument = self.text.strip_prefix(&helper.name())?.strip_prefix('(')?.strip_suffix(')')?;
+        (self.tightness == Tightness::Atom).then_some(argument)
+    }
+
     /// In parentheses where the place asks for more.
     pub(super) fn at(self, place: Tightness) -> String {
         if self.tightness < place { format!("({})", self.text) } else { self.text }
@@ -298,10 +304,11 @@ impl Printer<'_> {
         match dtype {
             DType::Bool => format!("({}) ? 1 : 0", value.text),
             DType::F16 | DType::BF16 => {
-                let rounded = format!("{}(", Helper::Rounded(dtype).name());
-                let whole = value.tightness == Tightness::Atom;
-                let inner = value.text.strip_prefix(&rounded).and_then(|text| text.strip_suffix(')'));
-                let value = inner.filter(|_| whole).map_or(value.clone(), Text::atom);
+                // What has just been loaded, or rounded, is not converted back and forth.
+                if let Some(bits) = value.argument_of(Helper::Widened(dtype)) {
+                    return bits.into();
+                }
+                let value = value.argument_of(Helper::Rounded(dtype)).map_or(value.clone(), Text::atom);
                 self.helped(Helper::Narrowed(dtype), &value).text
             }
             _ => value.text.clone(),
