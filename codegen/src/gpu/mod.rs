@@ -3,6 +3,7 @@
 
 mod entry;
 mod limits;
+mod plan;
 mod ptx;
 mod rewrite;
 mod source;
@@ -10,6 +11,7 @@ mod source;
 pub use entry::{Argument, Entry};
 pub(crate) use limits::launches;
 pub use limits::{TooLarge, within_limits};
+pub use plan::{NoPlan, plan};
 pub use ptx::{Ptx, PtxKernel, ptx};
 pub use source::{Language, Unsupported, source};
 
