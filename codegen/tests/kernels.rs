@@ -143,6 +143,26 @@ bind Bs.load.x1 to thread.x
     );
 }
 
+/// A product whose threads keep what they sum up while its factors pass through shared memory.
+#[test]
+fn sums_in_registers() {
+    let script = "
+fuse C.init C.update depth 2
+tile C.init.m C.init.n by 8 8 as mo no / mi ni
+bind C.init.mo to block.y
+bind C.init.no to block.x
+launch C.init.mo with 2 2 threads
+distribute C.init.mi
+split C.init.mi by 2 as mt mr
+split C.init.ni by 2 as nt nr
+reorder C.init.mt C.init.nt C.init.mr C.init.nr
+bind C.init.mt to thread.y
+bind C.init.nt to thread.x
+";
+    let (_, scop) = mapped("matmul", None, script);
+    println!("{scop}");
+}
+
 #[track_caller]
 fn check_source(text: &str, sizes: Option<&[i64]>, script: &str, language: Language, expected: Expect) {
     let program = lowered(&mapped(text, sizes, script).1);

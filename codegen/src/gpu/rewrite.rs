@@ -108,6 +108,7 @@ fn of_block(ops: Vec<Op>, program: &mut Program) -> Vec<Op> {
             Op::If { cond, then, otherwise } => {
                 Op::If { cond, then: of_block(then, program), otherwise: of_block(otherwise, program) }
             }
+            Op::Local { buffer, body } => Op::Local { buffer, body: of_block(body, program) },
             other => other,
         });
     }

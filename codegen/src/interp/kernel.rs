@@ -37,11 +37,13 @@ impl Run<'_> {
                 self.memory[buffer.index()].elements = self.poisoned(*buffer)?;
             }
             self.next_block(number);
+            self.kept.clear();
             let mut pending = Vec::new();
             self.uniform(&launch.body, &threads, &mut pending)?;
             self.phase(&threads, &mut pending)?;
         }
         launch.shared.iter().for_each(|buffer| self.memory[buffer.index()].elements = Vec::new());
+        self.kept.clear();
         self.watch.replace(None);
         (self.vars, self.regs) = (vars, regs);
         Ok(())
@@ -70,6 +72,12 @@ impl Run<'_> {
                 Op::If { cond, then, otherwise } => {
                     let taken = if self.cond(cond)? { then } else { otherwise };
                     self.uniform(taken, threads, pending)?;
+                }
+                // What threads keep across barriers stays until the block ends: nothing reads it after the op.
+                Op::Local { buffer, body } => {
+                    let fresh = self.poisoned(*buffer)?;
+                    self.kept.insert(*buffer, vec![fresh; threads.len()]);
+                    self.uniform(body, threads, pending)?;
                 }
                 _ => return Err(Fault::Malformed("a barrier where not all threads of a block get to".into())),
             }
@@ -100,7 +108,9 @@ impl Run<'_> {
             threads[thread].iter().for_each(|(var, value)| self.vars[var.index()] = Some(*value));
             self.watch.borrow_mut().iter_mut().for_each(|watch| watch.here.thread = thread);
             std::mem::swap(&mut self.regs, &mut registers[thread]);
+            self.swap_kept(thread);
             let result = self.op(op);
+            self.swap_kept(thread);
             std::mem::swap(&mut self.regs, &mut registers[thread]);
             result?;
         }
@@ -108,6 +118,13 @@ impl Run<'_> {
         self.vars = outside;
         pending.clear();
         Ok(())
+    }
+
+    /// Puts what a thread keeps in its place, or takes it from there.
+    fn swap_kept(&mut self, thread: usize) {
+        for (buffer, of_threads) in &mut self.kept {
+            std::mem::swap(&mut self.memory[buffer.index()].elements, &mut of_threads[thread]);
+        }
     }
 
     fn next_block(&mut self, number: usize) {
