@@ -69,7 +69,7 @@ fn lowered(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<
 }
 
 /// A copy of `ops` with loop variables of its own, so that both may stand in one program.
-fn fresh_copy(ops: &[Op], vars: &mut Table<VarId, String>) -> Vec<Op> {
+pub(crate) fn fresh_copy(ops: &[Op], vars: &mut Table<VarId, String>) -> Vec<Op> {
     let mut renamed = BTreeMap::new();
     rename(ops, vars, &mut renamed)
 }
