@@ -150,7 +150,7 @@ impl Outline<'_> {
         let inside = member.schedule.domain()?;
         for stmt in self.scop.stmts.values() {
             let bytes = stmt.accesses().map(|access| self.scop.tensors[access.tensor].dtype.bytes()).max().unwrap_or(0);
-            let fits = i64::from(bytes) * i64::from(lanes) <= self.gpu.vector_bytes;
+            let fits = i64::from(bytes) * i64::from(lanes) <= self.gpu.access_bytes;
             if !fits && !inside.is_disjoint(&stmt.domain.to_union_set()?)? {
                 return Ok(false);
             }

@@ -38,6 +38,7 @@ pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
 pub(crate) use ranges::Ranges;
 pub use registers::registers;
+pub(crate) use registers::registers_of_others;
 pub use shifts::shifts;
 pub use simplify::simplify;
 pub(crate) use simplify::substituted;
