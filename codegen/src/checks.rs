@@ -33,7 +33,8 @@ fn collect(program: &Program, ops: &[Op], checks: &mut Vec<Check>) {
             | Op::Prefetch { .. }
             | Op::LoadBlock { .. }
             | Op::StoreBlock { .. }
-            | Op::Barrier => {}
+            | Op::Barrier
+            | Op::Combine { .. } => {}
         }
     }
 }

@@ -21,5 +21,5 @@ pub use passes::{
     spread, transposes, unswitch, values,
 };
 pub use program::{At, Buffer, Cond, Int, Launch, Op, Place, Program, Reg, RegId, Report, Stride, Value, VarId};
-pub use reduction::{combined_in, neutral};
+pub use reduction::{WARP, combined_in, neutral, threads_combined_in};
 pub use scan::{Error, Options, scan};

@@ -112,7 +112,7 @@ impl Seen {
                     self.report(report);
                 }
                 Op::LoadBlock { buffer, at, .. } | Op::StoreBlock { buffer, at, .. } => self.access(*buffer, at),
-                Op::Prefetch { .. } | Op::Barrier => {}
+                Op::Prefetch { .. } | Op::Barrier | Op::Combine { .. } => {}
             }
         }
     }

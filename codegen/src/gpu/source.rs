@@ -1,6 +1,7 @@
 //! Kernels as source text, of CUDA C++ and of OpenCL C: one walk, two vocabularies.
 
 mod check;
+mod combine;
 mod expression;
 mod lanes;
 mod names;
@@ -13,7 +14,8 @@ use polyhedral::{Role, TensorId};
 
 use crate::checks::checks_of;
 use crate::passes::Ranges;
-use crate::{Buffer, Launch, Op, Place, Program, RegId, Stride};
+use crate::verify::has_meeting;
+use crate::{Buffer, Launch, Op, Place, Program, RegId, Stride, VarId};
 
 use super::entry::{Argument, Entry};
 use check::Checked;
@@ -72,6 +74,12 @@ struct Printer<'a> {
     lane: u32,
     /// What the checks of the program report, by number.
     checks: Vec<runtime::Check>,
+    /// The functions that combine what threads have.
+    combinations: BTreeSet<combine::Combination>,
+    /// The axes of the kernel's blocks, at how many places it has combined something, and how many loops that meet are around.
+    block: Vec<(VarId, i64)>,
+    combined: u32,
+    repeated: usize,
 }
 
 impl<'a> Printer<'a> {
@@ -88,6 +96,10 @@ impl<'a> Printer<'a> {
             moved: BTreeSet::new(),
             lane: 0,
             checks: checks_of(program),
+            combinations: BTreeSet::new(),
+            block: Vec::new(),
+            combined: 0,
+            repeated: 0,
         }
     }
 
@@ -99,7 +111,8 @@ impl<'a> Printer<'a> {
         text.push_str(self.language.header(&self.helpers));
         let kernels: String = self.kernels.iter().map(|kernel| format!("\n{kernel}")).collect();
         // Helpers call those before them.
-        let (mut below, calls) = (kernels, host.join("\n"));
+        let combinations = self.combinations.iter().map(|combination| format!("\n{}", combination.text(self.language)));
+        let (mut below, calls) = (combinations.collect::<String>() + &kernels, host.join("\n"));
         for helper in self.helpers.iter().rev() {
             let call = format!("{}(", helper.name());
             if below.contains(&call) || calls.contains(&call) {
@@ -251,6 +264,7 @@ impl<'a> Printer<'a> {
             let declared = self.array(*id)?;
             self.line(1, &format!("{}{declared};", self.language.shared()));
         }
+        self.parts_of(launch)?;
         for (at, (var, _)) in launch.grid.iter().enumerate().filter(|(_, (var, _))| entry.vars.contains(var)) {
             let (index, name) = (self.index, self.names.var(*var).to_string());
             self.line(1, &format!("const {index} {name} = {};", self.language.block(at)));
@@ -326,7 +340,9 @@ impl<'a> Printer<'a> {
                 let (index, name) = (self.index, self.names.var(*var).to_string());
                 let by = if by == "1" { format!("++{name}") } else { format!("{name} += {by}") };
                 self.line(depth, &format!("for ({index} {name} = {from}; {name} < {to}; {by}) {{"));
+                self.repeated += usize::from(has_meeting(body));
                 self.ops(body, &ranges.inside(*var, lower, upper), depth + 1)?;
+                self.repeated -= usize::from(has_meeting(body));
                 self.line(depth, "}");
             }
             Op::If { cond, then, otherwise } => {
@@ -368,6 +384,7 @@ impl<'a> Printer<'a> {
                 self.line(depth, "}");
             }
             Op::Barrier => self.line(depth, self.language.barrier()),
+            Op::Combine { reg, op, threads } => self.combine(*reg, *op, threads, depth)?,
             // A hint, for caches that these devices fill themselves.
             Op::Prefetch { .. } => {}
             Op::Store { buffer, at, lanes, value, mask } => {

@@ -94,7 +94,12 @@ fn written(ops: &[Op]) -> BTreeSet<TensorId> {
             Op::For { body, .. } | Op::Local { body, .. } => all.extend(written(body)),
             Op::If { then, otherwise, .. } => all.extend(written(then).into_iter().chain(written(otherwise))),
             Op::Launch(launch) => all.extend(written(&launch.body)),
-            Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::Barrier => {}
+            Op::Set { .. }
+            | Op::Check { .. }
+            | Op::Prefetch { .. }
+            | Op::LoadBlock { .. }
+            | Op::Barrier
+            | Op::Combine { .. } => {}
         }
     }
     all

@@ -133,7 +133,7 @@ fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
         Op::StoreBlock { regs, buffer, at, along } => {
             Op::StoreBlock { regs, buffer, at: at.iter().map(|at| map_at(at, change)).collect(), along }
         }
-        Op::For { .. } | Op::If { .. } | Op::Local { .. } | Op::Launch(_) | Op::Barrier => op,
+        Op::For { .. } | Op::If { .. } | Op::Local { .. } | Op::Launch(_) | Op::Barrier | Op::Combine { .. } => op,
     }
 }
 

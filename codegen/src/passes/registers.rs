@@ -161,7 +161,7 @@ impl<'a> Accesses<'a> {
         for op in ops {
             match op {
                 Op::For { body, .. } | Op::Launch(Launch { body, .. }) => self.ops(body, guard, false),
-                Op::Barrier => {}
+                Op::Barrier | Op::Combine { .. } => {}
                 Op::If { cond, then, otherwise } => {
                     let fixed = always && self.fixed_cond(cond);
                     self.ops(then, &Cond::all([guard.clone(), cond.clone()]), fixed);
@@ -268,7 +268,8 @@ pub(super) fn has_parallel(ops: &[Op]) -> bool {
         | Op::Prefetch { .. }
         | Op::LoadBlock { .. }
         | Op::StoreBlock { .. }
-        | Op::Barrier => false,
+        | Op::Barrier
+        | Op::Combine { .. } => false,
     })
 }
 
@@ -294,7 +295,8 @@ fn bound(ops: &[Op], vars: &mut BTreeSet<VarId>) {
             | Op::Prefetch { .. }
             | Op::LoadBlock { .. }
             | Op::StoreBlock { .. }
-            | Op::Barrier => {}
+            | Op::Barrier
+            | Op::Combine { .. } => {}
         }
     }
 }
@@ -350,7 +352,11 @@ fn in_registers(ops: Vec<Op>, buffer: TensorId, held: &[(Element, RegId)]) -> Ve
         }
         Op::Local { buffer: local, body } => Op::Local { buffer: local, body: in_registers(body, buffer, held) },
         // What is in a register need not be brought near.
-        other @ (Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Barrier) => other,
+        other @ (Op::Prefetch { .. }
+        | Op::LoadBlock { .. }
+        | Op::StoreBlock { .. }
+        | Op::Barrier
+        | Op::Combine { .. }) => other,
         Op::Launch(launch) => {
             let body = in_registers(launch.body, buffer, held);
             Op::Launch(Launch { body, ..launch })

@@ -7,7 +7,7 @@ use super::words::Helper;
 use super::{Printer, Result};
 use crate::checks::described;
 use crate::passes::Ranges;
-use crate::verify::has_barrier;
+use crate::verify::has_meeting;
 use crate::{At, Int, Op, Report, Value};
 
 /// An [`Op::Check`], with what is behind it in its list.
@@ -25,7 +25,7 @@ impl Printer<'_> {
     /// A check, and the ops behind it down to the next barrier, which run only where it holds: all threads have to get to
     /// barriers. How many ops these are.
     pub(super) fn check(&mut self, check: &Checked<'_>, behind: &[Op], ranges: &Ranges, depth: usize) -> Result<usize> {
-        let guarded = behind.iter().position(|op| has_barrier(std::slice::from_ref(op))).unwrap_or(behind.len());
+        let guarded = behind.iter().position(|op| has_meeting(std::slice::from_ref(op))).unwrap_or(behind.len());
         let (guarded, others) = behind.split_at(guarded);
         guarded.iter().for_each(|op| self.declare_shared(op, others, depth));
         self.helpers.insert(Helper::FirstFault);
