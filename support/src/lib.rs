@@ -5,7 +5,7 @@
 //! - [`Remark`]: what was not done, where, and why.
 //! - [`Table`] and [`entity!`]: rows owned in one place, reached by ids that print as text (`S0`, `T1`).
 //! - [`Target`]: what a machine has, as plain data; [`DotProduct`]: what it multiplies and adds in groups;
-//!   [`Gpu`]: what a device for kernels has.
+//!   [`Gpu`]: what a device for kernels has, [`KernelCode`]: what it is programmed in.
 //! - [`with_deep_stack`]: room for programs that nest as deeply as they may.
 //! - [`Stage`], [`Watch`]: every stage's output prints itself and says whether it is well formed.
 
@@ -22,7 +22,7 @@ mod target;
 pub use deep::with_deep_stack;
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use dots::DotProduct;
-pub use gpu::Gpu;
+pub use gpu::{Gpu, KernelCode};
 pub use remark::Remark;
 pub use span::Span;
 pub use stage::{Malformed, Stage, Watch};

@@ -17,6 +17,8 @@ use crate::{Error, Result};
 pub struct Options {
     /// The machine to compile for.
     pub target: Target,
+    /// The device to compile kernels for, in place of code for the machine.
+    pub device: Option<Gpu>,
     /// Replayed in place of the automatic schedule, which stands where the script says `auto`.
     pub script: Option<Script>,
     /// One kernel for all sizes, in place of one for each.
@@ -33,7 +35,7 @@ impl Options {
     /// The defaults for a machine.
     pub fn new(target: Target) -> Options {
         let (script, tile_sizes) = (None, BTreeMap::new());
-        Options { target, script, symbolic: false, strict: false, trust_indices: false, tile_sizes }
+        Options { target, device: None, script, symbolic: false, strict: false, trust_indices: false, tile_sizes }
     }
 }
 
@@ -144,19 +146,32 @@ fn not_lowered(error: codegen::Error) -> Error {
     }
 }
 
-/// The kernels of a schedule, and how a host launches them, in a language that devices are programmed in.
-pub(crate) fn kernels(scop: Scop, language: Language, options: &Options) -> Result<String> {
-    let device = match language {
-        Language::Cuda => Gpu::cuda(),
-        Language::OpenCl => Gpu::opencl(),
-    };
-    let scheduled = schedule_by(scop, &gpu_mapper::Mapper { device: device.clone() }, options)?;
+/// The kernels of a schedule for a device, and how a host launches them.
+pub(crate) fn kernels(scop: Scop, device: &Gpu, options: &Options) -> Result<Program> {
+    let scheduled = schedule_for(scop, device, options)?;
     let mut remarks = scheduled.remarks;
-    let scop = gpu_mapper::kernels(&scheduled.scop, &device, &mut remarks).map_err(unmapped)?;
-    let program = gpu::lower(&scop, &codegen_options(&[], options)?, &mut remarks).map_err(not_lowered)?;
+    let scop = gpu_mapper::kernels(&scheduled.scop, device, &mut remarks).map_err(unmapped)?;
+    let program = gpu::lower(&scop, &kernel_options(options), &mut remarks).map_err(not_lowered)?;
     program.verify()?;
-    gpu::within_limits(&program, &device).map_err(|why| Error::user(Diagnostic::call("TC0942", why.to_string())))?;
+    gpu::within_limits(&program, device).map_err(|why| Error::user(Diagnostic::call("TC0942", why.to_string())))?;
+    Ok(program)
+}
+
+/// The schedule for a device: of the script that was given, or of what the policy for devices writes.
+pub(crate) fn schedule_for(scop: Scop, device: &Gpu, options: &Options) -> Result<Scheduled> {
+    schedule_by(scop, &gpu_mapper::Mapper { device: device.clone() }, options)
+}
+
+/// The kernels in a language that devices are programmed in.
+pub(crate) fn kernel_source(scop: Scop, language: Language, device: &Gpu, options: &Options) -> Result<String> {
+    let program = kernels(scop, device, options)?;
     gpu::source(&program, language).map_err(|why| Error::user(Diagnostic::call("TC0943", why.to_string())))
+}
+
+/// Devices have fused multiply-adds, whatever the host has.
+fn kernel_options(options: &Options) -> codegen::Options {
+    let (fma, trust_indices) = (!options.strict, options.trust_indices);
+    codegen::Options { fma, dots: Vec::new(), trust_indices, runtime_strides: Vec::new() }
 }
 
 /// The size of a tile that the script leaves open.

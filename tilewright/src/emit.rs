@@ -1,9 +1,9 @@
 //! The text of every stage.
 
-use codegen::gpu::Language;
+use codegen::gpu::{self, Language};
 use codegen::llvm;
 use polyhedral::{Scop, dependences, isl};
-use support::{Stage, with_deep_stack};
+use support::{Gpu, KernelCode, Stage, with_deep_stack};
 
 use crate::compile::{self, Options};
 use crate::{Definition, Error, Result};
@@ -31,11 +31,13 @@ pub enum StageName {
     OpenCl,
     /// The same in CUDA C++.
     Cuda,
+    /// The same as NVIDIA's virtual machine code, which its driver takes.
+    Ptx,
 }
 
 impl StageName {
     /// All of them, in order.
-    pub const ALL: [StageName; 10] = [
+    pub const ALL: [StageName; 11] = [
         StageName::Tc,
         StageName::Scop,
         StageName::Deps,
@@ -46,6 +48,7 @@ impl StageName {
         StageName::Asm,
         StageName::OpenCl,
         StageName::Cuda,
+        StageName::Ptx,
     ];
 
     /// The name that `tilewright emit` takes.
@@ -61,6 +64,7 @@ impl StageName {
             StageName::Asm => "asm",
             StageName::OpenCl => "opencl",
             StageName::Cuda => "cuda",
+            StageName::Ptx => "ptx",
         }
     }
 
@@ -96,10 +100,18 @@ fn emitted(stage: StageName, def: &Definition, sizes: Option<&[i64]>, options: &
 }
 
 fn later(stage: StageName, scop: Scop, options: &Options) -> Result<String> {
+    // What a stage is about, unless the device that was asked for is one of its own.
+    let device = |code: fn(&Gpu) -> bool, usual: Gpu| options.device.clone().filter(code).unwrap_or(usual);
+    let nvidia = || device(|device| matches!(device.code, KernelCode::Ptx(_)), Gpu::cuda());
+    let opencl = || device(|device| device.code == KernelCode::OpenCl, Gpu::opencl());
     match stage {
-        StageName::OpenCl => return compile::kernels(scop, Language::OpenCl, options),
-        StageName::Cuda => return compile::kernels(scop, Language::Cuda, options),
+        StageName::OpenCl => return compile::kernel_source(scop, Language::OpenCl, &opencl(), options),
+        StageName::Cuda => return compile::kernel_source(scop, Language::Cuda, &nvidia(), options),
+        StageName::Ptx => return of_device(stage, scop, &nvidia(), options),
         _ => {}
+    }
+    if let Some(device) = &options.device {
+        return of_device(stage, scop, device, options);
     }
     let mut scheduled = compile::schedule(scop, options)?;
     match stage {
@@ -111,6 +123,21 @@ fn later(stage: StageName, scop: Scop, options: &Options) -> Result<String> {
     match stage {
         StageName::Llvm => llvm::ir(&program, &options.target).map_err(compile::target),
         StageName::Asm => llvm::assembly(&program, &options.target).map_err(compile::target),
+        _ => Ok(program.to_string()),
+    }
+}
+
+/// A stage on the way to kernels; machine code is what a driver takes.
+fn of_device(stage: StageName, scop: Scop, device: &Gpu, options: &Options) -> Result<String> {
+    match stage {
+        StageName::Script => return Ok(compile::schedule_for(scop, device, options)?.script.to_string()),
+        StageName::Schedule => return Ok(verified(&compile::schedule_for(scop, device, options)?)?.to_string()),
+        _ => {}
+    }
+    let program = compile::kernels(scop, device, options)?;
+    match stage {
+        StageName::Llvm => llvm::kernel_ir(&program, device).map_err(compile::target),
+        StageName::Asm | StageName::Ptx => Ok(gpu::ptx(&program, device).map_err(compile::target)?.text),
         _ => Ok(program.to_string()),
     }
 }

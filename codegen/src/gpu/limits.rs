@@ -33,8 +33,8 @@ pub fn within_limits(program: &Program, device: &Gpu) -> Result<(), TooLarge> {
         let too_large = |why| Err(TooLarge { kernel: launch.name.clone(), why });
         let bytes = launch.shared.iter().map(|buffer| program.buffers[*buffer].constant_bytes().unwrap_or(i64::MAX));
         let bytes = bytes.fold(0i64, i64::saturating_add);
-        if bytes > device.shared_bytes {
-            let most = device.shared_bytes;
+        if bytes > device.most_shared_bytes {
+            let most = device.most_shared_bytes;
             return too_large(format!(
                 "shares {bytes} bytes among the threads of a block, and `{}` has {most}",
                 device.name
@@ -53,7 +53,8 @@ pub fn within_limits(program: &Program, device: &Gpu) -> Result<(), TooLarge> {
     })
 }
 
-fn launches(ops: &[Op]) -> Vec<&Launch> {
+/// The launches of a host, in the order of the text.
+pub(crate) fn launches(ops: &[Op]) -> Vec<&Launch> {
     let mut found = Vec::new();
     for op in ops {
         match op {

@@ -3,11 +3,14 @@
 
 mod entry;
 mod limits;
+mod ptx;
 mod rewrite;
 mod source;
 
 pub use entry::{Argument, Entry};
+pub(crate) use limits::launches;
 pub use limits::{TooLarge, within_limits};
+pub use ptx::{Ptx, PtxKernel, ptx};
 pub use source::{Language, Unsupported, source};
 
 use polyhedral::Scop;

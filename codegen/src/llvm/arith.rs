@@ -5,7 +5,7 @@ use inkwell::values::InstructionOpcode as Op;
 use inkwell::{FloatPredicate, IntPredicate};
 use polyhedral::{BinOp, Builtin, CmpOp, DType, UnOp};
 
-use super::cpu::{Emitter, Frame};
+use super::emitter::{Emitter, Frame, Outside};
 use super::expr::Typed;
 use super::index::signed;
 use super::ir::{Llvm, element_type};
@@ -494,6 +494,7 @@ impl<'c> Emitter<'c, '_> {
     pub fn library(&self, frame: &Frame<'c>, name: &str, dtype: DType, operands: &[Llvm<'c>]) -> Result<Llvm<'c>> {
         let double = dtype == DType::F64;
         let slot = runtime::math::slot(name, double)
+            .filter(|_| matches!(frame.outside, Outside::Processor(_)))
             .ok_or_else(|| Error::Unsupported(format!("the function `{name}` on {dtype}")))?;
         let function = self.math_function(frame, slot)?;
         self.each_lane(operands, |operands| self.call_math(function, self.value_type(dtype), operands))

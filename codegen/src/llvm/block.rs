@@ -20,7 +20,7 @@ use std::ops::Range;
 use inkwell::values::IntValue;
 use polyhedral::{DType, TensorId};
 
-use super::cpu::{Emitter, Frame};
+use super::emitter::{Emitter, Frame};
 use super::ir::{Llvm, lanes_of, vector_of};
 use super::memory::{Element, Lanes};
 use super::{Error, Result};
@@ -89,7 +89,7 @@ impl<'c> Emitter<'c, '_> {
         }
         for (row, pieces) in rows.iter().zip(pieces) {
             for (from, piece) in self.joined(pieces)? {
-                self.store_lanes(frame, &element, self.add(*row, self.ir.i64(from as i64))?, piece)?;
+                self.store_lanes(frame, &element, self.add(*row, self.ir.index(from as i64))?, piece)?;
             }
         }
         Ok(())
@@ -172,7 +172,7 @@ impl<'c> Emitter<'c, '_> {
         let mut registers = Vec::new();
         for first in 0..chunk {
             let chunks = rows.iter().skip(first).step_by(chunk).map(|row| {
-                let offset = self.add(*row, self.ir.i64(from as i64))?;
+                let offset = self.add(*row, self.ir.index(from as i64))?;
                 self.load_lanes(element, offset, chunk as u32)
             });
             let chunks = chunks.collect::<Result<Vec<_>>>()?;

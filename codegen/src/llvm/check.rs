@@ -8,12 +8,13 @@ use inkwell::attributes::AttributeLoc;
 use inkwell::types::BasicType;
 use inkwell::values::{InstructionOpcode, IntValue, PointerValue};
 use polyhedral::{DType, TensorId};
-use runtime::{Check, abi};
+use runtime::abi;
 
-use super::cpu::{Emitter, Frame};
+use super::emitter::{Emitter, Frame, Outside};
 use super::ir::{Llvm, lanes_of};
 use super::{Error, Result};
-use crate::{At, Int, Launch, Op, Program, Report, Value};
+use crate::checks::described;
+use crate::{At, Int, Report, Value};
 
 /// The fields of an [`Op::Check`].
 #[derive(Clone, Copy)]
@@ -27,50 +28,23 @@ pub(super) struct Checked<'a> {
     pub report: &'a Report,
 }
 
-/// What the checks of a program report, each once.
-pub(super) fn checks_of(program: &Program) -> Vec<Check> {
-    let mut checks = Vec::new();
-    collect(program, &program.body, &mut checks);
-    checks
-}
-
-fn collect(program: &Program, ops: &[Op], checks: &mut Vec<Check>) {
-    for op in ops {
-        match op {
-            Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => {
-                collect(program, body, checks)
-            }
-            Op::If { then, otherwise, .. } => {
-                collect(program, then, checks);
-                collect(program, otherwise, checks);
-            }
-            Op::Check { buffer, dim, report, .. } => {
-                let check = described(program, *buffer, *dim, report);
-                if !checks.contains(&check) {
-                    checks.push(check);
-                }
-            }
-            Op::Store { .. }
-            | Op::Set { .. }
-            | Op::Prefetch { .. }
-            | Op::LoadBlock { .. }
-            | Op::StoreBlock { .. }
-            | Op::Barrier
-            | Op::Combine { .. } => {}
-        }
-    }
-}
-
-fn described(program: &Program, buffer: TensorId, dim: usize, report: &Report) -> Check {
-    let name = |buffer: TensorId| program.buffers.get(buffer).map_or(String::new(), |buffer| buffer.name.clone());
-    let found_by = report.found_by.iter().map(|(buffer, at)| (name(*buffer), at.len())).collect();
-    Check { tensor: name(buffer), dim, unsigned: report.unsigned, found_by }
+/// What a failed check says.
+#[derive(Clone, Copy)]
+pub(super) struct Failed<'c> {
+    /// Of [`checks_of`].
+    pub number: u32,
+    /// These three have 64 bits.
+    pub value: IntValue<'c>,
+    pub lower: IntValue<'c>,
+    pub extent: IntValue<'c>,
+    /// The first lane outside, as a mask.
+    pub lane: Llvm<'c>,
 }
 
 impl<'c> Emitter<'c, '_> {
     /// An [`Op::Check`]: reports the first lane that lies outside, and returns.
     pub fn check(&self, frame: &mut Frame<'c>, check: Checked<'_>) -> Result<()> {
-        let extent = self.int(frame, check.extent)?;
+        let extent = self.ir.from_index(self.int(frame, check.extent)?)?;
         let value = self.value(frame, check.value, check.lanes)?.expect(DType::I64)?.llvm;
         // As unsigned numbers the negative ones are the largest.
         let mut outside = self.ir.compare_ints(IntPredicate::UGE, value, extent.into())?;
@@ -79,12 +53,30 @@ impl<'c> Emitter<'c, '_> {
             outside = self.ir.binary(InstructionOpcode::And, outside, mask)?;
         }
         let any = self.ir.any(outside)?;
-        self.return_if(frame, any, |frame| {
-            let first = self.first_lane(outside)?;
-            let value = self.value_in(first, value)?;
-            self.report(frame, check, first, (value, extent))?;
-            Ok(self.ir.i32(abi::STATUS_FAULT))
-        })
+        let report = |frame: &mut Frame<'c>| -> Result<Failed<'c>> {
+            let lane = self.first_lane(outside)?;
+            let value = self.value_in(lane, value)?;
+            let lower = self.ir.from_index(self.int(frame, &check.report.lower)?)?;
+            Ok(Failed { number: self.number_of_check(check)?, value, lower, extent, lane })
+        };
+        match frame.outside {
+            Outside::Processor(_) => self.return_if(frame, any, |frame| {
+                let failed = report(frame)?;
+                self.call_report(frame, check, failed)?;
+                Ok(self.ir.i32(abi::STATUS_FAULT))
+            }),
+            Outside::Device(_) => self.skip_if(frame, any, |frame| {
+                let failed = report(frame)?;
+                self.write_report(frame, check, failed)
+            }),
+        }
+    }
+
+    fn number_of_check(&self, check: Checked<'_>) -> Result<u32> {
+        let described = described(self.program, check.buffer, check.dim, check.report);
+        let number = self.checks.iter().position(|one| *one == described);
+        let number = number.and_then(|number| u32::try_from(number).ok());
+        number.ok_or_else(|| Error::Malformed("a check that the program does not have".into()))
     }
 
     /// The first lane of a mask that has one, alone: its lowest bit. In a few instructions for any number of lanes, since there
@@ -113,52 +105,50 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// Fills in an [`abi::Fault`] and hands it over.
-    fn report(
-        &self,
-        frame: &mut Frame<'c>,
-        check: Checked<'_>,
-        lane: Llvm<'c>,
-        (value, extent): (IntValue<'c>, IntValue<'c>),
-    ) -> Result<()> {
+    fn call_report(&self, frame: &mut Frame<'c>, check: Checked<'_>, failed: Failed<'c>) -> Result<()> {
         let builder = &self.ir.builder;
-        let described = described(self.program, check.buffer, check.dim, check.report);
-        let number = self.checks.iter().position(|one| *one == described);
-        let number = number.ok_or_else(|| Error::Malformed("a check that the program does not have".into()))?;
         let fault = self.fault_slot(frame)?;
         let found_by = self.field(fault, size_of::<abi::Fault>())?;
-        let subscripts = check.report.found_by.iter().flat_map(|(_, at)| at);
-        for (position, at) in subscripts.enumerate() {
-            let subscript = self.subscript_in(frame, at, lane, check.lanes)?;
+        for (position, subscript) in self.subscripts(frame, check, failed.lane)?.into_iter().enumerate() {
             builder.build_store(self.field(found_by, size_of::<i64>() * position)?, subscript)?;
         }
         let fields: [(usize, IntValue<'c>); 5] = [
             (offset_of!(abi::Fault, code), self.ir.i32(abi::FAULT_SUBSCRIPT)),
-            (offset_of!(abi::Fault, check), self.ir.i32(number as i32)),
-            (offset_of!(abi::Fault, value), value),
-            (offset_of!(abi::Fault, lower), self.int(frame, &check.report.lower)?),
-            (offset_of!(abi::Fault, extent), extent),
+            (offset_of!(abi::Fault, check), self.ir.i32(failed.number as i32)),
+            (offset_of!(abi::Fault, value), failed.value),
+            (offset_of!(abi::Fault, lower), failed.lower),
+            (offset_of!(abi::Fault, extent), failed.extent),
         ];
         for (offset, field) in fields {
             builder.build_store(self.field(fault, offset)?, field)?;
         }
         builder.build_store(self.field(fault, offset_of!(abi::Fault, found_by))?, found_by)?;
-        let report = self.read_pointer(frame.context, offset_of!(abi::Context, report))?;
+        let context = frame.addresses()?.context;
+        let report = self.read_pointer(context, offset_of!(abi::Context, report))?;
         let pointer = self.ir.pointer_type().into();
         let ty = self.ir.context.void_type().fn_type(&[pointer, pointer], false);
-        let call = builder.build_indirect_call(ty, report, &[frame.context.into(), fault.into()], "")?;
+        let call = builder.build_indirect_call(ty, report, &[context.into(), fault.into()], "")?;
         call.add_attribute(AttributeLoc::Function, self.attribute("nounwind"));
         Ok(())
     }
 
+    /// The subscripts of what the value was computed from, in the only lane of the mask.
+    pub fn subscripts(&self, frame: &mut Frame<'c>, check: Checked<'_>, lane: Llvm<'c>) -> Result<Vec<IntValue<'c>>> {
+        let all = check.report.found_by.iter().flat_map(|(_, at)| at);
+        all.map(|at| self.subscript_in(frame, at, lane, check.lanes)).collect()
+    }
+
     /// Room for a fault and the subscripts that it points to, as many as any check of the program has.
     fn fault_slot(&self, frame: &mut Frame<'c>) -> Result<PointerValue<'c>> {
-        if let Some(fault) = frame.fault {
+        if let Some(fault) = frame.addresses()?.fault {
             return Ok(fault);
         }
         let subscripts = self.checks.iter().map(|check| check.found_by.iter().map(|(_, rank)| rank).sum::<usize>());
         let words = size_of::<abi::Fault>().div_ceil(size_of::<i64>()) + subscripts.max().unwrap_or(0);
         let fault = self.stack_slot(frame, self.ir.context.i64_type().array_type(words as u32).as_basic_type_enum())?;
-        frame.fault = Some(fault);
+        if let Outside::Processor(addresses) = &mut frame.outside {
+            addresses.fault = Some(fault);
+        }
         Ok(fault)
     }
 

@@ -3,30 +3,28 @@
 use std::cell::Cell;
 use std::mem::offset_of;
 
+use inkwell::IntPredicate;
 use inkwell::attributes::{Attribute, AttributeLoc};
 use inkwell::basic_block::BasicBlock;
 use inkwell::context::Context as LlvmContext;
 use inkwell::module::{Linkage, Module};
-use inkwell::types::BasicTypeEnum;
-use inkwell::values::{
-    BasicMetadataValueEnum, BasicValue, FunctionValue, InstructionValue, InstructionValueError, IntValue,
-    MetadataValue, PointerValue,
-};
-use inkwell::{IntPredicate, types::BasicType};
-use polyhedral::{Memory as MemoryKind, Role, TensorId};
+use inkwell::types::{BasicType, BasicTypeEnum};
+use inkwell::values::{BasicMetadataValueEnum, BasicValue, FunctionValue, IntValue, PointerValue};
+use polyhedral::{Role, TensorId};
 use runtime::{Check, abi};
-use support::{Entity, Table};
+use support::Entity;
 
-use super::check::{Checked, checks_of};
-use super::ir::{Ir, Llvm, vector_of};
+use super::alias::Alias;
+use super::emitter::{Emitter, Frame, Memory, Outside};
+use super::ir::{Ir, Llvm};
 use super::object::Machine;
 use super::{Error, Result};
+use crate::checks::checks_of;
 use crate::numbers::Numbers;
-use crate::{Buffer, Int, Op, Place, Program, Reg, RegId, Stride, VarId};
+use crate::{Buffer, Int, Op, Place, Program, Stride, VarId};
 
-/// Two registers of bytes on the widest machine. LLVM takes an access lane by lane apart where the machine has no better
-/// way, and its time grows with the square of the lanes: a masked gather of 1024 takes minutes.
-const MAX_LANES: u32 = 128;
+/// Of a pointer, and so of subscripts.
+const POINTER_BITS: u32 = 64;
 
 /// A module with the function that runs the kernel.
 pub(super) struct Emitted<'c> {
@@ -39,9 +37,9 @@ pub(super) struct Emitted<'c> {
 
 /// Builds the module.
 pub(super) fn emit<'c>(program: &Program, machine: &Machine, context: &'c LlvmContext) -> Result<Emitted<'c>> {
-    let ir = Ir::new(context, &program.name);
+    let ir = Ir::new(context, &program.name, POINTER_BITS);
     machine.describe(&ir.module);
-    let alias = Alias::new(context, &program.buffers);
+    let alias = Alias::new(context, &program.buffers, |buffer| program.buffers[buffer].role == Role::Input);
     let (formula_steps, numbers, checks) = (Cell::new(0), Numbers::of(program), checks_of(program));
     let emitter = Emitter { ir, machine, alias, formula_steps, numbers, program, checks };
     let entry = format!("tw_{}", program.name);
@@ -49,60 +47,16 @@ pub(super) fn emit<'c>(program: &Program, machine: &Machine, context: &'c LlvmCo
     Ok(Emitted { module: emitter.ir.module, entry, checks: emitter.checks })
 }
 
-/// What the emission of all functions shares.
-pub(super) struct Emitter<'c, 'p> {
-    pub ir: Ir<'c>,
-    pub machine: &'p Machine,
-    pub alias: Alias<'c>,
-    /// The steps of formulas that the module has so far.
-    pub formula_steps: Cell<usize>,
-    /// What is never NaN.
-    pub numbers: Numbers,
-    pub program: &'p Program,
-    /// The checks of the program, by number.
-    pub checks: Vec<Check>,
-}
-
-/// What belongs to one function.
-pub(super) struct Frame<'c> {
-    function: FunctionValue<'c>,
-    /// Ends when the function is complete, so that stack slots can be added to it.
-    entry: BasicBlock<'c>,
+/// What the run time hands to a function.
+#[derive(Clone, Copy)]
+pub(super) struct Addresses<'c> {
     pub context: PointerValue<'c>,
     arguments: PointerValue<'c>,
     sizes: PointerValue<'c>,
-    math: PointerValue<'c>,
-    params: Vec<IntValue<'c>>,
-    /// By buffer; one of the stack has none outside of its [`Op::Local`].
-    memory: Vec<Option<Memory<'c>>>,
-    vars: Vec<Option<IntValue<'c>>>,
-    registers: Vec<Option<PointerValue<'c>>>,
-    /// Where faults are put together.
+    /// The context's table of functions.
+    pub math: PointerValue<'c>,
+    /// Where faults are put together, once one may be.
     pub fault: Option<PointerValue<'c>>,
-}
-
-/// A buffer's address and strides, in elements.
-#[derive(Clone)]
-pub(super) struct Memory<'c> {
-    pub pointer: PointerValue<'c>,
-    pub strides: Vec<IntValue<'c>>,
-}
-
-impl<'c> Frame<'c> {
-    pub fn var(&self, var: VarId) -> Result<IntValue<'c>> {
-        let bound = self.vars.get(var.index()).copied().flatten();
-        bound.ok_or_else(|| Error::Malformed(format!("{var} is read outside its loop")))
-    }
-
-    pub fn param(&self, position: usize) -> Result<IntValue<'c>> {
-        let value = self.params.get(position).copied();
-        value.ok_or_else(|| Error::Malformed(format!("there is no parameter {position}")))
-    }
-
-    pub fn memory(&self, buffer: TensorId) -> Result<&Memory<'c>> {
-        let memory = self.memory.get(buffer.index()).and_then(Option::as_ref);
-        memory.ok_or_else(|| Error::Malformed(format!("the buffer {buffer} has no memory here")))
-    }
 }
 
 impl<'c> Emitter<'c, '_> {
@@ -115,10 +69,7 @@ impl<'c> Emitter<'c, '_> {
             return Err(Error::Malformed("LLVM lost the kernel's parameters".into()));
         };
         let entry = self.begin(function);
-        let vars = vec![None; self.program.vars.len()];
-        self.define(Frame::new(function, entry, context, arguments, sizes), vars, |this, frame| {
-            this.ops(frame, &this.program.body)
-        })
+        self.define(function, entry, [context, arguments, sizes], |this, frame| this.ops(frame, &this.program.body))
     }
 
     /// A function that returns a status, for the target's processor, without unwinding or calls of its own making.
@@ -151,26 +102,17 @@ impl<'c> Emitter<'c, '_> {
         }
     }
 
-    pub fn attribute(&self, name: &str) -> Attribute {
-        self.ir.context.create_enum_attribute(Attribute::get_named_enum_kind_id(name), 0)
-    }
-
-    /// Makes the entry block and goes there.
-    pub fn begin(&self, function: FunctionValue<'c>) -> BasicBlock<'c> {
-        let entry = self.ir.context.append_basic_block(function, "entry");
-        self.ir.builder.position_at_end(entry);
-        entry
-    }
-
     /// The rest of a function whose parameters are known: what it needs of the arguments, its body, success.
     fn define(
         &self,
-        mut frame: Frame<'c>,
-        vars: Vec<Option<IntValue<'c>>>,
+        function: FunctionValue<'c>,
+        entry: BasicBlock<'c>,
+        [context, arguments, sizes]: [PointerValue<'c>; 3],
         body: impl FnOnce(&Self, &mut Frame<'c>) -> Result<()>,
     ) -> Result<()> {
-        frame.vars = vars;
-        frame.registers = vec![None; self.program.regs.len()];
+        let math = self.read_pointer(context, offset_of!(abi::Context, math))?;
+        let addresses = Addresses { context, arguments, sizes, math, fault: None };
+        let mut frame = Frame::new(self.program, function, entry, Outside::Processor(addresses));
         self.read_arguments(&mut frame)?;
         let start = self.ir.context.append_basic_block(frame.function, "start");
         self.ir.builder.position_at_end(start);
@@ -184,9 +126,9 @@ impl<'c> Emitter<'c, '_> {
 
     /// Sizes, addresses and strides. What nobody uses goes away in the passes.
     fn read_arguments(&self, frame: &mut Frame<'c>) -> Result<()> {
-        frame.math = self.read_pointer(frame.context, offset_of!(abi::Context, math))?;
+        let given = *frame.addresses()?;
         frame.params = (0..self.program.params.len())
-            .map(|position| self.read_int(frame.sizes, size_of::<i64>() * position))
+            .map(|position| self.read_int(given.sizes, size_of::<i64>() * position).map(Some))
             .collect::<Result<_>>()?;
         for buffer in self.program.buffers.values() {
             let memory = match &buffer.place {
@@ -200,9 +142,9 @@ impl<'c> Emitter<'c, '_> {
     }
 
     fn argument(&self, frame: &Frame<'c>, buffer: &Buffer, position: usize) -> Result<Memory<'c>> {
-        let argument = size_of::<abi::Arg>() * position;
-        let pointer = self.read_pointer(frame.arguments, argument + offset_of!(abi::Arg, data))?;
-        let given = self.read_pointer(frame.arguments, argument + offset_of!(abi::Arg, strides))?;
+        let (arguments, argument) = (frame.addresses()?.arguments, size_of::<abi::Arg>() * position);
+        let pointer = self.read_pointer(arguments, argument + offset_of!(abi::Arg, data))?;
+        let given = self.read_pointer(arguments, argument + offset_of!(abi::Arg, strides))?;
         let strides = buffer.strides.iter().enumerate().map(|(dim, stride)| match stride {
             Stride::Known(stride) => self.int(frame, stride),
             Stride::Runtime => self.read_int(given, size_of::<i64>() * dim),
@@ -211,41 +153,9 @@ impl<'c> Emitter<'c, '_> {
     }
 
     fn workspace(&self, frame: &Frame<'c>, buffer: &Buffer, offset: &Int) -> Result<Memory<'c>> {
-        let workspace = self.read_pointer(frame.context, offset_of!(abi::Context, workspace))?;
+        let workspace = self.read_pointer(frame.addresses()?.context, offset_of!(abi::Context, workspace))?;
         let pointer = self.ir.element(workspace, self.ir.context.i8_type(), self.int(frame, offset)?)?;
         self.own_memory(frame, buffer, pointer)
-    }
-
-    /// Memory of the kernel's own, whose strides nobody gives.
-    fn own_memory(&self, frame: &Frame<'c>, buffer: &Buffer, pointer: PointerValue<'c>) -> Result<Memory<'c>> {
-        let strides = buffer.strides.iter().map(|stride| match stride {
-            Stride::Known(stride) => self.int(frame, stride),
-            Stride::Runtime => Err(Error::Malformed(format!("nobody gives `{}` its strides", buffer.name))),
-        });
-        Ok(Memory { pointer, strides: strides.collect::<Result<_>>()? })
-    }
-
-    /// An [`Op::Local`]: room in the frame of the function, which each run of the body begins with anything in.
-    fn local(&self, frame: &mut Frame<'c>, buffer: TensorId, body: &[Op]) -> Result<()> {
-        let row = self.buffer(buffer)?;
-        let bytes = row.constant_bytes().and_then(|bytes| u32::try_from(bytes).ok());
-        let bytes = bytes.filter(|&bytes| i64::from(bytes) <= MemoryKind::STACK_BYTES);
-        let bytes = bytes.ok_or_else(|| Error::Malformed(format!("`{}` is too large for the stack", row.name)))?;
-        let slot = self.stack_slot(frame, self.ir.context.i8_type().array_type(bytes).into())?;
-        let described = slot.as_instruction_value().map(|slot| slot.set_alignment(abi::ALIGNMENT as u32));
-        described.transpose().map_err(|error| Error::Malformed(error.to_string()))?;
-        let memory = self.own_memory(frame, row, slot)?;
-        let outside = frame.memory[buffer.index()].replace(memory);
-        self.lifetime("llvm.lifetime.start", slot, bytes)?;
-        self.ops(frame, body)?;
-        self.lifetime("llvm.lifetime.end", slot, bytes)?;
-        frame.memory[buffer.index()] = outside;
-        Ok(())
-    }
-
-    fn lifetime(&self, intrinsic: &str, slot: PointerValue<'c>, bytes: u32) -> Result<()> {
-        let arguments = [self.ir.i64(bytes.into()).into(), slot.into()];
-        self.ir.call_intrinsic(intrinsic, &[slot.get_type().into()], &arguments).map(drop)
     }
 
     /// A pointer in a structure that stays as it is during the call.
@@ -273,207 +183,8 @@ impl<'c> Emitter<'c, '_> {
         self.ir.element(structure, self.ir.context.i8_type(), self.ir.i64(offset as i64))
     }
 
-    pub fn buffer(&self, buffer: TensorId) -> Result<&Buffer> {
-        self.program.buffers.get(buffer).ok_or_else(|| Error::Malformed(format!("there is no buffer {buffer}")))
-    }
-
-    pub fn register(&self, reg: RegId) -> Result<&Reg> {
-        let row = self.program.regs.get(reg);
-        let row = row.ok_or_else(|| Error::Malformed(format!("there is no register {reg}")))?;
-        check_lanes(row.lanes)?;
-        Ok(row)
-    }
-
-    /// A register's place on the stack, until LLVM finds a better one.
-    pub fn register_slot(&self, frame: &mut Frame<'c>, reg: RegId) -> Result<PointerValue<'c>> {
-        if let Some(slot) = frame.registers[reg.index()] {
-            return Ok(slot);
-        }
-        let row = self.register(reg)?;
-        let slot = self.stack_slot(frame, vector_of(self.value_type(row.dtype), row.lanes))?;
-        frame.registers[reg.index()] = Some(slot);
-        Ok(slot)
-    }
-
-    /// Room on the stack for the length of the call.
-    pub fn stack_slot(&self, frame: &Frame<'c>, ty: BasicTypeEnum<'c>) -> Result<PointerValue<'c>> {
-        let here = self.here()?;
-        self.ir.builder.position_at_end(frame.entry);
-        let slot = self.ir.builder.build_alloca(ty, "")?;
-        self.ir.builder.position_at_end(here);
-        Ok(slot)
-    }
-
-    pub fn here(&self) -> Result<BasicBlock<'c>> {
-        self.ir.builder.get_insert_block().ok_or_else(|| Error::Malformed("the builder is nowhere".into()))
-    }
-
-    fn ops(&self, frame: &mut Frame<'c>, ops: &[Op]) -> Result<()> {
-        let mut rest = ops;
-        while let [op, after @ ..] = rest {
-            match self.streamed_together(rest) {
-                0 | 1 => {
-                    self.op(frame, op)?;
-                    rest = after;
-                }
-                count => {
-                    self.stream_together(frame, &rest[..count])?;
-                    rest = &rest[count..];
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn op(&self, frame: &mut Frame<'c>, op: &Op) -> Result<()> {
-        match op {
-            Op::For { var, lower, upper, step, parallel, body } => {
-                if let Some(step @ ..1) = step.as_const() {
-                    return Err(Error::Malformed(format!("the loop of {var}, step {step}")));
-                }
-                if frame.vars.get(var.index()).is_none() {
-                    return Err(Error::Malformed(format!("the loop of {var}, which there is not")));
-                }
-                let (lower, upper) = (self.int(frame, lower)?, self.int(frame, upper)?);
-                if *parallel {
-                    return self.parallel_loop(frame, *var, (lower, upper, step), body);
-                }
-                self.counted_loop(frame, *var, (lower, upper, step), body)
-            }
-            Op::If { cond, then, otherwise } => {
-                let cond = self.cond(frame, cond)?;
-                self.branch(frame, cond, then, otherwise)
-            }
-            Op::Store { buffer, at, lanes, value, mask } => {
-                check_lanes(*lanes)?;
-                self.store(frame, *buffer, at, *lanes, value, mask.as_ref())
-            }
-            Op::Set { reg, value } => self.set_register(frame, *reg, value),
-            Op::Check { buffer, dim, extent, value, lanes, mask, report } => {
-                check_lanes(*lanes)?;
-                let (buffer, dim, lanes, mask) = (*buffer, *dim, *lanes, mask.as_ref());
-                self.check(frame, Checked { buffer, dim, extent, value, lanes, mask, report })
-            }
-            Op::Local { buffer, body } => self.local(frame, *buffer, body),
-            Op::Prefetch { buffer, at, lanes } => {
-                check_lanes(*lanes)?;
-                self.prefetch(frame, *buffer, at, *lanes)
-            }
-            Op::LoadBlock { regs, buffer, at, along } => self.load_block(frame, regs, *buffer, at, *along),
-            Op::StoreBlock { regs, buffer, at, along } => self.store_block(frame, regs, *buffer, at, *along),
-            Op::Launch(_) | Op::Barrier | Op::Combine { .. } => Err(Error::Malformed("kernels do not run on a processor's threads".into())),
-        }
-    }
-
-    /// `if (lower < upper) do { body; var += step } while (var < upper)`: the shape that LLVM's passes want.
-    fn counted_loop(
-        &self,
-        frame: &mut Frame<'c>,
-        var: VarId,
-        (lower, upper, step): (IntValue<'c>, IntValue<'c>, &Int),
-        body: &[Op],
-    ) -> Result<()> {
-        let builder = &self.ir.builder;
-        if let (Some(first), Some(end)) = (lower.get_sign_extended_constant(), upper.get_sign_extended_constant()) {
-            if first >= end {
-                return Ok(());
-            }
-            if step.as_const().is_some_and(|step| first.checked_add(step).is_none_or(|second| second >= end)) {
-                return self.with_var(frame, var, lower, body);
-            }
-        }
-        let step = self.int(frame, step)?;
-        let before = self.here()?;
-        let name = self.program.vars.get(var).map_or("", |name| name.as_str());
-        let repeat = self.ir.context.append_basic_block(frame.function, name);
-        let after = self.ir.context.append_basic_block(frame.function, "");
-        let enter = builder.build_int_compare(IntPredicate::SLT, lower, upper, "")?;
-        builder.build_conditional_branch(enter, repeat, after)?;
-        builder.position_at_end(repeat);
-        let phi = builder.build_phi(self.ir.context.i64_type(), name)?;
-        self.with_var(frame, var, phi.as_basic_value().into_int_value(), body)?;
-        let next = builder.build_int_nsw_add(phi.as_basic_value().into_int_value(), step, "")?;
-        let again = builder.build_int_compare(IntPredicate::SLT, next, upper, "")?;
-        phi.add_incoming(&[(&lower, before), (&next, self.here()?)]);
-        builder.build_conditional_branch(again, repeat, after)?;
-        builder.position_at_end(after);
-        Ok(())
-    }
-
-    fn with_var(&self, frame: &mut Frame<'c>, var: VarId, value: IntValue<'c>, body: &[Op]) -> Result<()> {
-        let outside = frame.vars[var.index()].replace(value);
-        self.ops(frame, body)?;
-        frame.vars[var.index()] = outside;
-        Ok(())
-    }
-
-    fn branch(&self, frame: &mut Frame<'c>, cond: IntValue<'c>, then: &[Op], otherwise: &[Op]) -> Result<()> {
-        let block = || self.ir.context.append_basic_block(frame.function, "");
-        let (yes, no, after) = (block(), block(), block());
-        self.ir.builder.build_conditional_branch(cond, yes, no)?;
-        for (block, ops) in [(yes, then), (no, otherwise)] {
-            self.ir.builder.position_at_end(block);
-            self.ops(frame, ops)?;
-            self.ir.builder.build_unconditional_branch(after)?;
-        }
-        self.ir.builder.position_at_end(after);
-        Ok(())
-    }
-
-    /// Runs `then` where the condition holds.
-    pub fn run_if(&self, frame: &Frame<'c>, cond: IntValue<'c>, then: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
-        let yes = self.ir.context.append_basic_block(frame.function, "");
-        let after = self.ir.context.append_basic_block(frame.function, "");
-        self.ir.builder.build_conditional_branch(cond, yes, after)?;
-        self.ir.builder.position_at_end(yes);
-        then(self)?;
-        self.ir.builder.build_unconditional_branch(after)?;
-        self.ir.builder.position_at_end(after);
-        Ok(())
-    }
-
-    /// Runs `then` where the condition holds, else `otherwise`.
-    pub fn either(
-        &self,
-        frame: &Frame<'c>,
-        cond: IntValue<'c>,
-        then: impl FnOnce(&Self) -> Result<()>,
-        otherwise: impl FnOnce(&Self) -> Result<()>,
-    ) -> Result<()> {
-        let block = || self.ir.context.append_basic_block(frame.function, "");
-        let (yes, no, after) = (block(), block(), block());
-        self.ir.builder.build_conditional_branch(cond, yes, no)?;
-        self.ir.builder.position_at_end(yes);
-        then(self)?;
-        self.ir.builder.build_unconditional_branch(after)?;
-        self.ir.builder.position_at_end(no);
-        otherwise(self)?;
-        self.ir.builder.build_unconditional_branch(after)?;
-        self.ir.builder.position_at_end(after);
-        Ok(())
-    }
-
-    /// What `then` gives where the condition holds, else `otherwise`.
-    pub fn value_if(
-        &self,
-        frame: &Frame<'c>,
-        cond: IntValue<'c>,
-        otherwise: Llvm<'c>,
-        then: impl FnOnce(&Self) -> Result<Llvm<'c>>,
-    ) -> Result<Llvm<'c>> {
-        let before = self.here()?;
-        let mut there = (otherwise, before);
-        self.run_if(frame, cond, |this| {
-            there = (then(this)?, this.here()?);
-            Ok(())
-        })?;
-        let phi = self.ir.builder.build_phi(otherwise.get_type(), "")?;
-        phi.add_incoming(&[(&otherwise, before), (&there.0, there.1)]);
-        Ok(phi.as_basic_value())
-    }
-
     /// Hands the iterations to [`abi::Context::parallel`], as a function over their numbers.
-    fn parallel_loop(
+    pub fn parallel_loop(
         &self,
         frame: &mut Frame<'c>,
         var: VarId,
@@ -482,7 +193,8 @@ impl<'c> Emitter<'c, '_> {
     ) -> Result<()> {
         let builder = &self.ir.builder;
         let captured: Vec<VarId> = self.program.vars.keys().filter(|var| frame.vars[var.index()].is_some()).collect();
-        let mut fields: Vec<Llvm<'c>> = vec![frame.arguments.into(), frame.sizes.into(), lower.into(), upper.into()];
+        let given = *frame.addresses()?;
+        let mut fields: Vec<Llvm<'c>> = vec![given.arguments.into(), given.sizes.into(), lower.into(), upper.into()];
         for var in &captured {
             fields.push(frame.var(*var)?.into());
         }
@@ -493,9 +205,9 @@ impl<'c> Emitter<'c, '_> {
         for (position, field) in fields.iter().enumerate() {
             builder.build_store(self.field(closure, FIELD_BYTES * position)?, *field)?;
         }
-        let parallel = self.read_pointer(frame.context, offset_of!(abi::Context, parallel))?;
+        let parallel = self.read_pointer(given.context, offset_of!(abi::Context, parallel))?;
         let arguments: [BasicMetadataValueEnum<'c>; 4] = [
-            frame.context.into(),
+            given.context.into(),
             outlined.as_global_value().as_pointer_value().into(),
             closure.into(),
             self.iterations(lower, upper, self.int(frame, step)?)?.into(),
@@ -567,7 +279,8 @@ impl<'c> Emitter<'c, '_> {
         for (position, (at, _)) in self.on_the_stack(outside).enumerate() {
             shared.push((at, self.read_pointer(closure, (4 + captured.len() + position) * FIELD_BYTES)?));
         }
-        self.define(Frame::new(function, entry, context, arguments, sizes), vars, |this, frame| {
+        self.define(function, entry, [context, arguments, sizes], |this, frame| {
+            frame.vars = vars;
             for (at, pointer) in shared {
                 let row = this.buffer(TensorId::new(at))?;
                 frame.memory[at] = Some(this.own_memory(frame, row, pointer)?);
@@ -606,7 +319,7 @@ impl<'c> Emitter<'c, '_> {
 
     /// The address of a function in the context's table.
     pub fn math_function(&self, frame: &Frame<'c>, slot: usize) -> Result<PointerValue<'c>> {
-        self.read_pointer(frame.math, size_of::<abi::MathFn>() * slot)
+        self.read_pointer(frame.addresses()?.math, size_of::<abi::MathFn>() * slot)
     }
 
     /// Calls a function of scalars that touches no memory.
@@ -629,133 +342,9 @@ impl<'c> Emitter<'c, '_> {
 /// Bytes of a pointer or an integer in a closure.
 const FIELD_BYTES: usize = size_of::<i64>();
 
-impl<'c> Frame<'c> {
-    /// The frame of a function that only calls the table of functions, whose address it is given.
-    pub fn of_arithmetic(function: FunctionValue<'c>, entry: BasicBlock<'c>, math: PointerValue<'c>) -> Frame<'c> {
-        Frame::new(function, entry, math, math, math)
-    }
-
-    /// The address of the context's table of functions.
-    pub fn math(&self) -> PointerValue<'c> {
-        self.math
-    }
-
-    /// A frame before [`Emitter::define`] fills it.
-    fn new(
-        function: FunctionValue<'c>,
-        entry: BasicBlock<'c>,
-        context: PointerValue<'c>,
-        arguments: PointerValue<'c>,
-        sizes: PointerValue<'c>,
-    ) -> Frame<'c> {
-        Frame {
-            function,
-            entry,
-            context,
-            arguments,
-            sizes,
-            math: context,
-            params: Vec::new(),
-            memory: Vec::new(),
-            vars: Vec::new(),
-            registers: Vec::new(),
-            fault: None,
-        }
-    }
-}
-
-fn check_lanes(lanes: u32) -> Result<()> {
-    match lanes {
-        0 => Err(Error::Malformed("an operation on no lanes".into())),
-        1..=MAX_LANES => Ok(()),
-        _ => Err(Error::Unsupported(format!("vectors of {lanes} lanes; {MAX_LANES} at most"))),
-    }
-}
-
-/// Metadata: which accesses cannot touch the same memory.
-pub(super) struct Alias<'c> {
-    scope: u32,
-    noalias: u32,
-    invariant: u32,
-    weights: u32,
-    nontemporal: u32,
-    /// For each buffer: its scope, the scopes of all others, and whether nobody writes it.
-    buffers: Vec<(MetadataValue<'c>, MetadataValue<'c>, bool)>,
-}
-
-impl<'c> Alias<'c> {
-    fn new(context: &'c LlvmContext, buffers: &Table<TensorId, Buffer>) -> Alias<'c> {
-        let domain = context.metadata_node(&[context.metadata_string("buffers").into()]);
-        let scopes: Vec<MetadataValue<'c>> = buffers
-            .iter()
-            .map(|(id, buffer)| {
-                let name = context.metadata_string(&format!("{id} {}", buffer.name));
-                context.metadata_node(&[name.into(), domain.into()])
-            })
-            .collect();
-        let all_but = |own: usize| {
-            let others: Vec<BasicMetadataValueEnum<'c>> = scopes
-                .iter()
-                .enumerate()
-                .filter(|(index, _)| *index != own)
-                .map(|(_, scope)| (*scope).into())
-                .collect();
-            context.metadata_node(&others)
-        };
-        let rows = buffers.values().enumerate().map(|(index, buffer)| {
-            (context.metadata_node(&[scopes[index].into()]), all_but(index), buffer.role == Role::Input)
-        });
-        Alias {
-            scope: context.get_kind_id("alias.scope"),
-            noalias: context.get_kind_id("noalias"),
-            invariant: context.get_kind_id("invariant.load"),
-            weights: context.get_kind_id("prof"),
-            nontemporal: context.get_kind_id("nontemporal"),
-            buffers: rows.collect(),
-        }
-    }
-
-    /// Marks an access of a buffer.
-    pub fn describe(
-        &self,
-        context: &'c LlvmContext,
-        access: InstructionValue<'c>,
-        buffer: TensorId,
-    ) -> std::result::Result<(), InstructionValueError> {
-        let Some((own, others, constant)) = self.buffers.get(buffer.index()) else { return Ok(()) };
-        access.set_metadata(*own, self.scope)?;
-        access.set_metadata(*others, self.noalias)?;
-        if *constant { self.describe_invariant(context, access) } else { Ok(()) }
-    }
-
-    /// Marks a load of what nobody writes during the call.
-    fn describe_invariant(
-        &self,
-        context: &'c LlvmContext,
-        load: InstructionValue<'c>,
-    ) -> std::result::Result<(), InstructionValueError> {
-        load.set_metadata(context.metadata_node(&[]), self.invariant)
-    }
-
-    /// Marks a store of what is not read soon.
-    pub fn describe_nontemporal(
-        &self,
-        context: &'c LlvmContext,
-        store: InstructionValue<'c>,
-    ) -> std::result::Result<(), InstructionValueError> {
-        let one = context.i32_type().const_int(1, false).into();
-        store.set_metadata(context.metadata_node(&[one]), self.nontemporal)
-    }
-
-    /// Marks a branch whose first way is rarely taken.
-    pub fn describe_rare(
-        &self,
-        context: &'c LlvmContext,
-        branch: InstructionValue<'c>,
-    ) -> std::result::Result<(), InstructionValueError> {
-        let weight = |weight: u64| context.i32_type().const_int(weight, false).into();
-        let weights =
-            context.metadata_node(&[context.metadata_string("branch_weights").into(), weight(1), weight(1 << 20)]);
-        branch.set_metadata(weights, self.weights)
+impl<'c> Addresses<'c> {
+    /// Those of a function that only calls the table of functions, whose address it is given.
+    pub fn of_arithmetic(math: PointerValue<'c>) -> Addresses<'c> {
+        Addresses { context: math, arguments: math, sizes: math, math, fault: None }
     }
 }

@@ -13,7 +13,7 @@ use inkwell::values::{BasicValue, InstructionOpcode as Opcode};
 use polyhedral::{BinOp, DType};
 use support::DotProduct;
 
-use super::cpu::{Emitter, Frame};
+use super::emitter::{Emitter, Frame};
 use super::expr::Typed;
 use super::ir::{Llvm, lanes_of, vector_of};
 use super::isa::Architecture;

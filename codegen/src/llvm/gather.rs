@@ -7,7 +7,7 @@
 use inkwell::values::{BasicValue, InstructionOpcode as Op, VectorValue};
 
 use super::Result;
-use super::cpu::Emitter;
+use super::emitter::Emitter;
 use super::ir::{Llvm, lanes_of};
 use super::memory::Element;
 use crate::{Buffer, Stride};

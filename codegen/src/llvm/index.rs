@@ -1,10 +1,11 @@
-//! Integers and conditions: bounds, guards, addresses. All 64-bit, and free of overflow in a checked program.
+//! Integers and conditions: bounds, guards, addresses. All as wide as subscripts of the module are, and free of overflow in
+//! a checked program.
 
 use inkwell::IntPredicate;
 use inkwell::values::IntValue;
 use polyhedral::CmpOp;
 
-use super::cpu::{Emitter, Frame};
+use super::emitter::{Emitter, Frame};
 use super::{Error, Result};
 use crate::{Cond, Int};
 
@@ -13,7 +14,7 @@ impl<'c> Emitter<'c, '_> {
     pub fn int(&self, frame: &Frame<'c>, int: &Int) -> Result<IntValue<'c>> {
         let builder = &self.ir.builder;
         Ok(match int {
-            Int::Const(value) => self.ir.i64(*value),
+            Int::Const(value) => self.ir.index(*value),
             Int::Var(var) => frame.var(*var)?,
             Int::Param(position) => frame.param(*position)?,
             Int::Add(a, b) => builder.build_int_nsw_add(self.int(frame, a)?, self.int(frame, b)?, "")?,
@@ -57,11 +58,16 @@ impl<'c> Emitter<'c, '_> {
     fn floor_div(&self, e: IntValue<'c>, c: i64) -> Result<IntValue<'c>> {
         let builder = &self.ir.builder;
         if c & (c - 1) == 0 {
-            return Ok(builder.build_right_shift(e, self.ir.i64(c.trailing_zeros() as i64), true, "")?);
+            return Ok(builder.build_right_shift(e, self.ir.index(c.trailing_zeros() as i64), true, "")?);
         }
-        let quotient = builder.build_int_signed_div(e, self.ir.i64(c), "")?;
-        let remainder = builder.build_int_signed_rem(e, self.ir.i64(c), "")?;
-        let borrow = builder.build_right_shift(remainder, self.ir.i64(63), true, "")?;
+        let quotient = builder.build_int_signed_div(e, self.ir.index(c), "")?;
+        let remainder = builder.build_int_signed_rem(e, self.ir.index(c), "")?;
+        let borrow = builder.build_right_shift(
+            remainder,
+            self.ir.index(i64::from(e.get_type().get_bit_width()) - 1),
+            true,
+            "",
+        )?;
         Ok(builder.build_int_add(quotient, borrow, "")?)
     }
 
@@ -69,11 +75,16 @@ impl<'c> Emitter<'c, '_> {
     fn modulo(&self, e: IntValue<'c>, c: i64) -> Result<IntValue<'c>> {
         let builder = &self.ir.builder;
         if c & (c - 1) == 0 {
-            return Ok(builder.build_and(e, self.ir.i64(c - 1), "")?);
+            return Ok(builder.build_and(e, self.ir.index(c - 1), "")?);
         }
-        let remainder = builder.build_int_signed_rem(e, self.ir.i64(c), "")?;
-        let negative = builder.build_right_shift(remainder, self.ir.i64(63), true, "")?;
-        Ok(builder.build_int_add(remainder, builder.build_and(negative, self.ir.i64(c), "")?, "")?)
+        let remainder = builder.build_int_signed_rem(e, self.ir.index(c), "")?;
+        let negative = builder.build_right_shift(
+            remainder,
+            self.ir.index(i64::from(e.get_type().get_bit_width()) - 1),
+            true,
+            "",
+        )?;
+        Ok(builder.build_int_add(remainder, builder.build_and(negative, self.ir.index(c), "")?, "")?)
     }
 }
 

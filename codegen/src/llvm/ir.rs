@@ -22,11 +22,36 @@ pub(super) struct Ir<'c> {
     pub context: &'c Context,
     pub module: Module<'c>,
     pub builder: Builder<'c>,
+    /// How wide the integers are that addresses, bounds and conditions are computed in.
+    index_bits: u32,
 }
 
 impl<'c> Ir<'c> {
-    pub fn new(context: &'c Context, name: &str) -> Ir<'c> {
-        Ir { context, module: context.create_module(name), builder: context.create_builder() }
+    pub fn new(context: &'c Context, name: &str, index_bits: u32) -> Ir<'c> {
+        Ir { context, module: context.create_module(name), builder: context.create_builder(), index_bits }
+    }
+
+    /// What subscripts, bounds and conditions are computed in.
+    pub fn index_type(&self) -> IntType<'c> {
+        self.int_type(self.index_bits)
+    }
+
+    /// A constant for subscripts, bounds and conditions.
+    pub fn index(&self, value: i64) -> IntValue<'c> {
+        self.index_type().const_int(value as u64, true)
+    }
+
+    /// A subscript as a value of the program, which has 64 bits.
+    pub fn from_index(&self, index: IntValue<'c>) -> Result<IntValue<'c>> {
+        match self.index_bits {
+            64 => Ok(index),
+            _ => Ok(self.builder.build_int_s_extend(index, self.context.i64_type(), "")?),
+        }
+    }
+
+    /// A value of the program as a subscript, of one lane or several.
+    pub fn to_index(&self, value: Llvm<'c>) -> Result<Llvm<'c>> {
+        self.cast(InstructionOpcode::Trunc, value, self.index_type())
     }
 
     pub fn i64(&self, value: i64) -> IntValue<'c> {

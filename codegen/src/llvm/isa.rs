@@ -30,6 +30,8 @@ pub(super) enum Architecture {
     X86,
     /// 64-bit ARM.
     AArch64,
+    /// NVIDIA's devices, which no [`Target`](support::Target) describes.
+    Nvptx,
 }
 
 impl Architecture {
@@ -55,6 +57,7 @@ impl Architecture {
             Architecture::AArch64 => {
                 is_in(AARCH64_CPUS).then_some(Instructions { scalable: is_in(AARCH64_SCALABLE), ..Instructions::ALL })
             }
+            Architecture::Nvptx => is_in(NVPTX_CPUS).then_some(Instructions::ALL),
         }
     }
 
@@ -63,8 +66,18 @@ impl Architecture {
         let names = match self {
             Architecture::X86 => X86_FEATURES,
             Architecture::AArch64 => AARCH64_FEATURES,
+            Architecture::Nvptx => NVPTX_FEATURES,
         };
         names.split_whitespace().any(|known| known == name)
+    }
+
+    /// The version of PTX that a processor of NVIDIA's is programmed in: the first that has all that is used of it.
+    pub fn ptx_of(self, cpu: &str) -> &'static str {
+        match cpu {
+            "sm_90a" => "ptx80",
+            "sm_80" => "ptx71",
+            _ => "ptx63",
+        }
     }
 
     /// What is there after `feature` was switched on or off.
@@ -75,7 +88,7 @@ impl Architecture {
             Architecture::AArch64 if feature.starts_with("sve") && (on || feature == "sve") => {
                 Instructions { scalable: on, ..before }
             }
-            Architecture::AArch64 => before,
+            Architecture::AArch64 | Architecture::Nvptx => before,
         }
     }
 }
@@ -168,6 +181,11 @@ const AARCH64_FEATURES: &str = "aes b16b16 bf16 complxnum crc crypto cssc dit do
      fp8dot4 fp8fma fptoint fullfp16 i8mm jsconv lse lse128 lse2 lut mops rand rcpc rcpc3 rcpc-immo rdm sb sha2 sha3 \
      sm4 sve sve-b16b16 sve2 sve2-aes sve2-bitperm sve2-sha3 sve2-sm4 sve2p1";
 
+const NVPTX_CPUS: &str = "sm_70 sm_80 sm_90a";
+
+/// Versions of PTX.
+const NVPTX_FEATURES: &str = "ptx63 ptx71 ptx80";
+
 #[cfg(test)]
 mod tests {
     use std::process::Command;
@@ -181,6 +199,7 @@ mod tests {
         let (cpus, features) = match architecture {
             Architecture::X86 => (X86_CPUS.map(|(_, names)| names).to_vec(), X86_FEATURES),
             Architecture::AArch64 => (vec![AARCH64_CPUS], AARCH64_FEATURES),
+            Architecture::Nvptx => (vec![NVPTX_CPUS], NVPTX_FEATURES),
         };
         (cpus.iter().flat_map(|names| names.split_whitespace()).collect(), features.split_whitespace().collect())
     }
@@ -191,6 +210,7 @@ mod tests {
     fn name_everything_to_llvm() {
         Target::initialize_x86(&InitializationConfig::default());
         Target::initialize_aarch64(&InitializationConfig::default());
+        Target::initialize_nvptx(&InitializationConfig::default());
         let ask = |triple: &str, cpu: &str, features: &str| {
             let triple = TargetTriple::create(triple);
             let target = Target::from_triple(&triple).unwrap();
@@ -198,12 +218,14 @@ mod tests {
             let machine = target.create_target_machine(&triple, cpu, features, level, RelocMode::PIC, CodeModel::Small);
             assert!(machine.is_some(), "{cpu} {features}");
         };
-        for (architecture, triple) in
-            [(Architecture::X86, "x86_64-unknown-linux-gnu"), (Architecture::AArch64, "aarch64-unknown-linux-gnu")]
-        {
+        for (architecture, triple, usual) in [
+            (Architecture::X86, "x86_64-unknown-linux-gnu", "generic"),
+            (Architecture::AArch64, "aarch64-unknown-linux-gnu", "generic"),
+            (Architecture::Nvptx, "nvptx64-nvidia-cuda", "sm_80"),
+        ] {
             let (cpus, features) = names(architecture);
             cpus.iter().for_each(|cpu| ask(triple, cpu, ""));
-            features.iter().for_each(|feature| ask(triple, "generic", &format!("+{feature}")));
+            features.iter().for_each(|feature| ask(triple, usual, &format!("+{feature}")));
             ask(triple, "no-such-processor", "");
         }
     }

@@ -10,7 +10,7 @@
 use inkwell::values::{BasicValue, InstructionValue, IntMathValue, IntValue, PointerValue, VectorValue};
 use polyhedral::{DType, TensorId};
 
-use super::cpu::{Emitter, Frame};
+use super::emitter::{Emitter, Frame};
 use super::expr::Typed;
 use super::ir::{Llvm, lanes_of, vector_of};
 use super::{Error, Result};
@@ -158,7 +158,7 @@ impl<'c> Emitter<'c, '_> {
         let in_a_row = |first: IntValue<'c>| -> Result<Vec<IntValue<'c>>> {
             let line = (CACHE_LINE / element.dtype.bytes()).max(1) as usize;
             let lines = (0..i64::from(lanes)).step_by(line);
-            lines.map(|offset| self.add(first, self.ir.i64(offset))).collect()
+            lines.map(|offset| self.add(first, self.ir.index(offset))).collect()
         };
         let offsets = match address.lanes {
             Lanes::Same => vec![base],
@@ -188,26 +188,28 @@ impl<'c> Emitter<'c, '_> {
         if strides.len() != at.len() {
             return Err(Error::Malformed(format!("{buffer} has {} dimensions, not {}", strides.len(), at.len())));
         }
-        let (mut base, mut step, mut each) = (self.ir.i64(0), self.ir.i64(0), None);
+        let (mut base, mut step, mut each) = (self.ir.index(0), self.ir.index(0), None);
         for (at, stride) in at.iter().zip(strides) {
             match at {
                 At::Affine { base: first, step: by } => {
                     base = self.add(base, self.multiply(self.int(frame, first)?, stride)?)?;
-                    step = self.add(step, self.multiply(self.ir.i64(*by), stride)?)?;
+                    step = self.add(step, self.multiply(self.ir.index(*by), stride)?)?;
                 }
-                At::Indirect(value) => match self.value(frame, value, lanes)?.expect(DType::I64)?.llvm {
-                    Llvm::IntValue(first) => {
-                        base = self.ir.builder.build_int_add(base, self.wrapping(first, stride)?, "")?
+                At::Indirect(value) => {
+                    match self.ir.to_index(self.value(frame, value, lanes)?.expect(DType::I64)?.llvm)? {
+                        Llvm::IntValue(first) => {
+                            base = self.ir.builder.build_int_add(base, self.wrapping(first, stride)?, "")?
+                        }
+                        computed => {
+                            let stride = self.ir.splat(stride.into(), lanes)?.into_vector_value();
+                            let offsets = self.wrapping(computed.into_vector_value(), stride)?;
+                            each = Some(match each {
+                                Some(others) => self.ir.builder.build_int_add(others, offsets, "")?,
+                                None => offsets,
+                            });
+                        }
                     }
-                    computed => {
-                        let stride = self.ir.splat(stride.into(), lanes)?.into_vector_value();
-                        let offsets = self.wrapping(computed.into_vector_value(), stride)?;
-                        each = Some(match each {
-                            Some(others) => self.ir.builder.build_int_add(others, offsets, "")?,
-                            None => offsets,
-                        });
-                    }
-                },
+                }
             }
         }
         let lanes = match (each, step.get_sign_extended_constant()) {
@@ -249,7 +251,8 @@ impl<'c> Emitter<'c, '_> {
 
     /// `base + lane·step` as a vector of integers.
     pub fn ramp(&self, base: Llvm<'c>, step: IntValue<'c>, lanes: u32) -> Result<VectorValue<'c>> {
-        let numbers: Vec<Llvm<'c>> = (0..lanes).map(|lane| self.ir.i64(lane.into()).into()).collect();
+        let number = |lane: u32| step.get_type().const_int(lane.into(), false);
+        let numbers: Vec<Llvm<'c>> = (0..lanes).map(|lane| number(lane).into()).collect();
         let numbers = self.ir.gather(&numbers)?.into_vector_value();
         let step = self.ir.splat(step.into(), lanes)?.into_vector_value();
         let base = self.ir.splat(base, lanes)?.into_vector_value();
@@ -259,12 +262,12 @@ impl<'c> Emitter<'c, '_> {
 
     /// The element that the last lane of a backward access touches.
     fn before(&self, base: IntValue<'c>, lanes: u32) -> Result<IntValue<'c>> {
-        self.add(base, self.ir.i64(1 - i64::from(lanes)))
+        self.add(base, self.ir.index(1 - i64::from(lanes)))
     }
 
     /// `base + lane·step` as one integer for each lane.
     pub fn lane_offsets(&self, base: IntValue<'c>, step: IntValue<'c>, lanes: u32) -> Result<Vec<IntValue<'c>>> {
-        (0..lanes).map(|lane| self.add(base, self.multiply(self.ir.i64(lane.into()), step)?)).collect()
+        (0..lanes).map(|lane| self.add(base, self.multiply(self.ir.index(lane.into()), step)?)).collect()
     }
 
     /// A scalar, or so many elements one after another.
@@ -317,7 +320,7 @@ impl<'c> Emitter<'c, '_> {
         let last = (lanes - 1) * step + 1 - lanes;
         let begins = |window: u32| (window * lanes).min(last);
         let load = |window: u32| {
-            let offset = self.add(base, self.ir.i64(begins(window).into()))?;
+            let offset = self.add(base, self.ir.index(begins(window).into()))?;
             self.load_lanes(element, offset, lanes)
         };
         let mut picked = load(0)?;

@@ -3,6 +3,8 @@
 //! ```text
 //! compile = machine        what the target can do; unknown names are refused before LLVM sees them   isa, object
 //!         · emit           a function for the kernel, one for each parallel loop                     cpu
+//!                          or one for each kernel of a device                                        nvptx
+//!             emitter        ops, loops, registers: what all functions have in common
 //!             index          integers and conditions: addresses, bounds, guards
 //!             expr, arith    values, scalar or <n x T>
 //!             math           the functions of the language, as formulas over lanes
@@ -22,12 +24,14 @@
 //! Values are what the documentation of [`polyhedral::Expr`] says, on every target: no fast-math flag is set, integers wrap,
 //! division by zero gives 0. `float16` and `bfloat16` are computed in `float32` and rounded after each operation.
 
+mod alias;
 mod arith;
 mod block;
 mod check;
 mod code;
 mod cpu;
 mod dot;
+mod emitter;
 mod expr;
 mod gather;
 mod index;
@@ -35,6 +39,7 @@ mod ir;
 mod isa;
 mod math;
 mod memory;
+mod nvptx;
 mod object;
 mod stream;
 
@@ -43,12 +48,15 @@ use std::sync::Arc;
 
 use inkwell::builder::BuilderError;
 use inkwell::context::Context;
-use support::{Target, with_deep_stack};
+use inkwell::module::Module;
+use support::{Gpu, Target, with_deep_stack};
 
 use crate::Program;
+use crate::gpu::PtxKernel;
 use cpu::Emitted;
 
 pub(crate) use math::library_calls;
+pub(crate) use nvptx::ALIGNMENT;
 pub use object::{Host, host};
 
 /// What [`compile`] is asked for beyond the object.
@@ -142,5 +150,29 @@ fn optimised<R>(
         let emitted = cpu::emit(program, &machine, &context)?;
         machine.optimise(&emitted.module)?;
         made(&machine, emitted)
+    })
+}
+
+/// The text of the kernels of a program in PTX, and what each is called with.
+pub(crate) fn ptx(program: &Program, device: &Gpu) -> Result<(String, Vec<PtxKernel>)> {
+    kernels(program, device, |machine, module| machine.assembly(module))
+}
+
+/// The text of LLVM's IR of the kernels, after the passes.
+pub fn kernel_ir(program: &Program, device: &Gpu) -> Result<String> {
+    kernels(program, device, |_, module| Ok(module.print_to_string().to_string())).map(|(text, _)| text)
+}
+
+fn kernels<R>(
+    program: &Program,
+    device: &Gpu,
+    made: impl FnOnce(&object::Machine, &Module<'_>) -> Result<R>,
+) -> Result<(R, Vec<PtxKernel>)> {
+    with_deep_stack(|| {
+        let context = Context::create();
+        let machine = object::Machine::of_device(device)?;
+        let (module, kernels) = nvptx::emit(program, &machine, device, &context)?;
+        machine.optimise(&module)?;
+        Ok((made(&machine, &module)?, kernels))
     })
 }

@@ -10,7 +10,7 @@ use inkwell::targets::{
     CodeModel, FileType, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine, TargetTriple,
 };
 use object::{Object as _, ObjectSymbol as _};
-use support::{DotProduct, Target};
+use support::{DotProduct, Gpu, KernelCode, Target};
 
 use super::isa::{Architecture, Instructions};
 use super::{Error, Result};
@@ -22,6 +22,14 @@ use super::{Error, Result};
 /// aborts when one round leaves something to do.
 const PASSES: &str = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),\
                       early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg)";
+
+/// The same for kernels, whose vectors are accesses only: these have to know how their addresses are aligned.
+const KERNEL_PASSES: &str = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,\
+                             loop-mssa(licm),early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,\
+                             infer-alignment)";
+
+/// Bits of the longest access of a thread.
+const ACCESS_BITS: u32 = 128;
 
 /// What LLVM says of the machine that it runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,22 +78,8 @@ impl Machine {
     pub fn new(target: &Target) -> Result<Machine> {
         let architecture = architecture_of(target)?;
         let instructions = instructions_of(target, architecture)?;
-        initialise();
-        let triple = TargetTriple::create(&target.triple);
-        let unknown = |message: String| Error::Target(format!("triple `{}`: {message}", target.triple));
-        let machine = LlvmTarget::from_triple(&triple)
-            .map_err(|message| unknown(message.to_string()))?
-            .create_target_machine(
-                &triple,
-                &target.cpu,
-                &target.features,
-                OptimizationLevel::Aggressive,
-                RelocMode::PIC,
-                CodeModel::Small,
-            )
-            .ok_or_else(|| unknown("LLVM has no machine for it".into()))?;
         Ok(Machine {
-            machine,
+            machine: llvm_machine(&target.triple, &target.cpu, &target.features)?,
             cpu: target.cpu.clone(),
             features: target.features.clone(),
             vector_bits: target.vector_bytes.saturating_mul(8),
@@ -93,6 +87,20 @@ impl Machine {
             dots: target.dot_products(),
             architecture,
         })
+    }
+
+    /// The machine of an NVIDIA device.
+    pub fn of_device(device: &Gpu) -> Result<Machine> {
+        let KernelCode::Ptx(cpu) = device.code else {
+            return Err(Error::Target(format!("`{}`: its kernels are not written in PTX", device.name)));
+        };
+        let architecture = Architecture::Nvptx;
+        let instructions = architecture.cpu(cpu).ok_or_else(|| Error::Target(format!("processor `{cpu}`")))?;
+        let features = format!("+{}", architecture.ptx_of(cpu));
+        let machine = llvm_machine("nvptx64-nvidia-cuda", cpu, &features)?;
+        let vector_bits = u32::try_from(8 * device.access_bytes).unwrap_or(ACCESS_BITS);
+        let (cpu, dots) = (cpu.to_owned(), Vec::new());
+        Ok(Machine { machine, cpu, features, vector_bits, instructions, dots, architecture })
     }
 
     /// LLVM's `vscale_range` for a machine with scalable vectors: from the target's width, in units of 128 bits, to the
@@ -114,8 +122,9 @@ impl Machine {
     /// Verifies the module and runs the passes.
     pub fn optimise(&self, module: &Module<'_>) -> Result<()> {
         module.verify().map_err(|message| Error::Malformed(format!("LLVM's verifier: {message}")))?;
+        let passes = if self.architecture == Architecture::Nvptx { KERNEL_PASSES } else { PASSES };
         module
-            .run_passes(PASSES, &self.machine, PassBuilderOptions::create())
+            .run_passes(passes, &self.machine, PassBuilderOptions::create())
             .map_err(|message| Error::Malformed(format!("LLVM's passes: {message}")))
     }
 
@@ -150,17 +159,33 @@ fn initialise() {
         let config = InitializationConfig { asm_parser: false, disassembler: false, ..InitializationConfig::default() };
         LlvmTarget::initialize_x86(&config);
         LlvmTarget::initialize_aarch64(&config);
-        keep_frames_at_entries();
+        LlvmTarget::initialize_nvptx(&config);
+        set_options();
     });
 }
 
+/// What can only be asked for as on a command line.
+///
 /// A large frame is touched page by page in a loop that counts in a register of its own, `r11` on x86-64. Where LLVM 19
 /// moves the frame behind an early return (shrink-wrapping) it does not look whether something lives there, and overwrites
 /// it. So frames are made at the entry, where nothing does.
-fn keep_frames_at_entries() {
-    let arguments = [c"tilewright".as_ptr(), c"-enable-shrink-wrap=false".as_ptr()];
+///
+/// Shared memory of NVIDIA's devices has addresses of 32 bits, but pointers to it have 64 unless asked otherwise.
+fn set_options() {
+    let arguments = [c"tilewright", c"-enable-shrink-wrap=false", c"-nvptx-short-ptr"].map(|text| text.as_ptr());
     // SAFETY: as many strings as the count says; they end with zeros and live on. The caller runs this once.
     unsafe { LLVMParseCommandLineOptions(arguments.len() as i32, arguments.as_ptr(), c"".as_ptr()) };
+}
+
+fn llvm_machine(triple: &str, cpu: &str, features: &str) -> Result<TargetMachine> {
+    initialise();
+    let unknown = |message: String| Error::Target(format!("triple `{triple}`: {message}"));
+    let triple = TargetTriple::create(triple);
+    let (level, relocations) = (OptimizationLevel::Aggressive, RelocMode::PIC);
+    LlvmTarget::from_triple(&triple)
+        .map_err(|message| unknown(message.to_string()))?
+        .create_target_machine(&triple, cpu, features, level, relocations, CodeModel::Small)
+        .ok_or_else(|| unknown("LLVM has no machine for it".into()))
 }
 
 fn architecture_of(target: &Target) -> Result<Architecture> {

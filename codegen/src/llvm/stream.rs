@@ -17,7 +17,7 @@ use inkwell::IntPredicate;
 use inkwell::values::{IntValue, PointerValue};
 use polyhedral::TensorId;
 
-use super::cpu::{Emitter, Frame};
+use super::emitter::{Emitter, Frame};
 use super::ir::{Llvm, lanes_of};
 use super::isa::Architecture;
 use super::memory::Element;
@@ -47,7 +47,8 @@ impl<'c> Emitter<'c, '_> {
 
     fn may_stream(&self, buffer: TensorId, lanes: u32) -> bool {
         let row = self.program.buffers.get(buffer);
-        row.is_some_and(|row| row.streamed && (lanes * row.dtype.bytes()).is_multiple_of(LEAST))
+        let is_device = self.machine.architecture == Architecture::Nvptx;
+        !is_device && row.is_some_and(|row| row.streamed && (lanes * row.dtype.bytes()).is_multiple_of(LEAST))
     }
 
     /// How many of the first ops store contiguous vectors to one streamed buffer, at addresses that are aligned alike, so

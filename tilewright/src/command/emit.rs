@@ -3,7 +3,7 @@
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use tilewright::emit::{StageName, emit};
-use tilewright::{Definition, Options, Result, Source};
+use tilewright::{Definition, Options, Result, Source, host_target};
 
 use super::call::{self, Sizes};
 use super::options::{Assignment, Machine, Program};
@@ -17,8 +17,10 @@ Examples:
   tilewright emit deps examples/mm.tc
   tilewright emit asm examples/mm.tc -s M=64,N=64,K=64 -t x86-64-v3
   tilewright emit loops examples/mm.tc --symbolic
+  tilewright emit ptx examples/mm.tc -s M=64,N=64,K=64 -t cuda:sm_90a
 
-tc, scop and deps are printed for all sizes unless -s gives some, the others with --symbolic.")]
+tc, scop and deps are printed for all sizes unless -s gives some, the others with --symbolic.
+With a device as the target (cuda, cuda:sm_70, cuda:sm_80, cuda:sm_90a, opencl) the later stages are those of its kernels.")]
 pub struct Emit {
     /// Which stage
     #[arg(value_enum)]
@@ -61,8 +63,10 @@ impl Emit {
         let script = self.machine.script()?;
         let sizes = self.sizes(stage, (&def, &source), &call::open_sizes(script.as_ref()))?;
         let (sizes, tile_sizes) = sizes.map_or_else(Default::default, |sizes| (Some(sizes.own), sizes.tiles));
+        let device = self.machine.device();
         let options = Options {
-            target: self.machine.target()?,
+            target: if device.is_some() { host_target() } else { self.machine.target()? },
+            device,
             script,
             symbolic: self.machine.symbolic,
             strict: self.machine.strict,

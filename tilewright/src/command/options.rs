@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use runtime::Pool;
-use support::{Diagnostic, Target};
+use support::{Diagnostic, Gpu, Target};
 use tilewright::{Compiler, Error, Result, Source, files};
 use transform::Script;
 
@@ -125,6 +125,11 @@ pub fn source(file: &Path) -> Result<Source> {
 }
 
 impl Machine {
+    /// The device to compile kernels for, where the target is one.
+    pub fn device(&self) -> Option<Gpu> {
+        Gpu::named(&self.target)
+    }
+
     /// What to compile for.
     pub fn target(&self) -> Result<Target> {
         targets::named(&self.target)

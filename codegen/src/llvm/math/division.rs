@@ -21,7 +21,7 @@ use polyhedral::DType;
 
 use super::formula::{Float, Formula, Lanes, PerType, Type};
 use crate::llvm::Result;
-use crate::llvm::cpu::{Emitter, Frame};
+use crate::llvm::emitter::{Emitter, Frame};
 use crate::llvm::ir::{Llvm, lanes_of};
 
 /// Bits of a register from which on this is worth it. Dividers are 256 bits wide at most: a register of 512 takes one

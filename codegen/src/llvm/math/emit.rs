@@ -8,7 +8,7 @@ use inkwell::{FloatPredicate, IntPredicate};
 use polyhedral::DType;
 
 use super::formula::{Formula, Op, Step, Table, Type};
-use crate::llvm::cpu::{Emitter, Frame};
+use crate::llvm::emitter::{Emitter, Frame};
 use crate::llvm::ir::{Llvm, lanes_of, vector_of};
 use crate::llvm::{Error, Result};
 

@@ -34,7 +34,8 @@ use polyhedral::{Builtin, DType};
 
 use self::formula::{Float, Formula, Lanes, Type};
 pub(crate) use self::remarks::library_calls;
-use super::cpu::{Emitter, Frame};
+use super::cpu::Addresses;
+use super::emitter::{Emitter, Frame, Outside};
 use super::ir::{Llvm, lanes_of};
 use super::{Error, Result};
 
@@ -94,11 +95,13 @@ impl<'c> Emitter<'c, '_> {
         formula: &Formula,
         operands: &[Llvm<'c>],
     ) -> Result<Llvm<'c>> {
-        if self.formula_steps.get() + formula.len() <= INLINE_STEPS {
+        // A call on a device costs more than what is called.
+        let is_device = matches!(frame.outside, Outside::Device(_));
+        if is_device || self.formula_steps.get() + formula.len() <= INLINE_STEPS {
             return self.formula_at(frame, formula, operands);
         }
         let function = self.formula_function(builtin, formula, operands)?;
-        let mut arguments: Vec<BasicMetadataValueEnum<'c>> = vec![frame.math().into()];
+        let mut arguments: Vec<BasicMetadataValueEnum<'c>> = vec![frame.addresses()?.math.into()];
         arguments.extend(operands.iter().map(|operand| BasicMetadataValueEnum::from(*operand)));
         let call = self.ir.builder.build_call(function, &arguments, "")?;
         call.set_call_convention(FAST);
@@ -128,7 +131,8 @@ impl<'c> Emitter<'c, '_> {
         let [table, operands @ ..] = &function.get_params()[..] else {
             return Err(Error::Malformed("LLVM lost a function's parameters".into()));
         };
-        let frame = Frame::of_arithmetic(function, entry, table.into_pointer_value());
+        let outside = Outside::Processor(Addresses::of_arithmetic(table.into_pointer_value()));
+        let frame = Frame::new(self.program, function, entry, outside);
         let value = emit::emit(self, &frame, formula, operands)?;
         self.ir.builder.build_return(Some(&value))?;
         self.ir.builder.position_at_end(here);

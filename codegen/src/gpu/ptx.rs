@@ -1,0 +1,44 @@
+//! Kernels in PTX.
+
+use support::Gpu;
+
+use super::Argument;
+use crate::{Program, llvm};
+
+/// The kernels of a program as a module that NVIDIA's driver loads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ptx {
+    /// The module.
+    pub text: String,
+    /// Its kernels, in the order of the program's launches.
+    pub kernels: Vec<PtxKernel>,
+}
+
+/// How a kernel of a [`Ptx`] is launched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PtxKernel {
+    /// The name of the [`Launch`](crate::Launch).
+    pub launch: String,
+    /// The name in the module.
+    pub symbol: String,
+    /// The parameters: addresses that are multiples of [`Ptx::ALIGNMENT`], and integers of
+    /// [`index_bits`](super::Entry::index_bits).
+    pub arguments: Vec<Argument>,
+    /// Bytes of shared memory to launch it with, for which the host raises the kernel's limit; 0 where the module says
+    /// all that there is to share.
+    pub dynamic_shared_bytes: i64,
+}
+
+impl Ptx {
+    /// Bytes of which the addresses of all buffers are multiples: of the longest access of a thread.
+    pub const ALIGNMENT: usize = llvm::ALIGNMENT as usize;
+}
+
+/// The kernels of a program for an NVIDIA device. Same program, same device: same text.
+///
+/// # Errors
+/// When the device is not one of NVIDIA's, or the program calls a function that devices have not.
+pub fn ptx(program: &Program, device: &Gpu) -> Result<Ptx, llvm::Error> {
+    let (text, kernels) = llvm::ptx(program, device)?;
+    Ok(Ptx { text, kernels })
+}
