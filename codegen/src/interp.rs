@@ -249,7 +249,9 @@ impl Run<'_> {
                 })
             }),
             Op::Launch(launch) => self.launch(launch),
-            Op::Barrier | Op::Combine { .. } => Err(Fault::Malformed("a barrier outside of what all threads of a block get to".into())),
+            Op::Barrier | Op::Combine { .. } => {
+                Err(Fault::Malformed("a barrier outside of what all threads of a block get to".into()))
+            }
         }
     }
 

@@ -68,18 +68,19 @@ struct Printer<'a> {
     out: String,
     /// Registers that are declared.
     declared: BTreeSet<RegId>,
-    /// The functions that combine what threads have.
-    combinations: BTreeSet<combine::Combination>,
-    /// The axes of the kernel's blocks, at how many places it has combined something, and how many loops that meet are around.
-    block: Vec<(VarId, i64)>,
-    combined: u32,
-    repeated: usize,
     /// Buffers that vectors are moved to and from.
     moved: BTreeSet<TensorId>,
     /// The lane that expressions are printed for.
     lane: u32,
     /// What the checks of the program report, by number.
     checks: Vec<runtime::Check>,
+    /// The functions that combine what threads have.
+    combinations: BTreeSet<combine::Combination>,
+    /// The axes of the kernel's blocks, the shared memory that is declared for what it combines, and how many loops in which
+    /// threads meet are around.
+    block: Vec<(VarId, i64)>,
+    parts: Vec<String>,
+    repeated: usize,
 }
 
 impl<'a> Printer<'a> {
@@ -93,13 +94,13 @@ impl<'a> Printer<'a> {
             helpers: BTreeSet::new(),
             out: String::new(),
             declared: BTreeSet::new(),
-            combinations: BTreeSet::new(),
-            block: Vec::new(),
-            combined: 0,
-            repeated: 0,
             moved: BTreeSet::new(),
             lane: 0,
             checks: checks_of(program),
+            combinations: BTreeSet::new(),
+            block: Vec::new(),
+            parts: Vec::new(),
+            repeated: 0,
         }
     }
 
@@ -111,16 +112,13 @@ impl<'a> Printer<'a> {
         text.push_str(self.language.header(&self.helpers));
         let kernels: String = self.kernels.iter().map(|kernel| format!("\n{kernel}")).collect();
         // Helpers call those before them.
-        let (mut below, calls) = (kernels, host.join("\n"));
+        let combinations = self.combinations.iter().map(|combination| format!("\n{}", combination.text(self.language)));
+        let (mut below, calls) = (combinations.collect::<String>() + &kernels, host.join("\n"));
         for helper in self.helpers.iter().rev() {
             let call = format!("{}(", helper.name());
             if below.contains(&call) || calls.contains(&call) {
                 below = format!("\n{}{below}", helper.text(self.language));
             }
-        }
-        for combination in &self.combinations {
-            text.push('\n');
-            text.push_str(&combination.text(self.language));
         }
         text.push_str(&below);
         text.push('\n');
@@ -258,6 +256,7 @@ impl<'a> Printer<'a> {
         let threads: Vec<i64> = launch.block.iter().map(|(_, threads)| *threads).chain([1; 3]).take(3).collect();
         self.declared.clear();
         self.moved.clear();
+        self.block.clone_from(&launch.block);
         let ranges = Ranges::default().inside_of(launch);
         let body = self.apart(|printer| printer.ops(&launch.body, &ranges, 1))?;
         let head = self.language.kernel_head(&threads);
@@ -267,7 +266,7 @@ impl<'a> Printer<'a> {
             let declared = self.array(*id)?;
             self.line(1, &format!("{}{declared};", self.language.shared()));
         }
-        self.parts_of(launch)?;
+        std::mem::take(&mut self.parts).iter().for_each(|declared| self.line(1, declared));
         for (at, (var, _)) in launch.grid.iter().enumerate().filter(|(_, (var, _))| entry.vars.contains(var)) {
             let (index, name) = (self.index, self.names.var(*var).to_string());
             self.line(1, &format!("const {index} {name} = {};", self.language.block(at)));

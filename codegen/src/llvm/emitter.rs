@@ -191,8 +191,8 @@ impl<'c> Emitter<'c, '_> {
     pub fn ops(&self, frame: &mut Frame<'c>, ops: &[Op]) -> Result<()> {
         let check = ops.iter().position(|op| matches!(op, Op::Check { .. }));
         let (Some(first), Outside::Device(_)) = (check, &frame.outside) else { return self.plain_ops(frame, ops) };
-        let meets = |op: &Op| has_meeting(std::slice::from_ref(op));
-        let end = ops[first..].iter().position(meets).map_or(ops.len(), |distance| first + distance);
+        let with_barrier = |op: &Op| has_meeting(std::slice::from_ref(op));
+        let end = ops[first..].iter().position(with_barrier).map_or(ops.len(), |distance| first + distance);
         self.plain_ops(frame, &ops[..first])?;
         self.until_checks_fail(frame, |this, frame| this.plain_ops(frame, &ops[first..end]))?;
         self.ops(frame, &ops[end..])
@@ -254,7 +254,7 @@ impl<'c> Emitter<'c, '_> {
             Op::LoadBlock { regs, buffer, at, along } => self.load_block(frame, regs, *buffer, at, *along),
             Op::StoreBlock { regs, buffer, at, along } => self.store_block(frame, regs, *buffer, at, *along),
             Op::Barrier => frame.kernel().and_then(|_| self.barrier()),
-            Op::Combine { .. } => Err(Error::Malformed("what threads combine has no machine code".into())),
+            Op::Combine { .. } => Err(Error::Unsupported("values combined across threads".into())),
             Op::Launch(_) => Err(Error::Malformed("a kernel inside of a kernel, or on a processor's threads".into())),
         }
     }

@@ -28,9 +28,7 @@ pub(crate) fn stream(scop: &Scop, tensor: &str) -> Result<Edit, Reason> {
         return Reason::precondition(format!("no statement writes `{tensor}`"));
     }
     if row.memory.is_own() {
-        return Reason::precondition(format!(
-            "`{tensor}` is in memory of its threads' own, which is near anyway"
-        ));
+        return Reason::precondition(format!("`{tensor}` is in memory of its threads' own, which is near anyway"));
     }
     if row.streamed {
         return Reason::precondition(format!("`{tensor}` is streamed already"));
