@@ -3,6 +3,7 @@
 //! [`Program`] is the loop form. `scan` makes it from a scheduled Scop, its passes improve it, `interp` runs it without
 //! LLVM, `llvm` makes an object of it; `gpu` is about kernels of devices.
 
+mod checks;
 pub mod gpu;
 mod int;
 pub mod interp;
@@ -20,5 +21,5 @@ pub use passes::{
     spread, transposes, unswitch, values,
 };
 pub use program::{At, Buffer, Cond, Int, Launch, Op, Place, Program, Reg, RegId, Report, Stride, Value, VarId};
-pub use reduction::{combined_in, neutral};
+pub use reduction::{WARP, combined_in, neutral, threads_combined_in};
 pub use scan::{Error, Options, scan};

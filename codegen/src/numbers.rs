@@ -48,7 +48,8 @@ impl Numbers {
                 | Op::Check { .. }
                 | Op::Prefetch { .. }
                 | Op::StoreBlock { .. }
-                | Op::Barrier => {}
+                | Op::Barrier
+                | Op::Combine { .. } => {}
             }
         }
     }

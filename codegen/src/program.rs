@@ -19,6 +19,7 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 ///         | block buffer[at*] = reg*       the same, stored
 ///         | launch name (block var below n)* (thread var below n)* shared buffer* { op* }
 ///         | barrier                        all threads of the block get here before one goes on
+///         | combine reg by operator over var*   the threads that differ in these numbers all get what theirs are together
 /// value   = const | int(base, step) | buffer[at*] | reg | unary | binary | compare | select | cast | call | mul-add
 ///         | dot(sum, (value, value)+)      a sum and products of factors of a shorter type
 ///         | reduce(operator, value)        groups of lanes combined
@@ -215,6 +216,20 @@ pub enum Op {
     /// Waits until all threads of the block are here, and sees what they have done. Not inside of anything that differs
     /// between the threads of a block.
     Barrier,
+    /// Combines the values that threads of a block have in a register: each thread then has there what those that differ
+    /// from it in these of their numbers at most had, all together, in the order of
+    /// [`threads_combined_in`](crate::threads_combined_in).
+    ///
+    /// All threads of the block get here, as to a barrier, and like there not inside of anything that differs between them.
+    /// But it orders nothing in memory: no thread may count on what another one stored before it. Registers live on.
+    Combine {
+        /// The register, with one lane.
+        reg: RegId,
+        /// `+`, `*`, `min`, `max`, `&&` or `||`.
+        op: BinOp,
+        /// Of the variables of [`Launch::block`], in their order, those whose threads are combined: at least one.
+        threads: Vec<VarId>,
+    },
 }
 
 /// A grid of blocks of threads that run a kernel.

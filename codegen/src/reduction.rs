@@ -23,6 +23,23 @@ pub fn combined_in(from: u32, to: u32) -> Vec<Vec<Vec<u32>>> {
     rounds
 }
 
+/// The threads of a group whose values are combined first: as many as a warp of most devices has.
+pub const WARP: u32 = 32;
+
+/// How the values of threads are combined by an [`Op::Combine`](crate::Op::Combine): in rounds, in each of which thread `t`
+/// gets its own value op that of thread `t xor d`, where `d` is the number given. Threads are numbered along the axes that are
+/// combined, x fastest; up to the next power of two there are as many more that bring the [`neutral`] value.
+///
+/// Halves of groups of [`WARP`] threads come first (16, 8, 4, 2, 1), which shuffles exchange, then halves of the groups.
+/// All threads get one result, as the operators commute. After Harris, Optimizing Parallel Reduction in CUDA (2007), and the
+/// butterflies of the shuffles of CUDA (Programming Guide, warp shuffle functions).
+pub fn threads_combined_in(threads: u32) -> Vec<u32> {
+    let all = threads.max(1).next_power_of_two();
+    let halves =
+        |from: u32, to: u32| std::iter::successors(Some(from / 2), |d| Some(d / 2)).take_while(move |d| *d >= to);
+    halves(all.min(WARP), 1).chain(halves(all, WARP)).collect()
+}
+
 /// What changes nothing: for floats also the sign of a zero, and what is not a number, which `min` and `max` pass over.
 pub fn neutral(op: BinOp, dtype: DType) -> Option<Value> {
     use polyhedral::Value::{Float, Int};

@@ -9,7 +9,8 @@
 //! - A buffer that threads share has constant extents, and is touched inside of a launch that names it only. Launches are
 //!   not inside of each other, and nothing of a processor's is inside of one: no parallel loops.
 //! - A barrier is inside of a launch, and of nothing that differs between the threads of a block: no loop whose bounds
-//!   depend on the thread, no such test, no `Local`. No register is live across.
+//!   depend on the thread, no such test. No register is live across.
+//! - What threads combine is combined where a barrier may be too: a register with one lane that is set, along axes of the block.
 //! - Values have one type, that of where they go; masks are `bool`, checked and indirect subscripts `int64`.
 //! - Every value has one lane or as many as its op; the registers of a block have one type and one number of lanes; the lanes
 //!   that a reduction combines are a multiple of those it has, and its operator has a neutral element of the type.
@@ -125,6 +126,16 @@ pub(crate) fn has_barrier(ops: &[Op]) -> bool {
     })
 }
 
+/// Whether all threads of a block meet in some op of these: at a barrier, or to combine what they have.
+pub(crate) fn has_meeting(ops: &[Op]) -> bool {
+    ops.iter().any(|op| match op {
+        Op::Barrier | Op::Combine { .. } => true,
+        Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => has_meeting(body),
+        Op::If { then, otherwise, .. } => has_meeting(then) || has_meeting(otherwise),
+        _ => false,
+    })
+}
+
 fn loads(value: &Value) -> bool {
     matches!(value, Value::Load { .. }) || value.children().into_iter().any(loads)
 }
@@ -147,6 +158,8 @@ struct Verifier<'a> {
 struct Kernel {
     /// The buffers that it names.
     shared: BTreeSet<TensorId>,
+    /// The numbers of a thread.
+    axes: Vec<VarId>,
     /// The variables that differ between the threads of a block.
     varying: BTreeSet<VarId>,
     /// How many ops around are not for all threads of a block.
@@ -270,7 +283,7 @@ impl Verifier<'_> {
                     self.report(buffer, "has a place of its own, but is to be on the stack");
                 }
                 let outermost = self.local.insert(*buffer);
-                self.diverging(true, |check| check.ops(body, set));
+                self.ops(body, set);
                 if outermost {
                     self.local.remove(buffer);
                 }
@@ -294,6 +307,29 @@ impl Verifier<'_> {
                 Some(Kernel { divergent: 0, .. }) => set.clear(),
                 _ => self.report("barrier", "where not all threads of a block get to"),
             },
+            Op::Combine { reg, op, threads } => self.combine(*reg, *op, threads, set),
+        }
+    }
+
+    fn combine(&mut self, reg: RegId, op: BinOp, threads: &[VarId], set: &BTreeSet<RegId>) {
+        match &self.kernel {
+            Some(Kernel { divergent: 0, axes, .. }) => {
+                let places = threads.iter().map(|var| axes.iter().position(|axis| axis == var));
+                if threads.is_empty()
+                    || !places.is_sorted_by(|a, b| a.is_some() && a < b)
+                    || !axes.contains(&threads[0])
+                {
+                    self.report(reg, "combined along what are no axes of the block, in their order");
+                }
+            }
+            _ => self.report(reg, "combined where not all threads of a block get to"),
+        }
+        match self.program.regs.get(reg) {
+            Some(row) if row.lanes == 1 && neutral(op, row.dtype).is_some() => {}
+            _ => self.report(reg, "combined by an operator that its type has not, or with several lanes"),
+        }
+        if !set.contains(&reg) {
+            self.report(reg, "combined where it may not be set");
         }
     }
 
@@ -339,7 +375,8 @@ impl Verifier<'_> {
             self.visible.insert(*var);
         }
         let shared = launch.shared.iter().copied().collect();
-        self.kernel = Some(Kernel { shared, varying: threads, divergent: 0 });
+        let axes = launch.block.iter().map(|(var, _)| *var).collect();
+        self.kernel = Some(Kernel { shared, axes, varying: threads, divergent: 0 });
         self.ops(&launch.body, &mut BTreeSet::new());
         self.kernel = None;
         vars.iter().for_each(|var| _ = self.visible.remove(var));

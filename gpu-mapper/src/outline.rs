@@ -1,7 +1,7 @@
 //! Where kernels begin.
 
 use polyhedral::legality::Illegal;
-use polyhedral::{Band, Filtered, Kernel, Kind, Member, Node, ScheduleTree, Scop, Tiling, isl};
+use polyhedral::{Band, Filtered, Kernel, Kind, Launched, Member, Memory, Node, ScheduleTree, Scop, Tiling, isl};
 use support::{Gpu, Remark};
 
 use crate::shape::threads;
@@ -18,20 +18,57 @@ use crate::shape::threads;
 ///                                               band [i bound thread.x]
 /// ```
 ///
+/// A kernel that the script launches stays as it is, with as many threads as that says.
+///
 /// # Errors
 /// When loops are not in the order that [`polyhedral::Launched::misplaced`] asks for, or isl fails.
 pub fn outline(scop: &Scop, gpu: &Gpu, remarks: &mut Vec<Remark>) -> Result<Scop, Illegal> {
     let domain = scop.tree.domain.intersect_params(&scop.context)?;
-    let mut outline = Outline { gpu, remarks, outer: Vec::new() };
+    let mut outline = Outline { scop, gpu, remarks, outer: Vec::new() };
     let root = outline.node(&scop.tree.root, &domain)?;
     let tree = ScheduleTree { domain: scop.tree.domain.clone(), root };
-    if let Some(why) = tree.kernels()?.iter().find_map(|launched| launched.misplaced()) {
+    let launched = tree.kernels()?;
+    if let Some(why) = launched.iter().find_map(|launched| launched.misplaced()) {
         return Err(Illegal::Malformed(why));
     }
+    if launched.iter().any(|launched| has_kernel(launched.node)) {
+        return Err(Illegal::Malformed("a loop on an axis is around a kernel".into()));
+    }
+    of_one_kernel_each(scop, &launched)?;
     Ok(Scop { tree, ..scop.clone() })
 }
 
+/// Whether what threads keep for themselves is of one kernel each: it is gone when that ends.
+fn of_one_kernel_each(scop: &Scop, launched: &[Launched<'_>]) -> Result<(), Illegal> {
+    for (id, tensor) in scop.tensors.iter().filter(|(_, tensor)| tensor.memory == Memory::Registers) {
+        let users = scop.stmts.values().filter(|stmt| stmt.accesses().any(|access| access.tensor == id));
+        let users = users.map(|stmt| stmt.domain.to_union_set()).collect::<isl::Result<Vec<_>>>()?;
+        let mut is_of_one = false;
+        for kernel in launched {
+            let mut of_this = true;
+            for instances in &users {
+                of_this &= instances.intersect(&scop.tree.domain)?.is_subset(&kernel.instances)?;
+            }
+            is_of_one |= of_this;
+        }
+        if !is_of_one {
+            let name = &tensor.name;
+            return Err(Illegal::Malformed(format!("`{name}` is in registers, but is not of one kernel alone")));
+        }
+    }
+    Ok(())
+}
+
+fn has_kernel(node: &Node) -> bool {
+    is_kernel(node) || node.children().into_iter().any(has_kernel)
+}
+
+fn is_kernel(node: &Node) -> bool {
+    matches!(node, Node::Mark { name, .. } if Kernel::is_mark(name))
+}
+
 struct Outline<'a> {
+    scop: &'a Scop,
     gpu: &'a Gpu,
     remarks: &'a mut Vec<Remark>,
     /// The loops of the host around.
@@ -41,7 +78,10 @@ struct Outline<'a> {
 impl Outline<'_> {
     fn node(&mut self, node: &Node, reach: &isl::UnionSet) -> isl::Result<Node> {
         match node {
-            _ if !node.members().into_iter().any(is_bound) => self.kernel(node, reach),
+            Node::Mark { name, child } if is_kernel(node) => {
+                Ok(Node::Mark { name: name.clone(), child: Box::new(self.in_sequence(child)?) })
+            }
+            _ if !node.members().into_iter().any(is_bound) && !has_kernel(node) => self.kernel(node, reach),
             Node::Band(band) => self.band(band, reach),
             Node::Sequence(children) => Ok(Node::Sequence(self.children(children, reach)?)),
             Node::Set(children) => Ok(Node::Set(self.children(children, reach)?)),
@@ -58,7 +98,7 @@ impl Outline<'_> {
         let first = band.members.iter().position(is_bound).unwrap_or(band.members.len());
         let (host, own) = band.members.split_at(first);
         let depth = self.outer.len();
-        let host = &self.members_in_sequence(host);
+        let host = &self.members_in_sequence(host)?;
         self.outer.extend_from_slice(host);
         let child = match own {
             [] => self.node(&band.child, reach),
@@ -79,32 +119,47 @@ impl Outline<'_> {
         children.iter().map(one).collect()
     }
 
-    /// A node without loops on a processor's threads, or in the lanes of its vectors: a device has neither.
-    fn in_sequence(&mut self, node: &Node) -> Node {
+    /// A node without loops on a processor's threads, or in the lanes of longer vectors than the device's.
+    fn in_sequence(&mut self, node: &Node) -> isl::Result<Node> {
         let mut node = node.clone();
         if let Node::Band(band) = &mut node {
-            band.members = self.members_in_sequence(&band.members);
+            band.members = self.members_in_sequence(&band.members)?;
         }
         for child in node.children_mut() {
-            *child = self.in_sequence(child);
+            *child = self.in_sequence(child)?;
         }
-        node
+        Ok(node)
     }
 
-    fn members_in_sequence(&mut self, members: &[Member]) -> Vec<Member> {
-        let one = |member: &Member| match member.kind {
-            Kind::Parallel | Kind::Vector(_) => {
-                let why = "a device has blocks and threads: bind the loop to these";
-                self.remarks.push(Remark::new("gpu-mapper", &member.name, "runs in sequence", why));
-                Member { kind: Kind::Sequential, ..member.clone() }
-            }
-            _ => member.clone(),
+    fn members_in_sequence(&mut self, members: &[Member]) -> isl::Result<Vec<Member>> {
+        members.iter().map(|member| self.member_in_sequence(member)).collect()
+    }
+
+    fn member_in_sequence(&mut self, member: &Member) -> isl::Result<Member> {
+        let why = match member.kind {
+            Kind::Parallel => "a device has blocks and threads: bind the loop to these",
+            Kind::Vector(lanes) if !self.is_one_access(member, lanes)? => "its lanes are more than one access moves",
+            _ => return Ok(member.clone()),
         };
-        members.iter().map(one).collect()
+        self.remarks.push(Remark::new("gpu-mapper", &member.name, "runs in sequence", why));
+        Ok(Member { kind: Kind::Sequential, ..member.clone() })
+    }
+
+    /// Whether so many lanes of each access in a loop are moved at once.
+    fn is_one_access(&self, member: &Member, lanes: u32) -> isl::Result<bool> {
+        let inside = member.schedule.domain()?;
+        for stmt in self.scop.stmts.values() {
+            let bytes = stmt.accesses().map(|access| self.scop.tensors[access.tensor].dtype.bytes()).max().unwrap_or(0);
+            let fits = i64::from(bytes) * i64::from(lanes) <= self.gpu.access_bytes;
+            if !fits && !inside.is_disjoint(&stmt.domain.to_union_set()?)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn kernel(&mut self, node: &Node, reach: &isl::UnionSet) -> isl::Result<Node> {
-        let node = &self.in_sequence(node);
+        let node = &self.in_sequence(node)?;
         let threads = threads(node, reach, &self.outer, self.gpu, self.remarks)?;
         Ok(Node::Mark { name: Kernel { threads }.to_string(), child: Box::new(node.clone()) })
     }

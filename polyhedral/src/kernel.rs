@@ -111,6 +111,70 @@ fn gather<'t>(
     Ok(())
 }
 
+/// A loop of a kernel on an axis.
+#[derive(Clone)]
+pub(crate) struct BoundLoop<'t> {
+    pub(crate) axis: Axis,
+    pub(crate) member: &'t Member,
+    /// The instances inside.
+    pub(crate) inside: isl::UnionSet,
+}
+
+fn bound_in<'t>(node: &'t Node, reach: &isl::UnionSet, found: &mut Vec<BoundLoop<'t>>) -> isl::Result<()> {
+    match node {
+        Node::Leaf => Ok(()),
+        Node::Mark { child, .. } => bound_in(child, reach, found),
+        Node::Band(band) => {
+            found.extend(band.members.iter().filter_map(|member| match member.kind {
+                Kind::Bound(axis) => Some(BoundLoop { axis, member, inside: reach.clone() }),
+                _ => None,
+            }));
+            bound_in(&band.child, reach, found)
+        }
+        Node::Sequence(children) | Node::Set(children) => {
+            children.iter().try_for_each(|child| bound_in(&child.node, &reach.intersect(&child.filter)?, found))
+        }
+    }
+}
+
+impl<'t> Launched<'t> {
+    /// The loops on axes, outermost first.
+    pub(crate) fn bound(&self) -> isl::Result<Vec<BoundLoop<'t>>> {
+        let mut found = Vec::new();
+        bound_in(self.node, &self.instances, &mut found)?;
+        Ok(found)
+    }
+
+    /// From the instances to their place on an axis of blocks or threads: what is equal exactly where the block, or
+    /// thread, is the same along it. Nothing on an axis with a single thread, or without loops.
+    ///
+    /// What no loop on an axis is around runs on its first thread, or on its first block. Which of the values of loops on
+    /// blocks is the first block's is not said, so that it counts as a block of its own.
+    pub(crate) fn on_axis(&self, axis: Axis) -> isl::Result<Vec<isl::UnionPwAff>> {
+        let threads = self.kernel.threads_on(axis);
+        let loops: Vec<_> = self.bound()?.into_iter().filter(|one| one.axis == axis).collect();
+        if loops.is_empty() || (matches!(axis, Axis::Thread(_)) && threads == 1) {
+            return Ok(Vec::new());
+        }
+        let ctx = self.instances.ctx();
+        let number = |value| isl::Val::int(ctx, value);
+        let mut first = self.instances.clone();
+        let mut all = isl::UnionPwAff::empty(ctx)?;
+        for BoundLoop { member, inside, .. } in loops {
+            first = first.subtract(&inside)?;
+            let value = member.schedule.intersect_domain(&inside)?;
+            all = all.union_add(&if let Axis::Thread(_) = axis { value.modulo(&number(threads)?)? } else { value })?;
+        }
+        let mut rows = Vec::new();
+        if matches!(axis, Axis::Block(_)) && !first.is_empty()? {
+            let others = self.instances.subtract(&first)?;
+            rows.push(first.constant(&number(0)?)?.union_add(&others.constant(&number(1)?)?)?);
+        }
+        rows.push(all.union_add(&first.constant(&number(0)?)?)?);
+        Ok(rows)
+    }
+}
+
 impl Launched<'_> {
     /// Why these loops cannot be those of a kernel, if so: loops on blocks come first, no loop on threads is around one
     /// on blocks, and a block or thread has no further axes.

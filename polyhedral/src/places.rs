@@ -1,33 +1,46 @@
-//! Which memory an access touches when the program runs in the order of a tree: the cells of a tensor, and on a stack
-//! also whose.
+//! Which memory an access touches when the program runs in the order of a tree: the cells of a tensor, and where not all
+//! have the same memory also whose.
 
 use support::Entity;
 
-use crate::{Access, Memory, Node, ScheduleTree, Scop, Stmt, TensorId, isl};
+use crate::{Access, Axis, Kind, Memory, Node, ScheduleTree, Scop, Stmt, TensorId, isl};
 
 /// The memories of a program in the order of a tree.
 pub(crate) struct Places<'a> {
     scop: &'a Scop,
-    /// For each tensor, the rows of the tree that tell its memories apart, and how many there are.
-    keys: Vec<Option<(isl::UnionMap, usize)>>,
+    /// For each tensor, what tells its memories apart.
+    keys: Vec<Key>,
+}
+
+/// What tells the memories of a tensor apart.
+#[derive(Default)]
+struct Key {
+    /// So many members of bands, from the root down.
+    rows: usize,
+    /// Then these, functions of the instances that touch the tensor.
+    others: Vec<isl::UnionPwAff>,
+    /// From these instances to all of that, when there is any.
+    values: Option<isl::UnionMap>,
 }
 
 impl<'a> Places<'a> {
     /// Of `scop` in the order of `tree`.
     pub(crate) fn new(scop: &'a Scop, tree: &ScheduleTree) -> isl::Result<Places<'a>> {
         let keys = scop.tensors.iter().map(|(id, tensor)| match tensor.memory {
-            Memory::Global => Ok(None),
-            Memory::Stack => key(scop, tree, id),
+            Memory::Global => Ok(Key::default()),
+            Memory::Stack => Key::of_iterations(scop, tree, id, Kind::apart),
+            Memory::Shared => Key::of_iterations(scop, tree, id, |kind| matches!(kind, Kind::Bound(Axis::Block(_)))),
+            Memory::Registers => Key::of_threads(scop, tree, id),
         });
         Ok(Places { scop, keys: keys.collect::<isl::Result<_>>()? })
     }
 
-    /// From the instances to the cells `T[key, cell]` that an access touches; the key is empty but on stacks.
+    /// From the instances to the cells `T[key, cell]` that an access touches; the key is empty in global memory.
     pub(crate) fn cells(&self, stmt: &Stmt, access: &Access) -> isl::Result<isl::UnionMap> {
         let cells = self.scop.cells(stmt, access)?;
-        match &self.keys[access.tensor.index()] {
+        match &self.keys[access.tensor.index()].values {
             None => cells.to_union_map(),
-            Some((key, _)) => self.with_key(access.tensor, key, &cells.to_union_map()?),
+            Some(key) => self.with_key(access.tensor, key, &cells.to_union_map()?),
         }
     }
 
@@ -38,15 +51,20 @@ impl<'a> Places<'a> {
         if self.scop.tensors[access.tensor].layout.is_some() {
             cells = cells.apply_range(&self.scop.storage(access.tensor)?.to_union_map()?)?;
         }
-        match &self.keys[access.tensor.index()] {
+        match &self.keys[access.tensor.index()].values {
             None => Ok(cells),
-            Some((key, _)) => self.with_key(access.tensor, &elements.domain_map()?.apply_range(key)?, &cells),
+            Some(key) => self.with_key(access.tensor, &elements.domain_map()?.apply_range(key)?, &cells),
         }
     }
 
     /// How many members of bands, from the root down, tell the memories of a tensor apart.
     pub(crate) fn key_rows(&self, tensor: TensorId) -> usize {
-        self.keys[tensor.index()].as_ref().map_or(0, |(_, rows)| *rows)
+        self.keys[tensor.index()].rows
+    }
+
+    /// What else does, after these.
+    pub(crate) fn other_keys(&self, tensor: TensorId) -> &[isl::UnionPwAff] {
+        &self.keys[tensor.index()].others
     }
 
     fn with_key(&self, tensor: TensorId, key: &isl::UnionMap, cells: &isl::UnionMap) -> isl::Result<isl::UnionMap> {
@@ -61,47 +79,82 @@ pub(crate) fn renamed(map: &isl::UnionMap, kind: isl::Dim, name: &str) -> isl::R
     })
 }
 
-/// What tells the memories of a tensor on the stack apart: all that the tree orders by, down to the innermost loop
-/// around all accesses whose iterations run in threads of their own. `None` when there is no such loop.
-fn key(scop: &Scop, tree: &ScheduleTree, tensor: TensorId) -> isl::Result<Option<(isl::UnionMap, usize)>> {
+/// The instances that touch a tensor.
+fn touching(scop: &Scop, tensor: TensorId) -> isl::Result<isl::UnionSet> {
     let touches = |stmt: &&Stmt| stmt.accesses().any(|access| access.tensor == tensor);
-    let instances = scop
-        .stmts
-        .values()
-        .filter(touches)
-        .try_fold(isl::UnionSet::empty(&scop.ctx)?, |all, stmt| all.union(&stmt.domain.to_union_set()?))?;
-    let (mut rows, mut apart, mut node) = (Vec::new(), 0, Some(&tree.root));
-    while let Some(here) = node {
-        node = match here {
-            Node::Leaf => None,
-            Node::Mark { child, .. } => Some(child),
-            Node::Band(band) => {
-                for member in &band.members {
-                    rows.push(&member.schedule);
-                    if member.kind.apart() {
-                        apart = rows.len();
+    let stmts = scop.stmts.values().filter(touches);
+    stmts
+        .map(|stmt| &stmt.domain)
+        .try_fold(isl::UnionSet::empty(&scop.ctx)?, |all, set| all.union(&set.to_union_set()?))
+}
+
+impl Key {
+    /// Of a tensor of which the iterations of some loops have memories of their own: all that the tree orders by, down to
+    /// the innermost such loop around all accesses.
+    fn of_iterations(
+        scop: &Scop,
+        tree: &ScheduleTree,
+        tensor: TensorId,
+        is_own: impl Fn(Kind) -> bool,
+    ) -> isl::Result<Key> {
+        let instances = touching(scop, tensor)?;
+        let (mut rows, mut own, mut node) = (Vec::new(), 0, Some(&tree.root));
+        while let Some(here) = node {
+            node = match here {
+                Node::Leaf => None,
+                Node::Mark { child, .. } => Some(child),
+                Node::Band(band) => {
+                    for member in &band.members {
+                        rows.push(&member.schedule);
+                        if is_own(member.kind) {
+                            own = rows.len();
+                        }
                     }
+                    Some(&band.child)
                 }
-                Some(&band.child)
-            }
-            Node::Sequence(children) | Node::Set(children) => {
-                let mut around = None;
-                for child in children {
-                    if instances.is_subset(&child.filter)? {
-                        around = Some(&child.node);
+                Node::Sequence(children) | Node::Set(children) => {
+                    let mut around = None;
+                    for child in children {
+                        if instances.is_subset(&child.filter)? {
+                            around = Some(&child.node);
+                        }
                     }
+                    around
                 }
-                around
+            };
+        }
+        Key::of(&rows[..own], Vec::new(), &instances)
+    }
+
+    /// Of a tensor of which each thread of a kernel has its own: the launch, the block and the thread. One memory for all
+    /// where it is of no one kernel.
+    fn of_threads(scop: &Scop, tree: &ScheduleTree, tensor: TensorId) -> isl::Result<Key> {
+        let instances = touching(scop, tensor)?;
+        for launched in tree.kernels()? {
+            if !instances.is_subset(&launched.instances)? {
+                continue;
             }
-        };
+            let mut others = Vec::new();
+            for at in 0..3 {
+                for axis in [Axis::Block(at), Axis::Thread(at)] {
+                    others.extend(launched.on_axis(axis)?);
+                }
+            }
+            let host: Vec<&isl::UnionPwAff> = launched.host.iter().map(|member| &member.schedule).collect();
+            return Key::of(&host, others, &instances);
+        }
+        Ok(Key::default())
     }
-    let mut key: Option<isl::UnionMap> = None;
-    for row in &rows[..apart] {
-        let row = row.intersect_domain(&instances)?.to_union_map()?;
-        key = Some(match key {
-            None => row,
-            Some(key) => key.flat_range_product(&row)?,
-        });
+
+    fn of(rows: &[&isl::UnionPwAff], others: Vec<isl::UnionPwAff>, instances: &isl::UnionSet) -> isl::Result<Key> {
+        let mut values: Option<isl::UnionMap> = None;
+        for row in rows.iter().copied().chain(&others) {
+            let row = row.intersect_domain(instances)?.to_union_map()?;
+            values = Some(match values {
+                None => row,
+                Some(values) => values.flat_range_product(&row)?,
+            });
+        }
+        Ok(Key { rows: rows.len(), others, values })
     }
-    Ok(key.map(|key| (key, apart)))
 }

@@ -54,11 +54,37 @@ pub enum Memory {
     /// The frame of a thread: each iteration of the parallel loops around all accesses has a memory of its own, with
     /// nothing in it at first. Temporaries only.
     Stack,
+    /// What the threads of a block of a [`Kernel`](crate::Kernel) share: each iteration of the loops on blocks around all
+    /// accesses has a memory of its own, with nothing in it at first. Temporaries only.
+    Shared,
+    /// What a thread of a block keeps for itself as long as the block runs, across barriers, in its registers where
+    /// subscripts are constants in the end. It has nothing in it at first. Temporaries of one kernel only.
+    Registers,
 }
 
 impl Memory {
     /// The most bytes that the tensors on the stack may have together: an eighth of what a thread of a pool usually gets.
     pub const STACK_BYTES: i64 = 256 << 10;
+
+    /// The word for it, in scripts and in programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Memory::Global => "global",
+            Memory::Stack => "stack",
+            Memory::Shared => "shared",
+            Memory::Registers => "registers",
+        }
+    }
+
+    /// The memory that a word is for.
+    pub fn parse(word: &str) -> Option<Memory> {
+        [Memory::Global, Memory::Stack, Memory::Shared, Memory::Registers].into_iter().find(|one| one.word() == word)
+    }
+
+    /// Whether iterations that run in threads of execution of their own may have memories of their own.
+    pub fn is_own(self) -> bool {
+        self != Memory::Global
+    }
 }
 
 /// How the elements of a temporary lie in its memory: a map to storage cells, which are dense and row-major.

@@ -127,7 +127,7 @@ fn check_place(scop: &Scop, tensor: &Tensor, faults: &mut Faults) {
     if tensor.role != Role::Temporary && (tensor.memory != Memory::Global || tensor.layout.is_some()) {
         faults.add(&tensor.name, "the memory of an argument is the caller's");
     }
-    if tensor.streamed && (tensor.role == Role::Input || tensor.memory == Memory::Stack) {
+    if tensor.streamed && (tensor.role == Role::Input || tensor.memory.is_own()) {
         faults.add(&tensor.name, "nothing is stored to it that could go past the caches");
     }
     let Some(layout) = &tensor.layout else { return };

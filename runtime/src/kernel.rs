@@ -179,29 +179,11 @@ impl Kernel {
         let status = unsafe { entry(&context, args.as_ptr(), signature.sizes.as_ptr()) };
         match (status, call.into_fault()) {
             (STATUS_OK, _) => Ok(()),
-            (STATUS_FAULT, Some(reported)) => Err(self.index_out_of_range(reported)),
+            (STATUS_FAULT, Some(reported)) => {
+                let Reported { check, value, lower, extent, found_by } = reported;
+                Err(signature.index_out_of_range(check, (value, lower, extent), &found_by))
+            }
             (status, _) => Err(CallError::Failed { status }),
-        }
-    }
-
-    fn index_out_of_range(&self, reported: Reported) -> CallError {
-        let Reported { check, value, lower, extent, found_by } = reported;
-        let Some(check) = self.signature().checks.get(check) else {
-            return CallError::Failed { status: STATUS_FAULT };
-        };
-        let mut rest = found_by.as_slice();
-        let positions = check.found_by.iter().map(|(tensor, rank)| {
-            let (at, after) = rest.split_at((*rank).min(rest.len()));
-            rest = after;
-            Position { tensor: tensor.clone(), at: at.to_vec() }
-        });
-        CallError::IndexOutOfRange {
-            tensor: check.tensor.clone(),
-            dim: check.dim,
-            value: check.value_of(value.wrapping_add(lower)),
-            lower,
-            upper: lower.saturating_add(extent),
-            found_by: positions.collect(),
         }
     }
 }

@@ -8,14 +8,17 @@
 //! - [`image`]: a relocatable object becomes executable memory.
 //! - [`pool`]: the threads.
 //! - [`kernel`]: all of these together, as something to call.
+//! - [`device`]: other processors, which run kernels of their own.
 
 pub mod abi;
+pub mod device;
 pub mod image;
 pub mod kernel;
 pub mod math;
 pub mod pool;
 pub mod tensor;
 
+pub use device::{Device, DeviceCode, DeviceError, DeviceKernel, DeviceTensor, Plan, Stream};
 pub use image::{Image, ImageError};
 pub use kernel::{Argument, CallError, Check, Code, Kernel, LoadError, Position, Role, Signature, Workspace};
 pub use pool::{ForkJoin, Pace, Pool, PoolError};

@@ -26,9 +26,9 @@ pub use dtype::{Bf16, DType, Element, F16};
 pub use layout::row_major_strides;
 pub use owned::Tensor;
 
+pub(crate) use layout::Layout;
 pub(crate) use owned::Buffer;
 
-use layout::Layout;
 use smallvec::SmallVec;
 use std::fmt;
 use std::marker::PhantomData;
@@ -79,6 +79,14 @@ pub enum TensorError {
         shape: Vec<i64>,
         /// Its strides.
         strides: Vec<i64>,
+    },
+    /// Two tensors that go together have different extents.
+    #[error("shape {found:?} is not {expected:?}")]
+    WrongShape {
+        /// The shape of one.
+        expected: Vec<i64>,
+        /// The shape of the other.
+        found: Vec<i64>,
     },
     /// The elements have another type.
     #[error("elements are {found}, not {expected}")]
@@ -158,6 +166,61 @@ impl<'a> TensorView<'a> {
         // SAFETY: the elements are of type `T`, contiguous, borrowed for `'a`, and the pointer is aligned because it
         // came from a slice of `T` or was checked when it came from DLPack.
         Ok(unsafe { std::slice::from_raw_parts(self.data.cast(), length) })
+    }
+}
+
+impl TensorView<'_> {
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// A copy in row-major order.
+    pub fn to_dense(&self) -> Result<Tensor, TensorError> {
+        let mut copy = Tensor::zeros(self.layout.dtype, &self.layout.shape)?;
+        let dense = copy.view_mut();
+        // SAFETY: both have the same elements, of the same type; the copy is new.
+        unsafe { copy_elements((&self.layout, self.data), (&dense.layout, dense.data)) };
+        Ok(copy)
+    }
+}
+
+impl TensorViewMut<'_> {
+    /// Sets the elements to those of a tensor of the same type and shape.
+    pub fn copy_from(&mut self, from: &Tensor) -> Result<(), TensorError> {
+        let from = from.view();
+        self.layout.is_like(&from.layout)?;
+        // SAFETY: both have the same elements, of the same type; this view has its memory to itself.
+        unsafe { copy_elements((&from.layout, from.data), (&self.layout, self.data)) };
+        Ok(())
+    }
+}
+
+/// Copies every element.
+///
+/// # Safety
+/// Both have the same type and shape, the pointers are to their elements with all subscripts zero, and they share none.
+unsafe fn copy_elements((from, source): (&Layout, *const u8), (to, target): (&Layout, *mut u8)) {
+    let bytes = from.dtype.bytes();
+    let (length, step) = (from.shape.last().map_or(1, |&extent| extent as usize), |layout: &Layout| {
+        layout.strides.last().map_or(1, |&stride| stride as isize)
+    });
+    let (from_step, to_step) = (step(from), step(to));
+    for (from_row, to_row) in from.rows().zip(to.rows()) {
+        let source = source.wrapping_offset(from_row * bytes as isize);
+        let target = target.wrapping_offset(to_row * bytes as isize);
+        if from_step == 1 && to_step == 1 {
+            // SAFETY: a row of both lies side by side.
+            unsafe { source.copy_to_nonoverlapping(target, length * bytes) };
+            continue;
+        }
+        for at in 0..length as isize {
+            let (source, target) = (
+                source.wrapping_offset(at * from_step * bytes as isize),
+                target.wrapping_offset(at * to_step * bytes as isize),
+            );
+            // SAFETY: both are elements.
+            unsafe { source.copy_to_nonoverlapping(target, bytes) };
+        }
     }
 }
 

@@ -36,12 +36,25 @@ fn a_script_says_what_is_a_kernel() {
 
 #[test]
 fn what_has_no_words_is_said() {
+    let bessel = "
+def waves(float(N) A) -> (B) {
+    B(n) = j0(A(n))
+}";
+    assert!(source(StageName::Cuda, bessel, &[7], None).is_ok());
+    let refused = source(StageName::OpenCl, bessel, &[7], None).expect_err("OpenCL has no such function");
+    assert_eq!(refused.diagnostics()[0].code, "TC0943", "{refused}");
+}
+
+#[test]
+fn subscripts_that_are_data_are_checked() {
     let gather = "
-def lookup(float(E, D) T, int32(L) I) -> (O) {
+def lookup(float16(E, D) T, int32(L) I) -> (O) {
     O(l, d) = T(I(l), d)
 }";
-    let refused = source(StageName::Cuda, gather, &[7, 8, 9], None).expect_err("a checked subscript");
-    assert_eq!(refused.diagnostics()[0].code, "TC0943", "{refused}");
+    let opencl = source(StageName::OpenCl, gather, &[7, 8, 9], None).expect("kernels");
+    for part in ["if ((unsigned long)O_0 >= 7) {", "if (first_fault(fault, 1)) {", "} else {", "long *fault"] {
+        assert!(opencl.contains(part), "no {part} in\n{opencl}");
+    }
 }
 
 #[test]

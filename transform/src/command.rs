@@ -20,25 +20,28 @@ use crate::{LayoutMap, order};
 /// cut LOOP at EXPR [as A B]
 /// peel LOOP (first | last) N [as A B]
 /// separate LOOP+
+/// collapse LOOP LOOP [as NAME]
 /// bind LOOP to AXIS
+/// launch LOOP with N+ threads
 /// parallel LOOP
 /// vectorise LOOP by N [as OUTER INNER] [tail masked | separate | shifted]
 /// unroll LOOP by N [as OUTER INNER]
 ///
-/// promote TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [widened TYPE] [double] [in stack|global]
+/// promote TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [widened TYPE] [double] [in MEMORY]
 /// prefetch TENSOR at LOOP [ahead N]
 /// layout TENSOR [NAME, …] = [CELL, …] of [EXTENT, …]
 /// fold TENSOR dim D by N
 /// stream TENSOR
 /// inline TENSOR
 /// compute TENSOR at LOOP
-/// store TENSOR at LOOP [in stack|global]
-/// privatise TENSOR at LOOP [by N] [as NAME] [in stack|global]
+/// store TENSOR at LOOP [in MEMORY]
+/// privatise TENSOR at LOOP [by N] [as NAME] [in MEMORY]
 /// auto [STATEMENT+]                                           the policy's steps, for what is still as in the source
 /// ```
 ///
 /// A `LOOP` is the name of a member, or `statement.index` for any statement: the outermost member that is that index of
-/// that statement, and the first one where a cut, a peel or a separation left several. A `NEST` is named by a statement
+/// that statement, and the first one where a cut, a peel or a separation left several. A `MEMORY` is `stack`, `global`,
+/// `shared` or `registers`. A `NEST` is named by a statement
 /// or a loop in it. `N` is at least 1, `S` is a number with a sign or without; an `EXPR` is what [`polyhedral::Index`]
 /// prints, over sizes and loops. A new name without a dot is put beside the loop that it comes from: `as ko ki` on
 /// `C.update.k` makes `C.update.ko` and `C.update.ki`. What a [`Session`](crate::Session) records has exact names and
@@ -147,6 +150,20 @@ pub enum Command {
     Separate {
         /// The loops over strips.
         members: Vec<String>,
+    },
+    /// Makes one loop of two.
+    Collapse {
+        /// The outer loop and the inner one.
+        members: [String; 2],
+        /// The loop that they become.
+        name: Option<String>,
+    },
+    /// Makes a kernel of a part of the tree.
+    Launch {
+        /// Its outermost loop.
+        member: String,
+        /// Threads of a block, in dimension x, y and z.
+        threads: Vec<u32>,
     },
     /// Runs the iterations of a loop on an axis of the target.
     Bind {
@@ -268,17 +285,13 @@ impl fmt::Display for Privatisation {
         if let Some(name) = &self.name {
             write!(f, " as {name}")?;
         }
-        f.write_str(in_memory(self.memory))
+        f.write_str(&in_memory(self.memory))
     }
 }
 
 /// The end of a command's text that says where a tensor lives.
-fn in_memory(memory: Option<Memory>) -> &'static str {
-    match memory {
-        Some(Memory::Stack) => " in stack",
-        Some(Memory::Global) => " in global",
-        None => "",
-    }
+fn in_memory(memory: Option<Memory>) -> String {
+    memory.map_or_else(String::new, |memory| format!(" in {}", memory.word()))
 }
 
 /// What `promote` does: see its text form at [`Command`].
@@ -336,11 +349,7 @@ impl fmt::Display for Promotion {
         if self.double {
             f.write_str(" double")?;
         }
-        match self.memory {
-            Some(Memory::Stack) => f.write_str(" in stack"),
-            Some(Memory::Global) => f.write_str(" in global"),
-            None => Ok(()),
-        }
+        f.write_str(&in_memory(self.memory))
     }
 }
 
@@ -428,9 +437,19 @@ pub const COMMANDS: &[Description] = &[
         summary: "Run whole boxes in loops of their own, apart from cut ones.",
     },
     Description {
+        name: "collapse",
+        form: "collapse LOOP LOOP [as NAME]",
+        summary: "Make one loop of two, of which the inner one runs over a constant range.",
+    },
+    Description {
         name: "bind",
         form: "bind LOOP to AXIS",
         summary: "Run the iterations of a loop on an axis of the target.",
+    },
+    Description {
+        name: "launch",
+        form: "launch LOOP with N+ threads",
+        summary: "Make a kernel of what is in a loop, with so many threads in a block.",
     },
     Description { name: "parallel", form: "parallel LOOP", summary: "Run a loop on several threads." },
     Description {
@@ -445,7 +464,7 @@ pub const COMMANDS: &[Description] = &[
     },
     Description {
         name: "promote",
-        form: "promote TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [widened TYPE] [double] [in stack|global]",
+        form: "promote TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [widened TYPE] [double] [in MEMORY]",
         summary: "Keep what an iteration touches of a tensor in a new one.",
     },
     Description {
@@ -476,12 +495,12 @@ pub const COMMANDS: &[Description] = &[
     },
     Description {
         name: "store",
-        form: "store TENSOR at LOOP [in stack|global]",
+        form: "store TENSOR at LOOP [in MEMORY]",
         summary: "Keep of a temporary what one iteration of a loop touches.",
     },
     Description {
         name: "privatise",
-        form: "privatise TENSOR at LOOP [by N] [as NAME] [in stack|global]",
+        form: "privatise TENSOR at LOOP [by N] [as NAME] [in MEMORY]",
         summary: "Give each iteration of a loop a tensor of its own, or partial results.",
     },
     Description { name: "auto", form: "auto [STATEMENT+]", summary: "Leave the rest to the policy." },
@@ -574,6 +593,16 @@ impl Command {
     /// `bind member to axis`.
     pub fn bind(member: impl Into<String>, axis: Axis) -> Command {
         Command::Bind { member: member.into(), axis }
+    }
+
+    /// `collapse outer inner`.
+    pub fn collapse(outer: impl Into<String>, inner: impl Into<String>) -> Command {
+        Command::Collapse { members: [outer.into(), inner.into()], name: None }
+    }
+
+    /// `launch member with … threads`.
+    pub fn launch(member: impl Into<String>, threads: impl IntoIterator<Item = u32>) -> Command {
+        Command::Launch { member: member.into(), threads: threads.into_iter().collect() }
     }
 
     /// `parallel member`.
@@ -681,7 +710,9 @@ impl Command {
             Command::Cut { .. } => "cut",
             Command::Peel { .. } => "peel",
             Command::Separate { .. } => "separate",
+            Command::Collapse { .. } => "collapse",
             Command::Bind { .. } => "bind",
+            Command::Launch { .. } => "launch",
             Command::Parallel { .. } => "parallel",
             Command::Vectorise { .. } => "vectorise",
             Command::Unroll { .. } => "unroll",
@@ -761,7 +792,16 @@ impl fmt::Display for Command {
                 write!(f, " {member} {end} {count}")?;
                 names.as_ref().map_or(Ok(()), |(first, second)| write!(f, " as {first} {second}"))
             }
+            Command::Collapse { members: [outer, inner], name } => {
+                write!(f, " {outer} {inner}")?;
+                name.as_ref().map_or(Ok(()), |name| write!(f, " as {name}"))
+            }
             Command::Bind { member, axis } => write!(f, " {member} to {axis}"),
+            Command::Launch { member, threads } => {
+                write!(f, " {member} with")?;
+                threads.iter().try_for_each(|threads| write!(f, " {threads}"))?;
+                f.write_str(" threads")
+            }
             Command::Promote(promotion) => write!(f, " {promotion}"),
             Command::Prefetch { tensor, member, ahead } => {
                 write!(f, " {tensor} at {member}")?;

@@ -180,7 +180,9 @@ fn command(input: &str) -> Read<'_, Command> {
         "cut" => cut(cut_at).parse(rest),
         "peel" => cut(peel).parse(rest),
         "separate" => cut(map(many1(a_loop), |members| Command::Separate { members })).parse(rest),
+        "collapse" => cut(collapse).parse(rest),
         "bind" => cut(bind).parse(rest),
+        "launch" => cut(launch).parse(rest),
         "parallel" => cut(map(a_loop, |member| Command::Parallel { member })).parse(rest),
         "promote" => cut(map(promotion, Command::Promote)).parse(rest),
         "prefetch" => cut(prefetch).parse(rest),
@@ -266,6 +268,19 @@ fn bind(input: &str) -> Read<'_, Command> {
     Ok((rest, Command::Bind { member, axis }))
 }
 
+/// `LOOP LOOP [as NAME]`
+fn collapse(input: &str) -> Read<'_, Command> {
+    let (rest, (outer, inner, name)) = (a_loop, a_loop, opt_after("as", new_name)).parse(input)?;
+    Ok((rest, Command::Collapse { members: [outer, inner], name }))
+}
+
+/// `LOOP with N+ threads`
+fn launch(input: &str) -> Read<'_, Command> {
+    let threads = delimited(keyword("with", "`with`"), many1(size), keyword("threads", "`threads`"));
+    let (rest, (member, threads)) = (a_loop, threads).parse(input)?;
+    Ok((rest, Command::Launch { member, threads }))
+}
+
 /// The text of an expression, up to the word `as` or the end of the line; read when it is known what its names mean.
 fn expression(input: &str) -> Read<'_, String> {
     let end = input.find(" as ").unwrap_or(input.len());
@@ -282,11 +297,11 @@ fn two_names(input: &str) -> Read<'_, (String, String)> {
     pair(new_name, new_name).parse(input)
 }
 
-/// `TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [widened TYPE] [double] [in stack|global]`
+/// `TENSOR [at LOOP] [as NAME] [of STATEMENT+] [transposed N+] [padded N] [widened TYPE] [double] [in MEMORY]`
 fn promotion(input: &str) -> Read<'_, Promotion> {
     let (rest, (tensor, member, new, of)) =
         (tensor, opt_after("at", a_loop), opt_after("as", new_name), opt_after("of", many1(statement))).parse(input)?;
-    let memory = expect("`stack` or `global`", map_opt(word, memory));
+    let memory = expect("`stack`, `global`, `shared` or `registers`", map_opt(word, Memory::parse));
     let wide = expect("a type", map_opt(word, DType::parse));
     let (rest, (transposed, padded, widened, double, memory)) = (
         opt_after("transposed", many1(position)),
@@ -341,35 +356,27 @@ fn fold(input: &str) -> Read<'_, Command> {
     Ok((rest, Command::Fold { tensor, dim, by }))
 }
 
-fn memory(word: &str) -> Option<Memory> {
-    match word {
-        "stack" => Some(Memory::Stack),
-        "global" => Some(Memory::Global),
-        _ => None,
-    }
-}
-
 /// `TENSOR at LOOP`
 fn tensor_at(input: &str) -> Read<'_, (String, String)> {
     (tensor, preceded(keyword("at", "`at`"), a_loop)).parse(input)
 }
 
-/// `TENSOR at LOOP [in stack|global]`
+/// `TENSOR at LOOP [in MEMORY]`
 fn store(input: &str) -> Read<'_, Command> {
     let (rest, ((tensor, member), memory)) = (tensor_at, in_memory).parse(input)?;
     Ok((rest, Command::StoreAt { tensor, member, memory }))
 }
 
-/// `TENSOR at LOOP [by N] [as NAME] [in stack|global]`
+/// `TENSOR at LOOP [by N] [as NAME] [in MEMORY]`
 fn privatisation(input: &str) -> Read<'_, Privatisation> {
     let (rest, ((tensor, member), by, name, memory)) =
         (tensor_at, opt_after("by", size), opt_after("as", new_name), in_memory).parse(input)?;
     Ok((rest, Privatisation { tensor, member, by, name, memory }))
 }
 
-/// `[in stack|global]`
+/// `[in MEMORY]`
 fn in_memory(input: &str) -> Read<'_, Option<Memory>> {
-    opt_after("in", expect("`stack` or `global`", map_opt(word, memory))).parse(input)
+    opt_after("in", expect("`stack`, `global`, `shared` or `registers`", map_opt(word, Memory::parse))).parse(input)
 }
 
 fn tensor(input: &str) -> Read<'_, String> {

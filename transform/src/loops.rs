@@ -1,4 +1,4 @@
-//! Commands on the loops of one nest: split, tile, reorder.
+//! Commands on the loops of one nest: split, tile, reorder, collapse.
 
 use polyhedral::{Band, Kind, Member, Scop, isl};
 
@@ -89,6 +89,55 @@ pub(crate) fn reorder(scop: &Scop, members: &[String]) -> Result<Edit, Reason> {
     known.keep(band);
     let proof = Proof::permuted(band)?;
     Ok(Edit::of_tree(scop, tree, Command::Reorder { members }, proof))
+}
+
+/// Makes one loop of two, of which the inner one runs over so many values at most: its values count the pairs.
+///
+/// ```text
+/// collapse As.load.x0 As.load.x1 as x            x1 from 0 to 7
+///
+/// band [x0, x1]   ->   band [x = 8 x0 + x1]
+/// ```
+///
+/// So the threads of a block can share out a box by its elements, whatever its shape.
+///
+/// Needs loops of one perfect nest, the second right inside of the first, both sequential, and constants between which the
+/// values of the second are. Proof: none of its own, because `N·i + j` orders pairs as `(i, j)` does where `j` is one of `N`
+/// consecutive numbers. After Polychronopoulos, Loop Coalescing (ICPP 1987).
+pub(crate) fn collapse(scop: &Scop, members: [&str; 2], name: Option<&str>) -> Result<Edit, Reason> {
+    let members = place::resolve_all(scop, &members.map(str::to_string))?;
+    let [outer, inner] = members.as_slice() else { unreachable!("two names were resolved") };
+    let mut tree = scop.tree.clone();
+    let band = place::merged_band(&mut tree.root, &members)?;
+    let at = place::position(band, outer).expect("the member is of this band");
+    if place::position(band, inner) != Some(at + 1) {
+        return Reason::precondition(format!("the loop `{inner}` is not right inside of `{outer}`"));
+    }
+    let (first, second) = (band.members[at].clone(), band.members[at + 1].clone());
+    if let Some(other) = [&first, &second].into_iter().find(|member| member.kind != Kind::Sequential) {
+        return Reason::precondition(format!("the loop `{}` is {}", other.name, adjective(other.kind)));
+    }
+    let values = second.schedule.to_union_map()?.range()?.as_set()?;
+    let (lowest, highest) = (values.dim_min_val(0)?, values.dim_max_val(0)?);
+    if !(lowest.is_int()? && highest.is_int()?) {
+        return Reason::precondition(format!("the values of the loop `{inner}` are not between two constants"));
+    }
+    let lowest = lowest.to_i64()?;
+    let count = highest.to_i64()?.checked_sub(lowest).and_then(|apart| apart.checked_add(1));
+    let count = count.ok_or(isl::Error::Overflow)?;
+    let number = |value| isl::Val::int(&scop.ctx, value);
+    let from_zero = second.schedule.domain()?.constant(&number(lowest.checked_neg().ok_or(isl::Error::Overflow)?)?)?;
+    let schedule = first.schedule.scale(&number(count)?)?.union_add(&second.schedule.union_add(&from_zero)?)?;
+    let mut taken = Taken::by(&scop.tree, &members);
+    let name = match name {
+        Some(name) => taken.given(name, outer)?,
+        None => taken.next_free(&format!("{outer}{}", inner.rsplit('.').next().unwrap_or(inner))),
+    };
+    let coincident = first.coincident && second.coincident;
+    let one = Member { name: name.clone(), schedule, coincident, kind: Kind::Sequential };
+    band.members.splice(at..=at + 1, [one]);
+    let command = Command::Collapse { members: [outer.clone(), inner.clone()], name: Some(place::short(&name, outer)) };
+    Ok(Edit::of_tree(scop, tree, command, Proof::SameOrder))
 }
 
 /// Replaces a member by a pair: over strips, and inside one.

@@ -1,6 +1,6 @@
-//! Commands that lay iterations out on the axes of a target: bind.
+//! Commands that lay iterations out on the axes of a target: bind, launch.
 
-use polyhedral::{Axis, Kind, Scop};
+use polyhedral::{Axis, Band, Kernel, Kind, Member, Node, Scop};
 
 use crate::Command;
 use crate::loops::adjective;
@@ -34,4 +34,75 @@ pub(crate) fn bind(scop: &Scop, member: &str, axis: Axis) -> Result<Edit, Reason
     band.members[at].kind = Kind::Bound(axis);
     let proof = if band.members[at].coincident { Proof::Known } else { Proof::order_below(band)? };
     Ok(Edit::of_tree(scop, tree, Command::Bind { member, axis }, proof))
+}
+
+/// Says how many threads the blocks of a kernel have, in dimension x, y and z, before its loops on threads do: a part of
+/// the tree from a loop on becomes the kernel.
+///
+/// ```text
+/// launch C.mo with 16 16 threads
+///
+/// band [mo, no, mi, ni, k]   ->   mark "kernel of 16 x 16 x 1 threads"
+///                                   band [mo, no, mi, ni, k]
+/// ```
+///
+/// Thread `t` of `T` runs the iterations of a loop on threads whose value is `t` modulo `T`, so that whose an iteration is
+/// is known from here on, and with it what a thread may keep `in registers`.
+///
+/// Needs a loop that no loop on an axis is around, and no other kernel around it or in it. Proof: none of its own, because
+/// it changes no order.
+pub(crate) fn launch(scop: &Scop, member: &str, threads: &[u32]) -> Result<Edit, Reason> {
+    let member = place::resolve(scop, member)?;
+    if threads.is_empty() || threads.len() > 3 || threads.contains(&0) {
+        return Reason::precondition("a block has threads in one, two or three dimensions, at least 1 in each");
+    }
+    let mut of_block = [1; 3];
+    threads.iter().zip(&mut of_block).for_each(|(&threads, own)| *own = i64::from(threads));
+    let path = place::path_to(&scop.tree.root, &member).expect("the name was resolved in this tree");
+    let mut around = &scop.tree.root;
+    for &at in &path {
+        if is_kernel(around) {
+            return Reason::precondition(format!("the loop `{member}` is in a kernel already"));
+        }
+        if let Node::Band(band) = around {
+            on_no_axis(&band.members)?;
+        }
+        around = around.children().into_iter().nth(at).expect("the path is of this tree");
+    }
+    let at = place::member_at(&scop.tree, &member);
+    let (outside, inside) = place::divided_at(&scop.tree, &member, at);
+    if let Some(outside) = &outside {
+        on_no_axis(&outside.members)?;
+    }
+    if has_kernel(&inside) {
+        return Reason::precondition(format!("there is a kernel in the loop `{member}` already"));
+    }
+    let marked = Node::Mark { name: Kernel { threads: of_block }.to_string(), child: Box::new(inside) };
+    let node = match outside {
+        None => marked,
+        Some(outside) => Node::Band(Band { child: Box::new(marked), ..outside }),
+    };
+    let mut tree = scop.tree.clone();
+    place::replace(&mut tree.root, &path, node)?;
+    Ok(Edit::of_tree(scop, tree, Command::Launch { member, threads: threads.to_vec() }, Proof::SameOrder))
+}
+
+fn is_kernel(node: &Node) -> bool {
+    matches!(node, Node::Mark { name, .. } if Kernel::is_mark(name))
+}
+
+fn has_kernel(node: &Node) -> bool {
+    is_kernel(node) || node.children().into_iter().any(has_kernel)
+}
+
+/// Loops that are the host's.
+fn on_no_axis(members: &[Member]) -> Result<(), Reason> {
+    match members.iter().find(|member| matches!(member.kind, Kind::Bound(_))) {
+        None => Ok(()),
+        Some(outer) => Reason::precondition(format!(
+            "the kernel begins at the loop `{}`, which is around and {}",
+            outer.name,
+            adjective(outer.kind)
+        )),
+    }
 }

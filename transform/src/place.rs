@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use polyhedral::{Band, Filtered, Index, Member, Node, ScheduleTree, Scop, Tiling, isl};
+use polyhedral::{Band, Filtered, Index, Kernel, Member, Node, ScheduleTree, Scop, Tiling, isl};
 
 use crate::grammar;
 use crate::refused::Reason;
@@ -139,8 +139,8 @@ fn below_marks(node: &mut Node) -> Option<Band> {
             *node = std::mem::replace(&mut *band.child, Node::Leaf);
             Some(band)
         }
-        // Tiles are of the band below them, whatever is around.
-        Node::Mark { name, child } if Tiling::is_mark(&name) => {
+        // Tiles are of the band below them, whatever is around, and the loops around a kernel are the host's.
+        Node::Mark { name, child } if Tiling::is_mark(&name) || Kernel::is_mark(&name) => {
             *node = Node::Mark { name, child };
             None
         }

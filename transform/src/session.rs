@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use polyhedral::legality::{self, Illegal, Meaning};
-use polyhedral::{Dependences, Memory, ScheduleTree, Scop, dependences, isl};
+use polyhedral::{Dependences, ScheduleTree, Scop, dependences, isl};
 use support::{Malformed, Remark, Stage, Target};
 
 use crate::proof::{Edit, Proof, within_budget};
@@ -557,7 +557,7 @@ fn attributes_of_source(scop: &Scop, strict: bool) -> isl::Result<Option<Schedul
 /// a whole tree is given for a program that has only its tree.
 fn changes_values(before: &Scop, edit: &Edit) -> bool {
     let privatises = || matches!(edit.command, Command::Parallel { .. } | Command::Bind { .. } | Command::Order { .. });
-    let stacks = || edit.scop.tensors.values().any(|tensor| tensor.memory == Memory::Stack);
+    let stacks = || edit.scop.tensors.values().any(|tensor| tensor.memory.is_own());
     let apart = |scop: &Scop| scop.tree.root.members().iter().any(|member| member.kind.apart());
     matches!(edit.proof, Proof::Values)
         || (!edit.scop.is_source() && (privatises() || (stacks() && (apart(before) || apart(&edit.scop)))))
@@ -581,7 +581,9 @@ fn edit<'a>(scop: &Scop, target: &Target, deps: &Asked<'a>, command: &Command) -
         Command::Cut { member, at, names } => index_set::cut(scop, member, at, names.as_ref()),
         Command::Peel { member, end, count, names } => index_set::peel(scop, member, *end, *count, names.as_ref()),
         Command::Separate { members } => index_set::separate(scop, members),
+        Command::Collapse { members: [outer, inner], name } => loops::collapse(scop, [outer, inner], name.as_deref()),
         Command::Bind { member, axis } => mapping::bind(scop, member, *axis),
+        Command::Launch { member, threads } => mapping::launch(scop, member, threads),
         Command::Parallel { member } => parallel::parallel(scop, member),
         Command::Vectorise { member, by, names, tail } => {
             parallel::vectorise(scop, target, (member, *by), names.as_ref(), *tail)

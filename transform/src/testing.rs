@@ -40,7 +40,9 @@ const EACH: &[&str] = &[
     "cut a at 2",
     "peel a first 1",
     "separate a",
+    "collapse a b",
     "bind a to block.x",
+    "launch a with 4 threads",
     "parallel a",
     "vectorise a by 2",
     "unroll a by 2",
@@ -111,6 +113,11 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
             Command::Peel { member: draw.a_loop(), end, count: draw.size(), names }
         }
         Command::Separate { .. } => Command::Separate { members: draw.loops() },
+        Command::Collapse { .. } => {
+            let (outer, inner) = draw.two_loops();
+            Command::Collapse { members: [outer, inner], name: draw.sometimes(|draw| draw.name("c")) }
+        }
+        Command::Launch { .. } => Command::Launch { member: draw.a_loop(), threads: vec![draw.size(), draw.size()] },
         Command::Bind { .. } => Command::Bind { member: draw.a_loop(), axis: draw.random.pick(&Axis::ALL) },
         Command::Parallel { .. } => Command::Parallel { member: draw.a_loop() },
         Command::Vectorise { .. } => {
@@ -214,7 +221,7 @@ impl Draw<'_> {
     }
 
     fn memory(&mut self) -> Option<Memory> {
-        self.sometimes(|draw| draw.random.pick(&[Memory::Stack, Memory::Global]))
+        self.sometimes(|draw| draw.random.pick(&[Memory::Stack, Memory::Global, Memory::Shared, Memory::Registers]))
     }
 
     /// Two statements, the second mostly after the first.

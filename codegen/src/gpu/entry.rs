@@ -18,8 +18,8 @@ pub enum Argument {
     /// A stride that only the call knows, in elements: of the buffer, in the dimension.
     Stride(TensorId, usize),
     /// The address of what a failed [`Op::Check`] reports, 64-bit words that the host sets to 0: the check's number plus
-    /// one, claimed by an atomic exchange of the low 32 bits so that one thread reports; then the value, the
-    /// [`Report::lower`], the extent, and the subscripts of [`Report::found_by`], one after the other.
+    /// one, which takes the place of a 0 in the low 32 bits by one atomic step (compare and exchange), so that one thread
+    /// reports; then the value, the [`Report::lower`], the extent, and the subscripts of [`Report::found_by`].
     Fault,
 }
 
@@ -112,7 +112,7 @@ impl Seen {
                     self.report(report);
                 }
                 Op::LoadBlock { buffer, at, .. } | Op::StoreBlock { buffer, at, .. } => self.access(*buffer, at),
-                Op::Prefetch { .. } | Op::Barrier => {}
+                Op::Prefetch { .. } | Op::Barrier | Op::Combine { .. } => {}
             }
         }
     }

@@ -1,6 +1,9 @@
 //! Kernels as source text, of CUDA C++ and of OpenCL C: one walk, two vocabularies.
 
+mod check;
+mod combine;
 mod expression;
+mod lanes;
 mod names;
 mod words;
 
@@ -9,10 +12,14 @@ use std::fmt;
 
 use polyhedral::{Role, TensorId};
 
+use crate::checks::checks_of;
 use crate::passes::Ranges;
-use crate::{Buffer, Launch, Op, Place, Program, RegId, Stride};
+use crate::verify::has_meeting;
+use crate::{Buffer, Launch, Op, Place, Program, RegId, Stride, VarId};
 
 use super::entry::{Argument, Entry};
+use check::Checked;
+use lanes::Stored;
 use names::Names;
 use words::Helper;
 
@@ -42,12 +49,16 @@ fn unsupported<T>(what: impl Into<String>) -> Result<T> {
 /// contracted: `--fmad=false` for CUDA; the text says so itself for OpenCL.
 ///
 /// # Errors
-/// When the program has vectors, checks of computed subscripts, `float16` or `bfloat16`, strides that only the call knows,
-/// functions that the language does not have, or work of the host's own.
+/// When the program has functions that the language does not have, or work of the host's own.
 pub fn source(program: &Program, language: Language) -> Result<String> {
-    let mut printer = Printer::new(program, language)?;
+    let mut printer = Printer::new(program, language);
     let host = printer.host(&program.body, 1)?;
     Ok(printer.finish(&host))
+}
+
+/// What a launch's kernel is called in the text of the program.
+pub(super) fn symbol(program: &Program, launch: &Launch) -> String {
+    Names::of(program).fresh(&launch.name)
 }
 
 struct Printer<'a> {
@@ -62,19 +73,23 @@ struct Printer<'a> {
     out: String,
     /// Registers that are declared.
     declared: BTreeSet<RegId>,
+    /// Buffers that vectors are moved to and from.
+    moved: BTreeSet<TensorId>,
+    /// The lane that expressions are printed for.
+    lane: u32,
+    /// What the checks of the program report, by number.
+    checks: Vec<runtime::Check>,
+    /// The functions that combine what threads have.
+    combinations: BTreeSet<combine::Combination>,
+    /// The axes of the kernel's blocks, at how many places it has combined something, and how many loops that meet are around.
+    block: Vec<(VarId, i64)>,
+    combined: u32,
+    repeated: usize,
 }
 
 impl<'a> Printer<'a> {
-    fn new(program: &'a Program, language: Language) -> Result<Printer<'a>> {
-        for Buffer { name, dtype, strides, .. } in program.buffers.values() {
-            if language.memory_type(*dtype).is_none() {
-                return unsupported(format!("`{name}` is `{dtype}`"));
-            }
-            if strides.contains(&Stride::Runtime) {
-                return unsupported(format!("only the call knows the strides of `{name}`"));
-            }
-        }
-        Ok(Printer {
+    fn new(program: &'a Program, language: Language) -> Printer<'a> {
+        Printer {
             program,
             language,
             names: Names::of(program),
@@ -83,7 +98,14 @@ impl<'a> Printer<'a> {
             helpers: BTreeSet::new(),
             out: String::new(),
             declared: BTreeSet::new(),
-        })
+            moved: BTreeSet::new(),
+            lane: 0,
+            checks: checks_of(program),
+            combinations: BTreeSet::new(),
+            block: Vec::new(),
+            combined: 0,
+            repeated: 0,
+        }
     }
 
     fn finish(self, host: &[String]) -> String {
@@ -91,14 +113,18 @@ impl<'a> Printer<'a> {
         text.push_str(self.language.preamble(
             self.program.buffers.values().any(|buffer| buffer.dtype.bits() == 64 && buffer.dtype.is_float()),
         ));
-        for helper in &self.helpers {
-            text.push('\n');
-            text.push_str(&helper.text(self.language));
+        text.push_str(self.language.header(&self.helpers));
+        let kernels: String = self.kernels.iter().map(|kernel| format!("\n{kernel}")).collect();
+        // Helpers call those before them.
+        let combinations = self.combinations.iter().map(|combination| format!("\n{}", combination.text(self.language)));
+        let (mut below, calls) = (combinations.collect::<String>() + &kernels, host.join("\n"));
+        for helper in self.helpers.iter().rev() {
+            let call = format!("{}(", helper.name());
+            if below.contains(&call) || calls.contains(&call) {
+                below = format!("\n{}{below}", helper.text(self.language));
+            }
         }
-        for kernel in &self.kernels {
-            text.push('\n');
-            text.push_str(kernel);
-        }
+        text.push_str(&below);
         text.push('\n');
         let parameters = self.host_parameters();
         match self.language {
@@ -128,7 +154,11 @@ impl<'a> Printer<'a> {
         if self.program.buffers.values().any(|buffer| matches!(buffer.place, Place::Workspace(_))) {
             all.push("char *workspace".into());
         }
-        all.extend(self.names.params.iter().map(|name| format!("{} {name}", self.index)));
+        let sizes = self.names.params.iter().chain(self.names.strides.values());
+        all.extend(sizes.map(|name| format!("{} {name}", self.index)));
+        if !self.checks.is_empty() {
+            all.push(self.fault(""));
+        }
         if self.language == Language::Cuda {
             all.push("cudaStream_t stream".into());
         }
@@ -142,11 +172,16 @@ impl<'a> Printer<'a> {
         let name = &self.names.buffers[&id];
         let restrict =
             if qualifier.is_empty() && self.language != Language::OpenCl { "" } else { self.language.restrict() };
-        let dtype = self.language.memory_type(buffer.dtype).unwrap_or_default();
+        let dtype = self.language.memory_type(buffer.dtype);
         match qualifier {
             "kernel" => format!("{}{constant}{dtype} *{restrict}{name}", self.language.global()),
             _ => format!("{constant}{dtype} *{name}"),
         }
+    }
+
+    /// Where a failed check is reported.
+    fn fault(&self, qualifier: &str) -> String {
+        format!("{qualifier}{} *fault", self.language.long())
     }
 
     /// What the host runs.
@@ -197,7 +232,7 @@ impl<'a> Printer<'a> {
         match argument {
             Argument::Buffer(id) => match &self.program.buffers[id].place {
                 Place::Workspace(offset) => {
-                    let dtype = self.language.memory_type(self.program.buffers[id].dtype).unwrap_or_default();
+                    let dtype = self.language.memory_type(self.program.buffers[id].dtype);
                     let offset = self.int(offset, ranges);
                     format!("({dtype} *)(workspace + {offset})")
                 }
@@ -205,8 +240,8 @@ impl<'a> Printer<'a> {
             },
             Argument::Param(at) => self.names.params[at].clone(),
             Argument::Var(var) => self.names.var(var).to_string(),
-            // A program with run-time strides, or with checks, is refused before.
-            Argument::Stride(..) | Argument::Fault => String::new(),
+            Argument::Stride(id, dim) => self.names.strides[&(id, dim)].clone(),
+            Argument::Fault => "fault".into(),
         }
     }
 
@@ -215,6 +250,7 @@ impl<'a> Printer<'a> {
         for argument in &entry.arguments {
             parameters.push(match argument {
                 Argument::Buffer(id) => self.pointer(*id, "kernel"),
+                Argument::Fault => self.fault(self.language.global()),
                 other => {
                     let name = self.argument(*other, &Ranges::default());
                     format!("const {} {name}", self.index)
@@ -222,14 +258,18 @@ impl<'a> Printer<'a> {
             });
         }
         let threads: Vec<i64> = launch.block.iter().map(|(_, threads)| *threads).chain([1; 3]).take(3).collect();
+        self.declared.clear();
+        self.moved.clear();
+        let ranges = Ranges::default().inside_of(launch);
+        let body = self.apart(|printer| printer.ops(&launch.body, &ranges, 1))?;
         let head = self.language.kernel_head(&threads);
         let name = self.names.fresh(&launch.name);
         self.out = format!("{head} {name}({})\n{{\n", parameters.join(", "));
-        self.declared.clear();
         for id in &launch.shared {
             let declared = self.array(*id)?;
             self.line(1, &format!("{}{declared};", self.language.shared()));
         }
+        self.parts_of(launch)?;
         for (at, (var, _)) in launch.grid.iter().enumerate().filter(|(_, (var, _))| entry.vars.contains(var)) {
             let (index, name) = (self.index, self.names.var(*var).to_string());
             self.line(1, &format!("const {index} {name} = {};", self.language.block(at)));
@@ -238,20 +278,30 @@ impl<'a> Printer<'a> {
             let (index, name) = (self.index, self.names.var(*var).to_string());
             self.line(1, &format!("const {index} {name} = {};", self.language.thread(at)));
         }
-        self.line(0, "");
-        let ranges = Ranges::default().inside_of(launch);
-        self.ops(&launch.body, &ranges, 1)?;
+        if self.out.lines().count() > 3 {
+            self.line(0, "");
+        }
+        self.out.push_str(&body);
         self.line(0, "}");
         let kernel = std::mem::take(&mut self.out);
         self.kernels.push(kernel);
         Ok(())
     }
 
+    /// What is printed meanwhile.
+    fn apart(&mut self, print: impl FnOnce(&mut Self) -> Result<()>) -> Result<String> {
+        let before = std::mem::take(&mut self.out);
+        let result = print(self);
+        let text = std::mem::replace(&mut self.out, before);
+        result.map(|()| text)
+    }
+
     /// `float T[4][5]`: rows are as far apart as the strides say.
     fn array(&self, id: TensorId) -> Result<String> {
         let buffer = &self.program.buffers[id];
-        let mut text =
-            format!("{} {}", self.language.memory_type(buffer.dtype).unwrap_or_default(), self.names.buffers[&id]);
+        let aligned = if self.moved.contains(&id) { self.language.aligned() } else { "" };
+        let of = self.language.memory_type(buffer.dtype);
+        let mut text = format!("{aligned}{of} {}", self.names.buffers[&id]);
         for length in rows(buffer).ok_or_else(|| Unsupported(format!("how large `{}` is", buffer.name)))? {
             text.push_str(&format!("[{length}]"));
         }
@@ -270,24 +320,22 @@ impl<'a> Printer<'a> {
     }
 
     fn ops(&mut self, ops: &[Op], ranges: &Ranges, depth: usize) -> Result<()> {
-        for (at, op) in ops.iter().enumerate() {
+        let mut at = 0;
+        while let Some(op) = ops.get(at) {
+            at += 1;
+            let behind = &ops[at..];
             // A register that several of the ops use is declared before the first; one that only this one uses, inside.
-            for reg in registers_in(op) {
-                let elsewhere = ops[at + 1..].iter().any(|other| registers_in(other).contains(&reg));
-                let is_set_here = matches!(op, Op::Set { reg: own, .. } if *own == reg);
-                if elsewhere && !is_set_here && self.declared.insert(reg) {
-                    let declared = self.register(reg);
-                    self.line(depth, &format!("{declared};"));
+            self.declare_shared(op, behind, depth);
+            match op {
+                Op::Check { buffer, dim, extent, value, lanes, report, mask } => {
+                    let (buffer, dim, lanes, mask) = (*buffer, *dim, *lanes, mask.as_ref());
+                    let check = Checked { buffer, dim, extent, value, lanes, report, mask };
+                    at += self.check(&check, behind, ranges, depth)?;
                 }
+                op => self.op(op, ranges, depth)?,
             }
-            self.op(op, ranges, depth)?;
         }
         Ok(())
-    }
-
-    /// `float C_0`
-    fn register(&self, reg: RegId) -> String {
-        format!("{} {}", self.language.value_type(self.program.regs[reg].dtype), self.names.regs[&reg])
     }
 
     fn op(&mut self, op: &Op, ranges: &Ranges, depth: usize) -> Result<()> {
@@ -297,7 +345,9 @@ impl<'a> Printer<'a> {
                 let (index, name) = (self.index, self.names.var(*var).to_string());
                 let by = if by == "1" { format!("++{name}") } else { format!("{name} += {by}") };
                 self.line(depth, &format!("for ({index} {name} = {from}; {name} < {to}; {by}) {{"));
+                self.repeated += usize::from(has_meeting(body));
                 self.ops(body, &ranges.inside(*var, lower, upper), depth + 1)?;
+                self.repeated -= usize::from(has_meeting(body));
                 self.line(depth, "}");
             }
             Op::If { cond, then, otherwise } => {
@@ -313,7 +363,7 @@ impl<'a> Printer<'a> {
             Op::Store { buffer, at, lanes: 1, value, mask } => {
                 let dtype = self.program.buffers[*buffer].dtype;
                 let (element, value) = (self.element(*buffer, at, ranges)?, self.value(value, ranges)?);
-                let value = self.language.stored(dtype, &value);
+                let value = self.stored(dtype, &value);
                 match mask {
                     None => self.line(depth, &format!("{element} = {value};")),
                     Some(mask) => {
@@ -331,23 +381,28 @@ impl<'a> Printer<'a> {
                 self.line(depth, &format!("{name} = {value};"));
             }
             Op::Local { buffer, body } => {
+                let body = self.apart(|printer| printer.ops(body, ranges, depth + 1))?;
                 let declared = self.array(*buffer)?;
                 self.line(depth, "{");
                 self.line(depth + 1, &format!("{declared};"));
-                self.ops(body, ranges, depth + 1)?;
+                self.out.push_str(&body);
                 self.line(depth, "}");
             }
             Op::Barrier => self.line(depth, self.language.barrier()),
+            Op::Combine { reg, op, threads } => self.combine(*reg, *op, threads, depth)?,
             // A hint, for caches that these devices fill themselves.
             Op::Prefetch { .. } => {}
-            Op::Check { buffer, .. } => {
-                let name = &self.program.buffers[*buffer].name;
-                return unsupported(format!("subscripts of `{name}` are checked while running"));
+            Op::Store { buffer, at, lanes, value, mask } => {
+                let (buffer, lanes, mask) = (*buffer, *lanes, mask.as_ref());
+                self.store_lanes(&Stored { buffer, at, lanes, value, mask }, ranges, depth)?;
             }
+            Op::Set { reg, value } => self.set_lanes(*reg, value, ranges, depth)?,
+            Op::LoadBlock { regs, buffer, at, along } => self.load_block(regs, (*buffer, at, *along), ranges, depth)?,
+            Op::StoreBlock { regs, buffer, at, along } => {
+                self.store_block(regs, (*buffer, at, *along), ranges, depth)?;
+            }
+            Op::Check { .. } => self.ops(std::slice::from_ref(op), ranges, depth)?,
             Op::Launch(_) | Op::For { .. } => return unsupported("a kernel inside of a kernel"),
-            Op::Store { .. } | Op::Set { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } => {
-                return unsupported("there are vectors");
-            }
         }
         Ok(())
     }
@@ -370,11 +425,8 @@ fn rows(buffer: &Buffer) -> Option<Vec<i64>> {
     Some(rows)
 }
 
-fn registers_in(op: &Op) -> BTreeSet<RegId> {
-    crate::passes::registers_of(op).into_iter().collect()
-}
-
 /// A value's text, and how tightly it holds together.
+#[derive(Clone)]
 struct Text {
     text: String,
     tightness: expression::Tightness,

@@ -3,17 +3,27 @@
 
 use std::collections::BTreeMap;
 
-use polyhedral::TensorId;
+use polyhedral::{BinOp, TensorId};
 use support::Entity;
 
-use super::{Fault, Run};
-use crate::verify::has_barrier;
-use crate::{Launch, Op, Place, Program, VarId};
+use super::{Fault, Lanes, Run, pick, scalar};
+use crate::verify::has_meeting;
+use crate::{Launch, Op, Place, Program, RegId, VarId, neutral, threads_combined_in};
 
-/// What all threads of a block run between two barriers: an op, and the values of the loops around it.
+/// What all threads of a block run between two places where they meet: an op, and the values of the loops around it.
 struct Segment<'p> {
     op: &'p Op,
     vars: Vec<Option<i64>>,
+}
+
+/// A block that runs.
+struct Block<'p> {
+    /// The numbers of each thread.
+    threads: &'p [Vec<(VarId, i64)>],
+    /// What its threads have still to run before the next place where they meet.
+    pending: Vec<Segment<'p>>,
+    /// Of each thread.
+    registers: Vec<Vec<Option<Lanes>>>,
 }
 
 impl Run<'_> {
@@ -37,39 +47,52 @@ impl Run<'_> {
                 self.memory[buffer.index()].elements = self.poisoned(*buffer)?;
             }
             self.next_block(number);
-            let mut pending = Vec::new();
-            self.uniform(&launch.body, &threads, &mut pending)?;
-            self.phase(&threads, &mut pending)?;
+            self.kept.clear();
+            let registers = vec![vec![None; self.regs.len()]; threads.len()];
+            let mut own = Block { threads: &threads, pending: Vec::new(), registers };
+            self.uniform(&launch.body, &mut own)?;
+            self.run_pending(&mut own)?;
         }
         launch.shared.iter().for_each(|buffer| self.memory[buffer.index()].elements = Vec::new());
+        self.kept.clear();
         self.watch.replace(None);
         (self.vars, self.regs) = (vars, regs);
         Ok(())
     }
 
-    /// What all threads of a block get to: what is between barriers waits until the next one.
-    fn uniform<'p>(
-        &mut self,
-        ops: &'p [Op],
-        threads: &[Vec<(VarId, i64)>],
-        pending: &mut Vec<Segment<'p>>,
-    ) -> Result<(), Fault> {
+    /// What all threads of a block get to: what is between two places where they meet waits until the second one.
+    fn uniform<'p>(&mut self, ops: &'p [Op], block: &mut Block<'p>) -> Result<(), Fault> {
         for op in ops {
             match op {
-                Op::Barrier => self.phase(threads, pending)?,
-                op if !has_barrier(std::slice::from_ref(op)) => {
-                    pending.push(Segment { op, vars: self.vars.clone() });
+                Op::Barrier => {
+                    self.run_pending(block)?;
+                    self.watch.borrow_mut().iter_mut().for_each(|watch| watch.here.phase += 1);
+                    // Registers are not live across barriers.
+                    block.registers.iter_mut().for_each(|registers| registers.fill(None));
+                }
+                Op::Combine { reg, op, threads } => {
+                    self.run_pending(block)?;
+                    self.combine(*reg, *op, threads, block)?;
+                }
+                op if !has_meeting(std::slice::from_ref(op)) => {
+                    block.pending.push(Segment { op, vars: self.vars.clone() });
                 }
                 Op::For { var, lower, upper, step, body, .. } => {
                     for value in self.values_of(*var, lower, upper, step)? {
                         self.vars[var.index()] = Some(value);
-                        self.uniform(body, threads, pending)?;
+                        self.uniform(body, block)?;
                     }
                     self.vars[var.index()] = None;
                 }
                 Op::If { cond, then, otherwise } => {
                     let taken = if self.cond(cond)? { then } else { otherwise };
-                    self.uniform(taken, threads, pending)?;
+                    self.uniform(taken, block)?;
+                }
+                // What threads keep across barriers stays until the block ends: nothing reads it after the op.
+                Op::Local { buffer, body } => {
+                    let fresh = self.poisoned(*buffer)?;
+                    self.kept.insert(*buffer, vec![fresh; block.threads.len()]);
+                    self.uniform(body, block)?;
                 }
                 _ => return Err(Fault::Malformed("a barrier where not all threads of a block get to".into())),
             }
@@ -78,7 +101,8 @@ impl Run<'_> {
     }
 
     /// Runs what is pending in all threads: one thread after the other, or a step of any of them at a time.
-    fn phase(&mut self, threads: &[Vec<(VarId, i64)>], pending: &mut Vec<Segment<'_>>) -> Result<(), Fault> {
+    fn run_pending(&mut self, block: &mut Block<'_>) -> Result<(), Fault> {
+        let Block { threads, pending, registers } = block;
         let outside = self.vars.clone();
         let mut steps: Vec<usize> = if self.draw().is_multiple_of(2) {
             let mut order: Vec<usize> = (0..threads.len()).collect();
@@ -90,8 +114,6 @@ impl Run<'_> {
             self.shuffle(&mut steps);
             steps
         };
-        // Registers are a thread's own, and not live across barriers.
-        let mut registers = vec![vec![None; self.regs.len()]; threads.len()];
         let mut done = vec![0; threads.len()];
         for thread in steps.drain(..) {
             let Segment { op, vars } = &pending[done[thread]];
@@ -100,13 +122,54 @@ impl Run<'_> {
             threads[thread].iter().for_each(|(var, value)| self.vars[var.index()] = Some(*value));
             self.watch.borrow_mut().iter_mut().for_each(|watch| watch.here.thread = thread);
             std::mem::swap(&mut self.regs, &mut registers[thread]);
+            self.swap_kept(thread);
             let result = self.op(op);
+            self.swap_kept(thread);
             std::mem::swap(&mut self.regs, &mut registers[thread]);
             result?;
         }
-        self.watch.borrow_mut().iter_mut().for_each(|watch| watch.here.phase += 1);
         self.vars = outside;
         pending.clear();
+        Ok(())
+    }
+
+    /// Puts what a thread keeps in its place, or takes it from there.
+    fn swap_kept(&mut self, thread: usize) {
+        for (buffer, of_threads) in &mut self.kept {
+            std::mem::swap(&mut self.memory[buffer.index()].elements, &mut of_threads[thread]);
+        }
+    }
+
+    /// [`Op::Combine`]: of the threads with the same other numbers.
+    fn combine(&mut self, reg: RegId, op: BinOp, along: &[VarId], block: &mut Block<'_>) -> Result<(), Fault> {
+        let dtype = self.program.regs[reg].dtype;
+        let neutral = neutral(op, dtype).ok_or_else(|| Fault::Malformed("combined without a neutral value".into()))?;
+        let neutral = pick(&self.value(&neutral, 1)?, 0);
+        // By the numbers that are not combined; inside by those that are, the last axis first.
+        let mut groups: BTreeMap<Vec<i64>, Vec<(Vec<i64>, usize)>> = BTreeMap::new();
+        for (thread, numbers) in block.threads.iter().enumerate() {
+            let of = |combined: bool| numbers.iter().rev().filter(move |(var, _)| along.contains(var) == combined);
+            let values = |combined: bool| of(combined).map(|(_, value)| *value).collect::<Vec<i64>>();
+            groups.entry(values(false)).or_default().push((values(true), thread));
+        }
+        for mut group in groups.into_values() {
+            group.sort_unstable();
+            let mut values = vec![neutral; group.len().next_power_of_two()];
+            for (value, (_, thread)) in values.iter_mut().zip(&group) {
+                let register = block.registers[*thread][reg.index()].as_ref();
+                let register =
+                    register.ok_or_else(|| Fault::Malformed(format!("{reg} is combined before it is set")))?;
+                *value = pick(register, 0);
+            }
+            for distance in threads_combined_in(group.len() as u32) {
+                let distance = distance as usize;
+                for low in (0..values.len()).filter(|at| at & distance == 0) {
+                    let both = scalar::binary(op, dtype, values[low], values[low | distance]);
+                    (values[low], values[low | distance]) = (both, both);
+                }
+            }
+            group.iter().for_each(|(_, thread)| block.registers[*thread][reg.index()] = Some(vec![values[0]]));
+        }
         Ok(())
     }
 

@@ -8,12 +8,13 @@ use inkwell::attributes::AttributeLoc;
 use inkwell::types::BasicType;
 use inkwell::values::{InstructionOpcode, IntValue, PointerValue};
 use polyhedral::{DType, TensorId};
-use runtime::{Check, abi};
+use runtime::abi;
 
 use super::emitter::{Emitter, Frame, Outside};
 use super::ir::{Llvm, lanes_of};
 use super::{Error, Result};
-use crate::{At, Int, Launch, Op, Program, Report, Value};
+use crate::checks::described;
+use crate::{At, Int, Report, Value};
 
 /// The fields of an [`Op::Check`].
 #[derive(Clone, Copy)]
@@ -38,45 +39,6 @@ pub(super) struct Failed<'c> {
     pub extent: IntValue<'c>,
     /// The first lane outside, as a mask.
     pub lane: Llvm<'c>,
-}
-
-/// What the checks of a program report, each once.
-pub(super) fn checks_of(program: &Program) -> Vec<Check> {
-    let mut checks = Vec::new();
-    collect(program, &program.body, &mut checks);
-    checks
-}
-
-fn collect(program: &Program, ops: &[Op], checks: &mut Vec<Check>) {
-    for op in ops {
-        match op {
-            Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => {
-                collect(program, body, checks)
-            }
-            Op::If { then, otherwise, .. } => {
-                collect(program, then, checks);
-                collect(program, otherwise, checks);
-            }
-            Op::Check { buffer, dim, report, .. } => {
-                let check = described(program, *buffer, *dim, report);
-                if !checks.contains(&check) {
-                    checks.push(check);
-                }
-            }
-            Op::Store { .. }
-            | Op::Set { .. }
-            | Op::Prefetch { .. }
-            | Op::LoadBlock { .. }
-            | Op::StoreBlock { .. }
-            | Op::Barrier => {}
-        }
-    }
-}
-
-fn described(program: &Program, buffer: TensorId, dim: usize, report: &Report) -> Check {
-    let name = |buffer: TensorId| program.buffers.get(buffer).map_or(String::new(), |buffer| buffer.name.clone());
-    let found_by = report.found_by.iter().map(|(buffer, at)| (name(*buffer), at.len())).collect();
-    Check { tensor: name(buffer), dim, unsigned: report.unsigned, found_by }
 }
 
 impl<'c> Emitter<'c, '_> {

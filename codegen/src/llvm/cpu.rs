@@ -15,11 +15,11 @@ use runtime::{Check, abi};
 use support::Entity;
 
 use super::alias::Alias;
-use super::check::checks_of;
 use super::emitter::{Emitter, Frame, Memory, Outside};
 use super::ir::{Ir, Llvm};
 use super::object::Machine;
 use super::{Error, Result};
+use crate::checks::checks_of;
 use crate::numbers::Numbers;
 use crate::{Buffer, Int, Op, Place, Program, Stride, VarId};
 

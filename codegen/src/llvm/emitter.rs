@@ -19,7 +19,7 @@ use super::nvptx::Kernel;
 use super::object::Machine;
 use super::{Error, Result};
 use crate::numbers::Numbers;
-use crate::verify::has_barrier;
+use crate::verify::has_meeting;
 use crate::{Buffer, Int, Op, Program, Reg, RegId, Stride, VarId};
 
 /// Two registers of bytes on the widest machine. LLVM takes an access lane by lane apart where the machine has no better
@@ -191,7 +191,7 @@ impl<'c> Emitter<'c, '_> {
     pub fn ops(&self, frame: &mut Frame<'c>, ops: &[Op]) -> Result<()> {
         let check = ops.iter().position(|op| matches!(op, Op::Check { .. }));
         let (Some(first), Outside::Device(_)) = (check, &frame.outside) else { return self.plain_ops(frame, ops) };
-        let with_barrier = |op: &Op| has_barrier(std::slice::from_ref(op));
+        let with_barrier = |op: &Op| has_meeting(std::slice::from_ref(op));
         let end = ops[first..].iter().position(with_barrier).map_or(ops.len(), |distance| first + distance);
         self.plain_ops(frame, &ops[..first])?;
         self.until_checks_fail(frame, |this, frame| this.plain_ops(frame, &ops[first..end]))?;
@@ -254,6 +254,7 @@ impl<'c> Emitter<'c, '_> {
             Op::LoadBlock { regs, buffer, at, along } => self.load_block(frame, regs, *buffer, at, *along),
             Op::StoreBlock { regs, buffer, at, along } => self.store_block(frame, regs, *buffer, at, *along),
             Op::Barrier => frame.kernel().and_then(|_| self.barrier()),
+            Op::Combine { .. } => Err(Error::Unsupported("values combined across threads".into())),
             Op::Launch(_) => Err(Error::Malformed("a kernel inside of a kernel, or on a processor's threads".into())),
         }
     }

@@ -26,11 +26,12 @@ use polyhedral::TensorId;
 use support::{Entity, Gpu};
 
 use super::alias::Alias;
-use super::check::{Checked, Failed, checks_of};
+use super::check::{Checked, Failed};
 use super::emitter::{Emitter, Frame, Memory, Outside};
 use super::ir::Ir;
 use super::object::Machine;
 use super::{Error, Result};
+use crate::checks::checks_of;
 use crate::gpu::{Argument, Entry, PtxKernel, launches};
 use crate::numbers::Numbers;
 use crate::{Launch, Op, Place, Program, Stride, VarId};
@@ -93,7 +94,12 @@ fn written(ops: &[Op]) -> BTreeSet<TensorId> {
             Op::For { body, .. } | Op::Local { body, .. } => all.extend(written(body)),
             Op::If { then, otherwise, .. } => all.extend(written(then).into_iter().chain(written(otherwise))),
             Op::Launch(launch) => all.extend(written(&launch.body)),
-            Op::Set { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::Barrier => {}
+            Op::Set { .. }
+            | Op::Check { .. }
+            | Op::Prefetch { .. }
+            | Op::LoadBlock { .. }
+            | Op::Barrier
+            | Op::Combine { .. } => {}
         }
     }
     all

@@ -95,7 +95,8 @@ impl Pass<'_> {
                 | Op::Prefetch { .. }
                 | Op::LoadBlock { .. }
                 | Op::StoreBlock { .. }
-                | Op::Barrier => {}
+                | Op::Barrier
+                | Op::Combine { .. } => {}
             }
         }
         accumulators
@@ -242,6 +243,7 @@ impl Uses {
                     self.other.extend(regs);
                 }
                 Op::Barrier => {}
+                Op::Combine { reg, .. } => _ = self.other.insert(*reg),
             }
         }
     }

@@ -71,7 +71,7 @@ fn count(ops: &[Op], uses: &mut Uses) {
                 count(then, uses);
                 count(otherwise, uses);
             }
-            Op::Set { reg, .. } => *uses.entry(*reg).or_default() += 1,
+            Op::Set { reg, .. } | Op::Combine { reg, .. } => *uses.entry(*reg).or_default() += 1,
             Op::LoadBlock { regs, .. } | Op::StoreBlock { regs, .. } => {
                 regs.iter().for_each(|reg| *uses.entry(*reg).or_default() += 1);
             }
@@ -107,7 +107,8 @@ fn each_value(op: &Op, see: &mut dyn FnMut(&Value)) {
         | Op::Set { .. }
         | Op::Check { .. }
         | Op::Launch(_)
-        | Op::Barrier => &[],
+        | Op::Barrier
+        | Op::Combine { .. } => &[],
     };
     for at in at {
         if let At::Indirect(value) = at {
@@ -156,6 +157,7 @@ fn renamed(op: &Op, from: RegId, to: RegId) -> Op {
             regs.iter_mut().for_each(|own| *own = reg(*own));
             *place = at(place);
         }
+        Op::Combine { reg: own, .. } => *own = reg(*own),
         Op::Barrier => {}
     }
     op

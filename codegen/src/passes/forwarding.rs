@@ -243,6 +243,7 @@ impl Effects {
                     mask.iter().for_each(|mask| self.value(mask));
                 }
                 Op::Barrier => {}
+                Op::Combine { reg, .. } => _ = self.set.insert(*reg),
                 Op::Prefetch { at, .. } => at.iter().for_each(|at| self.subscript(at)),
                 Op::LoadBlock { regs, buffer, at, .. } => {
                     self.set.extend(regs);

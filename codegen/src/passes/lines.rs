@@ -89,7 +89,7 @@ fn each_access(ops: &[Op], see: &mut dyn FnMut(TensorId, &[At])) {
     for op in ops {
         match op {
             Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => each_access(body, see),
-            Op::Barrier => {}
+            Op::Barrier | Op::Combine { .. } => {}
             Op::If { then, otherwise, .. } => {
                 each_access(then, see);
                 each_access(otherwise, see);
@@ -424,7 +424,7 @@ fn with_joined_subscripts(op: Op, joins: &BTreeMap<TensorId, Join>) -> Op {
         }
         Op::Prefetch { buffer, at, lanes } => Op::Prefetch { buffer, at: joined(buffer, values_in(at)), lanes },
         Op::Launch(launch) => Op::Launch(Launch { body: all(launch.body), ..launch }),
-        other @ (Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Barrier) => other,
+        other @ (Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Barrier | Op::Combine { .. }) => other,
     }
 }
 

@@ -41,7 +41,8 @@ fn thin_out(ops: &mut [Op], buffers: &Table<TensorId, Buffer>) {
             | Op::Prefetch { .. }
             | Op::LoadBlock { .. }
             | Op::StoreBlock { .. }
-            | Op::Barrier => {}
+            | Op::Barrier
+            | Op::Combine { .. } => {}
         }
     }
 }

@@ -208,7 +208,7 @@ fn weight(ops: &[Op]) -> usize {
         Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => weight(body),
         Op::If { then, otherwise, .. } => weight(then) + weight(otherwise),
         Op::Store { value, .. } | Op::Set { value, .. } | Op::Check { value, .. } => nodes(value),
-        Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Barrier => 1,
+        Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Barrier | Op::Combine { .. } => 1,
     };
     ops.iter().map(of_ops).sum()
 }
@@ -247,8 +247,12 @@ impl Cuts<'_> {
                     at.iter().for_each(|at| self.subscript(at, &lanes));
                 }
                 Op::Set { reg, value } => self.value(value, &in_lanes(ranges, self.regs[*reg].lanes)),
-                Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Barrier => {
-                }
+                Op::Check { .. }
+                | Op::Prefetch { .. }
+                | Op::LoadBlock { .. }
+                | Op::StoreBlock { .. }
+                | Op::Barrier
+                | Op::Combine { .. } => {}
             }
         }
     }

@@ -318,7 +318,8 @@ fn each_load(op: &Op, regs: &Table<RegId, Reg>, see: &mut dyn FnMut(&Value, u32)
         | Op::LoadBlock { .. }
         | Op::StoreBlock { .. }
         | Op::Launch(_)
-        | Op::Barrier => {}
+        | Op::Barrier
+        | Op::Combine { .. } => {}
     }
 }
 

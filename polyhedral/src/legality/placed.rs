@@ -317,7 +317,7 @@ impl Draft<'_> {
             let key = self.places.key_rows(access.tensor);
             touched.push(match (&element, cell) {
                 (_, Some(cell)) => tuple(access, key, cell)?,
-                (Some(element), None) if key == 0 => element.clone(),
+                (Some(element), None) => element.clone(),
                 _ => {
                     let cells = self.places.cells(self.stmt, access)?.as_map()?;
                     instances.apply_range(&cells)?
@@ -342,18 +342,22 @@ impl Draft<'_> {
         access.affine().map(|element| self.formulas(element.into_iter())).transpose()
     }
 
-    /// The coordinates of its cell, where these are others or there is more to tell cells apart.
+    /// The coordinates of its cell after the members that tell memories apart, where these are others than the element's
+    /// or there is more to tell cells apart.
     fn cell(&self, access: &Access) -> isl::Result<Option<Vec<Formula>>> {
         let Some(element) = access.affine() else { return Ok(None) };
+        let others = self.places.other_keys(access.tensor);
+        let mut formulas = others.iter().map(|key| self.value(key)).collect::<isl::Result<Vec<_>>>()?;
         match &self.scop.tensors[access.tensor].layout {
-            None if self.places.key_rows(access.tensor) == 0 => Ok(None),
-            None => self.formulas(element.into_iter()).map(Some),
+            None if self.places.key_rows(access.tensor) == 0 && others.is_empty() => return Ok(None),
+            None => formulas.extend(self.formulas(element.into_iter())?),
             Some(layout) => {
                 let at = |dim: usize| element.get(dim).map_or(Index::Const(0), |index| (*index).clone());
                 let cell: Vec<Index> = layout.cell.iter().map(|cell| cell.substitute(&at, &Index::Param)).collect();
-                self.formulas(cell.iter()).map(Some)
+                formulas.extend(self.formulas(cell.iter())?);
             }
         }
+        Ok(Some(formulas))
     }
 
     fn formulas<'i>(&self, indices: impl Iterator<Item = &'i Index>) -> isl::Result<Vec<Formula>> {

@@ -17,8 +17,9 @@
 
 use super::violation::witness;
 use super::{Conflict, Illegal};
+use crate::kernel::BoundLoop;
 use crate::places::Places;
-use crate::{Axis, DependenceKind, Dependences, Kind, Launched, Member, Node, Scop, Stmt, StmtId, isl};
+use crate::{Axis, DependenceKind, Dependences, Kind, Launched, Member, Memory, Node, Scop, Stmt, StmtId, isl};
 
 /// Do barriers order what the threads of each kernel do to one cell, and does nothing have to be ordered between blocks?
 ///
@@ -135,16 +136,19 @@ enum Step<'t> {
 
 impl<'t> InKernel<'t> {
     fn of(scop: &'t Scop, launched: &Launched<'t>) -> Result<InKernel<'t>, Illegal> {
-        let mut gathered = Gathered { scop, bound: Vec::new(), leaves: Vec::new(), path: Vec::new(), sequences: 0 };
+        let mut gathered = Gathered { leaves: Vec::new(), path: Vec::new(), sequences: 0 };
         gathered.node(launched.node, &launched.instances)?;
-        if let Some(barrier) = gathered.divergent()? {
+        if let Some(barrier) = divergent(scop, launched)? {
             return Err(Illegal::Malformed(format!("not all threads of a block get to the barrier `{barrier}`")));
         }
         let host = launched.host.iter().map(|member| member.schedule.to_multi()).collect::<isl::Result<Vec<_>>>()?;
         let (mut block, mut thread) = (Vec::new(), Vec::new());
         for at in 0..3 {
-            block.extend(gathered.on_axis(Axis::Block(at), launched)?);
-            thread.extend(gathered.on_axis(Axis::Thread(at), launched)?);
+            for (axis, rows) in [(Axis::Block(at), &mut block), (Axis::Thread(at), &mut thread)] {
+                for row in launched.on_axis(axis)? {
+                    rows.push(row.to_multi()?);
+                }
+            }
         }
         let (mut leaves, mut barriers) = (Vec::new(), Vec::new());
         for leaf in gathered.leaves {
@@ -201,6 +205,10 @@ impl<'t> InKernel<'t> {
                 }
                 let accesses = stmt.reads.iter().map(|read| (read, false)).chain(stmt.writes.iter().map(|w| (w, true)));
                 for (access, writes) in accesses {
+                    // What a thread keeps for itself is no other thread's.
+                    if self.scop.tensors[access.tensor].memory == Memory::Registers {
+                        continue;
+                    }
                     let cells = places.cells(stmt, access)?.intersect_domain(&here)?;
                     all.push(Touch { tensor: support::Entity::index(access.tensor), writes, cells, leaf });
                 }
@@ -323,9 +331,6 @@ fn only_barrier(scop: &Scop, instances: &isl::UnionSet) -> isl::Result<Option<St
 
 /// The loops and sequences of a kernel.
 struct Gathered<'t> {
-    scop: &'t Scop,
-    /// On an axis, with the instances inside.
-    bound: Vec<(Axis, &'t Member, isl::UnionSet)>,
     leaves: Vec<Leaf<'t>>,
     /// What is around, while gathering.
     path: Vec<Step<'t>>,
@@ -342,16 +347,13 @@ impl<'t> Gathered<'t> {
                 let own_pace = band.members.iter().position(|member| !is_uniform(member.kind));
                 for member in &band.members[..own_pace.unwrap_or(band.members.len())] {
                     match member.kind {
-                        Kind::Bound(axis) => self.bound.push((axis, member, reach.clone())),
+                        Kind::Bound(_) => {}
                         _ => self.path.push(Step::Loop(member)),
                     }
                 }
                 match own_pace {
                     None => self.node(&band.child, reach)?,
-                    Some(from) => {
-                        self.leaf(reach);
-                        self.on_threads(&band.members[from..], &band.child, reach)?;
-                    }
+                    Some(_) => self.leaf(reach),
                 }
             }
             Node::Sequence(children) | Node::Set(children) => {
@@ -371,63 +373,19 @@ impl<'t> Gathered<'t> {
     fn leaf(&mut self, reach: &isl::UnionSet) {
         self.leaves.push(Leaf { instances: reach.clone(), path: self.path.clone() });
     }
+}
 
-    /// Below a loop on threads, or one that is copied out, only the axes matter.
-    fn on_threads(&mut self, members: &'t [Member], child: &'t Node, reach: &isl::UnionSet) -> isl::Result<()> {
-        for member in members {
-            if let Kind::Bound(axis) = member.kind {
-                self.bound.push((axis, member, reach.clone()));
+/// A barrier inside of a loop on threads.
+fn divergent<'s>(scop: &'s Scop, launched: &Launched<'_>) -> isl::Result<Option<&'s str>> {
+    let bound = launched.bound()?;
+    for Stmt { name, domain, .. } in scop.stmts.values().filter(|stmt| stmt.is_barrier()) {
+        for BoundLoop { axis, inside, .. } in &bound {
+            if matches!(axis, Axis::Thread(_)) && !inside.is_disjoint(&domain.to_union_set()?)? {
+                return Ok(Some(name));
             }
         }
-        match child {
-            Node::Band(band) => self.on_threads(&band.members, &band.child, reach),
-            Node::Sequence(children) | Node::Set(children) => children
-                .iter()
-                .try_for_each(|child| self.on_threads(&[], &child.node, &reach.intersect(&child.filter)?)),
-            Node::Mark { child, .. } => self.on_threads(&[], child, reach),
-            Node::Leaf => Ok(()),
-        }
     }
-
-    /// From the instances to their place on an axis; nothing on one with a single thread, or without loops.
-    ///
-    /// What no loop on an axis is around runs on its first thread, or on its first block. Which of the values of loops on
-    /// blocks is the first block's is not said, so that it counts as a block of its own.
-    fn on_axis(&self, axis: Axis, launched: &Launched<'_>) -> isl::Result<Vec<isl::MultiUnionPwAff>> {
-        let threads = launched.kernel.threads_on(axis);
-        let loops: Vec<_> = self.bound.iter().filter(|(own, ..)| *own == axis).collect();
-        if loops.is_empty() || (matches!(axis, Axis::Thread(_)) && threads == 1) {
-            return Ok(Vec::new());
-        }
-        let ctx = launched.instances.ctx();
-        let number = |value| isl::Val::int(ctx, value);
-        let mut first = launched.instances.clone();
-        let mut all = isl::UnionPwAff::empty(ctx)?;
-        for (_, member, inside) in loops {
-            first = first.subtract(inside)?;
-            let value = member.schedule.intersect_domain(inside)?;
-            all = all.union_add(&if let Axis::Thread(_) = axis { value.modulo(&number(threads)?)? } else { value })?;
-        }
-        let mut rows = Vec::new();
-        if matches!(axis, Axis::Block(_)) && !first.is_empty()? {
-            let others = launched.instances.subtract(&first)?;
-            rows.push(first.constant(&number(0)?)?.union_add(&others.constant(&number(1)?)?)?.to_multi()?);
-        }
-        rows.push(all.union_add(&first.constant(&number(0)?)?)?.to_multi()?);
-        Ok(rows)
-    }
-
-    /// A barrier inside of a loop on threads.
-    fn divergent(&self) -> isl::Result<Option<&'t str>> {
-        for Stmt { name, domain, .. } in self.scop.stmts.values().filter(|stmt| stmt.is_barrier()) {
-            for (axis, _, inside) in &self.bound {
-                if matches!(axis, Axis::Thread(_)) && !inside.is_disjoint(&domain.to_union_set()?)? {
-                    return Ok(Some(name));
-                }
-            }
-        }
-        Ok(None)
-    }
+    Ok(None)
 }
 
 /// Whether all threads of a block run a loop of this kind, and may meet in it.

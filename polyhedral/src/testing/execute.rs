@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use super::random_inputs;
 use crate::isl::{self, Constraint, Dim, Terms};
 use crate::{
-    Access, BinOp, Body, CmpOp, DType, Expr, Index, Member, Memory, Node, Role, Scop, Stmt, StmtId, Subscript,
-    TensorId, UnOp, Value,
+    Access, Axis, BinOp, Body, CmpOp, DType, Expr, Index, Kernel, Kind, Member, Memory, Node, Role, Scop, Stmt, StmtId,
+    Subscript, TensorId, UnOp, Value,
 };
 
 /// In which order iterations run that may run at once, and children of a set.
@@ -89,6 +89,10 @@ pub fn same_results(source: &Scop, changed: &Scop, sizes: &[i64], seed: u64) -> 
 struct Coordinate {
     value: i64,
     at_once: bool,
+    /// The axis, and how many threads it has there; none of a loop that is on none.
+    axis: Option<(Axis, i64)>,
+    /// Whether it is of a loop of a kernel.
+    in_kernel: bool,
 }
 
 fn ordered(time: &[Coordinate], at_once: AtOnce) -> Vec<i64> {
@@ -111,19 +115,53 @@ struct Tree<'a> {
 enum Step {
     Leaf,
     Rows(Vec<Row>, Box<Step>),
-    /// The children, each with the conditions on the instances of each statement; whether in any order.
-    Branch(Vec<(BTreeMap<StmtId, Conditions>, Step)>, bool),
+    /// The children, each with the conditions on the instances of each statement; whether in any order, and whether in a
+    /// kernel.
+    Branch(Vec<(BTreeMap<StmtId, Conditions>, Step)>, bool, bool),
 }
 
 struct Row {
     functions: BTreeMap<StmtId, Vec<(Conditions, Terms)>>,
-    at_once: bool,
-    apart: bool,
+    kind: Kind,
+    /// The kernel that its loop is of.
+    kernel: Option<Kernel>,
+}
+
+/// What tells the memories of a tensor apart.
+enum Key {
+    /// So many coordinates of the time.
+    Coordinates(usize),
+    /// The launch, the block and the thread.
+    Thread,
+}
+
+impl Key {
+    fn at(&self, time: &[Coordinate]) -> Vec<i64> {
+        match self {
+            Key::Coordinates(count) => time[..*count].iter().map(|coordinate| coordinate.value).collect(),
+            Key::Thread => {
+                let host = time.iter().filter(|one| !one.in_kernel).map(|one| one.value);
+                let numbers = (0..3).flat_map(|at| [Axis::Block(at), Axis::Thread(at)]).map(|axis| {
+                    let of_axis = |one: &&Coordinate| one.axis.is_some_and(|(own, _)| own == axis);
+                    match (time.iter().find(of_axis), axis) {
+                        (Some(Coordinate { value, axis: Some((Axis::Thread(_), threads)), .. }), _) => {
+                            value.rem_euclid(*threads)
+                        }
+                        (Some(Coordinate { value, .. }), _) => *value,
+                        (None, Axis::Thread(_)) => 0,
+                        // The first block, whichever values it has.
+                        (None, _) => i64::MIN,
+                    }
+                });
+                host.chain(numbers).collect()
+            }
+        }
+    }
 }
 
 impl<'a> Tree<'a> {
     fn new(scop: &'a Scop, sizes: &'a [i64]) -> Tree<'a> {
-        Tree { scop, sizes, root: Step::new(scop, &scop.tree.root) }
+        Tree { scop, sizes, root: Step::new(scop, &scop.tree.root, None) }
     }
 
     fn time(&self, id: StmtId, point: &[i64]) -> Option<Vec<Coordinate>> {
@@ -132,16 +170,19 @@ impl<'a> Tree<'a> {
         Some(time)
     }
 
-    /// How many coordinates of the time tell the memories of each tensor apart.
-    fn keys(&self) -> Vec<usize> {
+    /// What tells the memories of each tensor apart.
+    fn keys(&self) -> Vec<Key> {
         let tensors = self.scop.tensors.iter();
         tensors
-            .map(|(id, tensor)| match tensor.memory {
-                Memory::Global => 0,
-                Memory::Stack => {
-                    let touches = |stmt: &Stmt| stmt.accesses().any(|access| access.tensor == id);
-                    let stmts = self.scop.stmts.iter().filter(|(_, stmt)| touches(stmt)).map(|(id, _)| id).collect();
-                    self.root.key(&stmts, 0)
+            .map(|(id, tensor)| {
+                let touches = |stmt: &Stmt| stmt.accesses().any(|access| access.tensor == id);
+                let stmts = self.scop.stmts.iter().filter(|(_, stmt)| touches(stmt)).map(|(id, _)| id).collect();
+                let is_block = |kind| matches!(kind, Kind::Bound(Axis::Block(_)));
+                match tensor.memory {
+                    Memory::Global => Key::Coordinates(0),
+                    Memory::Stack => Key::Coordinates(self.root.key(&stmts, 0, &Kind::apart)),
+                    Memory::Shared => Key::Coordinates(self.root.key(&stmts, 0, &is_block)),
+                    Memory::Registers => Key::Thread,
                 }
             })
             .collect()
@@ -149,13 +190,13 @@ impl<'a> Tree<'a> {
 }
 
 impl Step {
-    fn new(scop: &Scop, node: &Node) -> Step {
+    fn new(scop: &Scop, node: &Node, kernel: Option<Kernel>) -> Step {
         match node {
             Node::Leaf => Step::Leaf,
-            Node::Mark { child, .. } => Step::new(scop, child),
+            Node::Mark { name, child } => Step::new(scop, child, kernel.or(Kernel::of_mark(name))),
             Node::Band(band) => {
-                let rows = band.members.iter().map(|member| Row::new(scop, member)).collect();
-                Step::Rows(rows, Box::new(Step::new(scop, &band.child)))
+                let rows = band.members.iter().map(|member| Row::new(scop, member, kernel)).collect();
+                Step::Rows(rows, Box::new(Step::new(scop, &band.child, kernel)))
             }
             Node::Sequence(children) | Node::Set(children) => {
                 let one = |child: &crate::Filtered| {
@@ -164,9 +205,9 @@ impl Step {
                         let id = scop.stmt_named(&set.tuple_name().expect("isl"))?;
                         Some((id, Conditions::of(set, scop)))
                     });
-                    (by_stmt.collect(), Step::new(scop, &child.node))
+                    (by_stmt.collect(), Step::new(scop, &child.node, kernel))
                 };
-                Step::Branch(children.iter().map(one).collect(), matches!(node, Node::Set(_)))
+                Step::Branch(children.iter().map(one).collect(), matches!(node, Node::Set(_)), kernel.is_some())
             }
         }
     }
@@ -178,36 +219,36 @@ impl Step {
                 for row in rows {
                     let pieces = row.functions.get(&id)?;
                     let (_, terms) = pieces.iter().find(|(holds, _)| holds.at(point, sizes))?;
-                    time.push(Coordinate { value: value(terms, point, sizes), at_once: row.at_once });
+                    time.push(row.coordinate(value(terms, point, sizes)));
                 }
                 below.time(id, point, sizes, time)
             }
-            Step::Branch(children, at_once) => {
+            Step::Branch(children, at_once, in_kernel) => {
                 let takes = |(filters, _): &&(BTreeMap<StmtId, Conditions>, Step)| {
                     filters.get(&id).is_some_and(|conditions| conditions.at(point, sizes))
                 };
                 let at = children.iter().position(|child| takes(&child))?;
-                time.push(Coordinate { value: at as i64, at_once: *at_once });
+                time.push(Coordinate { value: at as i64, at_once: *at_once, axis: None, in_kernel: *in_kernel });
                 children[at].1.time(id, point, sizes, time)
             }
         }
     }
 
     /// The coordinates down to the innermost row whose iterations have memories of their own, on the way to `stmts`.
-    fn key(&self, stmts: &Vec<StmtId>, above: usize) -> usize {
+    fn key(&self, stmts: &Vec<StmtId>, above: usize, is_own: &dyn Fn(Kind) -> bool) -> usize {
         match self {
             Step::Leaf => 0,
             Step::Rows(rows, below) => {
-                let own = rows.iter().rposition(|row| row.apart).map_or(0, |at| above + at + 1);
-                own.max(below.key(stmts, above + rows.len()))
+                let own = rows.iter().rposition(|row| is_own(row.kind)).map_or(0, |at| above + at + 1);
+                own.max(below.key(stmts, above + rows.len(), is_own))
             }
             // A child is around all accesses when no other has instances of these statements.
-            Step::Branch(children, _) => {
+            Step::Branch(children, ..) => {
                 let has = |(filters, _): &&(BTreeMap<StmtId, Conditions>, Step)| {
                     stmts.iter().any(|stmt| filters.contains_key(stmt))
                 };
                 match children.iter().filter(has).collect::<Vec<_>>().as_slice() {
-                    [(_, only)] => only.key(stmts, above + 1),
+                    [(_, only)] => only.key(stmts, above + 1, is_own),
                     _ => 0,
                 }
             }
@@ -216,7 +257,7 @@ impl Step {
 }
 
 impl Row {
-    fn new(scop: &Scop, member: &Member) -> Row {
+    fn new(scop: &Scop, member: &Member, kernel: Option<Kernel>) -> Row {
         let mut functions = BTreeMap::new();
         for function in member.schedule.pw_affs().expect("isl") {
             let name = function.space().expect("isl").tuple_name(Dim::In);
@@ -233,7 +274,15 @@ impl Row {
             let numbers = pieces.map(|(set, aff)| (Conditions::of(&set, scop), aff.terms().expect("isl"))).collect();
             functions.insert(id, numbers);
         }
-        Row { functions, at_once: member.kind.at_once(), apart: member.kind.apart() }
+        Row { functions, kind: member.kind, kernel }
+    }
+
+    fn coordinate(&self, value: i64) -> Coordinate {
+        let axis = match (self.kind, self.kernel) {
+            (Kind::Bound(axis), Some(kernel)) => Some((axis, kernel.threads_on(axis))),
+            _ => None,
+        };
+        Coordinate { value, at_once: self.kind.at_once(), axis, in_kernel: self.kernel.is_some() }
     }
 }
 
@@ -304,13 +353,13 @@ fn points(set: &isl::Set, model: &isl::Space, sizes: &[i64]) -> Vec<Vec<i64>> {
 struct Machine<'a> {
     scop: &'a Scop,
     sizes: &'a [i64],
-    keys: Vec<usize>,
+    keys: Vec<Key>,
     cells: BTreeMap<(TensorId, Vec<i64>), i64>,
     unknown: i64,
 }
 
 impl<'a> Machine<'a> {
-    fn new(scop: &'a Scop, sizes: &'a [i64], given: &Contents, keys: Vec<usize>) -> Machine<'a> {
+    fn new(scop: &'a Scop, sizes: &'a [i64], given: &Contents, keys: Vec<Key>) -> Machine<'a> {
         let mut cells = BTreeMap::new();
         for (id, tensor) in scop.tensors.iter().filter(|(_, tensor)| tensor.role != Role::Temporary) {
             for (cell, value) in elements(scop, id, sizes).into_iter().zip(&given[&tensor.name]) {
@@ -400,7 +449,7 @@ impl<'a> Machine<'a> {
         {
             return Err(leaves());
         }
-        let key = time[..self.keys[support::Entity::index(access.tensor)]].iter().map(|coordinate| coordinate.value);
+        let key = self.keys[support::Entity::index(access.tensor)].at(time).into_iter();
         Ok(key.chain(cell).collect())
     }
 }

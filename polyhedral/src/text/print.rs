@@ -51,8 +51,8 @@ fn tensor_line(scop: &Scop, tensor: &Tensor) -> String {
     };
     let dims: Vec<String> = tensor.lower.iter().zip(&tensor.extent).map(dim).collect();
     let memory = match tensor.memory {
-        Memory::Global => "",
-        Memory::Stack => " stack",
+        Memory::Global => String::new(),
+        memory => format!(" {}", memory.word()),
     };
     let streamed = if tensor.streamed { " streamed" } else { "" };
     let layout = tensor.layout.as_ref().map_or_else(String::new, |layout| layout_text(scop, tensor, layout));

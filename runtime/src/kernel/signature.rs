@@ -1,11 +1,13 @@
 //! What a kernel takes, and whether it was given that.
 
-use super::{CallError, LoadError};
+use super::{CallError, LoadError, Position};
+use crate::abi::STATUS_FAULT;
 use crate::tensor::{DType, TensorView, TensorViewMut};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// What a kernel takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
     /// The name of the kernel.
     pub name: String,
@@ -20,7 +22,7 @@ pub struct Signature {
 }
 
 /// A subscript that is data: machine code checks it before it is used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// The tensor that it subscripts.
     pub tensor: String,
@@ -33,7 +35,7 @@ pub struct Check {
 }
 
 /// A tensor that a kernel takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Argument {
     /// Its name in the program.
     pub name: String,
@@ -49,7 +51,8 @@ pub struct Argument {
 }
 
 /// What a kernel does with a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// It is read.
     Input,
@@ -61,12 +64,12 @@ pub enum Role {
 
 impl Check {
     /// How many subscripts all elements have that it is computed from.
-    pub(super) fn subscripts(&self) -> usize {
+    pub(crate) fn subscripts(&self) -> usize {
         self.found_by.iter().map(|(_, rank)| rank).sum()
     }
 
     /// The number that a subscript's bits are.
-    pub(super) fn value_of(&self, bits: i64) -> i128 {
+    pub(crate) fn value_of(&self, bits: i64) -> i128 {
         if self.unsigned { (bits as u64).into() } else { bits.into() }
     }
 }
@@ -86,7 +89,7 @@ impl Argument {
 
 impl Signature {
     /// Checks that the signature does not contradict itself.
-    pub(super) fn check(&self) -> Result<(), LoadError> {
+    pub(crate) fn check(&self) -> Result<(), LoadError> {
         let wrong = self.arguments.iter().find(|argument| argument.shape.len() != argument.strides.len());
         if let Some(argument) = wrong {
             let reason = format!("`{}` has another number of strides than of extents", argument.name);
@@ -96,7 +99,7 @@ impl Signature {
     }
 
     /// Checks that these tensors are what the kernel takes.
-    pub(super) fn accepts(&self, inputs: &[TensorView<'_>], outputs: &[TensorViewMut<'_>]) -> Result<(), CallError> {
+    pub(crate) fn accepts(&self, inputs: &[TensorView<'_>], outputs: &[TensorViewMut<'_>]) -> Result<(), CallError> {
         self.check_count(Role::Input, self.inputs().count(), inputs.len())?;
         self.check_count(Role::Output, self.outputs().count(), outputs.len())?;
         for (argument, view) in self.inputs().zip(inputs) {
@@ -106,6 +109,51 @@ impl Signature {
             argument.accepts(view.dtype(), view.shape(), view.strides())?;
         }
         self.check_overlap(inputs, outputs)
+    }
+
+    /// As [`Signature::accepts`], for tensors that are copied: however their elements lie.
+    pub(crate) fn accepts_any_strides(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &[TensorViewMut<'_>],
+    ) -> Result<(), CallError> {
+        self.check_count(Role::Input, self.inputs().count(), inputs.len())?;
+        self.check_count(Role::Output, self.outputs().count(), outputs.len())?;
+        let dense = |argument: &Argument| argument.strides.iter().map(|stride| stride.unwrap_or(1)).collect::<Vec<_>>();
+        for (argument, view) in self.inputs().zip(inputs) {
+            argument.accepts(view.dtype(), view.shape(), &dense(argument))?;
+        }
+        for (argument, view) in self.outputs().zip(outputs) {
+            argument.accepts(view.dtype(), view.shape(), &dense(argument))?;
+        }
+        self.check_overlap(inputs, outputs)
+    }
+
+    /// What a failed check says: its position, the subscript less the smallest one, the smallest one, the extent, and the
+    /// subscripts of the elements that it was computed from.
+    pub(crate) fn index_out_of_range(
+        &self,
+        check: usize,
+        (value, lower, extent): (i64, i64, i64),
+        found_by: &[i64],
+    ) -> CallError {
+        let Some(check) = self.checks.get(check) else {
+            return CallError::Failed { status: STATUS_FAULT };
+        };
+        let mut rest = found_by;
+        let positions = check.found_by.iter().map(|(tensor, rank)| {
+            let (at, after) = rest.split_at((*rank).min(rest.len()));
+            rest = after;
+            Position { tensor: tensor.clone(), at: at.to_vec() }
+        });
+        CallError::IndexOutOfRange {
+            tensor: check.tensor.clone(),
+            dim: check.dim,
+            value: check.value_of(value.wrapping_add(lower)),
+            lower,
+            upper: lower.saturating_add(extent),
+            found_by: positions.collect(),
+        }
     }
 
     /// The arguments that are only read.
@@ -118,7 +166,7 @@ impl Signature {
         self.arguments.iter().filter(|argument| argument.role != Role::Input)
     }
 
-    fn check_count(&self, role: Role, expected: usize, found: usize) -> Result<(), CallError> {
+    pub(crate) fn check_count(&self, role: Role, expected: usize, found: usize) -> Result<(), CallError> {
         if expected == found { Ok(()) } else { Err(CallError::WrongCount { role, expected, found }) }
     }
 
@@ -137,7 +185,7 @@ impl Signature {
 }
 
 impl Argument {
-    fn accepts(&self, dtype: DType, shape: &[i64], strides: &[i64]) -> Result<(), CallError> {
+    pub(crate) fn accepts(&self, dtype: DType, shape: &[i64], strides: &[i64]) -> Result<(), CallError> {
         let argument = || self.name.clone();
         if dtype != self.dtype {
             return Err(CallError::WrongType { argument: argument(), expected: self.dtype, found: dtype });

@@ -1,10 +1,12 @@
 //! The types that an element can have.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// The type of an element, with the codes of DLPack.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
 pub struct DType {
     code: u8,
     bits: u8,
@@ -101,6 +103,20 @@ impl FromStr for DType {
     fn from_str(name: &str) -> Result<DType, UnknownDType> {
         let found = NAMES.iter().find(|(_, known)| *known == name);
         found.map(|(dtype, _)| *dtype).ok_or_else(|| UnknownDType(name.to_owned()))
+    }
+}
+
+impl From<DType> for &'static str {
+    fn from(dtype: DType) -> &'static str {
+        dtype.name()
+    }
+}
+
+impl TryFrom<String> for DType {
+    type Error = UnknownDType;
+
+    fn try_from(name: String) -> Result<DType, UnknownDType> {
+        name.parse()
     }
 }
 

@@ -164,7 +164,7 @@ impl Partial {
             }
         };
         let copies = match memory {
-            Memory::Stack => Copies::default(),
+            Memory::Stack | Memory::Shared | Memory::Registers => Copies::default(),
             Memory::Global => Copies::of(scop, site, &each.domain()?, |_| false)?,
         };
         let extent = copies.extent.iter().cloned().chain(own).collect();

@@ -60,7 +60,7 @@ fn copies(scop: &Scop, site: &Site, id: TensorId, given: Privatisation) -> Resul
     let memory = memory_for(scop, (site, &uses), bytes_of(scop, id, &kept.extent), given.memory)?;
     let last = site.members.len() - 1;
     let copies = match memory {
-        Memory::Stack => Copies::default(),
+        Memory::Stack | Memory::Shared | Memory::Registers => Copies::default(),
         Memory::Global => Copies::of(scop, site, &uses.touched(scop)?.domain()?, |at| at == last)?,
     };
     let name = match &given.name {

@@ -1,7 +1,8 @@
 //! Copies of a part of a tensor near the statements that use it: promote.
 
 use polyhedral::{
-    Access, Body, DType, Expr, Index, Kind, Layout, Memory, Role, Scop, Stmt, Subscript, Tensor, TensorId, isl,
+    Access, Axis, Body, DType, Expr, Index, Kind, Layout, Member, Memory, Role, Scop, Stmt, Subscript, Tensor,
+    TensorId, isl,
 };
 
 use crate::grammar;
@@ -39,7 +40,12 @@ pub const UNASKED_STACK_BYTES: i64 = 64 << 10;
 ///
 /// `transposed` gives the order of the old dimensions in the new tensor; `padded` adds cells to the innermost one;
 /// `widened` has a wider type in it, that all reads convert to: each element is then converted once, by the copy;
-/// `double` makes two boxes, used in turn, and loads what an iteration needs one iteration earlier. A tensor of constant
+/// `double` makes two boxes, used in turn, and loads what an iteration needs one iteration earlier.
+///
+/// `in shared` and `in registers` are memories of a device: of a block of threads, as long as an iteration of the loops on
+/// blocks around runs, and of each of its threads, as long as the block runs. What one thread writes `in registers` no other
+/// one reads: a thread has the elements that its iterations of the loops on threads touch, and `layout` says in how few
+/// cells. Without a word a tensor of constant
 /// size up to [`UNASKED_STACK_BYTES`] lives on the stack of its thread where there is room, a larger one in global memory, with a
 /// box for each iteration of the parallel loops around.
 ///
@@ -249,13 +255,52 @@ pub(super) fn memory_for(
                 "the stack takes {most} bytes at most, and this has {size}: put it `in global`"
             ))
         }
-        Some(memory) => Ok(memory),
+        Some(Memory::Global) => Ok(Memory::Global),
+        Some(memory @ (Memory::Shared | Memory::Registers)) if bytes.is_none() => {
+            let memory = memory.word();
+            Reason::precondition(format!(
+                "a device has constant room `in {memory}`, and this has a size of the program's"
+            ))
+        }
+        Some(Memory::Shared) => in_block(site).map(|()| Memory::Shared),
+        Some(Memory::Registers) => in_kernel(scop, site).map(|()| Memory::Registers),
+        Some(Memory::Stack) => Ok(Memory::Stack),
         None => {
             let room = Memory::STACK_BYTES.saturating_sub(shape::stack_bytes(scop));
             let on_stack = fits(UNASKED_STACK_BYTES.min(room)) && !has_threads_inside(scop, site, uses)?;
             Ok(if on_stack { Memory::Stack } else { Memory::Global })
         }
     }
+}
+
+/// Whether a site is one of a whole block.
+fn in_block(site: &Site) -> Result<(), Reason> {
+    let has = |is_axis: fn(Axis) -> bool| {
+        site.members.iter().find(|member| matches!(member.kind, Kind::Bound(axis) if is_axis(axis)))
+    };
+    if let Some(Member { name, .. }) = has(|axis| matches!(axis, Axis::Thread(_))) {
+        return Reason::precondition(format!(
+            "`{name}`, which is around, is on threads: these share nothing in one of its iterations"
+        ));
+    }
+    match has(|axis| matches!(axis, Axis::Block(_))) {
+        Some(_) => Ok(()),
+        None => {
+            Reason::precondition("the threads of a block share it, and no loop around is on blocks: `bind` one first")
+        }
+    }
+}
+
+/// Whether a site is inside of a kernel that is known as one.
+fn in_kernel(scop: &Scop, site: &Site) -> Result<(), Reason> {
+    for launched in scop.tree.kernels()? {
+        if site.instances.is_subset(&launched.instances)? && site.members.len() > launched.host.len() {
+            return Ok(());
+        }
+    }
+    Reason::precondition(
+        "a thread of a block keeps it, and there is no kernel around: `launch` says how many threads it has",
+    )
 }
 
 /// The size when it is a constant.

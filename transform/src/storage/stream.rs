@@ -1,6 +1,6 @@
 //! The command that lets stores go past the caches: stream.
 
-use polyhedral::{Memory, Role, Scop};
+use polyhedral::{Role, Scop};
 
 use super::uses::tensor_named;
 use crate::Command;
@@ -27,10 +27,8 @@ pub(crate) fn stream(scop: &Scop, tensor: &str) -> Result<Edit, Reason> {
     if row.role == Role::Input || !scop.stmts.values().any(|stmt| stmt.writes.iter().any(|write| write.tensor == id)) {
         return Reason::precondition(format!("no statement writes `{tensor}`"));
     }
-    if row.memory == Memory::Stack {
-        return Reason::precondition(format!(
-            "`{tensor}` is on the stack of its thread, which stays in the first cache"
-        ));
+    if row.memory.is_own() {
+        return Reason::precondition(format!("`{tensor}` is in memory of its threads' own, which is near anyway"));
     }
     if row.streamed {
         return Reason::precondition(format!("`{tensor}` is streamed already"));

@@ -47,6 +47,12 @@ impl Text {
         Text::new(text, Tightness::Atom)
     }
 
+    /// The argument, where the whole text is a call of a helper.
+    fn argument_of(&self, helper: Helper) -> Option<&str> {
+        let argument = self.text.strip_prefix(&helper.name())?.strip_prefix('(')?.strip_suffix(')')?;
+        (self.tightness == Tightness::Atom).then_some(argument)
+    }
+
     /// In parentheses where the place asks for more.
     pub(super) fn at(self, place: Tightness) -> String {
         if self.tightness < place { format!("({})", self.text) } else { self.text }
@@ -175,27 +181,33 @@ impl Printer<'_> {
             return Ok(if at.is_empty() { format!("{text}[0]") } else { text });
         }
         let mut position = String::new();
-        for (at, stride) in at.iter().zip(&row.strides) {
-            let Stride::Known(stride) = stride else { return unsupported("a stride that only the call knows") };
+        for (dim, (at, stride)) in at.iter().zip(&row.strides).enumerate() {
             let subscript = self.subscript(at, ranges)?;
             if subscript.text == "0" {
                 continue;
             }
-            let term = match stride.as_const() {
-                Some(1) => subscript.at(Tightness::Sum),
-                _ => {
-                    let stride = self.int_text(stride, ranges).at(Tightness::Unary);
-                    format!("{}*{stride}", subscript.at(Tightness::Product))
-                }
+            let stride = match stride {
+                Stride::Known(stride) if stride.as_const() == Some(1) => None,
+                Stride::Known(stride) => Some(self.int_text(stride, ranges).at(Tightness::Unary)),
+                Stride::Runtime => self.names.strides.get(&(buffer, dim)).cloned(),
+            };
+            let term = match stride {
+                None => subscript.at(Tightness::Sum),
+                Some(stride) => format!("{}*{stride}", subscript.at(Tightness::Product)),
             };
             position = if position.is_empty() { term } else { format!("{position} + {term}") };
         }
         Ok(format!("{name}[{}]", if position.is_empty() { "0" } else { &position }))
     }
 
+    /// The lane's own of integers that are so far apart.
+    fn at_lane(&self, base: &Int, step: i64) -> Int {
+        base.clone() + Int::Const(i64::from(self.lane).saturating_mul(step))
+    }
+
     fn subscript(&mut self, at: &At, ranges: &Ranges) -> Result<Text> {
         match at {
-            At::Affine { base, .. } => Ok(self.int_text(base, ranges)),
+            At::Affine { base, step } => Ok(self.int_text(&self.at_lane(base, *step), ranges)),
             At::Indirect(value) => self.value(value, ranges),
         }
     }
@@ -203,15 +215,19 @@ impl Printer<'_> {
     pub(super) fn value(&mut self, value: &Value, ranges: &Ranges) -> Result<Text> {
         match value {
             Value::Const(value, dtype) => self.constant(*value, *dtype),
-            Value::Int { base, step: 0 } if self.index == self.language.long() => Ok(self.int_text(base, ranges)),
-            Value::Int { base, step: 0 } => {
-                let int = self.int_text(base, ranges).at(Tightness::Unary);
+            Value::Int { base, step } if self.index == self.language.long() => {
+                Ok(self.int_text(&self.at_lane(base, *step), ranges))
+            }
+            Value::Int { base, step } => {
+                let int = self.int_text(&self.at_lane(base, *step), ranges).at(Tightness::Unary);
                 Ok(Text::new(format!("({}){int}", self.language.long()), Tightness::Unary))
             }
             Value::Load { buffer, at, mask } => {
                 let mut text = Text::atom(self.element(*buffer, at, ranges)?);
-                if self.program.buffers[*buffer].dtype == DType::Bool {
-                    text = Text::new(format!("{} != 0", text.text), Tightness::Comparison);
+                match self.program.buffers[*buffer].dtype {
+                    DType::Bool => text = Text::new(format!("{} != 0", text.text), Tightness::Comparison),
+                    dtype @ (DType::F16 | DType::BF16) => text = self.helped(Helper::Widened(dtype), &text),
+                    _ => {}
                 }
                 match mask {
                     None => Ok(text),
@@ -221,7 +237,7 @@ impl Printer<'_> {
                     }
                 }
             }
-            Value::Reg(reg) => Ok(Text::atom(self.names.regs[reg].clone())),
+            Value::Reg(reg) => Ok(Text::atom(self.lane_of(*reg, self.lane))),
             Value::Unary(UnOp::Not, e) => {
                 let e = self.value(e, ranges)?.at(Tightness::Atom);
                 Ok(Text::new(format!("!{e}"), Tightness::Unary))
@@ -248,11 +264,58 @@ impl Printer<'_> {
             Value::Cast(to, e) => self.cast(*to, e, ranges),
             Value::Call(builtin, arguments) => self.call(*builtin, arguments, ranges),
             Value::MulAdd(a, b, c) => self.call(Builtin::Fma, [&**a, &**b, &**c], ranges),
-            Value::Int { .. } | Value::Dot { .. } | Value::Reduce { .. } => unsupported("there are vectors"),
+            Value::Dot { sum, left, right } => {
+                let steps = self.dot(sum, left, right)?;
+                self.value(&steps, ranges)
+            }
+            Value::Reduce { op, value, from, to } => self.combined(*op, value, [*from, *to], ranges),
         }
     }
 
-    fn dtype(&self, value: &Value) -> Result<DType> {
+    /// A sum of products as steps.
+    fn dot(&self, sum: &Value, left: &[Value], right: &[Value]) -> Result<Value> {
+        let dtype = self.dtype(sum)?;
+        let taken = |value: &Value| Box::new(Value::Cast(dtype, Box::new(value.clone())));
+        Ok(left.iter().zip(right).fold(sum.clone(), |sum, (a, b)| match dtype.is_float() {
+            true => Value::MulAdd(taken(a), taken(b), Box::new(sum)),
+            false => Value::Binary(BinOp::Add, Box::new(sum), Box::new(Value::Binary(BinOp::Mul, taken(a), taken(b)))),
+        }))
+    }
+
+    /// What a helper makes of a value.
+    fn helped(&mut self, helper: Helper, value: &Text) -> Text {
+        if let Helper::Rounded(dtype) = helper {
+            self.helpers.extend([Helper::Widened(dtype), Helper::Narrowed(dtype)]);
+        }
+        self.helpers.insert(helper);
+        Text::atom(format!("{}({})", helper.name(), value.text))
+    }
+
+    /// The nearest value of a short float; others are rounded by the operation itself.
+    fn rounded(&mut self, dtype: DType, value: Text) -> Text {
+        match dtype {
+            DType::F16 | DType::BF16 => self.helped(Helper::Rounded(dtype), &value),
+            _ => value,
+        }
+    }
+
+    /// A value as it is kept in memory.
+    pub(super) fn stored(&mut self, dtype: DType, value: &Text) -> String {
+        match dtype {
+            DType::Bool => format!("({}) ? 1 : 0", value.text),
+            DType::F16 | DType::BF16 => {
+                // What has just been loaded, or rounded, is not converted back and forth.
+                if let Some(bits) = value.argument_of(Helper::Widened(dtype)) {
+                    return bits.into();
+                }
+                let value = value.argument_of(Helper::Rounded(dtype)).map_or(value.clone(), Text::atom);
+                self.helped(Helper::Narrowed(dtype), &value).text
+            }
+            _ => value.text.clone(),
+        }
+    }
+
+    pub(super) fn dtype(&self, value: &Value) -> Result<DType> {
         match value.dtype(self.program) {
             Some(dtype) => Ok(dtype),
             None => unsupported("operands of different types"),
@@ -260,7 +323,8 @@ impl Printer<'_> {
     }
 
     fn constant(&self, value: Scalar, dtype: DType) -> Result<Text> {
-        let suffix = if dtype == DType::F32 { "f" } else { "" };
+        let is_float = dtype.is_float() && dtype != DType::F64;
+        let suffix = if is_float { "f" } else { "" };
         Ok(match value {
             Scalar::Int(value) if dtype == DType::Bool => Text::atom(if value != 0 { "true" } else { "false" }),
             Scalar::Int(value) if value == i128::from(i64::MIN) => Text::atom("(-9223372036854775807 - 1)"),
@@ -274,7 +338,8 @@ impl Printer<'_> {
             },
             Scalar::Float(value) => {
                 // The nearest of the type, which the text then gives exactly.
-                let text = if dtype == DType::F32 { format!("{:?}", value as f32) } else { format!("{value:?}") };
+                let value = polyhedral::eval::round(dtype, value);
+                let text = if is_float { format!("{:?}", value as f32) } else { format!("{value:?}") };
                 let tightness = if value.is_sign_negative() { Tightness::Unary } else { Tightness::Atom };
                 Text::new(format!("{text}{suffix}"), tightness)
             }
@@ -284,21 +349,27 @@ impl Printer<'_> {
     fn binary(&mut self, op: BinOp, a: &Value, b: &Value, ranges: &Ranges) -> Result<Text> {
         let dtype = self.dtype(a)?;
         let (a, b) = (self.value(a, ranges)?, self.value(b, ranges)?);
+        Ok(self.operated(op, dtype, a, b))
+    }
+
+    /// An operator between two values of a type.
+    pub(super) fn operated(&mut self, op: BinOp, dtype: DType, a: Text, b: Text) -> Text {
         if dtype.is_int() {
-            return Ok(self.binary_int(op, dtype, a, b));
+            return self.binary_int(op, dtype, a, b);
         }
         if let Some((symbol, own)) = operator(op) {
             let (a, b) = (a.at(own), b.at(own.next()));
             let space = if own == Tightness::Product && op == BinOp::Mul { "" } else { " " };
-            return Ok(Text::new(format!("{a}{space}{symbol}{space}{b}"), own));
+            return self.rounded(dtype, Text::new(format!("{a}{space}{symbol}{space}{b}"), own));
         }
         let name = match op {
             BinOp::Min => "fmin",
             BinOp::Max => "fmax",
             _ => "fmod",
         };
-        let suffix = if self.language == Language::Cuda && dtype == DType::F32 { "f" } else { "" };
-        Ok(Text::atom(format!("{name}{suffix}({}, {})", a.text, b.text)))
+        let suffix = if self.language == Language::Cuda && dtype != DType::F64 { "f" } else { "" };
+        let text = Text::atom(format!("{name}{suffix}({}, {})", a.text, b.text));
+        if op == BinOp::Mod { self.rounded(dtype, text) } else { text }
     }
 
     /// Integers wrap around: what is signed is computed without a sign, which C lets wrap.
@@ -343,14 +414,24 @@ impl Printer<'_> {
         let from = self.dtype(e)?;
         let text = self.value(e, ranges)?;
         let of = self.language.value_type(to);
-        if matches!(to, DType::F16 | DType::BF16) {
-            return unsupported(format!("a conversion to `{to}`"));
-        }
         if from == to {
             return Ok(text);
         }
         if to == DType::Bool {
             return Ok(Text::new(format!("{} != 0", text.at(Tightness::Sum)), Tightness::Comparison));
+        }
+        let is_short = |dtype| matches!(dtype, DType::F16 | DType::BF16);
+        if is_short(to) {
+            // What a float does not hold is rounded once all the same.
+            let text = match from {
+                DType::F64 | DType::I32 | DType::U32 | DType::I64 | DType::U64 => self.helped(Helper::Odd(from), &text),
+                _ if from.is_float() => text,
+                _ => Text::new(format!("(float){}", text.at(Tightness::Unary)), Tightness::Unary),
+            };
+            return Ok(self.rounded(to, text));
+        }
+        if is_short(from) && to == DType::F32 {
+            return Ok(text);
         }
         if !from.is_float() || to.is_float() {
             return Ok(Text::new(format!("({of}){}", text.at(Tightness::Unary)), Tightness::Unary));
@@ -358,17 +439,11 @@ impl Printer<'_> {
         // Truncated and saturated, 0 of a NaN: what the devices' own conversions do.
         match self.language {
             Language::OpenCl => Ok(Text::atom(format!("convert_{}_sat_rtz({})", opencl_name(to), text.text))),
-            Language::Cuda if to.bits() >= 32 => {
-                let source = if from == DType::F64 { "double" } else { "float" };
-                let target = match to {
-                    DType::I32 => "int",
-                    DType::U32 => "uint",
-                    DType::I64 => "ll",
-                    _ => "ull",
-                };
-                Ok(Text::atom(format!("__{source}2{target}_rz({})", text.text)))
+            Language::Cuda if from != DType::F64 && matches!(to, DType::I32 | DType::U32) => {
+                let target = if to == DType::I32 { "int" } else { "uint" };
+                Ok(Text::atom(format!("__float2{target}_rz({})", text.text)))
             }
-            Language::Cuda => unsupported(format!("a conversion of `{from}` to `{to}`")),
+            Language::Cuda => Ok(self.helped(Helper::Truncated(from == DType::F64, to), &text)),
         }
     }
 
@@ -388,17 +463,17 @@ impl Printer<'_> {
             let (b, a) = (texts.pop(), texts.pop());
             let at = |text: Option<Text>, place| text.map_or_else(String::new, |text| text.at(place));
             let text = format!("{} / {}", at(a, Tightness::Product), at(b, Tightness::Unary));
-            return Ok(Text::new(text, Tightness::Product));
+            return Ok(self.rounded(dtype, Text::new(text, Tightness::Product)));
         }
         let Some(name) = self.language.function(builtin, dtype) else {
             return unsupported(format!("the language has no function `{}`", builtin.name()));
         };
         let texts: Vec<String> = texts.into_iter().map(|text| text.text).collect();
-        Ok(Text::atom(format!("{name}({})", texts.join(", "))))
+        Ok(self.rounded(dtype, Text::atom(format!("{name}({})", texts.join(", ")))))
     }
 }
 
-fn opencl_name(dtype: DType) -> &'static str {
+pub(super) fn opencl_name(dtype: DType) -> &'static str {
     match dtype {
         DType::I8 => "char",
         DType::I16 => "short",

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use polyhedral::TensorId;
 
 use super::RegNames;
-use crate::{Program, VarId};
+use crate::{Program, Stride, VarId};
 
 pub(super) struct Names {
     pub(super) buffers: BTreeMap<TensorId, String>,
     pub(super) params: Vec<String>,
     pub(super) regs: RegNames,
+    /// Strides that only the call knows, by buffer and dimension.
+    pub(super) strides: BTreeMap<(TensorId, usize), String>,
     vars: BTreeMap<VarId, String>,
     taken: BTreeSet<String>,
 }
@@ -34,6 +36,7 @@ const RESERVED: &[&str] = &[
     "exp",
     "extern",
     "false",
+    "fault",
     "float",
     "for",
     "global",
@@ -43,6 +46,7 @@ const RESERVED: &[&str] = &[
     "inline",
     "int",
     "kernel",
+    "lane",
     "local",
     "log",
     "long",
@@ -86,12 +90,20 @@ impl Names {
             buffers: BTreeMap::new(),
             params: Vec::new(),
             regs: BTreeMap::new(),
+            strides: BTreeMap::new(),
             vars: BTreeMap::new(),
             taken: RESERVED.iter().map(|word| word.to_string()).collect(),
         };
         for (id, buffer) in program.buffers.iter() {
             let name = names.take(&buffer.name);
             names.buffers.insert(id, name);
+        }
+        for (id, buffer) in program.buffers.iter() {
+            let known = buffer.strides.iter().enumerate();
+            for (dim, _) in known.filter(|(_, stride)| **stride == Stride::Runtime) {
+                let name = names.take(&format!("{}_stride{dim}", buffer.name));
+                names.strides.insert((id, dim), name);
+            }
         }
         for param in &program.params {
             let name = names.take(param);

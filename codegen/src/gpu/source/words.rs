@@ -2,7 +2,6 @@
 
 use polyhedral::{BinOp, Builtin, DType};
 
-use super::Text;
 use super::expression::Tightness;
 
 /// A language that devices are programmed in.
@@ -33,6 +32,12 @@ impl Language {
         }
     }
 
+    /// What has to be declared for a helper.
+    pub(super) fn header(self, helpers: &std::collections::BTreeSet<Helper>) -> &'static str {
+        let half = |helper: &Helper| matches!(helper, Helper::Widened(DType::F16) | Helper::Narrowed(DType::F16));
+        if self == Language::Cuda && helpers.iter().any(half) { "#include <cuda_fp16.h>\n" } else { "" }
+    }
+
     /// 64 bits, signed.
     pub(super) fn long(self) -> &'static str {
         match self {
@@ -41,7 +46,7 @@ impl Language {
         }
     }
 
-    /// The type of a value; half-precision floats have none here.
+    /// The type of a value; floats of 16 bits are computed with as `float`, and rounded.
     pub(super) fn value_type(self, dtype: DType) -> &'static str {
         match dtype {
             DType::Bool => "bool",
@@ -61,11 +66,66 @@ impl Language {
     }
 
     /// The type of an element in memory.
-    pub(super) fn memory_type(self, dtype: DType) -> Option<&'static str> {
+    pub(super) fn memory_type(self, dtype: DType) -> &'static str {
         match dtype {
-            DType::F16 | DType::BF16 => None,
-            DType::Bool => Some("unsigned char"),
-            other => Some(self.value_type(other)),
+            DType::F16 | DType::BF16 => self.value_type(DType::U16),
+            DType::Bool => self.value_type(DType::U8),
+            other => self.value_type(other),
+        }
+    }
+
+    /// The type of several values together, if there is one that the device moves at once.
+    pub(super) fn vector(self, dtype: DType, lanes: u32) -> Option<String> {
+        let bits = if dtype.is_float() { dtype.bits().max(32) } else { dtype.bits() };
+        let scalar = match dtype {
+            DType::Bool => return None,
+            DType::F64 => "double",
+            DType::F32 | DType::F16 | DType::BF16 => "float",
+            DType::I64 if self == Language::Cuda => "longlong",
+            DType::U64 if self == Language::Cuda => "ulonglong",
+            other => super::expression::opencl_name(other),
+        };
+        (matches!(lanes, 2 | 4) && lanes * bits <= VECTOR_BITS).then(|| format!("{scalar}{lanes}"))
+    }
+
+    /// The same of elements in memory; empty if there is none.
+    pub(super) fn memory_vector(self, dtype: DType, lanes: u32) -> String {
+        let dtype = match dtype {
+            DType::F16 | DType::BF16 => DType::U16,
+            DType::Bool => DType::U8,
+            other => other,
+        };
+        self.vector(dtype, lanes).unwrap_or_default()
+    }
+
+    /// Whether vectors lie at multiples of their size.
+    pub(super) fn wants_alignment(self) -> bool {
+        self == Language::Cuda
+    }
+
+    pub(super) fn load_vector(self, from: &Vector) -> String {
+        let Vector { of, lanes, element, constant } = from;
+        let constant = if *constant { "const " } else { "" };
+        match self {
+            Language::OpenCl => format!("vload{lanes}(0, &{element})"),
+            Language::Cuda => format!("*({constant}{of} *)&{element}"),
+        }
+    }
+
+    pub(super) fn store_vector(self, to: &Vector, value: &str) -> String {
+        let Vector { of, lanes, element, .. } = to;
+        match self {
+            Language::OpenCl => format!("vstore{lanes}({value}, 0, &{element})"),
+            Language::Cuda => format!("*({of} *)&{element} = {value}"),
+        }
+    }
+
+    /// A vector of these lanes.
+    pub(super) fn vector_of(self, vector: &str, lanes: &[String]) -> String {
+        let lanes = lanes.join(", ");
+        match self {
+            Language::OpenCl => format!("({vector})({lanes})"),
+            Language::Cuda => format!("make_{vector}({lanes})"),
         }
     }
 
@@ -92,6 +152,14 @@ impl Language {
         match self {
             Language::OpenCl => "__local ",
             Language::Cuda => "__shared__ ",
+        }
+    }
+
+    /// Of an array that vectors are moved to and from.
+    pub(super) fn aligned(self) -> &'static str {
+        match self {
+            Language::OpenCl => "",
+            Language::Cuda => "__align__(16) ",
         }
     }
 
@@ -141,14 +209,6 @@ impl Language {
         }
     }
 
-    /// A value as it is kept in memory.
-    pub(super) fn stored(self, dtype: DType, value: &Text) -> String {
-        match dtype {
-            DType::Bool => format!("({}) ? 1 : 0", value.text),
-            _ => value.text.clone(),
-        }
-    }
-
     /// The name of a function of the language; none where it has no such function.
     pub(super) fn function(self, builtin: Builtin, dtype: DType) -> Option<String> {
         use Builtin::*;
@@ -157,7 +217,7 @@ impl Language {
             other => other.name(),
         };
         match self {
-            Language::Cuda => Some(format!("{name}{}", if dtype == DType::F32 { "f" } else { "" })),
+            Language::Cuda => Some(format!("{name}{}", if dtype == DType::F64 { "" } else { "f" })),
             Language::OpenCl => {
                 let missing = matches!(
                     builtin,
@@ -186,6 +246,20 @@ impl Language {
     }
 }
 
+/// What one instruction of a device moves at most.
+const VECTOR_BITS: u32 = 128;
+
+/// A vector in memory.
+pub(super) struct Vector {
+    /// Its type.
+    pub(super) of: String,
+    pub(super) lanes: u32,
+    /// The first element.
+    pub(super) element: String,
+    /// Whether nothing writes the memory.
+    pub(super) constant: bool,
+}
+
 const AXES: [&str; 3] = ["x", "y", "z"];
 
 /// A function that a text needs beside those of its language.
@@ -195,6 +269,19 @@ pub(super) enum Helper {
     Floored(BinOp, DType),
     /// A shift by any number of bits.
     Shifted(BinOp, DType),
+    /// Whether this is the first check of the launch that fails.
+    FirstFault,
+    /// The float that 16 bits are.
+    Widened(DType),
+    /// The 16 bits of the nearest short float.
+    Narrowed(DType),
+    /// The nearest short float, as a float.
+    Rounded(DType),
+    /// A float that is rounded to a short one as the number itself would: the nearest towards zero, with the last bit set
+    /// where something was lost (Boldo and Melquiond, Emulation of FMA and correctly rounded sums, 2008).
+    Odd(DType),
+    /// A `double`, or a `float`, without its fraction, as the nearest integer of a type; 0 of what is no number.
+    Truncated(bool, DType),
 }
 
 impl Helper {
@@ -205,43 +292,138 @@ impl Helper {
             Helper::Floored(_, dtype) => format!("floor_mod_{}", dtype.name()),
             Helper::Shifted(BinOp::Shl, dtype) => format!("shift_left_{}", dtype.name()),
             Helper::Shifted(_, dtype) => format!("shift_right_{}", dtype.name()),
+            Helper::FirstFault => "first_fault".into(),
+            Helper::Widened(dtype) => format!("float_of_{}", dtype.name()),
+            Helper::Narrowed(dtype) => format!("{}_of_float", dtype.name()),
+            Helper::Rounded(dtype) => format!("rounded_to_{}", dtype.name()),
+            Helper::Odd(dtype) => format!("odd_float_of_{}", dtype.name()),
+            Helper::Truncated(double, dtype) => {
+                format!("{}_of_{}", dtype.name(), if double { "double" } else { "float" })
+            }
         }
     }
 
     pub(super) fn text(self, language: Language) -> String {
-        let (Helper::Floored(_, dtype) | Helper::Shifted(_, dtype)) = self;
-        let (of, name, bits) = (language.value_type(dtype), self.name(), dtype.bits());
-        let inline = match language {
-            Language::OpenCl => "static inline",
-            // The host computes the sizes of grids with it too.
-            Language::Cuda => "static inline __host__ __device__",
+        let inline = match (language, self) {
+            (Language::OpenCl, _) => "static inline",
+            // The host computes the sizes of grids with these too.
+            (Language::Cuda, Helper::Floored(..) | Helper::Shifted(..)) => "static inline __host__ __device__",
+            (Language::Cuda, _) => "static inline __device__",
         };
-        let body = match self {
+        let name = self.name();
+        let of = |dtype| language.value_type(dtype);
+        let function = |result: &str, parameters: String, body: &str| {
+            format!("{inline} {result} {name}({parameters})\n{{\n    {body}\n}}\n")
+        };
+        match self {
+            Helper::Floored(_, dtype) | Helper::Shifted(_, dtype) => {
+                let of = of(dtype);
+                function(of, format!("{of} a, {of} b"), &format!("return {};", self.of_integers(language)))
+            }
+            Helper::FirstFault => {
+                let (pointer, claim) = match language {
+                    Language::OpenCl => ("__global long", "atomic_cmpxchg((volatile __global int *)fault, 0, check)"),
+                    Language::Cuda => ("long long", "atomicCAS((int *)fault, 0, check)"),
+                };
+                function("bool", format!("{pointer} *fault, int check"), &format!("return {claim} == 0;"))
+            }
+            Helper::Widened(dtype) => {
+                let value = match (language, dtype) {
+                    (Language::OpenCl, DType::F16) => "vload_half(0, (const half *)&bits)",
+                    (Language::OpenCl, _) => "as_float((unsigned int)bits << 16)",
+                    (Language::Cuda, DType::F16) => "__half2float(__ushort_as_half(bits))",
+                    (Language::Cuda, _) => "__uint_as_float((unsigned int)bits << 16)",
+                };
+                function("float", format!("{} bits", of(DType::U16)), &format!("return {value};"))
+            }
+            Helper::Narrowed(dtype) => function(of(DType::U16), "float x".into(), narrowed(language, dtype)),
+            Helper::Rounded(dtype) => {
+                let (widened, narrowed) = (Helper::Widened(dtype).name(), Helper::Narrowed(dtype).name());
+                function("float", "float x".into(), &format!("return {widened}({narrowed}(x));"))
+            }
+            Helper::Odd(dtype) => function("float", format!("{} x", of(dtype)), &odd(language, dtype)),
+            Helper::Truncated(double, to) => {
+                let from = if double { "double" } else { "float" };
+                function(of(to), format!("{from} x"), &truncated(language, to))
+            }
+        }
+    }
+
+    /// A quotient, remainder or shift of `a` and `b`.
+    fn of_integers(self, language: Language) -> String {
+        match self {
             Helper::Floored(BinOp::Div, dtype) if dtype.is_signed() => {
-                "b == 0 ? 0 : a / b - (a % b != 0 && (a < 0) != (b < 0))"
+                "b == 0 ? 0 : a / b - (a % b != 0 && (a < 0) != (b < 0))".into()
             }
             Helper::Floored(_, dtype) if dtype.is_signed() => {
-                "b == 0 || b == -1 ? 0 : a % b + (a % b != 0 && (a < 0) != (b < 0) ? b : 0)"
+                "b == 0 || b == -1 ? 0 : a % b + (a % b != 0 && (a < 0) != (b < 0) ? b : 0)".into()
             }
-            Helper::Floored(BinOp::Div, _) => "b == 0 ? 0 : a / b",
-            Helper::Floored(..) => "b == 0 ? 0 : a % b",
-            Helper::Shifted(BinOp::Shl, dtype) => {
-                let wide = language.value_type(DType::U64);
-                return format!(
-                    "{inline} {of} {name}({of} a, {of} b)\n{{\n    return {} ? ({of})(({wide})a << b) : 0;\n}}\n",
-                    in_range(dtype, bits)
-                );
+            Helper::Floored(BinOp::Div, _) => "b == 0 ? 0 : a / b".into(),
+            Helper::Floored(..) => "b == 0 ? 0 : a % b".into(),
+            Helper::Shifted(op, dtype) => {
+                let (of, wide) = (language.value_type(dtype), language.value_type(DType::U64));
+                let range = in_range(dtype, dtype.bits());
+                match op {
+                    BinOp::Shl => format!("{range} ? ({of})(({wide})a << b) : 0"),
+                    _ if dtype.is_signed() => format!("{range} ? ({of})(a >> b) : ({of})(a < 0 ? -1 : 0)"),
+                    _ => format!("{range} ? ({of})(a >> b) : ({of})(0)"),
+                }
             }
-            Helper::Shifted(_, dtype) => {
-                let filled = if dtype.is_signed() { "a < 0 ? -1 : 0" } else { "0" };
-                return format!(
-                    "{inline} {of} {name}({of} a, {of} b)\n{{\n    return {} ? ({of})(a >> b) : ({of})({filled});\n}}\n",
-                    in_range(dtype, bits)
-                );
-            }
-        };
-        format!("{inline} {of} {name}({of} a, {of} b)\n{{\n    return {body};\n}}\n")
+            _ => String::new(),
+        }
     }
+}
+
+fn narrowed(language: Language, dtype: DType) -> &'static str {
+    match (language, dtype) {
+        (Language::OpenCl, DType::F16) => {
+            "unsigned short bits;\n    vstore_half_rte(x, 0, (half *)&bits);\n    return bits;"
+        }
+        (Language::Cuda, DType::F16) => "return __half_as_ushort(__float2half_rn(x));",
+        (Language::OpenCl, _) => {
+            "unsigned int bits = as_uint(x);\n    return (isnan(x) ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1)) >> 16;"
+        }
+        (Language::Cuda, _) => {
+            "unsigned int bits = __float_as_uint(x);\n    return (isnan(x) ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1)) >> 16;"
+        }
+    }
+}
+
+fn odd(language: Language, from: DType) -> String {
+    let of = language.value_type(from);
+    let nan = if from.is_float() { " || x != x" } else { "" };
+    match language {
+        Language::OpenCl => {
+            format!("float f = convert_float_rtz(x);\n    return ({of})f == x{nan} ? f : as_float(as_uint(f) | 1);")
+        }
+        Language::Cuda => {
+            let name = match from {
+                DType::F64 => "double",
+                DType::I32 => "int",
+                DType::U32 => "uint",
+                DType::I64 => "ll",
+                _ => "ull",
+            };
+            format!(
+                "float f = __{name}2float_rz(x);\n    return ({of})f == x{nan} ? f : __uint_as_float(__float_as_uint(f) | 1);"
+            )
+        }
+    }
+}
+
+fn truncated(language: Language, to: DType) -> String {
+    let of = language.value_type(to);
+    let bits = to.bits();
+    // Powers of two: floats hold them.
+    let (low, high) = match to.is_signed() {
+        true => (format!("-0x1p{}f", bits - 1), format!("0x1p{}f", bits - 1)),
+        false => ("0.0f".into(), format!("0x1p{bits}f")),
+    };
+    let (least, most) = match to.is_signed() {
+        true => (format!("({of})(1ull << {})", bits - 1), format!("({of})((1ull << {}) - 1)", bits - 1)),
+        false => ("0".into(), format!("({of})~0ull")),
+    };
+    format!("return x != x ? 0 : x <= {low} ? {least} : x >= {high} ? {most} : ({of})x;")
 }
 
 fn in_range(dtype: DType, bits: u32) -> String {
