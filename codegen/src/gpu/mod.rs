@@ -4,6 +4,7 @@
 mod entry;
 mod limits;
 mod plan;
+mod private;
 mod ptx;
 mod rewrite;
 mod source;
@@ -29,6 +30,7 @@ use crate::{Program, simplify};
 pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     with_deep_stack(|| {
         let program = simplify(scan(scop, options, remarks)?);
+        let program = simplify(private::copied_out(program));
         let program = simplify(rewrite::tested_once(program));
         Ok(simplify(rewrite::in_registers(program)))
     })
