@@ -13,6 +13,7 @@ mod error;
 pub mod files;
 mod host;
 mod limits;
+mod package;
 pub mod random;
 mod refusal;
 mod routine;
@@ -27,6 +28,7 @@ pub use device::{figures, open_device};
 pub use error::{Error, Fault, Result, Source, render};
 pub use host::{host_target, known_targets, target_named};
 pub use limits::Limits;
+pub use package::package;
 
 pub use frontend_tc::Kernel as Definition;
 pub use polyhedral::DType;
