@@ -13,6 +13,7 @@
 mod barriers;
 mod outline;
 mod policy;
+mod rows;
 mod shape;
 
 pub use barriers::synchronise;

@@ -4,6 +4,8 @@ use polyhedral::{Axis, Band, Member, Node, Scop, Stmt, Subscript, isl};
 use support::{Gpu, Remark};
 use transform::{Command, Names, Policy, Refused, Session};
 
+use crate::rows;
+
 /// Lays loops out on a device: neighbouring nests share their loops where these stay free of dependences, and of the
 /// outermost such loops of each nest one, along which most accesses are to neighbouring elements, is cut into strips of
 /// threads along x, the next one along y; what is left of them are blocks.
@@ -31,7 +33,9 @@ impl Policy for Mapper {
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
         fuse(session);
         for run in runs(session) {
-            self.map(session, &run);
+            if !rows::map(session, &self.device, &run) {
+                self.map(session, &run);
+            }
         }
         Ok(())
     }
@@ -199,7 +203,7 @@ fn gather(session: &Session, node: &Node, found: &mut Vec<Vec<String>>) {
 }
 
 /// How many accesses are to the next element in the next iteration of a loop, less those that are to another row.
-fn contiguity(scop: &Scop, name: &str) -> i64 {
+pub(crate) fn contiguity(scop: &Scop, name: &str) -> i64 {
     let Some(member) = scop.tree.member(name) else { return 0 };
     let Ok(functions) = member.schedule.pw_affs() else { return 0 };
     let of_function = |function: &isl::PwAff| -> Option<i64> {
