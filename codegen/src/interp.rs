@@ -8,6 +8,7 @@ mod kernel;
 mod scalar;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use polyhedral::{BinOp, DType, Role, TensorId, Value as Scalar};
@@ -105,6 +106,7 @@ fn interpreted(program: &Program, sizes: &[i64], inputs: &Tensors, seed: u64) ->
         regs: vec![None; program.regs.len()],
         memory: Vec::new(),
         random: seed,
+        kept: BTreeMap::new(),
         watch: RefCell::new(None),
     };
     for buffer in program.buffers.values() {
@@ -126,6 +128,8 @@ struct Run<'a> {
     vars: Vec<Option<i64>>,
     regs: Vec<Option<Lanes>>,
     memory: Vec<Memory>,
+    /// Of buffers that threads of a block keep across barriers, what each thread has.
+    kept: BTreeMap<TensorId, Vec<Vec<Scalar>>>,
     random: u64,
     /// Of the kernel that runs.
     watch: RefCell<Option<kernel::Watch>>,

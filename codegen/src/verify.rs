@@ -9,7 +9,7 @@
 //! - A buffer that threads share has constant extents, and is touched inside of a launch that names it only. Launches are
 //!   not inside of each other, and nothing of a processor's is inside of one: no parallel loops.
 //! - A barrier is inside of a launch, and of nothing that differs between the threads of a block: no loop whose bounds
-//!   depend on the thread, no such test, no `Local`. No register is live across.
+//!   depend on the thread, no such test. No register is live across.
 //! - What threads combine is combined where a barrier may be too: a register with one lane that is set, along axes of the block.
 //! - Values have one type, that of where they go; masks are `bool`, checked and indirect subscripts `int64`.
 //! - Every value has one lane or as many as its op; the registers of a block have one type and one number of lanes; the lanes
@@ -283,7 +283,7 @@ impl Verifier<'_> {
                     self.report(buffer, "has a place of its own, but is to be on the stack");
                 }
                 let outermost = self.local.insert(*buffer);
-                self.diverging(true, |check| check.ops(body, set));
+                self.ops(body, set);
                 if outermost {
                     self.local.remove(buffer);
                 }

@@ -143,6 +143,86 @@ bind Bs.load.x1 to thread.x
     );
 }
 
+/// A product whose threads keep what they sum up while its factors pass through shared memory, but for where in its
+/// registers a thread has what.
+const SUMS_IN_REGISTERS: &str = "
+fuse C.init C.update depth 2
+tile C.init.m C.init.n by 8 8 as mo no / mi ni
+bind C.init.mo to block.y
+bind C.init.no to block.x
+launch C.init.mo with 2 2 threads
+distribute C.init.mi
+split C.init.mi by 2 as mt mr
+split C.init.ni by 2 as nt nr
+reorder C.init.mt C.init.nt C.init.mr C.init.nr
+bind C.init.mt to thread.y
+bind C.init.nt to thread.x
+split C.update.k by 4 as ko ki
+split C.update.mi by 2 as mt mr
+split C.update.ni by 2 as nt nr
+reorder C.update.ko C.update.ki C.update.mt C.update.nt C.update.mr C.update.nr
+bind C.update.mt to thread.y
+bind C.update.nt to thread.x
+promote C at C.init.no as acc in registers
+split acc.store.x0 by 2 as mt mr
+split acc.store.x1 by 2 as nt nr
+reorder acc.store.mt acc.store.nt acc.store.mr acc.store.nr
+bind acc.store.mt to thread.y
+bind acc.store.nt to thread.x
+promote A at C.update.ko as As transposed 1 0 padded 1 in shared
+promote B at C.update.ko as Bs in shared
+reorder As.load.x1 As.load.x0
+collapse As.load.x1 As.load.x0 as x
+split As.load.x by 2 as ty tx
+bind As.load.ty to thread.y
+bind As.load.tx to thread.x
+collapse Bs.load.x0 Bs.load.x1 as x
+split Bs.load.x by 2 as ty tx
+bind Bs.load.ty to thread.y
+bind Bs.load.tx to thread.x
+";
+
+#[test]
+fn sums_in_registers() {
+    let layout = "layout acc [i, j] = [2*floor(i/4) + i mod 2, 2*floor(j/4) + j mod 2] of [4, 4]\n";
+    let script = format!("{SUMS_IN_REGISTERS}{layout}");
+    check("matmul", &[13, 11, 9], &script);
+    // Of one step no barrier has to keep the next one apart.
+    for sizes in [[16, 8, 4], [3, 1, 2]] {
+        let (source, scop) = mapped("matmul", Some(&sizes), &script);
+        agrees(&source, &lowered(&scop), &[]);
+    }
+}
+
+/// A thread has the elements 0, 1, 4 and 5 of a row, or the others.
+#[test]
+fn what_one_thread_keeps_has_cells_of_its_own() {
+    let refused = |layout: &str| {
+        let mut session = Session::new(scheduled("matmul", None, ""), &common::target()).unwrap();
+        let script: transform::Script = format!("{SUMS_IN_REGISTERS}{layout}").parse().unwrap();
+        session.replay(&script).err().map(|refused| refused.to_string())
+    };
+    let reason = refused("layout acc [i, j] = [i mod 2, j] of [2, 8]").unwrap();
+    assert!(reason.contains("acc"), "{reason}");
+    assert_eq!(refused("layout acc [i, j] = [i mod 2 + 2*floor(i/4), j] of [4, 8]"), None);
+}
+
+#[test]
+fn memories_of_a_device_need_their_blocks_and_threads() {
+    let refused = |script: &str| {
+        let mut session = Session::new(scheduled("matmul", None, ""), &common::target()).unwrap();
+        session.replay(&script.parse::<transform::Script>().unwrap()).unwrap_err().to_string()
+    };
+    let tiled = "tile C.update.m C.update.n by 8 8 as mo no / mi ni\n";
+    let shared = refused(&format!("{tiled}promote C at C.update.no as Cs in shared"));
+    assert!(shared.contains("no loop around is on blocks"), "{shared}");
+    let registers =
+        refused(&format!("{tiled}bind C.update.mo to block.x\npromote C at C.update.no as acc in registers"));
+    assert!(registers.contains("there is no kernel around"), "{registers}");
+    let nested = refused(&format!("{tiled}launch C.update.mo with 4 threads\nlaunch C.update.no with 4 threads"));
+    assert!(nested.contains("in a kernel already"), "{nested}");
+}
+
 #[track_caller]
 fn check_source(text: &str, sizes: Option<&[i64]>, script: &str, language: Language, expected: Expect) {
     let program = lowered(&mapped(text, sizes, script).1);
@@ -234,6 +314,142 @@ fn a_product_in_cuda() {
     "#]],
     );
 }
+
+/// A product as it should be: threads have 4 x 4 elements in registers, twice along each axis, and every access to global
+/// and shared memory is of four numbers.
+#[test]
+fn a_product_in_registers_in_cuda() {
+    check_source(
+        "matmul",
+        Some(&[256, 128, 64]),
+        PRODUCT_IN_REGISTERS,
+        Language::Cuda,
+        expect![[r#"
+        // matmul: kernels in CUDA C++, to be compiled with --fmad=false
+
+        extern "C" __global__ __launch_bounds__(256)
+        void matmul(const float *__restrict__ A, const float *__restrict__ B, float *__restrict__ C)
+        {
+            __shared__ float As[8][132];
+            __shared__ __align__(16) float Bs[8][128];
+            const int by = blockIdx.y;
+            const int tx = threadIdx.x;
+            const int ty = threadIdx.y;
+
+            {
+                __align__(16) float acc[8][8];
+                *(float4 *)&acc[0][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                *(float4 *)&acc[1][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                *(float4 *)&acc[2][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                *(float4 *)&acc[3][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                *(float4 *)&acc[0][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                *(float4 *)&acc[1][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                *(float4 *)&acc[2][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                *(float4 *)&acc[3][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                *(float4 *)&acc[4][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                *(float4 *)&acc[5][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                *(float4 *)&acc[6][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                *(float4 *)&acc[7][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                *(float4 *)&acc[4][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                *(float4 *)&acc[5][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                *(float4 *)&acc[6][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                *(float4 *)&acc[7][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                for (int ko = 0; ko < 8; ++ko) {
+                    *(float4 *)&Bs[(tx + 16*ty) / 32][4*tx + 64*ty - 128*((tx + 16*ty) / 32)] = *(const float4 *)&B[(8*ko + (tx + 16*ty) / 32)*128 + 4*tx + 64*ty - 128*((tx + 16*ty) / 32)];
+                    As[4*tx - 8*(tx / 2)][8*ty + tx / 2] = A[(128*by + 8*ty + tx / 2)*64 + 4*tx + 8*ko - 8*(tx / 2)];
+                    As[4*tx + 1 - 8*(tx / 2)][8*ty + tx / 2] = A[(128*by + 8*ty + tx / 2)*64 + 4*tx + 8*ko + 1 - 8*(tx / 2)];
+                    As[4*tx + 2 - 8*(tx / 2)][8*ty + tx / 2] = A[(128*by + 8*ty + tx / 2)*64 + 4*tx + 8*ko + 2 - 8*(tx / 2)];
+                    As[4*tx + 3 - 8*(tx / 2)][8*ty + tx / 2] = A[(128*by + 8*ty + tx / 2)*64 + 4*tx + 8*ko + 3 - 8*(tx / 2)];
+                    __syncthreads();
+                    for (int ki = 8*ko; ki < 8*ko + 8; ++ki) {
+                        *(float4 *)&acc[0][0] = make_float4(acc[0][0] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx], acc[0][1] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 1], acc[0][2] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 2], acc[0][3] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 3]);
+                        *(float4 *)&acc[1][0] = make_float4(acc[1][0] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx], acc[1][1] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 1], acc[1][2] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 2], acc[1][3] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 3]);
+                        *(float4 *)&acc[2][0] = make_float4(acc[2][0] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx], acc[2][1] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 1], acc[2][2] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 2], acc[2][3] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 3]);
+                        *(float4 *)&acc[3][0] = make_float4(acc[3][0] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx], acc[3][1] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 1], acc[3][2] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 2], acc[3][3] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 3]);
+                        *(float4 *)&acc[0][4] = make_float4(acc[0][4] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 64], acc[0][5] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 65], acc[0][6] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 66], acc[0][7] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 67]);
+                        *(float4 *)&acc[1][4] = make_float4(acc[1][4] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 64], acc[1][5] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 65], acc[1][6] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 66], acc[1][7] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 67]);
+                        *(float4 *)&acc[2][4] = make_float4(acc[2][4] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 64], acc[2][5] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 65], acc[2][6] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 66], acc[2][7] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 67]);
+                        *(float4 *)&acc[3][4] = make_float4(acc[3][4] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 64], acc[3][5] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 65], acc[3][6] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 66], acc[3][7] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 67]);
+                        *(float4 *)&acc[4][0] = make_float4(acc[4][0] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx], acc[4][1] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 1], acc[4][2] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 2], acc[4][3] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 3]);
+                        *(float4 *)&acc[5][0] = make_float4(acc[5][0] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx], acc[5][1] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 1], acc[5][2] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 2], acc[5][3] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 3]);
+                        *(float4 *)&acc[6][0] = make_float4(acc[6][0] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx], acc[6][1] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 1], acc[6][2] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 2], acc[6][3] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 3]);
+                        *(float4 *)&acc[7][0] = make_float4(acc[7][0] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx], acc[7][1] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 1], acc[7][2] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 2], acc[7][3] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 3]);
+                        *(float4 *)&acc[4][4] = make_float4(acc[4][4] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 64], acc[4][5] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 65], acc[4][6] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 66], acc[4][7] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 67]);
+                        *(float4 *)&acc[5][4] = make_float4(acc[5][4] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 64], acc[5][5] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 65], acc[5][6] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 66], acc[5][7] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 67]);
+                        *(float4 *)&acc[6][4] = make_float4(acc[6][4] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 64], acc[6][5] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 65], acc[6][6] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 66], acc[6][7] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 67]);
+                        *(float4 *)&acc[7][4] = make_float4(acc[7][4] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 64], acc[7][5] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 65], acc[7][6] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 66], acc[7][7] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 67]);
+                    }
+                    __syncthreads();
+                }
+                *(float4 *)&C[(128*by + 4*ty)*128 + 4*tx] = *(float4 *)&acc[0][0];
+                *(float4 *)&C[(128*by + 4*ty + 1)*128 + 4*tx] = *(float4 *)&acc[1][0];
+                *(float4 *)&C[(128*by + 4*ty + 2)*128 + 4*tx] = *(float4 *)&acc[2][0];
+                *(float4 *)&C[(128*by + 4*ty + 3)*128 + 4*tx] = *(float4 *)&acc[3][0];
+                *(float4 *)&C[(128*by + 4*ty)*128 + 4*tx + 64] = *(float4 *)&acc[0][4];
+                *(float4 *)&C[(128*by + 4*ty + 1)*128 + 4*tx + 64] = *(float4 *)&acc[1][4];
+                *(float4 *)&C[(128*by + 4*ty + 2)*128 + 4*tx + 64] = *(float4 *)&acc[2][4];
+                *(float4 *)&C[(128*by + 4*ty + 3)*128 + 4*tx + 64] = *(float4 *)&acc[3][4];
+                *(float4 *)&C[(128*by + 4*ty + 64)*128 + 4*tx] = *(float4 *)&acc[4][0];
+                *(float4 *)&C[(128*by + 4*ty + 65)*128 + 4*tx] = *(float4 *)&acc[5][0];
+                *(float4 *)&C[(128*by + 4*ty + 66)*128 + 4*tx] = *(float4 *)&acc[6][0];
+                *(float4 *)&C[(128*by + 4*ty + 67)*128 + 4*tx] = *(float4 *)&acc[7][0];
+                *(float4 *)&C[(128*by + 4*ty + 64)*128 + 4*tx + 64] = *(float4 *)&acc[4][4];
+                *(float4 *)&C[(128*by + 4*ty + 65)*128 + 4*tx + 64] = *(float4 *)&acc[5][4];
+                *(float4 *)&C[(128*by + 4*ty + 66)*128 + 4*tx + 64] = *(float4 *)&acc[6][4];
+                *(float4 *)&C[(128*by + 4*ty + 67)*128 + 4*tx + 64] = *(float4 *)&acc[7][4];
+            }
+        }
+
+        void matmul_launch(const float *A, const float *B, float *C, cudaStream_t stream)
+        {
+            matmul<<<dim3(1, 2), dim3(16, 16), 0, stream>>>(A, B, C);
+        }
+    "#]],
+    );
+}
+
+const PRODUCT_IN_REGISTERS: &str = "
+fuse C.init C.update depth 2
+tile C.init.m C.init.n by 128 128 as mo no / mi ni
+bind C.init.mo to block.y
+bind C.init.no to block.x
+launch C.init.mo with 16 16 threads
+distribute C.init.mi
+split C.init.mi by 4 as mt mr
+split C.init.ni by 4 as nt nr
+reorder C.init.mt C.init.nt C.init.mr C.init.nr
+bind C.init.mt to thread.y
+bind C.init.nt to thread.x
+vectorise C.init.nr by 4
+split C.update.k by 8 as ko ki
+split C.update.mi by 4 as mt mr
+split C.update.ni by 4 as nt nr
+reorder C.update.ko C.update.ki C.update.mt C.update.nt C.update.mr C.update.nr
+bind C.update.mt to thread.y
+bind C.update.nt to thread.x
+vectorise C.update.nr by 4
+promote C at C.init.no as acc in registers
+split acc.store.x0 by 4 as mt mr
+split acc.store.x1 by 4 as nt nr
+reorder acc.store.mt acc.store.nt acc.store.mr acc.store.nr
+bind acc.store.mt to thread.y
+bind acc.store.nt to thread.x
+vectorise acc.store.nr by 4
+promote A at C.update.ko as As transposed 1 0 padded 4 in shared
+promote B at C.update.ko as Bs in shared
+reorder As.load.x1 As.load.x0
+collapse As.load.x1 As.load.x0 as x
+vectorise As.load.x by 4 as xv xl
+split As.load.xv by 16 as ty tx
+bind As.load.ty to thread.y
+bind As.load.tx to thread.x
+collapse Bs.load.x0 Bs.load.x1 as x
+vectorise Bs.load.x by 4 as xv xl
+split Bs.load.xv by 16 as ty tx
+bind Bs.load.ty to thread.y
+bind Bs.load.tx to thread.x
+layout acc [i, j] = [4*floor(i/64) + i mod 4, 4*floor(j/64) + j mod 4] of [8, 8]
+";
 
 #[test]
 fn a_product_in_opencl() {

@@ -3,6 +3,8 @@
 
 mod entry;
 mod limits;
+mod plan;
+mod private;
 mod ptx;
 mod rewrite;
 mod source;
@@ -10,6 +12,7 @@ mod source;
 pub use entry::{Argument, Entry};
 pub(crate) use limits::launches;
 pub use limits::{TooLarge, within_limits};
+pub use plan::{NoPlan, plan};
 pub use ptx::{Ptx, PtxKernel, ptx};
 pub use source::{Language, Unsupported, source};
 
@@ -27,6 +30,7 @@ use crate::{Program, simplify};
 pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     with_deep_stack(|| {
         let program = simplify(scan(scop, options, remarks)?);
+        let program = simplify(private::copied_out(program));
         let program = simplify(rewrite::tested_once(program));
         Ok(simplify(rewrite::in_registers(program)))
     })

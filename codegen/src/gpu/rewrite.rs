@@ -1,8 +1,10 @@
 //! Rewrites of kernels.
 
-use polyhedral::CmpOp;
+use std::collections::BTreeSet;
 
-use crate::passes::{Ranges, coalesce, registers, substituted, unswitch};
+use polyhedral::{CmpOp, TensorId};
+
+use crate::passes::{Ranges, coalesce, registers_of_others, substituted, unswitch};
 use crate::verify::has_barrier;
 use crate::{Cond, Int, Launch, Op, Program};
 
@@ -75,10 +77,30 @@ pub(super) fn in_registers(mut program: Program) -> Program {
     program
 }
 
+/// What threads keep across barriers in these ops: registers already.
+fn kept(ops: &[Op], found: &mut BTreeSet<TensorId>) {
+    for op in ops {
+        match op {
+            Op::Local { buffer, body } if has_barrier(body) => {
+                found.insert(*buffer);
+                kept(body, found);
+            }
+            Op::For { body, .. } | Op::Local { body, .. } => kept(body, found),
+            Op::If { then, otherwise, .. } => {
+                kept(then, found);
+                kept(otherwise, found);
+            }
+            _ => {}
+        }
+    }
+}
+
 fn of_host(ops: Vec<Op>, program: &mut Program) -> Vec<Op> {
     let one = |op: Op| match op {
         Op::Launch(launch) => {
-            let body = of_block(launch.body, program);
+            let mut own = BTreeSet::new();
+            kept(&launch.body, &mut own);
+            let body = of_block(launch.body, &own, program);
             Op::Launch(Launch { body, ..launch })
         }
         Op::For { var, lower, upper, step, parallel, body } => {
@@ -93,32 +115,33 @@ fn of_host(ops: Vec<Op>, program: &mut Program) -> Vec<Op> {
 }
 
 /// What all threads of a block get to.
-fn of_block(ops: Vec<Op>, program: &mut Program) -> Vec<Op> {
+fn of_block(ops: Vec<Op>, kept: &BTreeSet<TensorId>, program: &mut Program) -> Vec<Op> {
     let (mut all, mut run) = (Vec::new(), Vec::new());
     for op in ops {
         if !has_barrier(std::slice::from_ref(&op)) {
             run.push(op);
             continue;
         }
-        all.extend(rewritten(std::mem::take(&mut run), program));
+        all.extend(rewritten(std::mem::take(&mut run), kept, program));
         all.push(match op {
             Op::For { var, lower, upper, step, parallel, body } => {
-                Op::For { var, lower, upper, step, parallel, body: of_block(body, program) }
+                Op::For { var, lower, upper, step, parallel, body: of_block(body, kept, program) }
             }
             Op::If { cond, then, otherwise } => {
-                Op::If { cond, then: of_block(then, program), otherwise: of_block(otherwise, program) }
+                Op::If { cond, then: of_block(then, kept, program), otherwise: of_block(otherwise, kept, program) }
             }
+            Op::Local { buffer, body } => Op::Local { buffer, body: of_block(body, kept, program) },
             other => other,
         });
     }
-    all.extend(rewritten(run, program));
+    all.extend(rewritten(run, kept, program));
     all
 }
 
 /// What threads run between two barriers, rewritten as a program of its own.
-fn rewritten(run: Vec<Op>, program: &mut Program) -> Vec<Op> {
+fn rewritten(run: Vec<Op>, kept: &BTreeSet<TensorId>, program: &mut Program) -> Vec<Op> {
     let mut own = Program { body: run, ..program.clone() };
-    own = coalesce(registers(unswitch(own)));
+    own = coalesce(registers_of_others(unswitch(own), kept));
     (program.vars, program.regs) = (own.vars, own.regs);
     own.body
 }

@@ -56,6 +56,11 @@ pub fn source(program: &Program, language: Language) -> Result<String> {
     Ok(printer.finish(&host))
 }
 
+/// What a launch's kernel is called in the text of the program.
+pub(super) fn symbol(program: &Program, launch: &Launch) -> String {
+    Names::of(program).fresh(&launch.name)
+}
+
 struct Printer<'a> {
     program: &'a Program,
     language: Language,

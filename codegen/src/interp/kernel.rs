@@ -47,12 +47,14 @@ impl Run<'_> {
                 self.memory[buffer.index()].elements = self.poisoned(*buffer)?;
             }
             self.next_block(number);
+            self.kept.clear();
             let registers = vec![vec![None; self.regs.len()]; threads.len()];
             let mut own = Block { threads: &threads, pending: Vec::new(), registers };
             self.uniform(&launch.body, &mut own)?;
             self.run_pending(&mut own)?;
         }
         launch.shared.iter().for_each(|buffer| self.memory[buffer.index()].elements = Vec::new());
+        self.kept.clear();
         self.watch.replace(None);
         (self.vars, self.regs) = (vars, regs);
         Ok(())
@@ -86,6 +88,12 @@ impl Run<'_> {
                     let taken = if self.cond(cond)? { then } else { otherwise };
                     self.uniform(taken, block)?;
                 }
+                // What threads keep across barriers stays until the block ends: nothing reads it after the op.
+                Op::Local { buffer, body } => {
+                    let fresh = self.poisoned(*buffer)?;
+                    self.kept.insert(*buffer, vec![fresh; block.threads.len()]);
+                    self.uniform(body, block)?;
+                }
                 _ => return Err(Fault::Malformed("a barrier where not all threads of a block get to".into())),
             }
         }
@@ -114,13 +122,22 @@ impl Run<'_> {
             threads[thread].iter().for_each(|(var, value)| self.vars[var.index()] = Some(*value));
             self.watch.borrow_mut().iter_mut().for_each(|watch| watch.here.thread = thread);
             std::mem::swap(&mut self.regs, &mut registers[thread]);
+            self.swap_kept(thread);
             let result = self.op(op);
+            self.swap_kept(thread);
             std::mem::swap(&mut self.regs, &mut registers[thread]);
             result?;
         }
         self.vars = outside;
         pending.clear();
         Ok(())
+    }
+
+    /// Puts what a thread keeps in its place, or takes it from there.
+    fn swap_kept(&mut self, thread: usize) {
+        for (buffer, of_threads) in &mut self.kept {
+            std::mem::swap(&mut self.memory[buffer.index()].elements, &mut of_threads[thread]);
+        }
     }
 
     /// [`Op::Combine`]: of the threads with the same other numbers.

@@ -55,6 +55,7 @@ use crate::Program;
 use crate::gpu::PtxKernel;
 use cpu::Emitted;
 
+pub(crate) use code::signature;
 pub(crate) use math::library_calls;
 pub(crate) use nvptx::ALIGNMENT;
 pub use object::{Host, host};

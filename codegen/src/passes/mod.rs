@@ -38,6 +38,7 @@ pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
 pub(crate) use ranges::Ranges;
 pub use registers::registers;
+pub(crate) use registers::registers_of_others;
 pub use shifts::shifts;
 pub use simplify::simplify;
 pub(crate) use simplify::substituted;
@@ -69,7 +70,7 @@ fn lowered(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<
 }
 
 /// A copy of `ops` with loop variables of its own, so that both may stand in one program.
-fn fresh_copy(ops: &[Op], vars: &mut Table<VarId, String>) -> Vec<Op> {
+pub(crate) fn fresh_copy(ops: &[Op], vars: &mut Table<VarId, String>) -> Vec<Op> {
     let mut renamed = BTreeMap::new();
     rename(ops, vars, &mut renamed)
 }

@@ -8,7 +8,7 @@ use crate::int::Linear;
 use crate::{Cond, Int, Launch, Program, VarId};
 
 /// Smallest and largest value, where known.
-pub(super) type Interval = (Option<i64>, Option<i64>);
+pub(crate) type Interval = (Option<i64>, Option<i64>);
 
 /// Intervals of the variables around, and expressions that are not negative.
 #[derive(Clone, Default)]
@@ -93,7 +93,7 @@ impl Ranges {
     }
 
     /// The interval of an expression.
-    pub(super) fn interval(&self, int: &Int) -> Interval {
+    pub(crate) fn interval(&self, int: &Int) -> Interval {
         self.interval_of(sum(&int.linear()))
     }
 
@@ -231,8 +231,23 @@ impl Ranges {
             self.at_least_zero(&rest) && self.at_least_zero(&(Int::Const(by - 1) - rest))
         };
         let own = e.linear();
+        if let Some(quotient) = self.of_multiples(&own, by) {
+            return Some(quotient);
+        }
         let multiples = self.facts.iter().filter_map(|fact| multiple_below(&difference(&own, fact)?, by));
         std::iter::once(Int::Const(0)).chain(multiples).find(divided)
+    }
+
+    /// The same where what is left of the sum without the multiples of `by` is between two neighbouring ones.
+    fn of_multiples(&self, own: &Linear, by: i64) -> Option<Int> {
+        let (multiples, rest): (Vec<_>, Vec<_>) = own.terms.iter().cloned().partition(|(_, c)| c % by == 0);
+        if multiples.is_empty() {
+            return None;
+        }
+        let (low, high) = self.interval(&Linear { constant: own.constant, terms: rest }.into_int());
+        let (low, high) = (low?.div_euclid(by), high?.div_euclid(by));
+        let terms = multiples.into_iter().map(|(atom, c)| (atom, c / by)).collect();
+        (low == high).then(|| Linear { constant: low, terms }.into_int())
     }
 
     /// The condition without what is known.

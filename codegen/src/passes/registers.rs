@@ -16,15 +16,21 @@ use crate::{At, Buffer, Cond, Int, Launch, Op, Program, Reg, RegId, Value, VarId
 /// Done for a buffer when all its accesses in the loop are at subscripts that the loop does not change, any two of them
 /// at the same elements or at different ones. What is around is guarded by the tests that the accesses are under, and by
 /// whether the loop runs at all: no element is touched that was not touched before.
-pub fn registers(mut program: Program) -> Program {
+pub fn registers(program: Program) -> Program {
+    registers_of_others(program, &BTreeSet::new())
+}
+
+/// The same for all buffers but these, which become registers anyway.
+pub(crate) fn registers_of_others(mut program: Program, these: &BTreeSet<TensorId>) -> Program {
     let body = std::mem::take(&mut program.body);
-    let mut pass = Pass { buffers: &program.buffers, regs: &mut program.regs };
+    let mut pass = Pass { buffers: &program.buffers, these, regs: &mut program.regs };
     program.body = pass.ops(body);
     program
 }
 
 struct Pass<'a> {
     buffers: &'a Table<TensorId, Buffer>,
+    these: &'a BTreeSet<TensorId>,
     regs: &'a mut Table<RegId, Reg>,
 }
 
@@ -54,7 +60,8 @@ impl Pass<'_> {
     /// The loop with its registers, and what fills and empties them around it.
     fn around(&mut self, head: Loop, mut body: Vec<Op>) -> Vec<Op> {
         let (mut before, mut after) = (Vec::new(), Vec::new());
-        for (buffer, elements) in Accesses::of(&head, &body, self.regs).held() {
+        let held = Accesses::of(&head, &body, self.regs).held();
+        for (buffer, elements) in held.into_iter().filter(|(buffer, _)| !self.these.contains(buffer)) {
             let row = &self.buffers[buffer];
             let held: Vec<(Element, RegId)> = elements
                 .into_iter()

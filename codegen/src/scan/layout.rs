@@ -19,8 +19,8 @@ pub(super) fn empty_program(scop: &Scop, options: &Options) -> Program {
     let buffers = scop.tensors.values().map(|tensor| {
         let extent = storage_extent(tensor);
         let mut strides = row_major(&extent);
-        let place = if tensor.memory == Memory::Stack {
-            if whole_lines {
+        let place = if tensor.memory.is_own() {
+            if whole_lines && tensor.memory == Memory::Stack {
                 strides = row_major(&in_whole_lines(tensor, &extent));
             }
             Place::Stack

@@ -1,5 +1,5 @@
 //! Where tensors on the stack have their memory: inside the loops whose iterations run apart and that are around all
-//! accesses.
+//! accesses. What a thread of a kernel keeps is around all that the thread runs.
 //!
 //! Each of these loops gets a [`Op::Local`], an outer one only when something in it is not inside of an inner one: isl
 //! leaves out loops that run once.
@@ -13,18 +13,25 @@ use super::leaves::{Leaves, Part, Scanned};
 use super::{Error, malformed};
 use crate::{At, Int, Launch, Op, Place, Program, Value};
 
-/// For each tensor on the stack, the members that run apart and are around all accesses.
-pub(super) struct Private(BTreeMap<TensorId, Vec<Scanned>>);
+/// Tensors of which not all iterations have the same memory.
+pub(super) struct Private {
+    /// For each one on the stack, the members that run apart and are around all accesses; for each one that a block
+    /// shares, those on blocks.
+    around: BTreeMap<TensorId, Vec<Scanned>>,
+    /// What a thread keeps as long as its block runs.
+    kept: Vec<TensorId>,
+}
 
 impl Private {
     pub(super) fn of(scop: &Scop, leaves: &Leaves) -> Private {
         let mut private = BTreeMap::new();
         for part in leaves.parts.values() {
             for access in scop.stmts[part.stmt].accesses() {
-                if scop.tensors[access.tensor].memory != Memory::Stack {
-                    continue;
-                }
-                let around = apart(part);
+                let around = match scop.tensors[access.tensor].memory {
+                    Memory::Global | Memory::Registers => continue,
+                    Memory::Stack => members(part, Kind::apart),
+                    Memory::Shared => members(part, |kind| matches!(kind, Kind::Bound(Axis::Block(_)))),
+                };
                 private
                     .entry(access.tensor)
                     .and_modify(|common: &mut Vec<Scanned>| {
@@ -34,14 +41,15 @@ impl Private {
                     .or_insert(around);
             }
         }
-        Private(private)
+        let kept = scop.tensors.iter().filter(|(_, tensor)| tensor.memory == Memory::Registers).map(|(id, _)| id);
+        Private { around: private, kept: kept.collect() }
     }
 
     /// On a device, what is not a thread's own is in the memory that its block shares, or in that of the device: gives these
     /// tensors their places.
     pub(super) fn place_on_device(&mut self, program: &mut Program) {
         let mut offset = program.workspace();
-        self.0.retain(|&tensor, around| {
+        self.around.retain(|&tensor, around| {
             let place = match around.last().map(|member| member.kind) {
                 Some(Kind::Bound(Axis::Block(_))) => Place::Shared,
                 Some(Kind::Bound(Axis::Thread(_))) => return true,
@@ -59,19 +67,35 @@ impl Private {
 
     /// The body of the loop over `member` with the memory that it needs.
     pub(super) fn inside(&self, member: &str, body: Vec<Op>) -> Vec<Op> {
-        let here = self.0.iter().filter(|(_, around)| around.iter().any(|one| one.name == member));
+        let here = self.around.iter().filter(|(_, around)| around.iter().any(|one| one.name == member));
         here.fold(body, |body, (&tensor, _)| with_memory(tensor, body))
+    }
+
+    /// What a thread of a kernel runs, with the memory that it keeps all the while.
+    pub(super) fn in_kernel(&self, body: Vec<Op>) -> Vec<Op> {
+        self.kept.iter().fold(body, |body, &tensor| with_memory(tensor, body))
+    }
+
+    /// Refuses a program without threads that could keep anything.
+    pub(super) fn check_threads(&self, body: &[Op], program: &Program) -> Result<(), Error> {
+        match self.kept.iter().find(|&&tensor| touches(body, tensor)) {
+            None => Ok(()),
+            Some(&tensor) => {
+                let name = &program.buffers[tensor].name;
+                Err(malformed(name, "is in the registers of a device's threads, and there is no kernel around it"))
+            }
+        }
     }
 
     /// The whole program with the memory that is not inside of a loop.
     pub(super) fn outermost(&self, body: Vec<Op>) -> Vec<Op> {
-        self.0.keys().fold(body, |body, &tensor| with_memory(tensor, body))
+        self.around.keys().fold(body, |body, &tensor| with_memory(tensor, body))
     }
 }
 
-/// The members of a part whose iterations run apart, outermost first.
-fn apart(part: &Part) -> Vec<Scanned> {
-    part.members.iter().filter(|member| member.kind.apart()).cloned().collect()
+/// The members of a part of some kind, outermost first.
+fn members(part: &Part, is_meant: impl Fn(Kind) -> bool) -> Vec<Scanned> {
+    part.members.iter().filter(|member| is_meant(member.kind)).cloned().collect()
 }
 
 fn with_memory(buffer: TensorId, body: Vec<Op>) -> Vec<Op> {

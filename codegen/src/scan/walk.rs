@@ -48,6 +48,7 @@ pub(super) fn fill(
     }
     let body = walk.loops(schedule, &scop.context, 0)?;
     let body = walk.private.outermost(body);
+    walk.private.check_threads(&body, walk.lowering.program)?;
     program.body = body;
     Ok(())
 }
@@ -249,7 +250,7 @@ impl Walk<'_, '_> {
         let body = self.inside(name, at, here);
         self.kernel = None;
         self.names = names;
-        let body = combine::met_by_all(body?, &of_block, &self.partial)?;
+        let body = self.private.in_kernel(combine::met_by_all(body?, &of_block, &self.partial)?);
         let program = &self.lowering.program;
         let buffers = program.buffers.iter().filter(|(_, buffer)| buffer.place == Place::Shared);
         let shared = buffers.map(|(id, _)| id).filter(|&id| touches(&body, id)).collect();

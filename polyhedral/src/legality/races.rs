@@ -21,7 +21,9 @@ use super::violation::witness;
 use super::{Conflict, Illegal};
 use crate::kernel::BoundLoop;
 use crate::places::Places;
-use crate::{Axis, Combined, DependenceKind, Dependences, Kind, Launched, Member, Node, Scop, Stmt, StmtId, isl};
+use crate::{
+    Axis, Combined, DependenceKind, Dependences, Kind, Launched, Member, Memory, Node, Scop, Stmt, StmtId, isl,
+};
 
 /// Do barriers order what the threads of each kernel do to one cell, and does nothing have to be ordered between blocks?
 ///
@@ -213,6 +215,10 @@ impl<'t> InKernel<'t> {
                 }
                 let accesses = stmt.reads.iter().map(|read| (read, false)).chain(stmt.writes.iter().map(|w| (w, true)));
                 for (access, writes) in accesses {
+                    // What a thread keeps for itself is no other thread's.
+                    if self.scop.tensors[access.tensor].memory == Memory::Registers {
+                        continue;
+                    }
                     let cells = places.cells(stmt, access)?.intersect_domain(&here)?;
                     all.push(Touch { tensor: support::Entity::index(access.tensor), writes, cells, leaf });
                 }
