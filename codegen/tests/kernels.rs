@@ -319,7 +319,12 @@ fn a_product_in_cuda() {
 /// and shared memory is of four numbers.
 #[test]
 fn a_product_in_registers_in_cuda() {
-    check_source("matmul", Some(&[256, 128, 64]), PRODUCT_IN_REGISTERS, Language::Cuda, expect![[r#"
+    check_source(
+        "matmul",
+        Some(&[256, 128, 64]),
+        PRODUCT_IN_REGISTERS,
+        Language::Cuda,
+        expect![[r#"
         // matmul: kernels in CUDA C++, to be compiled with --fmad=false
 
         extern "C" __global__ __launch_bounds__(256)
@@ -399,7 +404,8 @@ fn a_product_in_registers_in_cuda() {
         {
             matmul<<<dim3(1, 2), dim3(16, 16), 0, stream>>>(A, B, C);
         }
-    "#]]);
+    "#]],
+    );
 }
 
 const PRODUCT_IN_REGISTERS: &str = "

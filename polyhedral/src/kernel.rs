@@ -217,9 +217,9 @@ fn misplaced(node: &Node, above: Above) -> Option<String> {
 }
 
 impl Stmt {
-    /// Whether all threads of a block wait for each other here: it touches nothing.
+    /// Whether all threads of a block wait for each other here: it touches nothing, and computes nothing.
     pub fn is_barrier(&self) -> bool {
-        self.reads.is_empty() && self.writes.is_empty()
+        self.reads.is_empty() && self.writes.is_empty() && self.body.exprs().is_empty()
     }
 }
 

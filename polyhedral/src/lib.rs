@@ -14,6 +14,7 @@
 //! [`Scop`] says what is computed, [`ScheduleTree`] when and where; [`isl`] holds the sets.
 
 pub mod builder;
+mod combine;
 pub mod count;
 pub mod eval;
 pub mod footprint;
@@ -36,6 +37,7 @@ mod tree;
 mod tree_isl;
 mod verify;
 
+pub use combine::{Combination, Combined};
 pub use dependence::{DependenceKind, Dependences, dependences};
 pub use expr::{BinOp, Builtin, CmpOp, DType, Expr, Monoid, UnOp, Value};
 pub use index::{Affine, Index};

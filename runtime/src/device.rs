@@ -90,7 +90,8 @@ impl Device {
     /// The device with that name: `cuda` and `opencl` are the first ones, `cuda:1` and `opencl:1` the second ones, and
     /// `cuda:sm_80` is the first that runs code for `sm_80`.
     ///
-    /// A CUDA device is opened in its primary context, which other libraries of the process use too.
+    /// Who opens a device again gets the same one, and it stays open. A CUDA device is opened in its primary context, which
+    /// other libraries of the process use too.
     ///
     /// # Errors
     /// When there is no library, no device, or none with that name.
@@ -122,11 +123,11 @@ impl Device {
     pub fn list() -> Vec<Result<About, DeviceError>> {
         let mut all = Vec::new();
         match cuda::devices() {
-            Ok(found) => all.extend(found.into_iter().map(|found| Ok(found.about.clone()))),
+            Ok(found) => all.extend(found.iter().map(|found| Ok(found.about.clone()))),
             Err(error) => all.push(Err(error)),
         }
         match opencl::devices() {
-            Ok(found) => all.extend(found.into_iter().map(|found| Ok(found.about.clone()))),
+            Ok(found) => all.extend(found.iter().map(|found| Ok(found.about.clone()))),
             Err(error) => all.push(Err(error)),
         }
         all
@@ -196,7 +197,7 @@ impl Device {
     }
 
     fn is(&self, other: &Device) -> bool {
-        Arc::ptr_eq(&self.driver, &other.driver)
+        self.about().api == other.about().api && self.driver.context() == other.driver.context()
     }
 }
 
@@ -207,7 +208,12 @@ impl fmt::Debug for Device {
 }
 
 /// The device of a list that the part of a name behind the colon means.
-fn chosen<D>(name: &str, which: &str, mut found: Vec<D>, about: impl Fn(&D) -> &About) -> Result<D, DeviceError> {
+fn chosen<D>(
+    name: &str,
+    which: &str,
+    found: &'static [D],
+    about: impl Fn(&D) -> &About,
+) -> Result<&'static D, DeviceError> {
     let names: Vec<String> = found.iter().map(|device| about(device).name.clone()).collect();
     let at = match (which.parse::<usize>(), architecture(which)) {
         (Ok(number), _) => (number < found.len()).then_some(number),
@@ -217,7 +223,7 @@ fn chosen<D>(name: &str, which: &str, mut found: Vec<D>, about: impl Fn(&D) -> &
         _ => None,
     };
     match at {
-        Some(at) => Ok(found.swap_remove(at)),
+        Some(at) => Ok(&found[at]),
         None => Err(DeviceError::NoSuchDevice { name: name.into(), found: names }),
     }
 }

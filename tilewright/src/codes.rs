@@ -283,6 +283,28 @@ block of the same kernel. Loops outside of the first one on blocks are the host'
 is every subscript that is computed from data, which has to be checked.",
     },
     Page {
+        code: "TC0944",
+        title: "there is no such device here",
+        text: "Devices are found through the library of their driver, which is loaded when it is asked for: libOpenCL.so.1 (Debian: the
+package `ocl-icd-libopencl1`, and a driver such as `pocl-opencl-icd`, which runs on any processor), or libcuda.so.1, which
+comes with NVIDIA's driver. `tilewright targets` lists what is found, and why there is nothing.",
+    },
+    Page {
+        code: "TC0945",
+        title: "the device fails or refuses",
+        text: "The message says which device, what it was asked to do and what it says: too little memory, a kernel that it cannot
+build or launch, code that is for another device. After some failures, such as a kernel that touches memory it does not
+have, a CUDA device takes no more work from the process.",
+    },
+    Page {
+        code: "TC0946",
+        title: "a package cannot be built",
+        text: "`tilewright build` compiles for a device and writes a folder that runs without the compiler. The message says what is in
+the way: a target that is not a device, or a folder that cannot be written.
+
+    tilewright build mm.tc -s M=512,N=512,K=512 --target cuda:sm_80 -o mm",
+    },
+    Page {
         code: "TC0999",
         title: "a bug in Tilewright",
         text: "The program is right, or at least nothing that you wrote should lead here. Please report it with the program, the

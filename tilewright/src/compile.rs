@@ -6,18 +6,20 @@ use std::time::Duration;
 use codegen::gpu::{self, Language};
 use codegen::{Program, llvm};
 use polyhedral::{Scop, isl};
+use runtime::DeviceCode;
 use support::{Diagnostic, Gpu, Remark, Stage, Target, Watch, with_deep_stack};
 use transform::{Policy, Scheduled, Script, Session};
 
+use crate::device::{self, Kernels};
 use crate::refusal::{explained, refused, unmapped};
 use crate::{Error, Result};
 
 /// What the compiler may do. Plain data, handed in.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The machine to compile for.
+    /// The machine to compile for; of a device, its host.
     pub target: Target,
-    /// The device to compile kernels for, in place of code for the machine.
+    /// The device to compile for, when it is not the processor.
     pub device: Option<Gpu>,
     /// Replayed in place of the automatic schedule, which stands where the script says `auto`.
     pub script: Option<Script>,
@@ -49,14 +51,26 @@ pub struct Compiled {
     pub remarks: Vec<Remark>,
 }
 
-/// Machine code and the loops that it was made of, for every size that they leave open.
+/// Machine code, or kernels, and the loops that they were made of, for every size that they leave open.
 pub(crate) struct Translated {
     program: Program,
-    object: llvm::Object,
+    built: Built,
     /// The schedule, as a script that replays.
     pub script: Script,
     /// What was not done, and why.
     pub remarks: Vec<Remark>,
+}
+
+/// What a back end makes of loops.
+enum Built {
+    Object(llvm::Object),
+    Kernels(Kernels),
+}
+
+/// The code of a definition for the sizes of a call.
+pub(crate) enum Code {
+    Host(runtime::Code),
+    Device(DeviceCode),
 }
 
 /// How long each stage took, in order.
@@ -81,7 +95,10 @@ pub fn compile(
         false => frontend_tc::lower_at(def, &isl::Ctx::new(), sizes)?,
     };
     let translated = translate(scop, strided, options, watch)?;
-    let code = translated.code(&def.sizes, sizes, options)?;
+    let code = match translated.code(&def.sizes, sizes, options)? {
+        Code::Host(code) => code,
+        Code::Device(_) => return Err(Error::bug("kernels of a device are no machine code")),
+    };
     Ok(Compiled { code, script: translated.script, remarks: translated.remarks })
 }
 
@@ -92,19 +109,38 @@ pub(crate) fn translate(scop: Scop, strided: &[bool], options: &Options, watch: 
 
 fn translated(scop: Scop, strided: &[bool], options: &Options, watch: &mut Watch<'_>) -> Result<Translated> {
     let scop = watch.at(scop)?;
+    if let Some(device) = &options.device {
+        return translated_for(device, scop, strided, options, watch);
+    }
     let mut scheduled = watch.at(schedule(scop, options)?)?;
     let program = watch.at(program(&mut scheduled, strided, options)?)?;
     let object = llvm::compile(&program, &options.target, &llvm::Options::default()).map_err(target)?;
     watch.passed("object");
-    Ok(Translated { program, object, script: scheduled.script, remarks: scheduled.remarks })
+    let built = Built::Object(object);
+    Ok(Translated { program, built, script: scheduled.script, remarks: scheduled.remarks })
+}
+
+/// The stages of a device.
+fn translated_for(
+    device: &Gpu,
+    scop: Scop,
+    strided: &[bool],
+    options: &Options,
+    watch: &mut Watch<'_>,
+) -> Result<Translated> {
+    let (program, script, remarks) = launches(scop, device, strided, options)?;
+    let program = watch.at(program)?;
+    let built = Built::Kernels(Kernels::of(&program, device)?);
+    watch.passed("kernels");
+    Ok(Translated { program, built, script, remarks })
 }
 
 impl Translated {
-    /// The code for `sizes`, one for each of `names`; all codes of one program have the same object.
+    /// The code for `sizes`, one for each of `names`; all codes of one program have the same object or text.
     ///
     /// # Errors
     /// When the size of a tile is not known or is none.
-    pub fn code(&self, names: &[String], sizes: &[i64], options: &Options) -> Result<runtime::Code> {
+    pub fn code(&self, names: &[String], sizes: &[i64], options: &Options) -> Result<Code> {
         // The sizes that the program leaves open come first, under other names where the language's are no names of sets.
         let own = if options.symbolic { names.len() } else { 0 };
         let tiles = self.program.params.get(own..).unwrap_or_default();
@@ -114,7 +150,10 @@ impl Translated {
         }
         // A program without parameters is told its sizes all the same: its signature shows them.
         let values = if self.program.params.is_empty() { sizes } else { &values };
-        self.object.code(&self.program, values).map_err(Error::bug)
+        match &self.built {
+            Built::Object(object) => object.code(&self.program, values).map(Code::Host).map_err(Error::bug),
+            Built::Kernels(kernels) => kernels.code(&self.program, values).map(Code::Device),
+        }
     }
 }
 
@@ -148,13 +187,19 @@ fn not_lowered(error: codegen::Error) -> Error {
 
 /// The kernels of a schedule for a device, and how a host launches them.
 pub(crate) fn kernels(scop: Scop, device: &Gpu, options: &Options) -> Result<Program> {
+    let (program, ..) = launches(scop, device, &[], options)?;
+    program.verify()?;
+    Ok(program)
+}
+
+/// The launches of a schedule, with the script that made it and what was not done.
+fn launches(scop: Scop, device: &Gpu, strided: &[bool], options: &Options) -> Result<(Program, Script, Vec<Remark>)> {
     let scheduled = schedule_for(scop, device, options)?;
     let mut remarks = scheduled.remarks;
     let scop = gpu_mapper::kernels(&scheduled.scop, device, &mut remarks).map_err(unmapped)?;
-    let program = gpu::lower(&scop, &kernel_options(options), &mut remarks).map_err(not_lowered)?;
-    program.verify()?;
+    let program = gpu::lower(&scop, &kernel_options(strided, options), &mut remarks).map_err(not_lowered)?;
     gpu::within_limits(&program, device).map_err(|why| Error::user(Diagnostic::call("TC0942", why.to_string())))?;
-    Ok(program)
+    Ok((program, scheduled.script, remarks))
 }
 
 /// The schedule for a device: of the script that was given, or of what the policy for devices writes.
@@ -164,14 +209,13 @@ pub(crate) fn schedule_for(scop: Scop, device: &Gpu, options: &Options) -> Resul
 
 /// The kernels in a language that devices are programmed in.
 pub(crate) fn kernel_source(scop: Scop, language: Language, device: &Gpu, options: &Options) -> Result<String> {
-    let program = kernels(scop, device, options)?;
-    gpu::source(&program, language).map_err(|why| Error::user(Diagnostic::call("TC0943", why.to_string())))
+    gpu::source(&kernels(scop, device, options)?, language).map_err(device::unsupported)
 }
 
 /// Devices have fused multiply-adds, whatever the host has.
-fn kernel_options(options: &Options) -> codegen::Options {
-    let (fma, trust_indices) = (!options.strict, options.trust_indices);
-    codegen::Options { fma, dots: Vec::new(), trust_indices, runtime_strides: Vec::new() }
+fn kernel_options(strided: &[bool], options: &Options) -> codegen::Options {
+    let (fma, trust_indices, runtime_strides) = (!options.strict, options.trust_indices, strided.to_vec());
+    codegen::Options { fma, dots: Vec::new(), trust_indices, runtime_strides }
 }
 
 /// The size of a tile that the script leaves open.
@@ -195,12 +239,8 @@ fn proof(options: &Options) -> transform::Options {
 fn codegen_options(strided: &[bool], options: &Options) -> Result<codegen::Options> {
     // A fused multiply-add rounds once where the program says twice: strict results are those of the program.
     let fma = !options.strict && llvm::has_fma(&options.target).map_err(target)?;
-    Ok(codegen::Options {
-        fma,
-        dots: options.target.dot_products(),
-        trust_indices: options.trust_indices,
-        runtime_strides: strided.to_vec(),
-    })
+    let dots = options.target.dot_products();
+    Ok(codegen::Options { fma, dots, trust_indices: options.trust_indices, runtime_strides: strided.to_vec() })
 }
 
 /// A program as something to call.

@@ -4,14 +4,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use polyhedral::isl;
-use runtime::{Pool, Tensor, TensorView, TensorViewMut};
+use runtime::{Device, DeviceKernel, DeviceTensor, Pool, Stream, Tensor, TensorView, TensorViewMut};
 use smallvec::SmallVec;
-use support::{Diagnostic, Remark, Severity, Target, Watch};
+use support::{Diagnostic, Gpu, Remark, Severity, Target, Watch};
 use transform::Script;
 
 use crate::bind::{self, Known, Shape, Sizes};
 use crate::builder::Program;
-use crate::compile::{self, Options, StageTimes, Translated};
+use crate::compile::{self, Code, Options, StageTimes, Translated};
+use crate::device;
 use crate::error::Source;
 use crate::routine::Routine;
 use crate::{Definition, Error, Result};
@@ -31,6 +32,8 @@ use crate::{Definition, Error, Result};
 pub struct Compiler {
     options: Arc<Options>,
     pool: Pool,
+    /// The device that kernels run on, when it is not the processor, and what calls with tensors of the host are given to.
+    device: Option<(Device, Arc<Stream>)>,
 }
 
 impl Compiler {
@@ -41,7 +44,50 @@ impl Compiler {
 
     /// For the machine that `target` describes; its kernels run here only when this machine can run them.
     pub fn new(target: Target) -> Compiler {
-        Compiler { options: Arc::new(Options::new(target)), pool: Pool::global() }
+        Compiler { options: Arc::new(Options::new(target)), pool: Pool::global(), device: None }
+    }
+
+    /// For a device that is open: [`Kernel::run`] copies tensors to it and back, [`Kernel::launch`] takes tensors that are
+    /// there.
+    ///
+    /// ```
+    /// use tilewright::{Compiler, Tensor, open_device};
+    ///
+    /// let Ok(device) = open_device("opencl") else { return Ok(()) };
+    /// let compiler = Compiler::for_device(&device)?;
+    /// let twice = compiler.compile("def twice(float(N) A) -> (B) { B(i) = A(i) + A(i) }")?;
+    /// let a = Tensor::from_slice(&[1.0f32, 2.5], &[2])?;
+    /// assert_eq!(twice.call(&[&a])?.as_slice::<f32>()?, [2.0, 5.0]);
+    ///
+    /// // Without copies between the steps, and without waiting for them:
+    /// let stream = device.stream()?;
+    /// let mut a = device.upload(&stream, &a.view())?;
+    /// let mut b = device.allocate(a.dtype(), a.shape())?;
+    /// for _ in 0..3 {
+    ///     twice.launch(&stream, &[&a], &mut [&mut b])?;
+    ///     std::mem::swap(&mut a, &mut b);
+    /// }
+    /// stream.synchronise()?;
+    /// assert_eq!(device.download(&stream, &a)?.as_slice::<f32>()?, [8.0, 20.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the device is of no kind that is known, or gives no stream.
+    pub fn for_device(device: &Device) -> Result<Compiler> {
+        Compiler::for_device_as(device, device::figures(device.about())?)
+    }
+
+    /// As [`Compiler::for_device`], with the figures of a kind of device, such as an older one's; within the device's limits.
+    ///
+    /// # Errors
+    /// As [`Compiler::for_device`].
+    pub fn for_device_as(device: &Device, kind: Gpu) -> Result<Compiler> {
+        let mut compiler = Compiler::host();
+        Arc::make_mut(&mut compiler.options).device = Some(device::within(kind, device.about()));
+        let stream = device.stream().map_err(device::error)?;
+        compiler.device = Some((device.clone(), Arc::new(stream)));
+        Ok(compiler)
     }
 
     /// Runs kernels on `threads` threads, with 1 on the calling thread alone; where the system does not give as many, on
@@ -119,7 +165,17 @@ impl Compiler {
         self
     }
 
-    /// What it compiles for.
+    /// The device that its kernels run on, when it is not the processor.
+    pub fn device(&self) -> Option<&Device> {
+        self.device.as_ref().map(|(device, _)| device)
+    }
+
+    /// The figures of the device that it compiles for, when it is not the processor.
+    pub fn gpu(&self) -> Option<&Gpu> {
+        self.options.device.as_ref()
+    }
+
+    /// What it compiles for; of a device, its host.
     pub fn target(&self) -> &Target {
         &self.options.target
     }
@@ -258,8 +314,8 @@ struct Shared {
 /// A definition compiled for all sizes.
 struct Open {
     translated: Translated,
-    /// The machine code, mapped with the signature of the first sizes that were asked for.
-    kernel: runtime::Kernel,
+    /// Ready to be called with the first sizes that were asked for.
+    loaded: Loaded,
     stages: StageTimes,
     compile_time: Duration,
 }
@@ -278,7 +334,7 @@ type ViewsMut<'a> = SmallVec<[TensorViewMut<'a>; 12]>;
 
 /// A definition compiled for one set of sizes, or for all and called with one.
 pub struct Variant {
-    kernel: runtime::Kernel,
+    loaded: Loaded,
     /// The values of the size parameters.
     pub sizes: Vec<i64>,
     /// The schedule, as a script that replays.
@@ -291,15 +347,64 @@ pub struct Variant {
     pub compile_time: Duration,
 }
 
-impl Variant {
-    /// What the machine code takes, shapes and all.
-    pub fn signature(&self) -> &runtime::Signature {
-        self.kernel.signature()
+/// Code that can be called.
+enum Loaded {
+    Host(runtime::Kernel),
+    Device(DeviceKernel),
+}
+
+impl Loaded {
+    fn of(code: &Code, compiler: &Compiler) -> Result<Loaded> {
+        match (code, compiler.device()) {
+            (Code::Host(code), _) => runtime::Kernel::load(code).map(Loaded::Host).map_err(Error::bug),
+            (Code::Device(code), Some(device)) => device.load(code).map(Loaded::Device).map_err(device::error),
+            (Code::Device(_), None) => Err(Error::bug("there is no device for kernels")),
+        }
     }
 
-    /// The mapped code.
-    pub fn kernel(&self) -> &runtime::Kernel {
-        &self.kernel
+    /// For other sizes, in the memory of this one where the code is the same.
+    fn beside(&self, code: &Code, compiler: &Compiler) -> Result<Loaded> {
+        match (self, code) {
+            (Loaded::Host(kernel), Code::Host(code)) => kernel.load_beside(code).map(Loaded::Host).map_err(Error::bug),
+            (Loaded::Device(kernel), Code::Device(code)) => {
+                kernel.load_beside(code).map(Loaded::Device).map_err(device::error)
+            }
+            _ => Loaded::of(code, compiler),
+        }
+    }
+}
+
+impl Variant {
+    /// What the code takes, shapes and all.
+    pub fn signature(&self) -> &runtime::Signature {
+        match &self.loaded {
+            Loaded::Host(kernel) => kernel.signature(),
+            Loaded::Device(kernel) => kernel.signature(),
+        }
+    }
+
+    /// The mapped code, when it is for the processor.
+    pub fn kernel(&self) -> Option<&runtime::Kernel> {
+        match &self.loaded {
+            Loaded::Host(kernel) => Some(kernel),
+            Loaded::Device(_) => None,
+        }
+    }
+
+    /// The kernels, when they are of a device.
+    pub fn device_kernel(&self) -> Option<&DeviceKernel> {
+        match &self.loaded {
+            Loaded::Host(_) => None,
+            Loaded::Device(kernel) => Some(kernel),
+        }
+    }
+
+    fn run(&self, inputs: &[TensorView<'_>], outputs: &mut [TensorViewMut<'_>], compiler: &Compiler) -> Result<()> {
+        match (&self.loaded, &compiler.device) {
+            (Loaded::Host(kernel), _) => kernel.run(inputs, outputs, &compiler.pool).map_err(bind::call),
+            (Loaded::Device(kernel), Some((_, stream))) => kernel.run(stream, inputs, outputs).map_err(device::error),
+            (Loaded::Device(_), None) => Err(Error::bug("there is no device for kernels")),
+        }
     }
 }
 
@@ -406,7 +511,7 @@ impl Kernel {
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(bind::tensor)?;
         let mut targets: ViewsMut<'_> = outputs.iter_mut().map(|output| output.view_mut()).collect();
-        variant.kernel.run(&views, &mut targets, &self.shared.compiler.pool).map_err(bind::call)?;
+        variant.run(&views, &mut targets, &self.shared.compiler)?;
         drop(targets);
         Ok(outputs)
     }
@@ -420,7 +525,31 @@ impl Kernel {
         let views: Views<'_> = inputs.iter().map(|input| input.view()).collect();
         let mut targets: ViewsMut<'_> = outputs.iter_mut().map(|output| output.view_mut()).collect();
         let variant = self.variant(&views, &targets)?;
-        variant.kernel.run(&views, &mut targets, &self.shared.compiler.pool).map_err(bind::call)
+        variant.run(&views, &mut targets, &self.shared.compiler)
+    }
+
+    /// Gives it to a stream of the device that the [compiler is for](Compiler::for_device), with tensors that are there, and
+    /// returns. What a check of a subscript finds is said by [`Stream::synchronise`].
+    ///
+    /// The value of a scalar that is a size is not read from the device: [`Kernel::with_sizes`] gives it.
+    ///
+    /// # Errors
+    /// When an argument does not fit: then nothing has been started. When the device refuses.
+    pub fn launch(&self, stream: &Stream, inputs: &[&DeviceTensor], outputs: &mut [&mut DeviceTensor]) -> Result<()> {
+        let shape = |tensor: &'_ DeviceTensor| (tensor.dtype(), is_dense(tensor.shape(), tensor.strides()));
+        let strided: Strided =
+            inputs.iter().map(|input| !shape(input).1).chain(outputs.iter().map(|output| !shape(output).1)).collect();
+        let sizes = {
+            let of = |dtype, extent| Shape { extent, dtype: Some(dtype), value: None };
+            let shapes = inputs.iter().map(|input| of(input.dtype(), input.shape()));
+            self.bound(shapes, outputs.iter().map(|output| of(output.dtype(), output.shape())))?
+        };
+        let variant = self.compiled((sizes, if strided.contains(&true) { strided } else { Strided::new() }))?;
+        let Some(kernel) = variant.device_kernel() else {
+            let message = format!("`{}` is compiled for the processor, and was given tensors of a device", self.name());
+            return Err(Error::user(Diagnostic::call("TC0910", message).help("use `Compiler::for_device`")));
+        };
+        kernel.launch(stream, inputs, outputs).map_err(device::error)
     }
 
     /// Compiles it for inputs of these shapes, row-major; what a first call would do.
@@ -468,6 +597,10 @@ impl Kernel {
         let shapes = inputs.iter().map(Shape::of);
         let results = outputs.iter().map(|view| Shape { extent: view.shape(), dtype: Some(view.dtype()), value: None });
         let sizes = self.bound(shapes, results)?;
+        if self.shared.compiler.device.is_some() {
+            // Copies on the device are in row-major order.
+            return self.compiled((sizes, Strided::new()));
+        }
         let dense = inputs.iter().map(|view| is_dense(view.shape(), view.strides()));
         let strided: Strided = dense
             .chain(outputs.iter().map(|view| is_dense(view.shape(), view.strides())))
@@ -498,11 +631,11 @@ impl Kernel {
             routine.check_sizes(sizes)?;
             let open = self.open(key)?;
             let code = open.translated.code(&routine.sizes, sizes, options)?;
-            let kernel = open.kernel.load_beside(&code).map_err(Error::bug)?;
+            let loaded = open.loaded.beside(&code, &self.shared.compiler)?;
             let Translated { script, remarks, .. } = &open.translated;
             let (script, remarks, stages) = (script.clone(), remarks.clone(), open.stages.clone());
             return Ok(Variant {
-                kernel,
+                loaded,
                 sizes: sizes.to_vec(),
                 script,
                 remarks,
@@ -513,10 +646,10 @@ impl Kernel {
         let start = Instant::now();
         let (translated, stages) = self.translated(Some(sizes), strided)?;
         let code = translated.code(&routine.sizes, sizes, options)?;
-        let kernel = runtime::Kernel::load(&code).map_err(Error::bug)?;
+        let loaded = Loaded::of(&code, &self.shared.compiler)?;
         let compile_time = start.elapsed();
         let Translated { script, remarks, .. } = translated;
-        Ok(Variant { kernel, sizes: sizes.to_vec(), script, remarks, stages, compile_time })
+        Ok(Variant { loaded, sizes: sizes.to_vec(), script, remarks, stages, compile_time })
     }
 
     /// What is compiled for all sizes, now if it has not been.
@@ -529,8 +662,8 @@ impl Kernel {
         let start = Instant::now();
         let (translated, stages) = self.translated(None, strided)?;
         let code = translated.code(&routine.sizes, sizes, &compiler.options)?;
-        let kernel = runtime::Kernel::load(&code).map_err(Error::bug)?;
-        let open = Arc::new(Open { translated, kernel, stages, compile_time: start.elapsed() });
+        let loaded = Loaded::of(&code, compiler)?;
+        let open = Arc::new(Open { translated, loaded, stages, compile_time: start.elapsed() });
         let mut translations = translations.write().unwrap_or_else(PoisonError::into_inner);
         Ok(translations.entry(strided.clone()).or_insert(open).clone())
     }

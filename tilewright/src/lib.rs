@@ -7,11 +7,13 @@ mod compile;
 mod compiler;
 mod convert;
 pub mod cost;
+mod device;
 pub mod emit;
 mod error;
 pub mod files;
 mod host;
 mod limits;
+mod package;
 pub mod random;
 mod refusal;
 mod routine;
@@ -22,12 +24,16 @@ pub use bind::scalar;
 pub use compile::{Compiled, Options, StageTimes, compile};
 pub use compiler::{AsTensor, AsTensorMut, Compiler, Kernel, Variant, check, select};
 pub use convert::{dtype as runtime_dtype, from_runtime as dtype_of};
+pub use device::{figures, open_device};
 pub use error::{Error, Fault, Result, Source, render};
 pub use host::{host_target, known_targets, target_named};
 pub use limits::Limits;
+pub use package::package;
 
 pub use frontend_tc::Kernel as Definition;
 pub use polyhedral::DType;
-pub use runtime::{ForkJoin, Pool, PoolError, Tensor, TensorError, TensorView, TensorViewMut};
-pub use support::{Diagnostic, Remark, Severity, Target};
+pub use runtime::{
+    Device, DeviceTensor, ForkJoin, Pool, PoolError, Stream, Tensor, TensorError, TensorView, TensorViewMut,
+};
+pub use support::{Diagnostic, Gpu, Remark, Severity, Target};
 pub use transform::{Script, ScriptError};

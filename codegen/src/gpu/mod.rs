@@ -3,6 +3,7 @@
 
 mod entry;
 mod limits;
+mod plan;
 mod private;
 mod ptx;
 mod rewrite;
@@ -11,6 +12,7 @@ mod source;
 pub use entry::{Argument, Entry};
 pub(crate) use limits::launches;
 pub use limits::{TooLarge, within_limits};
+pub use plan::{NoPlan, plan};
 pub use ptx::{Ptx, PtxKernel, ptx};
 pub use source::{Language, Unsupported, source};
 

@@ -56,6 +56,11 @@ pub fn source(program: &Program, language: Language) -> Result<String> {
     Ok(printer.finish(&host))
 }
 
+/// What a launch's kernel is called in the text of the program.
+pub(super) fn symbol(program: &Program, launch: &Launch) -> String {
+    Names::of(program).fresh(&launch.name)
+}
+
 struct Printer<'a> {
     program: &'a Program,
     language: Language,
@@ -76,9 +81,10 @@ struct Printer<'a> {
     checks: Vec<runtime::Check>,
     /// The functions that combine what threads have.
     combinations: BTreeSet<combine::Combination>,
-    /// The axes of the kernel's blocks, at how many places it has combined something, and how many loops that meet are around.
+    /// The axes of the kernel's blocks, the shared memory that is declared for what it combines, and how many loops in which
+    /// threads meet are around.
     block: Vec<(VarId, i64)>,
-    combined: u32,
+    parts: Vec<String>,
     repeated: usize,
 }
 
@@ -98,7 +104,7 @@ impl<'a> Printer<'a> {
             checks: checks_of(program),
             combinations: BTreeSet::new(),
             block: Vec::new(),
-            combined: 0,
+            parts: Vec::new(),
             repeated: 0,
         }
     }
@@ -255,6 +261,7 @@ impl<'a> Printer<'a> {
         let threads: Vec<i64> = launch.block.iter().map(|(_, threads)| *threads).chain([1; 3]).take(3).collect();
         self.declared.clear();
         self.moved.clear();
+        self.block.clone_from(&launch.block);
         let ranges = Ranges::default().inside_of(launch);
         let body = self.apart(|printer| printer.ops(&launch.body, &ranges, 1))?;
         let head = self.language.kernel_head(&threads);
@@ -264,7 +271,7 @@ impl<'a> Printer<'a> {
             let declared = self.array(*id)?;
             self.line(1, &format!("{}{declared};", self.language.shared()));
         }
-        self.parts_of(launch)?;
+        std::mem::take(&mut self.parts).iter().for_each(|declared| self.line(1, declared));
         for (at, (var, _)) in launch.grid.iter().enumerate().filter(|(_, (var, _))| entry.vars.contains(var)) {
             let (index, name) = (self.index, self.names.var(*var).to_string());
             self.line(1, &format!("const {index} {name} = {};", self.language.block(at)));

@@ -21,7 +21,7 @@ impl Object {
 }
 
 /// The arguments in the order of the call, the sizes, and how much workspace there must be.
-fn signature(program: &Program, sizes: &[i64]) -> Result<Signature> {
+pub(crate) fn signature(program: &Program, sizes: &[i64]) -> Result<Signature> {
     let mut arguments: Vec<(usize, Argument)> = Vec::new();
     let mut workspace_bytes = 0;
     for buffer in program.buffers.values() {

@@ -32,6 +32,12 @@ impl InKernel {
         Some((lower.clone() + (thread - lower.clone()).modulo(threads), threads))
     }
 
+    /// The thread's number along an axis with several.
+    pub(super) fn thread_on(&self, axis: Axis) -> Option<VarId> {
+        let Axis::Thread(at) = axis else { return None };
+        *self.thread.get(usize::from(at))?
+    }
+
     /// The value that loops on an axis of blocks have in this block.
     pub(super) fn own_block(&self, axis: Axis) -> Option<Int> {
         let Axis::Block(at) = axis else { return None };

@@ -71,6 +71,19 @@ pub(super) struct Point<'a> {
     pub(super) lanes: u32,
     /// By which operator the lanes are combined before the one element that they all update; none where each has its own.
     pub(super) combined: Option<BinOp>,
+    /// What a reduction updates.
+    pub(super) place: Place,
+}
+
+/// What a reduction updates at a point.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The element that the statement writes.
+    Element,
+    /// The partial result of a thread, in a register; the statement writes nothing.
+    Partial(RegId),
+    /// The element, by what is in a register.
+    From(RegId),
 }
 
 /// Turns statements into ops.
@@ -319,7 +332,7 @@ struct Computation<'a, 'b> {
 
 impl Computation<'_, '_> {
     fn run(mut self) -> Result<Vec<Op>, Error> {
-        if self.stmt.writes.is_empty() {
+        if self.is_prefetch() {
             return self.prefetches();
         }
         let writes = self.stmt.writes.iter().map(|write| self.address(write)).collect::<Result<Vec<_>, _>>()?;
@@ -327,6 +340,10 @@ impl Computation<'_, '_> {
             Body::Assign(values) => values.iter().map(|value| self.value(value)).collect::<Result<Vec<_>, _>>()?,
             Body::Reduce { monoid, terms } => self.combined(monoid, terms, &writes)?,
         };
+        if let (Place::Partial(reg), [_]) = (self.point.place, values.as_slice()) {
+            self.ops.extend(values.into_iter().map(|value| Op::Set { reg, value }));
+            return Ok(self.ops);
+        }
         if values.len() != writes.len() {
             return Err(malformed(&self.stmt.name, "one value for each write"));
         }
@@ -345,6 +362,19 @@ impl Computation<'_, '_> {
             self.ops.push(Op::Store { buffer, at, lanes, value, mask });
         }
         Ok(self.ops)
+    }
+
+    /// Whether the statement writes nothing.
+    fn is_prefetch(&self) -> bool {
+        self.stmt.writes.is_empty() && self.point.place == Place::Element
+    }
+
+    /// The type of a component of what is written.
+    fn written(&self, component: usize) -> Option<DType> {
+        match self.point.place {
+            Place::Partial(reg) => Some(self.lowering.program.regs[reg].dtype),
+            _ => self.stmt.writes.get(component).map(|write| self.lowering.scop.tensors[write.tensor].dtype),
+        }
     }
 
     /// What a statement that writes nothing does: all that it reads is brought near, lanes that a mask would drop too. What
@@ -370,7 +400,13 @@ impl Computation<'_, '_> {
                 None => self.masked_load(write.tensor, at.clone()),
             });
         }
-        let mut terms = terms.iter().map(|term| self.value(term)).collect::<Result<Vec<_>, _>>()?;
+        let mut terms = match self.point.place {
+            Place::From(reg) => vec![Value::Reg(reg)],
+            _ => terms.iter().map(|term| self.value(term)).collect::<Result<Vec<_>, _>>()?,
+        };
+        if let Place::Partial(reg) = self.point.place {
+            states.push(Value::Reg(reg));
+        }
         if let Some(op) = self.point.combined {
             terms = terms.into_iter().map(|term| self.over_lanes(op, term)).collect::<Result<_, _>>()?;
         }
@@ -386,8 +422,8 @@ impl Computation<'_, '_> {
 
     /// A term of all lanes that are kept, as one.
     fn over_lanes(&self, op: BinOp, term: Value) -> Result<Value, Error> {
-        let dtype = self.stmt.writes.first().map(|write| self.lowering.scop.tensors[write.tensor].dtype);
-        let neutral = dtype.and_then(|dtype| neutral(op, dtype)).ok_or_else(|| self.outside("neutral element"))?;
+        let neutral =
+            self.written(0).and_then(|dtype| neutral(op, dtype)).ok_or_else(|| self.outside("neutral element"))?;
         let kept = match self.guard.mask.clone() {
             Some(mask) => Value::Select(Box::new(mask), Box::new(term), Box::new(neutral)),
             None => term,
@@ -463,7 +499,7 @@ impl Computation<'_, '_> {
 
     fn check(&mut self, access: &Access, dim: usize, value: &Value, computed: &Expr) {
         // A prefetch touches nothing.
-        if !self.lowering.options.trust_indices && !self.stmt.writes.is_empty() {
+        if !self.lowering.options.trust_indices && !self.is_prefetch() {
             let tensor = &self.lowering.scop.tensors[access.tensor];
             let (buffer, lanes, mask) = (access.tensor, self.point.lanes, self.guard.mask.clone());
             let unsigned = computed.is_unsigned_subscript(&self.lowering.scop.load_types(self.stmt));
@@ -530,9 +566,7 @@ impl Computation<'_, '_> {
             (Expr::State(at), Expr::Term(_)) | (Expr::Term(_), Expr::State(at)) => *at,
             _ => return false,
         };
-        let write = self.stmt.writes.get(component);
-        let dtype = write.map(|write| self.lowering.scop.tensors[write.tensor].dtype);
-        self.lowering.options.fma && matches!(dtype, Some(DType::F32 | DType::F64))
+        self.lowering.options.fma && matches!(self.written(component), Some(DType::F32 | DType::F64))
     }
 
     fn load(&mut self, read: usize) -> Result<Value, Error> {

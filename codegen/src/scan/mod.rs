@@ -5,6 +5,7 @@
 //! and masked lanes.
 
 mod boxes;
+mod combine;
 mod kernels;
 mod layout;
 mod leaves;
@@ -94,10 +95,12 @@ pub fn scan(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result
 }
 
 fn scanned(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
+    let combined = combine::of_threads(scop)?;
+    let scop = &combined.scop;
     let leaves = leaves::collect(scop, remarks)?;
     let mut program = layout::empty_program(scop, options);
     stack::check(&program)?;
-    walk::fill(scop, options, &leaves, &mut program, remarks)?;
+    walk::fill(&combined, options, &leaves, &mut program, remarks)?;
     stack::check_initialised(&program)?;
     Ok(program)
 }

@@ -3,30 +3,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use polyhedral::isl::{AstBuild, AstExpr, AstNode, AstOp};
-use polyhedral::{Axis, BinOp, CmpOp, Kind, Scop, isl};
+use polyhedral::{Axis, BinOp, CmpOp, Combined, Kind, isl};
 use support::Remark;
 
 use super::boxes::{Factor, Tests, Whole};
+use super::combine::{self, Partial, Step};
 use super::kernels::InKernel;
 use super::leaves::{Blocks, Leaves, Part, Scanned};
-use super::lower::{Lane, Lowering, Point};
+use super::lower::{Lane, Lowering, Place as Updated, Point};
 use super::stack::{Private, touches};
 use super::subtrees::{Subtree, context, iterator};
 use super::{Error, Options, malformed};
+use crate::passes::substituted;
+use crate::verify::has_meeting;
 use crate::{Cond, Int, Launch, Op, Place, Program, VarId};
 
 /// Fills the body of `program`.
 pub(super) fn fill(
-    scop: &Scop,
+    combined: &Combined,
     options: &Options,
     leaves: &Leaves,
     program: &mut Program,
     remarks: &mut Vec<Remark>,
 ) -> Result<(), Error> {
     let Some(schedule) = &leaves.schedule else { return Ok(()) };
+    let scop = &combined.scop;
+    let partial = Partial::of(combined, program);
     let mut walk = Walk {
         lowering: Lowering { scop, options, program },
         leaves,
+        partial,
         private: Private::of(scop, leaves),
         values: BTreeMap::new(),
         names: BTreeSet::new(),
@@ -90,6 +96,8 @@ fn blocks_here(blocks: &Blocks, build: &AstBuild<'_>) -> isl::Result<[Option<(As
 struct Walk<'a, 'b> {
     lowering: Lowering<'a>,
     leaves: &'b Leaves,
+    /// The reductions that threads run together.
+    partial: Partial,
     private: Private,
     /// Of parameters and of the iterators around.
     values: BTreeMap<String, Int>,
@@ -242,7 +250,7 @@ impl Walk<'_, '_> {
         let body = self.inside(name, at, here);
         self.kernel = None;
         self.names = names;
-        let body = self.private.in_kernel(body?);
+        let body = self.private.in_kernel(combine::met_by_all(body?, &of_block, &self.partial)?);
         let program = &self.lowering.program;
         let buffers = program.buffers.iter().filter(|(_, buffer)| buffer.place == Place::Shared);
         let shared = buffers.map(|(id, _)| id).filter(|&id| touches(&body, id)).collect();
@@ -289,14 +297,24 @@ impl Walk<'_, '_> {
             let var = self.variable(name);
             let body = self.with_value(iterator, Int::Var(var), body)?;
             let mut body = self.private.inside(name, body);
-            let (lower, step) = match own {
-                None => (lower, stride),
-                Some(own) => {
+            let (lower, upper, step) = match own {
+                None => (lower, upper, stride),
+                Some((first, threads)) if has_meeting(&body) => {
+                    // Where threads meet, all of them run as many strides.
+                    let strides = (upper.clone() - lower + (threads - 1)).floor_div(threads);
+                    let value = first + threads * Int::Var(var);
+                    let at_value = |other| if other == var { value.clone() } else { Int::Var(other) };
+                    let then = body.iter().map(|op| substituted(op, &at_value)).collect();
+                    let is_below = Cond::compare(CmpOp::Lt, value.clone(), upper);
+                    body = vec![Op::If { cond: Cond::all([is_below, is_there(&value)]), then, otherwise: Vec::new() }];
+                    (Int::Const(0), strides, 1)
+                }
+                Some((first, threads)) => {
                     let cond = is_there(&Int::Var(var));
                     if cond.as_const() != Some(true) {
                         body = vec![Op::If { cond, then: body, otherwise: Vec::new() }];
                     }
-                    own
+                    (first, upper, threads)
                 }
             };
             vec![Op::For { var, lower, upper, step: Int::Const(step), parallel: false, body }]
@@ -399,12 +417,21 @@ impl Walk<'_, '_> {
         if self.lowering.scop.stmts[part.stmt].is_barrier() {
             return Ok(vec![Op::Barrier]);
         }
+        if let Some(Step::Start(at)) = self.partial.step(part.stmt) {
+            return Ok(vec![self.partial.started(at)]);
+        }
         let only = self.kernel.as_ref().map_or(Cond::always(), |kernel| kernel.is_first_beside(&part.members));
         let ops = self.everywhere(part, at, whole)?;
-        Ok(if only.as_const() == Some(true) {
+        let ops = if only.as_const() == Some(true) {
             ops
         } else {
             vec![Op::If { cond: only, then: ops, otherwise: Vec::new() }]
+        };
+        Ok(match (self.partial.step(part.stmt), &self.kernel) {
+            (Some(Step::Finish(at)), Some(kernel)) => {
+                self.partial.combined(at, kernel).into_iter().chain(ops).collect()
+            }
+            _ => ops,
         })
     }
 
@@ -436,7 +463,10 @@ impl Walk<'_, '_> {
         if let Some(factor) = vector {
             let coordinates = in_lanes(&first, part.extras, Some(factor));
             let (coordinates, lanes) = (&coordinates[part.extras..], factor.width as u32);
-            combined = self.lowering.combines_lanes(stmt, coordinates, lanes);
+            combined = match self.partial.step(part.stmt) {
+                Some(Step::Update(at)) => Some(self.partial.operator(at)),
+                _ => self.lowering.combines_lanes(stmt, coordinates, lanes),
+            };
             if combined.is_none() && !self.lowering.has_lanes(stmt, coordinates, lanes) {
                 let why = "its lanes would store to the same element, or to elements that are found while running";
                 self.note(Remark::new("codegen", &stmt.name, "not vectorised", why));
@@ -479,7 +509,12 @@ impl Walk<'_, '_> {
         let coordinates = in_lanes(at, part.extras, expansion.vector);
         let lanes = expansion.vector.map_or(1, |factor| factor.width as u32);
         let (extras, combined) = (part.extras, expansion.combined);
-        let point = Point { coordinates: &coordinates, extras, lanes, combined };
+        let place = match self.partial.step(part.stmt) {
+            Some(Step::Update(at)) => Updated::Partial(self.partial.register(at)),
+            Some(Step::Finish(at)) => Updated::From(self.partial.register(at)),
+            _ => Updated::Element,
+        };
+        let point = Point { coordinates: &coordinates, extras, lanes, combined, place };
         let stmt = &self.lowering.scop.stmts[part.stmt];
         self.lowering.guarded(stmt, &point, expansion.tests)
     }

@@ -2,6 +2,7 @@
 
 mod contraction;
 mod pointwise;
+mod rows;
 
 use polyhedral::{Axis, Band, Member, Node, Scop, isl};
 use support::{Gpu, Remark};
@@ -32,7 +33,7 @@ impl Policy for Mapper {
 type Strategy = fn(&Gpu, &mut Session, &str) -> Result<(), Declined>;
 
 /// From the special to the general.
-const STRATEGIES: [Strategy; 2] = [contraction::map, pointwise::map];
+const STRATEGIES: [Strategy; 3] = [contraction::map, rows::map, pointwise::map];
 
 /// Why a strategy leaves a nest to the next one.
 enum Declined {

@@ -21,11 +21,8 @@ use super::{Declined, applied, band_over, bind, free_loops, heads, is_free, nest
 
 /// Lays out the loops of a nest. A step that is refused leaves its loop in sequence.
 pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(), Declined> {
-    let mut runs = Vec::new();
-    if let Some(nest) = nest_of(session.scop(), head) {
-        gather(session, nest, &mut runs);
-    }
-    runs.iter().for_each(|run| Layout { device }.map(session, run));
+    let found = nest_of(session.scop(), head).map(|nest| runs(session, nest));
+    found.iter().flatten().for_each(|run| Layout { device }.map(session, run));
     Ok(())
 }
 
@@ -103,7 +100,13 @@ fn joined(session: &mut Session, first: &str, second: &str) -> bool {
     true
 }
 
-/// The outermost loops in a row that are free of dependences. Loops around are the host's.
+/// Of each nest inside of one the outermost loops in a row that are free of dependences. Loops around are the host's.
+pub(super) fn runs(session: &Session, nest: &Node) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    gather(session, nest, &mut found);
+    found
+}
+
 fn gather(session: &Session, node: &Node, found: &mut Vec<Vec<String>>) {
     if let Node::Band(band) = node {
         if let Some(first) = band.members.iter().position(|member| is_free(session, member)) {
@@ -116,7 +119,7 @@ fn gather(session: &Session, node: &Node, found: &mut Vec<Vec<String>>) {
 }
 
 /// How many accesses are to the next element in the next iteration of a loop, less those that are to another row.
-fn contiguity(scop: &Scop, name: &str) -> i64 {
+pub(super) fn contiguity(scop: &Scop, name: &str) -> i64 {
     let Some(member) = scop.tree.member(name) else { return 0 };
     let Ok(functions) = member.schedule.pw_affs() else { return 0 };
     let of_function = |function: &isl::PwAff| -> Option<i64> {

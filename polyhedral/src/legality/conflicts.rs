@@ -8,10 +8,10 @@
 //! of the chain. What is asked of an order can be asked of conflicts: they are compositions of accesses, where dependences take
 //! a search for the last write.
 
-use super::covers_once;
 use super::placed::{Apart, Piece, Placement};
+use super::{combines, covers_once};
 use crate::dependence::{TouchRole, roles};
-use crate::{Body, Dependences, Kind, Node, ScheduleTree, Scop, TensorId, Tiling, isl};
+use crate::{Body, Dependences, Node, ScheduleTree, Scop, TensorId, Tiling, isl};
 
 /// The tree of `scop` with the attributes that [`with_attributes`](super::with_attributes) gives it for the program's own
 /// dependences, found without them; `None` when it does not order them, or that is not for this proof to say.
@@ -274,7 +274,7 @@ impl Attributes {
                 let apart = if before { values.lt(&pairs)? } else { values.gt(&pairs)? };
                 if !apart.is_empty()? {
                     self.coincident[at] = false;
-                    let combines = matches!(member.kind, Kind::Vector(_)) && symmetric && swappable;
+                    let combines = combines(member.kind) && symmetric && swappable;
                     if member.kind.at_once() && !(combines && first.is_combined_below(depth)?) {
                         return Ok(false);
                     }

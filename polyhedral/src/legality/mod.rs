@@ -12,7 +12,8 @@
 //! next. Pairs of updates ([`Dependences::reduction`]) may run either way, but never at once: where a member is parallel
 //! or a vector, no pair of any kind may lie on two of its points. A vector may combine its lanes, though: where all lanes
 //! of a statement update one and the same element by one operator, they are summed up before the element is touched
-//! (Allen and Kennedy, Optimizing Compilers for Modern Architectures, 2001, 5.6), and their pairs are no conflict.
+//! (Allen and Kennedy, Optimizing Compilers for Modern Architectures, 2001, 5.6), and their pairs are no conflict. Threads of
+//! a block do the same ([`Combined`](crate::Combined)).
 //!
 //! Where a command changed storage or the set of instances, the dependences are those of the changed program, and proofs
 //! of *values* ([`values_kept`]) say that it computes what its source does. Proofs of *laws* (algebra) are not here: no
@@ -36,7 +37,7 @@ pub use violation::{Conflict, Content, Instance, Violation};
 
 use std::fmt;
 
-use crate::{Band, Body, Dependences, Filtered, Kind, Member, Node, ScheduleTree, Scop, Tiling, isl};
+use crate::{Axis, Band, Body, Dependences, Filtered, Kind, Member, Node, ScheduleTree, Scop, Tiling, isl};
 
 /// Why a schedule is refused.
 #[derive(Clone, Debug, PartialEq)]
@@ -271,6 +272,11 @@ impl Pending {
     }
 }
 
+/// Whether iterations that run so combine their updates of one element: lanes of a vector, and threads of a block.
+fn combines(kind: Kind) -> bool {
+    matches!(kind, Kind::Vector(_) | Kind::Bound(Axis::Thread(_)))
+}
+
 /// Walks a tree with what is pending.
 struct Judge<'a> {
     scop: &'a Scop,
@@ -323,7 +329,7 @@ impl Judge<'_> {
             }
             Kind::Parallel | Kind::Vector(_) | Kind::Bound(_) => {
                 let apart = match member.kind {
-                    Kind::Vector(_) => pending.apart_in_lanes(member, self.scop)?,
+                    kind if combines(kind) => pending.apart_in_lanes(member, self.scop)?,
                     _ => pending.apart(member)?,
                 };
                 self.expect_none(&apart, || Conflict::AtOnce { member: member.name.clone(), kind: member.kind })?;

@@ -12,6 +12,8 @@
 //! end in a sequence at or inside of that place, or precedes the other one. As a loop may have no iteration, barriers in loops
 //! that an end is not in do not count. Barriers are not inside of loops on threads, so all threads get to them.
 //!
+//! Of a reduction that threads run together, the first of them touches the element, behind the loop ([`Combined`]).
+//!
 //! After the two-thread reduction of GPUVerify (Betts and others, OOPSLA 2012), that no two threads conflict within one
 //! barrier interval; here on the exact relations, for all threads and sizes at once.
 
@@ -19,7 +21,9 @@ use super::violation::witness;
 use super::{Conflict, Illegal};
 use crate::kernel::BoundLoop;
 use crate::places::Places;
-use crate::{Axis, DependenceKind, Dependences, Kind, Launched, Member, Memory, Node, Scop, Stmt, StmtId, isl};
+use crate::{
+    Axis, Combined, DependenceKind, Dependences, Kind, Launched, Member, Memory, Node, Scop, Stmt, StmtId, isl,
+};
 
 /// Do barriers order what the threads of each kernel do to one cell, and does nothing have to be ordered between blocks?
 ///
@@ -27,7 +31,8 @@ use crate::{Axis, DependenceKind, Dependences, Kind, Launched, Member, Memory, N
 /// [`Illegal::Violation`] with two instances that race, [`Illegal::Malformed`] when a barrier is where not all threads
 /// get to, or loops of a kernel are not in the order that [`Launched::misplaced`] asks for.
 pub fn race_free(scop: &Scop) -> Result<(), Illegal> {
-    match hazards(scop)?.into_iter().find(|hazard| hazard.barriers.is_empty()) {
+    let scop = &Combined::of(scop)?.scop;
+    match hazards_of(scop)?.into_iter().find(|hazard| hazard.barriers.is_empty()) {
         None => Ok(()),
         Some(hazard) => Err(Illegal::Violation(Box::new(hazard.witness(scop)?))),
     }
@@ -51,6 +56,11 @@ pub struct Hazard {
 /// # Errors
 /// As for [`race_free`], but for races.
 pub fn hazards(scop: &Scop) -> Result<Vec<Hazard>, Illegal> {
+    hazards_of(&Combined::of(scop)?.scop)
+}
+
+/// The same, of a program with what threads combine.
+fn hazards_of(scop: &Scop) -> Result<Vec<Hazard>, Illegal> {
     let places = Places::new(scop, &scop.tree)?;
     let mut found = Vec::new();
     for launched in scop.tree.kernels()? {

@@ -6,7 +6,7 @@ use super::{About, Api, DeviceError, KernelEntry};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// A context, a stream, a module, a function or an event.
@@ -112,16 +112,22 @@ fn initialised(names: &[&str]) -> Result<Table, DeviceError> {
     }
 }
 
-/// A device and what is known of it, without a context.
+/// A device and what is known of it.
 pub(super) struct Found {
     table: &'static Table,
     device: i32,
     pub about: About,
+    /// Once it has been opened.
+    opened: Mutex<Option<Arc<dyn Driver>>>,
 }
 
-/// All devices.
-pub(super) fn devices() -> Result<Vec<Found>, DeviceError> {
-    let table = table()?;
+/// All devices, found once.
+pub(super) fn devices() -> Result<&'static [Found], DeviceError> {
+    static FOUND: OnceLock<Result<Vec<Found>, DeviceError>> = OnceLock::new();
+    FOUND.get_or_init(|| find(table()?)).as_deref().map_err(DeviceError::clone)
+}
+
+fn find(table: &'static Table) -> Result<Vec<Found>, DeviceError> {
     let mut count = 0;
     // SAFETY: one number is written.
     let status = unsafe { (table.cuDeviceGetCount)(&mut count) };
@@ -134,7 +140,7 @@ pub(super) fn devices() -> Result<Vec<Found>, DeviceError> {
         let mut device = 0;
         // SAFETY: as above.
         if unsafe { (table.cuDeviceGet)(&mut device, number) } == 0 {
-            found.push(Found { table, device, about: about(table, device, number) });
+            found.push(Found { table, device, about: about(table, device, number), opened: Mutex::default() });
         }
     }
     Ok(found)
@@ -171,17 +177,24 @@ fn about(table: &Table, device: i32, number: i32) -> About {
 }
 
 impl Found {
-    /// The device in its primary context.
-    pub fn open(self) -> Result<Arc<dyn Driver>, DeviceError> {
-        let Found { table, device, about } = self;
+    /// The device in its primary context, the same for all who ask.
+    pub fn open(&self) -> Result<Arc<dyn Driver>, DeviceError> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(driver) = &*opened {
+            return Ok(driver.clone());
+        }
+        let Found { table, device, about, .. } = self;
         let mut context = null_mut();
         // SAFETY: one pointer is written; it is released when the driver is dropped.
-        let status = unsafe { (table.cuDevicePrimaryCtxRetain)(&mut context, device) };
+        let status = unsafe { (table.cuDevicePrimaryCtxRetain)(&mut context, *device) };
         if status != 0 {
-            let (device, call) = (about.name, "cuDevicePrimaryCtxRetain");
+            let (device, call) = (about.name.clone(), "cuDevicePrimaryCtxRetain");
             return Err(DeviceError::Failed { device, call, reason: reason(table, status) });
         }
-        Ok(Arc::new(Cuda { table, device, context, about, lost: AtomicI32::new(0) }))
+        let (table, device, about, lost) = (*table, *device, about.clone(), AtomicI32::new(0));
+        let driver: Arc<dyn Driver> = Arc::new(Cuda { table, device, context, about, lost });
+        *opened = Some(driver.clone());
+        Ok(driver)
     }
 }
 
@@ -236,6 +249,10 @@ impl Cuda {
 impl Driver for Cuda {
     fn about(&self) -> &About {
         &self.about
+    }
+
+    fn context(&self) -> Handle {
+        handle(self.context)
     }
 
     fn allocate(&self, bytes: usize) -> Result<Handle, DeviceError> {
@@ -339,7 +356,7 @@ impl Driver for Cuda {
         }
     }
 
-    unsafe fn kernel(&self, module: Handle, entry: &KernelEntry, dynamic: bool) -> Result<Handle, DeviceError> {
+    unsafe fn kernel(&self, module: Handle, entry: &KernelEntry) -> Result<Handle, DeviceError> {
         let _current = self.current()?;
         let (mut kernel, name) = (null_mut(), CString::new(entry.name.as_str()).unwrap_or_default());
         // SAFETY: one pointer is written; the name ends with a zero.
@@ -357,10 +374,10 @@ impl Driver for Cuda {
         };
         let threads = entry.block.iter().map(|&threads| u64::from(threads)).product();
         self.limited(entry, "threads in a block", threads, attribute(FUNCTION_THREADS))?;
-        let shared = attribute(FUNCTION_SHARED_BYTES) + if dynamic { entry.shared_bytes.into() } else { 0 };
+        let shared = attribute(FUNCTION_SHARED_BYTES) + u64::from(entry.dynamic_shared_bytes);
         self.limited(entry, "bytes of shared memory", shared, self.about.shared_bytes)?;
-        if dynamic && entry.shared_bytes > USUAL_SHARED {
-            let bytes = entry.shared_bytes as i32;
+        if entry.dynamic_shared_bytes > USUAL_SHARED {
+            let bytes = entry.dynamic_shared_bytes as i32;
             // SAFETY: the kernel is one of the module.
             let status = unsafe { (self.table.cuFuncSetAttribute)(kernel, FUNCTION_MOST_DYNAMIC_SHARED, bytes) };
             self.done("cuFuncSetAttribute", status)?;

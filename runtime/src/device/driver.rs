@@ -1,6 +1,6 @@
 //! What both interfaces can do, as far as plans need it.
 
-use super::{About, DeviceError};
+use super::{About, DeviceError, KernelEntry};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +48,9 @@ pub(super) struct Job<'a> {
 pub(super) trait Driver: Send + Sync + fmt::Debug {
     fn about(&self) -> &About;
 
+    /// What memory, queues and kernels are of.
+    fn context(&self) -> Handle;
+
     /// As many bytes, at least one, with any contents.
     fn allocate(&self, bytes: usize) -> Result<Handle, DeviceError>;
 
@@ -79,12 +82,7 @@ pub(super) trait Driver: Send + Sync + fmt::Debug {
     fn module(&self, text: &str) -> Result<Handle, DeviceError>;
 
     /// A kernel of a module, which can be launched with as many threads and as much shared memory.
-    unsafe fn kernel(
-        &self,
-        module: Handle,
-        entry: &crate::device::KernelEntry,
-        dynamic: bool,
-    ) -> Result<Handle, DeviceError>;
+    unsafe fn kernel(&self, module: Handle, entry: &KernelEntry) -> Result<Handle, DeviceError>;
 
     /// Starts a kernel; not from two threads at once with one kernel.
     ///

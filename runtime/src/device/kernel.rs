@@ -4,6 +4,7 @@ use super::driver::{Handle, Job, Kind, Object, Value};
 use super::stream::on;
 use super::{Device, DeviceError, DeviceTensor, Operand, Plan, Stream, architecture};
 use crate::kernel::{CallError, Role, Signature};
+use crate::tensor::{TensorView, TensorViewMut};
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,8 +20,6 @@ pub enum Text {
         text: Arc<str>,
         /// What it is made for: `sm_80`.
         architecture: String,
-        /// Whether what the threads of a block share has no size in the text: a launch says how much.
-        dynamic_shared: bool,
     },
 }
 
@@ -88,12 +87,11 @@ impl DeviceKernel {
         let text = made_for(device, &code.text)?;
         let driver = &device.driver;
         let module = Object::own(driver, Kind::Module, driver.module(text)?);
-        let dynamic = matches!(code.text, Text::Ptx { dynamic_shared: true, .. });
         let mut kernels = Vec::new();
         for entry in &code.plan.kernels {
             fits(device, entry)?;
             // SAFETY: the module was made above.
-            let kernel = unsafe { driver.kernel(module.handle, entry, dynamic) }?;
+            let kernel = unsafe { driver.kernel(module.handle, entry) }?;
             kernels.push(Object::own(driver, Kind::Kernel, kernel));
         }
         let (kernels, text) = (Mutex::new(kernels), code.text.clone());
@@ -177,7 +175,6 @@ impl DeviceKernel {
                 Operand::Faults => Value::Address(reports.as_ref().map_or(Handle(0), |words| words.handle)),
             }
         };
-        let dynamic = matches!(module.text, Text::Ptx { dynamic_shared: true, .. });
         let kernels = module.kernels.lock().unwrap_or_else(PoisonError::into_inner);
         let mut values: SmallVec<[Value; 16]> = SmallVec::new();
         for launch in &plan.launches {
@@ -189,7 +186,7 @@ impl DeviceKernel {
                 kernel: kernels[launch.kernel].handle,
                 grid: launch.grid,
                 block: entry.block,
-                dynamic_shared: if dynamic { entry.shared_bytes } else { 0 },
+                dynamic_shared: entry.dynamic_shared_bytes,
                 values: &values,
             };
             // SAFETY: whoever made the code vouched for the kernels when the tensors fit the signature, and they do.
@@ -197,6 +194,29 @@ impl DeviceKernel {
         }
         // SAFETY: the queue is the stream's.
         unsafe { module.device.driver.start(stream.queue()) }
+    }
+
+    /// As [`DeviceKernel::launch`] with tensors of the host: copies all of them to the device, waits, and copies the outputs
+    /// back.
+    ///
+    /// # Errors
+    /// As [`DeviceKernel::launch`] and [`Stream::synchronise`]. After an error nothing has been written.
+    pub fn run(
+        &self,
+        stream: &Stream,
+        inputs: &[TensorView<'_>],
+        outputs: &mut [TensorViewMut<'_>],
+    ) -> Result<(), DeviceError> {
+        self.signature().accepts_any_strides(inputs, outputs)?;
+        let device = self.device();
+        let inputs = inputs.iter().map(|input| device.upload(stream, input)).collect::<Result<Vec<_>, _>>()?;
+        // What a kernel does not write stays.
+        let upload = |output: &TensorViewMut<'_>| device.upload(stream, &output.as_view());
+        let mut results = outputs.iter().map(upload).collect::<Result<Vec<_>, _>>()?;
+        let inputs: Vec<&DeviceTensor> = inputs.iter().collect();
+        self.launch(stream, &inputs, &mut results.iter_mut().collect::<Vec<_>>())?;
+        stream.synchronise()?;
+        results.iter().zip(outputs).try_for_each(|(result, output)| stream.read(result, output))
     }
 
     /// The parts of a workspace, as kernels take them.

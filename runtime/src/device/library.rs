@@ -1,6 +1,7 @@
 //! Libraries of drivers, loaded while the program runs: nothing here is needed to build or to start.
 
 use super::DeviceError;
+use std::error::Error;
 
 /// Opens the first of these libraries that there is.
 pub(super) fn open(api: &'static str, names: &[&str]) -> Result<libloading::Library, DeviceError> {
@@ -10,11 +11,16 @@ pub(super) fn open(api: &'static str, names: &[&str]) -> Result<libloading::Libr
         match unsafe { libloading::Library::new(*name) } {
             Ok(library) => return Ok(library),
             // What is said of the first name is of the one that distributions have.
-            Err(error) if reason.is_empty() => reason = error.to_string(),
+            Err(error) if reason.is_empty() => reason = said(&error),
             Err(_) => {}
         }
     }
     Err(DeviceError::NoLibrary { api, library: names.join(" or "), reason })
+}
+
+/// What the system says of it.
+fn said(error: &libloading::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// A table of the functions of a library, each with its C type.
@@ -57,7 +63,7 @@ pub(super) unsafe fn function<F: Copy>(
     found.map(|function| *function).map_err(|error| DeviceError::NoLibrary {
         api,
         library: format!("a library with `{name}`"),
-        reason: error.to_string(),
+        reason: said(&error),
     })
 }
 

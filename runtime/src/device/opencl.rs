@@ -5,7 +5,7 @@ use super::library::functions;
 use super::{About, Api, DeviceError, KernelEntry};
 use std::ffi::{CString, c_char, c_void};
 use std::ptr::{null, null_mut};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// A pointer to something of OpenCL's.
@@ -101,15 +101,28 @@ fn table() -> Result<&'static Table, DeviceError> {
     TABLE.get_or_init(|| Table::load(&LIBRARIES)).as_ref().map_err(DeviceError::clone)
 }
 
-/// A device and what is known of it, without a context.
+/// A device and what is known of it.
 pub(super) struct Found {
     table: &'static Table,
     device: Ptr,
     pub about: About,
+    /// Once it has been opened. It stays open: implementations give up what all contexts share with the last one of them
+    /// (PoCL 3.1 does), and not all can begin again while another thread asks for devices.
+    opened: Mutex<Option<Arc<dyn Driver>>>,
 }
 
-/// The devices of all platforms, in the order in which they are listed.
-pub(super) fn devices() -> Result<Vec<Found>, DeviceError> {
+// SAFETY: as for `OpenCl`.
+unsafe impl Send for Found {}
+// SAFETY: as for `OpenCl`.
+unsafe impl Sync for Found {}
+
+/// The devices of all platforms, in the order in which they are listed; found once.
+pub(super) fn devices() -> Result<&'static [Found], DeviceError> {
+    static FOUND: OnceLock<Result<Vec<Found>, DeviceError>> = OnceLock::new();
+    FOUND.get_or_init(find).as_deref().map_err(DeviceError::clone)
+}
+
+fn find() -> Result<Vec<Found>, DeviceError> {
     let table = table()?;
     let no_device = |status| DeviceError::NoDevice { api: "OpenCL", reason: Some(reason(status)) };
     // SAFETY: the functions fill lists as long as they are told.
@@ -125,35 +138,43 @@ pub(super) fn devices() -> Result<Vec<Found>, DeviceError> {
             unsafe { listed(|room, list, count| (table.clGetDeviceIDs)(platform, DEVICE_TYPE_ALL, room, list, count)) };
         for device in devices.unwrap_or_default() {
             let about = about(table, platform, device, found.len());
-            found.push(Found { table, device, about });
+            found.push(Found { table, device, about, opened: Mutex::default() });
         }
     }
     if found.is_empty() { Err(DeviceError::NoDevice { api: "OpenCL", reason: None }) } else { Ok(found) }
 }
 
 impl Found {
-    /// The device with a context of its own.
-    pub fn open(self) -> Result<Arc<dyn Driver>, DeviceError> {
-        let Found { table, device, about } = self;
+    /// The device with a context of its own, the same one for all who ask.
+    pub fn open(&self) -> Result<Arc<dyn Driver>, DeviceError> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(driver) = &*opened {
+            return Ok(driver.clone());
+        }
         let mut status = 0;
         // SAFETY: the list has one device.
-        let context = unsafe { (table.clCreateContext)(null(), 1, &device, null(), null_mut(), &mut status) };
-        let opened = OpenCl { table, device, context, about };
-        opened.done("clCreateContext", status)?;
-        Ok(Arc::new(opened))
+        let context = unsafe { (self.table.clCreateContext)(null(), 1, &self.device, null(), null_mut(), &mut status) };
+        let driver = self.opened_in(context);
+        driver.done("clCreateContext", status)?;
+        let driver: Arc<dyn Driver> = Arc::new(driver);
+        *opened = Some(driver.clone());
+        Ok(driver)
     }
 
     /// The device in a context of the caller's.
     ///
     /// # Safety
     /// It is a context with this device.
-    pub unsafe fn open_in(self, context: Ptr) -> Result<Arc<dyn Driver>, DeviceError> {
-        let Found { table, device, about } = self;
+    pub unsafe fn open_in(&self, context: Ptr) -> Result<Arc<dyn Driver>, DeviceError> {
         // SAFETY: the caller says so; it is released when the driver is dropped.
-        let status = unsafe { (table.clRetainContext)(context) };
-        let opened = OpenCl { table, device, context, about };
-        opened.done("clRetainContext", status)?;
-        Ok(Arc::new(opened))
+        let status = unsafe { (self.table.clRetainContext)(context) };
+        let driver = self.opened_in(context);
+        driver.done("clRetainContext", status)?;
+        Ok(Arc::new(driver))
+    }
+
+    fn opened_in(&self, context: Ptr) -> OpenCl {
+        OpenCl { table: self.table, device: self.device, context, about: self.about.clone() }
     }
 }
 
@@ -247,6 +268,10 @@ impl OpenCl {
 impl Driver for OpenCl {
     fn about(&self) -> &About {
         &self.about
+    }
+
+    fn context(&self) -> Handle {
+        handle(self.context)
     }
 
     fn allocate(&self, bytes: usize) -> Result<Handle, DeviceError> {
@@ -368,7 +393,7 @@ impl Driver for OpenCl {
         Ok(handle(program))
     }
 
-    unsafe fn kernel(&self, module: Handle, entry: &KernelEntry, _dynamic: bool) -> Result<Handle, DeviceError> {
+    unsafe fn kernel(&self, module: Handle, entry: &KernelEntry) -> Result<Handle, DeviceError> {
         let mut status = 0;
         let name = CString::new(entry.name.as_str()).unwrap_or_default();
         // SAFETY: the name ends with a zero.

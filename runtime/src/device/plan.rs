@@ -31,6 +31,8 @@ pub struct KernelEntry {
     pub block: [u32; 3],
     /// Bytes that the threads of a block share.
     pub shared_bytes: u32,
+    /// Those of them that have no size in the text, so that a launch says how many there are.
+    pub dynamic_shared_bytes: u32,
 }
 
 /// Bytes of the workspace.

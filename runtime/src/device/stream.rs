@@ -6,6 +6,7 @@ use super::tensor::memory;
 use super::{Device, DeviceError, DeviceTensor, Plan};
 use crate::kernel::CallError;
 use crate::tensor::{Tensor, TensorView, TensorViewMut};
+use std::ffi::c_void;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -63,6 +64,11 @@ impl Stream {
     /// What it is a stream of.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// The `CUstream` or `cl_command_queue`.
+    pub fn as_raw(&self) -> *mut c_void {
+        std::ptr::with_exposed_provenance_mut(self.queue.handle.0 as usize)
     }
 
     /// Waits for all that it was given.

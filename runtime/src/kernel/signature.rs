@@ -111,6 +111,24 @@ impl Signature {
         self.check_overlap(inputs, outputs)
     }
 
+    /// As [`Signature::accepts`], for tensors that are copied: however their elements lie.
+    pub(crate) fn accepts_any_strides(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &[TensorViewMut<'_>],
+    ) -> Result<(), CallError> {
+        self.check_count(Role::Input, self.inputs().count(), inputs.len())?;
+        self.check_count(Role::Output, self.outputs().count(), outputs.len())?;
+        let dense = |argument: &Argument| argument.strides.iter().map(|stride| stride.unwrap_or(1)).collect::<Vec<_>>();
+        for (argument, view) in self.inputs().zip(inputs) {
+            argument.accepts(view.dtype(), view.shape(), &dense(argument))?;
+        }
+        for (argument, view) in self.outputs().zip(outputs) {
+            argument.accepts(view.dtype(), view.shape(), &dense(argument))?;
+        }
+        self.check_overlap(inputs, outputs)
+    }
+
     /// What a failed check says: its position, the subscript less the smallest one, the smallest one, the extent, and the
     /// subscripts of the elements that it was computed from.
     pub(crate) fn index_out_of_range(

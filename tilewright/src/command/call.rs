@@ -125,6 +125,10 @@ impl Call {
     pub fn title(&self) -> String {
         let def = &self.def;
         let sizes = def.sizes.iter().zip(&self.sizes).map(|(name, size)| format!(" {name}={size}"));
+        if let Some(device) = self.compiler.device() {
+            let about = device.about();
+            return format!("{} {}   {}, {}", def.name, sizes.collect::<String>(), about.name, about.description);
+        }
         let threads = self.compiler.pool().threads();
         let plural = if threads == 1 { "" } else { "s" };
         format!(

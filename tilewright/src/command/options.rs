@@ -151,10 +151,15 @@ impl Machine {
 
     /// A compiler for this machine, with `threads` threads and [the script](Machine::script).
     pub fn compiler(&self, threads: Option<u16>, script: Option<Script>) -> Result<Compiler> {
-        let target = self.target()?;
-        targets::runs_here(&target)?;
-        let mut compiler =
-            Compiler::new(target).symbolic(self.symbolic).strict(self.strict).trust_indices(self.trust_indices);
+        let compiler = match targets::is_device(&self.target) {
+            true => targets::device(&self.target)?,
+            false => {
+                let target = self.target()?;
+                targets::runs_here(&target)?;
+                Compiler::new(target)
+            }
+        };
+        let mut compiler = compiler.symbolic(self.symbolic).strict(self.strict).trust_indices(self.trust_indices);
         if let Some(threads) = threads {
             let refused =
                 |error| Error::user(Diagnostic::call("TC0935", format!("{error}")).help("ask for fewer threads"));

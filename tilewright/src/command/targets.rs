@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use clap::Args;
-use support::{Diagnostic, Target};
-use tilewright::{Error, Result, host_target, known_targets};
+use runtime::device::Api;
+use support::{Diagnostic, Gpu, Target};
+use tilewright::{Compiler, Device, Error, Result, host_target, known_targets, open_device};
 
 use super::terminal;
 
@@ -24,8 +25,27 @@ impl Targets {
         let runs: Vec<String> = known_targets().into_iter().filter(|it| can_run(it, &host)).map(|it| it.name).collect();
         write!(out, "\nthis machine, `host`, also runs code for: {}\n\n{}", list(&runs), host.to_toml())
             .expect("a string takes text");
+        out += &devices();
         terminal::print(out)
     }
+}
+
+/// A line for each device that is found, and for each interface without one.
+fn devices() -> String {
+    let mut out = String::from("\ndevices, for `run` and `bench`:\n");
+    for device in Device::list() {
+        let line = match device {
+            Ok(about) => {
+                let memory = size(about.memory_bytes);
+                let code = about.capability.map(|(major, minor)| format!(", sm_{major}{minor}")).unwrap_or_default();
+                format!("  {:<12}{}{code}, {memory}", about.name, about.description)
+            }
+            Err(why) => format!("  ({why})"),
+        };
+        out += &line;
+        out.push('\n');
+    }
+    out
 }
 
 fn list(names: &[String]) -> String {
@@ -48,12 +68,28 @@ fn size(bytes: u64) -> String {
     if bytes >= 1 << 20 { format!("{} MB", bytes >> 20) } else { format!("{} KB", bytes >> 10) }
 }
 
+/// Whether a name is that of a device: `opencl`, `cuda:1`, `cuda:sm_80`.
+pub fn is_device(name: &str) -> bool {
+    let api = name.split(':').next().unwrap_or_default();
+    Api::ALL.iter().any(|known| known.name() == api)
+}
+
+/// A compiler for the device with that name.
+pub fn device(name: &str) -> Result<Compiler> {
+    let device = open_device(name)?;
+    match Gpu::named(name) {
+        // A kind by name, on whichever device runs its code.
+        Some(kind) if name.contains(':') => Compiler::for_device_as(&device, kind),
+        _ => Compiler::for_device(&device),
+    }
+}
+
 /// The target with that name.
 pub fn named(name: &str) -> Result<Target> {
     tilewright::target_named(name).ok_or_else(|| {
         let known: Vec<String> = known_targets().into_iter().map(|target| target.name).collect();
         let error = Diagnostic::call("TC0937", format!("no target is called `{name}`"));
-        Error::user(error.help(format!("the targets are host, {}", known.join(", "))))
+        Error::user(error.help(format!("the targets are host, {}; devices are opencl and cuda", known.join(", "))))
     })
 }
 

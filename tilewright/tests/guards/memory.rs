@@ -119,7 +119,12 @@ pub fn run_guarded(variant: &Variant, inputs: &[Tensor], outputs: &[Tensor], poo
     let mut plain = outputs.to_vec();
     let views: Vec<TensorView<'_>> = inputs.iter().map(Tensor::view).collect();
     let mut targets: Vec<TensorViewMut<'_>> = plain.iter_mut().map(Tensor::view_mut).collect();
-    let error = variant.kernel().run(&views, &mut targets, pool).err().map(|error| error.to_string());
+    let error = variant
+        .kernel()
+        .expect("of the processor")
+        .run(&views, &mut targets, pool)
+        .err()
+        .map(|error| error.to_string());
     drop(targets);
     for (found, results) in guarded {
         assert_eq!(found, error);
@@ -141,7 +146,12 @@ fn run_between(
     let mut written: Vec<Guarded> = outputs.iter().map(|tensor| Guarded::copy(tensor, side)).collect();
     let views: Vec<TensorView<'_>> = read.iter().map(Guarded::view).collect();
     let mut targets: Vec<TensorViewMut<'_>> = written.iter_mut().map(Guarded::view_mut).collect();
-    let error = variant.kernel().run(&views, &mut targets, pool).err().map(|error| error.to_string());
+    let error = variant
+        .kernel()
+        .expect("of the processor")
+        .run(&views, &mut targets, pool)
+        .err()
+        .map(|error| error.to_string());
     drop((views, targets));
     assert!(read.iter_mut().chain(&mut written).all(Guarded::is_marked), "{side:?}: written beside a tensor");
     let unchanged = inputs.iter().zip(&mut read).all(|(tensor, guarded)| tensor.as_bytes() == guarded.bytes());

@@ -16,7 +16,7 @@
 use polyhedral::{BinOp, DType};
 
 use super::{Language, Printer, Result, unsupported};
-use crate::{Launch, Op, RegId, VarId, WARP, neutral, threads_combined_in};
+use crate::{RegId, VarId, WARP, neutral, threads_combined_in};
 
 /// A function that combines the values of threads. Order is that of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,56 +51,23 @@ struct Place {
 }
 
 impl Printer<'_> {
-    /// The shared memory of the places where a kernel combines something, declared.
-    pub(super) fn parts_of(&mut self, launch: &Launch) -> Result<()> {
-        self.block = launch.block.clone();
-        self.combined = 0;
-        let mut declared = Vec::new();
-        self.declare_parts(&launch.body, &mut declared)?;
-        declared.iter().for_each(|line| self.line(1, line));
-        self.combined = 0;
-        Ok(())
-    }
-
-    fn declare_parts(&mut self, ops: &[Op], declared: &mut Vec<String>) -> Result<()> {
-        for op in ops {
-            match op {
-                Op::Combine { reg, op, threads } => {
-                    let place = self.place(*reg, *op, threads)?;
-                    if place.parts > 0 {
-                        let of = place.combination.value_type(self.language);
-                        let (shared, name) = (self.language.shared(), parts_name(self.combined));
-                        declared.push(format!("{shared}{of} {name}[{}];", place.parts * place.groups));
-                    }
-                    self.combined += 1;
-                }
-                Op::For { body, .. } | Op::Local { body, .. } => self.declare_parts(body, declared)?,
-                Op::If { then, otherwise, .. } => {
-                    self.declare_parts(then, declared)?;
-                    self.declare_parts(otherwise, declared)?;
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     /// The call that combines. Where it is `repeated`, the threads first wait for those that still read what the last one left.
     pub(super) fn combine(&mut self, reg: RegId, op: BinOp, threads: &[VarId], depth: usize) -> Result<()> {
-        let place = self.place(reg, op, threads)?;
-        let (name, number) = (self.names.regs[&reg].clone(), self.combined);
-        self.combined += 1;
-        let parts = match (place.parts, place.groups) {
-            (0, _) => String::new(),
-            (_, 1) => format!("{}, ", parts_name(number)),
-            (parts, _) => format!("{} + {parts}*({}), ", parts_name(number), place.group),
-        };
-        if place.parts > 0 && self.repeated > 0 {
-            self.line(depth, self.language.barrier());
+        let Place { combination, parts, groups, thread, group } = self.place(reg, op, threads)?;
+        let (name, function) = (self.names.regs[&reg].clone(), combination.name());
+        let mut arguments = vec![name.clone()];
+        if parts > 0 {
+            let memory = self.names.fresh(&format!("parts_{}", self.parts.len() + 1));
+            let (shared, of) = (self.language.shared(), combination.value_type(self.language));
+            self.parts.push(format!("{shared}{of} {memory}[{}];", parts * groups));
+            arguments.push(if groups > 1 { format!("{memory} + {parts}*({group})") } else { memory });
+            if self.repeated > 0 {
+                self.line(depth, self.language.barrier());
+            }
         }
-        let function = place.combination.name();
-        self.line(depth, &format!("{name} = {function}({name}, {parts}{});", place.thread));
-        self.combinations.insert(place.combination);
+        arguments.push(thread);
+        self.line(depth, &format!("{name} = {function}({});", arguments.join(", ")));
+        self.combinations.insert(combination);
         Ok(())
     }
 
@@ -134,10 +101,6 @@ impl Printer<'_> {
         let combination = Combination { op, dtype, threads: own.length, how };
         Ok(Place { combination, parts, groups: group.length, thread: own.text(), group: group.text() })
     }
-}
-
-fn parts_name(number: u32) -> String {
-    format!("parts_{}", number + 1)
 }
 
 /// The number of a thread along several axes.

@@ -1,0 +1,170 @@
+//! Reductions that threads run together ([`Combined`]): a register of each thread for its partial result, which threads
+//! combine where all of them get to.
+//!
+//! ```text
+//! r0 = 0                           each thread
+//! for k in tx..K step 256 {
+//!   r0 = r0 + A[bx, k]             its own iterations
+//! }
+//! combine r0 by + over tx          all threads of the block
+//! if tx == 0 {
+//!   S[bx] = S[bx] + r0             the first one
+//! }
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use polyhedral::legality::Illegal;
+use polyhedral::{BinOp, Combination, Combined, Scop, StmtId};
+
+use super::kernels::InKernel;
+use super::{Error, malformed};
+use crate::verify::has_meeting;
+use crate::{Cond, Op, Program, Reg, RegId, Value, VarId, neutral};
+
+/// The program with the partial results of threads.
+pub(super) fn of_threads(scop: &Scop) -> Result<Combined, Error> {
+    Combined::of(scop).map_err(|illegal| match illegal {
+        Illegal::Isl(error) => Error::Isl(error),
+        other => malformed("kernel", other.to_string()),
+    })
+}
+
+/// The partial results of threads.
+pub(super) struct Partial {
+    reductions: Vec<Combination>,
+    /// By reduction.
+    registers: Vec<RegId>,
+    /// By reduction: what changes nothing.
+    neutral: Vec<Value>,
+    steps: BTreeMap<StmtId, Step>,
+}
+
+/// What a statement does to partial results of a reduction, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Start(usize),
+    Update(usize),
+    Finish(usize),
+}
+
+impl Partial {
+    pub(super) fn of(combined: &Combined, program: &mut Program) -> Partial {
+        let mut partial = Partial {
+            reductions: combined.reductions.clone(),
+            registers: Vec::new(),
+            neutral: Vec::new(),
+            steps: BTreeMap::new(),
+        };
+        for (at, Combination { start, update, finish, op, tensor, .. }) in combined.reductions.iter().enumerate() {
+            let tensor = &combined.scop.tensors[*tensor];
+            let zero = || Value::Const(polyhedral::Value::Int(0), tensor.dtype);
+            partial.registers.push(program.regs.push(Reg { name: tensor.name.clone(), dtype: tensor.dtype, lanes: 1 }));
+            partial.neutral.push(neutral(*op, tensor.dtype).unwrap_or_else(zero));
+            partial.steps.extend([(*start, Step::Start(at)), (*update, Step::Update(at)), (*finish, Step::Finish(at))]);
+        }
+        partial
+    }
+
+    pub(super) fn step(&self, stmt: StmtId) -> Option<Step> {
+        self.steps.get(&stmt).copied()
+    }
+
+    pub(super) fn register(&self, at: usize) -> RegId {
+        self.registers[at]
+    }
+
+    pub(super) fn operator(&self, at: usize) -> BinOp {
+        self.reductions[at].op
+    }
+
+    /// The beginning of a partial result.
+    pub(super) fn started(&self, at: usize) -> Op {
+        Op::Set { reg: self.registers[at], value: self.neutral[at].clone() }
+    }
+
+    /// What the threads of the kernel have, combined; nothing where there is one.
+    pub(super) fn combined(&self, at: usize, kernel: &InKernel) -> Option<Op> {
+        let Combination { axes, op, .. } = &self.reductions[at];
+        let threads: Vec<VarId> = axes.iter().filter_map(|axis| kernel.thread_on(*axis)).collect();
+        (!threads.is_empty()).then(|| Op::Combine { reg: self.registers[at], op: *op, threads })
+    }
+}
+
+/// The ops of a kernel with all threads getting to where they meet: what is around is tested in between.
+///
+/// ```text
+/// if ty < M {                        r0 = 0
+///   r0 = 0                           if ty < M { for … }
+///   for … { r0 = … }           ->    combine r0 by + over tx
+///   combine r0 by + over tx          if ty < M { if tx == 0 { … } }
+///   if tx == 0 { … }
+/// }
+/// ```
+pub(super) fn met_by_all(ops: Vec<Op>, block: &[(VarId, i64)], partial: &Partial) -> Result<Vec<Op>, Error> {
+    let varying = block.iter().map(|(var, _)| *var).collect();
+    Meeting { varying, partial }.ops(ops, &Cond::always())
+}
+
+struct Meeting<'a> {
+    /// The variables that differ between the threads of a block.
+    varying: BTreeSet<VarId>,
+    partial: &'a Partial,
+}
+
+impl Meeting<'_> {
+    /// What runs in the threads for which a condition holds.
+    fn ops(&mut self, ops: Vec<Op>, own: &Cond) -> Result<Vec<Op>, Error> {
+        let (mut all, mut run) = (Vec::new(), Vec::new());
+        for op in ops {
+            let is_start =
+                matches!(&op, Op::Set { reg, value: Value::Const(..) } if self.partial.registers.contains(reg));
+            if !is_start && !has_meeting(std::slice::from_ref(&op)) {
+                run.push(op);
+                continue;
+            }
+            all.extend(guarded(own, std::mem::take(&mut run)));
+            all.extend(self.op(op, own)?);
+        }
+        all.extend(guarded(own, run));
+        Ok(all)
+    }
+
+    fn op(&mut self, op: Op, own: &Cond) -> Result<Vec<Op>, Error> {
+        match op {
+            Op::If { cond, then, otherwise } if self.varies(&cond) => {
+                let not = Cond::all([own.clone(), cond.clone().negate()]);
+                let mut all = self.ops(then, &Cond::all([own.clone(), cond]))?;
+                all.extend(self.ops(otherwise, &not)?);
+                Ok(all)
+            }
+            Op::If { cond, then, otherwise } => {
+                let (then, otherwise) = (self.ops(then, own)?, self.ops(otherwise, own)?);
+                Ok(vec![Op::If { cond, then, otherwise }])
+            }
+            Op::For { var, lower, upper, step, parallel, body } => {
+                if self.varies(&Cond::compare(polyhedral::CmpOp::Lt, lower.clone(), upper.clone())) {
+                    let why = "threads meet in a loop that is not the same for all of them";
+                    return Err(malformed("kernel", why));
+                }
+                let body = self.ops(body, own)?;
+                Ok(vec![Op::For { var, lower, upper, step, parallel, body }])
+            }
+            other => Ok(vec![other]),
+        }
+    }
+
+    fn varies(&self, cond: &Cond) -> bool {
+        let mut varies = false;
+        cond.each_var(&mut |var| varies |= self.varying.contains(&var));
+        varies
+    }
+}
+
+fn guarded(cond: &Cond, ops: Vec<Op>) -> Vec<Op> {
+    match cond.as_const() {
+        _ if ops.is_empty() => ops,
+        Some(true) => ops,
+        _ => vec![Op::If { cond: cond.clone(), then: ops, otherwise: Vec::new() }],
+    }
+}
