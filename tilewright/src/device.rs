@@ -97,8 +97,8 @@ pub(crate) fn within(kind: Gpu, about: &About) -> Gpu {
     gpu
 }
 
-/// The run time's refusal.
-pub(crate) fn error(error: DeviceError) -> Error {
+/// A device's refusal as an error of this crate.
+pub fn error(error: DeviceError) -> Error {
     let code = match error {
         DeviceError::Call(error) => return bind::call(error),
         DeviceError::Tensor(error) => return bind::tensor(error),
