@@ -7,8 +7,9 @@ use codegen::interp::{Fault, interpret};
 use codegen::{Options, Program, gpu};
 use common::{agrees, inputs, scheduled};
 use expect_test::{Expect, expect};
-use polyhedral::Scop;
+use polyhedral::{Scop, eval};
 use support::{Gpu, Stage};
+use transform::{Policy, Session};
 
 /// The program that a text is, and one with kernels for a script.
 fn mapped(text: &str, sizes: Option<&[i64]>, script: &str, device: &Gpu) -> (Scop, Scop) {
@@ -169,4 +170,79 @@ fn a_sum_in_cuda() {
         }
     "#]]
     .assert_eq(&gpu::source(&lowered(&scop), Language::Cuda).unwrap());
+}
+
+/// The policy's script for a program.
+fn automatic(text: &str, sizes: Option<&[i64]>, device: &Gpu) -> (String, Vec<String>) {
+    let mut session = Session::new(scheduled(text, sizes, ""), &common::target()).unwrap();
+    gpu_mapper::Mapper { device: device.clone() }.schedule(&mut session).unwrap();
+    (session.script().to_string(), session.remarks().iter().map(ToString::to_string).collect())
+}
+
+/// Compares what kernels compute with the evaluator: sums of floats come in another order.
+#[track_caller]
+fn close(scop: &Scop, program: &Program, sizes: &[i64]) {
+    let given = inputs(scop, sizes);
+    let expected = eval::run(scop, sizes, &given, eval::Limits::default()).unwrap();
+    for seed in 0..3 {
+        let actual = interpret(program, sizes, &given, seed).unwrap_or_else(|fault| panic!("{fault}\n{program}"));
+        for (name, expected) in &expected {
+            for (a, b) in actual[name].to_f64s().into_iter().zip(expected.to_f64s()) {
+                let same = a == b || a.is_nan() && b.is_nan();
+                assert!(same || (a - b).abs() <= 1e-4 * b.abs().max(1e-3), "{name}: {a} is not {b}\n{program}");
+            }
+        }
+    }
+}
+
+/// Runs a program as the policy lays it out.
+#[track_caller]
+fn check_policy(text: &str, sizes: &[i64]) -> Program {
+    let device = Gpu::cuda();
+    let mut all = Vec::new();
+    for fixed in [None, Some(sizes)] {
+        let (script, remarks) = automatic(text, fixed, &device);
+        let (source, scop) = mapped(text, fixed, &script, &device);
+        let program = lowered(&scop);
+        let sizes = if fixed.is_some() { &[] } else { sizes };
+        close(&source, &program, sizes);
+        println!("{script}\n{}\n{program}", remarks.join("\n"));
+        all.push(program);
+    }
+    all.remove(1)
+}
+
+const SOFTMAX: &str = "
+scop softmax(N, D)
+context { : N > 0 and D > 0 }
+input I: float32[N, D]
+output O: float32[N, D]
+temporary Largest: float32[N]
+temporary E: float32[N, D]
+temporary Sum: float32[N]
+stmt Largest.init[n]
+  domain { Largest.init[n] : 0 <= n < N }
+  Largest[n] = -inf_f32
+stmt Largest.update[n, d]
+  domain { Largest.update[n, d] : 0 <= n < N and 0 <= d < D }
+  Largest[n] max= I[n, d]
+stmt E[n, d]
+  domain { E[n, d] : 0 <= n < N and 0 <= d < D }
+  E[n, d] = exp(I[n, d] - Largest[n])
+stmt Sum.init[n]
+  domain { Sum.init[n] : 0 <= n < N }
+  Sum[n] = 0.0f32
+stmt Sum.update[n, d]
+  domain { Sum.update[n, d] : 0 <= n < N and 0 <= d < D }
+  Sum[n] sum= E[n, d]
+stmt O[n, d]
+  domain { O[n, d] : 0 <= n < N and 0 <= d < D }
+  O[n, d] = E[n, d] / Sum[n]
+";
+
+#[test]
+fn softmax_is_one_kernel() {
+    for sizes in [[3, 1], [2, 31], [5, 32], [3, 33], [2, 100], [1, 1000], [2, 1025]] {
+        check_policy(SOFTMAX, &sizes);
+    }
 }

@@ -261,11 +261,12 @@ fn peel(input: &str) -> Read<'_, Command> {
     Ok((rest, Command::Peel { member, end, count, names }))
 }
 
-/// `LOOP to AXIS`
+/// `LOOP+ to AXIS`
 fn bind(input: &str) -> Read<'_, Command> {
     let axis = expect("an axis of a target (rank, cluster, block.x, …)", map_opt(word, Axis::parse));
-    let (rest, (member, axis)) = (a_loop, preceded(keyword("to", "`to`"), axis)).parse(input)?;
-    Ok((rest, Command::Bind { member, axis }))
+    let (rest, (members, axis)) =
+        (many1(a_loop), preceded(keyword("to", "another loop, or `to`"), axis)).parse(input)?;
+    Ok((rest, Command::Bind { members, axis }))
 }
 
 /// `LOOP LOOP [as NAME]`
