@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use codegen::gpu::Kernels;
 use codegen::{Int, Launch, Op, Program, RegId, Value, VarId};
 use polyhedral::{BinOp, DType, Role};
 use support::{Gpu, Stage};
 
 use super::{Limits, Maker, filled, load, plus, serial, store, sum, times};
-use crate::device::{Kernels, error};
+use crate::device::{error, no_code};
 use crate::{Compiler, DeviceTensor, Error, Result};
 
 /// Bytes of both tensors of a copy, at least and at most.
@@ -53,7 +54,8 @@ fn shortest(
 ) -> Result<f64> {
     let Some(device) = compiler.device() else { return Err(Error::bug("limits of a device without a device")) };
     program.verify()?;
-    let kernel = device.load(&Kernels::of(program, gpu)?.code(program, &[])?).map_err(error)?;
+    let code = Kernels::of(program, gpu).and_then(|kernels| kernels.code(program, &[])).map_err(no_code)?;
+    let kernel = device.load(&code).map_err(error)?;
     let stream = device.stream().map_err(error)?;
     let source = device.upload(&stream, &filled(input, read)?.view()).map_err(error)?;
     let mut result: DeviceTensor = device.allocate(crate::convert::dtype(output), &[written]).map_err(error)?;
