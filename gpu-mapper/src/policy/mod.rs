@@ -3,6 +3,7 @@
 mod contraction;
 mod pointwise;
 mod rows;
+mod vectors;
 
 use polyhedral::{Axis, Band, Member, Node, Scop, isl};
 use support::{Gpu, Remark};

@@ -411,7 +411,7 @@ fn gather(scop: &Scop, node: &Node, found: &mut Vec<Pass>) {
 }
 
 /// From the first to the last iteration of a loop, when that is known.
-fn length(scop: &Scop, name: &str) -> isl::Result<Option<i64>> {
+pub(super) fn length(scop: &Scop, name: &str) -> isl::Result<Option<i64>> {
     let Some(member) = scop.tree.member(name) else { return Ok(None) };
     let domain = scop.tree.domain.intersect_params(&scop.context)?;
     let mut longest = Some(0);
