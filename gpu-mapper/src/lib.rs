@@ -15,6 +15,7 @@ mod outline;
 mod policy;
 mod rows;
 mod shape;
+mod strips;
 
 pub use barriers::synchronise;
 pub use outline::outline;

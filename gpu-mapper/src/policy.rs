@@ -4,7 +4,7 @@ use polyhedral::{Axis, Band, Member, Node, Scop, Stmt, Subscript, isl};
 use support::{Gpu, Remark};
 use transform::{Command, Names, Policy, Refused, Session};
 
-use crate::rows;
+use crate::{rows, strips};
 
 /// Lays loops out on a device: neighbouring nests share their loops where these stay free of dependences, and of the
 /// outermost such loops of each nest one, along which most accesses are to neighbouring elements, is cut into strips of
@@ -31,12 +31,14 @@ impl Policy for Mapper {
     }
 
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
+        strips::cut(session, &self.device);
         fuse(session);
         for run in runs(session) {
             if !rows::map(session, &self.device, &run) {
                 self.map(session, &run);
             }
         }
+        strips::in_one_block(session, &self.device);
         Ok(())
     }
 }
@@ -143,7 +145,7 @@ fn head(instances: &isl::UnionSet) -> Option<String> {
 
 fn joined(session: &mut Session, first: &str, second: &str) -> bool {
     let free = |session: &Session, stmt: &str| free_loops(session, band_over(&session.scop().tree.root, stmt)).len();
-    let depth = free(session, first).min(free(session, second));
+    let depth = common(session, first, second, free(session, first).min(free(session, second)));
     if depth == 0 {
         return false;
     }
@@ -158,6 +160,16 @@ fn joined(session: &mut Session, first: &str, second: &str) -> bool {
     }
     *session = trial;
     true
+}
+
+/// How many loops of two nests, at most so many, have as many iterations in both.
+fn common(session: &Session, first: &str, second: &str, most: usize) -> usize {
+    let scop = session.scop();
+    let lengths = |stmt: &str| -> Vec<Option<i64>> {
+        let members = band_over(&scop.tree.root, stmt).map_or(&[][..], |band| band.members.as_slice());
+        members.iter().map(|member| rows::length(scop, &member.name).ok().flatten()).collect()
+    };
+    lengths(first).iter().zip(&lengths(second)).take(most).take_while(|(a, b)| a == b).count()
 }
 
 /// The outermost band that a statement's instances pass.

@@ -355,12 +355,12 @@ fn bind_rows(session: &mut Session, inner: &str, axis: Axis) -> Result<(), Refus
 }
 
 /// The loops of a program, in pre-order.
-fn names(scop: &Scop) -> Vec<String> {
+pub(crate) fn names(scop: &Scop) -> Vec<String> {
     scop.tree.root.members().into_iter().map(|member| member.name.clone()).collect()
 }
 
 /// The two loops that the last command has made of one, as trees name them.
-fn halves(session: &Session) -> Option<(String, String)> {
+pub(crate) fn halves(session: &Session) -> Option<(String, String)> {
     match session.script().commands().next_back()? {
         Command::Split { member, names: Some(names), .. } | Command::Vectorise { member, names: Some(names), .. } => {
             let beside = |name: &String| match member.rsplit_once('.') {
@@ -450,6 +450,16 @@ fn is_along_rows(stmt: &Stmt, index: &[Subscript], rows: &[&Member], inner: &[&M
     Ok(is_next && outer.iter().all(|dim| index.iter().any(|one| used(one).contains(dim))))
 }
 
+/// Whether a statement reads neighbouring elements in the loops inside of others.
+pub(crate) fn contiguous_inside(stmt: &Stmt, outer: &[Member], inner: &[Member]) -> isl::Result<bool> {
+    let (outer, inner): (Vec<&Member>, Vec<&Member>) = (outer.iter().collect(), inner.iter().collect());
+    let mut along = false;
+    for read in &stmt.reads {
+        along |= is_along_rows(stmt, &read.index, &outer, &inner)?;
+    }
+    Ok(along)
+}
+
 /// The nests inside of a row, in order.
 fn gather(scop: &Scop, node: &Node, found: &mut Vec<Pass>) {
     match node {
@@ -466,18 +476,31 @@ fn gather(scop: &Scop, node: &Node, found: &mut Vec<Pass>) {
     }
 }
 
-/// From the first to the last iteration of a loop, when that is known.
-fn length(scop: &Scop, name: &str) -> isl::Result<Option<i64>> {
-    let Some(member) = scop.tree.member(name) else { return Ok(None) };
+/// From the first to the last iteration of a loop inside of those around, when that is known.
+pub(crate) fn length(scop: &Scop, name: &str) -> isl::Result<Option<i64>> {
     let domain = scop.tree.domain.intersect_params(&scop.context)?;
-    let mut longest = Some(0);
-    for function in member.schedule.intersect_domain(&domain)?.pw_affs()? {
-        let (first, last) = (function.min_val()?, function.max_val()?);
-        let length = match first.is_int()? && last.is_int()? {
-            true => last.to_i64()?.checked_sub(first.to_i64()?).and_then(|distance| distance.checked_add(1)),
-            false => None,
-        };
-        longest = longest.zip(length).map(|(longest, length)| longest.max(length));
+    let mut outer = Vec::new();
+    match around(&scop.tree.root, name, &mut outer) {
+        Some(member) => crate::shape::length(member, &outer, &member.schedule.domain()?.intersect(&domain)?),
+        None => Ok(None),
     }
-    Ok(longest)
+}
+
+/// The loop with a name, and those around it.
+fn around<'t>(node: &'t Node, name: &str, outer: &mut Vec<Member>) -> Option<&'t Member> {
+    let depth = outer.len();
+    if let Node::Band(band) = node {
+        if let Some(at) = band.members.iter().position(|member| member.name == name) {
+            outer.extend_from_slice(&band.members[..at]);
+            return Some(&band.members[at]);
+        }
+        outer.extend_from_slice(&band.members);
+    }
+    for child in node.children() {
+        if let Some(found) = around(child, name, outer) {
+            return Some(found);
+        }
+    }
+    outer.truncate(depth);
+    None
 }
