@@ -13,9 +13,7 @@
 mod barriers;
 mod outline;
 mod policy;
-mod rows;
 mod shape;
-mod strips;
 
 pub use barriers::synchronise;
 pub use outline::outline;

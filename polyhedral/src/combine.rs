@@ -184,7 +184,8 @@ impl Search<'_> {
     ) -> isl::Result<bool> {
         let mut place = values(outer, instances)?;
         for write in &stmt.writes {
-            place = place.flat_range_product(&self.scop.cells(stmt, write)?.to_union_map()?)?;
+            // The element, not its cell: threads keep elements of their own in cells with one number.
+            place = place.flat_range_product(&self.scop.relation(stmt, write)?.to_union_map()?)?;
         }
         let iteration = member.schedule.intersect_domain(instances)?.to_union_map()?;
         place.reverse()?.apply_range(&iteration)?.is_single_valued()

@@ -9,17 +9,20 @@
 //! - [`pool`]: the threads.
 //! - [`kernel`]: all of these together, as something to call.
 //! - [`device`]: other processors, which run kernels of their own.
+//! - [`package`]: kernels in a folder.
 
 pub mod abi;
 pub mod device;
 pub mod image;
 pub mod kernel;
 pub mod math;
+pub mod package;
 pub mod pool;
 pub mod tensor;
 
 pub use device::{Device, DeviceCode, DeviceError, DeviceKernel, DeviceTensor, Plan, Stream};
 pub use image::{Image, ImageError};
 pub use kernel::{Argument, CallError, Check, Code, Kernel, LoadError, Position, Role, Signature, Workspace};
+pub use package::{Package, PackageError};
 pub use pool::{ForkJoin, Pace, Pool, PoolError};
 pub use tensor::{DType, Element, Tensor, TensorError, TensorView, TensorViewMut};

@@ -297,6 +297,14 @@ build or launch, code that is for another device. After some failures, such as a
 have, a CUDA device takes no more work from the process.",
     },
     Page {
+        code: "TC0946",
+        title: "a package cannot be built",
+        text: "`tilewright build` compiles for a device and writes a folder that runs without the compiler. The message says what is in
+the way: a target that is not a device, or a folder that cannot be written.
+
+    tilewright build mm.tc -s M=512,N=512,K=512 --target cuda:sm_80 -o mm",
+    },
+    Page {
         code: "TC0999",
         title: "a bug in Tilewright",
         text: "The program is right, or at least nothing that you wrote should lead here. Please report it with the program, the

@@ -1,6 +1,7 @@
 //! The subcommands, one file each; what they share is in [`options`], [`call`] and [`terminal`].
 
 mod bench;
+mod build;
 mod call;
 mod check;
 mod emit;
@@ -35,6 +36,7 @@ enum Command {
     Check(check::Check),
     Run(run::Run),
     Bench(bench::Bench),
+    Build(build::Build),
     Emit(emit::Emit),
     Targets(targets::Targets),
     ExplainCode(explain_code::ExplainCode),
@@ -71,6 +73,7 @@ impl Command {
             Command::Check(check) => check.run(),
             Command::Run(run) => run.run(),
             Command::Bench(bench) => bench.run(),
+            Command::Build(build) => build.run(),
             Command::Emit(emit) => emit.run(),
             Command::Targets(targets) => targets.run(),
             Command::ExplainCode(explain) => explain.run(),

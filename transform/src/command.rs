@@ -21,7 +21,7 @@ use crate::{LayoutMap, order};
 /// peel LOOP (first | last) N [as A B]
 /// separate LOOP+
 /// collapse LOOP LOOP [as NAME]
-/// bind LOOP to AXIS
+/// bind LOOP+ to AXIS
 /// launch LOOP with N+ threads
 /// parallel LOOP
 /// vectorise LOOP by N [as OUTER INNER] [tail masked | separate | shifted]
@@ -167,8 +167,8 @@ pub enum Command {
     },
     /// Runs the iterations of a loop on an axis of the target.
     Bind {
-        /// The loop.
-        member: String,
+        /// The loops, of nests beside each other.
+        members: Vec<String>,
         /// The axis.
         axis: Axis,
     },
@@ -443,8 +443,8 @@ pub const COMMANDS: &[Description] = &[
     },
     Description {
         name: "bind",
-        form: "bind LOOP to AXIS",
-        summary: "Run the iterations of a loop on an axis of the target.",
+        form: "bind LOOP+ to AXIS",
+        summary: "Run the iterations of loops on an axis of the target.",
     },
     Description {
         name: "launch",
@@ -592,7 +592,12 @@ impl Command {
 
     /// `bind member to axis`.
     pub fn bind(member: impl Into<String>, axis: Axis) -> Command {
-        Command::Bind { member: member.into(), axis }
+        Command::Bind { members: vec![member.into()], axis }
+    }
+
+    /// `bind members to axis`.
+    pub fn bind_all<S: Into<String>>(members: impl IntoIterator<Item = S>, axis: Axis) -> Command {
+        Command::Bind { members: members.into_iter().map(Into::into).collect(), axis }
     }
 
     /// `collapse outer inner`.
@@ -796,7 +801,7 @@ impl fmt::Display for Command {
                 write!(f, " {outer} {inner}")?;
                 name.as_ref().map_or(Ok(()), |name| write!(f, " as {name}"))
             }
-            Command::Bind { member, axis } => write!(f, " {member} to {axis}"),
+            Command::Bind { members, axis } => write!(f, " {} to {axis}", members.join(" ")),
             Command::Launch { member, threads } => {
                 write!(f, " {member} with")?;
                 threads.iter().try_for_each(|threads| write!(f, " {threads}"))?;

@@ -17,7 +17,7 @@ use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion, 
 
 /// Words that stand between names, and so are none.
 pub(crate) const RESERVED: &[&str] =
-    &["by", "as", "depth", "at", "of", "transposed", "padded", "widened", "double", "in", "ahead", "dim"];
+    &["by", "to", "as", "depth", "at", "of", "transposed", "padded", "widened", "double", "in", "ahead", "dim"];
 
 /// A line of a script by what it is.
 pub(crate) enum Line {
@@ -261,11 +261,12 @@ fn peel(input: &str) -> Read<'_, Command> {
     Ok((rest, Command::Peel { member, end, count, names }))
 }
 
-/// `LOOP to AXIS`
+/// `LOOP+ to AXIS`
 fn bind(input: &str) -> Read<'_, Command> {
     let axis = expect("an axis of a target (rank, cluster, block.x, …)", map_opt(word, Axis::parse));
-    let (rest, (member, axis)) = (a_loop, preceded(keyword("to", "`to`"), axis)).parse(input)?;
-    Ok((rest, Command::Bind { member, axis }))
+    let (rest, (members, axis)) =
+        (many1(a_loop), preceded(keyword("to", "another loop, or `to`"), axis)).parse(input)?;
+    Ok((rest, Command::Bind { members, axis }))
 }
 
 /// `LOOP LOOP [as NAME]`

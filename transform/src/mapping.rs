@@ -1,6 +1,6 @@
 //! Commands that lay iterations out on the axes of a target: bind, launch.
 
-use polyhedral::{Axis, Band, Kernel, Kind, Member, Node, Scop};
+use polyhedral::{Axis, Band, Kernel, Kind, Member, Node, Scop, isl};
 
 use crate::Command;
 use crate::loops::adjective;
@@ -20,20 +20,29 @@ use crate::refused::Reason;
 /// blocks come first, and what two threads of a block do to one element gets a barrier in between. On a processor the
 /// iterations run one after another, with a remark.
 ///
-/// Needs a sequential loop, and no loop around the same statements that has this axis. Proof: order, with no two dependent
+/// Several loops, of nests beside each other, are bound at once where one alone would leave a thread without what another
+/// one keeps for itself.
+///
+/// Needs sequential loops, and no loop around the same statements that has this axis. Proof: order, with no two dependent
 /// instances, reduction updates included, on different points of the axis. After Baskaran and others, A Compiler
 /// Framework for Optimization of Affine Loop Nests for GPGPUs (ICS 2008); Verdoolaege and others, PPCG (TACO 2013).
-pub(crate) fn bind(scop: &Scop, member: &str, axis: Axis) -> Result<Edit, Reason> {
-    let member = place::resolve(scop, member)?;
+pub(crate) fn bind(scop: &Scop, members: &[String], axis: Axis) -> Result<Edit, Reason> {
+    let members = place::resolve_all(scop, members)?;
     let mut tree = scop.tree.clone();
-    let band = place::merged_band(&mut tree.root, std::slice::from_ref(&member))?;
-    let at = place::position(band, &member).expect("the member is of this band");
-    if band.members[at].kind != Kind::Sequential {
-        return Reason::precondition(format!("the loop `{member}` is already {}", adjective(band.members[at].kind)));
+    let (mut changed, mut is_known) = (isl::UnionSet::empty(&scop.ctx)?, true);
+    for member in &members {
+        let band = place::merged_band(&mut tree.root, std::slice::from_ref(member))?;
+        let at = place::position(band, member).expect("the member is of this band");
+        let own = &mut band.members[at];
+        if own.kind != Kind::Sequential {
+            return Reason::precondition(format!("the loop `{member}` is already {}", adjective(own.kind)));
+        }
+        own.kind = Kind::Bound(axis);
+        is_known &= own.coincident;
+        changed = changed.union(&own.schedule.domain()?)?;
     }
-    band.members[at].kind = Kind::Bound(axis);
-    let proof = if band.members[at].coincident { Proof::Known } else { Proof::order_below(band)? };
-    Ok(Edit::of_tree(scop, tree, Command::Bind { member, axis }, proof))
+    let proof = if is_known { Proof::Known } else { Proof::Order(changed) };
+    Ok(Edit::of_tree(scop, tree, Command::Bind { members, axis }, proof))
 }
 
 /// Says how many threads the blocks of a kernel have, in dimension x, y and z, before its loops on threads do: a part of

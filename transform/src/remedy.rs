@@ -107,7 +107,11 @@ fn unshifted(command: &Command) -> Option<Vec<Command>> {
 /// The loop whose iterations are to run at once.
 fn at_once(command: &Command) -> Option<&String> {
     match command {
-        Command::Parallel { member } | Command::Bind { member, .. } | Command::Vectorise { member, .. } => Some(member),
+        Command::Parallel { member } | Command::Vectorise { member, .. } => Some(member),
+        Command::Bind { members, .. } => match members.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -116,7 +120,7 @@ fn at_once(command: &Command) -> Option<&String> {
 fn on(command: &Command, other: String) -> Option<Command> {
     match command.clone() {
         Command::Parallel { .. } => Some(Command::Parallel { member: other }),
-        Command::Bind { axis, .. } => Some(Command::Bind { member: other, axis }),
+        Command::Bind { axis, .. } => Some(Command::bind(other, axis)),
         Command::Vectorise { by, tail, .. } => Some(Command::Vectorise { member: other, by, names: None, tail }),
         _ => None,
     }

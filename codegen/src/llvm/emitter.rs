@@ -254,7 +254,7 @@ impl<'c> Emitter<'c, '_> {
             Op::LoadBlock { regs, buffer, at, along } => self.load_block(frame, regs, *buffer, at, *along),
             Op::StoreBlock { regs, buffer, at, along } => self.store_block(frame, regs, *buffer, at, *along),
             Op::Barrier => frame.kernel().and_then(|_| self.barrier()),
-            Op::Combine { .. } => Err(Error::Unsupported("values combined across threads".into())),
+            Op::Combine { reg, op, threads } => self.combine(frame, *reg, *op, threads),
             Op::Launch(_) => Err(Error::Malformed("a kernel inside of a kernel, or on a processor's threads".into())),
         }
     }
@@ -276,6 +276,7 @@ impl<'c> Emitter<'c, '_> {
                 return self.with_var(frame, var, lower, body);
             }
         }
+        let iterations = iterations(lower, upper, step);
         let step = self.int(frame, step)?;
         let before = self.here()?;
         let name = self.program.vars.get(var).map_or("", |name| name.as_str());
@@ -285,11 +286,25 @@ impl<'c> Emitter<'c, '_> {
         builder.build_conditional_branch(enter, repeat, after)?;
         builder.position_at_end(repeat);
         let phi = builder.build_phi(self.ir.index_type(), name)?;
+        let unrolled = match &mut frame.outside {
+            Outside::Processor(_) => None,
+            Outside::Device(kernel) => {
+                let unrolled = self.unrolling(kernel, iterations, body);
+                kernel.loops += 1;
+                unrolled
+            }
+        };
         self.with_var(frame, var, phi.as_basic_value().into_int_value(), body)?;
+        if let Outside::Device(kernel) = &mut frame.outside {
+            kernel.loops -= 1;
+        }
         let next = builder.build_int_nsw_add(phi.as_basic_value().into_int_value(), step, "")?;
         let again = builder.build_int_compare(IntPredicate::SLT, next, upper, "")?;
         phi.add_incoming(&[(&lower, before), (&next, self.here()?)]);
-        builder.build_conditional_branch(again, repeat, after)?;
+        let branch = builder.build_conditional_branch(again, repeat, after)?;
+        if let Some(count) = unrolled {
+            self.ir.unroll(branch, count);
+        }
         builder.position_at_end(after);
         Ok(())
     }
@@ -365,6 +380,13 @@ impl<'c> Emitter<'c, '_> {
         phi.add_incoming(&[(&otherwise, before), (&there.0, there.1)]);
         Ok(phi.as_basic_value())
     }
+}
+
+/// How often a loop runs, where that is known.
+fn iterations(lower: IntValue<'_>, upper: IntValue<'_>, step: &Int) -> Option<i64> {
+    let (lower, upper) = (lower.get_sign_extended_constant()?, upper.get_sign_extended_constant()?);
+    let (distance, step) = (upper.checked_sub(lower)?.max(0), step.as_const()?.max(1));
+    Some(distance / step + i64::from(distance % step > 0))
 }
 
 fn check_lanes(lanes: u32) -> Result<()> {

@@ -1,14 +1,18 @@
 //! LLVM's builder with one name for the scalar and the vector form of each instruction.
 
 use inkwell::builder::Builder;
+use inkwell::context::AsContextRef;
 use inkwell::context::Context;
 use inkwell::intrinsics::Intrinsic;
-use inkwell::llvm_sys::core::LLVMBuildGEP2;
+use inkwell::llvm_sys::core::{
+    LLVMBuildGEP2, LLVMMDNodeInContext2, LLVMMDStringInContext2, LLVMMetadataAsValue, LLVMReplaceMDNodeOperandWith,
+    LLVMSetMetadata, LLVMValueAsMetadata,
+};
 use inkwell::module::Module;
 use inkwell::types::{BasicType, BasicTypeEnum, IntType, PointerType, VectorType};
 use inkwell::values::{
-    AsValueRef, BasicMetadataValueEnum, BasicValueEnum, CallSiteValue, InstructionOpcode, IntValue, PointerValue,
-    VectorValue,
+    AsValueRef, BasicMetadataValueEnum, BasicValueEnum, CallSiteValue, InstructionOpcode, InstructionValue, IntValue,
+    PointerValue, VectorValue,
 };
 use inkwell::{AddressSpace, FloatPredicate, IntPredicate};
 
@@ -317,6 +321,28 @@ impl<'c> Ir<'c> {
             ))
         }
         .into())
+    }
+}
+
+impl<'c> Ir<'c> {
+    /// Has a loop, of which this branch begins the next iteration, unrolled so many times and no more (LLVM's `llvm.loop`
+    /// metadata: a node whose first operand is itself).
+    pub fn unroll(&self, branch: InstructionValue<'c>, count: u32) {
+        let context = self.context.as_ctx_ref();
+        let name = "llvm.loop.unroll.count";
+        let count = self.context.i32_type().const_int(count.into(), false);
+        // SAFETY: context, builder, branch and constant are alive and of one context, which the nodes are made in; the
+        // name is as long as it says. The first operand is replaced in the node that was just made with two.
+        unsafe {
+            let name = LLVMMDStringInContext2(context, name.as_ptr().cast(), name.len());
+            let mut hint = [name, LLVMValueAsMetadata(count.as_value_ref())];
+            let hint = LLVMMDNodeInContext2(context, hint.as_mut_ptr(), hint.len());
+            let mut own = [LLVMMDNodeInContext2(context, std::ptr::null_mut(), 0), hint];
+            let own = LLVMMDNodeInContext2(context, own.as_mut_ptr(), own.len());
+            let value = LLVMMetadataAsValue(context, own);
+            LLVMReplaceMDNodeOperandWith(value, 0, own);
+            LLVMSetMetadata(branch.as_value_ref(), self.context.get_kind_id("llvm.loop"), value);
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 //!             check          checks of subscripts, and what they report
 //!             block          rectangles of registers, transposed as they are loaded
 //!             stream         stores past the caches
+//!             combine        what threads of a block combine
 //!             dot            sums of a few products in one instruction
 //!         · optimise       a fixed list of passes                                                    object
 //!         · object         ELF bytes; an undefined symbol is an error                                object
@@ -29,6 +30,7 @@ mod arith;
 mod block;
 mod check;
 mod code;
+mod combine;
 mod cpu;
 mod dot;
 mod emitter;

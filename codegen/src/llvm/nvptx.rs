@@ -7,6 +7,7 @@
 //! shared memory       arrays of the module; where they are larger than kernels get unasked, one whose size the host says
 //! Local               allocated in the frame: registers, once subscripts are constants
 //! Barrier             bar.sync
+//! Combine             shuffles, and shared memory between warps
 //! Check               jumps to where the ops end that it stands for; the first one that fails writes the report
 //! ```
 //!
@@ -44,7 +45,7 @@ const KERNEL: u32 = 71;
 /// Memory of the device.
 const GLOBAL: u16 = 1;
 /// Memory that the threads of a block share.
-const SHARED: u16 = 3;
+pub(super) const SHARED: u16 = 3;
 /// The array whose size the host says.
 const DYNAMIC: &str = "tw_shared";
 
@@ -55,6 +56,10 @@ pub(super) struct Kernel<'c> {
     fault: Option<PointerValue<'c>>,
     /// Where a failed check goes on.
     resume: Option<BasicBlock<'c>>,
+    /// The variables that count threads, from x on, and how many there are.
+    pub block: Vec<(VarId, i64)>,
+    /// How many loops are around.
+    pub loops: usize,
 }
 
 /// Builds a module with the kernels of a program.
@@ -112,7 +117,8 @@ impl<'c> Emitter<'c, '_> {
         let symbol = format!("tw_{}_{}", identifier(&self.program.name), identifier(&launch.name));
         let function = self.kernel_function(&symbol, launch, &entry, written)?;
         let begin = self.begin(function);
-        let mut frame = Frame::new(self.program, function, begin, Outside::Device(Kernel::default()));
+        let kernel = Kernel { block: launch.block.clone(), ..Kernel::default() };
+        let mut frame = Frame::new(self.program, function, begin, Outside::Device(kernel));
         self.read_parameters(&mut frame, &entry)?;
         let dynamic_shared_bytes = self.share_memory(&mut frame, launch, &symbol, device)?;
         for (var, name, count) in numbers(launch) {
@@ -276,6 +282,18 @@ impl<'c> Emitter<'c, '_> {
         } else {
             Ok(self.ir.builder.build_int_z_extend(number, index, "")?)
         }
+    }
+
+    /// How a loop of a kernel is unrolled here; none leaves it to the assembler.
+    ///
+    /// The assembler unrolls the whole of loops that run a few hundred times, and takes what their iterations load out of the
+    /// loops around, where it stays the same: into more registers than there are. So those are unrolled less.
+    pub fn unrolling(&self, kernel: &Kernel<'c>, iterations: Option<i64>, body: &[Op]) -> Option<u32> {
+        const LONG: i64 = 32;
+        const AT_ONCE: u32 = 4;
+        let is_innermost = !body.iter().any(|op| matches!(op, Op::For { .. }));
+        let is_long = iterations.is_some_and(|iterations| iterations > LONG);
+        (kernel.loops > 0 && is_innermost && is_long).then_some(AT_ONCE)
     }
 
     /// An [`Op::Barrier`].

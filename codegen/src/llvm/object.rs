@@ -25,8 +25,9 @@ const PASSES: &str = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixp
 
 /// The same for kernels, whose vectors are accesses only: these have to know how their addresses are aligned.
 const KERNEL_PASSES: &str = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,\
-                             loop-mssa(licm),early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,\
-                             infer-alignment)";
+                             loop-mssa(licm),early-cse<memssa>,instcombine<no-verify-fixpoint>,\
+                             loop-unroll<O2;no-partial;no-runtime;no-peeling;no-upperbound>,\
+                             simplifycfg,instcombine<no-verify-fixpoint>,infer-alignment)";
 
 /// Bits of the longest access of a thread.
 const ACCESS_BITS: u32 = 128;

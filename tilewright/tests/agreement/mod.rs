@@ -25,22 +25,27 @@ pub fn sizes(def: &Kernel) -> Option<Vec<i64>> {
 /// Runs it for small sizes, on one thread and on two, and compares with the evaluator.
 pub fn runs(def: &Kernel) -> Result<(), String> {
     let sizes = sizes(def).ok_or("no small sizes satisfy its conditions")?;
-    let values: Vec<String> = def.sizes.iter().zip(&sizes).map(|(name, size)| format!("{name}={size}")).collect();
+    runs_on(&[1, 2].map(|threads| Compiler::host().threads(threads)), def, &sizes)
+}
+
+/// Runs it for these sizes with each of the compilers, and compares with the evaluator.
+pub fn runs_on(compilers: &[Compiler], def: &Kernel, sizes: &[i64]) -> Result<(), String> {
+    let values: Vec<String> = def.sizes.iter().zip(sizes).map(|(name, size)| format!("{name}={size}")).collect();
     let shown = |what: &str, error: tilewright::Error| format!("{what} for {}: {error}", values.join(","));
-    let random = Random::new(3, def, &sizes).map_err(|error| shown("no inputs", error))?;
+    let random = Random::new(3, def, sizes).map_err(|error| shown("no inputs", error))?;
     let inputs: Result<Vec<Tensor>, _> = def.inputs().map(|input| random.argument(input)).collect();
     let inputs = inputs.map_err(|error| shown("no inputs", error))?;
-    let before: Result<Vec<Tensor>, String> = def.outputs().map(|output| contents(output, &random, &sizes)).collect();
+    let before: Result<Vec<Tensor>, String> = def.outputs().map(|output| contents(output, &random, sizes)).collect();
     let before = before?;
     let given = def.inputs().map(|input| input.name.as_str()).zip(&inputs);
     let updated = def.outputs().zip(&before).filter(|(output, _)| output.role == Role::InOut);
     let given = given.chain(updated.map(|(output, tensor)| (output.name.as_str(), tensor)));
     let reference =
-        Reference::evaluate(def, &sizes, given, Judge::Wide).map_err(|error| shown("not evaluated", error))?;
+        Reference::evaluate(def, sizes, given, Judge::Wide).map_err(|error| shown("not evaluated", error))?;
     let names: Vec<(&str, i64)> = def.sizes.iter().map(String::as_str).zip(sizes.iter().copied()).collect();
-    for threads in [1, 2] {
+    for compiler in compilers {
         let mut outputs = before.clone();
-        let kernel = Compiler::host().threads(threads).definition(def.clone());
+        let kernel = compiler.definition(def.clone());
         let kernel = kernel.with_sizes(&names).map_err(|error| shown("sizes", error))?;
         let inputs: Vec<&dyn AsTensor> = inputs.iter().map(|input| input as &dyn AsTensor).collect();
         let mut targets: Vec<&mut dyn AsTensorMut> =

@@ -161,7 +161,8 @@ fn other_memories(scop: &Scop) -> isl::Result<Vec<(String, Scop)>> {
         let mut spoiled = scop.clone();
         let (memory, what) = match tensor.memory {
             Memory::Stack => (Memory::Global, "shared"),
-            Memory::Global => (Memory::Stack, "private"),
+            // The scripts are for processors: what blocks share, and registers, are in none.
+            Memory::Global | Memory::Shared | Memory::Registers => (Memory::Stack, "private"),
         };
         spoiled.tensors[id].memory = memory;
         all.push((format!("`{}` {what}", tensor.name), spoiled));

@@ -12,10 +12,11 @@ use polyhedral::{Axis, Band, Kind, Node, Scop, Stmt, Subscript, isl};
 use support::{Gpu, Remark};
 use transform::{Command, Privatisation, Refused, Session};
 
-use crate::rows::{contiguous_inside, halves, length, names};
+use super::rows::{contiguous_inside, halves, length, names};
+use super::{Declined, is_free, nest_of, to_u32};
 
 /// Cuts reductions that would leave most of a device without work into strips.
-pub(crate) fn cut(session: &mut Session, device: &Gpu) {
+pub(super) fn cut(session: &mut Session, device: &Gpu) {
     let nests: Vec<Nest> = match &session.scop().tree.root {
         Node::Sequence(children) => {
             children.iter().filter_map(|child| Nest::of(session, &child.node, device).ok()?).collect()
@@ -59,8 +60,7 @@ impl Nest {
         let Node::Band(band) = node else { return Ok(None) };
         let Some(stmt) = only_statement(scop, band)? else { return Ok(None) };
         let [write] = stmt.writes.as_slice() else { return Ok(None) };
-        let is_free = |member: &polyhedral::Member| member.coincident || session.coincident(&member.name).is_ok();
-        let free = band.members.iter().take_while(|member| is_free(member)).count();
+        let free = band.members.iter().take_while(|member| is_free(session, member)).count();
         let sequential = band.members.iter().all(|member| member.kind == Kind::Sequential);
         if free == band.members.len() || !sequential || !reads_once(stmt) {
             return Ok(None);
@@ -143,35 +143,21 @@ fn reads_once(stmt: &Stmt) -> bool {
     })
 }
 
-/// Puts what is left of reductions without loops free of dependences on the threads of one block.
-pub(crate) fn in_one_block(session: &mut Session, device: &Gpu) {
-    let roots: Vec<Node> = match &session.scop().tree.root {
-        Node::Sequence(children) => children.iter().map(|child| child.node.clone()).collect(),
-        root => vec![root.clone()],
-    };
-    for node in roots {
-        let Node::Band(band) = &node else { continue };
-        let is_bound = |member: &&polyhedral::Member| matches!(member.kind, Kind::Bound(_));
-        let Ok(Some(stmt)) = only_statement(session.scop(), band) else { continue };
-        if node.members().iter().any(is_bound) || band.members.iter().any(|member| member.coincident) {
-            continue;
-        }
-        let (name, first) = (stmt.name.clone(), band.members[0].name.clone());
-        let last = band.members[band.members.len() - 1].name.clone();
-        let mut trial = session.clone();
-        let steps = |session: &mut Session| {
-            if first != last {
-                let others = band.members[..band.members.len() - 1].iter().map(|member| member.name.clone());
-                session.apply(Command::reorder(std::iter::once(last.clone()).chain(others).collect::<Vec<_>>()))?;
-            }
-            let longest = length(session.scop(), &last).ok().flatten().unwrap_or(device.threads);
-            let threads = longest.max(1).unsigned_abs().next_power_of_two().cast_signed().min(device.threads);
-            session.apply(Command::launch(last.clone(), [threads as u32]))?;
-            session.apply(Command::bind(last.clone(), Axis::Thread(0)))
-        };
-        match steps(&mut trial) {
-            Ok(()) => *session = trial,
-            Err(refused) => session.remark(Remark::new("gpu", name, "in one thread", refused.to_string())),
-        }
+/// Puts a reduction without loops that are free of dependences on the threads of one block.
+pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(), Declined> {
+    let Some(Node::Band(band)) = nest_of(session.scop(), head) else { return Err(Declined::NotMeant) };
+    let (band, because) = (band.clone(), |error: isl::Error| Declined::Because(error.to_string()));
+    let is_reduction = only_statement(session.scop(), &band).map_err(because)?.is_some();
+    if !is_reduction || band.members.iter().any(|member| is_free(session, member)) {
+        return Err(Declined::NotMeant);
     }
+    let mut loops: Vec<String> = band.members.iter().map(|member| member.name.clone()).collect();
+    loops.rotate_right(1);
+    let longest = length(session.scop(), &loops[0]).map_err(because)?.unwrap_or(device.threads);
+    let threads = longest.max(1).unsigned_abs().next_power_of_two().cast_signed().min(device.threads);
+    let order = (loops.len() > 1).then(|| Command::reorder(loops.clone()));
+    let launch = Command::launch(loops[0].clone(), [to_u32(threads)]);
+    let bind = Command::bind(loops[0].clone(), Axis::Thread(0));
+    let mut commands = order.into_iter().chain([launch, bind]);
+    commands.try_for_each(|command| session.apply(command)).map_err(|refused| Declined::Because(refused.to_string()))
 }

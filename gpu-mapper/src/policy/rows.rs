@@ -19,29 +19,19 @@ use polyhedral::{Axis, Band, Kind, Member, Memory, Node, Role, Scop, Stmt, Subsc
 use support::{Gpu, Remark};
 use transform::{Command, LayoutMap, Promotion, Refused, Session};
 
-use crate::policy::contiguity;
+use super::pointwise::{contiguity, runs};
+use super::{Declined, nest_of};
 
-/// Lays out a nest, given the outermost loops of it that are free of dependences, when it runs along rows; whether it does.
-pub(crate) fn map(session: &mut Session, device: &Gpu, run: &[String]) -> bool {
-    let rows = match Rows::of(session.scop(), device, run) {
-        Ok(Some(rows)) => rows,
-        Ok(None) => return false,
-        Err(error) => {
-            session.remark(Remark::new("gpu", run.join(" "), "not by rows", error.to_string()));
-            return false;
-        }
-    };
-    let mut trial = session.clone();
-    match rows.lay_out(&mut trial, device) {
-        Ok(()) => {
-            *session = trial;
-            true
-        }
-        Err(refused) => {
-            session.remark(Remark::new("gpu", run.join(" "), "not by rows", refused.to_string()));
-            false
-        }
+/// Lays out a nest that runs along rows.
+pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(), Declined> {
+    let mut found = Vec::new();
+    if let Some(nest) = nest_of(session.scop(), head) {
+        found = runs(session, nest);
     }
+    let [run] = found.as_slice() else { return Err(Declined::NotMeant) };
+    let rows = Rows::of(session.scop(), device, run).map_err(|error| Declined::Because(error.to_string()))?;
+    let rows = rows.ok_or(Declined::NotMeant)?;
+    rows.lay_out(session, device).map_err(|refused| Declined::Because(refused.to_string()))
 }
 
 /// Elements of a row for each thread, where that leaves a warp with work.
@@ -355,12 +345,12 @@ fn bind_rows(session: &mut Session, inner: &str, axis: Axis) -> Result<(), Refus
 }
 
 /// The loops of a program, in pre-order.
-pub(crate) fn names(scop: &Scop) -> Vec<String> {
+pub(super) fn names(scop: &Scop) -> Vec<String> {
     scop.tree.root.members().into_iter().map(|member| member.name.clone()).collect()
 }
 
 /// The two loops that the last command has made of one, as trees name them.
-pub(crate) fn halves(session: &Session) -> Option<(String, String)> {
+pub(super) fn halves(session: &Session) -> Option<(String, String)> {
     match session.script().commands().next_back()? {
         Command::Split { member, names: Some(names), .. } | Command::Vectorise { member, names: Some(names), .. } => {
             let beside = |name: &String| match member.rsplit_once('.') {
@@ -451,7 +441,7 @@ fn is_along_rows(stmt: &Stmt, index: &[Subscript], rows: &[&Member], inner: &[&M
 }
 
 /// Whether a statement reads neighbouring elements in the loops inside of others.
-pub(crate) fn contiguous_inside(stmt: &Stmt, outer: &[Member], inner: &[Member]) -> isl::Result<bool> {
+pub(super) fn contiguous_inside(stmt: &Stmt, outer: &[Member], inner: &[Member]) -> isl::Result<bool> {
     let (outer, inner): (Vec<&Member>, Vec<&Member>) = (outer.iter().collect(), inner.iter().collect());
     let mut along = false;
     for read in &stmt.reads {
@@ -477,7 +467,7 @@ fn gather(scop: &Scop, node: &Node, found: &mut Vec<Pass>) {
 }
 
 /// From the first to the last iteration of a loop inside of those around, when that is known.
-pub(crate) fn length(scop: &Scop, name: &str) -> isl::Result<Option<i64>> {
+pub(super) fn length(scop: &Scop, name: &str) -> isl::Result<Option<i64>> {
     let domain = scop.tree.domain.intersect_params(&scop.context)?;
     let mut outer = Vec::new();
     match around(&scop.tree.root, name, &mut outer) {

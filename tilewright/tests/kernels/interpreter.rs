@@ -1,0 +1,54 @@
+//! Kernels in the interpreter.
+
+use codegen::{Program, gpu, interp};
+use frontend_tc::Kernel;
+use polyhedral::eval::{self, Data, Limits, Tensors};
+use polyhedral::testing::random_inputs;
+use polyhedral::{Scop, isl};
+use support::{Gpu, Stage, Target};
+use tilewright::host_target;
+use transform::{Policy, Session};
+
+/// Runs a definition as kernels for a device of OpenCL, blocks and threads in a random order, and compares with the evaluator.
+pub fn runs(def: &Kernel, sizes: &[i64]) -> Result<(), String> {
+    let scop = frontend_tc::lower_at(def, &isl::Ctx::new(), sizes).map_err(|error| error.to_string())?;
+    let program = kernels(&scop, &Gpu::opencl(), &host_target())?;
+    agrees(&scop, &program, 5)
+}
+
+/// The kernels of the policy for a device.
+pub fn kernels(scop: &Scop, device: &Gpu, target: &Target) -> Result<Program, String> {
+    let mut session = Session::new(scop.clone(), target).map_err(|error| error.to_string())?;
+    let mapper = gpu_mapper::Mapper { device: device.clone() };
+    mapper.schedule(&mut session).map_err(|error| error.to_string())?;
+    let scheduled = session.finish().map_err(|error| error.to_string())?;
+    lowered(&scheduled.scop, device)
+}
+
+/// The kernels of a scheduled Scop.
+pub fn lowered(scop: &Scop, device: &Gpu) -> Result<Program, String> {
+    let mut remarks = Vec::new();
+    let mapped = gpu_mapper::kernels(scop, device, &mut remarks).map_err(|error| error.to_string())?;
+    let options = codegen::Options { fma: true, ..codegen::Options::default() };
+    let program = gpu::lower(&mapped, &options, &mut remarks).map_err(|error| error.to_string())?;
+    program.verify().map_err(|error| error.to_string())?;
+    Ok(program)
+}
+
+/// Whether a program computes what the source of the Scop says.
+pub fn agrees(source: &Scop, program: &Program, seed: u64) -> Result<(), String> {
+    let inputs = inputs(source, seed);
+    let wide = eval::run_wide(source, &[], &inputs, Limits::default()).map_err(|error| error.to_string())?;
+    let outputs = interp::interpret(program, &[], &inputs, seed).map_err(|fault| format!("{fault}\n{program}"))?;
+    for name in wide.names() {
+        let data = outputs.get(name).ok_or_else(|| format!("there is no `{name}`"))?;
+        wide.compare(name, data).map_err(|mismatch| format!("{mismatch}\n{program}"))?;
+    }
+    Ok(())
+}
+
+/// Tensors that the program is given.
+pub fn inputs(scop: &Scop, seed: u64) -> Tensors {
+    let inputs = random_inputs(scop, &[], seed).into_iter();
+    inputs.map(|input| (input.name, Data::from_f64s(input.dtype, &input.shape, &input.values))).collect()
+}
