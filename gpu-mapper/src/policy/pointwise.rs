@@ -17,6 +17,7 @@ use polyhedral::{Axis, Node, Scop, Stmt, Subscript, isl};
 use support::{Gpu, Remark};
 use transform::{Command, Names, Session};
 
+use super::rows::length;
 use super::vectors::lanes;
 use super::{Beside, Declined, applied, band_over, bind, free_loops, heads, is_free, nest_of, to_u32};
 
@@ -109,7 +110,7 @@ pub(super) fn fuse(session: &mut Session) {
 
 fn joined(session: &mut Session, first: &str, second: &str) -> bool {
     let free = |session: &Session, stmt: &str| free_loops(session, band_over(&session.scop().tree.root, stmt)).len();
-    let depth = free(session, first).min(free(session, second));
+    let depth = common(session.scop(), first, second, free(session, first).min(free(session, second)));
     if depth == 0 {
         return false;
     }
@@ -124,6 +125,15 @@ fn joined(session: &mut Session, first: &str, second: &str) -> bool {
     }
     *session = trial;
     true
+}
+
+/// How many loops of two nests, at most so many, have as many iterations in both.
+fn common(scop: &Scop, first: &str, second: &str, most: usize) -> usize {
+    let lengths = |stmt: &str| -> Vec<Option<i64>> {
+        let members = band_over(&scop.tree.root, stmt).map_or(&[][..], |band| band.members.as_slice());
+        members.iter().map(|member| length(scop, &member.name).ok().flatten()).collect()
+    };
+    lengths(first).iter().zip(&lengths(second)).take(most).take_while(|(a, b)| a == b).count()
 }
 
 /// Of each nest inside of one the outermost loops in a row that are free of dependences. Loops around are the host's.

@@ -45,8 +45,9 @@ struct Rows {
     rows: Vec<String>,
     /// Neighbouring elements that a thread takes at once.
     lanes: i64,
-    /// Threads for a row, and rows for a block.
-    threads: i64,
+    /// Threads for a row along one to three of its loops, the one along neighbouring elements first.
+    threads: Vec<i64>,
+    /// Rows of a block, on the next axis.
     together: i64,
     /// What passes over the row, in order.
     passes: Vec<Pass>,
@@ -62,6 +63,13 @@ struct Pass {
     along: String,
 }
 
+impl Pass {
+    /// The loops, that one first and then the others from the innermost on.
+    fn inwards(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.along).chain(self.loops.iter().rev().filter(|one| **one != self.along))
+    }
+}
+
 impl Rows {
     /// `None` for a nest without reductions along rows.
     fn of(scop: &Scop, device: &Gpu, run: &[String]) -> isl::Result<Option<Rows>> {
@@ -70,47 +78,51 @@ impl Rows {
             return Ok(None);
         }
         let rows: Vec<&Member> = band.members[..run.len()].iter().collect();
+        let below = inside(band, run.len());
+        let inner = below.members();
         let stmts = stmts_of(scop, rows[0])?;
         let mut reduces = false;
         for stmt in stmts.iter().filter(|stmt| stmt.body.is_reduce()) {
             for read in &stmt.reads {
-                reduces |= is_along_rows(stmt, &read.index, &rows)?;
+                reduces |= is_along_rows(stmt, &read.index, &rows, &inner)?;
             }
         }
         if !reduces {
             return Ok(None);
         }
         let mut passes = Vec::new();
-        gather(scop, &inside(band, run.len()), &mut passes);
-        let mut lengths = Vec::new();
+        gather(scop, &below, &mut passes);
+        let (mut lengths, mut boxes) = (Vec::new(), Vec::new());
         for pass in &passes {
             lengths.push(length(scop, &pass.along)?);
+            boxes.push(pass.inwards().map(|name| length(scop, name)).collect::<isl::Result<Option<Vec<i64>>>>()?);
         }
         let bytes =
             stmts.iter().flat_map(|stmt| stmt.accesses()).map(|access| scop.tensors[access.tensor].dtype.bytes());
         let lanes = device.access_bytes / i64::from(bytes.max().unwrap_or(1).max(1));
         let is_whole = |length: &Option<i64>| length.is_some_and(|length| length % lanes == 0);
         let lanes = if lanes > 1 && lengths.iter().all(is_whole) { lanes } else { 1 };
-        let longest = lengths.iter().copied().try_fold(1, |longest, length| Some(length?.max(longest)));
-        let (threads, together) = shape(device, longest, lanes);
-        let kept = kept(scop, &rows, &passes)?;
+        let boxes: Option<Vec<Vec<i64>>> = boxes.into_iter().collect();
+        let largest = boxes.and_then(|boxes| boxes.into_iter().max_by_key(|lengths| lengths.iter().product::<i64>()));
+        let (threads, together) = shape(device, largest, lanes);
+        let kept = kept(scop, (&rows, &inner), &passes)?;
         Ok(Some(Rows { rows: run.to_vec(), lanes, threads, together, passes, kept }))
     }
 
     fn lay_out(&self, session: &mut Session, device: &Gpu) -> Result<(), Refused> {
         let mut rows = self.rows.clone();
         for pass in &self.passes {
-            self.bind_pass(session, &pass.loops, &pass.along)?;
+            self.bind_pass(session, pass)?;
         }
         if let (Some(last), true) = (rows.last_mut(), self.together > 1) {
             session.apply(Command::split(last.clone(), self.together as u32))?;
             if let Some((outer, inner)) = halves(session) {
                 *last = outer;
-                bind_rows(session, &inner)?;
+                bind_rows(session, &inner, self.row_axis())?;
             }
         }
-        let block = [self.threads, self.together].map(|threads| threads as u32);
-        session.apply(Command::launch(rows[0].clone(), block))?;
+        let block = self.threads.iter().chain((self.together > 1).then_some(&self.together));
+        session.apply(Command::launch(rows[0].clone(), block.map(|threads| *threads as u32)))?;
         for (axis, row) in (0u8..).zip(rows.iter().rev()) {
             session.apply(Command::bind(row.clone(), Axis::Block(axis)))?;
         }
@@ -123,19 +135,29 @@ impl Rows {
         Ok(())
     }
 
-    /// The loop along the row is the threads'; others are run inside of it.
-    fn bind_pass(&self, session: &mut Session, loops: &[String], along: &str) -> Result<(), Refused> {
-        let mut of_threads = along.to_string();
+    /// The axis of the rows of a block.
+    fn row_axis(&self) -> Axis {
+        Axis::Thread(self.threads.len() as u8)
+    }
+
+    /// The loop along the row is the threads', and so are those around it as long as there are threads; others are run
+    /// inside of these.
+    fn bind_pass(&self, session: &mut Session, pass: &Pass) -> Result<(), Refused> {
+        let mut of_threads = pass.along.clone();
         if self.lanes > 1 {
-            session.apply(Command::vectorise(along, self.lanes as u32))?;
+            session.apply(Command::vectorise(of_threads.clone(), self.lanes as u32))?;
             of_threads = halves(session).map_or(of_threads, |(outer, _)| outer);
         }
-        let others = loops.iter().filter(|one| *one != along).cloned();
-        let order: Vec<String> = std::iter::once(of_threads.clone()).chain(others).collect();
-        if order.len() > 1 && loops[0] != along {
+        let inwards = std::iter::once(of_threads).chain(pass.inwards().skip(1).cloned());
+        let (mut dealt, mut others) = (Vec::new(), Vec::new());
+        for (at, name) in inwards.enumerate() {
+            if at < self.threads.len() { dealt.push(name) } else { others.push(name) }
+        }
+        let order: Vec<String> = dealt.iter().rev().chain(others.iter().rev()).cloned().collect();
+        if order.len() > 1 {
             session.apply(Command::reorder(order))?;
         }
-        session.apply(Command::bind(of_threads, Axis::Thread(0)))
+        (0u8..).zip(dealt).try_for_each(|(axis, name)| session.apply(Command::bind(name, Axis::Thread(axis))))
     }
 
     /// Temporaries that only a row needs: what is as long as a row in the registers of those who write it, the rest in the
@@ -166,43 +188,50 @@ impl Rows {
     fn is_dealt_out(&self, session: &Session, name: &str) -> bool {
         let tensor = session.scop().tensor_named(name).map(|id| &session.scop().tensors[id]);
         let last = tensor.and_then(|tensor| tensor.extent.last()?.as_const());
-        last.is_some_and(|last| last > self.threads.max(self.lanes))
+        last.is_some_and(|last| last > self.threads[0].max(self.lanes))
     }
 
     /// Loads a row of a tensor once, into the registers of the threads that read it.
     fn keep(&self, session: &mut Session, tensor: &str, row: &str, room: &mut Room) {
+        // Before its loads are on threads, the copy has nothing that another thread may read: one proof for all of it.
         let mut trial = session.clone();
-        match self.kept_in_registers(&mut trial, tensor, row, room) {
-            Ok(true) => *session = trial,
-            Ok(false) => {
-                let why = "a row of it does not fit the registers of the threads";
-                session.remark(Remark::new("gpu", tensor, "read again", why));
-            }
-            Err(refused) => session.remark(Remark::new("gpu", tensor, "read again", refused.to_string())),
+        trial.together(|session| _ = self.load_once(session, tensor, row, &mut room.clone()));
+        let own = trial.scop().tensors.values().filter(|tensor| tensor.memory == Memory::Registers).count();
+        let before = session.scop().tensors.values().filter(|tensor| tensor.memory == Memory::Registers).count();
+        if own > before {
+            *session = trial;
+            return;
         }
+        let why = match self.load_once(&mut session.clone(), tensor, row, room) {
+            Ok(_) => "a row of it does not fit the registers of the threads".to_string(),
+            Err(refused) => refused.to_string(),
+        };
+        session.remark(Remark::new("gpu", tensor, "read again in each pass", why));
     }
 
-    fn kept_in_registers(
-        &self,
-        session: &mut Session,
-        tensor: &str,
-        row: &str,
-        room: &mut Room,
-    ) -> Result<bool, Refused> {
+    /// The commands for that; whether the registers have the room.
+    fn load_once(&self, session: &mut Session, tensor: &str, row: &str, room: &mut Room) -> Result<bool, Refused> {
+        let mut trial = session.clone();
         let promotion = Promotion { memory: Some(Memory::Registers), ..Promotion::of(tensor, row) };
-        session.apply(Command::Promote(promotion))?;
-        let name = match session.script().commands().next_back() {
+        trial.apply(Command::Promote(promotion))?;
+        let name = match trial.script().commands().next_back() {
             Some(Command::Promote(Promotion { name: Some(name), .. })) => name.clone(),
             _ => return Ok(false),
         };
         let load = format!("{name}.load.");
-        let loops: Vec<String> = names(session.scop()).into_iter().filter(|one| one.starts_with(&load)).collect();
-        let Some(along) = loops.last() else { return Ok(false) };
-        self.bind_pass(session, &loops, along)?;
-        if let (true, Some(across)) = (self.together > 1, loops.iter().rev().nth(1)) {
-            session.apply(Command::bind(across.clone(), Axis::Thread(1)))?;
+        let loops: Vec<String> = names(trial.scop()).into_iter().filter(|one| one.starts_with(&load)).collect();
+        let Some(along) = loops.last().cloned() else { return Ok(false) };
+        let row = loops.get(self.rows.len() - 1).filter(|_| self.together > 1).cloned();
+        let inner = loops[self.rows.len().min(loops.len() - 1)..].to_vec();
+        self.bind_pass(&mut trial, &Pass { loops: inner, along })?;
+        if let Some(row) = row {
+            trial.apply(Command::bind(row, self.row_axis()))?;
         }
-        Ok(self.laid_out(session, &name, room))
+        let fits = self.laid_out(&mut trial, &name, room);
+        if fits {
+            *session = trial;
+        }
+        Ok(fits)
     }
 
     /// Gives each thread cells for its own elements of a tensor in registers, when there is room.
@@ -213,7 +242,7 @@ impl Rows {
             return false;
         };
         let Some(last) = extent.len().checked_sub(1) else { return false };
-        let (lanes, stride) = (self.lanes, self.lanes * self.threads);
+        let (lanes, stride) = (self.lanes, self.lanes * self.threads[0]);
         let row = self.rows.len() - 1;
         let dims: Vec<String> = (0..extent.len()).map(|at| format!("i{at}")).collect();
         let mut map = LayoutMap { tensor: name.into(), dims: dims.clone(), cell: Vec::new(), extent: Vec::new() };
@@ -227,7 +256,10 @@ impl Rows {
                 _ if at == row && self.together > 1 => {
                     (format!("floor({dim}/{})", self.together), ceil(length, self.together))
                 }
-                _ => (dim.clone(), length),
+                _ => match self.threads.get(last - at).filter(|_| at > row) {
+                    Some(threads) => (format!("floor({dim}/{threads})"), ceil(length, *threads)),
+                    None => (dim.clone(), length),
+                },
             };
             map.cell.push(cell);
             map.extent.push(length.to_string());
@@ -247,6 +279,7 @@ fn ceil(value: i64, by: i64) -> i64 {
 }
 
 /// Bytes that are left.
+#[derive(Clone)]
 struct Room {
     /// Of what a block shares: half of it lets two blocks be on a multiprocessor.
     shared: i64,
@@ -272,18 +305,31 @@ impl Room {
     }
 }
 
-/// Threads for a row, and rows for a block.
-fn shape(device: &Gpu, length: Option<i64>, lanes: i64) -> (i64, i64) {
-    let Some(length) = length else { return (device.usual_threads.min(device.threads), 1) };
+/// Threads for a row along its loops, the one along neighbouring elements first, and rows for a block.
+fn shape(device: &Gpu, lengths: Option<Vec<i64>>, lanes: i64) -> (Vec<i64>, i64) {
+    let Some(lengths) = lengths else { return (vec![device.usual_threads.min(device.threads)], 1) };
     let power = |threads: i64| threads.max(1).unsigned_abs().next_power_of_two().cast_signed();
-    let least = power(ceil(length, lanes)).min(device.warp);
-    let threads = power(ceil(length, PER_THREAD)).clamp(least, device.threads.min(device.block[0]));
-    let together = if threads <= device.warp { (TOGETHER / threads).clamp(1, device.block[1]) } else { 1 };
+    let all = lengths.iter().fold(1i64, |all, length| all.saturating_mul((*length).max(1)));
+    let least = power(ceil(all, lanes)).min(device.warp);
+    let mut left = power(ceil(all, PER_THREAD)).clamp(least, device.threads.min(device.block[0]));
+    let mut threads = Vec::new();
+    for (at, length) in lengths.iter().enumerate().take(3) {
+        let most = power(if at == 0 { ceil(*length, lanes) } else { *length });
+        let own = left.min(most).min(device.block[at]);
+        if at > 0 && own == 1 {
+            break;
+        }
+        threads.push(own);
+        left /= own;
+    }
+    let of_row: i64 = threads.iter().product();
+    let axis = threads.len();
+    let together = if of_row <= device.warp && axis < 3 { (TOGETHER / of_row).clamp(1, device.block[axis]) } else { 1 };
     (threads, together)
 }
 
 /// Puts the rows of one block on threads, in each pass over them by itself.
-fn bind_rows(session: &mut Session, inner: &str) -> Result<(), Refused> {
+fn bind_rows(session: &mut Session, inner: &str, axis: Axis) -> Result<(), Refused> {
     let before = names(session.scop());
     let has_passes = session
         .scop()
@@ -295,16 +341,16 @@ fn bind_rows(session: &mut Session, inner: &str) -> Result<(), Refused> {
         session.apply(Command::distribute(inner))?;
     }
     let made = names(session.scop()).into_iter().filter(|name| name == inner || !before.contains(name));
-    made.collect::<Vec<_>>().into_iter().try_for_each(|name| session.apply(Command::bind(name, Axis::Thread(1))))
+    made.collect::<Vec<_>>().into_iter().try_for_each(|name| session.apply(Command::bind(name, axis)))
 }
 
 /// The loops of a program, in pre-order.
-fn names(scop: &Scop) -> Vec<String> {
+pub(super) fn names(scop: &Scop) -> Vec<String> {
     scop.tree.root.members().into_iter().map(|member| member.name.clone()).collect()
 }
 
 /// The two loops that the last command has made of one, as trees name them.
-fn halves(session: &Session) -> Option<(String, String)> {
+pub(super) fn halves(session: &Session) -> Option<(String, String)> {
     match session.script().commands().next_back()? {
         Command::Split { member, names: Some(names), .. } | Command::Vectorise { member, names: Some(names), .. } => {
             let beside = |name: &String| match member.rsplit_once('.') {
@@ -327,14 +373,14 @@ fn stmts_of<'s>(scop: &'s Scop, member: &Member) -> isl::Result<Vec<&'s Stmt>> {
 }
 
 /// Of the tensors that the program is given, those that several passes read along rows.
-fn kept(scop: &Scop, rows: &[&Member], passes: &[Pass]) -> isl::Result<Vec<String>> {
+fn kept(scop: &Scop, (rows, inner): (&[&Member], &[&Member]), passes: &[Pass]) -> isl::Result<Vec<String>> {
     let mut reading: BTreeMap<TensorId, BTreeSet<usize>> = BTreeMap::new();
     let mut by_others = BTreeSet::new();
     for (at, pass) in passes.iter().enumerate() {
         let Some(member) = scop.tree.member(&pass.along) else { continue };
         for stmt in stmts_of(scop, member)? {
             for read in &stmt.reads {
-                match is_along_rows(stmt, &read.index, rows)? {
+                match is_along_rows(stmt, &read.index, rows, inner)? {
                     true => _ = reading.entry(read.tensor).or_default().insert(at),
                     false => _ = by_others.insert(read.tensor),
                 }
@@ -378,8 +424,8 @@ fn dims_of(stmt: &Stmt, members: &[&Member]) -> isl::Result<Vec<usize>> {
 
 /// Whether neighbouring elements of a row are touched in the loops inside of those over rows, a row for each: then each is
 /// touched once in a pass, and how fast that is done is how fast the pass is.
-fn is_along_rows(stmt: &Stmt, index: &[Subscript], rows: &[&Member]) -> isl::Result<bool> {
-    let outer = dims_of(stmt, rows)?;
+fn is_along_rows(stmt: &Stmt, index: &[Subscript], rows: &[&Member], inner: &[&Member]) -> isl::Result<bool> {
+    let (outer, inner) = (dims_of(stmt, rows)?, dims_of(stmt, inner)?);
     let used = |one: &Subscript| match one {
         Subscript::Affine(index) => index.dims_used(),
         Subscript::Indirect(_) => Vec::new(),
@@ -389,9 +435,19 @@ fn is_along_rows(stmt: &Stmt, index: &[Subscript], rows: &[&Member]) -> isl::Res
         affine
             .dims
             .iter()
-            .any(|(dim, by)| *by == 1 && !outer.contains(dim) && !others.iter().any(|other| used(other).contains(dim)))
+            .any(|(dim, by)| *by == 1 && inner.contains(dim) && !others.iter().any(|other| used(other).contains(dim)))
     });
     Ok(is_next && outer.iter().all(|dim| index.iter().any(|one| used(one).contains(dim))))
+}
+
+/// Whether a statement reads neighbouring elements in the loops inside of others.
+pub(super) fn contiguous_inside(stmt: &Stmt, outer: &[Member], inner: &[Member]) -> isl::Result<bool> {
+    let (outer, inner): (Vec<&Member>, Vec<&Member>) = (outer.iter().collect(), inner.iter().collect());
+    let mut along = false;
+    for read in &stmt.reads {
+        along |= is_along_rows(stmt, &read.index, &outer, &inner)?;
+    }
+    Ok(along)
 }
 
 /// The nests inside of a row, in order.
@@ -410,18 +466,31 @@ fn gather(scop: &Scop, node: &Node, found: &mut Vec<Pass>) {
     }
 }
 
-/// From the first to the last iteration of a loop, when that is known.
+/// From the first to the last iteration of a loop inside of those around, when that is known.
 pub(super) fn length(scop: &Scop, name: &str) -> isl::Result<Option<i64>> {
-    let Some(member) = scop.tree.member(name) else { return Ok(None) };
     let domain = scop.tree.domain.intersect_params(&scop.context)?;
-    let mut longest = Some(0);
-    for function in member.schedule.intersect_domain(&domain)?.pw_affs()? {
-        let (first, last) = (function.min_val()?, function.max_val()?);
-        let length = match first.is_int()? && last.is_int()? {
-            true => last.to_i64()?.checked_sub(first.to_i64()?).and_then(|distance| distance.checked_add(1)),
-            false => None,
-        };
-        longest = longest.zip(length).map(|(longest, length)| longest.max(length));
+    let mut outer = Vec::new();
+    match around(&scop.tree.root, name, &mut outer) {
+        Some(member) => crate::shape::length(member, &outer, &member.schedule.domain()?.intersect(&domain)?),
+        None => Ok(None),
     }
-    Ok(longest)
+}
+
+/// The loop with a name, and those around it.
+fn around<'t>(node: &'t Node, name: &str, outer: &mut Vec<Member>) -> Option<&'t Member> {
+    let depth = outer.len();
+    if let Node::Band(band) = node {
+        if let Some(at) = band.members.iter().position(|member| member.name == name) {
+            outer.extend_from_slice(&band.members[..at]);
+            return Some(&band.members[at]);
+        }
+        outer.extend_from_slice(&band.members);
+    }
+    for child in node.children() {
+        if let Some(found) = around(child, name, outer) {
+            return Some(found);
+        }
+    }
+    outer.truncate(depth);
+    None
 }
