@@ -68,7 +68,7 @@ impl Module {
         while let Some(line) = lines.next() {
             if let Some(name) = line.strip_prefix(".visible .entry ") {
                 let name = name.trim_end_matches('(').trim_end_matches("()").to_owned();
-                let kernel = Kernel::parse(&mut lines);
+                let kernel = Kernel::parse(&mut lines, &mut module.shared);
                 module.kernels.insert(name, kernel);
             } else if line.contains(".shared ") {
                 let (name, size) = array(line);
@@ -161,7 +161,7 @@ fn number(text: &str) -> u64 {
 }
 
 impl Kernel {
-    fn parse<'t>(lines: &mut impl Iterator<Item = &'t str>) -> Kernel {
+    fn parse<'t>(lines: &mut impl Iterator<Item = &'t str>, shared: &mut Vec<(String, Option<usize>)>) -> Kernel {
         let mut kernel =
             Kernel { parameters: Vec::new(), block: [1; 3], registers: 0, local_bytes: 0, code: Vec::new() };
         let (mut texts, mut labels) = (Vec::new(), BTreeMap::new());
@@ -174,6 +174,9 @@ impl Kernel {
             } else if let Some(block) = line.strip_prefix(".reqntid ") {
                 let mut lengths = block.split(',').map(|length| length.trim().parse().unwrap());
                 kernel.block = [1; 3].map(|one| lengths.next().unwrap_or(one));
+            } else if line.starts_with(".shared ") {
+                let (name, bytes) = array(line);
+                shared.push((name, Some(bytes)));
             } else if line.starts_with(".local ") {
                 let (name, bytes) = array(line);
                 (kernel.local_bytes, local) = (bytes, Some(name));
@@ -458,6 +461,7 @@ impl Block<'_> {
             }
             _ => {
                 let bits = *op.last().unwrap();
+                assert!(bits.len() < 5, "unknown instruction: {}", instruction.text);
                 let sources = &instruction.operands[1..];
                 let value = self.computed(thread, &op, bits, sources, &instruction.text);
                 self.put(thread, &instruction.operands[0], value);
