@@ -182,6 +182,11 @@ impl Kernel {
                 (kernel.local_bytes, local) = (bytes, Some(name));
             } else if let Some(label) = line.strip_suffix(':') {
                 labels.insert(label.to_owned(), texts.len());
+            } else if let Some(inside) = line.strip_prefix("{ ").and_then(|line| line.strip_suffix('}')) {
+                // A register of its own for one instruction: `{ .reg .b32 tmp; mov.b64 {tmp, %r1}, %rd1; }`
+                let parts =
+                    inside.split(';').map(str::trim).filter(|part| !part.is_empty() && !part.starts_with(".reg"));
+                texts.extend(parts.map(|part| part.replace("tmp", "%tmp")));
             } else if line == "}" && pending.is_empty() {
                 break;
             } else if !matches!(line, "" | ")" | "{") && !line.starts_with(".reg ") && !line.starts_with(".pragma ") {

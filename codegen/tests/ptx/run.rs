@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use codegen::interp::{Data, Tensors};
 use codegen::{Program, gpu};
-use polyhedral::{Scop, eval};
+use polyhedral::{Role, Scop, eval, testing};
 use runtime::device::Operand;
 use support::Gpu;
 
@@ -65,4 +65,22 @@ pub fn agrees(scop: &Scop, program: &Program, sizes: &[i64], inputs: &Tensors) {
             }
         }
     }
+}
+
+/// The same for a program without parameters and drawn inputs, as closely as the evaluator allows; otherwise what function
+/// there is no PTX for.
+#[track_caller]
+pub fn agrees_closely(scop: &Scop, program: &Program, seed: u64) -> Result<(), String> {
+    if let Err(codegen::llvm::Error::Unsupported(why)) = gpu::ptx(program, &Gpu::cuda()) {
+        return Err(why);
+    }
+    let drawn = testing::random_inputs(scop, &[], seed).into_iter();
+    let inputs = drawn.map(|input| (input.name, Data::from_f64s(input.dtype, &input.shape, &input.values))).collect();
+    let expected = eval::run_wide(scop, &[], &inputs, eval::Limits::default()).unwrap();
+    let (actual, _) = run(program, &Gpu::cuda(), &[], &inputs, seed);
+    for buffer in program.buffers.values().filter(|buffer| matches!(buffer.role, Role::Output | Role::InOut)) {
+        let compared = expected.compare(&buffer.name, &actual[&buffer.name]);
+        compared.unwrap_or_else(|mismatch| panic!("seed {seed}: {mismatch:?}\n{scop}\n{program}"));
+    }
+    Ok(())
 }
