@@ -17,7 +17,7 @@ use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion, 
 
 /// Words that stand between names, and so are none.
 pub(crate) const RESERVED: &[&str] =
-    &["by", "as", "depth", "at", "of", "transposed", "padded", "widened", "double", "in", "ahead", "dim"];
+    &["by", "to", "as", "depth", "at", "of", "transposed", "padded", "widened", "double", "in", "ahead", "dim"];
 
 /// A line of a script by what it is.
 pub(crate) enum Line {

@@ -17,6 +17,8 @@
 //! of four, as far apart as all threads of its row have such groups, so that the threads of a warp read neighbouring vectors
 //! of shared memory.
 
+use std::cell::RefCell;
+
 use polyhedral::{Access, Axis, Body, Member, Memory, Node, Scop, Stmt, StmtId, Subscript, isl};
 use support::Gpu;
 use transform::{Command, LayoutMap, Promotion, Session};
@@ -30,9 +32,14 @@ pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(),
     let mut declined = Declined::Because("no tile of it fits the device".into());
     for tile in contraction.tiles(device).into_iter().take(MOST_TRIALS) {
         let mut trial = session.clone();
-        match (Steps { device, session: &mut trial, contraction: &contraction, tile, threads: Default::default() })
-            .run()
-        {
+        let outcome = RefCell::new(Ok(()));
+        // One proof of all: in between, threads have what others of them need.
+        trial.together(|session| {
+            let threads = Default::default();
+            let steps = Steps { device, session, contraction: &contraction, tile, threads };
+            *outcome.borrow_mut() = steps.run();
+        });
+        match outcome.into_inner() {
             Ok(()) => {
                 *session = trial;
                 return Ok(());
@@ -248,8 +255,8 @@ impl Contraction {
     }
 
     /// What a multiprocessor takes, in products that it could have done: its share of the blocks, each with as many elements
-    /// as it has whether they are needed or not. A product costs a load of each factor by `1/elements`, and too few threads
-    /// leave the units waiting.
+    /// as it has whether they are needed or not. Each iteration of the sum loads a row of the tile and a column of it into
+    /// shared memory, and a row and a column of a thread's elements from there; too few threads leave the units waiting.
     fn time(&self, device: &Gpu, tile: &Tile) -> f64 {
         let along = |one: &Loop, block: i64| ceil_div(one.extent.unwrap_or(OPEN), block);
         let [rows, columns] = tile.block();
@@ -258,10 +265,11 @@ impl Contraction {
         let per_processor = ceil_div(blocks, device.multiprocessors.max(1));
         let threads = tile.threads[0] * tile.threads[1];
         let [r, c] = tile.elements.map(|one| one as f64);
-        let loads = (r + c) / (r * c);
+        let products = (rows * columns) as f64 * (1.0 + SHARED_LOAD * (r + c) / (r * c));
+        let loaded = GLOBAL_LOAD * (rows + columns) as f64;
         let resident = (per_processor * threads).min(device.resident_threads) as f64;
-        let busy = (resident * (r * c).sqrt().min(4.0) / BUSY).min(1.0);
-        per_processor as f64 * (rows * columns) as f64 * (1.0 + loads) / busy
+        let busy = (resident * (r * c).min(4.0) / BUSY).min(1.0);
+        per_processor as f64 * (products + loaded) / busy
     }
 }
 
@@ -271,6 +279,13 @@ fn ceil_div(a: i64, b: i64) -> i64 {
 
 /// What a loop of unknown length counts as.
 const OPEN: i64 = 4096;
+
+/// Products in the time of a load of one element by one thread from shared memory, of vectors.
+const SHARED_LOAD: f64 = 1.0;
+
+/// Products in the time that an element takes from global memory, for the most part from the cache of all multiprocessors:
+/// 128 products against 4 to 8 numbers in a cycle, half of which other warps hide.
+const GLOBAL_LOAD: f64 = 10.0;
 
 /// Threads of a multiprocessor, each with four independent sums, that keep its units busy.
 const BUSY: f64 = 1024.0;
@@ -323,9 +338,11 @@ impl Steps<'_> {
         self.session.apply(command).map_err(|refused| refused.to_string())
     }
 
-    /// Splits a loop; the loops that it becomes.
-    fn split(&mut self, name: &str, by: i64) -> Step<[String; 2]> {
-        self.apply(Command::split(name, to_u32(by)))?;
+    /// Splits a loop; the loops that it becomes, called so, or by its own name and a letter.
+    fn split(&mut self, name: &str, by: i64, letters: [&str; 2]) -> Step<[String; 2]> {
+        let [outer, inner] =
+            letters.map(|ending| [if ending.len() > 1 { ending.into() } else { lettered(name, ending) }]);
+        self.apply(Command::split(name, to_u32(by)).named(outer, inner))?;
         self.made()
     }
 
@@ -350,7 +367,9 @@ impl Steps<'_> {
         let wanted = others.iter().chain([row, column]).map(|one| one.name.clone());
         self.apply(Command::reorder(wanted))?;
         let [rows, columns] = self.tile.block();
-        self.apply(Command::tile([row.name.clone(), column.name.clone()], [to_u32(rows), to_u32(columns)]))?;
+        let names = |letter: &str| [row, column].map(|one| lettered(&one.name, letter));
+        let tile = Command::tile([row.name.clone(), column.name.clone()], [to_u32(rows), to_u32(columns)]);
+        self.apply(tile.named(names("o"), names("i")))?;
         let tiled = match self.session.script().commands().next_back() {
             Some(Command::Tile { members, names: Some(names), .. }) => Beside::beside(names, members).outer,
             _ => return Err("no loop was made".into()),
@@ -359,7 +378,7 @@ impl Steps<'_> {
         if let Some((first, rest)) = others.split_first() {
             let mut one = first.name.clone();
             for other in rest {
-                one = self.collapse(&one, &other.name)?;
+                one = self.collapse(&one, &other.name, None)?;
             }
             blocks.push(one);
         }
@@ -374,8 +393,9 @@ impl Steps<'_> {
         Ok(blocks)
     }
 
-    fn collapse(&mut self, outer: &str, inner: &str) -> Step<String> {
-        self.apply(Command::collapse(outer, inner))?;
+    fn collapse(&mut self, outer: &str, inner: &str, name: Option<&str>) -> Step<String> {
+        let members = [outer.to_string(), inner.to_string()];
+        self.apply(Command::Collapse { members, name: name.map(str::to_string) })?;
         match self.session.script().commands().next_back() {
             Some(Command::Collapse { members: [outer, _], name: Some(name) }) => {
                 Ok(if name.contains('.') { name.clone() } else { beside(name, outer) })
@@ -413,7 +433,7 @@ impl Steps<'_> {
         let mut loops = self.inside(stmt, blocks)?;
         let mut summed = loops.split_off(2);
         let Some(first) = summed.first_mut() else { return Err("there is no loop of the sum".into()) };
-        let [outer, inner] = self.split(first, self.tile.depth)?;
+        let [outer, inner] = self.split(first, self.tile.depth, ["o", "i"])?;
         *first = inner;
         summed.insert(0, outer.clone());
         let [row, column] = [loops[0].clone(), loops[1].clone()];
@@ -431,7 +451,7 @@ impl Steps<'_> {
                 threads.push(name.clone());
                 continue;
             }
-            let [outer, inner] = self.split(name, group)?;
+            let [outer, inner] = self.split(name, group, ["t", "r"])?;
             threads.push(outer);
             groups.push(inner);
         }
@@ -442,7 +462,10 @@ impl Steps<'_> {
         }
         let group = self.tile.elements[1].min(VECTOR);
         match groups.last().filter(|_| group > 1 && self.has_vectors(stmt, group)) {
-            Some(column) => self.apply(Command::vectorise(column.clone(), to_u32(group))),
+            Some(column) => {
+                let [outer, lanes] = ["v", "l"].map(|letter| [lettered(column, letter)]);
+                self.apply(Command::vectorise(column.clone(), to_u32(group)).named(outer, lanes))
+            }
             None => Ok(()),
         }
     }
@@ -465,7 +488,8 @@ impl Steps<'_> {
             let Some([row, column]) = self.row_and_column_of(id) else { continue };
             let rank = scop.tensors[id].extent.len();
             let memory = Some(Memory::Registers);
-            self.apply(Command::Promote(Promotion { memory, ..Promotion::of(tensor, site) }))?;
+            let name = self.fresh(format!("{tensor}_kept"));
+            self.apply(Command::Promote(Promotion { name, memory, ..Promotion::of(tensor, site) }))?;
             let name = self.promoted()?;
             for copy in ["load", "store"] {
                 let stmt = format!("{name}.{copy}");
@@ -523,6 +547,11 @@ impl Steps<'_> {
         found
     }
 
+    /// A name for a tensor, if it is free.
+    fn fresh(&self, name: String) -> Option<String> {
+        self.session.scop().tensor_named(&name).is_none().then_some(name)
+    }
+
     /// The name of the tensor that the last command made.
     fn promoted(&self) -> Step<String> {
         match self.session.script().commands().next_back() {
@@ -569,7 +598,8 @@ impl Steps<'_> {
             let transposed = if own == last { Vec::new() } else { order.iter().map(|at| *at as u32).collect() };
             let padded = if own == last { 0 } else { VECTOR as u32 };
             let memory = Some(Memory::Shared);
-            let promotion = Promotion { transposed, padded, memory, ..Promotion::of(tensor.name.clone(), site) };
+            let name = self.fresh(format!("{}_tile", tensor.name));
+            let promotion = Promotion { name, transposed, padded, memory, ..Promotion::of(tensor.name.clone(), site) };
             self.apply(Command::Promote(promotion))?;
             let name = self.promoted()?;
             // Loops in the order in which the elements lie where they come from.
@@ -601,13 +631,13 @@ impl Steps<'_> {
         }
         let mut one = last.clone();
         for outer in rest.iter().rev() {
-            one = self.collapse(outer, &one)?;
+            one = self.collapse(outer, &one, Some("x"))?;
         }
         if is_whole {
-            self.apply(Command::vectorise(one, to_u32(lanes)))?;
+            self.apply(Command::vectorise(one, to_u32(lanes)).named(["xv"], ["xl"]))?;
             [one, _] = self.made()?;
         }
-        let [rows, columns] = self.split(&one, self.tile.threads[1])?;
+        let [rows, columns] = self.split(&one, self.tile.threads[1], ["ty", "tx"])?;
         self.apply(Command::bind(rows, Axis::Thread(1)))?;
         self.apply(Command::bind(columns, Axis::Thread(0)))
     }
@@ -626,6 +656,16 @@ impl Steps<'_> {
             false => Err(format!("its tiles would share {shared} bytes, and a block has {}", self.device.shared_bytes)),
         }
     }
+}
+
+/// What a loop is called with another letter at the end: `mt` for `C.mi`.
+fn lettered(name: &str, letter: &str) -> String {
+    let short = name.rsplit('.').next().unwrap_or(name);
+    let stem = match short.strip_suffix('i') {
+        Some(stem) if !stem.is_empty() => stem,
+        _ => short,
+    };
+    format!("{stem}{letter}")
 }
 
 fn beside(name: &str, of: &str) -> String {

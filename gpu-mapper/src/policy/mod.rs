@@ -3,12 +3,14 @@
 mod contraction;
 mod pointwise;
 mod rows;
+mod strips;
+mod vectors;
 
 use polyhedral::{Axis, Band, Member, Node, Scop, isl};
 use support::{Gpu, Remark};
 use transform::{Command, Names, Policy, Refused, Session};
 
-/// Lays loops out on a device: neighbouring nests share their loops where these stay free of dependences; then each nest is
+/// Lays loops out on a device: reductions to few results are cut into strips, neighbouring nests share their loops where these stay free of dependences; then each nest is
 /// mapped by the first strategy that it is one for.
 pub struct Mapper {
     /// The device.
@@ -21,6 +23,7 @@ impl Policy for Mapper {
     }
 
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
+        strips::cut(session, &self.device);
         pointwise::fuse(session);
         for head in heads(session.scop()) {
             self.map(session, &head);
@@ -33,7 +36,7 @@ impl Policy for Mapper {
 type Strategy = fn(&Gpu, &mut Session, &str) -> Result<(), Declined>;
 
 /// From the special to the general.
-const STRATEGIES: [Strategy; 3] = [contraction::map, rows::map, pointwise::map];
+const STRATEGIES: [Strategy; 4] = [contraction::map, rows::map, strips::map, pointwise::map];
 
 /// Why a strategy leaves a nest to the next one.
 enum Declined {
