@@ -17,7 +17,8 @@ use polyhedral::{Axis, Node, Scop, Stmt, Subscript, isl};
 use support::{Gpu, Remark};
 use transform::{Command, Names, Session};
 
-use super::{Declined, applied, band_over, bind, free_loops, heads, is_free, nest_of, to_u32};
+use super::nests::{band_over, free_loops, heads, is_free, nest_of};
+use super::{Declined, applied, bind, to_u32};
 
 /// Lays out the loops of a nest. A step that is refused leaves its loop in sequence.
 pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(), Declined> {

@@ -18,7 +18,8 @@ use support::{Gpu, Remark};
 use transform::{Command, Refused, Session};
 
 use super::pointwise::{contiguity, runs};
-use super::{Declined, nest_of};
+use super::Declined;
+use super::nests::nest_of;
 
 /// Lays out a nest that runs along rows.
 pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(), Declined> {
