@@ -4,6 +4,7 @@ mod contraction;
 mod pointwise;
 mod rows;
 mod strips;
+mod vectors;
 
 use polyhedral::{Axis, Band, Member, Node, Scop, isl};
 use support::{Gpu, Remark};

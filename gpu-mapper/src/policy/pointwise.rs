@@ -18,7 +18,8 @@ use support::{Gpu, Remark};
 use transform::{Command, Names, Session};
 
 use super::rows::length;
-use super::{Declined, applied, band_over, bind, free_loops, heads, is_free, nest_of, to_u32};
+use super::vectors::lanes;
+use super::{Beside, Declined, applied, band_over, bind, free_loops, heads, is_free, nest_of, to_u32};
 
 /// Lays out the loops of a nest. A step that is refused leaves its loop in sequence.
 pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(), Declined> {
@@ -45,6 +46,7 @@ impl Layout<'_> {
             None => return,
         };
         let usual = self.device.usual_threads.min(self.device.threads);
+        let x = self.vectorised(session, x, run);
         let Some((y, outer)) = outer.split_last() else {
             let split = Command::split(x.clone(), to_u32(usual));
             if let Some(Names { outer, inner }) = applied(session, split) {
@@ -66,6 +68,30 @@ impl Layout<'_> {
         bind(session, z.as_slice(), &[Axis::Block(2)]);
         bind(session, &blocks, &[Axis::Block(1), Axis::Block(0)]);
         bind(session, &threads, &[Axis::Thread(1), Axis::Thread(0)]);
+    }
+}
+
+impl Layout<'_> {
+    /// The loop over groups of elements that a thread moves at once; the loop itself where there are none.
+    fn vectorised(&self, session: &mut Session, x: String, run: &[String]) -> String {
+        let lanes = lanes(self.device, session.scop(), &x, run);
+        let mut trial = session.clone();
+        if lanes == 1 || trial.apply(Command::vectorise(x.clone(), lanes)).is_err() {
+            return x;
+        }
+        let groups = match trial.script().commands().next_back() {
+            Some(Command::Vectorise { member, names: Some(names), .. }) => {
+                names.beside(std::slice::from_ref(member)).outer.into_iter().next()
+            }
+            _ => None,
+        };
+        match groups {
+            Some(groups) => {
+                *session = trial;
+                groups
+            }
+            None => x,
+        }
     }
 }
 
