@@ -63,7 +63,7 @@ fn gather(node: &Node, reach: &isl::UnionSet, outer: &mut Vec<Member>, found: &m
 }
 
 /// From the first to the last iteration of a loop inside of others.
-fn length(member: &Member, outer: &[Member], reach: &isl::UnionSet) -> isl::Result<Option<i64>> {
+pub(crate) fn length(member: &Member, outer: &[Member], reach: &isl::UnionSet) -> isl::Result<Option<i64>> {
     let own = values(std::slice::from_ref(member), reach)?;
     let around = values(outer, reach)?;
     let together = around.reverse()?.apply_range(&own)?;

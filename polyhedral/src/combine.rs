@@ -186,7 +186,8 @@ impl Search<'_> {
     ) -> isl::Result<bool> {
         let mut place = values(outer, instances)?;
         for write in &stmt.writes {
-            place = place.flat_range_product(&self.scop.cells(stmt, write)?.to_union_map()?)?;
+            // The element, not its cell: threads keep elements of their own in cells with one number.
+            place = place.flat_range_product(&self.scop.relation(stmt, write)?.to_union_map()?)?;
         }
         let iteration = member.schedule.intersect_domain(instances)?.to_union_map()?;
         place.reverse()?.apply_range(&iteration)?.is_single_valued()
@@ -217,10 +218,7 @@ impl Search<'_> {
             return Err(refused("which element it updates is found while running"));
         };
         let instances = reach.intersect(&stmt.domain.to_union_set()?)?;
-        let mut used: Vec<usize> = index.iter().flat_map(|index| index.dims_used()).collect();
-        used.sort_unstable();
-        used.dedup();
-        let place = self.place(stmt, &used, &instances)?;
+        let place = self.place(stmt, &index, &instances)?;
         let around = values(&self.outer, &instances)?;
         if !around.reverse()?.apply_range(&place)?.is_single_valued()? {
             return Err(refused("the loops around do not tell which element it updates"));
@@ -238,14 +236,13 @@ impl Search<'_> {
         }
         axes.sort_unstable();
         let first = self.outer.len();
-        let at = |dim: usize| Index::Dim(first + used.binary_search(&dim).unwrap_or(0));
-        let moved = |index: &&Index| Subscript::Affine(index.substitute(&at, &Index::Param));
-        let write = Access { index: index.iter().map(moved).collect(), ..write.clone() };
+        let of_place = (0..index.len()).map(|at| Subscript::Affine(Index::Dim(first + at)));
+        let write = Access { index: of_place.collect(), ..write.clone() };
         let tensor = write.tensor;
         let neutral = vec![Expr::Const(Value::Int(0), self.scop.tensors[tensor].dtype)];
         let body = Body::Reduce { monoid: monoid.clone(), terms: neutral.clone() };
-        let start = self.stmt(stmt, "start", &used, &place.domain()?, (Vec::new(), Body::Assign(neutral)))?;
-        let finish = self.stmt(stmt, "finish", &used, &place.domain()?, (vec![write], body))?;
+        let start = self.stmt(stmt, "start", (&place, index.len()), (Vec::new(), Body::Assign(neutral)))?;
+        let finish = self.stmt(stmt, "finish", (&place, index.len()), (vec![write], body))?;
         let domains = (start.domain.clone(), finish.domain.clone());
         self.found.push(Found { update, start, finish, axes, op, tensor });
         Ok(domains)
@@ -269,44 +266,37 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// From instances to the values of the loops around, and of the dimensions that tell the element.
-    fn place(&self, stmt: &Stmt, used: &[usize], instances: &isl::UnionSet) -> isl::Result<isl::UnionMap> {
+    /// From instances to the values of the loops around, and to the element: its subscripts.
+    fn place(&self, stmt: &Stmt, index: &[&Index], instances: &isl::UnionSet) -> isl::Result<isl::UnionMap> {
         let space = stmt.domain.space()?;
-        used.iter().try_fold(values(&self.outer, instances)?, |all, &dim| {
-            all.flat_range_product(&Index::Dim(dim).to_pw_aff(&space)?.to_map()?.to_union_map()?)
+        index.iter().try_fold(values(&self.outer, instances)?, |all, index| {
+            all.flat_range_product(&index.to_pw_aff(&space)?.to_map()?.to_union_map()?)
         })
     }
 
-    /// A statement that runs once for each place, named after the update.
+    /// A statement that runs once for each place, named after the update; the element has so many subscripts.
     fn stmt(
         &self,
         update: &Stmt,
         ending: &str,
-        used: &[usize],
-        instances: &isl::UnionSet,
+        (place, subscripts): (&isl::UnionMap, usize),
         (writes, body): (Vec<Access>, Body),
     ) -> isl::Result<Stmt> {
         let taken = |name: &String| {
             let of_found = self.found.iter().any(|found| [&found.start.name, &found.finish.name].contains(&name));
             of_found || self.scop.stmt_named(name).is_some()
         };
-        let stem = format!("{}.{ending}", update.name);
-        let numbered = (2u64..).map(|number| format!("{stem}{number}"));
-        let mut names = std::iter::once(stem.clone()).chain(numbered);
-        let name = names.find(|name| !taken(name)).expect("a program has finitely many statements");
+        let name = free(&format!("{}.{ending}", update.name), taken);
         let mut dims: Vec<String> = Vec::new();
         let short = |member: &Member| member.name.rsplit('.').next().unwrap_or(&member.name).to_string();
-        for dim in self.outer.iter().map(short).chain(used.iter().map(|&at| update.dims[at].clone())) {
-            let taken = |name: &String| dims.contains(name) || self.scop.params.contains(name);
-            let numbered = (2u64..).map(|number| format!("{dim}{number}"));
-            let mut names = std::iter::once(dim.clone()).chain(numbered);
-            dims.push(names.find(|name| !taken(name)).expect("finitely many are taken"));
+        for dim in self.outer.iter().map(short).chain((0..subscripts).map(|at| format!("x{at}"))) {
+            dims.push(free(&dim, |name| dims.contains(name) || self.scop.params.contains(name)));
         }
         let space = self.scop.param_space()?.named_set(&name, &dims)?;
         let mut domain = if dims.is_empty() {
-            space.universe_set()?.intersect_params(&instances.params()?)?
+            space.universe_set()?.intersect_params(&place.domain()?.params()?)?
         } else {
-            instances.apply(&self.place(update, used, instances)?)?.as_set()?
+            place.range()?.as_set()?
         };
         domain = domain.align_params(&self.scop.param_space()?)?.coalesce()?.with_tuple_name(&name)?;
         for (at, dim) in dims.iter().enumerate() {
@@ -315,6 +305,13 @@ impl Search<'_> {
         let span: Span = update.span;
         Ok(Stmt { name, dims, domain, reads: Vec::new(), writes, body, span })
     }
+}
+
+/// The name, or the first with a number that is not taken.
+fn free(name: &str, taken: impl Fn(&String) -> bool) -> String {
+    let numbered = (2u64..).map(|number| format!("{name}{number}"));
+    let mut names = std::iter::once(name.to_string()).chain(numbered);
+    names.find(|name| !taken(name)).expect("finitely many names are taken")
 }
 
 /// From instances to the values of loops, outermost first, after a constant.

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use codegen::gpu::{self, Language};
+use codegen::gpu::{self, Kernels, Language};
 use codegen::{Program, llvm};
 use polyhedral::{Scop, isl};
 use runtime::DeviceCode;
 use support::{Diagnostic, Gpu, Remark, Stage, Target, Watch, with_deep_stack};
 use transform::{Policy, Scheduled, Script, Session};
 
-use crate::device::{self, Kernels};
+use crate::device;
 use crate::refusal::{explained, refused, unmapped};
 use crate::{Error, Result};
 
@@ -130,7 +130,7 @@ fn translated_for(
 ) -> Result<Translated> {
     let (program, script, remarks) = launches(scop, device, strided, options)?;
     let program = watch.at(program)?;
-    let built = Built::Kernels(Kernels::of(&program, device)?);
+    let built = Built::Kernels(Kernels::of(&program, device).map_err(device::no_code)?);
     watch.passed("kernels");
     Ok(Translated { program, built, script, remarks })
 }
@@ -152,7 +152,7 @@ impl Translated {
         let values = if self.program.params.is_empty() { sizes } else { &values };
         match &self.built {
             Built::Object(object) => object.code(&self.program, values).map(Code::Host).map_err(Error::bug),
-            Built::Kernels(kernels) => kernels.code(&self.program, values).map(Code::Device),
+            Built::Kernels(kernels) => kernels.code(&self.program, values).map(Code::Device).map_err(device::no_code),
         }
     }
 }

@@ -1,54 +1,21 @@
-//! What devices run: text and plans of kernels, and which figures a device is scheduled by.
+//! Which figures a device is scheduled by, and what it refuses as errors of this crate.
 
-use codegen::Program;
-use codegen::gpu::{self, Language, NoPlan, PtxKernel};
-use runtime::device::{About, Text};
-use runtime::{Device, DeviceCode, DeviceError};
-use support::{Diagnostic, Gpu, KernelCode};
+use codegen::gpu::{self, NoCode, NoPlan};
+use runtime::device::About;
+use runtime::{Device, DeviceError};
+use support::{Diagnostic, Gpu};
 
 use crate::{Error, Result, bind, compile};
 
-/// The text of a program's kernels.
-pub(crate) struct Kernels {
-    text: Text,
-    /// What the kernels are called in the text, and how much of what their blocks share a launch says, in the order of the
-    /// program; none when they are called and share what the plan says.
-    symbols: Vec<(String, u32)>,
-}
-
-impl Kernels {
-    /// In the language of the device.
-    pub fn of(program: &Program, device: &Gpu) -> Result<Kernels> {
-        match device.code {
-            KernelCode::OpenCl => {
-                let text = gpu::source(program, Language::OpenCl).map_err(unsupported)?;
-                Ok(Kernels { text: Text::OpenCl(text.into()), symbols: Vec::new() })
-            }
-            KernelCode::Ptx(name) => {
-                let ptx = gpu::ptx(program, device).map_err(compile::target)?;
-                let text = Text::Ptx { text: ptx.text.into(), architecture: name.into() };
-                let symbol = |kernel: PtxKernel| {
-                    u32::try_from(kernel.dynamic_shared_bytes).map(|bytes| (kernel.symbol, bytes)).map_err(Error::bug)
-                };
-                Ok(Kernels { text, symbols: ptx.kernels.into_iter().map(symbol).collect::<Result<_>>()? })
-            }
+/// What a program cannot have code for.
+pub(crate) fn no_code(why: NoCode) -> Error {
+    match why {
+        NoCode::Unsupported(why) => unsupported(why),
+        NoCode::Llvm(why) => compile::target(why),
+        NoCode::NoPlan(NoPlan::Malformed(_)) => Error::bug(why),
+        NoCode::NoPlan(NoPlan::TooMany | NoPlan::TooLarge { .. }) => {
+            Error::user(Diagnostic::call("TC0942", why.to_string()))
         }
-    }
-
-    /// For these values of the program's parameters.
-    pub fn code(&self, program: &Program, values: &[i64]) -> Result<DeviceCode> {
-        let mut plan = gpu::plan(program, values).map_err(|error| match error {
-            NoPlan::Malformed(_) => Error::bug(error),
-            NoPlan::TooMany | NoPlan::TooLarge { .. } => Error::user(Diagnostic::call("TC0942", error.to_string())),
-        })?;
-        for (kernel, (symbol, bytes)) in plan.kernels.iter_mut().zip(&self.symbols) {
-            kernel.name.clone_from(symbol);
-            kernel.dynamic_shared_bytes = *bytes;
-        }
-        // SAFETY: the text was made from this program, whose loads and stores lie inside the buffers that the plan's signature
-        // describes: the subscripts of a verified program do, and indirect ones are checked before use. It was proved free
-        // of races.
-        Ok(unsafe { DeviceCode::new(self.text.clone(), plan) })
     }
 }
 
@@ -97,8 +64,8 @@ pub(crate) fn within(kind: Gpu, about: &About) -> Gpu {
     gpu
 }
 
-/// The run time's refusal.
-pub(crate) fn error(error: DeviceError) -> Error {
+/// A device's refusal as an error of this crate.
+pub fn error(error: DeviceError) -> Error {
     let code = match error {
         DeviceError::Call(error) => return bind::call(error),
         DeviceError::Tensor(error) => return bind::tensor(error),

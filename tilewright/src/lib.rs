@@ -24,7 +24,7 @@ pub use bind::scalar;
 pub use compile::{Compiled, Options, StageTimes, compile};
 pub use compiler::{AsTensor, AsTensorMut, Compiler, Kernel, Variant, check, select};
 pub use convert::{dtype as runtime_dtype, from_runtime as dtype_of};
-pub use device::{figures, open_device};
+pub use device::{error as device_error, figures, open_device};
 pub use error::{Error, Fault, Result, Source, render};
 pub use host::{host_target, known_targets, target_named};
 pub use limits::Limits;

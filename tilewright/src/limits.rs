@@ -3,6 +3,8 @@
 //! over, so that they stay in the cache that the kernel's data would stay in. The loops are made by our own code generator,
 //! so the ceilings hold for the code that it can make.
 
+mod device;
+
 use std::time::{Duration, Instant};
 
 use codegen::{At, Buffer, Int, Op, Place, Program, Reg, Stride, Value};
@@ -10,8 +12,8 @@ use polyhedral::{BinOp, DType, Role, TensorId};
 use runtime::{Pool, Tensor, TensorView, TensorViewMut};
 use support::{Table, Target};
 
-use crate::Result;
 use crate::compile::load_program;
+use crate::{Compiler, Result};
 
 /// The measured ceilings of this machine with a number of threads.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +53,15 @@ impl Limits {
             read_bytes: measure_stream(Stream::Read, target, pool, elements)?,
             copied_bytes: measure_stream(Stream::Copy, target, pool, elements)?,
         })
+    }
+
+    /// Measures the device of a compiler for about a tenth of a second: operations on `dtype`, and a copy with which
+    /// `footprint` bytes are in use. Reads count as much as the copy moves.
+    ///
+    /// # Errors
+    /// When the compiler is for no device, and when that fails.
+    pub fn measure_on(compiler: &Compiler, dtype: DType, footprint: f64) -> Result<Limits> {
+        device::measure(compiler, dtype, footprint)
     }
 
     /// Bytes a second, the better of reading and copying.

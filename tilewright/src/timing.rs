@@ -29,12 +29,19 @@ pub fn time<E>(
     mut prepare: impl FnMut() -> Result<(), E>,
     mut run: impl FnMut() -> Result<(), E>,
 ) -> Result<Times, E> {
-    let mut once = || {
+    time_by(reps, || {
         prepare()?;
         let start = Instant::now();
         run()?;
         Ok(start.elapsed())
-    };
+    })
+}
+
+/// As [`time`], for calls that say themselves how long they took.
+///
+/// # Errors
+/// The first error of a call.
+pub fn time_by<E>(reps: Option<usize>, mut once: impl FnMut() -> Result<Duration, E>) -> Result<Times, E> {
     let mut times = Vec::new();
     if let Some(reps) = reps {
         for _ in 0..reps.max(1) {

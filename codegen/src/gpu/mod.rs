@@ -1,6 +1,7 @@
 //! Kernels: from a Scop with kernels to a program that launches them, and to the text of languages that devices are
 //! programmed in.
 
+mod code;
 mod entry;
 mod guards;
 mod limits;
@@ -10,6 +11,7 @@ mod ptx;
 mod rewrite;
 mod source;
 
+pub use code::{Kernels, NoCode};
 pub use entry::{Argument, Entry};
 pub(crate) use limits::launches;
 pub use limits::{TooLarge, within_limits};

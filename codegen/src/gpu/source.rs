@@ -19,7 +19,7 @@ use crate::{Buffer, Launch, Op, Place, Program, RegId, Stride, VarId};
 
 use super::entry::{Argument, Entry};
 use check::Checked;
-use lanes::Stored;
+use lanes::{Loaded, Stored};
 use names::Names;
 use words::Helper;
 
@@ -75,6 +75,8 @@ struct Printer<'a> {
     declared: BTreeSet<RegId>,
     /// Buffers that vectors are moved to and from.
     moved: BTreeSet<TensorId>,
+    /// What is in variables, between ops of one list that only store and set.
+    loaded: Vec<Loaded>,
     /// The lane that expressions are printed for.
     lane: u32,
     /// What the checks of the program report, by number.
@@ -100,6 +102,7 @@ impl<'a> Printer<'a> {
             out: String::new(),
             declared: BTreeSet::new(),
             moved: BTreeSet::new(),
+            loaded: Vec::new(),
             lane: 0,
             checks: checks_of(program),
             combinations: BTreeSet::new(),
@@ -322,6 +325,7 @@ impl<'a> Printer<'a> {
     }
 
     fn ops(&mut self, ops: &[Op], ranges: &Ranges, depth: usize) -> Result<()> {
+        self.loaded.clear();
         let mut at = 0;
         while let Some(op) = ops.get(at) {
             at += 1;
@@ -336,7 +340,13 @@ impl<'a> Printer<'a> {
                 }
                 op => self.op(op, ranges, depth)?,
             }
+            match op {
+                Op::Store { buffer, .. } => self.loaded.retain(|one| one.buffer != *buffer),
+                Op::Set { .. } => {}
+                _ => self.loaded.clear(),
+            }
         }
+        self.loaded.clear();
         Ok(())
     }
 

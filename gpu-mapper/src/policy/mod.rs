@@ -5,7 +5,9 @@ mod nests;
 mod pointwise;
 mod rows;
 mod steps;
+mod strips;
 mod transpose;
+mod vectors;
 
 use polyhedral::Axis;
 use support::{Gpu, Remark};
@@ -13,7 +15,8 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use nests::{beside_all, heads};
 
-/// Lays loops out on a device: neighbouring nests share their loops where these stay free of dependences; then each nest is
+/// Lays loops out on a device: reductions to few results are cut into strips, neighbouring nests share their loops where these
+/// stay free of dependences; then each nest is
 /// mapped by the first strategy that it is one for.
 pub struct Mapper {
     /// The device.
@@ -26,6 +29,7 @@ impl Policy for Mapper {
     }
 
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
+        strips::cut(session, &self.device);
         pointwise::fuse(session);
         for head in heads(session.scop()) {
             self.map(session, &head);
@@ -38,7 +42,7 @@ impl Policy for Mapper {
 type Strategy = fn(&Gpu, &mut Session, &str) -> Result<(), Declined>;
 
 /// From the special to the general.
-const STRATEGIES: [Strategy; 4] = [contraction::map, transpose::map, rows::map, pointwise::map];
+const STRATEGIES: [Strategy; 5] = [contraction::map, transpose::map, rows::map, strips::map, pointwise::map];
 
 /// Why a strategy leaves a nest to the next one.
 enum Declined {

@@ -18,7 +18,9 @@ use support::{Gpu, Remark};
 use transform::{Command, Names, Session};
 
 use super::nests::{band_over, free_loops, heads, is_free, nest_of};
-use super::{Declined, applied, bind, to_u32};
+use super::rows::length;
+use super::vectors::lanes;
+use super::{Declined, applied, bind, full, to_u32};
 
 /// Lays out the loops of a nest. A step that is refused leaves its loop in sequence.
 pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(), Declined> {
@@ -45,6 +47,7 @@ impl Layout<'_> {
             None => return,
         };
         let usual = self.device.usual_threads.min(self.device.threads);
+        let x = self.vectorised(session, x, run);
         let Some((y, outer)) = outer.split_last() else {
             let split = Command::split(x.clone(), to_u32(usual));
             if let Some(Names { outer, inner }) = applied(session, split) {
@@ -69,6 +72,30 @@ impl Layout<'_> {
     }
 }
 
+impl Layout<'_> {
+    /// The loop over groups of elements that a thread moves at once; the loop itself where there are none.
+    fn vectorised(&self, session: &mut Session, x: String, run: &[String]) -> String {
+        let lanes = lanes(self.device, session.scop(), &x, run);
+        let mut trial = session.clone();
+        if lanes == 1 || trial.apply(Command::vectorise(x.clone(), lanes)).is_err() {
+            return x;
+        }
+        let groups = match trial.script().commands().next_back() {
+            Some(Command::Vectorise { member, names: Some(names), .. }) => {
+                full(names, std::slice::from_ref(member)).outer.into_iter().next()
+            }
+            _ => None,
+        };
+        match groups {
+            Some(groups) => {
+                *session = trial;
+                groups
+            }
+            None => x,
+        }
+    }
+}
+
 /// Joins neighbouring nests in the loops that are free of dependences in both, where they stay so.
 pub(super) fn fuse(session: &mut Session) {
     let mut heads = heads(session.scop());
@@ -84,7 +111,7 @@ pub(super) fn fuse(session: &mut Session) {
 
 fn joined(session: &mut Session, first: &str, second: &str) -> bool {
     let free = |session: &Session, stmt: &str| free_loops(session, band_over(&session.scop().tree.root, stmt)).len();
-    let depth = free(session, first).min(free(session, second));
+    let depth = common(session.scop(), first, second, free(session, first).min(free(session, second)));
     if depth == 0 {
         return false;
     }
@@ -99,6 +126,15 @@ fn joined(session: &mut Session, first: &str, second: &str) -> bool {
     }
     *session = trial;
     true
+}
+
+/// How many loops of two nests, at most so many, have as many iterations in both.
+fn common(scop: &Scop, first: &str, second: &str, most: usize) -> usize {
+    let lengths = |stmt: &str| -> Vec<Option<i64>> {
+        let members = band_over(&scop.tree.root, stmt).map_or(&[][..], |band| band.members.as_slice());
+        members.iter().map(|member| length(scop, &member.name).ok().flatten()).collect()
+    };
+    lengths(first).iter().zip(&lengths(second)).take(most).take_while(|(a, b)| a == b).count()
 }
 
 /// Of each nest inside of one the outermost loops in a row that are free of dependences. Loops around are the host's.

@@ -1,5 +1,6 @@
 //! `tilewright bench`
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ Examples:
 
 The limit is the longer of two times: the operations at the rate of fused multiply-adds, and the \
 compulsory bytes at the rate at which as many bytes can be read or copied, over and over, both \
-measured in this process with as many threads.
+measured in this process with as many threads. On a device (-t opencl, -t cuda) both are measured \
+there; times are those of the device's clock with tensors that stay there, and first_call_ms is with copies.
 
 --json prints one object per line with the keys def target threads sizes compile_ms first_call_ms \
 min_ns median_ns reps flops bytes gflops gbytes_per_s peak_fraction verified max_rel_error script. \
@@ -50,22 +52,54 @@ impl Bench {
         let first_call = call.run()?;
         let agreement = self.data.verify.then(|| call.verify()).transpose()?;
         call.write(&self.data)?;
-        let progress = Progress::new("timing");
-        let call = std::cell::RefCell::new(call);
-        let prepare = || {
-            call.borrow_mut().reset();
-            Ok(())
-        };
-        let times = timing::time(self.reps.map(|reps| reps as usize), prepare, || call.borrow_mut().run().map(|_| ()))?;
-        let call = call.into_inner();
-        drop(progress);
-        let progress = Progress::new("measuring this machine's limits");
-        let limits = Limits::measure(call.compiler.target(), call.compiler.pool(), cost(&call.def, &call.sizes).bytes)?;
-        drop(progress);
+        let (times, limits) =
+            if call.compiler.device().is_some() { self.on_device(&call)? } else { self.on_host(&mut call)? };
         let measured = Measured::new(&call, first_call, times, &limits, agreement);
         terminal::print(if self.json { measured.json(&call) } else { measured.text(&call, &limits) })
     }
 }
+
+impl Bench {
+    fn reps(&self) -> Option<usize> {
+        self.reps.map(|reps| reps as usize)
+    }
+
+    fn on_host(&self, call: &mut Call) -> Result<(Times, Limits)> {
+        let progress = Progress::new("timing");
+        let shared = RefCell::new(&mut *call);
+        let prepare = || {
+            shared.borrow_mut().reset();
+            Ok(())
+        };
+        let times = timing::time(self.reps(), prepare, || shared.borrow_mut().run().map(|_| ()))?;
+        drop(progress);
+        let _progress = Progress::new("measuring this machine's limits");
+        let limits = Limits::measure(call.compiler.target(), call.compiler.pool(), cost(&call.def, &call.sizes).bytes)?;
+        Ok((times, limits))
+    }
+
+    /// With tensors that stay on the device, between two moments of a stream.
+    fn on_device(&self, call: &Call) -> Result<(Times, Limits)> {
+        let progress = Progress::new("timing");
+        let mut resident = call.resident()?;
+        // The first calls pay for what is set up once.
+        let warm = resident.time(WARM)?;
+        let batch =
+            if resident.updates() { 1 } else { (BATCH.as_secs_f64() / warm.as_secs_f64().max(1e-9)).ceil() as u32 };
+        let times = timing::time_by(self.reps(), || resident.time(batch.clamp(1, MOST_BATCH)))?;
+        drop(progress);
+        let _progress = Progress::new("measuring this device's limits");
+        let cost = cost(&call.def, &call.sizes);
+        Ok((times, Limits::measure_on(&call.compiler, cost.dtype, cost.bytes)?))
+    }
+}
+
+/// Calls before the timed ones on a device.
+const WARM: u32 = 3;
+/// How long the calls take together that are timed as one on a device: its clock is no finer than half a microsecond.
+const BATCH: Duration = Duration::from_micros(200);
+/// As many are timed as one at most.
+const MOST_BATCH: u32 = 64;
 
 /// What a benchmark found.
 struct Measured {
@@ -117,7 +151,7 @@ impl Measured {
         let def = &call.def;
         let line = Line {
             def: &def.name,
-            target: &call.compiler.target().name,
+            target: call.compiler.device().map_or(&call.compiler.target().name, |device| &device.about().name),
             threads: call.compiler.pool().threads(),
             sizes: def.sizes.iter().map(String::as_str).zip(call.sizes.iter().copied()).collect(),
             compile_ms: milliseconds(call.variant.compile_time),

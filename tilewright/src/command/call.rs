@@ -13,7 +13,7 @@ use tilewright::cost::{tensor_bytes, tensor_shape};
 use tilewright::files::{self, Wanted};
 use tilewright::random::Random;
 use tilewright::verify::{self, Agreement, Judge, Reference};
-use tilewright::{AsTensor, AsTensorMut, Compiler, Error, Kernel, Result, Source, Variant};
+use tilewright::{AsTensor, AsTensorMut, Compiler, DeviceTensor, Error, Kernel, Result, Source, Stream, Variant};
 use transform::Script;
 
 use super::options::{Assignment, Data, Machine, Program};
@@ -121,6 +121,21 @@ impl Call {
         Ok(written)
     }
 
+    /// The tensors on the device that the kernel runs on.
+    pub fn resident(&self) -> Result<Resident> {
+        let device = self.compiler.device().ok_or_else(|| Error::bug("there is no device"))?;
+        let stream = device.stream().map_err(tilewright::device_error)?;
+        let upload =
+            |(_, tensor): &(String, Tensor)| device.upload(&stream, &tensor.view()).map_err(tilewright::device_error);
+        let inputs = self.inputs.iter().map(upload).collect::<Result<_>>()?;
+        let initial = self.initial.iter().map(upload).collect::<Result<_>>()?;
+        let outputs = self.initial.iter().map(upload).collect::<Result<_>>()?;
+        let sizes: Vec<(&str, i64)> =
+            self.def.sizes.iter().map(String::as_str).zip(self.sizes.iter().copied()).collect();
+        let updated = self.initial.iter().map(|(name, _)| is_updated(&self.def, name)).collect();
+        Ok(Resident { kernel: self.kernel.with_sizes(&sizes)?, stream, inputs, initial, outputs, updated })
+    }
+
     /// `mm  M=4 K=8`
     pub fn title(&self) -> String {
         let def = &self.def;
@@ -137,6 +152,42 @@ impl Call {
             sizes.collect::<String>(),
             self.compiler.target().name
         )
+    }
+}
+
+/// A call with tensors that stay on the device.
+pub struct Resident {
+    kernel: Kernel,
+    stream: Stream,
+    inputs: Vec<DeviceTensor>,
+    /// What is written or updated, as it is before the call.
+    initial: Vec<DeviceTensor>,
+    outputs: Vec<DeviceTensor>,
+    /// Of each output whether it is updated.
+    updated: Vec<bool>,
+}
+
+impl Resident {
+    /// Whether a call changes what the next one reads.
+    pub fn updates(&self) -> bool {
+        self.updated.contains(&true)
+    }
+
+    /// Calls the kernel so many times; how long one took, by the device's clock.
+    pub fn time(&mut self, calls: u32) -> Result<Duration> {
+        let failed = tilewright::device_error;
+        let updated = self.updated.iter().zip(self.initial.iter().zip(&mut self.outputs));
+        for (_, (before, now)) in updated.filter(|(updated, _)| **updated) {
+            self.stream.copy(before, now).map_err(failed)?;
+        }
+        let inputs: Vec<&DeviceTensor> = self.inputs.iter().collect();
+        let begin = self.stream.mark().map_err(failed)?;
+        for _ in 0..calls {
+            self.kernel.launch(&self.stream, &inputs, &mut self.outputs.iter_mut().collect::<Vec<_>>())?;
+        }
+        let end = self.stream.mark().map_err(failed)?;
+        self.stream.synchronise().map_err(failed)?;
+        Ok(end.since(&begin).map_err(failed)? / calls.max(1))
     }
 }
 

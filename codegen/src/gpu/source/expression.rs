@@ -222,6 +222,7 @@ impl Printer<'_> {
                 let int = self.int_text(&self.at_lane(base, *step), ranges).at(Tightness::Unary);
                 Ok(Text::new(format!("({}){int}", self.language.long()), Tightness::Unary))
             }
+            Value::Load { mask: None, .. } if let Some(text) = self.loaded(value) => Ok(Text::atom(text)),
             Value::Load { buffer, at, mask } => {
                 let mut text = Text::atom(self.element(*buffer, at, ranges)?);
                 match self.program.buffers[*buffer].dtype {

@@ -6,7 +6,7 @@ use super::words::Vector;
 use super::{Printer, Result, Text};
 use crate::passes::{Ranges, registers_of};
 use crate::program::along_by;
-use crate::{At, Int, Op, RegId, Stride, Value, combined_in};
+use crate::{At, Int, Op, Place, RegId, Stride, Value, combined_in};
 
 /// A store with several lanes.
 pub(super) struct Stored<'a> {
@@ -15,6 +15,16 @@ pub(super) struct Stored<'a> {
     pub(super) lanes: u32,
     pub(super) value: &'a Value,
     pub(super) mask: Option<&'a Value>,
+}
+
+/// What lanes have in common, or a whole vector, in a variable.
+pub(super) struct Loaded {
+    /// The load.
+    load: Value,
+    /// From here.
+    pub(super) buffer: TensorId,
+    name: String,
+    is_vector: bool,
 }
 
 impl Printer<'_> {
@@ -78,6 +88,7 @@ impl Printer<'_> {
             let value = match self.loaded_bits(dtype, lanes, value, ranges)? {
                 Some(loaded) => loaded,
                 None => {
+                    self.load_first(&[value], lanes, ranges, depth)?;
                     let lanes = self.in_lanes(lanes, value, ranges)?;
                     let lanes: Vec<String> = lanes.iter().map(|lane| self.stored(dtype, lane)).collect();
                     self.language.vector_of(&self.language.memory_vector(dtype, store.lanes), &lanes)
@@ -86,6 +97,7 @@ impl Printer<'_> {
             self.line(depth, &format!("{};", self.language.store_vector(&target, &value)));
             return Ok(());
         }
+        self.load_first(&[Some(value), mask].into_iter().flatten().collect::<Vec<_>>(), lanes, ranges, depth)?;
         let values = self.in_lanes(lanes, value, ranges)?;
         let values = values.iter().map(|lane| self.stored(dtype, lane)).collect();
         let masks = match mask {
@@ -129,6 +141,7 @@ impl Printer<'_> {
             self.line(depth, &format!("{name} = {loaded};"));
             return Ok(());
         }
+        self.load_first(&[value], lanes, ranges, depth)?;
         let texts: Vec<String> = self.in_lanes(lanes, value, ranges)?.into_iter().map(|lane| lane.text).collect();
         if let Some(vector) = self.language.vector(dtype, lanes) {
             self.line(depth, &format!("{name} = {};", self.language.vector_of(&vector, &texts)));
@@ -178,6 +191,55 @@ impl Printer<'_> {
             self.op(&Op::Store { buffer, at, lanes, value: Value::Reg(*reg), mask: None }, ranges, depth)?;
         }
         Ok(())
+    }
+
+    /// Loads what lanes have in common, and whole vectors, once and before they are used; what is there already is not
+    /// loaded again.
+    fn load_first(&mut self, values: &[&Value], lanes: u32, ranges: &Ranges, depth: usize) -> Result<()> {
+        for value in values {
+            if let Value::Load { buffer, at, mask: None } = value {
+                self.load_once(value, (*buffer, at), lanes, ranges, depth)?;
+            }
+            // Values below have other lanes.
+            if !matches!(value, Value::Reduce { .. }) {
+                self.load_first(&value.children(), lanes, ranges, depth)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn load_once(
+        &mut self,
+        load: &Value,
+        (buffer, at): (TensorId, &[At]),
+        lanes: u32,
+        ranges: &Ranges,
+        depth: usize,
+    ) -> Result<()> {
+        let row = &self.program.buffers[buffer];
+        let (name, dtype) = (format!("{}_v", row.name), row.dtype);
+        let whole = self.language.memory_type(dtype) == self.language.value_type(dtype);
+        let indirect = at.iter().any(|at| matches!(at, At::Indirect(_)));
+        if row.place == Place::Stack || !whole || indirect || self.loaded.iter().any(|one| one.load == *load) {
+            return Ok(());
+        }
+        let is_one = at.iter().all(|at| matches!(at, At::Affine { step: 0, .. }));
+        let (of, text) = match self.vector_at(buffer, at, lanes, ranges)? {
+            _ if is_one => (self.language.value_type(dtype).to_string(), self.element(buffer, at, ranges)?),
+            Some(vector) => (vector.of.clone(), self.language.load_vector(&vector)),
+            None => return Ok(()),
+        };
+        let name = self.names.take(&name);
+        self.line(depth, &format!("const {of} {name} = {text};"));
+        self.loaded.push(Loaded { load: load.clone(), buffer, name, is_vector: !is_one });
+        Ok(())
+    }
+
+    /// What has been loaded before, in the lane.
+    pub(super) fn loaded(&self, load: &Value) -> Option<String> {
+        let one = self.loaded.iter().find(|one| one.load == *load)?;
+        let lane = ["x", "y", "z", "w"][self.lane as usize % 4];
+        Some(if one.is_vector { format!("{}.{lane}", one.name) } else { one.name.clone() })
     }
 
     /// A load of whole vectors, as they are in memory of this type; none of another value, or where they do not lie so.

@@ -135,7 +135,8 @@ impl Names {
         if self.taken.contains(&name) { format!("{name}_kernel") } else { name }
     }
 
-    fn take(&mut self, name: &str) -> String {
+    /// A name that nothing else has, as near to this one as can be.
+    pub(super) fn take(&mut self, name: &str) -> String {
         let name = identifier(name);
         let stem = name.strip_suffix("_0").unwrap_or(&name).to_string();
         let numbered = (1u64..).map(|number| format!("{stem}_{number}"));
