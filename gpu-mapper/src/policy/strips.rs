@@ -12,8 +12,9 @@ use polyhedral::{Axis, Band, Kind, Node, Scop, Stmt, Subscript, isl};
 use support::{Gpu, Remark};
 use transform::{Command, Privatisation, Refused, Session};
 
+use super::nests::{is_free, nest_of};
 use super::rows::{contiguous_inside, halves, length, names};
-use super::{Declined, is_free, nest_of, to_u32};
+use super::{Declined, to_u32};
 
 /// Cuts reductions that would leave most of a device without work into strips.
 pub(super) fn cut(session: &mut Session, device: &Gpu) {
