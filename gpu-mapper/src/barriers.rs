@@ -241,10 +241,15 @@ impl<'a> Barriers<'a> {
 
     /// The next place, where the instances `reach` are; its barrier if it gets one.
     fn place(&mut self, reach: &isl::UnionSet) -> isl::Result<Option<isl::Set>> {
+        // For sizes with which nothing runs here there is nothing to wait for.
+        if reach.is_empty()? {
+            return Ok(None);
+        }
         let number = self.places.len();
         let name = self.fresh_name();
         self.places.push(Place { name: name.clone(), loops: self.loops });
-        if self.chosen.is_some_and(|chosen| !chosen.contains(&number)) {
+        // Where nothing runs, nothing waits.
+        if self.chosen.is_some_and(|chosen| !chosen.contains(&number)) || reach.is_empty()? {
             return Ok(None);
         }
         let dims = self.dims();

@@ -117,7 +117,11 @@ pub(crate) fn collapse(scop: &Scop, members: [&str; 2], name: Option<&str>) -> R
     if let Some(other) = [&first, &second].into_iter().find(|member| member.kind != Kind::Sequential) {
         return Reason::precondition(format!("the loop `{}` is {}", other.name, adjective(other.kind)));
     }
-    let values = second.schedule.to_union_map()?.range()?.as_set()?;
+    let values = second.schedule.to_union_map()?.range()?;
+    if values.is_empty()? {
+        return Reason::precondition(format!("the loop `{inner}` has no values"));
+    }
+    let values = values.as_set()?;
     let (lowest, highest) = (values.dim_min_val(0)?, values.dim_max_val(0)?);
     if !(lowest.is_int()? && highest.is_int()?) {
         return Reason::precondition(format!("the values of the loop `{inner}` are not between two constants"));

@@ -19,11 +19,15 @@
 
 use std::cell::RefCell;
 
-use polyhedral::{Access, Axis, Body, Member, Memory, Node, Scop, Stmt, StmtId, Subscript, isl};
+use polyhedral::{Access, Axis, Body, Memory, Stmt, StmtId, TensorId};
 use support::Gpu;
 use transform::{Command, LayoutMap, Promotion, Session};
 
-use super::{Beside, Declined, band_over, free_loops, nest_of, to_u32};
+use super::nests::{
+    Loop, band_over, beside_all, ceil_div, dim_of, free_loops, in_subscript, is_in, lettered, loops_over, nest_of, uses,
+};
+use super::steps::{Step, Steps, VECTOR};
+use super::{Declined, to_u32};
 
 /// Maps a nest with a contraction: with the tile that promises the shortest time, or with the next one where that does not
 /// fit.
@@ -36,8 +40,8 @@ pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(),
         // One proof of all: in between, threads have what others of them need.
         trial.together(|session| {
             let threads = Default::default();
-            let steps = Steps { device, session, contraction: &contraction, tile, threads };
-            *outcome.borrow_mut() = steps.run();
+            let steps = Steps { device, session };
+            *outcome.borrow_mut() = Mapping { steps, contraction: &contraction, tile, threads }.run();
         });
         match outcome.into_inner() {
             Ok(()) => {
@@ -52,19 +56,6 @@ pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(),
 
 /// How many tiles are tried.
 const MOST_TRIALS: usize = 4;
-
-/// Elements that one access moves at most.
-const VECTOR: i64 = 4;
-
-/// A free loop of the nest.
-#[derive(Clone)]
-struct Loop {
-    name: String,
-    /// The dimension of the contraction that it is.
-    dim: usize,
-    /// Iterations, where that is a constant.
-    extent: Option<i64>,
-}
 
 /// A nest around a contraction.
 struct Contraction {
@@ -137,74 +128,6 @@ fn factors<'s>(stmt: &'s Stmt, summed: &[Loop]) -> Vec<&'s Access> {
     stmt.reads.iter().filter(|read| summed.iter().any(|one| uses(read, one.dim))).collect()
 }
 
-fn uses(access: &Access, dim: usize) -> bool {
-    access.index.iter().any(|subscript| in_subscript(subscript, dim))
-}
-
-fn in_subscript(subscript: &Subscript, dim: usize) -> bool {
-    match subscript {
-        Subscript::Affine(index) => index.dims_used().contains(&dim),
-        Subscript::Indirect(_) => false,
-    }
-}
-
-impl Loop {
-    /// Of a loop whose value is a dimension of the statement.
-    fn of(scop: &Scop, name: &str, stmt: StmtId) -> Option<Loop> {
-        let member = scop.tree.member(name)?;
-        let dim = dim_of(member, &scop.stmts[stmt].name)?;
-        Some(Loop { name: name.to_string(), dim, extent: extent(member) })
-    }
-}
-
-/// The dimension of a statement that a loop runs over.
-fn dim_of(member: &Member, stmt: &str) -> Option<usize> {
-    let functions = member.schedule.pw_affs().ok()?;
-    let is_own = |function: &&isl::PwAff| function.space().is_ok_and(|space| space.tuple_name(isl::Dim::In) == stmt);
-    let pieces = functions.iter().find(is_own)?.pieces().ok()?;
-    let [(_, function)] = pieces.as_slice() else { return None };
-    let terms = function.terms().ok()?;
-    let used: Vec<usize> = (0..terms.dims.len()).filter(|at| terms.dims[*at] != 0).collect();
-    match used.as_slice() {
-        [dim] if terms.dims[*dim] == 1 && terms.floors.is_empty() => Some(*dim),
-        _ => None,
-    }
-}
-
-/// How many values a loop has, if that is a constant.
-fn extent(member: &Member) -> Option<i64> {
-    let values = member.schedule.to_union_map().ok()?.range().ok()?.as_set().ok()?;
-    let bound =
-        |value: isl::Result<isl::Val>| value.ok().filter(|value| value.is_int().unwrap_or(false))?.to_i64().ok();
-    bound(values.dim_max_val(0))?.checked_sub(bound(values.dim_min_val(0))?)?.checked_add(1)
-}
-
-/// The loops around a statement, outermost first.
-fn loops_over(node: &Node, stmt: &str) -> Vec<String> {
-    let mut loops = Vec::new();
-    let mut node = Some(node);
-    while let Some(here) = node {
-        node = match here {
-            Node::Leaf => None,
-            Node::Mark { child, .. } => Some(child),
-            Node::Band(band) => {
-                loops.extend(band.members.iter().map(|member| member.name.clone()));
-                Some(&band.child)
-            }
-            Node::Sequence(children) | Node::Set(children) => {
-                children.iter().find(|child| super::has_instances(&child.filter, stmt)).map(|child| &child.node)
-            }
-        };
-    }
-    loops
-}
-
-fn is_in(nest: &Node, scop: &Scop, stmt: StmtId) -> bool {
-    let name = &scop.stmts[stmt].name;
-    super::nest_of(scop, name).is_some_and(|own| std::ptr::eq(own, nest))
-        && super::has_instances(&scop.tree.domain, name)
-}
-
 /// What a block and a thread compute between two barriers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Tile {
@@ -273,10 +196,6 @@ impl Contraction {
     }
 }
 
-fn ceil_div(a: i64, b: i64) -> i64 {
-    a.saturating_add(b - 1) / b
-}
-
 /// What a loop of unknown length counts as.
 const OPEN: i64 = 4096;
 
@@ -291,19 +210,15 @@ const GLOBAL_LOAD: f64 = 10.0;
 const BUSY: f64 = 1024.0;
 
 /// The commands for one tile.
-struct Steps<'a> {
-    device: &'a Gpu,
-    session: &'a mut Session,
+struct Mapping<'a> {
+    steps: Steps<'a>,
     contraction: &'a Contraction,
     tile: Tile,
     /// The loops that threads share out along the row and the column.
     threads: [Vec<String>; 2],
 }
 
-/// A step that is refused, in a sentence.
-type Step<T = ()> = Result<T, String>;
-
-impl Steps<'_> {
+impl Mapping<'_> {
     fn run(mut self) -> Step {
         let blocks = self.blocks()?;
         let last = blocks.last().cloned().unwrap_or_default();
@@ -321,87 +236,36 @@ impl Steps<'_> {
         // All at once: what a thread keeps is no other one's in between either.
         let threads = std::mem::take(&mut self.threads);
         for (loops, axis) in threads.into_iter().zip([Axis::Thread(1), Axis::Thread(0)]) {
-            self.apply(Command::bind_all(loops, axis))?;
+            self.steps.apply(Command::bind_all(loops, axis))?;
         }
         for layout in layouts {
-            self.apply(Command::Layout(layout))?;
+            self.steps.apply(Command::Layout(layout))?;
         }
         self.shared(&outer.ok_or("the contraction is gone")?, blocks.len())?;
-        self.within_limits()
+        self.steps.within_limits()
     }
 
     fn name(&self, stmt: StmtId) -> String {
-        self.session.scop().stmts[stmt].name.clone()
-    }
-
-    fn apply(&mut self, command: Command) -> Step {
-        self.session.apply(command).map_err(|refused| refused.to_string())
-    }
-
-    /// Splits a loop; the loops that it becomes, called so, or by its own name and a letter.
-    fn split(&mut self, name: &str, by: i64, letters: [&str; 2]) -> Step<[String; 2]> {
-        let [outer, inner] =
-            letters.map(|ending| [if ending.len() > 1 { ending.into() } else { lettered(name, ending) }]);
-        self.apply(Command::split(name, to_u32(by)).named(outer, inner))?;
-        self.made()
-    }
-
-    /// The two loops that the last command made.
-    fn made(&self) -> Step<[String; 2]> {
-        let made = match self.session.script().commands().next_back() {
-            Some(
-                Command::Split { member, names: Some(names), .. }
-                | Command::Vectorise { member, names: Some(names), .. },
-            ) => Beside::beside(names, std::slice::from_ref(member)),
-            _ => return Err("no loop was made".into()),
-        };
-        match (made.outer.as_slice(), made.inner.as_slice()) {
-            ([outer], [inner]) => Ok([outer.clone(), inner.clone()]),
-            _ => Err("other loops were made".into()),
-        }
+        self.steps.session.scop().stmts[stmt].name.clone()
     }
 
     /// The loops on blocks, outermost first.
     fn blocks(&mut self) -> Step<Vec<String>> {
         let Contraction { row, column, others, .. } = self.contraction;
         let wanted = others.iter().chain([row, column]).map(|one| one.name.clone());
-        self.apply(Command::reorder(wanted))?;
+        self.steps.apply(Command::reorder(wanted))?;
         let [rows, columns] = self.tile.block();
         let names = |letter: &str| [row, column].map(|one| lettered(&one.name, letter));
         let tile = Command::tile([row.name.clone(), column.name.clone()], [to_u32(rows), to_u32(columns)]);
-        self.apply(tile.named(names("o"), names("i")))?;
-        let tiled = match self.session.script().commands().next_back() {
-            Some(Command::Tile { members, names: Some(names), .. }) => Beside::beside(names, members).outer,
+        self.steps.apply(tile.named(names("o"), names("i")))?;
+        let tiled = match self.steps.session.script().commands().next_back() {
+            Some(Command::Tile { members, names: Some(names), .. }) => beside_all(&names.outer, members),
             _ => return Err("no loop was made".into()),
         };
-        let mut blocks = Vec::new();
-        if let Some((first, rest)) = others.split_first() {
-            let mut one = first.name.clone();
-            for other in rest {
-                one = self.collapse(&one, &other.name, None)?;
-            }
-            blocks.push(one);
-        }
-        let axes = [Axis::Block(2), Axis::Block(1), Axis::Block(0)];
+        let mut blocks = self.steps.one_of(others)?;
         blocks.extend(tiled);
-        for (name, axis) in blocks.iter().zip(&axes[3 - blocks.len().min(3)..]) {
-            self.apply(Command::bind(name.clone(), *axis))?;
-        }
-        let [rows, columns] = self.tile.threads.map(to_u32);
-        let first = blocks.first().cloned().unwrap_or_default();
-        self.apply(Command::launch(first, [columns, rows]))?;
+        self.steps.on_blocks(&blocks, self.tile.threads)?;
         Ok(blocks)
-    }
-
-    fn collapse(&mut self, outer: &str, inner: &str, name: Option<&str>) -> Step<String> {
-        let members = [outer.to_string(), inner.to_string()];
-        self.apply(Command::Collapse { members, name: name.map(str::to_string) })?;
-        match self.session.script().commands().next_back() {
-            Some(Command::Collapse { members: [outer, _], name: Some(name) }) => {
-                Ok(if name.contains('.') { name.clone() } else { beside(name, outer) })
-            }
-            _ => Err("no loop was made".into()),
-        }
     }
 
     /// One nest in a block for each statement.
@@ -410,12 +274,12 @@ impl Steps<'_> {
             return Ok(());
         }
         let first = self.inside(&self.name(self.contraction.stmts[0].0), blocks)?;
-        self.apply(Command::distribute(first[0].clone()))
+        self.steps.apply(Command::distribute(first[0].clone()))
     }
 
     /// The loops around a statement in a block.
     fn inside(&self, stmt: &str, blocks: usize) -> Step<Vec<String>> {
-        let scop = self.session.scop();
+        let scop = self.steps.session.scop();
         let nest = nest_of(scop, stmt).ok_or("a statement is gone")?;
         let loops = loops_over(nest, stmt).split_off(blocks);
         if loops.len() < 2 { Err(format!("`{stmt}` is in too few loops")) } else { Ok(loops) }
@@ -433,7 +297,7 @@ impl Steps<'_> {
         let mut loops = self.inside(stmt, blocks)?;
         let mut summed = loops.split_off(2);
         let Some(first) = summed.first_mut() else { return Err("there is no loop of the sum".into()) };
-        let [outer, inner] = self.split(first, self.tile.depth, ["o", "i"])?;
+        let [outer, inner] = self.steps.split(first, self.tile.depth, ["o", "i"])?;
         *first = inner;
         summed.insert(0, outer.clone());
         let [row, column] = [loops[0].clone(), loops[1].clone()];
@@ -451,12 +315,12 @@ impl Steps<'_> {
                 threads.push(name.clone());
                 continue;
             }
-            let [outer, inner] = self.split(name, group, ["t", "r"])?;
+            let [outer, inner] = self.steps.split(name, group, ["t", "r"])?;
             threads.push(outer);
             groups.push(inner);
         }
         let order = outside.iter().chain(&threads).chain(&groups).cloned();
-        self.apply(Command::reorder(order))?;
+        self.steps.apply(Command::reorder(order))?;
         for (name, own) in threads.into_iter().zip(&mut self.threads) {
             own.push(name);
         }
@@ -464,7 +328,7 @@ impl Steps<'_> {
         match groups.last().filter(|_| group > 1 && self.has_vectors(stmt, group)) {
             Some(column) => {
                 let [outer, lanes] = ["v", "l"].map(|letter| [lettered(column, letter)]);
-                self.apply(Command::vectorise(column.clone(), to_u32(group)).named(outer, lanes))
+                self.steps.apply(Command::vectorise(column.clone(), to_u32(group)).named(outer, lanes))
             }
             None => Ok(()),
         }
@@ -473,27 +337,27 @@ impl Steps<'_> {
     /// Whether the column loop has whole vectors.
     fn has_vectors(&self, stmt: &str, group: i64) -> bool {
         let is_whole = self.contraction.column.extent.is_some_and(|extent| extent % group == 0);
-        let scop = self.session.scop();
+        let scop = self.steps.session.scop();
         let bytes = |stmt: &Stmt| stmt.accesses().map(|access| scop.tensors[access.tensor].dtype.bytes()).max();
         let bytes = scop.stmt_named(stmt).and_then(|id| bytes(&scop.stmts[id])).unwrap_or(8);
-        is_whole && group * i64::from(bytes) <= self.device.access_bytes
+        is_whole && group * i64::from(bytes) <= self.steps.device.access_bytes
     }
 
     /// What the statements of a block hand on to each other, in the registers of their threads; how it is to lie there.
     fn registers(&mut self, site: &str, blocks: usize) -> Step<Vec<LayoutMap>> {
         let mut layouts = Vec::new();
         for tensor in self.handed_on() {
-            let scop = self.session.scop();
+            let scop = self.steps.session.scop();
             let id = scop.tensor_named(&tensor).ok_or("a tensor is gone")?;
             let Some([row, column]) = self.row_and_column_of(id) else { continue };
             let rank = scop.tensors[id].extent.len();
             let memory = Some(Memory::Registers);
-            let name = self.fresh(format!("{tensor}_kept"));
-            self.apply(Command::Promote(Promotion { name, memory, ..Promotion::of(tensor, site) }))?;
-            let name = self.promoted()?;
+            let name = self.steps.fresh(format!("{tensor}_kept"));
+            self.steps.apply(Command::Promote(Promotion { name, memory, ..Promotion::of(tensor, site) }))?;
+            let name = self.steps.promoted()?;
             for copy in ["load", "store"] {
                 let stmt = format!("{name}.{copy}");
-                if self.session.scop().stmt_named(&stmt).is_some() {
+                if self.steps.session.scop().stmt_named(&stmt).is_some() {
                     let loops = self.inside(&stmt, blocks)?;
                     let others =
                         (0..rank).filter(|at| *at != row && *at != column).map(|at| loops[at].clone()).collect();
@@ -507,7 +371,7 @@ impl Steps<'_> {
 
     /// Tensors that one statement of the nest writes and another one touches, or that the contraction writes.
     fn handed_on(&self) -> Vec<String> {
-        let scop = self.session.scop();
+        let scop = self.steps.session.scop();
         let mut found = Vec::new();
         for (id, tensor) in scop.tensors.iter() {
             let touching =
@@ -524,8 +388,8 @@ impl Steps<'_> {
     }
 
     /// The dimensions of a tensor along the row and the column loop, where each is one of its own.
-    fn row_and_column_of(&self, tensor: polyhedral::TensorId) -> Option<[usize; 2]> {
-        let scop = self.session.scop();
+    fn row_and_column_of(&self, tensor: TensorId) -> Option<[usize; 2]> {
+        let scop = self.steps.session.scop();
         let mut found: Option<[usize; 2]> = None;
         for (stmt, dims) in self.contraction.stmts.iter().map(|(id, dims)| (&scop.stmts[*id], dims)) {
             for access in stmt.accesses().filter(|access| access.tensor == tensor) {
@@ -547,19 +411,6 @@ impl Steps<'_> {
         found
     }
 
-    /// A name for a tensor, if it is free.
-    fn fresh(&self, name: String) -> Option<String> {
-        self.session.scop().tensor_named(&name).is_none().then_some(name)
-    }
-
-    /// The name of the tensor that the last command made.
-    fn promoted(&self) -> Step<String> {
-        match self.session.script().commands().next_back() {
-            Some(Command::Promote(Promotion { name: Some(name), .. })) => Ok(name.clone()),
-            _ => Err("no tensor was made".into()),
-        }
-    }
-
     /// The elements of a thread, one next to the other.
     fn registers_of_thread(&self, tensor: String, rank: usize, of: [usize; 2]) -> LayoutMap {
         let dims: Vec<String> = (0..rank).map(|at| format!("i{at}")).collect();
@@ -579,7 +430,7 @@ impl Steps<'_> {
 
     /// The factors, in the memory that the threads of a block share while one iteration of a loop runs.
     fn shared(&mut self, site: &str, blocks: usize) -> Step {
-        let scop = self.session.scop();
+        let scop = self.steps.session.scop();
         let stmt = &scop.stmts[self.contraction.stmt];
         let mut factors: Vec<Access> = Vec::new();
         for factor in self::factors(stmt, &self.contraction.summed) {
@@ -588,7 +439,7 @@ impl Steps<'_> {
             }
         }
         for factor in factors {
-            let tensor = self.session.scop().tensors[factor.tensor].clone();
+            let tensor = self.steps.session.scop().tensors[factor.tensor].clone();
             let dims = &self.contraction;
             let own = [dims.column.dim, dims.row.dim].into_iter();
             let own = own.filter_map(|dim| factor.index.iter().rposition(|one| in_subscript(one, dim))).next();
@@ -598,76 +449,14 @@ impl Steps<'_> {
             let transposed = if own == last { Vec::new() } else { order.iter().map(|at| *at as u32).collect() };
             let padded = if own == last { 0 } else { VECTOR as u32 };
             let memory = Some(Memory::Shared);
-            let name = self.fresh(format!("{}_tile", tensor.name));
+            let name = self.steps.fresh(format!("{}_tile", tensor.name));
             let promotion = Promotion { name, transposed, padded, memory, ..Promotion::of(tensor.name.clone(), site) };
-            self.apply(Command::Promote(promotion))?;
-            let name = self.promoted()?;
+            self.steps.apply(Command::Promote(promotion))?;
+            let name = self.steps.promoted()?;
             // Loops in the order in which the elements lie where they come from.
             let place = |dim: usize| order.iter().position(|at| *at == dim).unwrap_or(dim);
-            self.copy(&name, blocks + 1, &(0..=last).map(place).collect::<Vec<_>>())?;
+            self.steps.copy(&name, blocks + 1, &(0..=last).map(place).collect::<Vec<_>>(), self.tile.threads)?;
         }
         Ok(())
     }
-
-    /// All threads share out a copy: vector by vector, as the elements lie where they come from.
-    fn copy(&mut self, tensor: &str, outside: usize, order: &[usize]) -> Step {
-        let scop = self.session.scop();
-        let stmt = format!("{tensor}.load");
-        let id = scop.stmt_named(&stmt).ok_or("nothing is loaded")?;
-        let old = scop.stmts[id].reads.first().map(|read| &scop.tensors[read.tensor]).ok_or("nothing is read")?;
-        let new = scop.tensor_named(tensor).map(|id| &scop.tensors[id]).ok_or("the copy is gone")?;
-        let loops = {
-            let nest = nest_of(scop, &stmt).ok_or("a statement is gone")?;
-            loops_over(nest, &stmt).split_off(outside)
-        };
-        let loops: Vec<String> = order.iter().filter_map(|at| loops.get(*at).cloned()).collect();
-        let whole = |extent: Option<i64>| extent.is_some_and(|extent| extent % VECTOR == 0);
-        let innermost = order.last().and_then(|at| new.extent[*at].as_const());
-        let lanes = VECTOR.min(self.device.access_bytes / i64::from(old.dtype.bytes()).max(1));
-        let is_whole = whole(innermost) && whole(old.extent.last().and_then(|extent| extent.as_const())) && lanes > 1;
-        let Some((last, rest)) = loops.split_last() else { return Err("a copy of one element".into()) };
-        if !rest.is_empty() {
-            self.apply(Command::reorder(loops.clone()))?;
-        }
-        let mut one = last.clone();
-        for outer in rest.iter().rev() {
-            one = self.collapse(outer, &one, Some("x"))?;
-        }
-        if is_whole {
-            self.apply(Command::vectorise(one, to_u32(lanes)).named(["xv"], ["xl"]))?;
-            [one, _] = self.made()?;
-        }
-        let [rows, columns] = self.split(&one, self.tile.threads[1], ["ty", "tx"])?;
-        self.apply(Command::bind(rows, Axis::Thread(1)))?;
-        self.apply(Command::bind(columns, Axis::Thread(0)))
-    }
-
-    /// Whether a block has the memory that its threads share.
-    fn within_limits(&self) -> Step {
-        let bytes = |tensor: &polyhedral::Tensor| {
-            let extent = tensor.layout.as_ref().map_or(&tensor.extent, |layout| &layout.extent);
-            let element = i64::from(tensor.dtype.bytes());
-            extent.iter().try_fold(element, |all, extent| all.checked_mul(extent.as_const()?)).unwrap_or(i64::MAX)
-        };
-        let shared = self.session.scop().tensors.values().filter(|tensor| tensor.memory == Memory::Shared);
-        let shared = shared.map(bytes).fold(0, i64::saturating_add);
-        match shared <= self.device.shared_bytes {
-            true => Ok(()),
-            false => Err(format!("its tiles would share {shared} bytes, and a block has {}", self.device.shared_bytes)),
-        }
-    }
-}
-
-/// What a loop is called with another letter at the end: `mt` for `C.mi`.
-fn lettered(name: &str, letter: &str) -> String {
-    let short = name.rsplit('.').next().unwrap_or(name);
-    let stem = match short.strip_suffix('i') {
-        Some(stem) if !stem.is_empty() => stem,
-        _ => short,
-    };
-    format!("{stem}{letter}")
-}
-
-fn beside(name: &str, of: &str) -> String {
-    of.rsplit_once('.').map_or_else(|| name.to_string(), |(stmt, _)| format!("{stmt}.{name}"))
 }

@@ -1,16 +1,22 @@
 //! Which loops go to blocks and threads, and what is kept near them.
 
 mod contraction;
+mod nests;
 mod pointwise;
 mod rows;
+mod steps;
 mod strips;
+mod transpose;
 mod vectors;
 
-use polyhedral::{Axis, Band, Member, Node, Scop, isl};
+use polyhedral::Axis;
 use support::{Gpu, Remark};
 use transform::{Command, Names, Policy, Refused, Session};
 
-/// Lays loops out on a device: reductions to few results are cut into strips, neighbouring nests share their loops where these stay free of dependences; then each nest is
+use nests::{beside_all, heads};
+
+/// Lays loops out on a device: reductions to few results are cut into strips, neighbouring nests share their loops where these
+/// stay free of dependences; then each nest is
 /// mapped by the first strategy that it is one for.
 pub struct Mapper {
     /// The device.
@@ -36,7 +42,7 @@ impl Policy for Mapper {
 type Strategy = fn(&Gpu, &mut Session, &str) -> Result<(), Declined>;
 
 /// From the special to the general.
-const STRATEGIES: [Strategy; 4] = [contraction::map, rows::map, strips::map, pointwise::map];
+const STRATEGIES: [Strategy; 5] = [contraction::map, transpose::map, rows::map, strips::map, pointwise::map];
 
 /// Why a strategy leaves a nest to the next one.
 enum Declined {
@@ -62,38 +68,6 @@ impl Mapper {
     }
 }
 
-/// A statement of each nest, in their order.
-fn heads(scop: &Scop) -> Vec<String> {
-    let first = |instances: &isl::UnionSet| instances.sets().ok()?.first()?.tuple_name().ok();
-    match &scop.tree.root {
-        Node::Sequence(children) | Node::Set(children) => {
-            children.iter().filter_map(|child| first(&child.filter)).collect()
-        }
-        _ => first(&scop.tree.domain).into_iter().collect(),
-    }
-}
-
-/// The nest of a statement: what is outermost but for sequences.
-fn nest_of<'t>(scop: &'t Scop, stmt: &str) -> Option<&'t Node> {
-    match &scop.tree.root {
-        Node::Sequence(children) | Node::Set(children) => {
-            children.iter().find(|child| has_instances(&child.filter, stmt)).map(|child| &child.node)
-        }
-        root => Some(root),
-    }
-}
-
-/// Whether some of the instances are of a statement.
-fn has_instances(instances: &isl::UnionSet, stmt: &str) -> bool {
-    let sets = instances.sets().unwrap_or_default();
-    sets.iter().any(|set| set.tuple_name().is_ok_and(|name| name == stmt))
-}
-
-/// Whether a loop is free of dependences.
-fn is_free(session: &Session, member: &Member) -> bool {
-    member.coincident || session.coincident(&member.name).is_ok()
-}
-
 fn to_u32(threads: i64) -> u32 {
     u32::try_from(threads.max(1)).unwrap_or(u32::MAX)
 }
@@ -105,26 +79,14 @@ fn applied(session: &mut Session, command: Command) -> Option<Names> {
         return None;
     }
     match session.script().commands().next_back()? {
-        Command::Split { member, names: Some(names), .. } => Some(names.beside(std::slice::from_ref(member))),
-        Command::Tile { members, names: Some(names), .. } => Some(names.beside(members)),
+        Command::Split { member, names: Some(names), .. } => Some(full(names, std::slice::from_ref(member))),
+        Command::Tile { members, names: Some(names), .. } => Some(full(names, members)),
         _ => None,
     }
 }
 
-/// Names as scripts write them, beside the loops that they are made of.
-trait Beside {
-    fn beside(&self, loops: &[String]) -> Names;
-}
-
-impl Beside for Names {
-    fn beside(&self, loops: &[String]) -> Names {
-        let one = |(name, of): (&String, &String)| match of.rsplit_once('.') {
-            Some((stmt, _)) if !name.contains('.') => format!("{stmt}.{name}"),
-            _ => name.clone(),
-        };
-        let all = |names: &[String]| names.iter().zip(loops).map(one).collect();
-        Names { outer: all(&self.outer), inner: all(&self.inner) }
-    }
+fn full(names: &Names, loops: &[String]) -> Names {
+    Names { outer: beside_all(&names.outer, loops), inner: beside_all(&names.inner, loops) }
 }
 
 fn bind(session: &mut Session, loops: &[String], axes: &[Axis]) {
@@ -133,23 +95,4 @@ fn bind(session: &mut Session, loops: &[String], axes: &[Axis]) {
             session.remark(Remark::new("gpu", name, "not bound", refused.to_string()));
         }
     }
-}
-
-/// The outermost band that a statement's instances pass.
-fn band_over<'t>(node: &'t Node, stmt: &str) -> Option<&'t Band> {
-    match node {
-        Node::Band(band) => Some(band),
-        Node::Mark { child, .. } => band_over(child, stmt),
-        Node::Sequence(children) | Node::Set(children) => {
-            let child = children.iter().find(|child| has_instances(&child.filter, stmt));
-            child.and_then(|child| band_over(&child.node, stmt))
-        }
-        Node::Leaf => None,
-    }
-}
-
-/// The loops of a band, from the outermost on, that are free of dependences.
-fn free_loops(session: &Session, band: Option<&Band>) -> Vec<String> {
-    let members = band.map_or(&[][..], |band| band.members.as_slice());
-    members.iter().take_while(|member| is_free(session, member)).map(|member| member.name.clone()).collect()
 }

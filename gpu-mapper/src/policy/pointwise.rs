@@ -17,9 +17,10 @@ use polyhedral::{Axis, Node, Scop, Stmt, Subscript, isl};
 use support::{Gpu, Remark};
 use transform::{Command, Names, Session};
 
+use super::nests::{band_over, free_loops, heads, is_free, nest_of};
 use super::rows::length;
 use super::vectors::lanes;
-use super::{Beside, Declined, applied, band_over, bind, free_loops, heads, is_free, nest_of, to_u32};
+use super::{Declined, applied, bind, full, to_u32};
 
 /// Lays out the loops of a nest. A step that is refused leaves its loop in sequence.
 pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(), Declined> {
@@ -81,7 +82,7 @@ impl Layout<'_> {
         }
         let groups = match trial.script().commands().next_back() {
             Some(Command::Vectorise { member, names: Some(names), .. }) => {
-                names.beside(std::slice::from_ref(member)).outer.into_iter().next()
+                full(names, std::slice::from_ref(member)).outer.into_iter().next()
             }
             _ => None,
         };

@@ -19,8 +19,9 @@ use polyhedral::{Axis, Band, Kind, Member, Memory, Node, Role, Scop, Stmt, Subsc
 use support::{Gpu, Remark};
 use transform::{Command, LayoutMap, Promotion, Refused, Session};
 
+use super::Declined;
+use super::nests::nest_of;
 use super::pointwise::{contiguity, runs};
-use super::{Declined, nest_of};
 
 /// Lays out a nest that runs along rows.
 pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(), Declined> {

@@ -12,8 +12,9 @@ use polyhedral::{Axis, Band, Kind, Node, Scop, Stmt, Subscript, isl};
 use support::{Gpu, Remark};
 use transform::{Command, Privatisation, Refused, Session};
 
+use super::nests::{is_free, nest_of};
 use super::rows::{contiguous_inside, halves, length, names};
-use super::{Declined, is_free, nest_of, to_u32};
+use super::{Declined, to_u32};
 
 /// Cuts reductions that would leave most of a device without work into strips.
 pub(super) fn cut(session: &mut Session, device: &Gpu) {
@@ -40,6 +41,9 @@ pub(super) fn cut(session: &mut Session, device: &Gpu) {
 const BUSY: i64 = 1024;
 /// Elements for each thread of a strip, at least.
 const PER_THREAD: i64 = 16;
+
+/// Threads of a block that work on strips of one column.
+const ACROSS: i64 = 8;
 
 /// A nest of one reduction, with too few results for a device.
 struct Nest {
@@ -80,11 +84,14 @@ impl Nest {
         let least = if along { PER_THREAD.saturating_mul(device.usual_threads) } else { PER_THREAD };
         let most = lengths[free].saturating_mul(inside) / least;
         let strips = wanted.min(most).min(lengths[free]);
+        // As many as the threads of a block in the other direction.
+        let strips = if along || strips < ACROSS { strips } else { strips / ACROSS * ACROSS };
         if strips < 2 {
             return Ok(None);
         }
         let by = lengths[free] / strips + i64::from(lengths[free] % strips > 0);
-        let by = if by > least && inside == 1 { by / device.usual_threads * device.usual_threads } else { by };
+        // Strips that begin where a pass of all threads does.
+        let by = if along && inside == 1 && by > least { by + (least - by % least) % least } else { by };
         let name = |member: &polyhedral::Member| member.name.clone();
         Ok(Some(Nest {
             free: band.members[..free].iter().map(name).collect(),

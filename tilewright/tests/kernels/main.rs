@@ -4,8 +4,11 @@
 #[allow(dead_code, reason = "of what tests share each uses a part")]
 #[path = "../agreement/mod.rs"]
 mod agreement;
+mod calls;
 mod corpus;
 mod interpreter;
+mod random;
+mod sizes;
 mod work;
 
 use tilewright::{Compiler, Device};
