@@ -2,6 +2,7 @@
 //! programmed in.
 
 mod code;
+mod counted;
 mod entry;
 mod limits;
 mod plan;
@@ -33,6 +34,7 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
     with_deep_stack(|| {
         let program = simplify(scan(scop, options, remarks)?);
         let program = simplify(private::copied_out(program));
+        let program = simplify(counted::counted(program));
         let program = simplify(rewrite::tested_once(program));
         Ok(simplify(rewrite::in_registers(program)))
     })
