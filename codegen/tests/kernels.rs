@@ -617,12 +617,38 @@ fn the_policy_fuses_and_tiles() {
     let scripts = ["matmul", "transpose_nest", "prefix_sum", "gather"].map(|name| automatic(name, None));
     expect![[r#"
         fuse C.init C.update depth 2
-        tile C.init.m C.init.n by 8 32 as mo no / mi ni
-        reorder C.init.mo C.init.no C.init.mi C.init.ni
+        reorder C.init.m C.init.n
+        tile C.init.m C.init.n by 128 128 as mo no / mi ni
         bind C.init.mo to block.y
         bind C.init.no to block.x
-        bind C.init.mi to thread.y
-        bind C.init.ni to thread.x
+        launch C.init.mo with 16 16 threads
+        distribute C.init.mi
+        split C.init.mi by 4 as mt mr
+        split C.init.ni by 4 as nt nr
+        reorder C.init.mt C.init.nt C.init.mr C.init.nr
+        split C.update.k by 8 as ko ki
+        split C.update.mi by 4 as mt mr
+        split C.update.ni by 4 as nt nr
+        reorder C.update.ko C.update.ki C.update.mt C.update.nt C.update.mr C.update.nr
+        promote C at C.init.no as C_kept in registers
+        split C_kept.store.x0 by 4 as x0t x0r
+        split C_kept.store.x1 by 4 as x1t x1r
+        reorder C_kept.store.x0t C_kept.store.x1t C_kept.store.x0r C_kept.store.x1r
+        bind C.init.mt C.update.mt C_kept.store.x0t to thread.y
+        bind C.init.nt C.update.nt C_kept.store.x1t to thread.x
+        layout C_kept [i0, i1] = [4*floor((i0)/64) + i0 mod 4, 4*floor((i1)/64) + i1 mod 4] of [8, 8]
+        promote A at C.update.ko as A_tile transposed 1 0 padded 4 in shared
+        reorder A_tile.load.x1 A_tile.load.x0
+        collapse A_tile.load.x1 A_tile.load.x0 as x
+        split A_tile.load.x by 16 as ty tx
+        bind A_tile.load.ty to thread.y
+        bind A_tile.load.tx to thread.x
+        promote B at C.update.ko as B_tile in shared
+        reorder B_tile.load.x0 B_tile.load.x1
+        collapse B_tile.load.x0 B_tile.load.x1 as x
+        split B_tile.load.x by 16 as ty tx
+        bind B_tile.load.ty to thread.y
+        bind B_tile.load.tx to thread.x
         ---
         split B.j by 256 as jo ji
         bind B.jo to block.x
@@ -731,4 +757,69 @@ fn every_barrier_is_needed_and_they_suffice() {
     }
     assert!(barriers > 60, "{barriers} barriers are too few to say anything");
     assert_eq!(missed, barriers, "runs without a barrier that is needed do not race");
+}
+
+/// A product whose tiles, groups of elements and steps have any extents, whether they divide anything or not.
+fn tiles(random: &mut Rng) -> String {
+    let [rows, columns] = [(); 2].map(|()| random.pick(&[1, 2, 3, 4]));
+    let [row_group, column_group] = [(); 2].map(|()| random.pick(&[1, 2]));
+    let [row_groups, column_groups] = [(); 2].map(|()| random.pick(&[1, 2]));
+    let (tile_rows, tile_columns) = (rows * row_group * row_groups, columns * column_group * column_groups);
+    let depth = random.pick(&[1, 2, 3]);
+    let padded = random.pick(&["", " padded 1"]);
+    let transposed = random.pick(&["", " transposed 1 0"]);
+    let (row_cells, column_cells) = (row_group * row_groups, column_group * column_groups);
+    let mut script = format!(
+        "fuse C.init C.update depth 2
+tile C.init.m C.init.n by {tile_rows} {tile_columns} as mo no / mi ni
+bind C.init.mo to block.y
+bind C.init.no to block.x
+launch C.init.mo with {columns} {rows} threads
+distribute C.init.mi
+split C.update.k by {depth} as ko ki
+reorder C.update.ko C.update.ki C.update.mi C.update.ni
+promote C at C.init.no as acc in registers
+"
+    );
+    for nest in ["C.init.mi C.init.ni", "C.update.mi C.update.ni", "acc.store.x0 acc.store.x1"] {
+        let (row, column) = nest.split_once(' ').unwrap();
+        let stmt = row.rsplit_once('.').unwrap().0;
+        script += &format!("split {row} by {row_group} as mt mr\nsplit {column} by {column_group} as nt nr\n");
+        script += &format!("reorder {stmt}.mt {stmt}.nt {stmt}.mr {stmt}.nr\n");
+    }
+    script
+        + &format!(
+            "bind C.init.mt C.update.mt acc.store.mt to thread.y
+bind C.init.nt C.update.nt acc.store.nt to thread.x
+layout acc [i, j] = [{row_group}*floor(i/{}) + i mod {row_group}, {column_group}*floor(j/{}) + j mod {column_group}] of [{row_cells}, {column_cells}]
+promote A at C.update.ko as As{transposed}{padded} in shared
+promote B at C.update.ko as Bs in shared
+collapse As.load.x0 As.load.x1 as x
+split As.load.x by {columns} as ty tx
+bind As.load.ty to thread.y
+bind As.load.tx to thread.x
+bind Bs.load.x0 to thread.y
+bind Bs.load.x1 to thread.x
+",
+            row_group * rows,
+            column_group * columns
+        )
+}
+
+#[test]
+fn products_in_any_tiles() {
+    for seed in 0..10 {
+        let mut random = Rng::new(seed);
+        let script = tiles(&mut random);
+        let sizes = [(); 3].map(|()| 1 + random.below(9) as i64);
+        let (source, scop) = mapped("matmul", Some(&sizes), &script);
+        let program = lowered(&scop);
+        agrees(&source, &program, &[]);
+        for stmt in scop.stmts.values().filter(|stmt| stmt.is_barrier()) {
+            let mut tree = scop.tree.clone();
+            without(&mut tree.root, &stmt.name);
+            let refused = race_free(&Scop { tree, ..scop.clone() });
+            assert!(matches!(refused, Err(Illegal::Violation(_))), "seed {seed}: {} is not needed\n{scop}", stmt.name);
+        }
+    }
 }
