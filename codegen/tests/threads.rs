@@ -164,8 +164,8 @@ fn a_sum_in_cuda() {
             const int tx = threadIdx.x;
 
             float y_0 = -0.0f;
-            for (int j = tx; j < 4096; j += 256) {
-                y_0 = y_0 + A[bx*4096 + j];
+            for (int j = 0; j < 16; ++j) {
+                y_0 = y_0 + A[bx*4096 + tx + 256*j];
             }
             y_0 = sum_of_256_float32(y_0, parts_1, threadIdx.x);
             if (tx == 0) {
