@@ -46,6 +46,9 @@ const KERNEL: u32 = 71;
 const GLOBAL: u16 = 1;
 /// Memory that the threads of a block share.
 pub(super) const SHARED: u16 = 3;
+/// Threads that a multiprocessor runs at least of kernels whose threads keep values: each then has all the registers that a
+/// thread can have.
+const RESIDENT: i64 = 256;
 /// The array whose size the host says.
 const DYNAMIC: &str = "tw_shared";
 
@@ -176,6 +179,11 @@ impl<'c> Emitter<'c, '_> {
         }
         for (axis, threads) in ["x", "y", "z"].into_iter().zip(threads(launch)) {
             self.annotate(function, &format!("reqntid{axis}"), threads)?;
+        }
+        // Left alone, the assembler keeps to few registers so that more threads fit, and what threads keep goes to memory.
+        if keeps(&launch.body) {
+            let together = threads(launch).iter().product::<i64>().max(1);
+            self.annotate(function, "minctasm", (RESIDENT / together).max(1))?;
         }
         Ok(function)
     }
@@ -344,6 +352,16 @@ impl<'c> Emitter<'c, '_> {
             })
         })
     }
+}
+
+/// Whether threads keep values of their own.
+fn keeps(ops: &[Op]) -> bool {
+    ops.iter().any(|op| match op {
+        Op::Local { .. } => true,
+        Op::For { body, .. } => keeps(body),
+        Op::If { then, otherwise, .. } => keeps(then) || keeps(otherwise),
+        _ => false,
+    })
 }
 
 /// Threads of a block along x, y and z.
