@@ -1,6 +1,10 @@
 //! Kernels: scheduled programs launched on blocks of threads, which the interpreter runs in any order between barriers.
 
 mod common;
+#[path = "ptx/machine.rs"]
+mod machine;
+#[path = "ptx/run.rs"]
+mod ptx;
 
 use codegen::gpu::Language;
 use codegen::interp::{Fault, interpret};
@@ -37,6 +41,7 @@ fn check(text: &str, sizes: &[i64], script: &str) {
         let program = lowered(&scop);
         let sizes = if fixed.is_some() { &[] } else { sizes };
         agrees(&source, &program, sizes);
+        ptx::agrees(&source, &program, sizes, &inputs(&source, sizes));
         for at in 0..program.barriers() {
             let without = program.without_barrier(at);
             let given = inputs(&source, sizes);
@@ -325,86 +330,97 @@ fn a_product_in_registers_in_cuda() {
         PRODUCT_IN_REGISTERS,
         Language::Cuda,
         expect![[r#"
-        // matmul: kernels in CUDA C++, to be compiled with --fmad=false
+            // matmul: kernels in CUDA C++, to be compiled with --fmad=false
 
-        extern "C" __global__ __launch_bounds__(256)
-        void matmul(const float *__restrict__ A, const float *__restrict__ B, float *__restrict__ C)
-        {
-            __shared__ float As[8][132];
-            __shared__ __align__(16) float Bs[8][128];
-            const int by = blockIdx.y;
-            const int tx = threadIdx.x;
-            const int ty = threadIdx.y;
-
+            extern "C" __global__ __launch_bounds__(256)
+            void matmul(const float *__restrict__ A, const float *__restrict__ B, float *__restrict__ C)
             {
-                __align__(16) float acc[8][8];
-                *(float4 *)&acc[0][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[1][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[2][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[3][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[0][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[1][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[2][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[3][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[4][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[5][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[6][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[7][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[4][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[5][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[6][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[7][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                for (int ko = 0; ko < 8; ++ko) {
-                    *(float4 *)&Bs[(tx + 16*ty) / 32][4*tx + 64*ty - 128*((tx + 16*ty) / 32)] = *(const float4 *)&B[(8*ko + (tx + 16*ty) / 32)*128 + 4*tx + 64*ty - 128*((tx + 16*ty) / 32)];
-                    As[4*tx - 8*(tx / 2)][8*ty + tx / 2] = A[(128*by + 8*ty + tx / 2)*64 + 4*tx + 8*ko - 8*(tx / 2)];
-                    As[4*tx + 1 - 8*(tx / 2)][8*ty + tx / 2] = A[(128*by + 8*ty + tx / 2)*64 + 4*tx + 8*ko + 1 - 8*(tx / 2)];
-                    As[4*tx + 2 - 8*(tx / 2)][8*ty + tx / 2] = A[(128*by + 8*ty + tx / 2)*64 + 4*tx + 8*ko + 2 - 8*(tx / 2)];
-                    As[4*tx + 3 - 8*(tx / 2)][8*ty + tx / 2] = A[(128*by + 8*ty + tx / 2)*64 + 4*tx + 8*ko + 3 - 8*(tx / 2)];
-                    __syncthreads();
-                    for (int ki = 8*ko; ki < 8*ko + 8; ++ki) {
-                        *(float4 *)&acc[0][0] = make_float4(acc[0][0] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx], acc[0][1] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 1], acc[0][2] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 2], acc[0][3] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 3]);
-                        *(float4 *)&acc[1][0] = make_float4(acc[1][0] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx], acc[1][1] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 1], acc[1][2] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 2], acc[1][3] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 3]);
-                        *(float4 *)&acc[2][0] = make_float4(acc[2][0] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx], acc[2][1] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 1], acc[2][2] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 2], acc[2][3] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 3]);
-                        *(float4 *)&acc[3][0] = make_float4(acc[3][0] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx], acc[3][1] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 1], acc[3][2] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 2], acc[3][3] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 3]);
-                        *(float4 *)&acc[0][4] = make_float4(acc[0][4] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 64], acc[0][5] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 65], acc[0][6] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 66], acc[0][7] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 67]);
-                        *(float4 *)&acc[1][4] = make_float4(acc[1][4] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 64], acc[1][5] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 65], acc[1][6] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 66], acc[1][7] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 67]);
-                        *(float4 *)&acc[2][4] = make_float4(acc[2][4] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 64], acc[2][5] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 65], acc[2][6] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 66], acc[2][7] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 67]);
-                        *(float4 *)&acc[3][4] = make_float4(acc[3][4] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 64], acc[3][5] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 65], acc[3][6] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 66], acc[3][7] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 67]);
-                        *(float4 *)&acc[4][0] = make_float4(acc[4][0] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx], acc[4][1] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 1], acc[4][2] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 2], acc[4][3] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 3]);
-                        *(float4 *)&acc[5][0] = make_float4(acc[5][0] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx], acc[5][1] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 1], acc[5][2] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 2], acc[5][3] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 3]);
-                        *(float4 *)&acc[6][0] = make_float4(acc[6][0] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx], acc[6][1] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 1], acc[6][2] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 2], acc[6][3] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 3]);
-                        *(float4 *)&acc[7][0] = make_float4(acc[7][0] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx], acc[7][1] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 1], acc[7][2] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 2], acc[7][3] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 3]);
-                        *(float4 *)&acc[4][4] = make_float4(acc[4][4] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 64], acc[4][5] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 65], acc[4][6] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 66], acc[4][7] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 67]);
-                        *(float4 *)&acc[5][4] = make_float4(acc[5][4] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 64], acc[5][5] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 65], acc[5][6] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 66], acc[5][7] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 67]);
-                        *(float4 *)&acc[6][4] = make_float4(acc[6][4] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 64], acc[6][5] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 65], acc[6][6] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 66], acc[6][7] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 67]);
-                        *(float4 *)&acc[7][4] = make_float4(acc[7][4] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 64], acc[7][5] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 65], acc[7][6] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 66], acc[7][7] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 67]);
-                    }
-                    __syncthreads();
-                }
-                *(float4 *)&C[(128*by + 4*ty)*128 + 4*tx] = *(float4 *)&acc[0][0];
-                *(float4 *)&C[(128*by + 4*ty + 1)*128 + 4*tx] = *(float4 *)&acc[1][0];
-                *(float4 *)&C[(128*by + 4*ty + 2)*128 + 4*tx] = *(float4 *)&acc[2][0];
-                *(float4 *)&C[(128*by + 4*ty + 3)*128 + 4*tx] = *(float4 *)&acc[3][0];
-                *(float4 *)&C[(128*by + 4*ty)*128 + 4*tx + 64] = *(float4 *)&acc[0][4];
-                *(float4 *)&C[(128*by + 4*ty + 1)*128 + 4*tx + 64] = *(float4 *)&acc[1][4];
-                *(float4 *)&C[(128*by + 4*ty + 2)*128 + 4*tx + 64] = *(float4 *)&acc[2][4];
-                *(float4 *)&C[(128*by + 4*ty + 3)*128 + 4*tx + 64] = *(float4 *)&acc[3][4];
-                *(float4 *)&C[(128*by + 4*ty + 64)*128 + 4*tx] = *(float4 *)&acc[4][0];
-                *(float4 *)&C[(128*by + 4*ty + 65)*128 + 4*tx] = *(float4 *)&acc[5][0];
-                *(float4 *)&C[(128*by + 4*ty + 66)*128 + 4*tx] = *(float4 *)&acc[6][0];
-                *(float4 *)&C[(128*by + 4*ty + 67)*128 + 4*tx] = *(float4 *)&acc[7][0];
-                *(float4 *)&C[(128*by + 4*ty + 64)*128 + 4*tx + 64] = *(float4 *)&acc[4][4];
-                *(float4 *)&C[(128*by + 4*ty + 65)*128 + 4*tx + 64] = *(float4 *)&acc[5][4];
-                *(float4 *)&C[(128*by + 4*ty + 66)*128 + 4*tx + 64] = *(float4 *)&acc[6][4];
-                *(float4 *)&C[(128*by + 4*ty + 67)*128 + 4*tx + 64] = *(float4 *)&acc[7][4];
-            }
-        }
+                __shared__ float As[8][132];
+                __shared__ __align__(16) float Bs[8][128];
+                const int by = blockIdx.y;
+                const int tx = threadIdx.x;
+                const int ty = threadIdx.y;
 
-        void matmul_launch(const float *A, const float *B, float *C, cudaStream_t stream)
-        {
-            matmul<<<dim3(1, 2), dim3(16, 16), 0, stream>>>(A, B, C);
-        }
-    "#]],
+                {
+                    __align__(16) float acc[8][8];
+                    *(float4 *)&acc[0][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[1][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[2][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[3][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[0][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[1][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[2][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[3][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[4][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[5][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[6][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[7][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[4][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[5][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[6][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[7][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    for (int ko = 0; ko < 8; ++ko) {
+                        *(float4 *)&Bs[(tx + 16*ty) / 32][4*tx + 64*ty - 128*((tx + 16*ty) / 32)] = *(const float4 *)&B[(8*ko + (tx + 16*ty) / 32)*128 + 4*tx + 64*ty - 128*((tx + 16*ty) / 32)];
+                        float4 As_0 = *(const float4 *)&A[(128*by + 8*ty + tx / 2)*64 + 4*tx + 8*ko - 8*(tx / 2)];
+                        As[4*tx - 8*(tx / 2)][8*ty + tx / 2] = As_0.x;
+                        As[4*tx + 1 - 8*(tx / 2)][8*ty + tx / 2] = As_0.y;
+                        As[4*tx + 2 - 8*(tx / 2)][8*ty + tx / 2] = As_0.z;
+                        As[4*tx + 3 - 8*(tx / 2)][8*ty + tx / 2] = As_0.w;
+                        __syncthreads();
+                        for (int ki = 8*ko; ki < 8*ko + 8; ++ki) {
+                            const float As_v = As[ki - 8*ko][4*ty];
+                            const float4 Bs_v = *(float4 *)&Bs[ki - 8*ko][4*tx];
+                            *(float4 *)&acc[0][0] = make_float4(acc[0][0] + As_v*Bs_v.x, acc[0][1] + As_v*Bs_v.y, acc[0][2] + As_v*Bs_v.z, acc[0][3] + As_v*Bs_v.w);
+                            const float As_v_1 = As[ki - 8*ko][4*ty + 1];
+                            *(float4 *)&acc[1][0] = make_float4(acc[1][0] + As_v_1*Bs_v.x, acc[1][1] + As_v_1*Bs_v.y, acc[1][2] + As_v_1*Bs_v.z, acc[1][3] + As_v_1*Bs_v.w);
+                            const float As_v_2 = As[ki - 8*ko][4*ty + 2];
+                            *(float4 *)&acc[2][0] = make_float4(acc[2][0] + As_v_2*Bs_v.x, acc[2][1] + As_v_2*Bs_v.y, acc[2][2] + As_v_2*Bs_v.z, acc[2][3] + As_v_2*Bs_v.w);
+                            const float As_v_3 = As[ki - 8*ko][4*ty + 3];
+                            *(float4 *)&acc[3][0] = make_float4(acc[3][0] + As_v_3*Bs_v.x, acc[3][1] + As_v_3*Bs_v.y, acc[3][2] + As_v_3*Bs_v.z, acc[3][3] + As_v_3*Bs_v.w);
+                            const float4 Bs_v_1 = *(float4 *)&Bs[ki - 8*ko][4*tx + 64];
+                            *(float4 *)&acc[0][4] = make_float4(acc[0][4] + As_v*Bs_v_1.x, acc[0][5] + As_v*Bs_v_1.y, acc[0][6] + As_v*Bs_v_1.z, acc[0][7] + As_v*Bs_v_1.w);
+                            *(float4 *)&acc[1][4] = make_float4(acc[1][4] + As_v_1*Bs_v_1.x, acc[1][5] + As_v_1*Bs_v_1.y, acc[1][6] + As_v_1*Bs_v_1.z, acc[1][7] + As_v_1*Bs_v_1.w);
+                            *(float4 *)&acc[2][4] = make_float4(acc[2][4] + As_v_2*Bs_v_1.x, acc[2][5] + As_v_2*Bs_v_1.y, acc[2][6] + As_v_2*Bs_v_1.z, acc[2][7] + As_v_2*Bs_v_1.w);
+                            *(float4 *)&acc[3][4] = make_float4(acc[3][4] + As_v_3*Bs_v_1.x, acc[3][5] + As_v_3*Bs_v_1.y, acc[3][6] + As_v_3*Bs_v_1.z, acc[3][7] + As_v_3*Bs_v_1.w);
+                            const float As_v_4 = As[ki - 8*ko][4*ty + 64];
+                            *(float4 *)&acc[4][0] = make_float4(acc[4][0] + As_v_4*Bs_v.x, acc[4][1] + As_v_4*Bs_v.y, acc[4][2] + As_v_4*Bs_v.z, acc[4][3] + As_v_4*Bs_v.w);
+                            const float As_v_5 = As[ki - 8*ko][4*ty + 65];
+                            *(float4 *)&acc[5][0] = make_float4(acc[5][0] + As_v_5*Bs_v.x, acc[5][1] + As_v_5*Bs_v.y, acc[5][2] + As_v_5*Bs_v.z, acc[5][3] + As_v_5*Bs_v.w);
+                            const float As_v_6 = As[ki - 8*ko][4*ty + 66];
+                            *(float4 *)&acc[6][0] = make_float4(acc[6][0] + As_v_6*Bs_v.x, acc[6][1] + As_v_6*Bs_v.y, acc[6][2] + As_v_6*Bs_v.z, acc[6][3] + As_v_6*Bs_v.w);
+                            const float As_v_7 = As[ki - 8*ko][4*ty + 67];
+                            *(float4 *)&acc[7][0] = make_float4(acc[7][0] + As_v_7*Bs_v.x, acc[7][1] + As_v_7*Bs_v.y, acc[7][2] + As_v_7*Bs_v.z, acc[7][3] + As_v_7*Bs_v.w);
+                            *(float4 *)&acc[4][4] = make_float4(acc[4][4] + As_v_4*Bs_v_1.x, acc[4][5] + As_v_4*Bs_v_1.y, acc[4][6] + As_v_4*Bs_v_1.z, acc[4][7] + As_v_4*Bs_v_1.w);
+                            *(float4 *)&acc[5][4] = make_float4(acc[5][4] + As_v_5*Bs_v_1.x, acc[5][5] + As_v_5*Bs_v_1.y, acc[5][6] + As_v_5*Bs_v_1.z, acc[5][7] + As_v_5*Bs_v_1.w);
+                            *(float4 *)&acc[6][4] = make_float4(acc[6][4] + As_v_6*Bs_v_1.x, acc[6][5] + As_v_6*Bs_v_1.y, acc[6][6] + As_v_6*Bs_v_1.z, acc[6][7] + As_v_6*Bs_v_1.w);
+                            *(float4 *)&acc[7][4] = make_float4(acc[7][4] + As_v_7*Bs_v_1.x, acc[7][5] + As_v_7*Bs_v_1.y, acc[7][6] + As_v_7*Bs_v_1.z, acc[7][7] + As_v_7*Bs_v_1.w);
+                        }
+                        __syncthreads();
+                    }
+                    *(float4 *)&C[(128*by + 4*ty)*128 + 4*tx] = *(float4 *)&acc[0][0];
+                    *(float4 *)&C[(128*by + 4*ty + 1)*128 + 4*tx] = *(float4 *)&acc[1][0];
+                    *(float4 *)&C[(128*by + 4*ty + 2)*128 + 4*tx] = *(float4 *)&acc[2][0];
+                    *(float4 *)&C[(128*by + 4*ty + 3)*128 + 4*tx] = *(float4 *)&acc[3][0];
+                    *(float4 *)&C[(128*by + 4*ty)*128 + 4*tx + 64] = *(float4 *)&acc[0][4];
+                    *(float4 *)&C[(128*by + 4*ty + 1)*128 + 4*tx + 64] = *(float4 *)&acc[1][4];
+                    *(float4 *)&C[(128*by + 4*ty + 2)*128 + 4*tx + 64] = *(float4 *)&acc[2][4];
+                    *(float4 *)&C[(128*by + 4*ty + 3)*128 + 4*tx + 64] = *(float4 *)&acc[3][4];
+                    *(float4 *)&C[(128*by + 4*ty + 64)*128 + 4*tx] = *(float4 *)&acc[4][0];
+                    *(float4 *)&C[(128*by + 4*ty + 65)*128 + 4*tx] = *(float4 *)&acc[5][0];
+                    *(float4 *)&C[(128*by + 4*ty + 66)*128 + 4*tx] = *(float4 *)&acc[6][0];
+                    *(float4 *)&C[(128*by + 4*ty + 67)*128 + 4*tx] = *(float4 *)&acc[7][0];
+                    *(float4 *)&C[(128*by + 4*ty + 64)*128 + 4*tx + 64] = *(float4 *)&acc[4][4];
+                    *(float4 *)&C[(128*by + 4*ty + 65)*128 + 4*tx + 64] = *(float4 *)&acc[5][4];
+                    *(float4 *)&C[(128*by + 4*ty + 66)*128 + 4*tx + 64] = *(float4 *)&acc[6][4];
+                    *(float4 *)&C[(128*by + 4*ty + 67)*128 + 4*tx + 64] = *(float4 *)&acc[7][4];
+                }
+            }
+
+            void matmul_launch(const float *A, const float *B, float *C, cudaStream_t stream)
+            {
+                matmul<<<dim3(1, 2), dim3(16, 16), 0, stream>>>(A, B, C);
+            }
+        "#]],
     );
 }
 
@@ -617,12 +633,38 @@ fn the_policy_fuses_and_tiles() {
     let scripts = ["matmul", "transpose_nest", "prefix_sum", "gather"].map(|name| automatic(name, None));
     expect![[r#"
         fuse C.init C.update depth 2
-        tile C.init.m C.init.n by 8 32 as mo no / mi ni
-        reorder C.init.mo C.init.no C.init.mi C.init.ni
+        reorder C.init.m C.init.n
+        tile C.init.m C.init.n by 128 128 as mo no / mi ni
         bind C.init.mo to block.y
         bind C.init.no to block.x
-        bind C.init.mi to thread.y
-        bind C.init.ni to thread.x
+        launch C.init.mo with 16 16 threads
+        distribute C.init.mi
+        split C.init.mi by 4 as mt mr
+        split C.init.ni by 4 as nt nr
+        reorder C.init.mt C.init.nt C.init.mr C.init.nr
+        split C.update.k by 8 as ko ki
+        split C.update.mi by 4 as mt mr
+        split C.update.ni by 4 as nt nr
+        reorder C.update.ko C.update.ki C.update.mt C.update.nt C.update.mr C.update.nr
+        promote C at C.init.no as C_kept in registers
+        split C_kept.store.x0 by 4 as x0t x0r
+        split C_kept.store.x1 by 4 as x1t x1r
+        reorder C_kept.store.x0t C_kept.store.x1t C_kept.store.x0r C_kept.store.x1r
+        bind C.init.mt C.update.mt C_kept.store.x0t to thread.y
+        bind C.init.nt C.update.nt C_kept.store.x1t to thread.x
+        layout C_kept [i0, i1] = [4*floor((i0)/64) + i0 mod 4, 4*floor((i1)/64) + i1 mod 4] of [8, 8]
+        promote A at C.update.ko as A_tile transposed 1 0 padded 4 in shared
+        reorder A_tile.load.x1 A_tile.load.x0
+        collapse A_tile.load.x1 A_tile.load.x0 as x
+        split A_tile.load.x by 16 as ty tx
+        bind A_tile.load.ty to thread.y
+        bind A_tile.load.tx to thread.x
+        promote B at C.update.ko as B_tile in shared
+        reorder B_tile.load.x0 B_tile.load.x1
+        collapse B_tile.load.x0 B_tile.load.x1 as x
+        split B_tile.load.x by 16 as ty tx
+        bind B_tile.load.ty to thread.y
+        bind B_tile.load.tx to thread.x
         ---
         split B.j by 256 as jo ji
         bind B.jo to block.x
@@ -731,4 +773,69 @@ fn every_barrier_is_needed_and_they_suffice() {
     }
     assert!(barriers > 60, "{barriers} barriers are too few to say anything");
     assert_eq!(missed, barriers, "runs without a barrier that is needed do not race");
+}
+
+/// A product whose tiles, groups of elements and steps have any extents, whether they divide anything or not.
+fn tiles(random: &mut Rng) -> String {
+    let [rows, columns] = [(); 2].map(|()| random.pick(&[1, 2, 3, 4]));
+    let [row_group, column_group] = [(); 2].map(|()| random.pick(&[1, 2]));
+    let [row_groups, column_groups] = [(); 2].map(|()| random.pick(&[1, 2]));
+    let (tile_rows, tile_columns) = (rows * row_group * row_groups, columns * column_group * column_groups);
+    let depth = random.pick(&[1, 2, 3]);
+    let padded = random.pick(&["", " padded 1"]);
+    let transposed = random.pick(&["", " transposed 1 0"]);
+    let (row_cells, column_cells) = (row_group * row_groups, column_group * column_groups);
+    let mut script = format!(
+        "fuse C.init C.update depth 2
+tile C.init.m C.init.n by {tile_rows} {tile_columns} as mo no / mi ni
+bind C.init.mo to block.y
+bind C.init.no to block.x
+launch C.init.mo with {columns} {rows} threads
+distribute C.init.mi
+split C.update.k by {depth} as ko ki
+reorder C.update.ko C.update.ki C.update.mi C.update.ni
+promote C at C.init.no as acc in registers
+"
+    );
+    for nest in ["C.init.mi C.init.ni", "C.update.mi C.update.ni", "acc.store.x0 acc.store.x1"] {
+        let (row, column) = nest.split_once(' ').unwrap();
+        let stmt = row.rsplit_once('.').unwrap().0;
+        script += &format!("split {row} by {row_group} as mt mr\nsplit {column} by {column_group} as nt nr\n");
+        script += &format!("reorder {stmt}.mt {stmt}.nt {stmt}.mr {stmt}.nr\n");
+    }
+    script
+        + &format!(
+            "bind C.init.mt C.update.mt acc.store.mt to thread.y
+bind C.init.nt C.update.nt acc.store.nt to thread.x
+layout acc [i, j] = [{row_group}*floor(i/{}) + i mod {row_group}, {column_group}*floor(j/{}) + j mod {column_group}] of [{row_cells}, {column_cells}]
+promote A at C.update.ko as As{transposed}{padded} in shared
+promote B at C.update.ko as Bs in shared
+collapse As.load.x0 As.load.x1 as x
+split As.load.x by {columns} as ty tx
+bind As.load.ty to thread.y
+bind As.load.tx to thread.x
+bind Bs.load.x0 to thread.y
+bind Bs.load.x1 to thread.x
+",
+            row_group * rows,
+            column_group * columns
+        )
+}
+
+#[test]
+fn products_in_any_tiles() {
+    for seed in 0..10 {
+        let mut random = Rng::new(seed);
+        let script = tiles(&mut random);
+        let sizes = [(); 3].map(|()| 1 + random.below(9) as i64);
+        let (source, scop) = mapped("matmul", Some(&sizes), &script);
+        let program = lowered(&scop);
+        agrees(&source, &program, &[]);
+        for stmt in scop.stmts.values().filter(|stmt| stmt.is_barrier()) {
+            let mut tree = scop.tree.clone();
+            without(&mut tree.root, &stmt.name);
+            let refused = race_free(&Scop { tree, ..scop.clone() });
+            assert!(matches!(refused, Err(Illegal::Violation(_))), "seed {seed}: {} is not needed\n{scop}", stmt.name);
+        }
+    }
 }

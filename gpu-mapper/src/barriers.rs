@@ -248,7 +248,8 @@ impl<'a> Barriers<'a> {
         let number = self.places.len();
         let name = self.fresh_name();
         self.places.push(Place { name: name.clone(), loops: self.loops });
-        if self.chosen.is_some_and(|chosen| !chosen.contains(&number)) {
+        // Where nothing runs, nothing waits.
+        if self.chosen.is_some_and(|chosen| !chosen.contains(&number)) || reach.is_empty()? {
             return Ok(None);
         }
         let dims = self.dims();

@@ -21,7 +21,7 @@
 use support::Span;
 
 use crate::legality::Illegal;
-use crate::{Access, Axis, Band, BinOp, Body, Expr, Filtered, Index, Kernel, Kind, Member, Node, Scop, Stmt};
+use crate::{Access, Axis, Band, BinOp, Body, Expr, Filtered, Index, Kernel, Kind, Member, Memory, Node, Scop, Stmt};
 use crate::{StmtId, Subscript, TensorId, Value, isl};
 
 /// A program with the partial results of threads.
@@ -163,7 +163,9 @@ impl Search<'_> {
     fn together(&self, member: &Member, reach: &isl::UnionSet) -> Result<Vec<StmtId>, Illegal> {
         let mut all = Vec::new();
         for (id, stmt) in self.scop.stmts.iter().filter(|(_, stmt)| stmt.body.is_reduce()) {
-            if self.found.iter().any(|found| found.update == id) {
+            // What a thread keeps in its registers is no other thread's element.
+            let is_own = |write: &Access| self.scop.tensors[write.tensor].memory == Memory::Registers;
+            if self.found.iter().any(|found| found.update == id) || stmt.writes.iter().any(is_own) {
                 continue;
             }
             let instances = reach.intersect(&stmt.domain.to_union_set()?)?;

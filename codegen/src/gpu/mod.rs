@@ -2,7 +2,9 @@
 //! programmed in.
 
 mod code;
+mod counted;
 mod entry;
+mod guards;
 mod limits;
 mod plan;
 mod private;
@@ -33,7 +35,9 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
     with_deep_stack(|| {
         let program = simplify(scan(scop, options, remarks)?);
         let program = simplify(private::copied_out(program));
+        let program = simplify(guards::unguarded(program));
+        let program = simplify(counted::counted(program));
         let program = simplify(rewrite::tested_once(program));
-        Ok(simplify(rewrite::in_registers(program)))
+        Ok(rewrite::loaded_whole(simplify(rewrite::in_registers(program))))
     })
 }

@@ -62,6 +62,57 @@ fn op(op: Op, ranges: &Ranges, in_kernel: bool, program: &mut Program) -> Vec<Op
     }
 }
 
+/// Short innermost loops over steps of sums are copied out too: loads of a step then overlap the sums of the one before.
+/// For machine code only; in a text it is one line.
+pub(super) fn steps_copied_out(mut program: Program) -> Program {
+    let body = std::mem::take(&mut program.body);
+    let body = body.into_iter().flat_map(|op| steps(op, false, &mut program)).collect();
+    crate::simplify(Program { body, ..program })
+}
+
+/// Iterations of a step that are copied out at most, and the ops that they may become.
+const MOST_STEPS: i64 = 16;
+const MOST_STEP_OPS: i64 = 512;
+
+fn steps(op: Op, in_kernel: bool, program: &mut Program) -> Vec<Op> {
+    match op {
+        Op::For { var, lower, upper, step, parallel: false, body } => {
+            let body: Vec<Op> = body.into_iter().flat_map(|op| steps(op, in_kernel, program)).collect();
+            let count = (upper.clone() - lower.clone()).as_const().filter(|_| in_kernel && step == Int::Const(1));
+            let is_short = |count: &i64| (2..=MOST_STEPS).contains(count) && *count * weight(&body) <= MOST_STEP_OPS;
+            match count.filter(|count| is_short(count) && sums_in_registers(&body, program)) {
+                Some(count) => {
+                    let copy = |at| copy(var, lower.clone() + at, &upper, &body, &Ranges::default(), program);
+                    (0..count).flat_map(copy).collect()
+                }
+                None => vec![Op::For { var, lower, upper, step, parallel: false, body }],
+            }
+        }
+        Op::If { cond, then, otherwise } => {
+            let then = then.into_iter().flat_map(|op| steps(op, in_kernel, program)).collect();
+            let otherwise = otherwise.into_iter().flat_map(|op| steps(op, in_kernel, program)).collect();
+            vec![Op::If { cond, then, otherwise }]
+        }
+        Op::Local { buffer, body } => {
+            vec![Op::Local { buffer, body: body.into_iter().flat_map(|op| steps(op, in_kernel, program)).collect() }]
+        }
+        Op::Launch(launch) => {
+            let body = launch.body.clone().into_iter().flat_map(|op| steps(op, true, program)).collect();
+            vec![Op::Launch(Launch { body, ..launch })]
+        }
+        other => vec![other],
+    }
+}
+
+/// Whether these ops do nothing but change what a thread keeps.
+fn sums_in_registers(ops: &[Op], program: &Program) -> bool {
+    ops.iter().all(|op| match op {
+        Op::Store { buffer, .. } => program.buffers[*buffer].place == Place::Stack,
+        Op::Set { .. } => true,
+        _ => false,
+    })
+}
+
 /// The iteration of a loop with this value, if there is one.
 fn copy(var: VarId, value: Int, upper: &Int, body: &[Op], ranges: &Ranges, program: &mut Program) -> Vec<Op> {
     let cond = Cond::all(is_below(&value, upper, ranges));
@@ -87,7 +138,7 @@ fn iterations(lower: &Int, upper: &Int, step: i64, ranges: &Ranges) -> Option<i6
 }
 
 /// That a value is below an upper bound, as far as that is not known.
-fn is_below(value: &Int, upper: &Int, ranges: &Ranges) -> Vec<Cond> {
+pub(super) fn is_below(value: &Int, upper: &Int, ranges: &Ranges) -> Vec<Cond> {
     match upper {
         Int::Min(a, b) => [is_below(value, a, ranges), is_below(value, b, ranges)].concat(),
         upper if ranges.decide(CmpOp::Lt, value, upper) == Some(true) => Vec::new(),

@@ -3,6 +3,7 @@
 use support::Gpu;
 
 use super::Argument;
+use super::private::steps_copied_out;
 use crate::{Program, llvm};
 
 /// The kernels of a program as a module that NVIDIA's driver loads.
@@ -39,6 +40,6 @@ impl Ptx {
 /// # Errors
 /// When the device is not one of NVIDIA's, or the program calls a function that devices have not.
 pub fn ptx(program: &Program, device: &Gpu) -> Result<Ptx, llvm::Error> {
-    let (text, kernels) = llvm::ptx(program, device)?;
+    let (text, kernels) = llvm::ptx(&steps_copied_out(program.clone()), device)?;
     Ok(Ptx { text, kernels })
 }

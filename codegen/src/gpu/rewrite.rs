@@ -6,7 +6,7 @@ use polyhedral::{CmpOp, TensorId};
 
 use crate::passes::{Ranges, coalesce, registers_of_others, substituted, unswitch};
 use crate::verify::has_barrier;
-use crate::{Cond, Int, Launch, Op, Program};
+use crate::{At, Buffer, Cond, Int, Launch, Op, Program, Reg, Value};
 
 /// Loops that run at most once, as those of threads are that have an iteration each, become tests.
 ///
@@ -66,6 +66,66 @@ fn is_past(value: &Int, upper: &Int, ranges: &Ranges) -> bool {
         Int::Min(a, b) => is_past(value, a, ranges) || is_past(value, b, ranges),
         upper => ranges.decide(CmpOp::Ge, value, upper) == Some(true),
     }
+}
+
+/// What is loaded as a vector and stored element by element is in a register in between, so that it is loaded as one.
+///
+/// ```text
+/// As[4*tx .. +4 by rows, ty] = A[m, 4*tx .. +4]      ->      r0 = A[m, 4*tx .. +4]
+///                                                            As[4*tx .. +4 by rows, ty] = r0
+/// ```
+pub(super) fn loaded_whole(mut program: Program) -> Program {
+    let body = std::mem::take(&mut program.body);
+    program.body = whole_in(body, &mut program);
+    program
+}
+
+fn whole_in(ops: Vec<Op>, program: &mut Program) -> Vec<Op> {
+    let mut all = Vec::new();
+    for op in ops {
+        match op {
+            Op::Store { buffer, at, lanes, value, mask: None } if is_scattered(&at) && has_vector(&value) => {
+                let Buffer { name, dtype, .. } = program.buffers[buffer].clone();
+                let reg = program.regs.push(Reg { name, dtype, lanes });
+                all.push(Op::Set { reg, value });
+                all.push(Op::Store { buffer, at, lanes, value: Value::Reg(reg), mask: None });
+            }
+            Op::For { var, lower, upper, step, parallel, body } => {
+                all.push(Op::For { var, lower, upper, step, parallel, body: whole_in(body, program) });
+            }
+            Op::If { cond, then, otherwise } => {
+                all.push(Op::If { cond, then: whole_in(then, program), otherwise: whole_in(otherwise, program) });
+            }
+            Op::Local { buffer, body } => all.push(Op::Local { buffer, body: whole_in(body, program) }),
+            Op::Launch(launch) => {
+                let body = whole_in(launch.body, program);
+                all.push(Op::Launch(Launch { body, ..launch }));
+            }
+            other => all.push(other),
+        }
+    }
+    all
+}
+
+/// Whether lanes are elements that are not neighbours.
+fn is_scattered(at: &[At]) -> bool {
+    match at.split_last() {
+        Some((At::Affine { step: 1, .. }, outer)) => !outer.iter().all(is_same_in_lanes),
+        _ => !at.iter().all(is_same_in_lanes),
+    }
+}
+
+fn is_same_in_lanes(at: &At) -> bool {
+    matches!(at, At::Affine { step: 0, .. })
+}
+
+/// Whether a value loads neighbouring elements.
+fn has_vector(value: &Value) -> bool {
+    let own = match value {
+        Value::Load { at, mask: None, .. } => !is_scattered(at) && !at.iter().all(is_same_in_lanes),
+        _ => false,
+    };
+    own || value.children().into_iter().any(has_vector)
 }
 
 /// Elements that loops without barriers load and store again and again, in registers meanwhile.

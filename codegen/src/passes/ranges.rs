@@ -138,7 +138,7 @@ impl Ranges {
     }
 
     /// Whether an expression is known not to be negative.
-    pub(super) fn at_least_zero(&self, int: &Int) -> bool {
+    pub(crate) fn at_least_zero(&self, int: &Int) -> bool {
         let own = in_least_terms(int.linear());
         let is_positive = |sum: Sum<'_>| self.interval_of(sum).0.is_some_and(|low| low >= 0);
         is_positive(sum(&own))
@@ -251,7 +251,7 @@ impl Ranges {
     }
 
     /// The condition without what is known.
-    pub(super) fn cond(&self, cond: &Cond) -> Cond {
+    pub(crate) fn cond(&self, cond: &Cond) -> Cond {
         match cond {
             Cond::Compare(op, a, b) => match self.decide(*op, a, b) {
                 Some(true) => Cond::always(),
