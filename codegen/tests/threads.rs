@@ -164,8 +164,8 @@ fn a_sum_in_cuda() {
             const int tx = threadIdx.x;
 
             float y_0 = -0.0f;
-            for (int j = tx; j < 4096; j += 256) {
-                y_0 = y_0 + A[bx*4096 + j];
+            for (int j = 0; j < 16; ++j) {
+                y_0 = y_0 + A[bx*4096 + tx + 256*j];
             }
             y_0 = sum_of_256_float32(y_0, parts_1, threadIdx.x);
             if (tx == 0) {
@@ -502,10 +502,11 @@ fn a_softmax_in_cuda() {
                         Largest[0] = fmaxf(Largest[0], Largest_0);
                     }
                     __syncthreads();
-                    *(float4 *)&E[0][0] = make_float4(expf(I_local[0][0] - Largest[0]), expf(I_local[0][1] - Largest[0]), expf(I_local[0][2] - Largest[0]), expf(I_local[0][3] - Largest[0]));
-                    *(float4 *)&E[0][4] = make_float4(expf(I_local[0][4] - Largest[0]), expf(I_local[0][5] - Largest[0]), expf(I_local[0][6] - Largest[0]), expf(I_local[0][7] - Largest[0]));
-                    *(float4 *)&E[0][8] = make_float4(expf(I_local[0][8] - Largest[0]), expf(I_local[0][9] - Largest[0]), expf(I_local[0][10] - Largest[0]), expf(I_local[0][11] - Largest[0]));
-                    *(float4 *)&E[0][12] = make_float4(expf(I_local[0][12] - Largest[0]), expf(I_local[0][13] - Largest[0]), expf(I_local[0][14] - Largest[0]), expf(I_local[0][15] - Largest[0]));
+                    const float Largest_v = Largest[0];
+                    *(float4 *)&E[0][0] = make_float4(expf(I_local[0][0] - Largest_v), expf(I_local[0][1] - Largest_v), expf(I_local[0][2] - Largest_v), expf(I_local[0][3] - Largest_v));
+                    *(float4 *)&E[0][4] = make_float4(expf(I_local[0][4] - Largest_v), expf(I_local[0][5] - Largest_v), expf(I_local[0][6] - Largest_v), expf(I_local[0][7] - Largest_v));
+                    *(float4 *)&E[0][8] = make_float4(expf(I_local[0][8] - Largest_v), expf(I_local[0][9] - Largest_v), expf(I_local[0][10] - Largest_v), expf(I_local[0][11] - Largest_v));
+                    *(float4 *)&E[0][12] = make_float4(expf(I_local[0][12] - Largest_v), expf(I_local[0][13] - Largest_v), expf(I_local[0][14] - Largest_v), expf(I_local[0][15] - Largest_v));
                     if (tx == 0) {
                         Sum[0] = 0.0f;
                     }
@@ -519,10 +520,11 @@ fn a_softmax_in_cuda() {
                         Sum[0] = Sum[0] + Sum_0;
                     }
                     __syncthreads();
-                    *(float4 *)&O[bx*1024 + 4*tx] = make_float4(E[0][0] / Sum[0], E[0][1] / Sum[0], E[0][2] / Sum[0], E[0][3] / Sum[0]);
-                    *(float4 *)&O[bx*1024 + 4*tx + 256] = make_float4(E[0][4] / Sum[0], E[0][5] / Sum[0], E[0][6] / Sum[0], E[0][7] / Sum[0]);
-                    *(float4 *)&O[bx*1024 + 4*tx + 512] = make_float4(E[0][8] / Sum[0], E[0][9] / Sum[0], E[0][10] / Sum[0], E[0][11] / Sum[0]);
-                    *(float4 *)&O[bx*1024 + 4*tx + 768] = make_float4(E[0][12] / Sum[0], E[0][13] / Sum[0], E[0][14] / Sum[0], E[0][15] / Sum[0]);
+                    const float Sum_v = Sum[0];
+                    *(float4 *)&O[bx*1024 + 4*tx] = make_float4(E[0][0] / Sum_v, E[0][1] / Sum_v, E[0][2] / Sum_v, E[0][3] / Sum_v);
+                    *(float4 *)&O[bx*1024 + 4*tx + 256] = make_float4(E[0][4] / Sum_v, E[0][5] / Sum_v, E[0][6] / Sum_v, E[0][7] / Sum_v);
+                    *(float4 *)&O[bx*1024 + 4*tx + 512] = make_float4(E[0][8] / Sum_v, E[0][9] / Sum_v, E[0][10] / Sum_v, E[0][11] / Sum_v);
+                    *(float4 *)&O[bx*1024 + 4*tx + 768] = make_float4(E[0][12] / Sum_v, E[0][13] / Sum_v, E[0][14] / Sum_v, E[0][15] / Sum_v);
                 }
             }
         }

@@ -108,7 +108,7 @@ fn read_floats(path: &Path) -> Vec<f32> {
     bytes[start..].chunks_exact(4).map(|element| f32::from_le_bytes(element.try_into().unwrap())).collect()
 }
 
-const SUBCOMMANDS: [&str; 6] = ["check", "run", "bench", "emit", "targets", "explain-code"];
+const SUBCOMMANDS: [&str; 7] = ["check", "run", "bench", "build", "emit", "targets", "explain-code"];
 
 #[test]
 fn the_examples_of_every_help_work() {
@@ -588,4 +588,55 @@ fn names_of_files_need_not_be_utf8() {
     let name = OsStr::from_bytes(b"m\xffm.tc");
     fs::copy(place.path("mm.tc"), place.dir.path().join(name)).unwrap();
     assert_eq!(place.run_os([OsStr::new("check"), name]).status, 0);
+}
+
+/// On a device `run` and `bench` take what they take on the processor; where there is none, what is missing is named.
+#[test]
+fn devices_run_and_time_programs() {
+    let place = Place::new();
+    let targets = place.accepted(&["targets"]);
+    assert!(targets.contains("devices, for `run` and `bench`:"), "{targets}");
+    let run = ["run", "mm.tc", "-t", "opencl", "-i", "A=a.npy", "-s", "N=4", "--verify", "-o", "C=c.npy"];
+    if !targets.contains("opencl:0") {
+        eprintln!("NOT TESTED: there is no OpenCL here");
+        place.refused(1, &run, &["TC0944", "OpenCL"]);
+        return;
+    }
+    let out = place.accepted(&run);
+    assert!(out.contains("opencl:0") && out.contains("verified 8 elements"), "{out}");
+    assert_eq!(read_floats(&place.path("c.npy")).len(), 8);
+    place.accepted(&["run", "mm.tc", "-t", "opencl:0", "-s", "M=3,N=4,K=5", "--verify", "--symbolic", "--strict"]);
+    place.refused(1, &["run", "mm.tc", "-t", "opencl:7", "-s", "M=3,N=4,K=5"], &["TC0944", "opencl:7", "opencl:0"]);
+    let bench = ["bench", "mm.tc", "-t", "opencl", "-s", "M=3,N=4,K=5", "--reps", "3", "--json", "--verify"];
+    let line: Value = serde_json::from_str(&place.accepted(&bench)).unwrap();
+    assert_eq!((line["target"].as_str(), line["verified"].as_bool()), (Some("opencl:0"), Some(true)));
+    assert!(line["min_ns"].as_u64() <= line["median_ns"].as_u64() && line["peak_fraction"].as_f64() > Some(0.0));
+}
+
+#[test]
+fn devices_without_a_driver_are_named() {
+    let place = Place::new();
+    if place.accepted(&["targets"]).contains("cuda:0") {
+        return;
+    }
+    let run = ["run", "mm.tc", "-t", "cuda:sm_80", "-s", "M=3,N=4,K=5"];
+    place.refused(1, &run, &["TC0944", "there is no CUDA here", "libcuda.so.1"]);
+    place.refused(1, &["bench", "mm.tc", "-t", "cuda", "-s", "M=3,N=4,K=5"], &["TC0944", "libcuda.so.1"]);
+}
+
+#[test]
+fn packages_are_built_for_devices_that_are_elsewhere() {
+    let place = Place::new();
+    let out = place.accepted(&["build", "mm.tc", "-s", "M=30,N=40,K=50", "-t", "cuda:sm_90a", "-o", "folder/mm"]);
+    assert!(out.contains("mm for cuda:sm_90a"), "{out}");
+    let json: Value = serde_json::from_slice(&fs::read(place.path("folder/mm/package.json")).unwrap()).unwrap();
+    assert_eq!((&json["definition"], &json["sizes"]["K"]), (&Value::from("mm"), &Value::from(50)));
+    for name in ["code", "program", "script"] {
+        assert!(place.path("folder/mm").join(json[name].as_str().unwrap()).exists(), "{name}");
+    }
+    let size = ["-s", "M=30,N=40,K=50", "-o"];
+    let build = |rest: [&'static str; 3]| [&["build", "mm.tc"], &size[..], &rest[..]].concat();
+    place.refused(1, &build(["x", "-t", "host"]), &["TC0946", "--target opencl"]);
+    place.refused(1, &build(["mm.tc/x", "-t", "opencl"]), &["TC0946", "mm.tc/x"]);
+    place.refused(1, &["build", "mm.tc", "-o", "x", "-t", "opencl"], &["TC0933"]);
 }

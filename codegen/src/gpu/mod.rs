@@ -2,6 +2,7 @@
 //! programmed in.
 
 mod code;
+mod counted;
 mod entry;
 mod guards;
 mod limits;
@@ -35,6 +36,7 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
         let program = simplify(scan(scop, options, remarks)?);
         let program = simplify(private::copied_out(program));
         let program = simplify(guards::unguarded(program));
+        let program = simplify(counted::counted(program));
         let program = simplify(rewrite::tested_once(program));
         Ok(rewrite::loaded_whole(simplify(rewrite::in_registers(program))))
     })

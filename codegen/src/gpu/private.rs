@@ -138,7 +138,7 @@ fn iterations(lower: &Int, upper: &Int, step: i64, ranges: &Ranges) -> Option<i6
 }
 
 /// That a value is below an upper bound, as far as that is not known.
-fn is_below(value: &Int, upper: &Int, ranges: &Ranges) -> Vec<Cond> {
+pub(super) fn is_below(value: &Int, upper: &Int, ranges: &Ranges) -> Vec<Cond> {
     match upper {
         Int::Min(a, b) => [is_below(value, a, ranges), is_below(value, b, ranges)].concat(),
         upper if ranges.decide(CmpOp::Lt, value, upper) == Some(true) => Vec::new(),

@@ -117,9 +117,7 @@ impl Meeting<'_> {
     fn ops(&mut self, ops: Vec<Op>, own: &Cond) -> Result<Vec<Op>, Error> {
         let (mut all, mut run) = (Vec::new(), Vec::new());
         for op in ops {
-            let is_start =
-                matches!(&op, Op::Set { reg, value: Value::Const(..) } if self.partial.registers.contains(reg));
-            if !is_start && !has_meeting(std::slice::from_ref(&op)) {
+            if !self.starts(&op) && !has_meeting(std::slice::from_ref(&op)) {
                 run.push(op);
                 continue;
             }
@@ -139,8 +137,14 @@ impl Meeting<'_> {
                 Ok(all)
             }
             Op::If { cond, then, otherwise } => {
-                let (then, otherwise) = (self.ops(then, own)?, self.ops(otherwise, own)?);
-                Ok(vec![Op::If { cond, then, otherwise }])
+                let (mut then, otherwise) = (self.ops(then, own)?, self.ops(otherwise, own)?);
+                // Where they are combined the condition may be tested again, for sizes with which there is nothing to
+                // reduce: a partial result that begins in any case is right in both.
+                let is_elsewhere = |op: &Op| self.started(op).is_some_and(|reg| !combines(&then, reg));
+                let begun: Vec<Op> = then.iter().filter(|op| is_elsewhere(op)).cloned().collect();
+                then.retain(|op| !begun.contains(op));
+                let rest = (!then.is_empty() || !otherwise.is_empty()).then_some(Op::If { cond, then, otherwise });
+                Ok(begun.into_iter().chain(rest).collect())
             }
             Op::For { var, lower, upper, step, parallel, body } => {
                 if self.varies(&Cond::compare(polyhedral::CmpOp::Lt, lower.clone(), upper.clone())) {
@@ -154,11 +158,37 @@ impl Meeting<'_> {
         }
     }
 
+    /// Whether an op begins a partial result, under conditions at most.
+    fn starts(&self, op: &Op) -> bool {
+        match op {
+            Op::If { then, otherwise, .. } => then.iter().chain(otherwise).any(|op| self.starts(op)),
+            op => self.started(op).is_some(),
+        }
+    }
+
+    /// The partial result that an op begins.
+    fn started(&self, op: &Op) -> Option<RegId> {
+        match op {
+            Op::Set { reg, value: Value::Const(..) } if self.partial.registers.contains(reg) => Some(*reg),
+            _ => None,
+        }
+    }
+
     fn varies(&self, cond: &Cond) -> bool {
         let mut varies = false;
         cond.each_var(&mut |var| varies |= self.varying.contains(&var));
         varies
     }
+}
+
+/// Whether threads combine a register in some of the ops.
+fn combines(ops: &[Op], own: RegId) -> bool {
+    ops.iter().any(|op| match op {
+        Op::Combine { reg, .. } => *reg == own,
+        Op::For { body, .. } | Op::Local { body, .. } => combines(body, own),
+        Op::If { then, otherwise, .. } => combines(then, own) || combines(otherwise, own),
+        _ => false,
+    })
 }
 
 fn guarded(cond: &Cond, ops: Vec<Op>) -> Vec<Op> {

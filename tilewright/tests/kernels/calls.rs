@@ -268,14 +268,20 @@ fn packages_are_the_same_every_time() {
     }
 }
 
+/// The value of a scalar that is a size is not read from the device.
 #[test]
 fn sizes_that_are_in_no_shape_are_given_beforehand() {
     let Some((device, stream, compiler)) = device() else { return };
-    let repeat = compiler.compile("def repeat(float(N) A) -> (B) { B(i) +=! A(i) where s in 0:S }").expect("a program");
-    let repeat = repeat.with_sizes(&[("S", 5)]).expect("it has one");
-    let a: DeviceTensor = device.upload(&stream, &ramp(&[40], 1.0).view()).expect("room");
-    let mut b = device.allocate(runtime_dtype(DType::F32), &[40]).expect("room");
-    repeat.launch(&stream, &[&a], &mut [&mut b]).expect("it fits");
-    let expected: Vec<f32> = ramp(&[40], 5.0).as_slice().expect("floats").to_vec();
-    close(&device.download(&stream, &b).expect("there"), &expected);
+    let part =
+        compiler.compile("def part(float(N) A, int32 n) -> (S) { S +=! A(i) where i in 0:n }").expect("a program");
+    let a = device.upload(&stream, &ramp(&[40], 1.0).view()).expect("room");
+    let n = Tensor::from_slice(&[7i32], &[]).expect("it fits");
+    let n: DeviceTensor = device.upload(&stream, &n.view()).expect("room");
+    let mut sum = device.allocate(runtime_dtype(DType::F32), &[]).expect("room");
+    let error = part.launch(&stream, &[&a, &n], &mut [&mut sum]).expect_err("`n` is not known");
+    assert_eq!(error.diagnostics()[0].code, "TC0933", "{error}");
+    let part = part.with_sizes(&[("n", 7)]).expect("it has one");
+    part.launch(&stream, &[&a, &n], &mut [&mut sum]).expect("it fits");
+    let expected: f32 = ramp(&[40], 1.0).as_slice::<f32>().expect("floats")[..7].iter().sum();
+    close(&device.download(&stream, &sum).expect("there"), &[expected]);
 }

@@ -105,7 +105,9 @@ fn judge(seed: u64, compiler: Option<&Compiler>, tally: &Mutex<Tally>) -> Result
     let mut tally = tally.lock().expect("no thread panics");
     tally.agreed += 1;
     tally.on_device += u64::from(compiler.is_some());
-    tally.bound += u64::from(text.contains("(thread ") || text.contains("(block "));
+    tally.bound += u64::from(
+        text.lines().any(|line| line.contains("launch ") && (line.contains(" thread ") || line.contains(" block "))),
+    );
     tally.shared += u64::from(script.contains("in shared"));
     tally.registers += u64::from(script.contains("in registers"));
     tally.barriers += u64::from(text.contains("barrier"));
@@ -120,25 +122,44 @@ fn scripted(rng: &mut Rng, session: &mut Session) -> isl::Result<()> {
             let _ = session.apply(command);
         }
     }
-    let axes = [Axis::Block(0), Axis::Block(1), Axis::Thread(0), Axis::Thread(0), Axis::Thread(1)];
-    for _ in 0..4 + rng.below(4) {
-        let members = session.scop().tree.root.members();
-        let loops: Vec<String> = members.iter().map(|member| member.name.clone()).collect();
-        if loops.is_empty() {
-            break;
-        }
-        let member = rng.pick(&loops);
-        let command = match rng.below(4) {
-            0 => {
-                let tensors: Vec<String> = session.scop().tensors.values().map(|tensor| tensor.name.clone()).collect();
-                let memory = Some(rng.pick(&[Memory::Shared, Memory::Shared, Memory::Registers, Memory::Stack]));
-                Command::Promote(Promotion { memory, ..Promotion::of(rng.pick(&tensors), member) })
+    // Memory of a block is that of the iterations of a loop on blocks: so one is bound first, more often than not.
+    let threads = [Axis::Thread(0), Axis::Thread(0), Axis::Thread(1)];
+    for number in 0..3 + rng.below(4) {
+        let Some(member) = any_loop(rng, session, number == 0) else { break };
+        let block = number == 0 && rng.percent(70) || rng.percent(20);
+        let axis = if block { Axis::Block(rng.below(2) as u8) } else { rng.pick(&threads) };
+        let _ = session.apply(Command::bind(member, axis));
+    }
+    if rng.percent(60)
+        && let Some(member) = any_loop(rng, session, true)
+    {
+        let _ = session.apply(Command::launch(member, [rng.pick(&[1u32, 2, 3, 4, 8]), rng.pick(&[1, 1, 2])]));
+    }
+    for _ in 0..1 + rng.below(4) {
+        let first = rng.percent(60);
+        let Some(member) = any_loop(rng, session, first) else { break };
+        let tensors: Vec<String> = session.scop().tensors.values().map(|tensor| tensor.name.clone()).collect();
+        let memory = Some(rng.pick(&[Memory::Shared, Memory::Shared, Memory::Registers, Memory::Stack]));
+        let promotion = Promotion { memory, ..Promotion::of(rng.pick(&tensors), member) };
+        if session.apply(Command::Promote(promotion)).is_ok() && rng.percent(70) {
+            // The loops of the copies, which are the last ones to appear, on threads.
+            for member in
+                session.scop().tree.root.members().iter().map(|member| member.name.clone()).collect::<Vec<_>>()
+            {
+                if member.contains(".load.") || member.contains(".store.") {
+                    let _ = session.apply(Command::bind(member, rng.pick(&threads)));
+                }
             }
-            _ => Command::bind(member, rng.pick(&axes)),
-        };
-        let _ = session.apply(command);
+        }
     }
     Ok(())
+}
+
+/// A loop, the first one where that is asked for.
+fn any_loop(rng: &mut Rng, session: &Session, first: bool) -> Option<String> {
+    let members = session.scop().tree.root.members();
+    let at = if first || members.is_empty() { 0 } else { rng.below(members.len()) };
+    members.get(at).map(|member| member.name.clone())
 }
 
 /// Whether the kernels compute on the device what the evaluator does.
