@@ -325,86 +325,97 @@ fn a_product_in_registers_in_cuda() {
         PRODUCT_IN_REGISTERS,
         Language::Cuda,
         expect![[r#"
-        // matmul: kernels in CUDA C++, to be compiled with --fmad=false
+            // matmul: kernels in CUDA C++, to be compiled with --fmad=false
 
-        extern "C" __global__ __launch_bounds__(256)
-        void matmul(const float *__restrict__ A, const float *__restrict__ B, float *__restrict__ C)
-        {
-            __shared__ float As[8][132];
-            __shared__ __align__(16) float Bs[8][128];
-            const int by = blockIdx.y;
-            const int tx = threadIdx.x;
-            const int ty = threadIdx.y;
-
+            extern "C" __global__ __launch_bounds__(256)
+            void matmul(const float *__restrict__ A, const float *__restrict__ B, float *__restrict__ C)
             {
-                __align__(16) float acc[8][8];
-                *(float4 *)&acc[0][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[1][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[2][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[3][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[0][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[1][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[2][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[3][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[4][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[5][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[6][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[7][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[4][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[5][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[6][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                *(float4 *)&acc[7][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-                for (int ko = 0; ko < 8; ++ko) {
-                    *(float4 *)&Bs[(tx + 16*ty) / 32][4*tx + 64*ty - 128*((tx + 16*ty) / 32)] = *(const float4 *)&B[(8*ko + (tx + 16*ty) / 32)*128 + 4*tx + 64*ty - 128*((tx + 16*ty) / 32)];
-                    As[4*tx - 8*(tx / 2)][8*ty + tx / 2] = A[(128*by + 8*ty + tx / 2)*64 + 4*tx + 8*ko - 8*(tx / 2)];
-                    As[4*tx + 1 - 8*(tx / 2)][8*ty + tx / 2] = A[(128*by + 8*ty + tx / 2)*64 + 4*tx + 8*ko + 1 - 8*(tx / 2)];
-                    As[4*tx + 2 - 8*(tx / 2)][8*ty + tx / 2] = A[(128*by + 8*ty + tx / 2)*64 + 4*tx + 8*ko + 2 - 8*(tx / 2)];
-                    As[4*tx + 3 - 8*(tx / 2)][8*ty + tx / 2] = A[(128*by + 8*ty + tx / 2)*64 + 4*tx + 8*ko + 3 - 8*(tx / 2)];
-                    __syncthreads();
-                    for (int ki = 8*ko; ki < 8*ko + 8; ++ki) {
-                        *(float4 *)&acc[0][0] = make_float4(acc[0][0] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx], acc[0][1] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 1], acc[0][2] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 2], acc[0][3] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 3]);
-                        *(float4 *)&acc[1][0] = make_float4(acc[1][0] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx], acc[1][1] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 1], acc[1][2] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 2], acc[1][3] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 3]);
-                        *(float4 *)&acc[2][0] = make_float4(acc[2][0] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx], acc[2][1] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 1], acc[2][2] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 2], acc[2][3] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 3]);
-                        *(float4 *)&acc[3][0] = make_float4(acc[3][0] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx], acc[3][1] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 1], acc[3][2] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 2], acc[3][3] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 3]);
-                        *(float4 *)&acc[0][4] = make_float4(acc[0][4] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 64], acc[0][5] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 65], acc[0][6] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 66], acc[0][7] + As[ki - 8*ko][4*ty]*Bs[ki - 8*ko][4*tx + 67]);
-                        *(float4 *)&acc[1][4] = make_float4(acc[1][4] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 64], acc[1][5] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 65], acc[1][6] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 66], acc[1][7] + As[ki - 8*ko][4*ty + 1]*Bs[ki - 8*ko][4*tx + 67]);
-                        *(float4 *)&acc[2][4] = make_float4(acc[2][4] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 64], acc[2][5] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 65], acc[2][6] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 66], acc[2][7] + As[ki - 8*ko][4*ty + 2]*Bs[ki - 8*ko][4*tx + 67]);
-                        *(float4 *)&acc[3][4] = make_float4(acc[3][4] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 64], acc[3][5] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 65], acc[3][6] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 66], acc[3][7] + As[ki - 8*ko][4*ty + 3]*Bs[ki - 8*ko][4*tx + 67]);
-                        *(float4 *)&acc[4][0] = make_float4(acc[4][0] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx], acc[4][1] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 1], acc[4][2] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 2], acc[4][3] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 3]);
-                        *(float4 *)&acc[5][0] = make_float4(acc[5][0] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx], acc[5][1] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 1], acc[5][2] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 2], acc[5][3] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 3]);
-                        *(float4 *)&acc[6][0] = make_float4(acc[6][0] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx], acc[6][1] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 1], acc[6][2] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 2], acc[6][3] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 3]);
-                        *(float4 *)&acc[7][0] = make_float4(acc[7][0] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx], acc[7][1] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 1], acc[7][2] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 2], acc[7][3] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 3]);
-                        *(float4 *)&acc[4][4] = make_float4(acc[4][4] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 64], acc[4][5] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 65], acc[4][6] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 66], acc[4][7] + As[ki - 8*ko][4*ty + 64]*Bs[ki - 8*ko][4*tx + 67]);
-                        *(float4 *)&acc[5][4] = make_float4(acc[5][4] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 64], acc[5][5] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 65], acc[5][6] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 66], acc[5][7] + As[ki - 8*ko][4*ty + 65]*Bs[ki - 8*ko][4*tx + 67]);
-                        *(float4 *)&acc[6][4] = make_float4(acc[6][4] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 64], acc[6][5] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 65], acc[6][6] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 66], acc[6][7] + As[ki - 8*ko][4*ty + 66]*Bs[ki - 8*ko][4*tx + 67]);
-                        *(float4 *)&acc[7][4] = make_float4(acc[7][4] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 64], acc[7][5] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 65], acc[7][6] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 66], acc[7][7] + As[ki - 8*ko][4*ty + 67]*Bs[ki - 8*ko][4*tx + 67]);
-                    }
-                    __syncthreads();
-                }
-                *(float4 *)&C[(128*by + 4*ty)*128 + 4*tx] = *(float4 *)&acc[0][0];
-                *(float4 *)&C[(128*by + 4*ty + 1)*128 + 4*tx] = *(float4 *)&acc[1][0];
-                *(float4 *)&C[(128*by + 4*ty + 2)*128 + 4*tx] = *(float4 *)&acc[2][0];
-                *(float4 *)&C[(128*by + 4*ty + 3)*128 + 4*tx] = *(float4 *)&acc[3][0];
-                *(float4 *)&C[(128*by + 4*ty)*128 + 4*tx + 64] = *(float4 *)&acc[0][4];
-                *(float4 *)&C[(128*by + 4*ty + 1)*128 + 4*tx + 64] = *(float4 *)&acc[1][4];
-                *(float4 *)&C[(128*by + 4*ty + 2)*128 + 4*tx + 64] = *(float4 *)&acc[2][4];
-                *(float4 *)&C[(128*by + 4*ty + 3)*128 + 4*tx + 64] = *(float4 *)&acc[3][4];
-                *(float4 *)&C[(128*by + 4*ty + 64)*128 + 4*tx] = *(float4 *)&acc[4][0];
-                *(float4 *)&C[(128*by + 4*ty + 65)*128 + 4*tx] = *(float4 *)&acc[5][0];
-                *(float4 *)&C[(128*by + 4*ty + 66)*128 + 4*tx] = *(float4 *)&acc[6][0];
-                *(float4 *)&C[(128*by + 4*ty + 67)*128 + 4*tx] = *(float4 *)&acc[7][0];
-                *(float4 *)&C[(128*by + 4*ty + 64)*128 + 4*tx + 64] = *(float4 *)&acc[4][4];
-                *(float4 *)&C[(128*by + 4*ty + 65)*128 + 4*tx + 64] = *(float4 *)&acc[5][4];
-                *(float4 *)&C[(128*by + 4*ty + 66)*128 + 4*tx + 64] = *(float4 *)&acc[6][4];
-                *(float4 *)&C[(128*by + 4*ty + 67)*128 + 4*tx + 64] = *(float4 *)&acc[7][4];
-            }
-        }
+                __shared__ float As[8][132];
+                __shared__ __align__(16) float Bs[8][128];
+                const int by = blockIdx.y;
+                const int tx = threadIdx.x;
+                const int ty = threadIdx.y;
 
-        void matmul_launch(const float *A, const float *B, float *C, cudaStream_t stream)
-        {
-            matmul<<<dim3(1, 2), dim3(16, 16), 0, stream>>>(A, B, C);
-        }
-    "#]],
+                {
+                    __align__(16) float acc[8][8];
+                    *(float4 *)&acc[0][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[1][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[2][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[3][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[0][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[1][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[2][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[3][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[4][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[5][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[6][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[7][0] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[4][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[5][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[6][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    *(float4 *)&acc[7][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                    for (int ko = 0; ko < 8; ++ko) {
+                        *(float4 *)&Bs[(tx + 16*ty) / 32][4*tx + 64*ty - 128*((tx + 16*ty) / 32)] = *(const float4 *)&B[(8*ko + (tx + 16*ty) / 32)*128 + 4*tx + 64*ty - 128*((tx + 16*ty) / 32)];
+                        float4 As_0 = *(const float4 *)&A[(128*by + 8*ty + tx / 2)*64 + 4*tx + 8*ko - 8*(tx / 2)];
+                        As[4*tx - 8*(tx / 2)][8*ty + tx / 2] = As_0.x;
+                        As[4*tx + 1 - 8*(tx / 2)][8*ty + tx / 2] = As_0.y;
+                        As[4*tx + 2 - 8*(tx / 2)][8*ty + tx / 2] = As_0.z;
+                        As[4*tx + 3 - 8*(tx / 2)][8*ty + tx / 2] = As_0.w;
+                        __syncthreads();
+                        for (int ki = 8*ko; ki < 8*ko + 8; ++ki) {
+                            const float As_v = As[ki - 8*ko][4*ty];
+                            const float4 Bs_v = *(float4 *)&Bs[ki - 8*ko][4*tx];
+                            *(float4 *)&acc[0][0] = make_float4(acc[0][0] + As_v*Bs_v.x, acc[0][1] + As_v*Bs_v.y, acc[0][2] + As_v*Bs_v.z, acc[0][3] + As_v*Bs_v.w);
+                            const float As_v_1 = As[ki - 8*ko][4*ty + 1];
+                            *(float4 *)&acc[1][0] = make_float4(acc[1][0] + As_v_1*Bs_v.x, acc[1][1] + As_v_1*Bs_v.y, acc[1][2] + As_v_1*Bs_v.z, acc[1][3] + As_v_1*Bs_v.w);
+                            const float As_v_2 = As[ki - 8*ko][4*ty + 2];
+                            *(float4 *)&acc[2][0] = make_float4(acc[2][0] + As_v_2*Bs_v.x, acc[2][1] + As_v_2*Bs_v.y, acc[2][2] + As_v_2*Bs_v.z, acc[2][3] + As_v_2*Bs_v.w);
+                            const float As_v_3 = As[ki - 8*ko][4*ty + 3];
+                            *(float4 *)&acc[3][0] = make_float4(acc[3][0] + As_v_3*Bs_v.x, acc[3][1] + As_v_3*Bs_v.y, acc[3][2] + As_v_3*Bs_v.z, acc[3][3] + As_v_3*Bs_v.w);
+                            const float4 Bs_v_1 = *(float4 *)&Bs[ki - 8*ko][4*tx + 64];
+                            *(float4 *)&acc[0][4] = make_float4(acc[0][4] + As_v*Bs_v_1.x, acc[0][5] + As_v*Bs_v_1.y, acc[0][6] + As_v*Bs_v_1.z, acc[0][7] + As_v*Bs_v_1.w);
+                            *(float4 *)&acc[1][4] = make_float4(acc[1][4] + As_v_1*Bs_v_1.x, acc[1][5] + As_v_1*Bs_v_1.y, acc[1][6] + As_v_1*Bs_v_1.z, acc[1][7] + As_v_1*Bs_v_1.w);
+                            *(float4 *)&acc[2][4] = make_float4(acc[2][4] + As_v_2*Bs_v_1.x, acc[2][5] + As_v_2*Bs_v_1.y, acc[2][6] + As_v_2*Bs_v_1.z, acc[2][7] + As_v_2*Bs_v_1.w);
+                            *(float4 *)&acc[3][4] = make_float4(acc[3][4] + As_v_3*Bs_v_1.x, acc[3][5] + As_v_3*Bs_v_1.y, acc[3][6] + As_v_3*Bs_v_1.z, acc[3][7] + As_v_3*Bs_v_1.w);
+                            const float As_v_4 = As[ki - 8*ko][4*ty + 64];
+                            *(float4 *)&acc[4][0] = make_float4(acc[4][0] + As_v_4*Bs_v.x, acc[4][1] + As_v_4*Bs_v.y, acc[4][2] + As_v_4*Bs_v.z, acc[4][3] + As_v_4*Bs_v.w);
+                            const float As_v_5 = As[ki - 8*ko][4*ty + 65];
+                            *(float4 *)&acc[5][0] = make_float4(acc[5][0] + As_v_5*Bs_v.x, acc[5][1] + As_v_5*Bs_v.y, acc[5][2] + As_v_5*Bs_v.z, acc[5][3] + As_v_5*Bs_v.w);
+                            const float As_v_6 = As[ki - 8*ko][4*ty + 66];
+                            *(float4 *)&acc[6][0] = make_float4(acc[6][0] + As_v_6*Bs_v.x, acc[6][1] + As_v_6*Bs_v.y, acc[6][2] + As_v_6*Bs_v.z, acc[6][3] + As_v_6*Bs_v.w);
+                            const float As_v_7 = As[ki - 8*ko][4*ty + 67];
+                            *(float4 *)&acc[7][0] = make_float4(acc[7][0] + As_v_7*Bs_v.x, acc[7][1] + As_v_7*Bs_v.y, acc[7][2] + As_v_7*Bs_v.z, acc[7][3] + As_v_7*Bs_v.w);
+                            *(float4 *)&acc[4][4] = make_float4(acc[4][4] + As_v_4*Bs_v_1.x, acc[4][5] + As_v_4*Bs_v_1.y, acc[4][6] + As_v_4*Bs_v_1.z, acc[4][7] + As_v_4*Bs_v_1.w);
+                            *(float4 *)&acc[5][4] = make_float4(acc[5][4] + As_v_5*Bs_v_1.x, acc[5][5] + As_v_5*Bs_v_1.y, acc[5][6] + As_v_5*Bs_v_1.z, acc[5][7] + As_v_5*Bs_v_1.w);
+                            *(float4 *)&acc[6][4] = make_float4(acc[6][4] + As_v_6*Bs_v_1.x, acc[6][5] + As_v_6*Bs_v_1.y, acc[6][6] + As_v_6*Bs_v_1.z, acc[6][7] + As_v_6*Bs_v_1.w);
+                            *(float4 *)&acc[7][4] = make_float4(acc[7][4] + As_v_7*Bs_v_1.x, acc[7][5] + As_v_7*Bs_v_1.y, acc[7][6] + As_v_7*Bs_v_1.z, acc[7][7] + As_v_7*Bs_v_1.w);
+                        }
+                        __syncthreads();
+                    }
+                    *(float4 *)&C[(128*by + 4*ty)*128 + 4*tx] = *(float4 *)&acc[0][0];
+                    *(float4 *)&C[(128*by + 4*ty + 1)*128 + 4*tx] = *(float4 *)&acc[1][0];
+                    *(float4 *)&C[(128*by + 4*ty + 2)*128 + 4*tx] = *(float4 *)&acc[2][0];
+                    *(float4 *)&C[(128*by + 4*ty + 3)*128 + 4*tx] = *(float4 *)&acc[3][0];
+                    *(float4 *)&C[(128*by + 4*ty)*128 + 4*tx + 64] = *(float4 *)&acc[0][4];
+                    *(float4 *)&C[(128*by + 4*ty + 1)*128 + 4*tx + 64] = *(float4 *)&acc[1][4];
+                    *(float4 *)&C[(128*by + 4*ty + 2)*128 + 4*tx + 64] = *(float4 *)&acc[2][4];
+                    *(float4 *)&C[(128*by + 4*ty + 3)*128 + 4*tx + 64] = *(float4 *)&acc[3][4];
+                    *(float4 *)&C[(128*by + 4*ty + 64)*128 + 4*tx] = *(float4 *)&acc[4][0];
+                    *(float4 *)&C[(128*by + 4*ty + 65)*128 + 4*tx] = *(float4 *)&acc[5][0];
+                    *(float4 *)&C[(128*by + 4*ty + 66)*128 + 4*tx] = *(float4 *)&acc[6][0];
+                    *(float4 *)&C[(128*by + 4*ty + 67)*128 + 4*tx] = *(float4 *)&acc[7][0];
+                    *(float4 *)&C[(128*by + 4*ty + 64)*128 + 4*tx + 64] = *(float4 *)&acc[4][4];
+                    *(float4 *)&C[(128*by + 4*ty + 65)*128 + 4*tx + 64] = *(float4 *)&acc[5][4];
+                    *(float4 *)&C[(128*by + 4*ty + 66)*128 + 4*tx + 64] = *(float4 *)&acc[6][4];
+                    *(float4 *)&C[(128*by + 4*ty + 67)*128 + 4*tx + 64] = *(float4 *)&acc[7][4];
+                }
+            }
+
+            void matmul_launch(const float *A, const float *B, float *C, cudaStream_t stream)
+            {
+                matmul<<<dim3(1, 2), dim3(16, 16), 0, stream>>>(A, B, C);
+            }
+        "#]],
     );
 }
 
