@@ -1,6 +1,10 @@
 //! Kernels: scheduled programs launched on blocks of threads, which the interpreter runs in any order between barriers.
 
 mod common;
+#[path = "ptx/machine.rs"]
+mod machine;
+#[path = "ptx/run.rs"]
+mod ptx;
 
 use codegen::gpu::Language;
 use codegen::interp::{Fault, interpret};
@@ -37,6 +41,7 @@ fn check(text: &str, sizes: &[i64], script: &str) {
         let program = lowered(&scop);
         let sizes = if fixed.is_some() { &[] } else { sizes };
         agrees(&source, &program, sizes);
+        ptx::agrees(&source, &program, sizes, &inputs(&source, sizes));
         for at in 0..program.barriers() {
             let without = program.without_barrier(at);
             let given = inputs(&source, sizes);

@@ -6,7 +6,7 @@ use inkwell::IntPredicate;
 use inkwell::attributes::Attribute;
 use inkwell::basic_block::BasicBlock;
 use inkwell::types::BasicTypeEnum;
-use inkwell::values::{BasicValue, FunctionValue, IntValue, PointerValue};
+use inkwell::values::{BasicValue, FunctionValue, InstructionValue, IntValue, PointerValue};
 use polyhedral::{Memory as MemoryKind, TensorId};
 use runtime::{Check, abi};
 use support::Entity;
@@ -224,6 +224,9 @@ impl<'c> Emitter<'c, '_> {
                 if frame.vars.get(var.index()).is_none() {
                     return Err(Error::Malformed(format!("the loop of {var}, which there is not")));
                 }
+                if !parallel && matches!(frame.outside, Outside::Device(_)) {
+                    return self.kernel_loop(frame, *var, [lower, upper, step], body);
+                }
                 let (lower, upper) = (self.int(frame, lower)?, self.int(frame, upper)?);
                 if *parallel {
                     return self.parallel_loop(frame, *var, (lower, upper, step), body);
@@ -267,7 +270,6 @@ impl<'c> Emitter<'c, '_> {
         (lower, upper, step): (IntValue<'c>, IntValue<'c>, &Int),
         body: &[Op],
     ) -> Result<()> {
-        let builder = &self.ir.builder;
         if let (Some(first), Some(end)) = (lower.get_sign_extended_constant(), upper.get_sign_extended_constant()) {
             if first >= end {
                 return Ok(());
@@ -276,40 +278,38 @@ impl<'c> Emitter<'c, '_> {
                 return self.with_var(frame, var, lower, body);
             }
         }
-        let iterations = iterations(lower, upper, step);
-        let step = self.int(frame, step)?;
+        let (step, name) = (self.int(frame, step)?, self.program.vars.get(var).map_or("", |name| name.as_str()));
+        self.repeated(frame, name, (lower, upper, step), |this, frame, value| this.with_var(frame, var, value, body))?;
+        Ok(())
+    }
+
+    /// A loop around what is made for each value; the branch to the next iteration.
+    pub fn repeated(
+        &self,
+        frame: &mut Frame<'c>,
+        name: &str,
+        (lower, upper, step): (IntValue<'c>, IntValue<'c>, IntValue<'c>),
+        body: impl FnOnce(&Self, &mut Frame<'c>, IntValue<'c>) -> Result<()>,
+    ) -> Result<InstructionValue<'c>> {
+        let builder = &self.ir.builder;
         let before = self.here()?;
-        let name = self.program.vars.get(var).map_or("", |name| name.as_str());
         let repeat = self.ir.context.append_basic_block(frame.function, name);
         let after = self.ir.context.append_basic_block(frame.function, "");
         let enter = builder.build_int_compare(IntPredicate::SLT, lower, upper, "")?;
         builder.build_conditional_branch(enter, repeat, after)?;
         builder.position_at_end(repeat);
         let phi = builder.build_phi(self.ir.index_type(), name)?;
-        let unrolled = match &mut frame.outside {
-            Outside::Processor(_) => None,
-            Outside::Device(kernel) => {
-                let unrolled = self.unrolling(kernel, iterations, body);
-                kernel.loops += 1;
-                unrolled
-            }
-        };
-        self.with_var(frame, var, phi.as_basic_value().into_int_value(), body)?;
-        if let Outside::Device(kernel) = &mut frame.outside {
-            kernel.loops -= 1;
-        }
-        let next = builder.build_int_nsw_add(phi.as_basic_value().into_int_value(), step, "")?;
+        let value = phi.as_basic_value().into_int_value();
+        body(self, frame, value)?;
+        let next = builder.build_int_nsw_add(value, step, "")?;
         let again = builder.build_int_compare(IntPredicate::SLT, next, upper, "")?;
         phi.add_incoming(&[(&lower, before), (&next, self.here()?)]);
         let branch = builder.build_conditional_branch(again, repeat, after)?;
-        if let Some(count) = unrolled {
-            self.ir.unroll(branch, count);
-        }
         builder.position_at_end(after);
-        Ok(())
+        Ok(branch)
     }
 
-    fn with_var(&self, frame: &mut Frame<'c>, var: VarId, value: IntValue<'c>, body: &[Op]) -> Result<()> {
+    pub fn with_var(&self, frame: &mut Frame<'c>, var: VarId, value: IntValue<'c>, body: &[Op]) -> Result<()> {
         let outside = frame.vars[var.index()].replace(value);
         self.ops(frame, body)?;
         frame.vars[var.index()] = outside;
@@ -380,13 +380,6 @@ impl<'c> Emitter<'c, '_> {
         phi.add_incoming(&[(&otherwise, before), (&there.0, there.1)]);
         Ok(phi.as_basic_value())
     }
-}
-
-/// How often a loop runs, where that is known.
-fn iterations(lower: IntValue<'_>, upper: IntValue<'_>, step: &Int) -> Option<i64> {
-    let (lower, upper) = (lower.get_sign_extended_constant()?, upper.get_sign_extended_constant()?);
-    let (distance, step) = (upper.checked_sub(lower)?.max(0), step.as_const()?.max(1));
-    Some(distance / step + i64::from(distance % step > 0))
 }
 
 fn check_lanes(lanes: u32) -> Result<()> {

@@ -16,6 +16,7 @@ use inkwell::values::{
 };
 use inkwell::{AddressSpace, FloatPredicate, IntPredicate};
 
+use super::loops::Unrolling;
 use super::{Error, Result};
 
 /// A value of LLVM, scalar or vector.
@@ -325,17 +326,20 @@ impl<'c> Ir<'c> {
 }
 
 impl<'c> Ir<'c> {
-    /// Has a loop, of which this branch begins the next iteration, unrolled so many times and no more (LLVM's `llvm.loop`
-    /// metadata: a node whose first operand is itself).
-    pub fn unroll(&self, branch: InstructionValue<'c>, count: u32) {
+    /// Says how a loop, of which this branch begins the next iteration, is unrolled (LLVM's `llvm.loop` metadata: a node
+    /// whose first operand is itself).
+    pub fn unroll(&self, branch: InstructionValue<'c>, unrolling: Unrolling) {
         let context = self.context.as_ctx_ref();
-        let name = "llvm.loop.unroll.count";
-        let count = self.context.i32_type().const_int(count.into(), false);
-        // SAFETY: context, builder, branch and constant are alive and of one context, which the nodes are made in; the
-        // name is as long as it says. The first operand is replaced in the node that was just made with two.
+        let (name, count) = match unrolling {
+            Unrolling::Whole => ("llvm.loop.unroll.full", None),
+            Unrolling::By(count) => ("llvm.loop.unroll.count", Some(count)),
+        };
+        let count = count.map(|count| self.context.i32_type().const_int(count.into(), false));
+        // SAFETY: context, branch and constant are alive and of one context, which the nodes are made in; the name is as
+        // long as it says. The operand that is replaced is the first of two.
         unsafe {
-            let name = LLVMMDStringInContext2(context, name.as_ptr().cast(), name.len());
-            let mut hint = [name, LLVMValueAsMetadata(count.as_value_ref())];
+            let mut hint = vec![LLVMMDStringInContext2(context, name.as_ptr().cast(), name.len())];
+            hint.extend(count.map(|count| LLVMValueAsMetadata(count.as_value_ref())));
             let hint = LLVMMDNodeInContext2(context, hint.as_mut_ptr(), hint.len());
             let mut own = [LLVMMDNodeInContext2(context, std::ptr::null_mut(), 0), hint];
             let own = LLVMMDNodeInContext2(context, own.as_mut_ptr(), own.len());

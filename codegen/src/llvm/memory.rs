@@ -43,6 +43,8 @@ pub(super) struct Element<'c> {
     pub buffer: TensorId,
     pub dtype: DType,
     pub pointer: PointerValue<'c>,
+    /// Bytes of which the address of an access is a multiple.
+    pub alignment: u32,
 }
 
 /// The least lanes, and the most vectors, that are loaded for what lies between the lanes.
@@ -64,9 +66,12 @@ impl<'c> Emitter<'c, '_> {
         mask: Option<Llvm<'c>>,
         lanes: u32,
     ) -> Result<Typed<'c>> {
-        let element = self.element(frame, buffer)?;
+        let mut element = self.element(frame, buffer)?;
         let address = self.address(frame, buffer, at, lanes)?;
         let base = address.base;
+        if matches!(address.lanes, Lanes::Next | Lanes::Same) {
+            element.alignment = self.alignment_at(frame, buffer, at)?;
+        }
         let bits = match (address.lanes, mask) {
             (Lanes::Same, None) => self.load_lanes(&element, base, 1)?,
             (Lanes::Same, Some(mask)) => self.load_one_if(frame, &element, base, mask)?,
@@ -110,10 +115,13 @@ impl<'c> Emitter<'c, '_> {
         value: &Value,
         mask: Option<&Value>,
     ) -> Result<()> {
-        let element = self.element(frame, buffer)?;
+        let mut element = self.element(frame, buffer)?;
         let value = self.value(frame, value, lanes)?.expect(element.dtype)?;
         let mask = mask.map(|mask| self.mask(frame, mask, lanes)).transpose()?;
         let address = self.address(frame, buffer, at, lanes)?;
+        if matches!(address.lanes, Lanes::Next | Lanes::Same) {
+            element.alignment = self.alignment_at(frame, buffer, at)?;
+        }
         let value = self.ir.splat(self.pack(value)?, lanes)?;
         let base = address.base;
         match (address.lanes, mask) {
@@ -179,7 +187,8 @@ impl<'c> Emitter<'c, '_> {
     }
 
     pub fn element(&self, frame: &Frame<'c>, buffer: TensorId) -> Result<Element<'c>> {
-        Ok(Element { buffer, dtype: self.buffer(buffer)?.dtype, pointer: frame.memory(buffer)?.pointer })
+        let dtype = self.buffer(buffer)?.dtype;
+        Ok(Element { buffer, dtype, pointer: frame.memory(buffer)?.pointer, alignment: dtype.bytes() })
     }
 
     /// Sums up the subscripts times the strides, apart for lane 0, for constant steps and for computed subscripts.
@@ -394,7 +403,7 @@ impl<'c> Emitter<'c, '_> {
         let instruction = instruction.ok_or_else(|| Error::Malformed("an access that is no instruction".into()))?;
         let refused = |error: &dyn std::fmt::Display| Error::Malformed(format!("LLVM's access: {error}"));
         if aligned {
-            instruction.set_alignment(element.dtype.bytes()).map_err(|error| refused(&error))?;
+            instruction.set_alignment(element.alignment).map_err(|error| refused(&error))?;
         }
         self.alias.describe(self.ir.context, instruction, element.buffer).map_err(|error| refused(&error))
     }

@@ -12,6 +12,7 @@
 //!             check          checks of subscripts, and what they report
 //!             block          rectangles of registers, transposed as they are loaded
 //!             stream         stores past the caches
+//!             loops          of kernels: how often they run, which are unrolled
 //!             combine        what threads of a block combine
 //!             dot            sums of a few products in one instruction
 //!         · optimise       a fixed list of passes                                                    object
@@ -39,6 +40,7 @@ mod gather;
 mod index;
 mod ir;
 mod isa;
+mod loops;
 mod math;
 mod memory;
 mod nvptx;

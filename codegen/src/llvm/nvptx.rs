@@ -14,7 +14,7 @@
 //! What runs in between is emitted as for processors. After the NVPTX back end's guide (llvm.org/docs/NVPTXUsage.html).
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use inkwell::attributes::{Attribute, AttributeLoc};
 use inkwell::basic_block::BasicBlock;
@@ -60,6 +60,8 @@ pub(super) struct Kernel<'c> {
     pub block: Vec<(VarId, i64)>,
     /// How many loops are around.
     pub loops: usize,
+    /// What variables of loops are known to be multiples of.
+    pub multiples: BTreeMap<VarId, i64>,
 }
 
 /// Builds a module with the kernels of a program.
@@ -282,18 +284,6 @@ impl<'c> Emitter<'c, '_> {
         } else {
             Ok(self.ir.builder.build_int_z_extend(number, index, "")?)
         }
-    }
-
-    /// How a loop of a kernel is unrolled here; none leaves it to the assembler.
-    ///
-    /// The assembler unrolls the whole of loops that run a few hundred times, and takes what their iterations load out of the
-    /// loops around, where it stays the same: into more registers than there are. So those are unrolled less.
-    pub fn unrolling(&self, kernel: &Kernel<'c>, iterations: Option<i64>, body: &[Op]) -> Option<u32> {
-        const LONG: i64 = 32;
-        const AT_ONCE: u32 = 4;
-        let is_innermost = !body.iter().any(|op| matches!(op, Op::For { .. }));
-        let is_long = iterations.is_some_and(|iterations| iterations > LONG);
-        (kernel.loops > 0 && is_innermost && is_long).then_some(AT_ONCE)
     }
 
     /// An [`Op::Barrier`].

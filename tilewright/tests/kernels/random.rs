@@ -130,6 +130,11 @@ fn scripted(rng: &mut Rng, session: &mut Session) -> isl::Result<()> {
         let axis = if block { Axis::Block(rng.below(2) as u8) } else { rng.pick(&threads) };
         let _ = session.apply(Command::bind(member, axis));
     }
+    if rng.percent(60)
+        && let Some(member) = any_loop(rng, session, true)
+    {
+        let _ = session.apply(Command::launch(member, [rng.pick(&[1u32, 2, 3, 4, 8]), rng.pick(&[1, 1, 2])]));
+    }
     for _ in 0..1 + rng.below(4) {
         let first = rng.percent(60);
         let Some(member) = any_loop(rng, session, first) else { break };
