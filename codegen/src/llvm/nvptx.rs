@@ -49,6 +49,8 @@ pub(super) const SHARED: u16 = 3;
 /// Threads that a multiprocessor runs at least of kernels whose threads keep values: each then has all the registers that a
 /// thread can have.
 const RESIDENT: i64 = 256;
+/// Blocks that a multiprocessor runs at most (CUDA C++ Programming Guide, technical specifications).
+const MOST_BLOCKS: i64 = 32;
 /// The array whose size the host says.
 const DYNAMIC: &str = "tw_shared";
 
@@ -183,7 +185,7 @@ impl<'c> Emitter<'c, '_> {
         // Left alone, the assembler keeps to few registers so that more threads fit, and what threads keep goes to memory.
         if keeps(&launch.body) {
             let together = threads(launch).iter().product::<i64>().max(1);
-            self.annotate(function, "minctasm", (RESIDENT / together).max(1))?;
+            self.annotate(function, "minctasm", (RESIDENT / together).clamp(1, MOST_BLOCKS))?;
         }
         Ok(function)
     }

@@ -174,6 +174,8 @@ impl Kernel {
             } else if let Some(block) = line.strip_prefix(".reqntid ") {
                 let mut lengths = block.split(',').map(|length| length.trim().parse().unwrap());
                 kernel.block = [1; 3].map(|one| lengths.next().unwrap_or(one));
+            } else if line.starts_with(".minnctapersm ") {
+                // A matter of registers.
             } else if line.starts_with(".shared ") {
                 let (name, bytes) = array(line);
                 shared.push((name, Some(bytes)));
