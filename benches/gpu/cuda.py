@@ -53,8 +53,8 @@ class Package:
         for kernel in self.plan["kernels"]:
             function = ctypes.c_void_p()
             driver("cuModuleGetFunction", ctypes.byref(function), module, kernel["name"].encode())
-            if kernel["shared_bytes"] > 48 << 10:
-                driver("cuFuncSetAttribute", function, self.SHARED, kernel["shared_bytes"])
+            if kernel["dynamic_shared_bytes"] > 48 << 10:
+                driver("cuFuncSetAttribute", function, self.SHARED, kernel["dynamic_shared_bytes"])
             self.kernels.append(function)
 
     def workspace_bytes(self):
@@ -74,7 +74,7 @@ class Package:
         def call(stream):
             for function, grid, kernel, parameters, _ in calls:
                 self.driver(
-                    "cuLaunchKernel", function, *grid, *kernel["block"], kernel.get("dynamic_shared_bytes", 0),
+                    "cuLaunchKernel", function, *grid, *kernel["block"], kernel["dynamic_shared_bytes"],
                     ctypes.c_void_p(stream), parameters, None,
                 )
 
