@@ -192,7 +192,8 @@ fn computed(scop: &Scop, program: &Program, compiler: &Compiler, seed: u64) -> R
         .collect();
     for name in wide.names() {
         let data = found.get(name).ok_or_else(|| format!("there is no `{name}`"))?;
-        wide.compare(name, data).map_err(|mismatch| format!("on the device: {mismatch}\n{program}"))?;
+        wide.compare(name, data)
+            .map_err(|mismatch| format!("on the device: {mismatch}\n{program}\n{:?}", code.text()))?;
     }
     Ok(())
 }

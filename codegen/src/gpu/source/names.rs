@@ -84,6 +84,15 @@ const RESERVED: &[&str] = &[
     "workspace",
 ];
 
+/// Functions that OpenCL C and CUDA C++ have without being asked: variables may have their names, kernels may not.
+const BUILTIN: &str = "abs abs_diff acos acosh acospi add_sat all any asin asinh asinpi atan atan2 atan2pi atanh atanpi \
+    barrier bitselect cbrt ceil clamp clz copysign cos cosh cospi cross ctz degrees distance dot erf erfc exp10 exp2 expm1 \
+    fabs fdim floor fma fmax fmin fmod fract frexp hadd hypot ilogb isequal isfinite isgreater isgreaterequal isinf isless \
+    islessequal islessgreater isnan isnormal isnotequal isordered isunordered ldexp length lgamma log10 log1p log2 logb mad \
+    mad24 mad_hi mad_sat main malloc maxmag mem_fence memcpy memset minmag mix modf mul24 mul_hi nan nextafter normalize \
+    popcount pown powr prefetch printf radians remainder remquo rhadd rint rootn rotate round rsqrt select shuffle sign \
+    signbit sin sincos sinh sinpi smoothstep step sub_sat tan tanh tanpi tgamma trunc upsample";
+
 impl Names {
     pub(super) fn of(program: &Program) -> Names {
         let mut names = Names {
@@ -132,7 +141,8 @@ impl Names {
     /// A name for what is at the top: such a name is always made into the same one, which no tensor has.
     pub(super) fn fresh(&self, name: &str) -> String {
         let name = identifier(name);
-        if self.taken.contains(&name) { format!("{name}_kernel") } else { name }
+        let is_taken = self.taken.contains(&name) || BUILTIN.split_whitespace().any(|builtin| builtin == name);
+        if is_taken { format!("{name}_kernel") } else { name }
     }
 
     /// A name that nothing else has, as near to this one as can be.
