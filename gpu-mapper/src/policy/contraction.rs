@@ -54,6 +54,11 @@ pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(),
     Err(declined)
 }
 
+/// Whether the nest of a statement is one around a contraction.
+pub(super) fn is_one(session: &Session, head: &str) -> bool {
+    Contraction::find(session, head).is_some()
+}
+
 /// How many tiles are tried.
 const MOST_TRIALS: usize = 4;
 

@@ -121,7 +121,9 @@ fn joined(session: &mut Session, first: &str, second: &str) -> bool {
         Some(Command::Fuse { shift, .. }) => shift.as_ref().is_none_or(|shift| shift.iter().all(|by| *by == 0)),
         _ => false,
     };
-    if !(is_joined && unshifted && free(&trial, first) >= depth) {
+    // What has tiles of its own is worth more than loops in common.
+    let is_spoiled = |stmt: &str| contraction::is_one(session, stmt) && !contraction::is_one(&trial, stmt);
+    if !(is_joined && unshifted && free(&trial, first) >= depth) || is_spoiled(first) || is_spoiled(second) {
         return false;
     }
     *session = trial;
