@@ -355,7 +355,7 @@ fn sums_of_every_shape() {
 fn few_results_are_combined_by_a_second_kernel() {
     let program = check_policy(&sums("all"), &[1, 10000], &small());
     assert!(launches(&program) > 1 && program.to_string().contains("S_partial"), "{program}");
-    let blocks = program.body.iter().filter(|op| matches!(op, Op::Launch(launch) if launch.grid.len() > 0)).count();
+    let blocks = program.body.iter().filter(|op| matches!(op, Op::Launch(launch) if !launch.grid.is_empty())).count();
     assert_eq!(blocks, 1, "{program}");
 }
 

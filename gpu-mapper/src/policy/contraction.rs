@@ -54,9 +54,11 @@ pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(),
     Err(declined)
 }
 
-/// Whether the nest of a statement is one around a contraction.
-pub(super) fn is_one(session: &Session, head: &str) -> bool {
-    Contraction::find(session, head).is_some()
+/// How many products a nest sums, if it is a contraction and that is known.
+pub(super) fn work(session: &Session, head: &str) -> Option<i64> {
+    let Contraction { row, column, others, summed, .. } = Contraction::find(session, head)?;
+    let loops = [row, column].into_iter().chain(others).chain(summed);
+    loops.map(|one| one.extent).try_fold(1i64, |all, extent| all.checked_mul(extent?))
 }
 
 /// How many tiles are tried.

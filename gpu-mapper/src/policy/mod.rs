@@ -30,7 +30,7 @@ impl Policy for Mapper {
 
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
         strips::cut(session, &self.device);
-        pointwise::fuse(session);
+        pointwise::fuse(&self.device, session);
         for head in heads(session.scop()) {
             self.map(session, &head);
         }

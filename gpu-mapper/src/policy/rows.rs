@@ -35,8 +35,16 @@ pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(),
     rows.lay_out(session, device).map_err(|refused| Declined::Because(refused.to_string()))
 }
 
+/// Whether a nest runs along rows.
+pub(super) fn is_meant(device: &Gpu, session: &Session, head: &str) -> bool {
+    let found = nest_of(session.scop(), head).map(|nest| runs(session, nest)).unwrap_or_default();
+    matches!(&found[..], [run] if matches!(Rows::of(session.scop(), device, run), Ok(Some(_))))
+}
+
 /// Elements of a row for each thread, where that leaves a warp with work.
 const PER_THREAD: i64 = 16;
+/// Registers for what is computed, addresses and numbers.
+const WORKING_REGISTERS: i64 = 32;
 /// Threads of a block of several short rows.
 const TOGETHER: i64 = 128;
 
@@ -128,12 +136,20 @@ impl Rows {
             session.apply(Command::bind(row.clone(), Axis::Block(axis)))?;
         }
         let row = rows.last().map_or("", String::as_str);
-        let mut room = Room { shared: device.shared_bytes / 2, registers: device.private_bytes / 2 };
+        let mut room = Room { shared: device.shared_bytes / 2, registers: self.registers(device) };
         self.store_temporaries(session, row, &mut room);
         for tensor in &self.kept {
             self.keep(session, tensor, row, &mut room);
         }
         Ok(())
+    }
+
+    /// Bytes of registers that a thread may keep a row in: what all threads of the block leave it, but for those that every
+    /// kernel needs.
+    fn registers(&self, device: &Gpu) -> i64 {
+        let threads = self.threads.iter().product::<i64>() * self.together;
+        let own = (device.registers / threads.max(1)).min(device.thread_registers);
+        (4 * (own - WORKING_REGISTERS).max(0)).min(device.private_bytes / 2)
     }
 
     /// The axis of the rows of a block.
