@@ -269,10 +269,8 @@ impl Mapping<'_> {
             Some(Command::Tile { members, names: Some(names), .. }) => beside_all(&names.outer, members),
             _ => return Err("no loop was made".into()),
         };
-        let mut blocks = self.steps.one_of(others)?;
-        blocks.extend(tiled);
-        self.steps.on_blocks(&blocks, self.tile.threads)?;
-        Ok(blocks)
+        let blocks: Vec<String> = others.iter().map(|one| one.name.clone()).chain(tiled).collect();
+        self.steps.on_blocks(&blocks, self.tile.threads)
     }
 
     /// One nest in a block for each statement.

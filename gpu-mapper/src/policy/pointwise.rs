@@ -226,12 +226,12 @@ pub(super) fn runs(session: &Session, nest: &Node) -> Vec<Vec<String>> {
 }
 
 fn gather(session: &Session, node: &Node, found: &mut Vec<Vec<String>>) {
-    if let Node::Band(band) = node {
-        if let Some(first) = band.members.iter().position(|member| is_free(session, member)) {
-            let run = band.members[first..].iter().take_while(|member| is_free(session, member));
-            found.push(run.map(|member| member.name.clone()).collect());
-            return;
-        }
+    if let Node::Band(band) = node
+        && let Some(first) = band.members.iter().position(|member| is_free(session, member))
+    {
+        let run = band.members[first..].iter().take_while(|member| is_free(session, member));
+        found.push(run.map(|member| member.name.clone()).collect());
+        return;
     }
     node.children().into_iter().for_each(|child| gather(session, child, found));
 }

@@ -4,7 +4,7 @@ use polyhedral::{Axis, Memory, Tensor};
 use support::Gpu;
 use transform::{Command, Promotion, Session};
 
-use super::nests::{Loop, beside, beside_all, extent, lettered, loops_over, nest_of};
+use super::nests::{beside, beside_all, extent, lettered, loops_over, nest_of};
 use super::to_u32;
 
 /// Elements that one access moves at most.
@@ -58,29 +58,39 @@ impl Steps<'_> {
         }
     }
 
-    /// One loop of several, outermost first; none of none.
-    pub(super) fn one_of(&mut self, loops: &[Loop]) -> Step<Vec<String>> {
-        let Some((first, rest)) = loops.split_first() else { return Ok(Vec::new()) };
-        let mut one = first.name.clone();
-        for other in rest {
-            one = self.collapse(&one, &other.name, None)?;
+    /// Puts the longest of these loops, at most three, on the axes of blocks, with so many threads in rows for each block; the
+    /// others run inside of a block, as do loops of one iteration. All of them, outermost first.
+    pub(super) fn on_blocks(&mut self, loops: &[String], [rows, columns]: [i64; 2]) -> Step<Vec<String>> {
+        let scop = self.session.scop();
+        let count = |name: &String| scop.tree.member(name).map_or(Some(1), extent).unwrap_or(i64::MAX);
+        let mut longest: Vec<(i64, &String)> = loops.iter().map(|name| (count(name), name)).collect();
+        // A stable sort: of equals the innermost ones.
+        longest.reverse();
+        longest.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+        let bound = |name: &&String| longest.iter().take(3).any(|(count, one)| one == name && *count > 1);
+        let mut on_axes: Vec<String> = loops.iter().filter(bound).cloned().collect();
+        if on_axes.is_empty() {
+            on_axes.extend(loops.last().cloned());
         }
-        Ok(vec![one])
-    }
-
-    /// At most three loops on the axes of blocks, the last one along x, and so many threads in rows for each block.
-    pub(super) fn on_blocks(&mut self, blocks: &[String], [rows, columns]: [i64; 2]) -> Step {
+        let inside = loops.iter().filter(|name| !on_axes.contains(name)).cloned();
+        let all: Vec<String> = on_axes.iter().cloned().chain(inside).collect();
         let axes = [Axis::Block(2), Axis::Block(1), Axis::Block(0)];
-        for (name, axis) in blocks.iter().zip(&axes[3 - blocks.len().min(3)..]) {
-            let count = self.session.scop().tree.member(name).and_then(extent).unwrap_or(1);
+        for (name, axis) in on_axes.iter().zip(&axes[3 - on_axes.len()..]) {
+            let count = count(name);
             let most = if let Axis::Block(at) = axis { self.device.grid[usize::from(*at)] } else { i64::MAX };
-            if count > most {
+            if count > most && count != i64::MAX {
                 return Err(format!("`{name}` is of {count} blocks along one axis, and a launch has {most}"));
             }
+        }
+        if all.len() > 1 {
+            self.apply(Command::reorder(all.clone()))?;
+        }
+        for (name, axis) in on_axes.iter().zip(&axes[3 - on_axes.len()..]) {
             self.apply(Command::bind(name.clone(), *axis))?;
         }
-        let first = blocks.first().ok_or("there is no loop for blocks")?;
-        self.apply(Command::launch(first.clone(), [to_u32(columns), to_u32(rows)]))
+        let first = on_axes.first().ok_or("there is no loop for blocks")?;
+        self.apply(Command::launch(first.clone(), [to_u32(columns), to_u32(rows)]))?;
+        Ok(all)
     }
 
     /// A name for a tensor, if it is free.

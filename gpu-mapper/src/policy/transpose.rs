@@ -100,9 +100,8 @@ impl Mapping<'_> {
         self.steps.apply(tile.named(names("o"), names("i")))?;
         let loops = [read.name.clone(), written.name.clone()];
         let [outer, inner] = ["o", "i"].map(|letter| beside_all(&names(letter), &loops));
-        let mut blocks = self.steps.one_of(others)?;
-        blocks.extend(outer);
-        self.steps.on_blocks(&blocks, [ROWS, TILE])?;
+        let blocks: Vec<String> = others.iter().map(|one| one.name.clone()).chain(outer).collect();
+        let blocks = self.steps.on_blocks(&blocks, [ROWS, TILE])?;
         for (name, axis) in inner.iter().zip([Axis::Thread(1), Axis::Thread(0)]) {
             self.steps.apply(Command::bind(name.clone(), axis))?;
         }

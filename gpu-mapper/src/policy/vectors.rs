@@ -14,8 +14,8 @@ pub(super) fn lanes(device: &Gpu, scop: &Scop, name: &str, around: &[String]) ->
     let found = accesses_along(scop, name).ok().flatten();
     let Some(widest) = found.as_ref().and_then(|all| all.iter().map(|one| one.bytes).max()) else { return 1 };
     let own = length(scop, name).ok().flatten();
-    let iterations = around.iter().map(|name| length(scop, name).ok().flatten());
-    let iterations = iterations.fold(Some(1i64), |all, one| all?.checked_mul(one?)).unwrap_or(i64::MAX);
+    let mut iterations = around.iter().map(|name| length(scop, name).ok().flatten());
+    let iterations = iterations.try_fold(1i64, |all, one| all.checked_mul(one?)).unwrap_or(i64::MAX);
     let fits = |lanes: &i64| {
         own.is_some_and(|own| own % lanes == 0)
             && iterations / lanes >= device.multiprocessors.max(1) * device.resident_threads / 2
