@@ -839,3 +839,32 @@ fn products_in_any_tiles() {
         }
     }
 }
+
+/// What the policy makes of products whose sizes no tile divides, and of sizes that nobody knows.
+#[test]
+fn products_of_odd_sizes() {
+    for sizes in [[45, 37, 19], [33, 64, 8], [1, 40, 3], [130, 5, 7]] {
+        let (source, scop) = mapped("matmul", Some(&sizes), &automatic("matmul", Some(&sizes)));
+        agrees(&source, &lowered(&scop), &[]);
+    }
+    let (source, scop) = mapped("matmul", None, &automatic("matmul", None));
+    agrees(&source, &lowered(&scop), &[19, 21, 10]);
+}
+
+const TRANSPOSE: &str = "
+scop transpose(M, N)
+context { : M > 0 and N > 0 }
+input A: float32[N, M]
+output B: float32[M, N]
+stmt B[i, j]
+  domain { B[i, j] : 0 <= i < M and 0 <= j < N }
+  B[i, j] = A[j, i]
+";
+
+#[test]
+fn a_transpose_passes_through_shared_memory() {
+    let sizes = [70, 45];
+    check(TRANSPOSE, &sizes, &automatic(TRANSPOSE, Some(&sizes)));
+    let program = lowered(&mapped(TRANSPOSE, Some(&sizes), &automatic(TRANSPOSE, Some(&sizes))).1);
+    assert!(program.to_string().contains("A_tile: float32[32, 33] shared"), "{program}");
+}

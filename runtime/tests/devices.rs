@@ -262,7 +262,8 @@ fn names_that_no_device_has_are_refused_with_those_that_there_are() {
 /// What a plan may not say, whoever wrote it.
 #[test]
 fn plans_that_contradict_themselves_are_refused() {
-    let wrong: [(&str, fn(&mut Plan)); 9] = [
+    type Change = fn(&mut Plan);
+    let wrong: [(&str, Change); 9] = [
         ("integers", |plan| plan.index_bits = 16),
         ("words for reports", |plan| plan.fault_words = 4),
         ("aligned", |plan| plan.workspace[1].offset = 8),

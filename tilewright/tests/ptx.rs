@@ -42,10 +42,14 @@ fn ptxas() -> Option<PathBuf> {
     None
 }
 
-/// The benchmark set, as far as it is TC.
+/// The benchmark sets of processors and of devices, as far as they are TC.
 fn benchmarks() -> Vec<Case> {
+    ["workloads.toml", "gpu/workloads.toml"].into_iter().flat_map(benchmarks_of).collect()
+}
+
+fn benchmarks_of(list: &str) -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches");
-    let list: toml::Table = std::fs::read_to_string(folder.join("workloads.toml")).unwrap().parse().unwrap();
+    let list: toml::Table = std::fs::read_to_string(folder.join(list)).unwrap().parse().unwrap();
     let case = |workload: &toml::Value| {
         let kernel = workload["kernel"].as_str().unwrap();
         let text = std::fs::read_to_string(folder.join("kernels").join(format!("{kernel}.tc"))).ok()?;

@@ -44,7 +44,7 @@ pub(super) struct Failed<'c> {
 impl<'c> Emitter<'c, '_> {
     /// An [`Op::Check`]: reports the first lane that lies outside, and returns.
     pub fn check(&self, frame: &mut Frame<'c>, check: Checked<'_>) -> Result<()> {
-        let extent = self.ir.from_index(self.int(frame, check.extent)?)?;
+        let extent = self.ir.value_of_index(self.int(frame, check.extent)?)?;
         let value = self.value(frame, check.value, check.lanes)?.expect(DType::I64)?.llvm;
         // As unsigned numbers the negative ones are the largest.
         let mut outside = self.ir.compare_ints(IntPredicate::UGE, value, extent.into())?;
@@ -56,7 +56,7 @@ impl<'c> Emitter<'c, '_> {
         let report = |frame: &mut Frame<'c>| -> Result<Failed<'c>> {
             let lane = self.first_lane(outside)?;
             let value = self.value_in(lane, value)?;
-            let lower = self.ir.from_index(self.int(frame, &check.report.lower)?)?;
+            let lower = self.ir.value_of_index(self.int(frame, &check.report.lower)?)?;
             Ok(Failed { number: self.number_of_check(check)?, value, lower, extent, lane })
         };
         match frame.outside {

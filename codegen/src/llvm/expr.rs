@@ -134,7 +134,7 @@ impl<'c> Emitter<'c, '_> {
 
     /// `base + lane·step`.
     fn iota(&self, frame: &Frame<'c>, base: &Int, step: i64, lanes: u32) -> Result<Typed<'c>> {
-        let base = self.ir.from_index(self.int(frame, base)?)?.into();
+        let base = self.ir.value_of_index(self.int(frame, base)?)?.into();
         let llvm = if step == 0 || lanes == 1 { base } else { self.ramp(base, self.ir.i64(step), lanes)?.into() };
         Ok(Typed { llvm, dtype: DType::I64 })
     }

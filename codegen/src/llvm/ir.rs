@@ -47,7 +47,7 @@ impl<'c> Ir<'c> {
     }
 
     /// A subscript as a value of the program, which has 64 bits.
-    pub fn from_index(&self, index: IntValue<'c>) -> Result<IntValue<'c>> {
+    pub fn value_of_index(&self, index: IntValue<'c>) -> Result<IntValue<'c>> {
         match self.index_bits {
             64 => Ok(index),
             _ => Ok(self.builder.build_int_s_extend(index, self.context.i64_type(), "")?),

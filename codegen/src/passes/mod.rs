@@ -19,7 +19,7 @@ mod values;
 
 use std::collections::BTreeMap;
 
-use polyhedral::{Scop, TensorId};
+use polyhedral::{Kernel, Node, Scop, TensorId};
 use support::{Remark, Table, with_deep_stack};
 
 use crate::llvm;
@@ -57,7 +57,7 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
 }
 
 fn lowered(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
-    let program = scan(scop, options, remarks)?;
+    let program = scan(&without_kernels(scop), options, remarks)?;
     let program = split(simplify(lines(simplify(program))), remarks);
     let program = simplify(values(program));
     let program = simplify(peel(unswitch(program)));
@@ -67,6 +67,23 @@ fn lowered(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<
     let program = spread(prefetches(transposes(shifts(dots(simplify(program), &options.dots)))));
     remarks.extend(llvm::library_calls(&program, options.fma));
     Ok(program)
+}
+
+/// The program without marks of kernels: a processor has none, and runs their loops one iteration after the other.
+fn without_kernels(scop: &Scop) -> Scop {
+    let mut scop = scop.clone();
+    unmark(&mut scop.tree.root);
+    scop
+}
+
+fn unmark(node: &mut Node) {
+    if let Node::Mark { name, child } = node
+        && Kernel::is_mark(name)
+    {
+        *node = std::mem::replace(&mut **child, Node::Leaf);
+        return unmark(node);
+    }
+    node.children_mut().into_iter().for_each(unmark);
 }
 
 /// A copy of `ops` with loop variables of its own, so that both may stand in one program.

@@ -59,7 +59,8 @@ impl Layout<'_> {
         // In their own order, for one loop of several.
         let outer: Vec<String> = run.iter().filter(|name| outer.contains(name)).cloned().collect();
         let (rest, z) = outer.split_at(self.first_on_blocks(session.scop(), &outer));
-        let wanted = [z, &blocks, &threads, rest].concat();
+        let single: Vec<String> = run.iter().filter(|name| !order.contains(name)).cloned().collect();
+        let wanted = [z, &blocks, &threads, rest, &single].concat();
         if session.apply(Command::reorder(wanted)).is_err() {
             let why = "its loops could not be put in the order that blocks and threads need";
             session.remark(Remark::new("gpu", threads.join(" "), "not on threads", why));

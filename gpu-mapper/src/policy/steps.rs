@@ -4,7 +4,7 @@ use polyhedral::{Axis, Memory, Tensor};
 use support::Gpu;
 use transform::{Command, Promotion, Session};
 
-use super::nests::{Loop, beside, beside_all, lettered, loops_over, nest_of};
+use super::nests::{Loop, beside, beside_all, extent, lettered, loops_over, nest_of};
 use super::to_u32;
 
 /// Elements that one access moves at most.
@@ -72,6 +72,11 @@ impl Steps<'_> {
     pub(super) fn on_blocks(&mut self, blocks: &[String], [rows, columns]: [i64; 2]) -> Step {
         let axes = [Axis::Block(2), Axis::Block(1), Axis::Block(0)];
         for (name, axis) in blocks.iter().zip(&axes[3 - blocks.len().min(3)..]) {
+            let count = self.session.scop().tree.member(name).and_then(extent).unwrap_or(1);
+            let most = if let Axis::Block(at) = axis { self.device.grid[usize::from(*at)] } else { i64::MAX };
+            if count > most {
+                return Err(format!("`{name}` is of {count} blocks along one axis, and a launch has {most}"));
+            }
             self.apply(Command::bind(name.clone(), *axis))?;
         }
         let first = blocks.first().ok_or("there is no loop for blocks")?;

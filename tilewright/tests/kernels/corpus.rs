@@ -92,3 +92,9 @@ fn every_definition_computes_in_any_order_of_threads_what_the_evaluator_does() {
     let wrong = work::failures(&corpus(), |case| judged(case, |sizes| interpreter::runs(&case.def, sizes)));
     assert!(wrong.is_empty(), "{} fail:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+#[test]
+fn every_definition_computes_as_ptx_what_the_evaluator_does() {
+    let wrong = work::failures(&corpus(), |case| judged(case, |sizes| interpreter::runs_as_ptx(&case.def, sizes)));
+    assert!(wrong.is_empty(), "{} fail:\n{}", wrong.len(), wrong.join("\n"));
+}

@@ -9,11 +9,24 @@ use support::{Gpu, Stage, Target};
 use tilewright::host_target;
 use transform::{Policy, Session};
 
+use crate::ptx;
+
 /// Runs a definition as kernels for a device of OpenCL, blocks and threads in a random order, and compares with the evaluator.
 pub fn runs(def: &Kernel, sizes: &[i64]) -> Result<(), String> {
     let scop = frontend_tc::lower_at(def, &isl::Ctx::new(), sizes).map_err(|error| error.to_string())?;
     let program = kernels(&scop, &Gpu::opencl(), &host_target())?;
     agrees(&scop, &program, 5)
+}
+
+/// Runs a definition as PTX, on a machine of the tests, and compares with the evaluator. What calls a function that there is no
+/// PTX for is left out.
+pub fn runs_as_ptx(def: &Kernel, sizes: &[i64]) -> Result<(), String> {
+    let scop = frontend_tc::lower_at(def, &isl::Ctx::new(), sizes).map_err(|error| error.to_string())?;
+    let program = kernels(&scop, &Gpu::cuda(), &host_target())?;
+    match ptx::agrees_closely(&scop, &program, 5) {
+        Err(why) if !why.starts_with("the function") => Err(why),
+        _ => Ok(()),
+    }
 }
 
 /// The kernels of the policy for a device.

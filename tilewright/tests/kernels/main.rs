@@ -1,4 +1,4 @@
-//! Programs as kernels: on an OpenCL device, and in the interpreter with its blocks and threads in random order. Where there
+//! Programs as kernels: on an OpenCL device, in the interpreter with its blocks and threads in random order, and as PTX. Where there
 //! is no OpenCL the tests of it say so and pass; what they would check is not checked there.
 
 #[allow(dead_code, reason = "of what tests share each uses a part")]
@@ -7,6 +7,10 @@ mod agreement;
 mod calls;
 mod corpus;
 mod interpreter;
+#[path = "../../../codegen/tests/ptx/machine.rs"]
+mod machine;
+#[path = "../../../codegen/tests/ptx/run.rs"]
+mod ptx;
 mod random;
 mod sizes;
 mod work;
