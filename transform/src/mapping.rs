@@ -24,7 +24,8 @@ use crate::refused::Reason;
 /// one keeps for itself.
 ///
 /// Needs sequential loops, and no loop around the same statements that has this axis. Proof: order, with no two dependent
-/// instances, reduction updates included, on different points of the axis. After Baskaran and others, A Compiler
+/// instances, reduction updates included, on different points of the axis, but for threads whose updates are of one element
+/// by one statement: these are combined before the element is touched ([`polyhedral::Combined`]). After Baskaran and others, A Compiler
 /// Framework for Optimization of Affine Loop Nests for GPGPUs (ICS 2008); Verdoolaege and others, PPCG (TACO 2013).
 pub(crate) fn bind(scop: &Scop, members: &[String], axis: Axis) -> Result<Edit, Reason> {
     let members = place::resolve_all(scop, members)?;
