@@ -3,7 +3,7 @@
 use nom::branch::alt;
 use nom::bytes::complete::{take_while, take_while1};
 use nom::character::complete::{char, digit1, space0};
-use nom::combinator::{all_consuming, cut, map, map_opt, opt, recognize, verify};
+use nom::combinator::{all_consuming, cut, eof, map, map_opt, not, opt, recognize, verify};
 use nom::error::{ErrorKind, ParseError};
 use nom::multi::{many0, many1, separated_list0};
 use nom::sequence::{delimited, pair, preceded};
@@ -17,7 +17,7 @@ use crate::{COMMANDS, Command, End, LayoutMap, Names, Privatisation, Promotion, 
 
 /// Words that stand between names, and so are none.
 pub(crate) const RESERVED: &[&str] =
-    &["by", "to", "as", "depth", "at", "of", "transposed", "padded", "widened", "double", "in", "ahead", "dim"];
+    &["by", "as", "depth", "at", "of", "transposed", "padded", "widened", "double", "in", "ahead", "dim"];
 
 /// A line of a script by what it is.
 pub(crate) enum Line {
@@ -264,8 +264,12 @@ fn peel(input: &str) -> Read<'_, Command> {
 /// `LOOP+ to AXIS`
 fn bind(input: &str) -> Read<'_, Command> {
     let axis = expect("an axis of a target (rank, cluster, block.x, …)", map_opt(word, Axis::parse));
-    let (rest, (members, axis)) =
-        (many1(a_loop), preceded(keyword("to", "another loop, or `to`"), axis)).parse(input)?;
+    // A loop may be called `to`, too: the last word but one is none.
+    let axis_follows = (keyword("to", ""), opt(word), space0, eof);
+    let (rest, (first, others, axis)) =
+        (a_loop, many0(preceded(not(axis_follows), a_loop)), preceded(keyword("to", "another loop, or `to`"), axis))
+            .parse(input)?;
+    let members = std::iter::once(first).chain(others).collect();
     Ok((rest, Command::Bind { members, axis }))
 }
 

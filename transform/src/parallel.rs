@@ -1,6 +1,6 @@
 //! Commands that lay iterations out on the machine: parallel, vectorise, unroll.
 
-use polyhedral::{Band, Filtered, Kind, Member, Node, ScheduleTree, Scop};
+use polyhedral::{Axis, Band, Filtered, Kind, Member, Node, ScheduleTree, Scop};
 use support::Target;
 
 use crate::loops::{NewNames, adjective, split_member};
@@ -159,8 +159,9 @@ impl Strips {
         let mut taken = Taken::by(&scop.tree, old);
         named.take(&mut taken);
         Sinking { scop, taken }.below(band, strip)?;
-        // Pairs that come to a loop without dependences have one value of it: it may stand anywhere inside.
-        let proof = if coincident { Proof::Known } else { Proof::order_below(band)? };
+        // Pairs that come to a loop without dependences have one value of it: it may stand anywhere inside. But threads that
+        // combine what they add up do so for one value of all loops around them.
+        let proof = if coincident && !is_combined(band) { Proof::Known } else { Proof::order_below(band)? };
         Ok(Strips { tree, member, outer, inner, names: named.canonical(), proof })
     }
 
@@ -169,6 +170,13 @@ impl Strips {
         let command = Command::Vectorise { member: self.member, by, names: Some(self.names), tail };
         Ok(Edit::of_tree(scop, self.tree, command, self.proof))
     }
+}
+
+/// Whether threads run a loop of a nest whose iterations depend on each other.
+fn is_combined(band: &Band) -> bool {
+    let of_threads = |member: &&Member| matches!(member.kind, Kind::Bound(Axis::Thread(_)));
+    let mut members = band.members.iter().chain(band.child.members());
+    members.any(|member| of_threads(&member) && !member.coincident)
 }
 
 /// Takes a member down to the leaves.

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use crate::{Access, Body, Filtered, Kind, Member, Node, ScheduleTree, Scop, Stmt, StmtId, Subscript, isl};
+use crate::{Access, Axis, Body, Filtered, Kind, Member, Node, ScheduleTree, Scop, Stmt, StmtId, Subscript, isl};
 
 /// An instance: its statement, and the values of its dimensions.
 pub type Point = (StmtId, Vec<i64>);
@@ -82,7 +82,7 @@ impl Enumeration {
             other == id && time.len() >= together && outside.iter().zip(time.iter()).all(|(a, b)| a.is_same(b))
         });
         self.instances[second].0 == *id
-            && matches!(times[first].get(together), Some(Step::At(_, Kind::Vector(_))))
+            && matches!(times[first].get(together), Some(Step::At(_, Kind::Vector(_) | Kind::Bound(Axis::Thread(_)))))
             && beside.all(|((_, point), _)| elements(point) == written)
     }
 }
