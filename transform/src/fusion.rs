@@ -254,7 +254,7 @@ fn smallest_shift(
     }
     let ((firsts, _), (seconds, _)) = (peel(a.node.clone(), depth), peel(b.node.clone(), depth));
     for (by, (first, second)) in shift.iter_mut().zip(firsts.iter().zip(&seconds)) {
-        let apart = first.schedule.union_add(&second.schedule)?;
+        let apart = first.schedule.union_add(&second.schedule)?.coalesce()?;
         if pairs.lex_gt_at(&apart.to_multi()?)?.is_empty()? {
             pairs = pairs.eq_at(&apart.to_multi()?)?;
             continue;
@@ -263,7 +263,7 @@ fn smallest_shift(
         let distances = pairs.apply_domain(&from)?.apply_range(&to)?.deltas()?.intersect_params(&scop.context)?;
         let Some(least) = least(&distances)? else { return Ok(vec![0; depth]) };
         *by = -least;
-        let moved = first.schedule.union_add(&shifted(&second.schedule, (*by).into(), &|_| true)?)?;
+        let moved = first.schedule.union_add(&shifted(&second.schedule, (*by).into(), &|_| true)?)?.coalesce()?;
         pairs = pairs.eq_at(&moved.to_multi()?)?;
     }
     Ok(shift)
@@ -311,7 +311,7 @@ fn matched(a: &Member, b: &Member) -> Result<Member, Reason> {
     if let Kind::Vector(_) | Kind::Unroll(_) = a.kind {
         return Reason::precondition(format!("the loop `{}` is {}", a.name, adjective(a.kind)));
     }
-    Ok(Member { schedule: a.schedule.union_add(&b.schedule)?, coincident: false, ..a.clone() })
+    Ok(Member { schedule: a.schedule.union_add(&b.schedule)?.coalesce()?, coincident: false, ..a.clone() })
 }
 
 /// How many loops are nested perfectly from here down.
