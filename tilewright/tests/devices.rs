@@ -18,11 +18,11 @@ fn source(stage: StageName, tc: &str, sizes: &[i64], script: Option<&str>) -> Re
 #[test]
 fn the_policy_maps_what_no_script_maps() {
     let cuda = source(StageName::Cuda, PRODUCT, &[100, 60, 40], None).expect("kernels");
-    for part in ["__global__ __launch_bounds__(256)", "threadIdx.y", "<<<dim3(", "C_0 = fmaf("] {
+    for part in ["__global__ __launch_bounds__(256)", "threadIdx.y", "<<<dim3(", "__shared__", "fmaf("] {
         assert!(cuda.contains(part), "no {part} in\n{cuda}");
     }
     let opencl = source(StageName::OpenCl, PRODUCT, &[100, 60, 40], None).expect("kernels");
-    for part in ["__kernel __attribute__((reqd_work_group_size(32, 8, 1)))", "get_group_id(0)", "items"] {
+    for part in ["__kernel __attribute__((reqd_work_group_size(16, 16, 1)))", "get_group_id(0)", "items"] {
         assert!(opencl.contains(part), "no {part} in\n{opencl}");
     }
 }

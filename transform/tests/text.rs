@@ -225,7 +225,12 @@ fn what_the_commands_on_one_loop_want() {
         "bind a to block",
         expect!["line 1, column 11: expected an axis of a target (rank, cluster, block.x, …), found `block`"],
     );
-    check_error("bind a to", expect!["line 1, column 10: expected an axis of a target (rank, cluster, block.x, …), found the end of the line"]);
+    check_error(
+        "bind a to",
+        expect![
+            "line 1, column 10: expected an axis of a target (rank, cluster, block.x, …), found the end of the line"
+        ],
+    );
     check_error("bind a", expect!["line 1, column 7: expected another loop, or `to`, found the end of the line"]);
 }
 

@@ -71,7 +71,10 @@ fn commands_from_rust_print_alike() {
 fn what_is_no_command() {
     check_error("promote", expect!["line 1, column 8: expected a tensor, found the end of the line"]);
     check_error("promote B at", expect!["line 1, column 13: expected a loop, found the end of the line"]);
-    check_error("promote B in cache", expect!["line 1, column 14: expected `stack`, `global`, `shared` or `registers`, found `cache`"]);
+    check_error(
+        "promote B in cache",
+        expect!["line 1, column 14: expected `stack`, `global`, `shared` or `registers`, found `cache`"],
+    );
     check_error(
         "promote B transposed",
         expect!["line 1, column 21: expected the number of a dimension, found the end of the line"],
