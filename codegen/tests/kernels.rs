@@ -635,6 +635,7 @@ fn the_policy_fuses_and_tiles() {
         fuse C.init C.update depth 2
         reorder C.init.m C.init.n
         tile C.init.m C.init.n by 128 128 as mo no / mi ni
+        reorder C.init.mo C.init.no
         bind C.init.mo to block.y
         bind C.init.no to block.x
         launch C.init.mo with 16 16 threads
