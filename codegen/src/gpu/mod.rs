@@ -1,6 +1,7 @@
 //! Kernels: from a Scop with kernels to a program that launches them, and to the text of languages that devices are
 //! programmed in.
 
+mod apart;
 mod code;
 mod counted;
 mod entry;

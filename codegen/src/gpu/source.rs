@@ -17,6 +17,7 @@ use crate::passes::Ranges;
 use crate::verify::has_meeting;
 use crate::{Buffer, Launch, Op, Place, Program, RegId, Stride, VarId};
 
+use super::apart::meetings_apart;
 use super::entry::{Argument, Entry};
 use check::Checked;
 use lanes::{Loaded, Stored};
@@ -51,6 +52,14 @@ fn unsupported<T>(what: impl Into<String>) -> Result<T> {
 /// # Errors
 /// When the program has functions that the language does not have, or work of the host's own.
 pub fn source(program: &Program, language: Language) -> Result<String> {
+    let apart;
+    let program = match language {
+        Language::OpenCl => {
+            apart = meetings_apart(program.clone());
+            &apart
+        }
+        Language::Cuda => program,
+    };
     let mut printer = Printer::new(program, language);
     let host = printer.host(&program.body, 1)?;
     Ok(printer.finish(&host))

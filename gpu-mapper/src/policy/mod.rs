@@ -16,8 +16,7 @@ use transform::{Command, Names, Policy, Refused, Session};
 use nests::{beside_all, heads};
 
 /// Lays loops out on a device: reductions to few results are cut into strips, neighbouring nests share their loops where these
-/// stay free of dependences; then each nest is
-/// mapped by the first strategy that it is one for.
+/// stay free of dependences and leave the device its work; then each nest is mapped by the first strategy that it is one for.
 pub struct Mapper {
     /// The device.
     pub device: Gpu,
