@@ -16,30 +16,13 @@
 use polyhedral::Value as Scalar;
 
 use crate::verify::has_meeting;
-use crate::{Cond, Int, Launch, Op, Program, Reg, Value};
+use crate::{Cond, Int, Op, Program, Reg, Value};
+
+use super::rewrite::with_launches;
 
 /// The program with no barrier, and nothing that threads combine, inside of a condition.
-pub(super) fn meetings_apart(mut program: Program) -> Program {
-    let body = std::mem::take(&mut program.body);
-    program.body = of_host(body, &mut program);
-    program
-}
-
-fn of_host(ops: Vec<Op>, program: &mut Program) -> Vec<Op> {
-    let one = |op: Op| match op {
-        Op::Launch(launch) => {
-            let body = Apart { program }.of(&launch.body, &Cond::always());
-            Op::Launch(Launch { body, ..launch })
-        }
-        Op::For { var, lower, upper, step, parallel, body } => {
-            Op::For { var, lower, upper, step, parallel, body: of_host(body, program) }
-        }
-        Op::If { cond, then, otherwise } => {
-            Op::If { cond, then: of_host(then, program), otherwise: of_host(otherwise, program) }
-        }
-        other => other,
-    };
-    ops.into_iter().map(one).collect()
+pub(super) fn meetings_apart(program: Program) -> Program {
+    with_launches(program, &|body, program| Apart { program }.of(&body, &Cond::always()))
 }
 
 struct Apart<'p> {

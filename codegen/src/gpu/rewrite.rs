@@ -131,10 +131,12 @@ fn has_vector(value: &Value) -> bool {
 /// Elements that loops without barriers load and store again and again, in registers meanwhile.
 ///
 /// No thread touches what another one writes between barriers, so that what runs there may be rewritten like any program.
-pub(super) fn in_registers(mut program: Program) -> Program {
-    let body = std::mem::take(&mut program.body);
-    program.body = of_host(body, &mut program);
-    program
+pub(super) fn in_registers(program: Program) -> Program {
+    with_launches(program, &|body, program| {
+        let mut own = BTreeSet::new();
+        kept(&body, &mut own);
+        of_block(body, &own, program)
+    })
 }
 
 /// What threads keep across barriers in these ops: registers already.
@@ -155,19 +157,24 @@ fn kept(ops: &[Op], found: &mut BTreeSet<TensorId>) {
     }
 }
 
-fn of_host(ops: Vec<Op>, program: &mut Program) -> Vec<Op> {
+/// The program with other bodies of its launches.
+pub(super) fn with_launches(mut program: Program, change: &dyn Fn(Vec<Op>, &mut Program) -> Vec<Op>) -> Program {
+    let body = std::mem::take(&mut program.body);
+    program.body = of_host(body, change, &mut program);
+    program
+}
+
+fn of_host(ops: Vec<Op>, change: &dyn Fn(Vec<Op>, &mut Program) -> Vec<Op>, program: &mut Program) -> Vec<Op> {
     let one = |op: Op| match op {
         Op::Launch(launch) => {
-            let mut own = BTreeSet::new();
-            kept(&launch.body, &mut own);
-            let body = of_block(launch.body, &own, program);
+            let body = change(launch.body, program);
             Op::Launch(Launch { body, ..launch })
         }
         Op::For { var, lower, upper, step, parallel, body } => {
-            Op::For { var, lower, upper, step, parallel, body: of_host(body, program) }
+            Op::For { var, lower, upper, step, parallel, body: of_host(body, change, program) }
         }
         Op::If { cond, then, otherwise } => {
-            Op::If { cond, then: of_host(then, program), otherwise: of_host(otherwise, program) }
+            Op::If { cond, then: of_host(then, change, program), otherwise: of_host(otherwise, change, program) }
         }
         other => other,
     };
