@@ -71,3 +71,18 @@ def twice(float(N) A) -> (B, C) {
     let refused = source(StageName::Cuda, reversed, &[64], Some(script)).expect_err("no such axis");
     assert_eq!(refused.diagnostics()[0].code, "TC0942", "{refused}");
 }
+
+/// Loops of one iteration are not dealt out, and are in nobody's way.
+#[test]
+fn loops_of_one_iteration_are_inside_of_blocks() {
+    let convolution = "
+def grouped(float(N, G, C, H, W) I, float(G, F, C, 3, 3) K) -> (O) {
+    O(n, g, f, h, w) +=! I(n, g, c, h + r, w + s) * K(g, f, c, r, s)
+}";
+    // N, G, C, H, W, F: one group, and one row of results.
+    for sizes in [[2, 1, 4, 3, 9, 4], [2, 5, 4, 3, 9, 1], [1, 1, 1, 3, 3, 1]] {
+        if let Err(refused) = source(StageName::OpenCl, convolution, &sizes, None) {
+            panic!("{sizes:?}: {refused}");
+        }
+    }
+}

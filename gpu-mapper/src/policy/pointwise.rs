@@ -18,9 +18,9 @@ use support::{Gpu, Remark};
 use transform::{Command, Names, Session};
 
 use super::nests::{band_over, beside, free_loops, heads, is_free, nest_of};
-use super::rows::length;
+use super::rows::{halves, length};
 use super::vectors::lanes;
-use super::{Declined, applied, bind, contraction, full, rows, to_u32};
+use super::{Declined, applied, bind, contraction, rows, to_u32};
 
 /// Lays out the loops of a nest. A step that is refused leaves its loop in sequence.
 pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(), Declined> {
@@ -132,14 +132,8 @@ impl Layout<'_> {
         if lanes == 1 || trial.apply(Command::vectorise(x.clone(), lanes)).is_err() {
             return x;
         }
-        let groups = match trial.script().commands().next_back() {
-            Some(Command::Vectorise { member, names: Some(names), .. }) => {
-                full(names, std::slice::from_ref(member)).outer.into_iter().next()
-            }
-            _ => None,
-        };
-        match groups {
-            Some(groups) => {
+        match halves(&trial) {
+            Some((groups, _)) => {
                 *session = trial;
                 groups
             }

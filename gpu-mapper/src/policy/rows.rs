@@ -20,7 +20,7 @@ use support::{Gpu, Remark};
 use transform::{Command, LayoutMap, Promotion, Refused, Session};
 
 use super::Declined;
-use super::nests::nest_of;
+use super::nests::{beside, nest_of};
 use super::pointwise::{contiguity, runs};
 
 /// Lays out a nest that runs along rows.
@@ -370,11 +370,7 @@ pub(super) fn names(scop: &Scop) -> Vec<String> {
 pub(super) fn halves(session: &Session) -> Option<(String, String)> {
     match session.script().commands().next_back()? {
         Command::Split { member, names: Some(names), .. } | Command::Vectorise { member, names: Some(names), .. } => {
-            let beside = |name: &String| match member.rsplit_once('.') {
-                Some((stmt, _)) if !name.contains('.') => format!("{stmt}.{name}"),
-                _ => name.clone(),
-            };
-            Some((beside(names.outer.first()?), beside(names.inner.first()?)))
+            Some((beside(names.outer.first()?, member), beside(names.inner.first()?, member)))
         }
         _ => None,
     }
