@@ -622,6 +622,11 @@ fn devices_without_a_driver_are_named() {
     let run = ["run", "mm.tc", "-t", "cuda:sm_80", "-s", "M=3,N=4,K=5"];
     place.refused(1, &run, &["TC0944", "there is no CUDA here", "libcuda.so.1"]);
     place.refused(1, &["bench", "mm.tc", "-t", "cuda", "-s", "M=3,N=4,K=5"], &["TC0944", "libcuda.so.1"]);
+    place.refused(
+        1,
+        &["run", "mm.tc", "-t", "cuda:sm_12", "-s", "M=3,N=4,K=5"],
+        &["TC0937", "cuda:sm_12", "cuda:sm_80"],
+    );
 }
 
 #[test]

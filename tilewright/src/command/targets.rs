@@ -76,6 +76,11 @@ pub fn is_device(name: &str) -> bool {
 
 /// A compiler for the device with that name.
 pub fn device(name: &str) -> Result<Compiler> {
+    let is_number = |which: &str| which.parse::<u32>().is_ok();
+    if name.strip_prefix("cuda:").is_some_and(|which| !is_number(which)) && Gpu::named(name).is_none() {
+        let error = Diagnostic::call("TC0937", format!("no target is called `{name}`"));
+        return Err(Error::user(error.help(format!("devices are called {}, or cuda:1", Gpu::NAMES.join(", ")))));
+    }
     let device = open_device(name)?;
     match Gpu::named(name) {
         // A kind by name, on whichever device runs its code.
