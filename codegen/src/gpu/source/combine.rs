@@ -129,7 +129,8 @@ impl Numbers {
     }
 }
 
-fn word(op: BinOp) -> Option<&'static str> {
+/// What combines two values, as a name.
+pub(super) fn word(op: BinOp) -> Option<&'static str> {
     Some(match op {
         BinOp::Add => "sum",
         BinOp::Mul => "product",
@@ -152,6 +153,21 @@ fn operator(word: &str) -> BinOp {
     }
 }
 
+/// Two values of a type, combined.
+pub(super) fn both(language: Language, op: BinOp, dtype: DType, a: &str, b: &str) -> String {
+    let suffix = if language == Language::Cuda && dtype != DType::F64 { "f" } else { "" };
+    match op {
+        BinOp::Add => format!("{a} + {b}"),
+        BinOp::Mul => format!("{a}*{b}"),
+        BinOp::Min if dtype.is_float() => format!("fmin{suffix}({a}, {b})"),
+        BinOp::Max if dtype.is_float() => format!("fmax{suffix}({a}, {b})"),
+        BinOp::Min => format!("{a} < {b} ? {a} : {b}"),
+        BinOp::Max => format!("{a} > {b} ? {a} : {b}"),
+        BinOp::And => format!("{a} && {b}"),
+        _ => format!("{a} || {b}"),
+    }
+}
+
 impl Combination {
     fn name(&self) -> String {
         let suffix = if self.how == How::Memory { "_in_memory" } else { "" };
@@ -170,17 +186,7 @@ impl Combination {
     }
 
     fn both(&self, language: Language, a: &str, b: &str) -> String {
-        let suffix = if language == Language::Cuda && self.dtype != DType::F64 { "f" } else { "" };
-        match operator(self.op) {
-            BinOp::Add => format!("{a} + {b}"),
-            BinOp::Mul => format!("{a}*{b}"),
-            BinOp::Min if self.dtype.is_float() => format!("fmin{suffix}({a}, {b})"),
-            BinOp::Max if self.dtype.is_float() => format!("fmax{suffix}({a}, {b})"),
-            BinOp::Min => format!("{a} < {b} ? {a} : {b}"),
-            BinOp::Max => format!("{a} > {b} ? {a} : {b}"),
-            BinOp::And => format!("{a} && {b}"),
-            _ => format!("{a} || {b}"),
-        }
+        both(language, operator(self.op), self.dtype, a, b)
     }
 
     /// The function.
