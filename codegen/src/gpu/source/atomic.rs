@@ -69,16 +69,22 @@ impl AtomicUpdate {
 
     /// By a function of the language.
     fn by_function(self, language: Language) -> Option<String> {
-        let word = if self.op == BinOp::Add { self.wrapping() } else { self.dtype };
+        let word = if matches!(self.op, BinOp::Min | BinOp::Max) { self.dtype } else { self.wrapping() };
         let name = match (language, self.op) {
             (Language::OpenCl, _) if self.dtype.is_float() || self.is_wide() && self.op != BinOp::Add => return None,
             (Language::OpenCl, BinOp::Add) if self.is_wide() => "atom_add",
             (Language::OpenCl, BinOp::Add) => "atomic_add",
             (Language::OpenCl, BinOp::Min) => "atomic_min",
             (Language::OpenCl, BinOp::Max) => "atomic_max",
+            (Language::OpenCl, BinOp::BitAnd) => "atomic_and",
+            (Language::OpenCl, BinOp::BitOr) => "atomic_or",
+            (Language::OpenCl, BinOp::BitXor) => "atomic_xor",
             (Language::Cuda, BinOp::Add) => "atomicAdd",
             (Language::Cuda, BinOp::Min) if self.dtype.is_int() => "atomicMin",
             (Language::Cuda, BinOp::Max) if self.dtype.is_int() => "atomicMax",
+            (Language::Cuda, BinOp::BitAnd) => "atomicAnd",
+            (Language::Cuda, BinOp::BitOr) => "atomicOr",
+            (Language::Cuda, BinOp::BitXor) => "atomicXor",
             _ => return None,
         };
         let of = language.value_type(word);

@@ -138,6 +138,9 @@ pub(super) fn word(op: BinOp) -> Option<&'static str> {
         BinOp::Max => "maximum",
         BinOp::And => "all",
         BinOp::Or => "any",
+        BinOp::BitAnd => "bit_and",
+        BinOp::BitOr => "bit_or",
+        BinOp::BitXor => "bit_xor",
         _ => return None,
     })
 }
@@ -149,6 +152,9 @@ fn operator(word: &str) -> BinOp {
         "minimum" => BinOp::Min,
         "maximum" => BinOp::Max,
         "all" => BinOp::And,
+        "bit_and" => BinOp::BitAnd,
+        "bit_or" => BinOp::BitOr,
+        "bit_xor" => BinOp::BitXor,
         _ => BinOp::Or,
     }
 }
@@ -164,6 +170,9 @@ pub(super) fn both(language: Language, op: BinOp, dtype: DType, a: &str, b: &str
         BinOp::Min => format!("{a} < {b} ? {a} : {b}"),
         BinOp::Max => format!("{a} > {b} ? {a} : {b}"),
         BinOp::And => format!("{a} && {b}"),
+        BinOp::BitAnd => format!("{a} & {b}"),
+        BinOp::BitOr => format!("{a} | {b}"),
+        BinOp::BitXor => format!("{a} ^ {b}"),
         _ => format!("{a} || {b}"),
     }
 }
