@@ -253,6 +253,9 @@ impl DeviceKernel {
         for (argument, tensor) in all {
             argument.accepts(tensor.dtype(), tensor.shape(), tensor.strides())?;
             on(self.device(), tensor.device(), &argument.name)?;
+            if !argument.takes_any_address() && !tensor.is_aligned() {
+                return Err(DeviceError::Unaligned { argument: argument.name.clone(), alignment: Plan::VECTOR_BYTES });
+            }
         }
         for (at, (output, written)) in signature.outputs().zip(outputs).enumerate() {
             written.layout().has_distinct_elements()?;
