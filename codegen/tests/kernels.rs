@@ -888,3 +888,27 @@ fn a_transpose_passes_through_shared_memory() {
     let program = lowered(&mapped(TRANSPOSE, Some(&sizes), &automatic(TRANSPOSE, Some(&sizes))).1);
     assert!(program.to_string().contains("A_tile: float32[32, 33] shared"), "{program}");
 }
+
+/// A kernel of CUDA declares 48 KB at most; the host asks for more.
+#[test]
+fn large_shared_arrays_are_asked_for_by_the_host() {
+    let script = "
+tile B.j B.i by 128 128 as jo io / ji ii
+bind B.jo to block.y
+bind B.io to block.x
+launch B.jo with 1 64 threads
+promote A at B.io as As in shared
+bind B.ji to thread.x
+bind As.load.x1 to thread.x
+";
+    let program = lowered(&mapped(TRANSPOSE, Some(&[512, 512]), script).1);
+    let text = gpu::source(&program, Language::Cuda).expect("a text");
+    for part in [
+        "extern __shared__ __align__(16) unsigned char shared_memory[];",
+        "float (&As)[128][128] = *(float (*)[128][128])(shared_memory + 0);",
+        "cudaFuncSetAttribute(transpose, cudaFuncAttributeMaxDynamicSharedMemorySize, 65536);",
+        ", 65536, stream>>>(",
+    ] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+}
