@@ -11,7 +11,8 @@ use crate::refused::Reason;
 use crate::session::Asked;
 use crate::{Command, End};
 
-/// Joins two nests of a sequence: their outer loops become common, matched by position. What is between them comes after.
+/// Joins two nests of a sequence: their outer loops become common, matched by position. What is between them comes after,
+/// or before where the second nest needs it.
 ///
 /// ```text
 /// fuse C.init C.update depth 2
@@ -27,7 +28,7 @@ use crate::{Command, End};
 /// the outermost loop inwards; where the distance has no bound, nothing is shifted and the proof says what is wrong.
 ///
 /// With a `depth` that only one of the nests has, the other one runs in a single iteration of the loops that it lacks: in
-/// the first one when it comes first, and in the last one when it comes second.
+/// the first one when it comes first, and in the last one when it comes second. A nest may then lack all of them.
 ///
 /// ```text
 /// fuse C.init C.update depth 3
@@ -57,7 +58,7 @@ pub(crate) fn fuse(
     let deepest = [at, other].map(|at| nest_depth(&children[at].node)).into_iter().max().unwrap_or(0);
     let depth = depth.map_or(common, |depth| depth as usize);
     let both = depth.min(common);
-    if common == 0 {
+    if common == 0 && depth == 0 {
         return Reason::precondition(format!(
             "the nests of `{first}` and `{second}` have no loops that could become common"
         ));
@@ -72,16 +73,19 @@ pub(crate) fn fuse(
     {
         return Reason::precondition(format!("{both} loops become common, and there are {} shifts", shift.len()));
     }
-    let passed = children[at..=other]
-        .iter()
-        .try_fold(isl::UnionSet::empty(&scop.ctx)?, |all, child| all.union(&child.filter))?;
+    let all_of = |children: &[Filtered]| {
+        children.iter().try_fold(isl::UnionSet::empty(&scop.ctx)?, |all, child| all.union(&child.filter))
+    };
+    let (passed, between) = (all_of(&children[at..=other])?, all_of(&children[at + 1..other])?);
     let (b, a) = (children.remove(other), children.remove(at));
+    let is_needed = !between.is_empty()? && is_ordered(deps(&passed)?.as_ref(), &outer, &between, &b.filter)?;
+    let place = if is_needed { other - 1 } else { at };
     let shift = match shift {
         Some(shift) => shift.to_vec(),
         None => smallest_shift(scop, deps(&passed)?.as_ref(), &outer, &a, &b, both)?,
     };
     let filter = a.filter.union(&b.filter)?;
-    children.insert(at, Filtered { filter, node: joined(scop, (a, b), depth, &shift, &outer)? });
+    children.insert(place, Filtered { filter, node: joined(scop, (a, b), depth, &shift, &outer)? });
 
     let mut tree = scop.tree.clone();
     place::replace(&mut tree.root, &path, place::one_or(Node::Sequence, children))?;
@@ -89,6 +93,20 @@ pub(crate) fn fuse(
     let shift = shift.iter().any(|&by| by != 0).then_some(shift);
     let command = Command::Fuse { first: first.to_string(), second: second.to_string(), depth, shift };
     Ok(Edit::of_tree(scop, tree, command, Proof::Order(passed)))
+}
+
+/// Whether some instance of one set has to run before one of another, for equal values of the loops around.
+fn is_ordered(
+    deps: &Dependences,
+    outer: &[Member],
+    before: &isl::UnionSet,
+    after: &isl::UnionSet,
+) -> isl::Result<bool> {
+    let mut pairs = deps.ordering(false)?.intersect_domain(before)?.intersect_range(after)?;
+    for member in outer {
+        pairs = pairs.eq_at(&member.schedule.to_multi()?)?;
+    }
+    Ok(!pairs.is_empty()?)
 }
 
 /// Takes a loop apart, with the loops perfectly nested in it: one nest for each child of the sequence in its body.

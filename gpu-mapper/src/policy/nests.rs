@@ -76,10 +76,11 @@ pub(super) fn in_subscript(subscript: &Subscript, dim: usize) -> bool {
 }
 
 impl Loop {
-    /// Of a loop whose value is a dimension of the statement.
+    /// Of a loop whose value is a dimension of the statement, or the number of a strip of one.
     pub(super) fn of(scop: &Scop, name: &str, stmt: StmtId) -> Option<Loop> {
         let member = scop.tree.member(name)?;
-        let dim = dim_of(member, &scop.stmts[stmt].name)?;
+        let of = &scop.stmts[stmt].name;
+        let dim = dim_of(member, of).or_else(|| strips_of(member, of))?;
         Some(Loop { name: name.to_string(), dim, extent: extent(member) })
     }
 }
@@ -94,6 +95,21 @@ pub(super) fn dim_of(member: &Member, stmt: &str) -> Option<usize> {
     let used: Vec<usize> = (0..terms.dims.len()).filter(|at| terms.dims[*at] != 0).collect();
     match used.as_slice() {
         [dim] if terms.dims[*dim] == 1 && terms.floors.is_empty() => Some(*dim),
+        _ => None,
+    }
+}
+
+/// The dimension of a statement of which a loop runs over strips.
+fn strips_of(member: &Member, stmt: &str) -> Option<usize> {
+    let functions = member.schedule.pw_affs().ok()?;
+    let is_own = |function: &&isl::PwAff| function.space().is_ok_and(|space| space.tuple_name(isl::Dim::In) == stmt);
+    let pieces = functions.iter().find(is_own)?.pieces().ok()?;
+    let [(_, function)] = pieces.as_slice() else { return None };
+    let terms = function.terms().ok()?;
+    let [(1, strip)] = terms.floors.as_slice() else { return None };
+    let used: Vec<usize> = (0..strip.dims.len()).filter(|at| strip.dims[*at] != 0).collect();
+    match used.as_slice() {
+        [dim] if strip.dims[*dim] == 1 && strip.floors.is_empty() && terms.dims.iter().all(|by| *by == 0) => Some(*dim),
         _ => None,
     }
 }

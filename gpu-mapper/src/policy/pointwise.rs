@@ -172,7 +172,13 @@ fn joined(device: &Gpu, session: &mut Session, first: &str, second: &str) -> boo
         return false;
     }
     // Free loops that only one of the nests has are no longer on blocks, and its threads have to find work inside of rows.
-    let is_cut = free(session, first).max(free(session, second)) > depth;
+    // A loop of one iteration is no loss.
+    let long = |stmt: &str, from: usize| {
+        let band = band_over(&session.scop().tree.root, stmt);
+        let loops = free_loops(session, band).into_iter().skip(from);
+        loops.filter(|name| !matches!(length(session.scop(), name), Ok(Some(..=1)))).count()
+    };
+    let is_cut = long(first, depth).max(long(second, depth)) > 0;
     if is_cut && !(keeps_busy(device, session, [first, second], depth) && rows::is_meant(device, &trial, first)) {
         return false;
     }

@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polyhedral::{Axis, Band, Kind, Member, Memory, Node, Role, Scop, Stmt, Subscript, TensorId, isl};
+use polyhedral::{Access, Axis, Band, Index, Kind, Member, Memory, Node, Role, Scop, Stmt, Subscript, TensorId, isl};
 use support::{Gpu, Remark};
 use transform::{Command, LayoutMap, Promotion, Refused, Session};
 
@@ -93,7 +93,7 @@ impl Rows {
         let mut reduces = false;
         for stmt in stmts.iter().filter(|stmt| stmt.body.is_reduce()) {
             for read in &stmt.reads {
-                reduces |= is_along_rows(stmt, &read.index, &rows, &inner)?;
+                reduces |= is_along_rows(stmt, &cell(scop, read), &rows, &inner)?;
             }
         }
         if !reduces {
@@ -393,7 +393,7 @@ fn kept(scop: &Scop, (rows, inner): (&[&Member], &[&Member]), passes: &[Pass]) -
         let Some(member) = scop.tree.member(&pass.along) else { continue };
         for stmt in stmts_of(scop, member)? {
             for read in &stmt.reads {
-                match is_along_rows(stmt, &read.index, rows, inner)? {
+                match is_along_rows(stmt, &cell(scop, read), rows, inner)? {
                     true => _ = reading.entry(read.tensor).or_default().insert(at),
                     false => _ = by_others.insert(read.tensor),
                 }
@@ -453,12 +453,23 @@ fn is_along_rows(stmt: &Stmt, index: &[Subscript], rows: &[&Member], inner: &[&M
     Ok(is_next && outer.iter().all(|dim| index.iter().any(|one| used(one).contains(dim))))
 }
 
+/// The subscripts of an access as the tensor lies in memory.
+fn cell(scop: &Scop, access: &Access) -> Vec<Subscript> {
+    let of_layout = || {
+        let layout = scop.tensors[access.tensor].layout.as_ref()?;
+        let index = access.affine()?;
+        let one = |cell: &Index| cell.substitute(&|dim| index[dim].clone(), &Index::Param);
+        Some(layout.cell.iter().map(|cell| Subscript::Affine(one(cell))).collect())
+    };
+    of_layout().unwrap_or_else(|| access.index.clone())
+}
+
 /// Whether a statement reads neighbouring elements in the loops inside of others.
-pub(super) fn contiguous_inside(stmt: &Stmt, outer: &[Member], inner: &[Member]) -> isl::Result<bool> {
+pub(super) fn contiguous_inside(scop: &Scop, stmt: &Stmt, outer: &[Member], inner: &[Member]) -> isl::Result<bool> {
     let (outer, inner): (Vec<&Member>, Vec<&Member>) = (outer.iter().collect(), inner.iter().collect());
     let mut along = false;
     for read in &stmt.reads {
-        along |= is_along_rows(stmt, &read.index, &outer, &inner)?;
+        along |= is_along_rows(stmt, &cell(scop, read), &outer, &inner)?;
     }
     Ok(along)
 }

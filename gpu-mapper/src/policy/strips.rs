@@ -1,20 +1,23 @@
 //! Reductions to few results: strips of what is reduced, a partial result for each, and a second kernel that combines these.
 //!
 //! ```text
-//! O.init                          O.init
-//! for i O.update           ->     for io { P.init; for ii O.update }      a kernel of many blocks
-//!                                 for io O.combine                        a kernel of one
+//! O.init                          for io { P.init; for ii O.update }      a kernel of many blocks
+//! for i O.update           ->     O.init
+//!                                 for io O.combine                        a kernel of few
 //! ```
+//!
+//! With the sum over `i` of a product of matrices this is what libraries call split-K. The initialisation is no kernel of its
+//! own: each thread that combines begins with it; the one of a single result is done by the first strip.
 //!
 //! As the two-kernel reductions of Harris, Optimizing Parallel Reduction in CUDA (2007).
 
 use polyhedral::{Axis, Band, Kind, Node, Scop, Stmt, Subscript, isl};
 use support::{Gpu, Remark};
-use transform::{Command, Privatisation, Refused, Session};
+use transform::{Command, LayoutMap, Privatisation, Refused, Session};
 
-use super::nests::{is_free, nest_of};
+use super::nests::{ceil_div, dim_of, is_free, loops_over, nest_of};
 use super::rows::{contiguous_inside, halves, length, names};
-use super::{Declined, to_u32};
+use super::{Declined, contraction, to_u32};
 
 /// Cuts reductions that would leave most of a device without work into strips.
 pub(super) fn cut(session: &mut Session, device: &Gpu) {
@@ -54,8 +57,13 @@ struct Nest {
     inner: Vec<String>,
     /// Iterations of a strip.
     by: u32,
+    /// Whether it is a sum of products, of which blocks compute tiles.
+    is_product: bool,
     /// What is reduced to.
     tensor: String,
+    /// The statement that reduces, and the one before it that says what the results are at first, if there is one.
+    update: String,
+    init: Option<String>,
 }
 
 impl Nest {
@@ -66,7 +74,8 @@ impl Nest {
         let [write] = stmt.writes.as_slice() else { return Ok(None) };
         let free = band.members.iter().take_while(|member| is_free(session, member)).count();
         let sequential = band.members.iter().all(|member| member.kind == Kind::Sequential);
-        if free == band.members.len() || !sequential || !reads_once(stmt) {
+        let is_product = contraction::work(session, &stmt.name).is_some_and(|work| work >= WORTH_STRIPS);
+        if free == band.members.len() || !sequential {
             return Ok(None);
         }
         let mut lengths = Vec::new();
@@ -75,30 +84,29 @@ impl Nest {
             let Some(length) = length(scop, &member.name)? else { return Ok(None) };
             lengths.push(length.max(1));
         }
-        let results = lengths[..free].iter().fold(1i64, |all, length| all.saturating_mul(*length));
-        let inside = lengths[free + 1..].iter().fold(1i64, |all, length| all.saturating_mul(*length));
-        let along = contiguous_inside(stmt, &band.members[..free], &band.members[free..])?;
-        // Along the reduction a block works on one result, else each of its threads.
-        let threads = if along { results.saturating_mul(device.usual_threads) } else { results };
-        let wanted = (device.multiprocessors.saturating_mul(BUSY) / threads.max(1)).max(1);
-        let least = if along { PER_THREAD.saturating_mul(device.usual_threads) } else { PER_THREAD };
-        let most = lengths[free].saturating_mul(inside) / least;
-        let strips = wanted.min(most).min(lengths[free]);
-        // As many as the threads of a block in the other direction.
-        let strips = if along || strips < ACROSS { strips } else { strips / ACROSS * ACROSS };
-        if strips < 2 {
+        let single = band.members.iter().zip(&lengths).filter(|(_, length)| **length == 1);
+        let single: Vec<usize> = single.filter_map(|(member, _)| dim_of(member, &stmt.name)).collect();
+        if !(is_product || reads_once(stmt, &single)) {
             return Ok(None);
         }
-        let by = lengths[free] / strips + i64::from(lengths[free] % strips > 0);
-        // Strips that begin where a pass of all threads does.
-        let by = if along && inside == 1 && by > least { by + (least - by % least) % least } else { by };
+        let results = lengths[..free].iter().fold(1i64, |all, length| all.saturating_mul(*length));
+        let inside = lengths[free + 1..].iter().fold(1i64, |all, length| all.saturating_mul(*length));
+        let along = !is_product && contiguous_inside(scop, stmt, &band.members[..free], &band.members[free..])?;
+        let by = match is_product {
+            true => strips_of_product(device, results, lengths[free], inside),
+            false => strips_of_reduction(device, results, along, lengths[free], inside),
+        };
+        let Some(by) = by else { return Ok(None) };
         let name = |member: &polyhedral::Member| member.name.clone();
         Ok(Some(Nest {
             free: band.members[..free].iter().map(name).collect(),
             reduced: name(&band.members[free]),
             inner: band.members[free + 1..].iter().map(name).collect(),
             by: u32::try_from(by).unwrap_or(u32::MAX),
+            is_product,
             tensor: scop.tensors[write.tensor].name.clone(),
+            update: stmt.name.clone(),
+            init: init_of(scop, stmt, free)?,
         }))
     }
 
@@ -112,6 +120,9 @@ impl Nest {
         }
         let before = names(trial.scop());
         trial.apply(Command::Privatise(Privatisation::of(self.tensor.clone(), outer)))?;
+        if !self.is_product {
+            by_results(&mut trial)?;
+        }
         if !self.free.is_empty() {
             // What combines goes over the strips first: each thread is to have results of its own.
             let made: Vec<String> = names(trial.scop()).into_iter().filter(|name| !before.contains(name)).collect();
@@ -124,9 +135,127 @@ impl Nest {
                 trial.apply(Command::reorder(order))?;
             }
         }
+        self.initialise(&mut trial);
         *session = trial;
         Ok(())
     }
+
+    /// Makes the initialisation a part of what combines, or of the first strip where there is one result.
+    fn initialise(&self, session: &mut Session) {
+        let Some(init) = &self.init else { return };
+        let depth = to_u32(self.free.len().max(1) as i64);
+        let fused = match self.free.as_slice() {
+            [] => made(session.scop(), &self.update, ".init").map(|partial| Command::fuse(init, partial, depth)),
+            _ => made(session.scop(), &self.update, ".combine").map(|last| Command::fuse(init, last, depth)),
+        };
+        let Some(fused) = fused else { return };
+        if let Err(refused) = session.apply(fused) {
+            session.remark(Remark::new("gpu", init, "a kernel of its own", refused.to_string()));
+        }
+    }
+}
+
+/// Lays partial results out so that those of a result are neighbours, where there are more of them than a thread should add
+/// up: the threads of a block do then.
+fn by_results(session: &mut Session) -> Result<(), Refused> {
+    let name = match session.script().commands().next_back() {
+        Some(Command::Privatise(Privatisation { name: Some(name), .. })) => name.clone(),
+        _ => return Ok(()),
+    };
+    let Some(id) = session.scop().tensor_named(&name) else { return Ok(()) };
+    let extent = session.scop().tensors[id].extent.iter().map(|extent| extent.as_const()).collect::<Option<Vec<i64>>>();
+    let Some(extent) = extent.filter(|extent| extent.len() > 1 && extent[0] > OF_A_THREAD) else { return Ok(()) };
+    let dims: Vec<String> = (0..extent.len()).map(|at| format!("i{at}")).collect();
+    let (mut cell, mut lengths) = (dims.clone(), extent.iter().map(i64::to_string).collect::<Vec<String>>());
+    cell.rotate_left(1);
+    lengths.rotate_left(1);
+    session.apply(Command::Layout(LayoutMap { tensor: name, dims, cell, extent: lengths }))
+}
+
+/// Partial results that a thread adds up one after the other.
+const OF_A_THREAD: i64 = 64;
+
+/// Iterations of a strip of a reduction; none where there are results enough, or too little to reduce.
+fn strips_of_reduction(device: &Gpu, results: i64, along: bool, length: i64, inside: i64) -> Option<i64> {
+    // Along the reduction a block works on one result, else each of its threads.
+    let threads = if along { results.saturating_mul(device.usual_threads) } else { results };
+    let wanted = (device.multiprocessors.saturating_mul(BUSY) / threads.max(1)).max(1);
+    let least = if along { PER_THREAD.saturating_mul(device.usual_threads) } else { PER_THREAD };
+    let most = length.saturating_mul(inside) / least;
+    let strips = wanted.min(most).min(length);
+    // As many as the threads of a block in the other direction.
+    let strips = if along || strips < ACROSS { strips } else { strips / ACROSS * ACROSS };
+    if strips < 2 {
+        return None;
+    }
+    let by = ceil_div(length, strips);
+    // Strips that begin where a pass of all threads does.
+    Some(if along && inside == 1 && by > least { by + (least - by % least) % least } else { by })
+}
+
+/// The same for a sum of products, of which blocks compute tiles: as many strips as take the shortest time together.
+///
+/// A multiprocessor does [`PRODUCTS`] products in a cycle when it has a tile, and the partial results go to memory and back. With
+/// one strip there is no second kernel.
+fn strips_of_product(device: &Gpu, results: i64, length: i64, inside: i64) -> Option<i64> {
+    let cycles = |strips: i64| {
+        let depth = (ceil_div(length, strips) * inside) as f64;
+        let of_tiles = TILES.iter().map(|(tile, effort)| {
+            let blocks = ceil_div(results, *tile).saturating_mul(strips);
+            let rounds = ceil_div(blocks, device.multiprocessors.max(1)) as f64;
+            rounds * depth * results.min(*tile) as f64 * effort / PRODUCTS
+        });
+        let products = of_tiles.fold(f64::INFINITY, f64::min);
+        let together = strips as f64 * OF_A_RESULT + strips.saturating_mul(results) as f64 / PARTIAL_RESULTS;
+        let partial = if strips == 1 { 0.0 } else { LAUNCH + together };
+        products + partial
+    };
+    let most = (length.saturating_mul(inside) / LEAST_DEPTH).min(length).min(device.multiprocessors);
+    let best = (1..=most.max(1)).min_by(|a, b| cycles(*a).total_cmp(&cycles(*b)))?;
+    if best < 2 || cycles(best) * WORTH_IT > cycles(1) {
+        return None;
+    }
+    let by = ceil_div(length, best);
+    // Whole steps between barriers.
+    Some(by + (STEP - by % STEP) % STEP).filter(|by| *by < length)
+}
+
+/// Results of a block of a product, and how much longer each takes than in larger blocks, of which fewer elements of the
+/// factors are loaded for each product.
+const TILES: [(i64, f64); 3] = [(64 * 64, 1.0), (64 * 32, 1.25), (32 * 32, 1.6)];
+/// Products that a multiprocessor does in a cycle.
+const PRODUCTS: f64 = 128.0;
+/// Cycles that a second kernel takes to begin, about.
+const LAUNCH: f64 = 4000.0;
+/// Partial results that all multiprocessors together store and load again in a cycle, from the cache that they share.
+const PARTIAL_RESULTS: f64 = 256.0;
+/// Cycles for each of the partial results that a thread adds up, four of which it loads at a time.
+const OF_A_RESULT: f64 = 70.0;
+/// Iterations of a strip of a product, at least, and what they are a multiple of.
+const LEAST_DEPTH: i64 = 128;
+const STEP: i64 = 16;
+/// By how much strips of a product have to be the faster ones.
+const WORTH_IT: f64 = 1.2;
+/// Products that are worth a second kernel.
+const WORTH_STRIPS: i64 = 1 << 22;
+
+/// The statement that initialises what another one reduces to, in a nest of its own with so many loops.
+fn init_of(scop: &Scop, update: &Stmt, loops: usize) -> isl::Result<Option<String>> {
+    let writes = |stmt: &Stmt| stmt.writes.first().map(|write| write.tensor);
+    let is_init = |stmt: &&Stmt| !stmt.body.is_reduce() && writes(stmt) == writes(update);
+    let mut inits = scop.stmts.values().filter(is_init);
+    let (Some(init), None) = (inits.next(), inits.next()) else { return Ok(None) };
+    let nest = nest_of(scop, &init.name);
+    let own = nest.map(|nest| loops_over(nest, &init.name).len());
+    Ok((own == Some(loops)).then(|| init.name.clone()))
+}
+
+/// The statement with such an ending that cutting a reduction has made.
+fn made(scop: &Scop, update: &str, ending: &str) -> Option<String> {
+    let reduced = scop.stmt_named(update).and_then(|id| scop.stmts[id].writes.first()).map(|write| write.tensor)?;
+    let touches = |stmt: &Stmt| stmt.accesses().any(|access| access.tensor == reduced);
+    let mut found = scop.stmts.values().filter(|stmt| stmt.name.ends_with(ending) && touches(stmt));
+    found.next().map(|stmt| stmt.name.clone())
 }
 
 /// The statement that a band runs, when it is one reduction and nothing else.
@@ -139,14 +268,15 @@ fn only_statement<'s>(scop: &'s Scop, band: &Band) -> isl::Result<Option<&'s Stm
     Ok(stmt.filter(|stmt| stmt.body.is_reduce()))
 }
 
-/// Whether some element that is read belongs to one instance only, so that reading is what takes the time.
-fn reads_once(stmt: &Stmt) -> bool {
+/// Whether some element that is read belongs to one instance only, so that reading is what takes the time. Some dimensions
+/// have one value.
+fn reads_once(stmt: &Stmt, single: &[usize]) -> bool {
     stmt.reads.iter().any(|read| {
         let used = |dim: usize| {
             let uses = |one: &Subscript| matches!(one, Subscript::Affine(index) if index.dims_used().contains(&dim));
             read.index.iter().any(uses)
         };
-        (0..stmt.dims.len()).all(used)
+        (0..stmt.dims.len()).filter(|dim| !single.contains(dim)).all(used)
     })
 }
 
