@@ -347,7 +347,7 @@ fn a_temporary_that_only_a_row_needs_is_not_in_global_memory() {
 #[test]
 fn sums_of_every_shape() {
     for shape in ["all", "rows", "columns"] {
-        for sizes in [[1, 1], [1, 100], [33, 31], [3, 1000], [1000, 3], [70, 65], [4099, 1]] {
+        for sizes in [[1, 1], [1, 100], [33, 31], [3, 1000], [1000, 3], [3000, 2], [70, 65], [4099, 1]] {
             check_policy(&sums(shape), &sizes, &small());
         }
     }
@@ -359,6 +359,60 @@ fn few_results_are_combined_by_a_second_kernel() {
     assert!(launches(&program) > 1 && program.to_string().contains("S_partial"), "{program}");
     let blocks = program.body.iter().filter(|op| matches!(op, Op::Launch(launch) if !launch.grid.is_empty())).count();
     assert_eq!(blocks, 1, "{program}");
+}
+
+#[test]
+fn an_initialisation_is_no_kernel_of_its_own() {
+    for (shape, sizes) in [("all", [1, 10000]), ("columns", [3000, 2]), ("columns", [1000, 33]), ("rows", [3, 3000])] {
+        let program = check_policy(&sums(shape), &sizes, &small());
+        assert_eq!(launches(&program), 2, "{program}");
+    }
+}
+
+/// A product of few tiles and many terms.
+const PRODUCT: &str = "
+scop product(M, N, K)
+context { : M > 0 and N > 0 and K > 0 }
+input A: float32[M, K]
+input B: float32[K, N]
+output C: float32[M, N]
+stmt C.init[m, n]
+  domain { C.init[m, n] : 0 <= m < M and 0 <= n < N }
+  C[m, n] = 0.0f32
+stmt C.update[m, n, k]
+  domain { C.update[m, n, k] : 0 <= m < M and 0 <= n < N and 0 <= k < K }
+  C[m, n] sum= A[m, k] * B[k, n]
+";
+
+#[test]
+fn a_product_of_few_tiles_is_cut_along_its_sum() {
+    let strips = |sizes: [i64; 3]| {
+        let (script, remarks) = automatic(PRODUCT, Some(&sizes), &Gpu::hopper());
+        assert!(remarks.iter().all(|remark| !remark.contains("mapped simply")), "{remarks:?}");
+        let (_, scop) = mapped(PRODUCT, Some(&sizes), &script, &Gpu::hopper());
+        assert_eq!(race_free(&scop), Ok(()), "{script}");
+        (launches(&lowered(&scop)), script.contains("C_partial_kept in registers"))
+    };
+    assert_eq!(strips([64, 64, 65536]), (2, true));
+    assert_eq!(strips([130, 60, 20001]), (2, true));
+    // Enough tiles, or too little to sum.
+    assert_eq!(strips([2048, 2048, 512]), (1, false));
+    assert_eq!(strips([64, 64, 256]), (1, false));
+}
+
+/// The same by hand, small enough for the interpreter, and with atomic updates in the place of partial results.
+#[test]
+fn strips_of_a_product_are_summed() {
+    let strips = "split C.update.k by 8 as ko ki\nreorder C.update.ko C.update.m C.update.n C.update.ki\n";
+    let partial = "privatise C at C.update.ko as P in global\nreorder C.combine.x0 C.combine.x1 C.combine.ko\n\
+                   fuse C.init C.combine depth 2\nfuse P.init C.update depth 3\nbind P.init.ko to block.x\n\
+                   bind P.init.x0 to thread.y\nbind P.init.x1 to thread.x\nbind C.init.m to block.x\n\
+                   bind C.init.n to thread.x";
+    let atomic = "bind C.update.ko to block.x atomically\nbind C.update.m to thread.y\nbind C.update.n to thread.x";
+    for script in [partial, atomic] {
+        let program = check(PRODUCT, &[5, 6, 45], &format!("{strips}{script}"), 16);
+        assert_eq!(launches(&program), 2, "{program}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use polyhedral::{Axis, Band, Kind, Node, Scop, Stmt, Subscript, isl};
 use support::{Gpu, Remark};
 use transform::{Command, LayoutMap, Privatisation, Refused, Session};
 
-use super::nests::{ceil_div, dim_of, is_free, loops_over, nest_of};
+use super::nests::{band_over, ceil_div, free_loops, is_free, loops_over, nest_of};
 use super::rows::{contiguous_inside, halves, length, names};
 use super::{Declined, contraction, to_u32};
 
@@ -84,9 +84,7 @@ impl Nest {
             let Some(length) = length(scop, &member.name)? else { return Ok(None) };
             lengths.push(length.max(1));
         }
-        let single = band.members.iter().zip(&lengths).filter(|(_, length)| **length == 1);
-        let single: Vec<usize> = single.filter_map(|(member, _)| dim_of(member, &stmt.name)).collect();
-        if !(is_product || reads_once(stmt, &single)) {
+        if !(is_product || reads_once(stmt)?) {
             return Ok(None);
         }
         let results = lengths[..free].iter().fold(1i64, |all, length| all.saturating_mul(*length));
@@ -106,7 +104,7 @@ impl Nest {
             is_product,
             tensor: scop.tensors[write.tensor].name.clone(),
             update: stmt.name.clone(),
-            init: init_of(scop, stmt, free)?,
+            init: init_of(scop, stmt),
         }))
     }
 
@@ -143,15 +141,39 @@ impl Nest {
     /// Makes the initialisation a part of what combines, or of the first strip where there is one result.
     fn initialise(&self, session: &mut Session) {
         let Some(init) = &self.init else { return };
-        let depth = to_u32(self.free.len().max(1) as i64);
-        let fused = match self.free.as_slice() {
-            [] => made(session.scop(), &self.update, ".init").map(|partial| Command::fuse(init, partial, depth)),
-            _ => made(session.scop(), &self.update, ".combine").map(|last| Command::fuse(init, last, depth)),
+        let Some(combine) = made(session.scop(), &self.update, ".combine") else { return };
+        let results = nest_of(session.scop(), &combine).map_or(0, |nest| loops_over(nest, &combine).len()).max(1) - 1;
+        let with = if results > 0 { Some(combine) } else { made(session.scop(), &self.update, ".init") };
+        let Some(with) = with else { return };
+        let free = |session: &Session| {
+            let nest = nest_of(session.scop(), &with);
+            free_loops(session, nest.and_then(|nest| band_over(nest, &with))).len()
         };
-        let Some(fused) = fused else { return };
-        if let Err(refused) = session.apply(fused) {
-            session.remark(Remark::new("gpu", init, "a kernel of its own", refused.to_string()));
-        }
+        let mut trial = session.clone();
+        ones_last(&mut trial, init);
+        let fused = Command::fuse(init, with.clone(), to_u32(results.max(1) as i64));
+        let why = match trial.apply(fused) {
+            Err(refused) => refused.to_string(),
+            // Loops of one iteration are matched with others.
+            Ok(()) if free(&trial) < free(session) => "its loops are not those of what combines".into(),
+            Ok(()) => {
+                *session = trial;
+                return;
+            }
+        };
+        session.remark(Remark::new("gpu", init, "a kernel of its own", why));
+    }
+}
+
+/// Puts the loops of one iteration around a statement inside of the others, where there are such: what combines has none.
+fn ones_last(session: &mut Session, stmt: &str) {
+    let loops = nest_of(session.scop(), stmt).map(|nest| loops_over(nest, stmt)).unwrap_or_default();
+    let is_one = |name: &String| matches!(length(session.scop(), name), Ok(Some(..=1)));
+    let (ones, mut order): (Vec<String>, Vec<String>) = loops.iter().cloned().partition(is_one);
+    order.extend(ones);
+    if order != loops {
+        // Where that is refused they are fused as they are.
+        _ = session.apply(Command::reorder(order));
     }
 }
 
@@ -239,15 +261,12 @@ const WORTH_IT: f64 = 1.2;
 /// Products that are worth a second kernel.
 const WORTH_STRIPS: i64 = 1 << 22;
 
-/// The statement that initialises what another one reduces to, in a nest of its own with so many loops.
-fn init_of(scop: &Scop, update: &Stmt, loops: usize) -> isl::Result<Option<String>> {
+/// The statement that initialises what another one reduces to, if it is one.
+fn init_of(scop: &Scop, update: &Stmt) -> Option<String> {
     let writes = |stmt: &Stmt| stmt.writes.first().map(|write| write.tensor);
-    let is_init = |stmt: &&Stmt| !stmt.body.is_reduce() && writes(stmt) == writes(update);
-    let mut inits = scop.stmts.values().filter(is_init);
-    let (Some(init), None) = (inits.next(), inits.next()) else { return Ok(None) };
-    let nest = nest_of(scop, &init.name);
-    let own = nest.map(|nest| loops_over(nest, &init.name).len());
-    Ok((own == Some(loops)).then(|| init.name.clone()))
+    let mut inits = scop.stmts.values().filter(|stmt| !stmt.body.is_reduce() && writes(stmt) == writes(update));
+    let init = inits.next()?;
+    inits.next().is_none().then(|| init.name.clone())
 }
 
 /// The statement with such an ending that cutting a reduction has made.
@@ -268,16 +287,22 @@ fn only_statement<'s>(scop: &'s Scop, band: &Band) -> isl::Result<Option<&'s Stm
     Ok(stmt.filter(|stmt| stmt.body.is_reduce()))
 }
 
-/// Whether some element that is read belongs to one instance only, so that reading is what takes the time. Some dimensions
-/// have one value.
-fn reads_once(stmt: &Stmt, single: &[usize]) -> bool {
-    stmt.reads.iter().any(|read| {
+/// Whether some element that is read belongs to one instance only, so that reading is what takes the time.
+fn reads_once(stmt: &Stmt) -> isl::Result<bool> {
+    let mut several = Vec::new();
+    for dim in 0..stmt.dims.len() {
+        let (least, most) = (stmt.domain.dim_min_val(dim as i32)?, stmt.domain.dim_max_val(dim as i32)?);
+        if !(least.is_int()? && most.is_int()? && least.to_i64().ok() == most.to_i64().ok()) {
+            several.push(dim);
+        }
+    }
+    Ok(stmt.reads.iter().any(|read| {
         let used = |dim: usize| {
             let uses = |one: &Subscript| matches!(one, Subscript::Affine(index) if index.dims_used().contains(&dim));
             read.index.iter().any(uses)
         };
-        (0..stmt.dims.len()).filter(|dim| !single.contains(dim)).all(used)
-    })
+        several.iter().copied().all(used)
+    }))
 }
 
 /// Puts a reduction without loops that are free of dependences on the threads of one block.

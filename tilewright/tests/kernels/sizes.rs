@@ -66,6 +66,34 @@ fn sizes_at_borders_are_computed_on_a_device() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Sums of many terms with few results are cut into strips, whose partial results another kernel sums.
+#[test]
+fn strips_are_computed_on_a_device() {
+    let Some(compiler) = opencl() else { return };
+    let product = "def mm(float(M,K) A, float(K,N) B) -> (C) { C(m,n) +=! A(m,k) * B(k,n) }";
+    let columns = "def sums(float(M,N) A) -> (O) { O(n) +=! A(m,n) }";
+    let layer = "def layer(float(M,K) A, float(N,K) W, float(N) b) -> (O) {
+        O(m,n) +=! A(m,k) * W(n,k)
+        O(m,n) = fmax(O(m,n) + b(n), 0.0)
+    }";
+    let cases: [(&str, &[i64]); 8] = [
+        (product, &[64, 8192, 64]),
+        (product, &[33, 5001, 70]),
+        (product, &[1, 20000, 7]),
+        (product, &[7, 20000, 1]),
+        (product, &[1, 20000, 1]),
+        (columns, &[20000, 5]),
+        (columns, &[5001, 33]),
+        (layer, &[64, 8192, 64]),
+    ];
+    let wrong = work::failures(&cases, |(text, sizes)| {
+        agreement::runs_on(&[opencl().ok_or("the device is gone")?], &definition(text), sizes)
+            .map_err(|error| format!("{text} {sizes:?}: {error}"))
+    });
+    drop(compiler);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// The kernels are the same for all sizes: each text is built once.
 #[test]
 fn kernels_for_all_sizes_are_launched_for_each() {
