@@ -98,6 +98,48 @@ stmt T[i]
     }
 }
 
+/// The remainder of floats is exact, however far apart they are.
+#[test]
+fn remainders_of_floats_are_exact() {
+    let mut rng = testing::Rng::new(11);
+    for dtype in [DType::F32, DType::F64] {
+        let single = dtype == DType::F32;
+        let mut drawn = |_: usize| {
+            let sign = if rng.percent(50) { -1.0 } else { 1.0 };
+            let special =
+                [0.0, f64::INFINITY, f64::NAN, 1.0, 3.0, 5e-324, f64::from(f32::from_bits(1)), f64::MIN_POSITIVE];
+            let bits = rng.next_u64();
+            match rng.below(8) {
+                0 => sign * rng.pick(&special),
+                1..4 => sign * f64::from_bits(bits >> 12 | 1023 << 52) * 2f64.powi(rng.between(-20, 20) as i32),
+                _ if single => f64::from(f32::from_bits(bits as u32)),
+                _ => f64::from_bits(bits),
+            }
+        };
+        let (a, b): (Vec<f64>, Vec<f64>) = (0..640).map(|at| (drawn(at), drawn(at))).unzip();
+        let text = format!(
+            "
+scop remainder()
+input A: {dtype}[640]
+input B: {dtype}[640]
+output R: {dtype}[640]
+stmt R[i]
+  domain {{ R[i] : 0 <= i < 640 }}
+  R[i] = A[i] % B[i]
+"
+        );
+        let program = kernels(&scheduled(&text, None, ""), &Gpu::cuda()).expect("kernels");
+        let [a, b] = [a, b].map(|values| Data::from_f64s(dtype, &[640], &values));
+        let given = [("A".to_string(), a.clone()), ("B".to_string(), b.clone())].into();
+        let (found, _) = run::run(&program, &Gpu::cuda(), &[], &given, 0);
+        for ((a, b), found) in a.to_f64s().into_iter().zip(b.to_f64s()).zip(found["R"].to_f64s()) {
+            let expected = if single { f64::from(a as f32 % b as f32) } else { a % b };
+            let same = found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan();
+            assert!(same, "{a:e} % {b:e} is {found:e}, not {expected:e} ({dtype})");
+        }
+    }
+}
+
 #[test]
 fn a_subscript_outside_is_reported_by_one_thread() {
     for fixed in [None, Some(&[3, 4, 5, 40][..])] {
