@@ -5,6 +5,7 @@ mod apart;
 mod code;
 mod counted;
 mod entry;
+mod gathers;
 mod guards;
 mod limits;
 mod plan;
@@ -40,6 +41,7 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
         let program = simplify(guards::unguarded(program));
         let program = simplify(counted::counted(program));
         let program = simplify(rewrite::tested_once(program));
-        Ok(rewrite::loaded_whole(simplify(rewrite::in_registers(program))))
+        let program = rewrite::loaded_whole(simplify(rewrite::in_registers(program)));
+        Ok(simplify(gathers::together(program)))
     })
 }

@@ -96,7 +96,7 @@ fn count_in(value: &Value, uses: &mut Uses) {
 }
 
 /// The values of an op itself, and not of those that it holds.
-fn each_value(op: &Op, see: &mut dyn FnMut(&Value)) {
+pub(crate) fn each_value(op: &Op, see: &mut dyn FnMut(&Value)) {
     let at = match op {
         Op::Store { at, .. } | Op::Prefetch { at, .. } | Op::LoadBlock { at, .. } | Op::StoreBlock { at, .. } => {
             at.as_slice()
@@ -127,7 +127,7 @@ fn each_value(op: &Op, see: &mut dyn FnMut(&Value)) {
 }
 
 /// The op with one register in the place of another.
-fn renamed(op: &Op, from: RegId, to: RegId) -> Op {
+pub(crate) fn renamed(op: &Op, from: RegId, to: RegId) -> Op {
     let reg = |reg: RegId| if reg == from { to } else { reg };
     let value = |value: &Value| {
         value.rebuild(&mut |value| match value {

@@ -140,6 +140,31 @@ stmt R[i]
     }
 }
 
+/// Lookups are several at a time, however many there are, and each is checked.
+#[test]
+fn lookups_are_under_way_together() {
+    for count in [1, 4, 10, 11, 19, 46, 50] {
+        for is_fixed in [true, false] {
+            let sizes = [3, count, 5, 40];
+            let source = scheduled("gather", is_fixed.then_some(&sizes[..]), "");
+            let program = kernels(&source, &Gpu::cuda()).expect("kernels");
+            let open: &[i64] = if is_fixed { &[] } else { &sizes };
+            let mut given = inputs(&source, open);
+            common::agrees(&source, &program, open);
+            run::agrees(&source, &program, open, &given);
+            let mut rows = vec![1; 3 * count as usize];
+            rows[2 * count as usize - 1] = 5;
+            given.insert("I".into(), Data::from_i64s(DType::I32, &[3, count], &rows));
+            let (_, words) = run::run(&program, &Gpu::cuda(), open, &given, 1);
+            assert_eq!(words, [1, 5, 0, 5, 1, count as u64 - 1], "{program}");
+        }
+    }
+    let source = scheduled("gather", Some(&[3, 50, 5, 40]), "");
+    let text = kernels(&source, &Gpu::cuda()).expect("kernels").to_string();
+    let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("no {part} in\n{text}"));
+    assert!(text.contains("step 10") && at("l + 9]") < at("check") && text.rfind("check") < Some(at("T[@")), "{text}");
+}
+
 #[test]
 fn a_subscript_outside_is_reported_by_one_thread() {
     for fixed in [None, Some(&[3, 4, 5, 40][..])] {
