@@ -150,6 +150,9 @@ fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
         Op::StoreBlock { regs, buffer, at, along } => {
             Op::StoreBlock { regs, buffer, at: at.iter().map(|at| map_at(at, change)).collect(), along }
         }
+        Op::Atomic { buffer, at, op, reg } => {
+            Op::Atomic { buffer, at: at.iter().map(|at| map_at(at, change)).collect(), op, reg }
+        }
         Op::For { .. } | Op::If { .. } | Op::Local { .. } | Op::Launch(_) | Op::Barrier | Op::Combine { .. } => op,
     }
 }

@@ -180,3 +180,37 @@ fn a_subscript_outside_is_reported_by_one_thread() {
         assert_eq!(words, [1, -7i64 as u64, 0, 5, 1, 2], "{program}");
     }
 }
+
+/// Sums, products and extremes of columns, which blocks update together.
+fn columns(dtype: &str, op: &str) -> String {
+    format!(
+        "
+         scop c(M, N)
+         context {{ : M > 0 and N > 0 }}
+         input A: {dtype}[M, N]
+         inout y: {dtype}[N]
+         stmt y[j, i]
+           domain {{ y[j, i] : 0 <= j < N and 0 <= i < M }}
+           y[j] {op}= A[i, j]"
+    )
+}
+
+#[test]
+fn atomic_updates_are_those_of_the_evaluator() {
+    let script = "split y.i by 3 as io ii\nreorder y.io y.j y.ii\nbind y.io to block.x atomically\nbind y.j to thread.x";
+    for dtype in ["float32", "float64", "int32", "uint32", "int64", "uint64"] {
+        for op in ["sum", "prod", "min", "max", "bitand", "bitor", "bitxor"] {
+            if dtype.starts_with("float") && op.starts_with("bit") {
+                continue;
+            }
+            for fixed in [None, Some(&[7, 5][..])] {
+                let source = scheduled(&columns(dtype, op), fixed, "");
+                let scop = scheduled(&columns(dtype, op), fixed, script);
+                let scop = gpu_mapper::kernels(&scop, &Gpu::cuda(), &mut Vec::new()).expect("kernels");
+                let program = gpu::lower(&scop, &Options::default(), &mut Vec::new()).expect("kernels");
+                let open: &[i64] = if fixed.is_some() { &[] } else { &[7, 5] };
+                run::agrees(&source, &program, open, &inputs(&source, open));
+            }
+        }
+    }
+}
