@@ -1,11 +1,11 @@
 //! Kernels in the interpreter.
 
-use codegen::{Program, gpu, interp};
+use codegen::{FullTiles, Program, gpu, interp};
 use frontend_tc::Kernel;
 use polyhedral::eval::{self, Data, Limits, Tensors};
 use polyhedral::testing::random_inputs;
 use polyhedral::{Scop, isl};
-use support::{Gpu, Stage, Target};
+use support::{Gpu, KernelCode, Stage, Target};
 use tilewright::host_target;
 use transform::{Policy, Session};
 
@@ -42,7 +42,8 @@ pub fn kernels(scop: &Scop, device: &Gpu, target: &Target) -> Result<Program, St
 pub fn lowered(scop: &Scop, device: &Gpu) -> Result<Program, String> {
     let mut remarks = Vec::new();
     let mapped = gpu_mapper::kernels(scop, device, &mut remarks).map_err(|error| error.to_string())?;
-    let options = codegen::Options { fma: true, ..codegen::Options::default() };
+    let full_tiles = if device.code == KernelCode::OpenCl { FullTiles::Steps } else { FullTiles::Blocks };
+    let options = codegen::Options { fma: true, full_tiles, ..codegen::Options::default() };
     let program = gpu::lower(&mapped, &options, &mut remarks).map_err(|error| error.to_string())?;
     program.verify().map_err(|error| error.to_string())?;
     Ok(program)
