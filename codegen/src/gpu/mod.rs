@@ -13,6 +13,7 @@ mod private;
 mod ptx;
 mod rewrite;
 mod source;
+mod width;
 
 pub use code::{Kernels, NoCode};
 pub use entry::{Argument, Entry};
