@@ -95,24 +95,7 @@ fn a_product_has_full_blocks_and_full_steps() {
               barrier
             }
           } else {
-            for ko in 0..floor(K/4) {
-              if tx < -4*bx + N {
-                Bs[ty, tx] = B[ty + 4*ko, 4*bx + tx]
-              }
-              if ty < -4*by + M {
-                As[ty, tx] = A[4*by + ty, tx + 4*ko]
-              }
-              barrier
-              if 4*by + ty < M && 4*bx + tx < N {
-                r2: float32 = C[4*by + ty, 4*bx + tx]
-                for ki in 4*ko..4*ko + 4 {
-                  r2: float32 = r2 + As[ty, -4*ko + ki] * Bs[-4*ko + ki, tx]
-                }
-                C[4*by + ty, 4*bx + tx] = r2
-              }
-              barrier
-            }
-            for ko in max(0, floor(K/4))..floor((K + 3)/4) {
+            for ko in 0..floor((K + 3)/4) {
               if ty < -4*ko + K && tx < -4*bx + N {
                 Bs[ty, tx] = B[ty + 4*ko, 4*bx + tx]
               }
@@ -121,11 +104,11 @@ fn a_product_has_full_blocks_and_full_steps() {
               }
               barrier
               if 4*by + ty < M && 4*bx + tx < N {
-                r3: float32 = C[4*by + ty, 4*bx + tx]
+                r2: float32 = C[4*by + ty, 4*bx + tx]
                 for ki in 4*ko..min(K, 4*ko + 4) {
-                  r3: float32 = r3 + As[ty, -4*ko + ki] * Bs[-4*ko + ki, tx]
+                  r2: float32 = r2 + As[ty, -4*ko + ki] * Bs[-4*ko + ki, tx]
                 }
-                C[4*by + ty, 4*bx + tx] = r3
+                C[4*by + ty, 4*bx + tx] = r2
               }
               barrier
             }

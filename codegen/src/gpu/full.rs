@@ -23,7 +23,7 @@ use super::private::weight;
 ///   }                                             }
 ///   barrier                                       …                       the last step
 ///   …                                           } else {
-/// }                                               …                       as before, or its steps so too
+/// }                                               …                       as before
 ///                                               }
 /// ```
 ///
@@ -77,25 +77,22 @@ impl Pass<'_> {
             return launch;
         }
         let mut rests = BTreeSet::new();
-        let body = self.steps(launch.body.clone(), &ranges, &loops, &mut rests);
-        let stepped = Launch { body, ..launch };
+        let stepped = Launch { body: self.steps(launch.body.clone(), &ranges, &loops, &mut rests), ..launch.clone() };
         match full(&stepped, &ranges, &loops, &rests) {
             Full::Always => stepped,
             Full::Rare => {
-                self.remark(&stepped, "most of its blocks are at a border");
+                self.remark(&launch, "most of its blocks are at a border");
                 stepped
             }
-            Full::Where(_) if self.apart == FullTiles::Steps && has_meeting(&stepped.body) => {
-                self.remark(
-                    &stepped,
-                    "its barriers would be inside of conditions, which the device's language has not",
-                );
+            Full::Where(_) if self.apart == FullTiles::Steps && has_meeting(&launch.body) => {
+                self.remark(&launch, "its barriers would be inside of conditions, which the device's language has not");
                 stepped
             }
+            // At a border all steps share their code: apart, its tests would take more registers than the full tiles do.
             Full::Where(cond) => {
-                let otherwise = fresh_copy(&stepped.body, &mut self.program.vars);
+                let otherwise = fresh_copy(&launch.body, &mut self.program.vars);
                 let then = met(stepped.body, &Place::new(&ranges.where_holds(&cond)), &loops);
-                Launch { body: vec![Op::If { cond, then, otherwise }], ..stepped }
+                Launch { body: vec![Op::If { cond, then, otherwise }], ..launch }
             }
         }
     }
