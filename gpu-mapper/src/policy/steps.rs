@@ -15,6 +15,8 @@ pub(super) const VECTOR: i64 = 4;
 pub(super) struct Steps<'a> {
     pub(super) device: &'a Gpu,
     pub(super) session: &'a mut Session,
+    /// Threads along z.
+    pub(super) layers: i64,
 }
 
 /// A step that is refused, in a sentence.
@@ -90,7 +92,8 @@ impl Steps<'_> {
             self.apply(Command::bind(name.clone(), *axis))?;
         }
         let first = on_axes.first().ok_or("there is no loop for blocks")?;
-        self.apply(Command::launch(first.clone(), [to_u32(columns), to_u32(rows)]))?;
+        let threads = [columns, rows, self.layers].into_iter().take(if self.layers > 1 { 3 } else { 2 });
+        self.apply(Command::launch(first.clone(), threads.map(to_u32)))?;
         Ok(all)
     }
 
@@ -134,7 +137,12 @@ impl Steps<'_> {
             self.apply(Command::vectorise(one, to_u32(lanes)).named(["xv"], ["xl"]))?;
             [one, _] = self.made()?;
         }
-        let [rows, columns] = self.split(&one, threads[1], ["ty", "tx"])?;
+        let [mut rows, columns] = self.split(&one, threads[1], [if self.layers > 1 { "tw" } else { "ty" }, "tx"])?;
+        if self.layers > 1 {
+            let [layers, inner] = self.split(&rows, threads[0], ["tz", "ty"])?;
+            self.apply(Command::bind(layers, Axis::Thread(2)))?;
+            rows = inner;
+        }
         self.apply(Command::bind(rows, Axis::Thread(1)))?;
         self.apply(Command::bind(columns, Axis::Thread(0)))
     }
