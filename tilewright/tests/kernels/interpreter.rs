@@ -13,8 +13,13 @@ use crate::ptx;
 
 /// Runs a definition as kernels for a device of OpenCL, blocks and threads in a random order, and compares with the evaluator.
 pub fn runs(def: &Kernel, sizes: &[i64]) -> Result<(), String> {
+    runs_for(def, sizes, &Gpu::opencl())
+}
+
+/// The same as kernels for any device.
+pub fn runs_for(def: &Kernel, sizes: &[i64], device: &Gpu) -> Result<(), String> {
     let scop = frontend_tc::lower_at(def, &isl::Ctx::new(), sizes).map_err(|error| error.to_string())?;
-    let program = kernels(&scop, &Gpu::opencl(), &host_target())?;
+    let program = kernels(&scop, device, &host_target())?;
     agrees(&scop, &program, 5)
 }
 
