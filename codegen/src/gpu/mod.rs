@@ -5,6 +5,8 @@ mod apart;
 mod code;
 mod counted;
 mod entry;
+mod full;
+mod gathers;
 mod guards;
 mod limits;
 mod plan;
@@ -36,10 +38,13 @@ use crate::{Program, simplify};
 pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     with_deep_stack(|| {
         let program = simplify(scan(scop, options, remarks)?);
+        let program = simplify(rewrite::tested_once(program));
+        let program = simplify(full::full_tiles_apart(program, options.full_tiles, remarks));
         let program = simplify(private::copied_out(program));
         let program = simplify(guards::unguarded(program));
         let program = simplify(counted::counted(program));
         let program = simplify(rewrite::tested_once(program));
-        Ok(rewrite::loaded_whole(simplify(rewrite::in_registers(program))))
+        let program = rewrite::loaded_whole(simplify(rewrite::in_registers(program)));
+        Ok(simplify(gathers::together(program)))
     })
 }

@@ -336,13 +336,9 @@ impl<'a> Printer<'a> {
             let behind = &ops[at..];
             // A register that several of the ops use is declared before the first; one that only this one uses, inside.
             self.declare_shared(op, behind, depth);
-            match op {
-                Op::Check { buffer, dim, extent, value, lanes, report, mask } => {
-                    let (buffer, dim, lanes, mask) = (*buffer, *dim, *lanes, mask.as_ref());
-                    let check = Checked { buffer, dim, extent, value, lanes, report, mask };
-                    at += self.check(&check, behind, ranges, depth)?;
-                }
-                op => self.op(op, ranges, depth)?,
+            match Checked::of(op) {
+                Some(check) => at += self.check(&check, behind, ranges, depth)?,
+                None => self.op(op, ranges, depth)?,
             }
             match op {
                 Op::Store { buffer, .. } => self.loaded.retain(|one| one.buffer != *buffer),

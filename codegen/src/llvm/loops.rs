@@ -75,6 +75,10 @@ impl<'c> Emitter<'c, '_> {
         if body.iter().any(|op| matches!(op, Op::For { .. })) {
             return None;
         }
+        // Several iterations' checks are together already (`gpu/gathers.rs`), and each that fails has much to say.
+        if body.iter().any(|op| matches!(op, Op::Check { .. })) {
+            return Some(Unrolling::By(1));
+        }
         if count <= SHORT && self.size(body).saturating_mul(count as usize) <= SMALL {
             return Some(Unrolling::Whole);
         }

@@ -28,7 +28,7 @@ use crate::{At, Int, Op, Program, Report, Value, VarId};
 
 pub use accumulators::accumulators;
 pub use coalesce::coalesce;
-pub(crate) use coalesce::registers_of;
+pub(crate) use coalesce::{each_value, registers_of, renamed};
 pub(crate) use dots::distance_of;
 pub use dots::dots;
 pub use forwarding::forwarding;

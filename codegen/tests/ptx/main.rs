@@ -6,7 +6,7 @@ mod machine;
 mod run;
 
 use codegen::interp::Data;
-use codegen::{Options, Program, gpu};
+use codegen::{FullTiles, Options, Program, gpu};
 use common::{inputs, scheduled};
 use polyhedral::{DType, Scop, isl, testing};
 use support::{Gpu, Stage};
@@ -18,7 +18,7 @@ fn kernels(source: &Scop, device: &Gpu) -> Option<Program> {
     let mut session = Session::with_options(source.clone(), &common::target(), small).ok()?;
     gpu_mapper::Mapper { device: device.clone() }.schedule(&mut session).ok()?;
     let scop = gpu_mapper::kernels(&session.finish().ok()?.scop, device, &mut Vec::new()).ok()?;
-    let options = Options { fma: true, ..Options::default() };
+    let options = Options { fma: true, full_tiles: FullTiles::Blocks, ..Options::default() };
     let program = gpu::lower(&scop, &options, &mut Vec::new()).unwrap_or_else(|error| panic!("{error}"));
     program.verify().unwrap_or_else(|error| panic!("{error}\n{program}"));
     Some(program)
@@ -98,6 +98,73 @@ stmt T[i]
     }
 }
 
+/// The remainder of floats is exact, however far apart they are.
+#[test]
+fn remainders_of_floats_are_exact() {
+    let mut rng = testing::Rng::new(11);
+    for dtype in [DType::F32, DType::F64] {
+        let single = dtype == DType::F32;
+        let mut drawn = |_: usize| {
+            let sign = if rng.percent(50) { -1.0 } else { 1.0 };
+            let special =
+                [0.0, f64::INFINITY, f64::NAN, 1.0, 3.0, 5e-324, f64::from(f32::from_bits(1)), f64::MIN_POSITIVE];
+            let bits = rng.next_u64();
+            match rng.below(8) {
+                0 => sign * rng.pick(&special),
+                1..4 => sign * f64::from_bits(bits >> 12 | 1023 << 52) * 2f64.powi(rng.between(-20, 20) as i32),
+                _ if single => f64::from(f32::from_bits(bits as u32)),
+                _ => f64::from_bits(bits),
+            }
+        };
+        let (a, b): (Vec<f64>, Vec<f64>) = (0..640).map(|at| (drawn(at), drawn(at))).unzip();
+        let text = format!(
+            "
+scop remainder()
+input A: {dtype}[640]
+input B: {dtype}[640]
+output R: {dtype}[640]
+stmt R[i]
+  domain {{ R[i] : 0 <= i < 640 }}
+  R[i] = A[i] % B[i]
+"
+        );
+        let program = kernels(&scheduled(&text, None, ""), &Gpu::cuda()).expect("kernels");
+        let [a, b] = [a, b].map(|values| Data::from_f64s(dtype, &[640], &values));
+        let given = [("A".to_string(), a.clone()), ("B".to_string(), b.clone())].into();
+        let (found, _) = run::run(&program, &Gpu::cuda(), &[], &given, 0);
+        for ((a, b), found) in a.to_f64s().into_iter().zip(b.to_f64s()).zip(found["R"].to_f64s()) {
+            let expected = if single { f64::from(a as f32 % b as f32) } else { a % b };
+            let same = found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan();
+            assert!(same, "{a:e} % {b:e} is {found:e}, not {expected:e} ({dtype})");
+        }
+    }
+}
+
+/// Lookups are several at a time, however many there are, and each is checked.
+#[test]
+fn lookups_are_under_way_together() {
+    for count in [1, 4, 10, 11, 19, 46, 50] {
+        for is_fixed in [true, false] {
+            let sizes = [3, count, 5, 40];
+            let source = scheduled("gather", is_fixed.then_some(&sizes[..]), "");
+            let program = kernels(&source, &Gpu::cuda()).expect("kernels");
+            let open: &[i64] = if is_fixed { &[] } else { &sizes };
+            let mut given = inputs(&source, open);
+            common::agrees(&source, &program, open);
+            run::agrees(&source, &program, open, &given);
+            let mut rows = vec![1; 3 * count as usize];
+            rows[2 * count as usize - 1] = 5;
+            given.insert("I".into(), Data::from_i64s(DType::I32, &[3, count], &rows));
+            let (_, words) = run::run(&program, &Gpu::cuda(), open, &given, 1);
+            assert_eq!(words, [1, 5, 0, 5, 1, count as u64 - 1], "{program}");
+        }
+    }
+    let source = scheduled("gather", Some(&[3, 50, 5, 40]), "");
+    let text = kernels(&source, &Gpu::cuda()).expect("kernels").to_string();
+    let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("no {part} in\n{text}"));
+    assert!(text.contains("step 10") && at("l + 9]") < at("check") && text.rfind("check") < Some(at("T[@")), "{text}");
+}
+
 #[test]
 fn a_subscript_outside_is_reported_by_one_thread() {
     for fixed in [None, Some(&[3, 4, 5, 40][..])] {
@@ -130,7 +197,8 @@ fn columns(dtype: &str, op: &str) -> String {
 
 #[test]
 fn atomic_updates_are_those_of_the_evaluator() {
-    let script = "split y.i by 3 as io ii\nreorder y.io y.j y.ii\nbind y.io to block.x atomically\nbind y.j to thread.x";
+    let script =
+        "split y.i by 3 as io ii\nreorder y.io y.j y.ii\nbind y.io to block.x atomically\nbind y.j to thread.x";
     for dtype in ["float32", "float64", "int32", "uint32", "int64", "uint64"] {
         for op in ["sum", "prod", "min", "max", "bitand", "bitor", "bitxor"] {
             if dtype.starts_with("float") && op.starts_with("bit") {
