@@ -314,8 +314,9 @@ fn what_blocks_cannot_do_is_refused() {
         &["4 and 8 bytes", "float16"],
     );
     // What a block does first is not first for the other ones.
-    let fused = "fuse y.init y.update";
-    refused(SUM, &format!("{fused}\nbind y.update.i to block.x atomically"), &["y.init"]);
+    let fused = "fuse y.init y.update depth 1\nbind y.update.i to block.x atomically";
+    let why = mapped(SUM, Some(&[8]), fused, &device(32)).expect_err("refused");
+    assert!(why.contains("must run after `y.init"), "{why}");
     let pairs = "
         scop p(M)
         context { : M > 0 }

@@ -62,11 +62,17 @@ fn benchmarks_of(list: &str) -> Vec<Case> {
 
 /// The kernels of a program for a device. A size that is not given is that of the program's own default.
 fn kernels(case: &Case, device: &Gpu) -> String {
+    scripted(case, device, None)
+}
+
+/// The same by a script.
+fn scripted(case: &Case, device: &Gpu, script: Option<&str>) -> String {
     let (defs, _) = check(&Source::new(format!("{}.tc", case.name), case.text.as_str().into())).unwrap();
     let def = defs.last().unwrap();
     let size = |name: &String| case.sizes.iter().find(|(own, _)| own == name).map(|(_, size)| *size);
     let sizes: Vec<i64> = def.sizes.iter().map(|name| size(name).unwrap()).collect();
-    let options = Options { device: Some(device.clone()), ..Options::new(host_target()) };
+    let script = script.map(|script| script.parse().unwrap());
+    let options = Options { device: Some(device.clone()), script, ..Options::new(host_target()) };
     emit(StageName::Ptx, def, Some(&sizes), &options).unwrap_or_else(|error| panic!("{}: {error}", case.name))
 }
 
@@ -122,6 +128,36 @@ fn a_product_is_an_entry() {
             assert!(text.contains(part), "no {part} in\n{text}");
         }
         assert!(!text.contains(".func"), "{text}");
+    }
+}
+
+#[test]
+fn atomic_updates_and_strips_assemble() {
+    let Some(ptxas) = ptxas() else { return };
+    let script = "split O.update.m by 64 as O.update.mo O.update.mi\nreorder O.update.mo O.update.n O.update.mi\n\
+                  bind O.update.mo to block.x atomically\nbind O.update.n to thread.x";
+    let strips = "def mm(float(M,K) A, float(K,N) B) -> (C) { C(m,n) +=! A(m,k) * B(k,n) }";
+    let sizes = |all: &[(&str, i64)]| all.iter().map(|(name, size)| (name.to_string(), *size)).collect::<Vec<_>>();
+    for (at, device) in ["cuda:sm_70", "cuda:sm_80", "cuda:sm_90a"].into_iter().enumerate() {
+        let device = Gpu::named(device).unwrap();
+        let of_device = |(number, _): &(usize, (&str, &str))| number % 3 == at;
+        let types = ["float", "double", "int32", "uint32", "int64", "uint64"];
+        let reductions = types.iter().flat_map(|of| ["+", "*", "min", "max"].map(|op| (*of, op)));
+        let mut texts = Vec::new();
+        for (_, (of, op)) in reductions.enumerate().filter(of_device) {
+            let text = format!("def c({of}(M,N) A) -> (O) {{ O(n) {op}=! A(m,n) }}");
+            let case = Case { name: format!("{op} of {of}"), text, sizes: sizes(&[("M", 1000), ("N", 100)]) };
+            let text = scripted(&case, &device, Some(script));
+            assert!(text.contains("atom.global."), "{text}");
+            texts.push((case.name, text));
+        }
+        let case =
+            Case { name: "strips".into(), text: strips.into(), sizes: sizes(&[("M", 64), ("N", 64), ("K", 65536)]) };
+        texts.push((case.name.clone(), kernels(&case, &device)));
+        for (name, text) in texts {
+            let usages = assembled(&ptxas, &device, &text).unwrap_or_else(|why| panic!("{name}: {why}\n{text}"));
+            assert!(usages.len() == 2 && usages.iter().all(|usage| usage.stack == 0), "{name}: {usages:?}");
+        }
     }
 }
 
