@@ -57,8 +57,8 @@ fn check(text: &str, sizes: &[i64], script: &str, threads: i64) -> Program {
 
 /// The program with a load and a store in the place of each atomic update.
 fn with_plain_updates(program: &Program) -> Program {
-    fn plain(op: &Op, program: &Program) -> Op {
-        let all = |ops: &[Op]| ops.iter().map(|op| plain(op, program)).collect();
+    fn plain(op: &Op) -> Op {
+        let all = |ops: &[Op]| ops.iter().map(plain).collect();
         match op.clone() {
             Op::Atomic { buffer, at, op, reg } => {
                 let old = Value::Load { buffer, at: at.clone(), mask: None };
@@ -77,7 +77,7 @@ fn with_plain_updates(program: &Program) -> Program {
             other => other,
         }
     }
-    Program { body: program.body.iter().map(|op| plain(op, program)).collect(), ..program.clone() }
+    Program { body: program.body.iter().map(plain).collect(), ..program.clone() }
 }
 
 fn races(program: &Program, sizes: &[i64], given: &Tensors) -> bool {
