@@ -78,8 +78,9 @@ pub(crate) fn fuse(
     };
     let (passed, between) = (all_of(&children[at..=other])?, all_of(&children[at + 1..other])?);
     let (b, a) = (children.remove(other), children.remove(at));
-    let is_needed = !between.is_empty()? && is_ordered(deps(&passed)?.as_ref(), &outer, &between, &b.filter)?;
-    let place = if is_needed { other - 1 } else { at };
+    let ordered = |before, after| -> isl::Result<bool> { is_ordered(deps(&passed)?.as_ref(), &outer, before, after) };
+    let is_behind = !between.is_empty()? && ordered(&between, &b.filter)? && !ordered(&a.filter, &between)?;
+    let place = if is_behind { other - 1 } else { at };
     let shift = match shift {
         Some(shift) => shift.to_vec(),
         None => smallest_shift(scop, deps(&passed)?.as_ref(), &outer, &a, &b, both)?,
