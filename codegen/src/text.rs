@@ -195,6 +195,14 @@ impl Program {
             }
             Op::Launch(launch) => self.launch(f, launch, depth),
             Op::Barrier => f.write_str("barrier\n"),
+            Op::Copy { to, to_at, from, from_at, lanes } => {
+                f.write_str("copy ")?;
+                self.element(f, *to, to_at, *lanes)?;
+                f.write_str(" = ")?;
+                self.element(f, *from, from_at, *lanes)?;
+                f.write_str("\n")
+            }
+            Op::Wait => f.write_str("wait\n"),
             Op::Combine { reg, op, threads } => {
                 write!(f, "combine {reg} by {} over ", reduction(*op))?;
                 separated(f, ", ", threads, |f, var| f.write_str(&self.vars[*var]))?;

@@ -18,7 +18,8 @@ fn evolved(ctx: &isl::Ctx, text: &str) -> Scop {
     scop
 }
 
-const FMA: Options = Options { fma: true, dots: Vec::new(), trust_indices: false, runtime_strides: Vec::new() };
+const FMA: Options =
+    Options { fma: true, dots: Vec::new(), trust_indices: false, async_copies: false, runtime_strides: Vec::new() };
 
 /// The loops of `evolved`, which must compute what `source` does.
 #[track_caller]

@@ -197,7 +197,7 @@ fn launches(scop: Scop, device: &Gpu, strided: &[bool], options: &Options) -> Re
     let scheduled = schedule_for(scop, device, options)?;
     let mut remarks = scheduled.remarks;
     let scop = gpu_mapper::kernels(&scheduled.scop, device, &mut remarks).map_err(unmapped)?;
-    let program = gpu::lower(&scop, &kernel_options(strided, options), &mut remarks).map_err(not_lowered)?;
+    let program = gpu::lower(&scop, &kernel_options(device, strided, options), &mut remarks).map_err(not_lowered)?;
     gpu::within_limits(&program, device).map_err(|why| Error::user(Diagnostic::call("TC0942", why.to_string())))?;
     Ok((program, scheduled.script, remarks))
 }
@@ -213,9 +213,10 @@ pub(crate) fn kernel_source(scop: Scop, language: Language, device: &Gpu, option
 }
 
 /// Devices have fused multiply-adds, whatever the host has.
-fn kernel_options(strided: &[bool], options: &Options) -> codegen::Options {
+fn kernel_options(device: &Gpu, strided: &[bool], options: &Options) -> codegen::Options {
     let (fma, trust_indices, runtime_strides) = (!options.strict, options.trust_indices, strided.to_vec());
-    codegen::Options { fma, dots: Vec::new(), trust_indices, runtime_strides }
+    let async_copies = device.has_async_copies;
+    codegen::Options { fma, dots: Vec::new(), trust_indices, async_copies, runtime_strides }
 }
 
 /// The size of a tile that the script leaves open.
@@ -240,7 +241,8 @@ fn codegen_options(strided: &[bool], options: &Options) -> Result<codegen::Optio
     // A fused multiply-add rounds once where the program says twice: strict results are those of the program.
     let fma = !options.strict && llvm::has_fma(&options.target).map_err(target)?;
     let dots = options.target.dot_products();
-    Ok(codegen::Options { fma, dots, trust_indices: options.trust_indices, runtime_strides: strided.to_vec() })
+    let (trust_indices, runtime_strides) = (options.trust_indices, strided.to_vec());
+    Ok(codegen::Options { fma, dots, trust_indices, async_copies: false, runtime_strides })
 }
 
 /// A program as something to call.

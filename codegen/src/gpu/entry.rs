@@ -112,7 +112,11 @@ impl Seen {
                     self.report(report);
                 }
                 Op::LoadBlock { buffer, at, .. } | Op::StoreBlock { buffer, at, .. } => self.access(*buffer, at),
-                Op::Prefetch { .. } | Op::Barrier | Op::Combine { .. } => {}
+                Op::Copy { to, to_at, from, from_at, .. } => {
+                    self.access(*to, to_at);
+                    self.access(*from, from_at);
+                }
+                Op::Prefetch { .. } | Op::Barrier | Op::Wait | Op::Combine { .. } => {}
             }
         }
     }

@@ -1,20 +1,25 @@
 //! Kernels: from a Scop with kernels to a program that launches them, and to the text of languages that devices are
 //! programmed in.
 
+mod accesses;
 mod apart;
+mod awaited;
 mod code;
+mod copies;
 mod counted;
 mod entry;
 mod guards;
 mod limits;
 mod plan;
 mod private;
+mod prologue;
 mod ptx;
 mod rewrite;
 mod source;
 
 pub use code::{Kernels, NoCode};
 pub use entry::{Argument, Entry};
+pub(crate) use awaited::unawaited;
 pub(crate) use limits::launches;
 pub use limits::{TooLarge, within_limits};
 pub use plan::{NoPlan, plan};
@@ -35,10 +40,13 @@ use crate::{Program, simplify};
 pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     with_deep_stack(|| {
         let program = simplify(scan(scop, options, remarks)?);
+        let program = simplify(prologue::apart(program));
         let program = simplify(private::copied_out(program));
         let program = simplify(guards::unguarded(program));
         let program = simplify(counted::counted(program));
         let program = simplify(rewrite::tested_once(program));
-        Ok(rewrite::loaded_whole(simplify(rewrite::in_registers(program))))
+        let program = simplify(rewrite::in_registers(program));
+        let program = simplify(copies::overlapped(program, options.async_copies));
+        Ok(rewrite::loaded_whole(program))
     })
 }

@@ -91,7 +91,8 @@ impl<'c> Emitter<'c, '_> {
             Op::For { body, .. } | Op::Local { body, .. } => self.size(body),
             Op::If { then, otherwise, .. } => 1 + self.size(then) + self.size(otherwise),
             Op::LoadBlock { regs, .. } | Op::StoreBlock { regs, .. } => regs.len(),
-            Op::Check { .. } | Op::Prefetch { .. } | Op::Barrier | Op::Combine { .. } | Op::Launch(_) => 1,
+            Op::Copy { lanes, .. } => *lanes as usize,
+            Op::Check { .. } | Op::Prefetch { .. } | Op::Barrier | Op::Wait | Op::Combine { .. } | Op::Launch(_) => 1,
         };
         ops.iter().map(of).sum()
     }

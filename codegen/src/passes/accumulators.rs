@@ -96,6 +96,8 @@ impl Pass<'_> {
                 | Op::LoadBlock { .. }
                 | Op::StoreBlock { .. }
                 | Op::Barrier
+                | Op::Copy { .. }
+                | Op::Wait
                 | Op::Combine { .. } => {}
             }
         }
@@ -242,7 +244,7 @@ impl Uses {
                     self.subscripts(at);
                     self.other.extend(regs);
                 }
-                Op::Barrier => {}
+                Op::Barrier | Op::Copy { .. } | Op::Wait => {}
                 Op::Combine { reg, .. } => _ = self.other.insert(*reg),
             }
         }

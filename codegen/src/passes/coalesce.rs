@@ -75,7 +75,7 @@ fn count(ops: &[Op], uses: &mut Uses) {
             Op::LoadBlock { regs, .. } | Op::StoreBlock { regs, .. } => {
                 regs.iter().for_each(|reg| *uses.entry(*reg).or_default() += 1);
             }
-            Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::Barrier => {}
+            Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::Barrier | Op::Copy { .. } | Op::Wait => {}
         }
         each_value(op, &mut |value| count_in(value, uses));
     }
@@ -108,6 +108,8 @@ fn each_value(op: &Op, see: &mut dyn FnMut(&Value)) {
         | Op::Check { .. }
         | Op::Launch(_)
         | Op::Barrier
+        | Op::Copy { .. }
+        | Op::Wait
         | Op::Combine { .. } => &[],
     };
     for at in at {
@@ -158,7 +160,7 @@ fn renamed(op: &Op, from: RegId, to: RegId) -> Op {
             *place = at(place);
         }
         Op::Combine { reg: own, .. } => *own = reg(*own),
-        Op::Barrier => {}
+        Op::Barrier | Op::Copy { .. } | Op::Wait => {}
     }
     op
 }

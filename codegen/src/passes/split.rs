@@ -209,6 +209,7 @@ fn weight(ops: &[Op]) -> usize {
         Op::If { then, otherwise, .. } => weight(then) + weight(otherwise),
         Op::Store { value, .. } | Op::Set { value, .. } | Op::Check { value, .. } => nodes(value),
         Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Barrier | Op::Combine { .. } => 1,
+        Op::Copy { .. } | Op::Wait => 1,
     };
     ops.iter().map(of_ops).sum()
 }
@@ -252,6 +253,8 @@ impl Cuts<'_> {
                 | Op::LoadBlock { .. }
                 | Op::StoreBlock { .. }
                 | Op::Barrier
+                | Op::Copy { .. }
+                | Op::Wait
                 | Op::Combine { .. } => {}
             }
         }

@@ -144,6 +144,7 @@ impl Pass<'_> {
                 Op::LoadBlock { regs, .. } => regs.iter().for_each(|reg| *self.sets.entry(*reg).or_default() += 1),
                 Op::Combine { reg, .. } => *self.sets.entry(*reg).or_default() += 1,
                 Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::StoreBlock { .. } | Op::Barrier => {}
+                Op::Copy { .. } | Op::Wait => {}
             }
         }
     }
@@ -202,7 +203,7 @@ impl Pass<'_> {
                 let at = at.iter().map(|at| values.at(at, &values.always)).collect();
                 Op::Prefetch { buffer: *buffer, at, lanes: *lanes }
             }
-            Op::LoadBlock { .. } | Op::StoreBlock { .. } => op.clone(),
+            Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Copy { .. } | Op::Wait => op.clone(),
         })
     }
 
