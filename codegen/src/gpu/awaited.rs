@@ -67,7 +67,9 @@ impl Walk<'_> {
                 self.ops(then);
                 let after = std::mem::replace(&mut self.under_way, before);
                 self.ops(otherwise);
-                self.under_way.extend(after);
+                let is_new = |one: &UnderWay| !self.under_way.iter().any(|other| other.number == one.number);
+                let others: Vec<UnderWay> = after.into_iter().filter(is_new).collect();
+                self.under_way.extend(others);
             }
             Op::Local { body, .. } => self.ops(body),
             other => self.touched(other),

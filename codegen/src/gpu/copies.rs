@@ -32,14 +32,17 @@ use std::collections::BTreeSet;
 use polyhedral::Value as Scalar;
 
 use super::accesses::{Accesses, Copied, never_meet};
+use super::private::{is_below, iterations};
 use super::rewrite::with_launches;
-use crate::passes::substituted;
+use crate::passes::{Ranges, simplified, substituted};
 use crate::verify::has_barrier;
-use crate::{At, Cond, Int, Op, Place, Program, Reg, Value};
+use crate::{At, Cond, Int, Launch, Op, Place, Program, Reg, Value};
 
 /// The program with what is copied while there is something else to do copied meanwhile; by the device where it can.
-pub(super) fn overlapped(program: Program, asynchronous: bool) -> Program {
-    with_launches(program, &|body, program| Overlap { program, asynchronous }.of_block(body))
+pub(super) fn overlapped(mut program: Program, asynchronous: bool) -> Program {
+    let body = std::mem::take(&mut program.body);
+    let body = Overlap { program: &mut program, asynchronous }.of_block(body, &Ranges::default());
+    Program { body, ..program }
 }
 
 /// The program with copies that are done where they begin: for languages without a word for others.
@@ -90,32 +93,39 @@ struct Piece {
 
 impl Overlap<'_> {
     /// What all threads of a block get to.
-    fn of_block(&mut self, ops: Vec<Op>) -> Vec<Op> {
+    fn of_block(&mut self, ops: Vec<Op>, ranges: &Ranges) -> Vec<Op> {
         let (mut all, mut run) = (Vec::new(), Vec::new());
         for op in ops {
             if !has_barrier(std::slice::from_ref(&op)) {
                 run.push(op);
                 continue;
             }
-            all.extend(self.of_run(std::mem::take(&mut run)));
+            all.extend(self.of_run(std::mem::take(&mut run), ranges));
             all.push(match op {
                 Op::For { var, lower, upper, step, parallel, body } => {
-                    Op::For { var, lower, upper, step, parallel, body: self.of_block(body) }
+                    let body = self.of_block(body, &ranges.inside(var, &lower, &upper));
+                    Op::For { var, lower, upper, step, parallel, body }
                 }
                 Op::If { cond, then, otherwise } => {
-                    Op::If { cond, then: self.of_block(then), otherwise: self.of_block(otherwise) }
+                    let then = self.of_block(then, &ranges.where_holds(&cond));
+                    let otherwise = self.of_block(otherwise, &ranges.where_holds(&cond.clone().negate()));
+                    Op::If { cond, then, otherwise }
                 }
-                Op::Local { buffer, body } => Op::Local { buffer, body: self.of_block(body) },
+                Op::Local { buffer, body } => Op::Local { buffer, body: self.of_block(body, ranges) },
+                Op::Launch(launch) => {
+                    let body = self.of_block(launch.body.clone(), &ranges.inside_of(&launch));
+                    Op::Launch(Launch { body, ..launch })
+                }
                 other => other,
             });
         }
-        all.extend(self.of_run(run));
+        all.extend(self.of_run(run, ranges));
         all
     }
 
     /// What a thread runs between two barriers.
-    fn of_run(&mut self, run: Vec<Op>) -> Vec<Op> {
-        let pieces: Vec<Option<Vec<Piece>>> = run.iter().map(|op| self.pieces(op, &Cond::always())).collect();
+    fn of_run(&mut self, run: Vec<Op>, ranges: &Ranges) -> Vec<Op> {
+        let pieces: Vec<Option<Vec<Piece>>> = run.iter().map(|op| self.pieces(op, &Cond::always(), ranges)).collect();
         let last = pieces.iter().rposition(Option::is_none).unwrap_or(0);
         // What comes after all else overlaps with nothing.
         let meant: BTreeSet<usize> = (0..last).filter(|at| pieces[*at].is_some()).collect();
@@ -182,39 +192,35 @@ impl Overlap<'_> {
     }
 
     /// The copies that an op consists of, if it does nothing else.
-    fn pieces(&self, op: &Op, cond: &Cond) -> Option<Vec<Piece>> {
-        let all = |ops: &[Op], cond: &Cond| -> Option<Vec<Piece>> {
-            let pieces = ops.iter().map(|op| self.pieces(op, cond)).collect::<Option<Vec<_>>>()?.concat();
+    fn pieces(&self, op: &Op, cond: &Cond, ranges: &Ranges) -> Option<Vec<Piece>> {
+        let all = |ops: &[Op], cond: &Cond, ranges: &Ranges| -> Option<Vec<Piece>> {
+            let pieces = ops.iter().map(|op| self.pieces(op, cond, ranges)).collect::<Option<Vec<_>>>()?.concat();
             (pieces.len() <= MOST_PIECES).then_some(pieces)
         };
         match op {
-            Op::Store {
-                buffer,
-                at,
-                lanes,
-                value: Value::Load { buffer: from, at: from_at, mask: None },
-                mask: None,
-            } => {
+            Op::Store { buffer, at, lanes, value: Value::Load { buffer: from, at: from_at, mask: None }, mask: None } => {
                 let places = [*buffer, *from].map(|buffer| &self.program.buffers[buffer].place);
                 let is_meant = matches!(places, [Place::Shared, Place::Argument(_) | Place::Workspace(_)]);
                 let are_affine = at.iter().chain(from_at).all(|at| matches!(at, At::Affine { .. }));
                 let (to, to_at, from, from_at) = (*buffer, at.clone(), *from, from_at.clone());
                 let copied = Copied { to, to_at, from, from_at, lanes: *lanes };
-                let piece = Piece { cond: cond.clone(), copied };
-                (is_meant && are_affine).then(|| vec![piece])
+                (is_meant && are_affine).then(|| vec![Piece { cond: cond.clone(), copied }])
             }
             Op::If { cond: inner, then, otherwise } if otherwise.is_empty() => {
-                all(then, &Cond::all([cond.clone(), inner.clone()]))
+                all(then, &Cond::all([cond.clone(), inner.clone()]), &ranges.where_holds(inner))
             }
             Op::For { var, lower, upper, step, parallel: false, body } => {
-                let (first, end, step) =
-                    (lower.as_const()?, upper.as_const()?, step.as_const().filter(|step| *step >= 1)?);
-                let values = (first..end).step_by(usize::try_from(step).ok()?).take(MOST_PIECES + 1);
-                let iterations = values.map(|value| {
-                    let at = |other| if other == *var { Int::Const(value) } else { Int::Var(other) };
-                    all(&body.iter().map(|op| substituted(op, &at)).collect::<Vec<_>>(), cond)
-                });
-                let pieces = iterations.collect::<Option<Vec<_>>>()?.concat();
+                let step = step.as_const().filter(|step| *step >= 1)?;
+                let count = iterations(lower, upper, step, ranges).filter(|count| *count <= MOST_PIECES as i64)?;
+                let one = |number: i64| {
+                    let value = lower.clone() + number * step;
+                    let runs = Cond::all(is_below(&value, upper, ranges));
+                    let at = |other| if other == *var { value.clone() } else { Int::Var(other) };
+                    let there = ranges.where_holds(&runs);
+                    let ops = simplified(&body.iter().map(|op| substituted(op, &at)).collect::<Vec<_>>(), &there);
+                    all(&ops, &Cond::all([cond.clone(), runs]), &there)
+                };
+                let pieces = (0..count).map(one).collect::<Option<Vec<_>>>()?.concat();
                 (pieces.len() <= MOST_PIECES).then_some(pieces)
             }
             _ => None,

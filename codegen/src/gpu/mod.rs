@@ -40,8 +40,8 @@ use crate::{Program, simplify};
 pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     with_deep_stack(|| {
         let program = simplify(scan(scop, options, remarks)?);
-        let program = simplify(prologue::apart(program));
         let program = simplify(private::copied_out(program));
+        let program = simplify(prologue::apart(program));
         let program = simplify(guards::unguarded(program));
         let program = simplify(counted::counted(program));
         let program = simplify(rewrite::tested_once(program));
