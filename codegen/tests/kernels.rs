@@ -6,7 +6,7 @@ mod machine;
 #[path = "ptx/run.rs"]
 mod ptx;
 
-use codegen::gpu::Language;
+use codegen::gpu::{Entry, Language};
 use codegen::interp::{Fault, interpret};
 use codegen::{Options, Program, gpu};
 use common::{agrees, inputs, scheduled};
@@ -232,6 +232,25 @@ fn memories_of_a_device_need_their_blocks_and_threads() {
 fn check_source(text: &str, sizes: Option<&[i64]>, script: &str, language: Language, expected: Expect) {
     let program = lowered(&mapped(text, sizes, script).1);
     expected.assert_eq(&gpu::source(&program, language).unwrap_or_else(|why| panic!("{why}\n{program}")));
+}
+
+/// Two loops as one, whose iterations are more than an `int` counts although every tensor is small.
+#[test]
+fn integers_are_as_wide_as_the_longest_loop() {
+    for (extent, bits) in [(1 << 15, 32), (1 << 16, 64)] {
+        let text = format!(
+            "
+scop outer()
+input A: float32[{extent}]
+output S: float32[{extent}]
+stmt S[i, j]
+  domain {{ S[i, j] : 0 <= i < {extent} and 0 <= j < {extent} }}
+  S[i] max= A[i] + A[j]
+"
+        );
+        let program = lowered(&mapped(&text, None, "collapse S.i S.j as ij\nsplit S.ij by 32 as o t\nbind S.t to thread.x\n").1);
+        assert_eq!(Entry::index_bits(&program), bits, "{program}");
+    }
 }
 
 /// A product of tiles of 16, whose factors are loaded by all threads.
@@ -868,4 +887,28 @@ fn a_transpose_passes_through_shared_memory() {
     check(TRANSPOSE, &sizes, &automatic(TRANSPOSE, Some(&sizes)));
     let program = lowered(&mapped(TRANSPOSE, Some(&sizes), &automatic(TRANSPOSE, Some(&sizes))).1);
     assert!(program.to_string().contains("A_tile: float32[32, 33] shared"), "{program}");
+}
+
+/// A kernel of CUDA declares 48 KB at most; the host asks for more.
+#[test]
+fn large_shared_arrays_are_asked_for_by_the_host() {
+    let script = "
+tile B.j B.i by 128 128 as jo io / ji ii
+bind B.jo to block.y
+bind B.io to block.x
+launch B.jo with 1 64 threads
+promote A at B.io as As in shared
+bind B.ji to thread.x
+bind As.load.x1 to thread.x
+";
+    let program = lowered(&mapped(TRANSPOSE, Some(&[512, 512]), script).1);
+    let text = gpu::source(&program, Language::Cuda).expect("a text");
+    for part in [
+        "extern __shared__ __align__(16) unsigned char shared_memory[];",
+        "float (&As)[128][128] = *(float (*)[128][128])(shared_memory + 0);",
+        "cudaFuncSetAttribute(transpose, cudaFuncAttributeMaxDynamicSharedMemorySize, 65536);",
+        ", 65536, stream>>>(",
+    ] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
 }

@@ -181,6 +181,10 @@ pub(crate) fn program(scheduled: &mut Scheduled, strided: &[bool], options: &Opt
 fn not_lowered(error: codegen::Error) -> Error {
     match error {
         codegen::Error::Isl(error) => error.into(),
+        codegen::Error::NoKernel(_) => Error::user(
+            Diagnostic::call("TC0942", error.to_string())
+                .help("compile it for a device (`-t cuda`, `-t opencl`), or take `in registers` out of the script"),
+        ),
         codegen::Error::Malformed(_) => Error::bug(error),
     }
 }

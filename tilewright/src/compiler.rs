@@ -536,9 +536,10 @@ impl Kernel {
     /// # Errors
     /// When an argument does not fit: then nothing has been started. When the device refuses.
     pub fn launch(&self, stream: &Stream, inputs: &[&DeviceTensor], outputs: &mut [&mut DeviceTensor]) -> Result<()> {
-        let shape = |tensor: &'_ DeviceTensor| (tensor.dtype(), is_dense(tensor.shape(), tensor.strides()));
-        let strided: Strided =
-            inputs.iter().map(|input| !shape(input).1).chain(outputs.iter().map(|output| !shape(output).1)).collect();
+        let is_strided =
+            |tensor: &DeviceTensor| !is_dense(tensor.shape(), tensor.strides()) || !tensor.is_aligned();
+        let inputs_strided = inputs.iter().map(|input| is_strided(input));
+        let strided: Strided = inputs_strided.chain(outputs.iter().map(|output| is_strided(output))).collect();
         let sizes = {
             let of = |dtype, extent| Shape { extent, dtype: Some(dtype), value: None };
             let shapes = inputs.iter().map(|input| of(input.dtype(), input.shape()));

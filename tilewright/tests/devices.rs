@@ -1,7 +1,7 @@
 //! Kernels of devices from TC: what `emit cuda` and `emit opencl` print.
 
 use tilewright::emit::{StageName, emit};
-use tilewright::{Error, Options, Source, check, host_target};
+use tilewright::{Compiler, Error, Options, Source, check, host_target};
 
 const PRODUCT: &str = "
 def mm(float(M, K) A, float(K, N) B) -> (C) {
@@ -70,6 +70,17 @@ def twice(float(N) A) -> (B, C) {
     let script = "promote A in global\nbind A_local.load.x0 to lane";
     let refused = source(StageName::Cuda, reversed, &[64], Some(script)).expect_err("no such axis");
     assert_eq!(refused.diagnostics()[0].code, "TC0942", "{refused}");
+}
+
+/// A script for a device, replayed for the processor.
+#[test]
+fn registers_of_threads_are_for_devices() {
+    let script = "fuse C.init C.update depth 2\nbind C.init.m to block.x\nlaunch C.init.m with 4 threads\nbind C.init.n to thread.x\npromote C at C.init.n in registers";
+    let product = "def mm(float(M,K) A, float(K,N) B) -> (C) { C(m,n) +=! A(m,k) * B(k,n) }";
+    let refused = Compiler::host().script(script.parse().expect("a script")).compile(product).expect("a program");
+    let refused = refused.prepare_sizes(&[4, 4, 4]).map(drop).expect_err("no kernel");
+    let said = refused.to_string();
+    assert!(refused.diagnostics()[0].code == "TC0942" && said.contains("`-t cuda`"), "{said}");
 }
 
 /// Loops of one iteration are not dealt out, and are in nobody's way.

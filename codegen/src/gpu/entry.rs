@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use polyhedral::TensorId;
 
+use super::width::{Narrow, is_narrow};
 use crate::{At, Cond, Int, Launch, Op, Place, Program, Report, Stride, Value, VarId};
 
 /// What the host hands to a kernel.
@@ -65,24 +66,31 @@ impl Entry {
         Entry { arguments, vars: seen.vars }
     }
 
-    /// How wide the integers of a program's kernels are, 32 or 64 bits: 32 where no byte of any buffer is further away.
+    /// How wide the integers of a program's kernels are, 32 or 64 bits: 32 where none is larger, and no byte of any buffer is
+    /// further away.
     pub fn index_bits(program: &Program) -> u32 {
-        let is_near = |bytes: i64| bytes < i64::from(i32::MAX);
-        let small = program.params.is_empty()
-            && program.buffers.values().all(|buffer| {
-                buffer.constant_bytes().is_some_and(is_near) && !buffer.strides.contains(&Stride::Runtime)
-            });
-        if small { 32 } else { 64 }
+        if is_narrow(program) { 32 } else { 64 }
     }
 }
 
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     buffers: BTreeSet<TensorId>,
     params: BTreeSet<usize>,
     vars: BTreeSet<VarId>,
     bound: BTreeSet<VarId>,
     checks: bool,
+    /// Filled where it is asked for; then from the program's first op on.
+    narrow: Option<Narrow>,
+}
+
+impl Seen {
+    /// Of a whole program, with what its integers lie between.
+    pub fn narrow(program: &Program) -> Narrow {
+        let mut seen = Seen { narrow: Some(Narrow::default()), ..Seen::default() };
+        seen.ops(&program.body);
+        seen.narrow.unwrap_or_default()
+    }
 }
 
 impl Seen {
@@ -92,6 +100,9 @@ impl Seen {
                 Op::For { var, lower, upper, step, body, .. } => {
                     self.bound.insert(*var);
                     [lower, upper, step].into_iter().for_each(|int| self.int(int));
+                    if let Some(narrow) = &mut self.narrow {
+                        narrow.bind(*var, lower, upper, step);
+                    }
                     self.ops(body);
                 }
                 Op::If { cond, then, otherwise } => {
@@ -99,7 +110,13 @@ impl Seen {
                     self.ops(then);
                     self.ops(otherwise);
                 }
-                Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => self.ops(body),
+                Op::Launch(launch) => {
+                    if let Some(narrow) = &mut self.narrow {
+                        narrow.bind_launch(launch);
+                    }
+                    self.ops(&launch.body);
+                }
+                Op::Local { body, .. } => self.ops(body),
                 Op::Store { buffer, at, value, mask, .. } => {
                     self.access(*buffer, at);
                     [value].into_iter().chain(mask).for_each(|value| self.value(value));
@@ -148,6 +165,9 @@ impl Seen {
     }
 
     fn int(&mut self, int: &Int) {
+        if let Some(narrow) = &mut self.narrow {
+            narrow.see(int);
+        }
         int.each_var(&mut |var| _ = self.vars.insert(var));
         self.params.extend(params_of(int));
     }

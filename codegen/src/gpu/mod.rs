@@ -16,6 +16,7 @@ mod prologue;
 mod ptx;
 mod rewrite;
 mod source;
+mod width;
 
 pub use code::{Kernels, NoCode};
 pub use entry::{Argument, Entry};

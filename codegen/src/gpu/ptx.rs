@@ -22,8 +22,8 @@ pub struct PtxKernel {
     pub launch: String,
     /// The name in the module.
     pub symbol: String,
-    /// The parameters: addresses that are multiples of [`Ptx::ALIGNMENT`], and integers of
-    /// [`index_bits`](super::Entry::index_bits).
+    /// The parameters: addresses that are multiples of [`Ptx::ALIGNMENT`] but for tensors with a stride that only the call
+    /// knows, and integers of [`index_bits`](super::Entry::index_bits).
     pub arguments: Vec<Argument>,
     /// Bytes of shared memory to launch it with, for which the host raises the kernel's limit; 0 where the module says
     /// all that there is to share.
@@ -31,7 +31,7 @@ pub struct PtxKernel {
 }
 
 impl Ptx {
-    /// Bytes of which the addresses of all buffers are multiples: of the longest access of a thread.
+    /// Bytes of which the addresses of buffers are multiples: of the longest access of a thread.
     pub const ALIGNMENT: usize = llvm::ALIGNMENT as usize;
 }
 

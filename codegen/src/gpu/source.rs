@@ -1,5 +1,6 @@
 //! Kernels as source text, of CUDA C++ and of OpenCL C: one walk, two vocabularies.
 
+mod arrays;
 mod check;
 mod combine;
 mod copy;
@@ -206,7 +207,7 @@ impl<'a> Printer<'a> {
         let mut lines = Vec::new();
         for op in ops {
             match op {
-                Op::Launch(launch) => lines.push(format!("{indent}{}", self.launch(launch)?)),
+                Op::Launch(launch) => lines.extend(self.launch(launch)?.iter().map(|line| format!("{indent}{line}"))),
                 Op::For { var, lower, upper, step, body, .. } => {
                     let (lower, upper, step) =
                         (self.int(lower, &ranges), self.int(upper, &ranges), self.int(step, &ranges));
@@ -231,15 +232,16 @@ impl<'a> Printer<'a> {
         Ok(lines)
     }
 
-    /// Prints the kernel; the line that launches it.
-    fn launch(&mut self, launch: &Launch) -> Result<String> {
+    /// Prints the kernel; the lines that launch it.
+    fn launch(&mut self, launch: &Launch) -> Result<Vec<String>> {
         let entry = Entry::of(self.program, launch);
         self.kernel(launch, &entry)?;
         let ranges = Ranges::default();
         let arguments: Vec<String> = entry.arguments.iter().map(|one| self.argument(*one, &ranges)).collect();
         let grid: Vec<String> = launch.grid.iter().map(|(_, blocks)| self.int(blocks, &ranges)).collect();
         let block: Vec<String> = launch.block.iter().map(|(_, threads)| threads.to_string()).collect();
-        Ok(self.language.launch(&self.names.fresh(&launch.name), &grid, &block, &arguments))
+        let shared = self.dynamic_shared_bytes(launch)?;
+        Ok(self.language.launch(&self.names.fresh(&launch.name), (&grid, &block), shared, &arguments))
     }
 
     /// What the host hands to a kernel.
@@ -281,9 +283,8 @@ impl<'a> Printer<'a> {
         let head = self.language.kernel_head(&threads);
         let name = self.names.fresh(&launch.name);
         self.out = format!("{head} {name}({})\n{{\n", parameters.join(", "));
-        for id in &launch.shared {
-            let declared = self.array(*id)?;
-            self.line(1, &format!("{}{declared};", self.language.shared()));
+        for declared in self.shared_arrays(launch)? {
+            self.line(1, &declared);
         }
         std::mem::take(&mut self.parts).iter().for_each(|declared| self.line(1, declared));
         for (at, (var, _)) in launch.grid.iter().enumerate().filter(|(_, (var, _))| entry.vars.contains(var)) {
@@ -310,21 +311,6 @@ impl<'a> Printer<'a> {
         let result = print(self);
         let text = std::mem::replace(&mut self.out, before);
         result.map(|()| text)
-    }
-
-    /// `float T[4][5]`: rows are as far apart as the strides say.
-    fn array(&self, id: TensorId) -> Result<String> {
-        let buffer = &self.program.buffers[id];
-        let aligned = if self.moved.contains(&id) { self.language.aligned() } else { "" };
-        let of = self.language.memory_type(buffer.dtype);
-        let mut text = format!("{aligned}{of} {}", self.names.buffers[&id]);
-        for length in rows(buffer).ok_or_else(|| Unsupported(format!("how large `{}` is", buffer.name)))? {
-            text.push_str(&format!("[{length}]"));
-        }
-        if buffer.extent.is_empty() {
-            text.push_str("[1]");
-        }
-        Ok(text)
     }
 
     fn line(&mut self, depth: usize, text: &str) {

@@ -172,6 +172,9 @@ impl<'c> Emitter<'c, '_> {
             BinOp::Sub => self.ir.binary(Op::FSub, a, b),
             BinOp::Mul => self.ir.binary(Op::FMul, a, b),
             BinOp::Div => self.ir.binary(Op::FDiv, a, b),
+            BinOp::Mod if matches!(frame.outside, Outside::Device(_)) => {
+                self.each_lane(&[a, b], |operands| self.float_remainder(dtype, operands[0], operands[1]))
+            }
             BinOp::Mod => self.library(frame, "fmod", dtype, &[a, b]),
             BinOp::Min => self.number_of(FloatPredicate::OLT, a, b),
             BinOp::Max => self.number_of(FloatPredicate::OGT, a, b),

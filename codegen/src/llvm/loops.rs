@@ -102,10 +102,13 @@ impl<'c> Emitter<'c, '_> {
         let row = self.buffer(buffer)?;
         let element = row.dtype.bytes();
         let Outside::Device(kernel) = &frame.outside else { return Ok(element) };
+        if !row.is_aligned() {
+            return Ok(element);
+        }
         let elements = at.iter().zip(&row.strides).map(|(at, stride)| {
             let stride = match stride {
                 Stride::Known(stride) => kernel.multiple(stride),
-                Stride::Runtime => 1,
+                Stride::Runtime => unreachable!("only others get here"),
             };
             let base = match at {
                 At::Affine { base, .. } => kernel.multiple(base),

@@ -46,6 +46,7 @@ mod math;
 mod memory;
 mod nvptx;
 mod object;
+mod remainder;
 mod stream;
 
 use std::fmt;

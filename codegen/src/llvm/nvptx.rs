@@ -175,9 +175,11 @@ impl<'c> Emitter<'c, '_> {
         function.add_attribute(AttributeLoc::Function, self.attribute("nounwind"));
         for (at, argument) in (0u32..).zip(&entry.arguments) {
             let Argument::Buffer(buffer) = argument else { continue };
-            let align = Attribute::get_named_enum_kind_id("align");
-            let align = self.ir.context.create_enum_attribute(align, ALIGNMENT.into());
-            function.add_attribute(AttributeLoc::Param(at), align);
+            if self.program.buffers[*buffer].is_aligned() {
+                let align = Attribute::get_named_enum_kind_id("align");
+                let align = self.ir.context.create_enum_attribute(align, ALIGNMENT.into());
+                function.add_attribute(AttributeLoc::Param(at), align);
+            }
             function.add_attribute(AttributeLoc::Param(at), self.attribute("noalias"));
             if !written.contains(buffer) {
                 function.add_attribute(AttributeLoc::Param(at), self.attribute("readonly"));

@@ -84,6 +84,12 @@ impl Buffer {
         strides
     }
 
+    /// Whether devices find it at a multiple of the longest access of a thread: not a single element, nor what has strides of
+    /// the call and may be a part of something.
+    pub(crate) fn is_aligned(&self) -> bool {
+        !self.strides.is_empty() && !self.strides.contains(&Stride::Runtime)
+    }
+
     /// Its bytes, when extents and strides are constants.
     pub(crate) fn constant_bytes(&self) -> Option<i64> {
         let bytes = i64::from(self.dtype.bytes());

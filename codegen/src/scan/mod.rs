@@ -42,6 +42,8 @@ pub struct Options {
 pub enum Error {
     /// isl failed or its budget is spent.
     Isl(isl::Error),
+    /// The tensor of this name is in the registers of a kernel's threads, and the schedule is not for a device.
+    NoKernel(String),
     /// A bug of ours.
     Malformed(Malformed),
 }
@@ -50,6 +52,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Isl(error) => write!(f, "code generation: {error}"),
+            Error::NoKernel(tensor) => {
+                write!(f, "`{tensor}` is in the registers of a device's threads, and there is no kernel around it")
+            }
             Error::Malformed(malformed) => malformed.fmt(f),
         }
     }

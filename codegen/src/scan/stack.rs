@@ -80,10 +80,7 @@ impl Private {
     pub(super) fn check_threads(&self, body: &[Op], program: &Program) -> Result<(), Error> {
         match self.kept.iter().find(|&&tensor| touches(body, tensor)) {
             None => Ok(()),
-            Some(&tensor) => {
-                let name = &program.buffers[tensor].name;
-                Err(malformed(name, "is in the registers of a device's threads, and there is no kernel around it"))
-            }
+            Some(&tensor) => Err(Error::NoKernel(program.buffers[tensor].name.clone())),
         }
     }
 

@@ -52,6 +52,94 @@ fn random_programs_compute_what_they_say() {
     assert!(ran > 25, "only {ran} ran; {without:#?}");
 }
 
+/// Arguments of any size, among them the one that comes closest to a multiple of `π/2`: no library is there to ask.
+#[test]
+fn circular_functions_take_large_doubles() {
+    let mut rng = testing::Rng::new(7);
+    let closest = 6_381_956_970_095_103.0 * 2f64.powi(797);
+    let mut arguments = vec![1e22, f64::MAX, 67_108_864.0, 67_108_865.0, f64::INFINITY, f64::NAN];
+    // The C library loses digits here; these are from a computation with 3000.
+    let known = [("S", 1.0), ("C", -4.687_165_924_254_628e-19), ("T", -2.133_485_385_753_704e18)];
+    while arguments.len() < 639 {
+        let exponent = 1023 + rng.between(20, 1023) as u64;
+        arguments.push(f64::from_bits(exponent << 52 | rng.next_u64() >> 12));
+    }
+    arguments.push(closest);
+    let count = arguments.len();
+    let text = format!(
+        "
+scop circular()
+input A: float64[{count}]
+output S: float64[{count}]
+output C: float64[{count}]
+output T: float64[{count}]
+stmt S[i]
+  domain {{ S[i] : 0 <= i < {count} }}
+  S[i] = sin(A[i])
+stmt C[i]
+  domain {{ C[i] : 0 <= i < {count} }}
+  C[i] = cos(A[i])
+stmt T[i]
+  domain {{ T[i] : 0 <= i < {count} }}
+  T[i] = tan(A[i])
+"
+    );
+    let program = kernels(&scheduled(&text, None, ""), &Gpu::cuda()).expect("kernels");
+    let given = [("A".to_string(), Data::from_f64s(DType::F64, &[count as i64], &arguments))].into();
+    let (found, _) = run::run(&program, &Gpu::cuda(), &[], &given, 0);
+    for (name, function) in [("S", f64::sin as fn(f64) -> f64), ("C", f64::cos), ("T", f64::tan)] {
+        for (x, found) in arguments.iter().zip(found[name].to_f64s()) {
+            let known = known.iter().find(|(of, _)| *x == closest && *of == name);
+            let expected = known.map_or_else(|| function(*x), |(_, value)| *value);
+            // The C library rounds the sine and the cosine to within 0.55 units, and the tangent to within 1.
+            let close = (found.to_bits() as i64).abs_diff(expected.to_bits() as i64) <= 2;
+            assert!(close || found.is_nan() && expected.is_nan(), "{name}({x:e}) is {found:e}, not {expected:e}");
+        }
+    }
+}
+
+/// The remainder of floats is exact, however far apart they are.
+#[test]
+fn remainders_of_floats_are_exact() {
+    let mut rng = testing::Rng::new(11);
+    for dtype in [DType::F32, DType::F64] {
+        let single = dtype == DType::F32;
+        let mut drawn = |_: usize| {
+            let sign = if rng.percent(50) { -1.0 } else { 1.0 };
+            let special =
+                [0.0, f64::INFINITY, f64::NAN, 1.0, 3.0, 5e-324, f64::from(f32::from_bits(1)), f64::MIN_POSITIVE];
+            let bits = rng.next_u64();
+            match rng.below(8) {
+                0 => sign * rng.pick(&special),
+                1..4 => sign * f64::from_bits(bits >> 12 | 1023 << 52) * 2f64.powi(rng.between(-20, 20) as i32),
+                _ if single => f64::from(f32::from_bits(bits as u32)),
+                _ => f64::from_bits(bits),
+            }
+        };
+        let (a, b): (Vec<f64>, Vec<f64>) = (0..640).map(|at| (drawn(at), drawn(at))).unzip();
+        let text = format!(
+            "
+scop remainder()
+input A: {dtype}[640]
+input B: {dtype}[640]
+output R: {dtype}[640]
+stmt R[i]
+  domain {{ R[i] : 0 <= i < 640 }}
+  R[i] = A[i] % B[i]
+"
+        );
+        let program = kernels(&scheduled(&text, None, ""), &Gpu::cuda()).expect("kernels");
+        let [a, b] = [a, b].map(|values| Data::from_f64s(dtype, &[640], &values));
+        let given = [("A".to_string(), a.clone()), ("B".to_string(), b.clone())].into();
+        let (found, _) = run::run(&program, &Gpu::cuda(), &[], &given, 0);
+        for ((a, b), found) in a.to_f64s().into_iter().zip(b.to_f64s()).zip(found["R"].to_f64s()) {
+            let expected = if single { f64::from(a as f32 % b as f32) } else { a % b };
+            let same = found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan();
+            assert!(same, "{a:e} % {b:e} is {found:e}, not {expected:e} ({dtype})");
+        }
+    }
+}
+
 #[test]
 fn a_subscript_outside_is_reported_by_one_thread() {
     for fixed in [None, Some(&[3, 4, 5, 40][..])] {

@@ -185,9 +185,10 @@ impl Draft {
         if !same.is_empty() && self.rng.percent(30) {
             return self.rng.pick(&same);
         }
-        let name = ["P", "Q", "R", "S", "T", "U", "V", "W"][self.written.len()];
+        let at = self.written.len();
+        let name = ["P", "Q", "R", "S", "T", "U", "V", "W"].get(at).map_or_else(|| format!("W{at}"), ToString::to_string);
         let dtype = self.rng.pick(&TYPES);
-        let id = self.declare(name, dtype, rank, Role::Output);
+        let id = self.declare(&name, dtype, rank, Role::Output);
         self.written.push(id);
         id
     }
@@ -670,4 +671,23 @@ fn converted(expr: Expr, from: DType, to: DType) -> Expr {
 
 fn small_constant(dtype: DType, value: i64) -> Value {
     if dtype.is_float() { Value::Float(value as f64) } else { Value::Int(value.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use support::Stage;
+
+    use super::*;
+
+    /// Some of these seeds write nine tensors.
+    #[test]
+    fn every_seed_is_a_program() {
+        let ctx = isl::Ctx::new();
+        let most = (0..1000).map(|seed| {
+            let scop = random(&ctx, seed);
+            scop.verify().unwrap_or_else(|error| panic!("seed {seed}: {error}\n{scop}"));
+            scop.tensors.values().filter(|tensor| tensor.role != Role::Input).count()
+        });
+        assert!(most.max() > Some(8), "more than there are short names");
+    }
 }

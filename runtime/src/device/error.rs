@@ -124,6 +124,16 @@ pub enum DeviceError {
         /// What offsets are multiples of.
         alignment: usize,
     },
+    /// A tensor begins where a kernel's vectors cannot.
+    #[error(
+        "`{argument}` begins at an address that is no multiple of {alignment} bytes, which this kernel needs: copy it, or compile it for strides of the call"
+    )]
+    Unaligned {
+        /// The argument.
+        argument: String,
+        /// What the address is to be a multiple of.
+        alignment: usize,
+    },
     /// The arguments of a call do not fit, or a check has failed.
     #[error(transparent)]
     Call(#[from] CallError),

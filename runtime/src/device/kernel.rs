@@ -1,7 +1,7 @@
 //! A text and a plan, as something to launch.
 
 use super::driver::{Handle, Job, Kind, Object, Value};
-use super::stream::on;
+use super::stream::{Turn, on};
 use super::{Device, DeviceError, DeviceTensor, Operand, Plan, Stream, architecture};
 use crate::kernel::{CallError, Role, Signature};
 use crate::tensor::{TensorView, TensorViewMut};
@@ -153,18 +153,29 @@ impl DeviceKernel {
         inputs: &[&DeviceTensor],
         outputs: &mut [&mut DeviceTensor],
     ) -> Result<(), DeviceError> {
+        self.launch_in(&mut stream.turn(), inputs, outputs)
+    }
+
+    /// As [`DeviceKernel::launch`], in a turn.
+    fn launch_in(
+        &self,
+        turn: &mut Turn<'_>,
+        inputs: &[&DeviceTensor],
+        outputs: &mut [&mut DeviceTensor],
+    ) -> Result<(), DeviceError> {
+        let stream = turn.stream();
         let Loaded { module, plan, workspace_bytes } = &*self.loaded;
         on(&module.device, stream.device(), "stream")?;
         let outputs: SmallVec<[&DeviceTensor; 12]> = outputs.iter().map(|output| &**output).collect();
         self.accepts(inputs, &outputs)?;
         let arguments = in_order(&plan.signature, inputs, &outputs);
         let parts = arguments.iter().map(|tensor| tensor.part()).collect::<Result<Vec<Object>, _>>()?;
-        let workspace = stream.workspace(*workspace_bytes)?;
+        let workspace = turn.workspace(*workspace_bytes)?;
         let scratch = match &workspace {
             None => Vec::new(),
             Some(workspace) => self.scratch(workspace)?,
         };
-        let reports = stream.reports(&self.loaded)?;
+        let reports = turn.reports(&self.loaded)?;
         let operand = |operand: &Operand| -> Value {
             let int = |value: i64| if plan.index_bits == 32 { Value::I32(value as i32) } else { Value::I64(value) };
             match *operand {
@@ -214,9 +225,12 @@ impl DeviceKernel {
         let upload = |output: &TensorViewMut<'_>| device.upload(stream, &output.as_view());
         let mut results = outputs.iter().map(upload).collect::<Result<Vec<_>, _>>()?;
         let inputs: Vec<&DeviceTensor> = inputs.iter().collect();
-        self.launch(stream, &inputs, &mut results.iter_mut().collect::<Vec<_>>())?;
-        stream.synchronise()?;
-        results.iter().zip(outputs).try_for_each(|(result, output)| stream.read(result, output))
+        {
+            let mut turn = stream.turn();
+            self.launch_in(&mut turn, &inputs, &mut results.iter_mut().collect::<Vec<_>>())?;
+            turn.synchronise()?;
+        }
+        results.iter().zip(outputs).try_for_each(|(result, output)| stream.fetch(result, output))
     }
 
     /// The parts of a workspace, as kernels take them.
@@ -239,6 +253,9 @@ impl DeviceKernel {
         for (argument, tensor) in all {
             argument.accepts(tensor.dtype(), tensor.shape(), tensor.strides())?;
             on(self.device(), tensor.device(), &argument.name)?;
+            if !argument.takes_any_address() && !tensor.is_aligned() {
+                return Err(DeviceError::Unaligned { argument: argument.name.clone(), alignment: Plan::VECTOR_BYTES });
+            }
         }
         for (at, (output, written)) in signature.outputs().zip(outputs).enumerate() {
             written.layout().has_distinct_elements()?;

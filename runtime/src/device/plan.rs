@@ -76,6 +76,10 @@ impl Plan {
     /// (`CL_DEVICE_MEM_BASE_ADDR_ALIGN` is 4096 bits at most).
     pub const ALIGNMENT: usize = 512;
 
+    /// Bytes of which an argument's address is a multiple where all its strides are known: kernels for CUDA move so many at
+    /// once.
+    pub const VECTOR_BYTES: usize = 16;
+
     /// Words of a report before the subscripts: the number of the check plus one, the value, the smallest subscript, the extent.
     pub const FAULT_HEAD: usize = 4;
 

@@ -77,19 +77,12 @@ impl Stream {
     /// [`CallError::IndexOutOfRange`] when a check of a kernel failed since the last time, of several any one of the first
     /// kernel's; when the device fails.
     pub fn synchronise(&self) -> Result<(), DeviceError> {
-        let mut state = self.state();
-        self.finish()?;
-        let mut first = Ok(());
-        for reports in state.reports.iter_mut().filter(|reports| reports.pending) {
-            reports.pending = false;
-            let found = self.reported(reports)?;
-            if let (Ok(()), Some(error)) = (&first, found) {
-                first = Err(error.into());
-            }
-        }
-        let extra = state.reports.len().saturating_sub(MOST_REPORTS);
-        state.reports.drain(..extra);
-        first
+        self.turn().synchronise()
+    }
+
+    /// Scratch memory and reports for one thread, until it lets go.
+    pub(super) fn turn(&self) -> Turn<'_> {
+        Turn { stream: self, state: self.state.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
     /// A moment: now, in the order of the stream.
@@ -120,6 +113,11 @@ impl Stream {
     pub fn read(&self, from: &DeviceTensor, to: &mut TensorViewMut<'_>) -> Result<(), DeviceError> {
         self.fits(from, &to.as_view())?;
         self.synchronise()?;
+        self.fetch(from, to)
+    }
+
+    /// As [`Stream::read`] of what fits, and is done without an error.
+    pub(super) fn fetch(&self, from: &DeviceTensor, to: &mut TensorViewMut<'_>) -> Result<(), DeviceError> {
         let mut bytes = vec![0; from.layout().bytes()?];
         // SAFETY: as in `write`.
         unsafe { self.device.driver.read(self.queue.handle, from.memory(), from.offset(), &mut bytes) }?;
@@ -161,53 +159,8 @@ impl Stream {
         unsafe { self.device.driver.synchronise(self.queue.handle) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn queue(&self) -> super::driver::Handle {
         self.queue.handle
-    }
-
-    /// Scratch memory of so many bytes, for what is given to the stream next.
-    pub(super) fn workspace(&self, bytes: usize) -> Result<Option<Arc<Object>>, DeviceError> {
-        if bytes == 0 {
-            return Ok(None);
-        }
-        let mut state = self.state();
-        if let Some((workspace, _)) = state.workspace.as_ref().filter(|(_, room)| *room >= bytes) {
-            return Ok(Some(workspace.clone()));
-        }
-        // What runs now may use the smaller one.
-        self.finish()?;
-        state.workspace = None;
-        let workspace = Arc::new(memory(&self.device, bytes)?);
-        state.workspace = Some((workspace.clone(), bytes));
-        Ok(Some(workspace))
-    }
-
-    /// Where the kernel reports. The first report since the last time that was asked stays.
-    pub(super) fn reports(&self, kernel: &Arc<Loaded>) -> Result<Option<Arc<Object>>, DeviceError> {
-        let bytes = 8 * kernel.plan().fault_words;
-        if bytes == 0 {
-            return Ok(None);
-        }
-        let mut state = self.state();
-        let at = state.reports.iter().position(|reports| Arc::ptr_eq(&reports.kernel, kernel));
-        let reports = match at {
-            Some(at) => &mut state.reports[at],
-            None => {
-                let words = Arc::new(memory(&self.device, bytes)?);
-                state.reports.push(Reports { kernel: kernel.clone(), words, pending: false });
-                state.reports.last_mut().expect("one was added")
-            }
-        };
-        if !reports.pending {
-            // SAFETY: the memory has as many bytes.
-            unsafe { self.device.driver.clear(self.queue.handle, reports.words.handle, 0, bytes) }?;
-            reports.pending = true;
-        }
-        Ok(Some(reports.words.clone()))
     }
 
     fn reported(&self, reports: &Reports) -> Result<Option<CallError>, DeviceError> {
@@ -218,6 +171,77 @@ impl Stream {
         let words = bytes.chunks_exact(8).map(|word| i64::from_ne_bytes(word.try_into().expect("it has eight bytes")));
         let words: Vec<i64> = words.collect();
         Ok(reported(plan, &words))
+    }
+}
+
+/// A thread's turn with what a stream keeps for kernels. The kernels of one launch share scratch memory, and a check's report is
+/// for whoever launched: both stay with one thread from its first kernel to its last, and to the wait where it waits itself.
+pub(super) struct Turn<'a> {
+    stream: &'a Stream,
+    state: MutexGuard<'a, State>,
+}
+
+impl<'a> Turn<'a> {
+    pub fn stream(&self) -> &'a Stream {
+        self.stream
+    }
+
+    /// As [`Stream::synchronise`].
+    pub fn synchronise(&mut self) -> Result<(), DeviceError> {
+        let Turn { stream, state } = self;
+        stream.finish()?;
+        let mut first = Ok(());
+        for reports in state.reports.iter_mut().filter(|reports| reports.pending) {
+            reports.pending = false;
+            let found = stream.reported(reports)?;
+            if let (Ok(()), Some(error)) = (&first, found) {
+                first = Err(error.into());
+            }
+        }
+        let extra = state.reports.len().saturating_sub(MOST_REPORTS);
+        state.reports.drain(..extra);
+        first
+    }
+
+    /// Scratch memory of so many bytes, for what is given to the stream next.
+    pub fn workspace(&mut self, bytes: usize) -> Result<Option<Arc<Object>>, DeviceError> {
+        if bytes == 0 {
+            return Ok(None);
+        }
+        let Turn { stream, state } = self;
+        if let Some((workspace, _)) = state.workspace.as_ref().filter(|(_, room)| *room >= bytes) {
+            return Ok(Some(workspace.clone()));
+        }
+        // What runs now may use the smaller one.
+        stream.finish()?;
+        state.workspace = None;
+        let workspace = Arc::new(memory(&stream.device, bytes)?);
+        state.workspace = Some((workspace.clone(), bytes));
+        Ok(Some(workspace))
+    }
+
+    /// Where the kernel reports. The first report since the last time that was asked stays.
+    pub fn reports(&mut self, kernel: &Arc<Loaded>) -> Result<Option<Arc<Object>>, DeviceError> {
+        let bytes = 8 * kernel.plan().fault_words;
+        if bytes == 0 {
+            return Ok(None);
+        }
+        let Turn { stream, state } = self;
+        let at = state.reports.iter().position(|reports| Arc::ptr_eq(&reports.kernel, kernel));
+        let reports = match at {
+            Some(at) => &mut state.reports[at],
+            None => {
+                let words = Arc::new(memory(&stream.device, bytes)?);
+                state.reports.push(Reports { kernel: kernel.clone(), words, pending: false });
+                state.reports.last_mut().expect("one was added")
+            }
+        };
+        if !reports.pending {
+            // SAFETY: the memory has as many bytes.
+            unsafe { stream.device.driver.clear(stream.queue.handle, reports.words.handle, 0, bytes) }?;
+            reports.pending = true;
+        }
+        Ok(Some(reports.words.clone()))
     }
 }
 

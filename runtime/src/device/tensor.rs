@@ -1,7 +1,7 @@
 //! Tensors in the memory of a device.
 
 use super::driver::{Handle, Kind, Object};
-use super::{Device, DeviceError};
+use super::{Api, Device, DeviceError, Plan};
 use crate::tensor::{DType, Layout, row_major_strides};
 use std::ffi::c_void;
 use std::fmt;
@@ -84,6 +84,20 @@ impl DeviceTensor {
         &self.layout.strides
     }
 
+    /// Whether the element with all subscripts zero is where kernels for known strides take it: on CUDA at a multiple of
+    /// [`Plan::VECTOR_BYTES`], on OpenCL anywhere.
+    pub fn is_aligned(&self) -> bool {
+        match self.device.about().api {
+            Api::Cuda => self.bytes().1.is_empty() || self.address().is_multiple_of(Plan::VECTOR_BYTES),
+            Api::OpenCl => true,
+        }
+    }
+
+    /// On CUDA.
+    fn address(&self) -> usize {
+        self.memory.handle.0 as usize + self.offset
+    }
+
     /// The memory, a `CUdeviceptr` or a `cl_mem`, and how many bytes in it the element with all subscripts zero is at.
     pub fn as_raw(&self) -> (*mut c_void, usize) {
         (std::ptr::with_exposed_provenance_mut(self.memory.handle.0 as usize), self.offset)
@@ -113,8 +127,8 @@ impl DeviceTensor {
     /// Which bytes it lies in. Addresses of one memory can be compared; those of OpenCL are offsets in it.
     pub(super) fn bytes(&self) -> (u64, Range<usize>) {
         match self.device.about().api {
-            super::Api::Cuda => (0, self.layout.byte_range(self.memory.handle.0 as usize + self.offset)),
-            super::Api::OpenCl => (self.memory.handle.0, self.layout.byte_range(self.offset)),
+            Api::Cuda => (0, self.layout.byte_range(self.address())),
+            Api::OpenCl => (self.memory.handle.0, self.layout.byte_range(self.offset)),
         }
     }
 }

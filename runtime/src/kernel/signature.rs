@@ -185,6 +185,12 @@ impl Signature {
 }
 
 impl Argument {
+    /// Whether a kernel of a device takes it wherever it begins: no vector of its is where a stride is the call's, nor where
+    /// there is one element.
+    pub(crate) fn takes_any_address(&self) -> bool {
+        self.strides.is_empty() || self.strides.contains(&None)
+    }
+
     pub(crate) fn accepts(&self, dtype: DType, shape: &[i64], strides: &[i64]) -> Result<(), CallError> {
         let argument = || self.name.clone();
         if dtype != self.dtype {

@@ -124,6 +124,11 @@ fn kernels_get_what_the_plan_says() {
         assert!(matches!(&error, DeviceError::Call(CallError::IndexOutOfRange { value: -1, .. })), "{error}");
         stream.synchronise().expect("said before");
     }
+    // Vectors begin at multiples of 16 bytes: of what has known strides, and so is `B`.
+    let mut late = all.view(1, &[N], &[1]).expect("inside");
+    let error = kernel.launch(&stream, &[&ones], &mut [&mut late]).expect_err("4 bytes too late");
+    assert_eq!(error, DeviceError::Unaligned { argument: "B".into(), alignment: 16 });
+    assert!(!late.is_aligned() && all.view(4, &[N], &[1]).expect("inside").is_aligned());
     // The part of another tensor that is written shares its elements.
     let mut part = all.view(0, &[N], &[1]).expect("inside");
     let error = kernel.launch(&stream, &[&all.view(50, &[N], &[1]).expect("inside")], &mut [&mut part]);

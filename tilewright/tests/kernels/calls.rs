@@ -152,6 +152,50 @@ fn threads_may_call_one_kernel_at_once() {
     });
 }
 
+/// Kernels of different programs on one stream take turns with its scratch memory.
+#[test]
+fn threads_may_call_programs_with_temporaries_at_once() {
+    let Some((_, _, compiler)) = device() else { return };
+    thread::scope(|scope| {
+        for factor in 1..5 {
+            let text = format!(
+                "def chain(float(N,K) A) -> (D) {{ B(i) +=! A(i,k)  C(i,j) = {factor} * B(i) + B(j)  D(i) +=! C(i,j) }}"
+            );
+            let chain = compiler.compile(&text).expect("a program");
+            scope.spawn(move || {
+                let a = Tensor::from_slice(&[factor as f32; 12], &[4, 3]).expect("it fits");
+                let expected = [12.0 * (factor * factor + factor) as f32; 4];
+                for _ in 0..100 {
+                    assert_eq!(chain.call(&[&a]).expect("it runs").as_slice::<f32>().expect("floats"), expected);
+                }
+            });
+        }
+    });
+}
+
+/// Of calls on one stream at once each gets its own failed checks.
+#[test]
+fn a_failed_check_is_the_error_of_its_own_call() {
+    let Some((_, _, compiler)) = device() else { return };
+    let lookup = compiler.compile(LOOKUP).expect("a program");
+    let table = Tensor::from_slice(&[1u8, 2, 3, 4, 5, 6], &[3, 2]).expect("it fits");
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            let (lookup, table) = (lookup.clone(), &table);
+            scope.spawn(move || {
+                let index =
+                    Tensor::from_slice(&[if thread % 2 == 0 { 2 } else { 10 + thread }; 4], &[4]).expect("it fits");
+                for _ in 0..2000 {
+                    match lookup.call(&[table, &index]) {
+                        Ok(_) => assert_eq!(thread % 2, 0),
+                        Err(error) => assert!(error.to_string().contains(&format!("is {},", 10 + thread)), "{error}"),
+                    }
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn what_is_compiled_is_kept() {
     let Some((_, _, compiler)) = device() else { return };

@@ -60,6 +60,7 @@ const RESERVED: &[&str] = &[
     "restrict",
     "return",
     "shared",
+    "shared_memory",
     "short",
     "signed",
     "sizeof",

@@ -194,17 +194,27 @@ impl Language {
     }
 
     /// How a host launches a kernel.
-    pub(super) fn launch(self, kernel: &str, grid: &[String], block: &[String], arguments: &[String]) -> String {
+    pub(super) fn launch(
+        self,
+        kernel: &str,
+        (grid, block): (&[String], &[String]),
+        dynamic_shared_bytes: i64,
+        arguments: &[String],
+    ) -> Vec<String> {
         let or_one = |all: &[String]| if all.is_empty() { vec!["1".to_string()] } else { all.to_vec() };
         let (grid, block, arguments) = (or_one(grid), or_one(block), arguments.join(", "));
         match self {
             Language::Cuda => {
                 let (grid, block) = (grid.join(", "), block.join(", "));
-                format!("{kernel}<<<dim3({grid}), dim3({block}), 0, stream>>>({arguments});")
+                let most = "cudaFuncAttributeMaxDynamicSharedMemorySize";
+                let raised = format!("cudaFuncSetAttribute({kernel}, {most}, {dynamic_shared_bytes});");
+                let launch =
+                    format!("{kernel}<<<dim3({grid}), dim3({block}), {dynamic_shared_bytes}, stream>>>({arguments});");
+                if dynamic_shared_bytes > 0 { vec![raised, launch] } else { vec![launch] }
             }
             Language::OpenCl => {
                 let (grid, block) = (grid.join(" x "), block.join(" x "));
-                format!("{kernel}({arguments}) in {grid} groups of {block} items")
+                vec![format!("{kernel}({arguments}) in {grid} groups of {block} items")]
             }
         }
     }

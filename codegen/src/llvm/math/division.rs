@@ -45,7 +45,7 @@ impl<'c> Emitter<'c, '_> {
             return Ok(None);
         }
         let of_divisor = |function: for<'f> fn(Float<'f>) -> Float<'f>| {
-            let formula = Formula::new(Lanes { ty, scale: false }, 1, |d| function(d[0]));
+            let formula = Formula::new(Lanes { ty, scale: false, library: true }, 1, |d| function(d[0]));
             self.ir.splat(self.formula_at(frame, &formula, &[divisor])?, lanes)
         };
         let operands = [
@@ -55,7 +55,7 @@ impl<'c> Emitter<'c, '_> {
             of_divisor(least_quotient)?,
             of_divisor(plain_zero)?,
         ];
-        let formula = Formula::new(Lanes { ty, scale: false }, operands.len() as u32, quotient);
+        let formula = Formula::new(Lanes { ty, scale: false, library: true }, operands.len() as u32, quotient);
         let register = self.machine.vector_bits / bits;
         self.by_register(&operands, register, |part| self.formula_at(frame, &formula, part)).map(Some)
     }

@@ -112,6 +112,8 @@ pub(in crate::llvm) struct Lanes {
     pub ty: Type,
     /// Whether one instruction multiplies lanes by powers of two of any size.
     pub scale: bool,
+    /// Whether the context's table of functions is there: it is for processors.
+    pub library: bool,
 }
 
 /// Constants in memory.
@@ -294,8 +296,13 @@ impl<'f> Float<'f> {
 
     /// Whether [`Float::scaled`] is an instruction.
     pub fn has_scale(self) -> bool {
-        let Lanes { ty, scale } = self.0.formula.lanes;
+        let Lanes { ty, scale, .. } = self.0.formula.lanes;
         scale && self.0.ty == ty
+    }
+
+    /// Whether [`Float::library`] is there.
+    pub fn has_library(self) -> bool {
+        self.0.formula.lanes.library
     }
 
     /// `self · 2^n`, rounded once, for a whole number `n` of any size; where [`Float::has_scale`].

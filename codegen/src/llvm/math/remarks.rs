@@ -14,7 +14,7 @@ pub(crate) fn library_calls(program: &Program, fma: bool) -> Vec<Remark> {
     let mut called = BTreeSet::new();
     let mut walk = |value: &Value, lanes: u32| calls_in(value, lanes, &mut called);
     each_value(program, &program.body, &mut walk);
-    let why = |builtin: &Builtin| match formula_of(*builtin, Lanes { ty: Type::F64, scale: false }) {
+    let why = |builtin: &Builtin| match formula_of(*builtin, Lanes { ty: Type::F64, scale: false, library: true }) {
         Some(_) if fma => None,
         Some(_) => Some("the target has no fused multiply-add, without which the formulas are not accurate enough"),
         None if in_instructions(*builtin) => None,

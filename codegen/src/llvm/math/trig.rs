@@ -7,7 +7,8 @@
 //! `π/2` comes in three parts (Cody and Waite, "Software Manual for the Elementary Functions", 1980), of which the
 //! first difference is exact with a fused multiply-add. What is too large for that is rare and has another way: a
 //! `float32` is multiplied by the digits of `2/π` that matter at its exponent (M. Payne and R. Hanek, "Radian
-//! reduction for trigonometric functions", 1983), which a table holds for each; a `float64` asks the C library.
+//! reduction for trigonometric functions", 1983), which a table holds for each; a `float64` asks the C library, or where
+//! there is none takes these digits from a table of all.
 
 use polyhedral::Builtin;
 
@@ -97,10 +98,10 @@ fn circular<'f>(x: Float<'f>, builtin: Builtin, of: impl Fn(Reduced<'f>) -> Floa
     // False for an infinity's reduction, which gives no number anyway.
     let large = x.abs().greater(LARGE);
     let reduced = reduce(x);
-    if x.is_single() {
+    if x.is_single() || !x.has_library() {
         let Reduced { quadrant, rest } = reduced;
         let [quadrant, high, low] = large.rarely([quadrant, rest.high.bits(), rest.low.bits()], || {
-            let far = reduce_far(x);
+            let far = if x.is_single() { reduce_far(x) } else { reduce_farther(x) };
             let rest = far.rest.or(large, rest);
             [large.select(far.quadrant, quadrant), rest.high.bits(), rest.low.bits()]
         });
@@ -143,6 +144,54 @@ fn reduce_far(x: Float<'_>) -> Reduced<'_> {
     let rest = rest * std::f64::consts::FRAC_PI_2;
     let high = rest.narrow();
     Reduced { quadrant: quadrant.bits(), rest: Pair::new(high, (rest - high.widen()).narrow()) }
+}
+
+/// For arguments from 2^26 on; `float64`. Payne and Hanek's way with 53 digits at a time: the product with each word of `2/π` is
+/// exact as two floats, and those that matter are summed without an error that matters (the closest that a float comes to a
+/// multiple of `π/2` is 2^-61).
+fn reduce_farther(x: Float<'_>) -> Reduced<'_> {
+    let biased = (x.bits() & 0x7fff_ffff_ffff_ffff).shift_right(52);
+    // As a float: the integer as the last digits of 2^52.
+    let exponent = (biased | EXPONENT_52).float() - (TWO_52 + 1075.0);
+    // Words that end before 2^(exponent - 2) give multiples of four turns: the first that does not.
+    let first = ((exponent - 28.0) * (1.0 / WORD_BITS)).round().at_least(0.0);
+    let shift = exponent - first * WORD_BITS;
+    let power = (shift + (TWO_52 + 1023.0)).bits().shift_left(52).float();
+    let whole = ((x.bits() & 0x000f_ffff_ffff_ffff) | EXPONENT_52).float().with_sign_of(x);
+    // 0 times an infinity is no number.
+    let digits = whole.mul_add(power, x * 0.0);
+    let row = (first + TWO_52).bits() & 0xff;
+    let word = |at: i64| {
+        let scaled = digits * (-WORD_BITS * at as f64).exp2();
+        Pair::product(scaled, (row + at).lookup(&TWO_OVER_PI))
+    };
+    let words = [0, 1, 2, 3, 4].map(word);
+    let [first, second, ..] = words;
+    let (first, lost, second_high) = (modulo_four(first.high), modulo_four(first.low), modulo_four(second.high));
+    let k = (first + (lost + (second_high + (second.low + words[2].high)))).round();
+    let small = [second.low, words[2].high, words[2].low, words[3].high, words[3].low, words[4].high];
+    let mut terms = vec![-k, first, lost, second_high];
+    terms.extend(small);
+    let rest = sum_of(terms).times(Pair::new(x.constant(HALF_PI.0), x.constant(HALF_PI.1)));
+    Reduced { quadrant: (k - (k * 0.25).round() * 4.0 + WHOLE).bits(), rest: rest.normalised() }
+}
+
+/// What is left of multiples of four, at most 2 in magnitude; exact.
+fn modulo_four(x: Float<'_>) -> Float<'_> {
+    (x * 0.25).round().minus_product(4.0, x)
+}
+
+/// A sum as if computed with four times the digits (T. Ogita, S. M. Rump, S. Oishi, "Accurate sum and dot product", 2005: SumK).
+fn sum_of(mut terms: Vec<Float<'_>>) -> Pair<'_> {
+    for _ in 0..3 {
+        for at in 1..terms.len() {
+            let sum = Pair::sum(terms[at], terms[at - 1]);
+            (terms[at], terms[at - 1]) = (sum.high, sum.low);
+        }
+    }
+    let (last, others) = terms.split_last().expect("there are some");
+    let others = others.iter().skip(1).fold(others[0], |sum, term| sum + *term);
+    Pair::sum(*last, others)
 }
 
 /// `sin r` for `|r| <= π/4`.
@@ -297,6 +346,28 @@ const COS_PI: Polynomial = PerType {
         -0.02580687034394175,
         0.0019292786357857695,
         -0.00010268051325103015,
+    ],
+};
+
+const TWO_52: f64 = 4_503_599_627_370_496.0;
+
+/// The bits of the exponent of 2^52.
+const EXPONENT_52: i64 = 0x4330_0000_0000_0000;
+
+/// Binary digits in a word of [`TWO_OVER_PI`].
+const WORD_BITS: f64 = 53.0;
+
+/// `2/π`, 53 binary digits after the others, each as a fraction.
+#[rustfmt::skip]
+static TWO_OVER_PI: Table = Table {
+    name: "math:two_over_pi",
+    values: &[
+        0.6366197723675813, 0.6455004762340146, 0.8260347502167291, 0.6177029686506639, 0.22946046207480975,
+        0.28461387860774945, 0.006138546976630632, 0.5660391411155584, 0.16270821739654884, 0.6478181222020806,
+        0.752362340216695, 0.7848375294503177, 0.2882121784458589, 0.3143043483578357, 0.505462883924126,
+        0.35474129975356194, 0.495348441190541, 0.9093006150323975, 0.7102755855591438, 0.9716433593102769,
+        0.645159640989469, 0.38377539675336436, 0.7971457910852385, 0.5253582608053253, 0.1158735494549279,
+        0.7631996095157514,
     ],
 };
 
