@@ -83,20 +83,128 @@ fn is_copy(op: &Op) -> bool {
 #[test]
 fn what_the_next_step_needs_is_on_its_way() {
     let program = lowered(&mapped(&format!("{PRODUCT}{ROWS}"), Some(&[8, 8, 12])).1, true);
-    expect![[r#""#]].assert_eq(&program.to_string());
+    expect![[r#"
+        program matmul()
+          input A: float32[8, 12] argument 0
+          input B: float32[12, 8] argument 1
+          output C: float32[8, 8] argument 2
+          temporary acc: float32[2, 2] stack
+          temporary As: float32[2, 4, 5] shared
+          temporary Bs: float32[2, 4, 8] shared
+        launch matmul block bx < 1 block by < 2 thread tx < 4 thread ty < 2 shared As, Bs {
+          with stack acc {
+            acc[0, 0] = float32(0.0)
+            acc[0, 1] = float32(0.0)
+            acc[1, 0] = float32(0.0)
+            acc[1, 1] = float32(0.0)
+            if tx < 2 {
+              for x0 in 0..2 {
+                Bs[0, ty + 2*x0, 4*tx .. +4] = B[ty + 2*x0, 4*tx .. +4]
+              }
+            }
+            for x1 in 0..2 {
+              As[0, tx, ty + 2*x1] = A[4*by + ty + 2*x1, tx]
+            }
+            barrier
+            for ko in 0..3 {
+              if ko <= 1 && tx < 2 {
+                copy Bs[-ko + 1, ty, 4*tx .. +4] = B[ty + 4*ko + 4, 4*tx .. +4]
+                copy Bs[-ko + 1, ty + 2, 4*tx .. +4] = B[ty + 4*ko + 6, 4*tx .. +4]
+              }
+              if ko <= 1 {
+                copy As[-ko + 1, tx, ty] = A[4*by + ty, tx + 4*ko + 4]
+                copy As[-ko + 1, tx, ty + 2] = A[4*by + ty + 2, tx + 4*ko + 4]
+              }
+              for ki in 4*ko..4*ko + 4 {
+                acc[0, 0] = acc[0, 0] + As[ko - 2*floor(ko/2), -4*ko + ki, ty] * Bs[ko - 2*floor(ko/2), -4*ko + ki, tx]
+                acc[0, 1] = acc[0, 1] + As[ko - 2*floor(ko/2), -4*ko + ki, ty] * Bs[ko - 2*floor(ko/2), -4*ko + ki, tx + 4]
+                acc[1, 0] = acc[1, 0] + As[ko - 2*floor(ko/2), -4*ko + ki, ty + 2] * Bs[ko - 2*floor(ko/2), -4*ko + ki, tx]
+                acc[1, 1] = acc[1, 1] + As[ko - 2*floor(ko/2), -4*ko + ki, ty + 2] * Bs[ko - 2*floor(ko/2), -4*ko + ki, tx + 4]
+              }
+              wait
+              barrier
+            }
+            C[4*by + ty, tx] = acc[0, 0]
+            C[4*by + ty, tx + 4] = acc[0, 1]
+            C[4*by + ty + 2, tx] = acc[1, 0]
+            C[4*by + ty + 2, tx + 4] = acc[1, 1]
+          }
+        }
+    "#]].assert_eq(&program.to_string());
 }
 
 #[test]
 fn registers_take_it_where_devices_do_not_copy() {
     let program = lowered(&mapped(&format!("{PRODUCT}{ROWS}"), Some(&[8, 8, 12])).1, false);
-    expect![[r#""#]].assert_eq(&program.to_string());
+    expect![[r#"
+        program matmul()
+          input A: float32[8, 12] argument 0
+          input B: float32[12, 8] argument 1
+          output C: float32[8, 8] argument 2
+          temporary acc: float32[2, 2] stack
+          temporary As: float32[2, 4, 5] shared
+          temporary Bs: float32[2, 4, 8] shared
+        launch matmul block bx < 1 block by < 2 thread tx < 4 thread ty < 2 shared As, Bs {
+          with stack acc {
+            acc[0, 0] = float32(0.0)
+            acc[0, 1] = float32(0.0)
+            acc[1, 0] = float32(0.0)
+            acc[1, 1] = float32(0.0)
+            if tx < 2 {
+              for x0 in 0..2 {
+                Bs[0, ty + 2*x0, 4*tx .. +4] = B[ty + 2*x0, 4*tx .. +4]
+              }
+            }
+            for x1 in 0..2 {
+              As[0, tx, ty + 2*x1] = A[4*by + ty + 2*x1, tx]
+            }
+            barrier
+            for ko in 0..3 {
+              if ko <= 1 && tx < 2 {
+                r0: float32 x4 = B[ty + 4*ko + 4, 4*tx .. +4]
+                r1: float32 x4 = B[ty + 4*ko + 6, 4*tx .. +4]
+              } else {
+                r0: float32 x4 = float32(0.0)
+                r1: float32 x4 = float32(0.0)
+              }
+              if ko <= 1 {
+                r2: float32 = A[4*by + ty, tx + 4*ko + 4]
+                r3: float32 = A[4*by + ty + 2, tx + 4*ko + 4]
+              } else {
+                r2: float32 = float32(0.0)
+                r3: float32 = float32(0.0)
+              }
+              for ki in 4*ko..4*ko + 4 {
+                acc[0, 0] = acc[0, 0] + As[ko - 2*floor(ko/2), -4*ko + ki, ty] * Bs[ko - 2*floor(ko/2), -4*ko + ki, tx]
+                acc[0, 1] = acc[0, 1] + As[ko - 2*floor(ko/2), -4*ko + ki, ty] * Bs[ko - 2*floor(ko/2), -4*ko + ki, tx + 4]
+                acc[1, 0] = acc[1, 0] + As[ko - 2*floor(ko/2), -4*ko + ki, ty + 2] * Bs[ko - 2*floor(ko/2), -4*ko + ki, tx]
+                acc[1, 1] = acc[1, 1] + As[ko - 2*floor(ko/2), -4*ko + ki, ty + 2] * Bs[ko - 2*floor(ko/2), -4*ko + ki, tx + 4]
+              }
+              if ko <= 1 && tx < 2 {
+                Bs[-ko + 1, ty, 4*tx .. +4] = r0
+                Bs[-ko + 1, ty + 2, 4*tx .. +4] = r1
+              }
+              if ko <= 1 {
+                As[-ko + 1, tx, ty] = r2
+                As[-ko + 1, tx, ty + 2] = r3
+              }
+              barrier
+            }
+            C[4*by + ty, tx] = acc[0, 0]
+            C[4*by + ty, tx + 4] = acc[0, 1]
+            C[4*by + ty + 2, tx] = acc[1, 0]
+            C[4*by + ty + 2, tx + 4] = acc[1, 1]
+          }
+        }
+    "#]].assert_eq(&program.to_string());
 }
 
 /// Open and fixed sizes, whole tiles and not; the results, one barrier for each step, none too many.
 #[test]
 fn two_buffers_compute_what_one_does() {
     for (sizes, rows) in [([8, 8, 12], ROWS), ([7, 9, 10], ELEMENTS), ([8, 16, 4], ROWS), ([5, 3, 1], ELEMENTS)] {
-        for (fixed, async_copies) in [(None, true), (Some(&sizes[..]), true), (None, false), (Some(&sizes[..]), false)] {
+        for (fixed, async_copies) in [(None, true), (Some(&sizes[..]), true), (None, false), (Some(&sizes[..]), false)]
+        {
             let script = format!("{PRODUCT}{}", if fixed.is_some() { rows } else { ELEMENTS });
             let (source, scop) = mapped(&script, fixed);
             let program = lowered(&scop, async_copies);
@@ -120,7 +228,8 @@ fn two_buffers_compute_what_one_does() {
 fn the_barrier_of_a_step_is_needed() {
     let (_, mut scop) = mapped(&format!("{PRODUCT}{ELEMENTS}"), Some(&[8, 8, 12]));
     assert_eq!(race_free(&scop).map_err(|illegal| illegal.to_string()), Ok(()));
-    let barriers: Vec<_> = scop.stmts.values().filter(|stmt| stmt.is_barrier()).map(|stmt| stmt.domain.clone()).collect();
+    let barriers: Vec<_> =
+        scop.stmts.values().filter(|stmt| stmt.is_barrier()).map(|stmt| stmt.domain.clone()).collect();
     let [barrier] = barriers.as_slice() else { panic!("{scop}") };
     scop.tree.domain = scop.tree.domain.subtract(&barrier.to_union_set().unwrap()).unwrap();
     assert!(race_free(&scop).is_err(), "{scop}");

@@ -198,7 +198,13 @@ impl Overlap<'_> {
             (pieces.len() <= MOST_PIECES).then_some(pieces)
         };
         match op {
-            Op::Store { buffer, at, lanes, value: Value::Load { buffer: from, at: from_at, mask: None }, mask: None } => {
+            Op::Store {
+                buffer,
+                at,
+                lanes,
+                value: Value::Load { buffer: from, at: from_at, mask: None },
+                mask: None,
+            } => {
                 let places = [*buffer, *from].map(|buffer| &self.program.buffers[buffer].place);
                 let is_meant = matches!(places, [Place::Shared, Place::Argument(_) | Place::Workspace(_)]);
                 let are_affine = at.iter().chain(from_at).all(|at| matches!(at, At::Affine { .. }));
