@@ -6,8 +6,8 @@ use crate::passes::{Ranges, fresh_copy, simplified, substituted};
 use crate::verify::has_barrier;
 use crate::{Cond, Int, Launch, Op, Program, VarId};
 
-/// The first iteration of a loop with barriers comes before it, where that one skips most of what the others do: the loop has
-/// no tests left that keep them from it.
+/// The first iteration of a loop with barriers comes before it, where that one skips something of what the others do: the loop has
+/// no test left that keeps it from that.
 ///
 /// ```text
 /// for k in -1..8 {                        if -1 < 8 {
@@ -61,18 +61,21 @@ fn op(op: Op, ranges: &Ranges, program: &mut Program) -> Vec<Op> {
     }
 }
 
-/// The iteration with this value, if it does less than half of what an iteration does.
+/// Ops of an iteration that is written out at most.
+const MOST_OPS: usize = 64;
+
+/// The iteration with this value, if it does not do all that others do.
 fn skipping(var: VarId, value: i64, body: &[Op], ranges: &Ranges) -> Option<Vec<Op>> {
     let at = |other| if other == var { Int::Const(value) } else { Int::Var(other) };
     let first = simplified(&body.iter().map(|op| substituted(op, &at)).collect::<Vec<_>>(), ranges);
-    (2 * weight(&first) <= weight(body)).then_some(first)
+    (steps(&first) < steps(body).min(MOST_OPS)).then_some(first)
 }
 
-/// How many ops these are, with those inside of others.
-fn weight(ops: &[Op]) -> usize {
+/// How many ops these are, without what they are in.
+fn steps(ops: &[Op]) -> usize {
     let of_op = |op: &Op| match op {
-        Op::For { body, .. } | Op::Local { body, .. } => 1 + weight(body),
-        Op::If { then, otherwise, .. } => 1 + weight(then) + weight(otherwise),
+        Op::For { body, .. } | Op::Local { body, .. } => steps(body),
+        Op::If { then, otherwise, .. } => steps(then) + steps(otherwise),
         _ => 1,
     };
     ops.iter().map(of_op).sum()
