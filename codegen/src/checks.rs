@@ -36,7 +36,8 @@ fn collect(program: &Program, ops: &[Op], checks: &mut Vec<Check>) {
             | Op::Barrier
             | Op::Copy { .. }
             | Op::Wait
-            | Op::Combine { .. } => {}
+            | Op::Combine { .. }
+            | Op::Atomic { .. } => {}
         }
     }
 }

@@ -263,6 +263,7 @@ impl Run<'_> {
                     Ok(())
                 })
             }),
+            Op::Atomic { buffer, at, op, reg } => self.atomic(*buffer, at, *op, *reg),
             Op::Launch(launch) => self.launch(launch),
             Op::Copy { to, to_at, from, from_at, lanes } => self.copy((*to, to_at), (*from, from_at), *lanes),
             Op::Wait => self.wait(),

@@ -22,4 +22,4 @@ pub use passes::{
 };
 pub use program::{At, Buffer, Cond, Int, Launch, Op, Place, Program, Reg, RegId, Report, Stride, Value, VarId};
 pub use reduction::{WARP, combined_in, neutral, threads_combined_in};
-pub use scan::{Error, Options, scan};
+pub use scan::{Error, FullTiles, Options, scan};

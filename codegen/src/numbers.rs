@@ -51,7 +51,8 @@ impl Numbers {
                 | Op::Barrier
                 | Op::Copy { .. }
                 | Op::Wait
-                | Op::Combine { .. } => {}
+                | Op::Combine { .. }
+                | Op::Atomic { .. } => {}
             }
         }
     }

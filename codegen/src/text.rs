@@ -203,6 +203,11 @@ impl Program {
                 f.write_str("\n")
             }
             Op::Wait => f.write_str("wait\n"),
+            Op::Atomic { buffer, at, op, reg } => {
+                f.write_str("atomic ")?;
+                self.element(f, *buffer, at, 1)?;
+                writeln!(f, " by {} {reg}", reduction(*op))
+            }
             Op::Combine { reg, op, threads } => {
                 write!(f, "combine {reg} by {} over ", reduction(*op))?;
                 separated(f, ", ", threads, |f, var| f.write_str(&self.vars[*var]))?;

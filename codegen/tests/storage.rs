@@ -3,7 +3,7 @@
 mod common;
 
 use codegen::interp::interpret;
-use codegen::{Options, Program};
+use codegen::{FullTiles, Options, Program};
 use common::{inputs, lower, run_on_machine};
 use expect_test::expect;
 use polyhedral::{Scop, eval, isl, testing};
@@ -18,8 +18,14 @@ fn evolved(ctx: &isl::Ctx, text: &str) -> Scop {
     scop
 }
 
-const FMA: Options =
-    Options { fma: true, dots: Vec::new(), trust_indices: false, async_copies: false, runtime_strides: Vec::new() };
+const FMA: Options = Options {
+    fma: true,
+    dots: Vec::new(),
+    trust_indices: false,
+    async_copies: false,
+    runtime_strides: Vec::new(),
+    full_tiles: FullTiles::Together,
+};
 
 /// The loops of `evolved`, which must compute what `source` does.
 #[track_caller]

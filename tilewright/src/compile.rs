@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use codegen::gpu::{self, Kernels, Language};
-use codegen::{Program, llvm};
+use codegen::{FullTiles, Program, llvm};
 use polyhedral::{Scop, isl};
 use runtime::DeviceCode;
-use support::{Diagnostic, Gpu, Remark, Stage, Target, Watch, with_deep_stack};
+use support::{Diagnostic, Gpu, KernelCode, Remark, Stage, Target, Watch, with_deep_stack};
 use transform::{Policy, Scheduled, Script, Session};
 
 use crate::device;
@@ -201,7 +201,7 @@ fn launches(scop: Scop, device: &Gpu, strided: &[bool], options: &Options) -> Re
     let scheduled = schedule_for(scop, device, options)?;
     let mut remarks = scheduled.remarks;
     let scop = gpu_mapper::kernels(&scheduled.scop, device, &mut remarks).map_err(unmapped)?;
-    let program = gpu::lower(&scop, &kernel_options(device, strided, options), &mut remarks).map_err(not_lowered)?;
+    let program = gpu::lower(&scop, &kernel_options(strided, device, options), &mut remarks).map_err(not_lowered)?;
     gpu::within_limits(&program, device).map_err(|why| Error::user(Diagnostic::call("TC0942", why.to_string())))?;
     Ok((program, scheduled.script, remarks))
 }
@@ -216,11 +216,19 @@ pub(crate) fn kernel_source(scop: Scop, language: Language, device: &Gpu, option
     gpu::source(&kernels(scop, device, options)?, language).map_err(device::unsupported)
 }
 
+/// OpenCL has no barriers inside of conditions: PoCL 3.1 gets them wrong.
+fn full_tiles(device: &Gpu) -> FullTiles {
+    match device.code {
+        KernelCode::Ptx(_) => FullTiles::Blocks,
+        KernelCode::OpenCl => FullTiles::Steps,
+    }
+}
+
 /// Devices have fused multiply-adds, whatever the host has.
-fn kernel_options(device: &Gpu, strided: &[bool], options: &Options) -> codegen::Options {
+fn kernel_options(strided: &[bool], device: &Gpu, options: &Options) -> codegen::Options {
     let (fma, trust_indices, runtime_strides) = (!options.strict, options.trust_indices, strided.to_vec());
-    let async_copies = device.has_async_copies;
-    codegen::Options { fma, dots: Vec::new(), trust_indices, async_copies, runtime_strides }
+    let (full_tiles, async_copies) = (full_tiles(device), device.has_async_copies);
+    codegen::Options { fma, dots: Vec::new(), trust_indices, async_copies, runtime_strides, full_tiles }
 }
 
 /// The size of a tile that the script leaves open.
@@ -246,7 +254,7 @@ fn codegen_options(strided: &[bool], options: &Options) -> Result<codegen::Optio
     let fma = !options.strict && llvm::has_fma(&options.target).map_err(target)?;
     let dots = options.target.dot_products();
     let (trust_indices, runtime_strides) = (options.trust_indices, strided.to_vec());
-    Ok(codegen::Options { fma, dots, trust_indices, async_copies: false, runtime_strides })
+    Ok(codegen::Options { fma, dots, trust_indices, runtime_strides, ..codegen::Options::default() })
 }
 
 /// A program as something to call.

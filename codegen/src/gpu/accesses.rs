@@ -66,6 +66,7 @@ impl Accesses {
             Op::Check { value, lanes, mask, .. } => {
                 [value].into_iter().chain(mask).for_each(|value| self.value(value, *lanes));
             }
+            Op::Atomic { buffer, at, .. } => self.stores.push((*buffer, at.clone(), 1)),
             Op::LoadBlock { buffer, .. } | Op::StoreBlock { buffer, .. } => _ = self.anywhere.insert(*buffer),
             Op::Copy { to, to_at, from, from_at, lanes } => {
                 self.stores.push((*to, to_at.clone(), *lanes));

@@ -128,12 +128,14 @@ impl Seen {
                     [value].into_iter().chain(mask).for_each(|value| self.value(value));
                     self.report(report);
                 }
-                Op::LoadBlock { buffer, at, .. } | Op::StoreBlock { buffer, at, .. } => self.access(*buffer, at),
+                Op::LoadBlock { buffer, at, .. }
+                | Op::StoreBlock { buffer, at, .. }
+                | Op::Atomic { buffer, at, .. } => self.access(*buffer, at),
+                Op::Prefetch { .. } | Op::Barrier | Op::Wait | Op::Combine { .. } => {}
                 Op::Copy { to, to_at, from, from_at, .. } => {
                     self.access(*to, to_at);
                     self.access(*from, from_at);
                 }
-                Op::Prefetch { .. } | Op::Barrier | Op::Wait | Op::Combine { .. } => {}
             }
         }
     }

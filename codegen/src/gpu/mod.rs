@@ -8,6 +8,8 @@ mod code;
 mod copies;
 mod counted;
 mod entry;
+mod full;
+mod gathers;
 mod guards;
 mod limits;
 mod plan;
@@ -41,6 +43,8 @@ use crate::{Program, simplify};
 pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     with_deep_stack(|| {
         let program = simplify(scan(scop, options, remarks)?);
+        let program = simplify(rewrite::tested_once(program));
+        let program = simplify(full::full_tiles_apart(program, options.full_tiles, remarks));
         let program = simplify(private::copied_out(program));
         let program = simplify(prologue::apart(program));
         let program = simplify(guards::unguarded(program));
@@ -48,6 +52,6 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
         let program = simplify(rewrite::tested_once(program));
         let program = simplify(rewrite::in_registers(program));
         let program = simplify(copies::overlapped(program, options.async_copies));
-        Ok(rewrite::loaded_whole(program))
+        Ok(simplify(gathers::together(rewrite::loaded_whole(program))))
     })
 }

@@ -96,7 +96,7 @@ pub(super) fn is_below(value: &Int, upper: &Int, ranges: &Ranges) -> Vec<Cond> {
 }
 
 /// How many ops these are, without what they are in.
-fn weight(ops: &[Op]) -> i64 {
+pub(super) fn weight(ops: &[Op]) -> i64 {
     let of_op = |op: &Op| match op {
         Op::For { body, .. } | Op::Local { body, .. } => weight(body),
         Op::If { then, otherwise, .. } => weight(then) + weight(otherwise),

@@ -264,6 +264,10 @@ impl<'c> Emitter<'c, '_> {
                 self.copy(frame, (*to, to_at), (*from, from_at), *lanes)
             }
             Op::Combine { reg, op, threads } => self.combine(frame, *reg, *op, threads),
+            Op::Atomic { buffer, at, op, reg } => {
+                frame.kernel()?;
+                self.atomic(frame, (*buffer, at), *op, *reg)
+            }
             Op::Launch(_) => Err(Error::Malformed("a kernel inside of a kernel, or on a processor's threads".into())),
         }
     }

@@ -75,6 +75,10 @@ impl<'c> Emitter<'c, '_> {
         if body.iter().any(|op| matches!(op, Op::For { .. })) {
             return None;
         }
+        // Several iterations' checks are together already (`gpu/gathers.rs`), and each that fails has much to say.
+        if body.iter().any(|op| matches!(op, Op::Check { .. })) {
+            return Some(Unrolling::By(1));
+        }
         if count <= SHORT && self.size(body).saturating_mul(count as usize) <= SMALL {
             return Some(Unrolling::Whole);
         }
@@ -92,7 +96,13 @@ impl<'c> Emitter<'c, '_> {
             Op::If { then, otherwise, .. } => 1 + self.size(then) + self.size(otherwise),
             Op::LoadBlock { regs, .. } | Op::StoreBlock { regs, .. } => regs.len(),
             Op::Copy { lanes, .. } => *lanes as usize,
-            Op::Check { .. } | Op::Prefetch { .. } | Op::Barrier | Op::Wait | Op::Combine { .. } | Op::Launch(_) => 1,
+            Op::Check { .. }
+            | Op::Prefetch { .. }
+            | Op::Barrier
+            | Op::Wait
+            | Op::Combine { .. }
+            | Op::Atomic { .. }
+            | Op::Launch(_) => 1,
         };
         ops.iter().map(of).sum()
     }

@@ -47,9 +47,9 @@ const KERNEL: u32 = 71;
 const GLOBAL: u16 = 1;
 /// Memory that the threads of a block share.
 pub(super) const SHARED: u16 = 3;
-/// Threads that a multiprocessor runs at least of kernels whose threads keep values: each then has all the registers that a
-/// thread can have.
-const RESIDENT: i64 = 256;
+/// Threads that a multiprocessor runs at least of kernels whose threads keep values: each then has 128 registers, which hold
+/// 64 sums and what it takes to go on; twice as many where sizes and strides are in registers too.
+const RESIDENT: i64 = 512;
 /// Blocks that a multiprocessor runs at most (CUDA C++ Programming Guide, technical specifications).
 const MOST_BLOCKS: i64 = 32;
 /// The array whose size the host says.
@@ -103,8 +103,11 @@ fn written(ops: &[Op]) -> BTreeSet<TensorId> {
     let mut all = BTreeSet::new();
     for op in ops {
         match op {
-            Op::Store { buffer, .. } | Op::StoreBlock { buffer, .. } | Op::Copy { to: buffer, .. } => {
-                _ = all.insert(*buffer);
+            Op::Store { buffer, .. }
+            | Op::StoreBlock { buffer, .. }
+            | Op::Copy { to: buffer, .. }
+            | Op::Atomic { buffer, .. } => {
+                all.insert(*buffer);
             }
             Op::For { body, .. } | Op::Local { body, .. } => all.extend(written(body)),
             Op::If { then, otherwise, .. } => all.extend(written(then).into_iter().chain(written(otherwise))),
@@ -191,7 +194,8 @@ impl<'c> Emitter<'c, '_> {
         // Left alone, the assembler keeps to few registers so that more threads fit, and what threads keep goes to memory.
         if keeps(&launch.body) {
             let together = threads(launch).iter().product::<i64>().max(1);
-            self.annotate(function, "minctasm", (RESIDENT / together).clamp(1, MOST_BLOCKS))?;
+            let resident = if self.program.params.is_empty() { RESIDENT } else { RESIDENT / 2 };
+            self.annotate(function, "minctasm", (resident / together).clamp(1, MOST_BLOCKS))?;
         }
         Ok(function)
     }

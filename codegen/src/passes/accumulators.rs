@@ -98,7 +98,8 @@ impl Pass<'_> {
                 | Op::Barrier
                 | Op::Copy { .. }
                 | Op::Wait
-                | Op::Combine { .. } => {}
+                | Op::Combine { .. }
+                | Op::Atomic { .. } => {}
             }
         }
         accumulators
@@ -245,6 +246,10 @@ impl Uses {
                     self.other.extend(regs);
                 }
                 Op::Barrier | Op::Copy { .. } | Op::Wait => {}
+                Op::Atomic { reg, at, .. } => {
+                    self.subscripts(at);
+                    self.other.insert(*reg);
+                }
                 Op::Combine { reg, .. } => _ = self.other.insert(*reg),
             }
         }

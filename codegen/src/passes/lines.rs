@@ -115,7 +115,7 @@ fn each_access(ops: &[Op], see: &mut dyn FnMut(TensorId, &[At])) {
                 }
             }
             // Blocks count their registers along one of the dimensions that there are: none of them is to go.
-            Op::LoadBlock { buffer, at, .. } | Op::StoreBlock { buffer, at, .. } => {
+            Op::LoadBlock { buffer, at, .. } | Op::StoreBlock { buffer, at, .. } | Op::Atomic { buffer, at, .. } => {
                 see(*buffer, at);
                 see(*buffer, &[]);
             }
@@ -436,7 +436,8 @@ fn with_joined_subscripts(op: Op, joins: &BTreeMap<TensorId, Join>) -> Op {
         | Op::Barrier
         | Op::Copy { .. }
         | Op::Wait
-        | Op::Combine { .. }) => other,
+        | Op::Combine { .. }
+        | Op::Atomic { .. }) => other,
     }
 }
 

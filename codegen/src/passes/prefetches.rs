@@ -44,7 +44,8 @@ fn thin_out(ops: &mut [Op], buffers: &Table<TensorId, Buffer>) {
             | Op::Barrier
             | Op::Copy { .. }
             | Op::Wait
-            | Op::Combine { .. } => {}
+            | Op::Combine { .. }
+            | Op::Atomic { .. } => {}
         }
     }
 }

@@ -78,6 +78,10 @@ impl Ranges {
                 self.facts.push(((**e).clone() + *by * (fact.clone() - atom.clone())).linear());
             }
         }
+        // Beside it as it is, as what is asked for is in least terms too.
+        if linear.common_factor().is_some_and(|factor| factor > 1) {
+            self.facts.push(in_least_terms(linear.clone()));
+        }
         self.facts.push(linear);
     }
 
@@ -140,10 +144,13 @@ impl Ranges {
     /// Whether an expression is known not to be negative.
     pub(crate) fn at_least_zero(&self, int: &Int) -> bool {
         let own = in_least_terms(int.linear());
+        let below = below_without_quotients(&own).map(in_least_terms);
         let is_positive = |sum: Sum<'_>| self.interval_of(sum).0.is_some_and(|low| low >= 0);
-        is_positive(sum(&own))
-            || self.facts.iter().filter_map(|fact| difference(&own, fact)).any(is_positive)
-            || below_without_quotients(&own).is_some_and(|below| is_positive(sum(&below)))
+        let follows = |own: &Linear| {
+            is_positive(sum(own)) || self.facts.iter().filter_map(|fact| difference(own, fact)).any(is_positive)
+        };
+        follows(&own)
+            || below.is_some_and(|below| follows(&below))
             || smallest_of(int).is_some_and(|both| both.iter().all(|one| self.at_least_zero(one)))
     }
 
@@ -182,7 +189,7 @@ impl Ranges {
     }
 
     /// The expression without what its values make superfluous: divisions, remainders, minima, maxima.
-    pub(super) fn int(&self, int: &Int) -> Int {
+    pub(crate) fn int(&self, int: &Int) -> Int {
         match int {
             Int::Const(_) | Int::Var(_) | Int::Param(_) => int.clone(),
             Int::Add(a, b) => self.int(a) + self.int(b),

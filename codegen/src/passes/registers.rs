@@ -188,7 +188,7 @@ impl<'a> Accesses<'a> {
                     [to, from].into_iter().for_each(|buffer| self.uses.entry(*buffer).or_default().other = true);
                 }
                 // Its registers hold what it loads already.
-                Op::LoadBlock { buffer, .. } | Op::StoreBlock { buffer, .. } => {
+                Op::LoadBlock { buffer, .. } | Op::StoreBlock { buffer, .. } | Op::Atomic { buffer, .. } => {
                     self.uses.entry(*buffer).or_default().other = true
                 }
             }
@@ -274,7 +274,8 @@ pub(super) fn has_parallel(ops: &[Op]) -> bool {
         | Op::Barrier
         | Op::Copy { .. }
         | Op::Wait
-        | Op::Combine { .. } => false,
+        | Op::Combine { .. }
+        | Op::Atomic { .. } => false,
     })
 }
 
@@ -303,7 +304,8 @@ fn bound(ops: &[Op], vars: &mut BTreeSet<VarId>) {
             | Op::Barrier
             | Op::Copy { .. }
             | Op::Wait
-            | Op::Combine { .. } => {}
+            | Op::Combine { .. }
+            | Op::Atomic { .. } => {}
         }
     }
 }
@@ -365,7 +367,8 @@ fn in_registers(ops: Vec<Op>, buffer: TensorId, held: &[(Element, RegId)]) -> Ve
         | Op::Barrier
         | Op::Copy { .. }
         | Op::Wait
-        | Op::Combine { .. }) => other,
+        | Op::Combine { .. }
+        | Op::Atomic { .. }) => other,
         Op::Launch(launch) => {
             let body = in_registers(launch.body, buffer, held);
             Op::Launch(Launch { body, ..launch })

@@ -321,7 +321,8 @@ fn each_load(op: &Op, regs: &Table<RegId, Reg>, see: &mut dyn FnMut(&Value, u32)
         | Op::Barrier
         | Op::Copy { .. }
         | Op::Wait
-        | Op::Combine { .. } => {}
+        | Op::Combine { .. }
+        | Op::Atomic { .. } => {}
     }
 }
 

@@ -143,8 +143,14 @@ impl Pass<'_> {
                 }
                 Op::LoadBlock { regs, .. } => regs.iter().for_each(|reg| *self.sets.entry(*reg).or_default() += 1),
                 Op::Combine { reg, .. } => *self.sets.entry(*reg).or_default() += 1,
-                Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::StoreBlock { .. } | Op::Barrier => {}
-                Op::Copy { .. } | Op::Wait => {}
+                Op::Store { .. }
+                | Op::Check { .. }
+                | Op::Prefetch { .. }
+                | Op::StoreBlock { .. }
+                | Op::Barrier
+                | Op::Copy { .. }
+                | Op::Wait
+                | Op::Atomic { .. } => {}
             }
         }
     }
@@ -170,7 +176,7 @@ impl Pass<'_> {
                 let body = self.ops(&launch.body, &ranges.inside_of(launch));
                 Op::Launch(Launch { body, ..launch.clone() })
             }
-            Op::Barrier | Op::Combine { .. } => op.clone(),
+            Op::Barrier | Op::Combine { .. } | Op::Atomic { .. } => op.clone(),
             Op::Store { buffer, at, lanes, value, mask } => {
                 let values = self.values(ranges, *lanes);
                 let at = at.iter().map(|at| values.at(at, &values.always)).collect();

@@ -35,6 +35,20 @@ pub struct Options {
     pub async_copies: bool,
     /// Which arguments have strides that only the call knows; those beyond its end are dense and row-major.
     pub runtime_strides: Vec<bool>,
+    /// What of kernels runs code of its own where tiles are full.
+    pub full_tiles: FullTiles,
+}
+
+/// What of a kernel is apart where its tiles are full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FullTiles {
+    /// Nothing: full and partial tiles share their code.
+    #[default]
+    Together,
+    /// The steps between which threads wait for each other, the full ones before the others; and blocks that do not wait at all.
+    Steps,
+    /// Blocks too, by a condition that all of a block's threads decide alike.
+    Blocks,
 }
 
 /// Why there is no program.

@@ -28,6 +28,7 @@ use super::nests::{
     Loop, band_over, beside_all, ceil_div, dim_of, free_loops, in_subscript, is_in, lettered, loops_over, nest_of, uses,
 };
 use super::steps::{Step, Steps, VECTOR};
+use super::tiles::Tile;
 use super::{Declined, to_u32};
 
 /// Maps a nest with a contraction: with the tile that promises the shortest time, or with the next one where that does not
@@ -35,13 +36,13 @@ use super::{Declined, to_u32};
 pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(), Declined> {
     let contraction = Contraction::find(session, head).ok_or(Declined::NotMeant)?;
     let mut declined = Declined::Because("no tile of it fits the device".into());
-    for tile in contraction.tiles(device).into_iter().take(MOST_TRIALS) {
+    for tile in contraction.tiles(device, session.scop()).into_iter().take(MOST_TRIALS) {
         let mut trial = session.clone();
         let outcome = RefCell::new(Ok(()));
         // One proof of all: in between, threads have what others of them need.
         trial.together(|session| {
             let threads = Default::default();
-            let steps = Steps::new(device, session);
+            let steps = Steps::new(device, session, tile.layers);
             *outcome.borrow_mut() = Mapping { steps, contraction: &contraction, tile, threads }.run();
         });
         match outcome.into_inner() {
@@ -66,16 +67,25 @@ pub(super) fn work(session: &Session, head: &str) -> Option<i64> {
 const MOST_TRIALS: usize = 4;
 
 /// A nest around a contraction.
-struct Contraction {
-    stmt: StmtId,
+pub(super) struct Contraction {
+    pub(super) stmt: StmtId,
     /// The loop along which threads are neighbours, and the one that only other factors use.
-    column: Loop,
-    row: Loop,
-    others: Vec<Loop>,
+    pub(super) column: Loop,
+    pub(super) row: Loop,
+    pub(super) others: Vec<Loop>,
+    /// Of these, one whose iterations share what some factor has.
+    pub(super) layer: Option<Layer>,
     /// The loops of the sum, outermost first.
-    summed: Vec<Loop>,
+    pub(super) summed: Vec<Loop>,
     /// The statements of the nest, in their order, each with its dimensions that are the row and the column loop.
     stmts: Vec<(StmtId, [usize; 2])>,
+}
+
+/// A loop that some factor does not use: its iterations in one block share what they load of that factor.
+pub(super) struct Layer {
+    pub(super) of: Loop,
+    /// The dimension that it is of each statement of the nest, in their order.
+    dims: Vec<usize>,
 }
 
 impl Contraction {
@@ -92,7 +102,7 @@ impl Contraction {
         let summed = around.iter().filter(|name| !free.iter().any(|one| one.name == **name));
         let summed = summed.map(of).collect::<Option<Vec<Loop>>>()?;
         let (row, column) = row_and_column(&scop.stmts[stmt], &free, &summed)?;
-        let others = free.into_iter().filter(|one| one.dim != row.dim && one.dim != column.dim).collect();
+        let others: Vec<Loop> = free.into_iter().filter(|one| one.dim != row.dim && one.dim != column.dim).collect();
         let simple = stmts.iter().filter(|id| **id != stmt);
         for other in simple {
             if loops_over(nest, &scop.stmts[*other].name).iter().any(|name| summed.iter().any(|one| one.name == *name))
@@ -100,12 +110,14 @@ impl Contraction {
                 return None;
             }
         }
-        let dims = |id: StmtId| -> Option<(StmtId, [usize; 2])> {
-            let dim = |one: &Loop| dim_of(scop.tree.member(&one.name)?, &scop.stmts[id].name);
-            Some((id, [dim(&row)?, dim(&column)?]))
-        };
-        let stmts = stmts.into_iter().map(dims).collect::<Option<Vec<_>>>()?;
-        Some(Contraction { stmt, column, row, others, summed, stmts })
+        let dim = |one: &Loop, id: StmtId| dim_of(scop.tree.member(&one.name)?, &scop.stmts[id].name);
+        let layer = layer(&scop.stmts[stmt], &others, &summed).and_then(|of| {
+            let dims = stmts.iter().map(|id| dim(of, *id)).collect::<Option<Vec<_>>>()?;
+            Some(Layer { of: of.clone(), dims })
+        });
+        let dims = |id: StmtId| Some((id, [dim(&row, id)?, dim(&column, id)?]));
+        let stmts = stmts.iter().map(|id| dims(*id)).collect::<Option<Vec<_>>>()?;
+        Some(Contraction { stmt, column, row, others, layer, summed, stmts })
     }
 }
 
@@ -131,99 +143,31 @@ fn row_and_column(stmt: &Stmt, free: &[Loop], summed: &[Loop]) -> Option<(Loop, 
     None
 }
 
+/// Of the loops, one that some factor does not use, and others do: of several the one in the result's last subscripts, whose
+/// iterations lie close to each other.
+fn layer<'l>(stmt: &Stmt, others: &'l [Loop], summed: &[Loop]) -> Option<&'l Loop> {
+    let [write] = stmt.writes.as_slice() else { return None };
+    let factors = factors(stmt, summed);
+    let is_shared = |one: &&Loop| {
+        let users = factors.iter().filter(|factor| uses(factor, one.dim)).count();
+        (1..factors.len()).contains(&users)
+    };
+    let position = |one: &&Loop| write.index.iter().rposition(|subscript| in_subscript(subscript, one.dim));
+    others.iter().filter(is_shared).filter(|one| position(one).is_some()).max_by_key(position)
+}
+
 /// What is read anew along the loops of the sum.
-fn factors<'s>(stmt: &'s Stmt, summed: &[Loop]) -> Vec<&'s Access> {
+pub(super) fn factors<'s>(stmt: &'s Stmt, summed: &[Loop]) -> Vec<&'s Access> {
     stmt.reads.iter().filter(|read| summed.iter().any(|one| uses(read, one.dim))).collect()
 }
-
-/// What a block and a thread compute between two barriers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Tile {
-    /// Threads along the row and along the column loop.
-    threads: [i64; 2],
-    /// Elements of a thread along them.
-    elements: [i64; 2],
-    /// Iterations of the sum.
-    depth: i64,
-}
-
-impl Tile {
-    /// Elements of a block along the row and the column loop.
-    fn block(&self) -> [i64; 2] {
-        [self.threads[0] * self.elements[0], self.threads[1] * self.elements[1]]
-    }
-}
-
-impl Contraction {
-    /// The tiles that the device has registers for, by the time that they promise.
-    fn tiles(&self, device: &Gpu) -> Vec<Tile> {
-        let mut tiles = Vec::new();
-        for threads in [[16, 16], [8, 16], [8, 8], [4, 8]] {
-            for rows in [8, 4, 2, 1] {
-                for columns in [8, 4, 2, 1] {
-                    let tile = Tile { threads, elements: [rows, columns], depth: self.depth(rows * columns) };
-                    let fits =
-                        threads[0] * threads[1] <= device.threads && 4 * 4 * rows * columns <= device.private_bytes * 2;
-                    if fits {
-                        tiles.push(tile);
-                    }
-                }
-            }
-        }
-        // A stable sort: of equals the first.
-        tiles.sort_by(|a, b| self.time(device, a).total_cmp(&self.time(device, b)));
-        tiles
-    }
-
-    /// Iterations of the outermost loop of the sum between barriers: more where a thread has little to do in each.
-    fn depth(&self, elements: i64) -> i64 {
-        let inner: i64 = self.summed.iter().skip(1).map(|one| one.extent.unwrap_or(1)).product();
-        let wanted = if elements >= 32 { 8 } else { 16 };
-        let outer = self.summed.first().and_then(|one| one.extent).unwrap_or(i64::MAX);
-        let depth = (wanted / inner.max(1)).clamp(1, outer);
-        // Whole vectors where there are some.
-        if depth >= VECTOR { depth - depth % VECTOR } else { depth }
-    }
-
-    /// What a multiprocessor takes, in products that it could have done: its share of the blocks, each with as many elements
-    /// as it has whether they are needed or not. Each iteration of the sum loads a row of the tile and a column of it into
-    /// shared memory, and a row and a column of a thread's elements from there; too few threads leave the units waiting.
-    fn time(&self, device: &Gpu, tile: &Tile) -> f64 {
-        let along = |one: &Loop, block: i64| ceil_div(one.extent.unwrap_or(OPEN), block);
-        let [rows, columns] = tile.block();
-        let others: i64 = self.others.iter().map(|one| one.extent.unwrap_or(1)).fold(1, i64::saturating_mul);
-        let blocks = along(&self.row, rows).saturating_mul(along(&self.column, columns)).saturating_mul(others);
-        let per_processor = ceil_div(blocks, device.multiprocessors.max(1));
-        let threads = tile.threads[0] * tile.threads[1];
-        let [r, c] = tile.elements.map(|one| one as f64);
-        let products = (rows * columns) as f64 * (1.0 + SHARED_LOAD * (r + c) / (r * c));
-        let loaded = GLOBAL_LOAD * (rows + columns) as f64;
-        let resident = (per_processor * threads).min(device.resident_threads) as f64;
-        let busy = (resident * (r * c).min(4.0) / BUSY).min(1.0);
-        per_processor as f64 * (products + loaded) / busy
-    }
-}
-
-/// What a loop of unknown length counts as.
-const OPEN: i64 = 4096;
-
-/// Products in the time of a load of one element by one thread from shared memory, of vectors.
-const SHARED_LOAD: f64 = 1.0;
-
-/// Products in the time that an element takes from global memory, for the most part from the cache of all multiprocessors:
-/// 128 products against 4 to 8 numbers in a cycle, half of which other warps hide.
-const GLOBAL_LOAD: f64 = 10.0;
-
-/// Threads of a multiprocessor, each with four independent sums, that keep its units busy.
-const BUSY: f64 = 1024.0;
 
 /// The commands for one tile.
 struct Mapping<'a> {
     steps: Steps<'a>,
     contraction: &'a Contraction,
     tile: Tile,
-    /// The loops that threads share out along the row and the column.
-    threads: [Vec<String>; 2],
+    /// The loops that threads share out along layers, the row and the column.
+    threads: [Vec<String>; 3],
 }
 
 impl Mapping<'_> {
@@ -243,8 +187,10 @@ impl Mapping<'_> {
         let layouts = self.registers(&last, blocks.len())?;
         // All at once: what a thread keeps is no other one's in between either.
         let threads = std::mem::take(&mut self.threads);
-        for (loops, axis) in threads.into_iter().zip([Axis::Thread(1), Axis::Thread(0)]) {
-            self.steps.apply(Command::bind_all(loops, axis))?;
+        for (loops, axis) in threads.into_iter().zip([Axis::Thread(2), Axis::Thread(1), Axis::Thread(0)]) {
+            if !loops.is_empty() {
+                self.steps.apply(Command::bind_all(loops, axis))?;
+            }
         }
         for layout in layouts {
             self.steps.apply(Command::Layout(layout))?;
@@ -259,7 +205,7 @@ impl Mapping<'_> {
         self.shared(site, blocks, false)?;
         let outermost = self.contraction.summed.first().and_then(|one| one.extent);
         let staged = Staged {
-            threads: self.tile.threads.iter().product(),
+            threads: self.tile.threads.iter().product::<i64>() * self.tile.layers,
             sums: self.tile.elements.iter().product(),
             steps: outermost.map(|extent| ceil_div(extent, self.tile.depth)),
             bytes: self.steps.shared_bytes(),
@@ -288,11 +234,15 @@ impl Mapping<'_> {
     /// The loops on blocks, outermost first.
     fn blocks(&mut self) -> Step<Vec<String>> {
         let Contraction { row, column, others, .. } = self.contraction;
-        let wanted = others.iter().chain([row, column]).map(|one| one.name.clone());
+        let layer = self.contraction.layer.as_ref().map(|layer| &layer.of).filter(|_| self.tile.layers > 1);
+        let others: Vec<&Loop> = others.iter().filter(|one| layer.is_none_or(|layer| layer.dim != one.dim)).collect();
+        let cut: Vec<&Loop> = layer.into_iter().chain([row, column]).collect();
+        let wanted = others.iter().chain(&cut).map(|one| one.name.clone());
         self.steps.apply(Command::reorder(wanted))?;
         let [rows, columns] = self.tile.block();
-        let names = |letter: &str| [row, column].map(|one| lettered(&one.name, letter));
-        let tile = Command::tile([row.name.clone(), column.name.clone()], [to_u32(rows), to_u32(columns)]);
+        let sizes = [self.tile.layers, rows, columns].into_iter().skip(3 - cut.len());
+        let names = |letter: &str| cut.iter().map(|one| lettered(&one.name, letter)).collect::<Vec<_>>();
+        let tile = Command::tile(cut.iter().map(|one| one.name.clone()), sizes.map(to_u32));
         self.steps.apply(tile.named(names("o"), names("i")))?;
         let tiled = match self.steps.session.script().commands().next_back() {
             Some(Command::Tile { members, names: Some(names), .. }) => beside_all(&names.outer, members),
@@ -319,24 +269,34 @@ impl Mapping<'_> {
         if loops.len() < 2 { Err(format!("`{stmt}` is in too few loops")) } else { Ok(loops) }
     }
 
-    /// The loops of a statement with only the row and the column loop.
+    /// The loops of a statement with only the row and the column loop, and layers.
     fn rows_and_columns(&mut self, stmt: &str, blocks: usize) -> Step {
-        let loops = self.inside(stmt, blocks)?;
+        let mut loops = self.inside(stmt, blocks)?;
+        let layers = self.layers_of(&mut loops);
         let [row, column] = loops.as_slice() else { return Err(format!("`{stmt}` is in more loops than the result")) };
-        self.cut(stmt, [row.clone(), column.clone()], Vec::new())
+        self.cut(stmt, [row.clone(), column.clone()], layers)
     }
 
     /// The contraction: the loop between whose iterations barriers are.
     fn summed(&mut self, stmt: &str, blocks: usize) -> Step<String> {
         let mut loops = self.inside(stmt, blocks)?;
+        let layers = self.layers_of(&mut loops);
         let mut summed = loops.split_off(2);
         let Some(first) = summed.first_mut() else { return Err("there is no loop of the sum".into()) };
         let [outer, inner] = self.steps.split(first, self.tile.depth, ["o", "i"])?;
         *first = inner;
         summed.insert(0, outer.clone());
+        summed.extend(layers);
         let [row, column] = [loops[0].clone(), loops[1].clone()];
         self.cut(stmt, [row, column], summed)?;
         Ok(outer)
+    }
+
+    /// Takes the loop of layers off the loops in a block, whose first one it is, for threads to share it out.
+    fn layers_of(&mut self, loops: &mut Vec<String>) -> Vec<String> {
+        let layers: Vec<String> = loops.drain(..usize::from(self.tile.layers > 1)).collect();
+        self.threads[0].extend(layers.iter().cloned());
+        layers
     }
 
     /// Cuts the row and the column loop of a statement into those of threads, inside of other loops, and groups of
@@ -355,7 +315,7 @@ impl Mapping<'_> {
         }
         let order = outside.iter().chain(&threads).chain(&groups).cloned();
         self.steps.apply(Command::reorder(order))?;
-        for (name, own) in threads.into_iter().zip(&mut self.threads) {
+        for (name, own) in threads.into_iter().zip(&mut self.threads[1..]) {
             own.push(name);
         }
         let group = self.tile.elements[1].min(VECTOR);
@@ -385,14 +345,20 @@ impl Mapping<'_> {
             let id = scop.tensor_named(&tensor).ok_or("a tensor is gone")?;
             let Some([row, column]) = self.row_and_column_of(id) else { continue };
             let rank = scop.tensors[id].extent.len();
+            let layer = if self.tile.layers > 1 {
+                Some(self.layer_of(id).ok_or_else(|| format!("`{tensor}` is of all layers"))?)
+            } else {
+                None
+            };
             let memory = Some(Memory::Registers);
             let name = self.steps.fresh(format!("{tensor}_kept"));
-            self.steps.apply(Command::Promote(Promotion { name, memory, ..Promotion::of(tensor, site) }))?;
+            self.steps.apply(Command::Promote(Promotion { name, memory, ..Promotion::of(tensor.clone(), site) }))?;
             let name = self.steps.promoted()?;
             for copy in ["load", "store"] {
                 let stmt = format!("{name}.{copy}");
                 if self.steps.session.scop().stmt_named(&stmt).is_some() {
                     let loops = self.inside(&stmt, blocks)?;
+                    self.threads[0].extend(layer.map(|at| loops[at].clone()));
                     let others =
                         (0..rank).filter(|at| *at != row && *at != column).map(|at| loops[at].clone()).collect();
                     self.cut(&stmt, [loops[row].clone(), loops[column].clone()], others)?;
@@ -440,6 +406,23 @@ impl Mapping<'_> {
                     return None;
                 }
                 found = Some(here);
+            }
+        }
+        found
+    }
+
+    /// The dimension of a tensor along the layers, where all statements that touch it have it there.
+    fn layer_of(&self, tensor: TensorId) -> Option<usize> {
+        let scop = self.steps.session.scop();
+        let dims = &self.contraction.layer.as_ref()?.dims;
+        let mut found = None;
+        for ((id, _), dim) in self.contraction.stmts.iter().zip(dims) {
+            for access in scop.stmts[*id].accesses().filter(|access| access.tensor == tensor) {
+                let at = access.index.iter().position(|subscript| in_subscript(subscript, *dim))?;
+                if found.is_some_and(|found| found != at) {
+                    return None;
+                }
+                found = Some(at);
             }
         }
         found

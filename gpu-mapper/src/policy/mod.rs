@@ -7,6 +7,7 @@ mod pointwise;
 mod rows;
 mod steps;
 mod strips;
+mod tiles;
 mod transpose;
 mod vectors;
 

@@ -4,9 +4,10 @@ use polyhedral::Axis;
 use support::Gpu;
 use transform::{Command, Promotion, Session};
 
-use super::nests::{beside, beside_all, extent, lettered, loops_over, nest_of};
 use super::buffers::shared_bytes;
+use super::nests::{beside, beside_all, dim_of, extent, lettered, loops_over, nest_of};
 use super::to_u32;
+use super::vectors::lanes_of_copy;
 
 /// Elements that one access moves at most.
 pub(super) const VECTOR: i64 = 4;
@@ -17,15 +18,17 @@ pub(super) struct Steps<'a> {
     pub(super) session: &'a mut Session,
     /// Bytes that blocks of the kernels before share.
     others_share: i64,
+    /// Threads along z.
+    pub(super) layers: i64,
 }
 
 /// A step that is refused, in a sentence.
 pub(super) type Step<T = ()> = Result<T, String>;
 
 impl<'a> Steps<'a> {
-    pub(super) fn new(device: &'a Gpu, session: &'a mut Session) -> Steps<'a> {
+    pub(super) fn new(device: &'a Gpu, session: &'a mut Session, layers: i64) -> Steps<'a> {
         let others_share = shared_bytes(session.scop().tensors.values());
-        Steps { device, session, others_share }
+        Steps { device, session, layers, others_share }
     }
 
     pub(super) fn apply(&mut self, command: Command) -> Step {
@@ -97,7 +100,8 @@ impl<'a> Steps<'a> {
             self.apply(Command::bind(name.clone(), *axis))?;
         }
         let first = on_axes.first().ok_or("there is no loop for blocks")?;
-        self.apply(Command::launch(first.clone(), [to_u32(columns), to_u32(rows)]))?;
+        let threads = [columns, rows, self.layers].into_iter().take(if self.layers > 1 { 3 } else { 2 });
+        self.apply(Command::launch(first.clone(), threads.map(to_u32)))?;
         Ok(all)
     }
 
@@ -126,17 +130,16 @@ impl<'a> Steps<'a> {
         let scop = self.session.scop();
         let stmt = format!("{tensor}.load");
         let id = scop.stmt_named(&stmt).ok_or("nothing is loaded")?;
-        let old = scop.stmts[id].reads.first().map(|read| &scop.tensors[read.tensor]).ok_or("nothing is read")?;
+        let read = scop.stmts[id].reads.first().ok_or("nothing is read")?;
         let new = scop.tensor_named(tensor).map(|id| &scop.tensors[id]).ok_or("the copy is gone")?;
         let loops = {
             let nest = nest_of(scop, &stmt).ok_or("a statement is gone")?;
             loops_over(nest, &stmt).split_off(outside)
         };
         let loops: Vec<String> = order.iter().filter_map(|at| loops.get(*at).cloned()).collect();
-        let whole = |extent: Option<i64>| extent.is_some_and(|extent| extent % VECTOR == 0);
-        let innermost = order.last().and_then(|at| new.extent[*at].as_const());
-        let lanes = VECTOR.min(self.device.access_bytes / i64::from(old.dtype.bytes()).max(1));
-        let is_whole = whole(innermost) && whole(old.extent.last().and_then(|extent| extent.as_const())) && lanes > 1;
+        let across = order.last().and_then(|at| new.extent[*at].as_const());
+        let dim = loops.last().and_then(|name| dim_of(scop.tree.member(name)?, &stmt)).ok_or("a loop is gone")?;
+        let lanes = lanes_of_copy(self.device, &scop.tensors[read.tensor], read, dim, across);
         let Some((last, rest)) = loops.split_last() else { return Err("a copy of one element".into()) };
         if !rest.is_empty() {
             self.apply(Command::reorder(loops.clone()))?;
@@ -145,11 +148,16 @@ impl<'a> Steps<'a> {
         for outer in rest.iter().rev() {
             one = self.collapse(outer, &one, Some("x"))?;
         }
-        if is_whole && in_vectors {
+        if lanes > 1 && in_vectors {
             self.apply(Command::vectorise(one, to_u32(lanes)).named(["xv"], ["xl"]))?;
             [one, _] = self.made()?;
         }
-        let [rows, columns] = self.split(&one, threads[1], ["ty", "tx"])?;
+        let [mut rows, columns] = self.split(&one, threads[1], [if self.layers > 1 { "tw" } else { "ty" }, "tx"])?;
+        if self.layers > 1 {
+            let [layers, inner] = self.split(&rows, threads[0], ["tz", "ty"])?;
+            self.apply(Command::bind(layers, Axis::Thread(2)))?;
+            rows = inner;
+        }
         self.apply(Command::bind(rows, Axis::Thread(1)))?;
         self.apply(Command::bind(columns, Axis::Thread(0)))
     }

@@ -1,6 +1,6 @@
 //! How many elements a thread moves at once.
 
-use polyhedral::{Access, Affine, Scop, Stmt, Subscript, isl};
+use polyhedral::{Access, Affine, Scop, Stmt, Subscript, Tensor, isl};
 use support::Gpu;
 
 use super::rows::length;
@@ -23,6 +23,34 @@ pub(super) fn lanes(device: &Gpu, scop: &Scop, name: &str, around: &[String]) ->
     };
     let most = (device.access_bytes / widest.max(1)).min(MOST_LANES);
     [4, 2].into_iter().filter(|lanes| *lanes <= most).find(fits).unwrap_or(1) as u32
+}
+
+/// Neighbouring elements that one access of a copy moves: as many as it holds where every access along a dimension of the
+/// copying statement begins at a multiple of them, and the box has whole groups. 1 elsewhere.
+///
+/// `read` is what the copy reads of `from`; `across` how many elements the box has along `dim`, from which rows of it begin.
+pub(super) fn lanes_of_copy(device: &Gpu, from: &Tensor, read: &Access, dim: usize, across: Option<i64>) -> i64 {
+    let most = (device.access_bytes / i64::from(from.dtype.bytes()).max(1)).min(MOST_LANES);
+    let multiple = begins_at(from, read, dim).zip(across);
+    let fits =
+        |lanes: &i64| *lanes <= most && multiple.is_some_and(|(of, across)| of % lanes == 0 && across % lanes == 0);
+    [4, 2].into_iter().find(fits).unwrap_or(1)
+}
+
+/// What the element that is read is a multiple of, from the start of the tensor, where the dimension is 0.
+fn begins_at(from: &Tensor, read: &Access, dim: usize) -> Option<i64> {
+    let index: Vec<Affine> = read.affine()?.into_iter().map(|index| index.affine()).collect::<Option<_>>()?;
+    let (last, others) = index.split_last()?;
+    let is_along = last.dims.get(&dim) == Some(&1) && !others.iter().any(|one| one.dims.contains_key(&dim));
+    if !is_along || from.layout.is_some() {
+        return None;
+    }
+    let lower = from.lower.last()?.affine()?;
+    let row = if others.is_empty() { Affine::default() } else { from.extent.last()?.affine()? };
+    let weights = last.dims.iter().filter(|(other, _)| **other != dim).map(|(_, c)| *c);
+    let params = [&last.params, &lower.params, &row.params].into_iter().flat_map(|params| params.values().copied());
+    let constants = [last.constant.checked_sub(lower.constant)?, row.constant];
+    Some(weights.chain(params).chain(constants).fold(0, greatest_common_divisor))
 }
 
 /// What the languages have types for.

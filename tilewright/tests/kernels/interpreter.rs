@@ -1,11 +1,11 @@
 //! Kernels in the interpreter.
 
-use codegen::{Program, gpu, interp};
+use codegen::{FullTiles, Program, gpu, interp};
 use frontend_tc::Kernel;
 use polyhedral::eval::{self, Data, Limits, Tensors};
 use polyhedral::testing::random_inputs;
 use polyhedral::{Scop, isl};
-use support::{Gpu, Stage, Target};
+use support::{Gpu, KernelCode, Stage, Target};
 use tilewright::host_target;
 use transform::{Policy, Session};
 
@@ -13,8 +13,13 @@ use crate::ptx;
 
 /// Runs a definition as kernels for a device of OpenCL, blocks and threads in a random order, and compares with the evaluator.
 pub fn runs(def: &Kernel, sizes: &[i64]) -> Result<(), String> {
+    runs_for(def, sizes, &Gpu::opencl())
+}
+
+/// The same as kernels for any device.
+pub fn runs_for(def: &Kernel, sizes: &[i64], device: &Gpu) -> Result<(), String> {
     let scop = frontend_tc::lower_at(def, &isl::Ctx::new(), sizes).map_err(|error| error.to_string())?;
-    let program = kernels(&scop, &Gpu::opencl(), &host_target())?;
+    let program = kernels(&scop, device, &host_target())?;
     agrees(&scop, &program, 5)
 }
 
@@ -42,8 +47,9 @@ pub fn kernels(scop: &Scop, device: &Gpu, target: &Target) -> Result<Program, St
 pub fn lowered(scop: &Scop, device: &Gpu) -> Result<Program, String> {
     let mut remarks = Vec::new();
     let mapped = gpu_mapper::kernels(scop, device, &mut remarks).map_err(|error| error.to_string())?;
+    let full_tiles = if device.code == KernelCode::OpenCl { FullTiles::Steps } else { FullTiles::Blocks };
     let async_copies = device.has_async_copies;
-    let options = codegen::Options { fma: true, async_copies, ..codegen::Options::default() };
+    let options = codegen::Options { fma: true, full_tiles, async_copies, ..codegen::Options::default() };
     let program = gpu::lower(&mapped, &options, &mut remarks).map_err(|error| error.to_string())?;
     program.verify().map_err(|error| error.to_string())?;
     Ok(program)

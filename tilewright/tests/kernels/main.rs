@@ -13,6 +13,7 @@ mod machine;
 mod ptx;
 mod random;
 mod sizes;
+mod tiles;
 mod work;
 
 use tilewright::{Compiler, Device};
