@@ -242,7 +242,22 @@ impl Ranges {
             return Some(quotient);
         }
         let multiples = self.facts.iter().filter_map(|fact| multiple_below(&difference(&own, fact)?, by));
-        std::iter::once(Int::Const(0)).chain(multiples).find(divided)
+        std::iter::once(Int::Const(0)).chain(multiples).find(divided).or_else(|| self.in_two_steps(e, &own, by))
+    }
+
+    /// The same by way of a divisor of `by` for which there is a simpler expression: `floor(e / by) = floor(floor(e / d) / (by / d))`.
+    /// Some fact compares `e` with multiples of it.
+    fn in_two_steps(&self, e: &Int, own: &Linear, by: i64) -> Option<Int> {
+        let divisors = self.facts.iter().filter_map(|fact| {
+            let (constant, terms) = difference(own, fact)?;
+            let terms = terms.into_iter().map(|(atom, c)| (atom.clone(), c)).collect();
+            Some(Linear { constant, terms }.into_int().remainder_and_modulus(by).1).filter(|d| *d > 1 && *d < by)
+        });
+        let mut divisors: Vec<i64> = divisors.collect();
+        divisors.sort_unstable();
+        divisors.dedup();
+        let quotient = divisors.into_iter().rev().find_map(|d| Some((d, self.quotient(e, d)?)));
+        quotient.map(|(d, quotient)| self.int(&quotient.floor_div(by / d)))
     }
 
     /// The same where what is left of the sum without the multiples of `by` is between two neighbouring ones.
@@ -398,5 +413,23 @@ fn each_min(int: &Int, see: &mut dyn FnMut(&Int)) {
             each_min(b, see);
         }
         other => see(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use support::Entity;
+
+    use super::*;
+
+    /// `floor(kk / 16)` where `kk` is in `8·k .. 8·k + 8`.
+    #[test]
+    fn quotients_by_way_of_smaller_ones() {
+        let [k, kk] = [0, 1].map(|at| Int::Var(VarId::new(at)));
+        let ranges = Ranges::default().inside(VarId::new(1), &(8 * k.clone()), &(8 * k.clone() + 8));
+        assert_eq!(ranges.int(&kk.clone().floor_div(16)), k.clone().floor_div(2));
+        assert_eq!(ranges.int(&kk.clone().modulo(24)), kk.clone() - 24 * k.floor_div(3));
+        // Nothing compares it with multiples of a divisor of 5.
+        assert_eq!(ranges.int(&kk.clone().floor_div(5)), kk.floor_div(5));
     }
 }
