@@ -34,7 +34,8 @@ fn collect(program: &Program, ops: &[Op], checks: &mut Vec<Check>) {
             | Op::LoadBlock { .. }
             | Op::StoreBlock { .. }
             | Op::Barrier
-            | Op::Combine { .. } => {}
+            | Op::Combine { .. }
+                | Op::Atomic { .. } => {}
         }
     }
 }

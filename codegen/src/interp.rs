@@ -252,6 +252,7 @@ impl Run<'_> {
                     Ok(())
                 })
             }),
+            Op::Atomic { buffer, at, op, reg } => self.atomic(*buffer, at, *op, *reg),
             Op::Launch(launch) => self.launch(launch),
             Op::Barrier | Op::Combine { .. } => {
                 Err(Fault::Malformed("a barrier outside of what all threads of a block get to".into()))

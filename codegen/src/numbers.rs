@@ -49,7 +49,8 @@ impl Numbers {
                 | Op::Prefetch { .. }
                 | Op::StoreBlock { .. }
                 | Op::Barrier
-                | Op::Combine { .. } => {}
+                | Op::Combine { .. }
+                | Op::Atomic { .. } => {}
             }
         }
     }

@@ -20,6 +20,7 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 ///         | launch name (block var below n)* (thread var below n)* shared buffer* { op* }
 ///         | barrier                        all threads of the block get here before one goes on
 ///         | combine reg by operator over var*   the threads that differ in these numbers all get what theirs are together
+///         | atomic buffer[at*] by operator reg    one element becomes what it and the register are together, in one step
 /// value   = const | int(base, step) | buffer[at*] | reg | unary | binary | compare | select | cast | call | mul-add
 ///         | dot(sum, (value, value)+)      a sum and products of factors of a shorter type
 ///         | reduce(operator, value)        groups of lanes combined
@@ -229,6 +230,18 @@ pub enum Op {
         op: BinOp,
         /// Of the variables of [`Launch::block`], in their order, those whose threads are combined: at least one.
         threads: Vec<VarId>,
+    },
+    /// Updates one element by a register's value, in one step: no thread of any block does anything to the element in
+    /// between. Orders nothing else. Of several such updates of an element, by one operator, any may be the first.
+    Atomic {
+        /// To here: global memory.
+        buffer: TensorId,
+        /// One for each dimension, the same in all lanes.
+        at: Vec<At>,
+        /// As for [`Op::Combine`].
+        op: BinOp,
+        /// The register, with one lane.
+        reg: RegId,
     },
 }
 

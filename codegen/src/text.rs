@@ -195,6 +195,11 @@ impl Program {
             }
             Op::Launch(launch) => self.launch(f, launch, depth),
             Op::Barrier => f.write_str("barrier\n"),
+            Op::Atomic { buffer, at, op, reg } => {
+                f.write_str("atomic ")?;
+                self.element(f, *buffer, at, 1)?;
+                writeln!(f, " by {} {reg}", reduction(*op))
+            }
             Op::Combine { reg, op, threads } => {
                 write!(f, "combine {reg} by {} over ", reduction(*op))?;
                 separated(f, ", ", threads, |f, var| f.write_str(&self.vars[*var]))?;

@@ -17,10 +17,10 @@
 
 use std::collections::BTreeSet;
 
-use polyhedral::{BinOp, DType, Role, TensorId, UnOp};
+use polyhedral::{BinOp, DType, Role, TensorId, UnOp, is_updated_atomically};
 use support::{Malformed, Stage};
 
-use crate::{At, Cond, Int, Launch, Op, Place, Program, RegId, Value, VarId, neutral};
+use crate::{At, Buffer, Cond, Int, Launch, Op, Place, Program, RegId, Value, VarId, neutral};
 
 impl Stage for Program {
     const NAME: &'static str = "loops";
@@ -308,6 +308,7 @@ impl Verifier<'_> {
                 _ => self.report("barrier", "where not all threads of a block get to"),
             },
             Op::Combine { reg, op, threads } => self.combine(*reg, *op, threads, set),
+            Op::Atomic { buffer, at, op, reg } => self.atomic((*buffer, at), *op, *reg, set),
         }
     }
 
@@ -330,6 +331,28 @@ impl Verifier<'_> {
         }
         if !set.contains(&reg) {
             self.report(reg, "combined where it may not be set");
+        }
+    }
+
+    fn atomic(&mut self, (buffer, at): (TensorId, &[At]), op: BinOp, reg: RegId, set: &BTreeSet<RegId>) {
+        self.access(buffer, at, 1, set);
+        if self.kernel.is_none() {
+            self.report(reg, "an atomic update outside of kernels");
+        }
+        if at.iter().any(|at| !matches!(at, At::Affine { step: 0, .. })) {
+            self.report(reg, "an atomic update of an element that is found while running");
+        }
+        let row = self.program.buffers.get(buffer);
+        let is_global = |row: &Buffer| matches!(row.place, Place::Argument(_) | Place::Workspace(_));
+        if !row.is_some_and(|row| is_global(row) && row.role != Role::Input && is_updated_atomically(row.dtype)) {
+            self.report(buffer, "updated atomically, but no word of global memory that may be written");
+        }
+        match self.program.regs.get(reg).zip(row) {
+            Some((reg, row)) if reg.lanes == 1 && reg.dtype == row.dtype && neutral(op, reg.dtype).is_some() => {}
+            _ => self.report(reg, "what an element is updated by has another type, or several lanes"),
+        }
+        if !set.contains(&reg) {
+            self.report(reg, "an update by what may not be set");
         }
     }
 

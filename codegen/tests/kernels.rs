@@ -615,21 +615,49 @@ fn a_lookup_in_opencl() {
                 const int ty = get_local_id(1);
 
                 float O_1 = O[ty*40 + tx];
-                for (int l = 0; l < 4; ++l) {
-                    long O_0 = (long)I[ty*4 + l];
-                    if ((unsigned long)O_0 >= 5) {
-                        if (first_fault(fault, 1)) {
-                            fault[1] = O_0;
-                            fault[2] = 0;
-                            fault[3] = 5;
-                            fault[4] = (long)ty;
-                            fault[5] = (long)l;
-                        }
-                    } else {
-                        O_1 = O_1 + T[O_0*40 + tx];
+                long O_0 = (long)I[ty*4];
+                long O_2 = (long)I[ty*4 + 1];
+                long O_3 = (long)I[ty*4 + 2];
+                long O_4 = (long)I[ty*4 + 3];
+                if ((unsigned long)O_0 >= 5) {
+                    if (first_fault(fault, 1)) {
+                        fault[1] = O_0;
+                        fault[2] = 0;
+                        fault[3] = 5;
+                        fault[4] = (long)ty;
+                        fault[5] = (long)0;
                     }
+                } else if ((unsigned long)O_2 >= 5) {
+                    if (first_fault(fault, 1)) {
+                        fault[1] = O_2;
+                        fault[2] = 0;
+                        fault[3] = 5;
+                        fault[4] = (long)ty;
+                        fault[5] = (long)1;
+                    }
+                } else if ((unsigned long)O_3 >= 5) {
+                    if (first_fault(fault, 1)) {
+                        fault[1] = O_3;
+                        fault[2] = 0;
+                        fault[3] = 5;
+                        fault[4] = (long)ty;
+                        fault[5] = (long)2;
+                    }
+                } else if ((unsigned long)O_4 >= 5) {
+                    if (first_fault(fault, 1)) {
+                        fault[1] = O_4;
+                        fault[2] = 0;
+                        fault[3] = 5;
+                        fault[4] = (long)ty;
+                        fault[5] = (long)3;
+                    }
+                } else {
+                    O_1 = O_1 + T[O_0*40 + tx];
+                    O_1 = O_1 + T[O_2*40 + tx];
+                    O_1 = O_1 + T[O_3*40 + tx];
+                    O_1 = O_1 + T[O_4*40 + tx];
+                    O[ty*40 + tx] = O_1;
                 }
-                O[ty*40 + tx] = O_1;
             }
 
             // Launched by a host, given const float *T, const int *I, float *O, long *fault:

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use polyhedral::legality::{Illegal, hazards};
-use polyhedral::{Axis, Band, Body, Filtered, Index, Kernel, Kind, Member, Node, Scop, Stmt, StmtId, Tiling, isl};
+use polyhedral::{Band, Body, Filtered, Index, Kernel, Kind, Member, Node, Scop, Stmt, StmtId, Tiling, isl};
 use support::Span;
 
 /// The program with the fewest barriers that order what the threads of each kernel do to the same cells.
@@ -217,7 +217,7 @@ impl<'a> Barriers<'a> {
         let Some((first, others)) = band.members.split_first() else { return Ok(Changed::unchanged(&band.child)) };
         let repeated = match first.kind {
             Kind::Sequential | Kind::Parallel => true,
-            Kind::Bound(Axis::Block(_)) => false,
+            kind if kind.is_on_blocks() => false,
             _ => return Ok(Changed::unchanged(&Node::Band(band.clone()))),
         };
         let below = match others {

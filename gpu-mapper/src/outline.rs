@@ -166,5 +166,5 @@ impl Outline<'_> {
 }
 
 fn is_bound(member: impl std::borrow::Borrow<Member>) -> bool {
-    matches!(member.borrow().kind, Kind::Bound(_))
+    member.borrow().kind.axis().is_some()
 }

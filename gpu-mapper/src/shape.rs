@@ -1,6 +1,6 @@
 //! How many threads a block gets.
 
-use polyhedral::{Axis, Kind, Member, Node, isl};
+use polyhedral::{Axis, Member, Node, isl};
 use support::{Gpu, Remark};
 
 /// Threads of a block in dimension x, y and z for the loops of a kernel: as many as the longest loop on the axis has
@@ -45,7 +45,7 @@ fn gather(node: &Node, reach: &isl::UnionSet, outer: &mut Vec<Member>, found: &m
         Node::Mark { child, .. } => gather(child, reach, outer, found)?,
         Node::Band(band) => {
             for member in &band.members {
-                if let Kind::Bound(axis) = member.kind {
+                if let Some(axis) = member.kind.axis() {
                     found.push(Bound { name: member.name.clone(), axis, length: length(member, outer, reach)? });
                 }
                 outer.push(member.clone());

@@ -1,4 +1,4 @@
-//! Reductions that several threads of a kernel run together.
+//! Reductions that several threads or blocks of a kernel run together.
 //!
 //! A loop on threads may be one along a reduction: all its iterations update one element. Each thread then has a partial
 //! result of its own, and what the threads have is combined behind the loop. As trees say it:
@@ -15,25 +15,41 @@
 //! The two new statements have no loop on the axes of the reduction around them, so that the first thread there is the one
 //! that touches the element, and [`race_free`](crate::legality::race_free) sees it do so.
 //!
+//! Blocks do not meet. Where the iterations of a loop on blocks update one element, and the loop says that they do so
+//! atomically ([`Kind::Atomic`]), each thread that has a partial result adds it to the element in one step that nothing
+//! comes in between:
+//!
+//! ```text
+//! band [ko atomic on block.x]               band [ko atomic on block.x]
+//!   band [k]                                  sequence
+//!     S.update[ko, k]: S[] += A[k]     ->       filter { S.update.start[ko] }        own = 0
+//!                                               filter { S.update[ko, k] }           own += A[k]
+//!                                                 band [k]
+//!                                               filter { S.update.finish[ko] }       S[] += own, atomically
+//! ```
+//!
+//! A partial result begins where the loops around, none of which is on blocks any more, tell which element it is of.
+//!
 //! As lanes of a vector that update one element are combined (Allen and Kennedy, Optimizing Compilers for Modern
 //! Architectures, 2001, 5.6), with threads in the place of lanes.
 
 use support::Span;
 
 use crate::legality::Illegal;
-use crate::{Access, Axis, Band, BinOp, Body, Expr, Filtered, Index, Kernel, Kind, Member, Memory, Node, Scop, Stmt};
-use crate::{StmtId, Subscript, TensorId, Value, isl};
+use crate::places::Places;
+use crate::{Access, Axis, Band, BinOp, Body, DType, Expr, Filtered, Index, Kernel, Kind, Member, Memory, Node, Scop};
+use crate::{Stmt, StmtId, Subscript, TensorId, Value, isl};
 
 /// A program with the partial results of threads.
 #[derive(Clone, Debug)]
 pub struct Combined {
     /// The program, with the statements that begin and end partial results. Updates of these write nothing.
     pub scop: Scop,
-    /// The reductions that threads run together.
+    /// The reductions that threads or blocks run together.
     pub reductions: Vec<Combination>,
 }
 
-/// A reduction that threads run together.
+/// A reduction that threads or blocks run together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Combination {
     /// Before: each thread's partial result changes nothing yet.
@@ -42,8 +58,10 @@ pub struct Combination {
     pub update: StmtId,
     /// Behind: what the threads have, together, into the element.
     pub finish: StmtId,
-    /// The axes of threads that are combined.
+    /// The axes of threads that are combined: none where each thread has an element of its own.
     pub axes: Vec<Axis>,
+    /// Whether `finish` is atomic: other blocks update the element too.
+    pub is_atomic: bool,
     /// What combines two values.
     pub op: BinOp,
     /// Of which the element is one.
@@ -51,12 +69,15 @@ pub struct Combination {
 }
 
 impl Combined {
-    /// The kernels of a program with what their threads combine.
+    /// The kernels of a program with what their threads and blocks combine.
     ///
     /// # Errors
-    /// [`Illegal::Malformed`] for a reduction across threads that cannot be combined so, or when isl fails.
+    /// [`Illegal::Malformed`] for a reduction across threads or blocks that cannot be combined so, or when isl fails.
     pub fn of(scop: &Scop) -> Result<Combined, Illegal> {
-        let mut search = Search { scop, outer: Vec::new(), found: Vec::new() };
+        let is_atomic = |member: &&Member| matches!(member.kind, Kind::Atomic(_));
+        let has_atomic = scop.tree.root.members().iter().any(is_atomic);
+        let places = has_atomic.then(|| Places::new(scop, &scop.tree)).transpose()?;
+        let mut search = Search { scop, places, outer: Vec::new(), found: Vec::new() };
         let root = search.node(&scop.tree.root, &scop.tree.domain, false)?;
         let mut combined = Combined { scop: scop.clone(), reductions: Vec::new() };
         let scop = &mut combined.scop;
@@ -65,10 +86,10 @@ impl Combined {
             scop.tree.root = root.node;
             scop.tree.domain = with(&scop.tree.domain, &root.added)?;
         }
-        for Found { update, start, finish, axes, op, tensor } in search.found {
+        for Found { update, start, finish, axes, is_atomic, op, tensor } in search.found {
             scop.stmts[update].writes = Vec::new();
             let (start, finish) = (scop.stmts.push(start), scop.stmts.push(finish));
-            combined.reductions.push(Combination { start, update, finish, axes, op, tensor });
+            combined.reductions.push(Combination { start, update, finish, axes, is_atomic, op, tensor });
         }
         Ok(combined)
     }
@@ -80,12 +101,15 @@ struct Found {
     start: Stmt,
     finish: Stmt,
     axes: Vec<Axis>,
+    is_atomic: bool,
     op: BinOp,
     tensor: TensorId,
 }
 
 struct Search<'a> {
     scop: &'a Scop,
+    /// The memories of the program, when some loop is atomic.
+    places: Option<Places<'a>>,
     /// The loops around.
     outer: Vec<Member>,
     found: Vec<Found>,
@@ -100,7 +124,7 @@ struct Changed {
 impl Search<'_> {
     fn node(&mut self, node: &Node, reach: &isl::UnionSet, in_kernel: bool) -> Result<Changed, Illegal> {
         match node {
-            Node::Leaf => Ok(Changed { node: Node::Leaf, added: Vec::new() }),
+            Node::Leaf => self.leaf(reach, in_kernel),
             Node::Mark { name, child } => {
                 let inside = self.node(child, reach, in_kernel || Kernel::is_mark(name))?;
                 Ok(Changed { node: Node::Mark { name: name.clone(), child: Box::new(inside.node) }, ..inside })
@@ -119,14 +143,36 @@ impl Search<'_> {
         }
     }
 
-    /// A band, cut above its first loop along a reduction that threads run together.
+    /// The updates that are whole here, each between its new statements.
+    fn leaf(&mut self, reach: &isl::UnionSet, in_kernel: bool) -> Result<Changed, Illegal> {
+        let inside = Changed { node: Node::Leaf, added: Vec::new() };
+        if !in_kernel {
+            return Ok(inside);
+        }
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for update in self.atomic(None, reach)? {
+            let (start, finish) = self.around(update, &[], &Node::Leaf, reach)?;
+            before.push(start);
+            after.push(finish);
+        }
+        Ok(surrounded(inside, before, after, reach)?)
+    }
+
+    /// A band, cut above its first loop along a reduction that threads run together, or of whose elements each is updated
+    /// by several blocks.
     fn band(&mut self, band: &Band, reach: &isl::UnionSet, in_kernel: bool) -> Result<Changed, Illegal> {
         let depth = self.outer.len();
         let (mut before, mut after) = (Vec::new(), Vec::new());
         let mut cut = band.members.len();
         for (at, member) in band.members.iter().enumerate() {
-            if in_kernel && matches!(member.kind, Kind::Bound(Axis::Thread(_))) {
-                for update in self.together(member, reach)? {
+            if in_kernel && !member.kind.is_on_blocks() {
+                let mut updates = match member.kind {
+                    Kind::Bound(Axis::Thread(_)) => self.together(member, reach)?,
+                    _ => Vec::new(),
+                };
+                let atomic = self.atomic(Some(member.kind), reach)?;
+                updates.extend(atomic.into_iter().filter(|update| !updates.contains(update)).collect::<Vec<_>>());
+                for update in updates {
                     let (start, finish) = self.around(update, &band.members[at..], &band.child, reach)?;
                     before.push(start);
                     after.push(finish);
@@ -176,6 +222,60 @@ impl Search<'_> {
         Ok(all)
     }
 
+    /// The updates of elements that several blocks update, of which the loops around tell one from the other; with lanes
+    /// and copies next, or nothing, all of them.
+    fn atomic(&self, next: Option<Kind>, reach: &isl::UnionSet) -> Result<Vec<StmtId>, Illegal> {
+        let is_last = matches!(next, None | Some(Kind::Vector(_) | Kind::Unroll(_)));
+        let mut all = Vec::new();
+        if self.places.is_none() {
+            return Ok(all);
+        }
+        for (id, stmt) in self.scop.stmts.iter().filter(|(_, stmt)| stmt.body.is_reduce()) {
+            let instances = reach.intersect(&stmt.domain.to_union_set()?)?;
+            if self.found.iter().any(|found| found.update == id)
+                || instances.is_empty()?
+                || !self.is_of_several_blocks(stmt, &instances)?
+            {
+                continue;
+            }
+            if is_last || self.tells_elements_apart(stmt, &instances)? {
+                all.push(id);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whether an update of an element is atomic: other iterations of an atomic loop around update it as well.
+    fn is_of_several_blocks(&self, stmt: &Stmt, instances: &isl::UnionSet) -> isl::Result<bool> {
+        let Some(places) = &self.places else { return Ok(false) };
+        for (at, member) in self.outer.iter().enumerate() {
+            if !matches!(member.kind, Kind::Atomic(_)) {
+                continue;
+            }
+            let iteration = member.schedule.intersect_domain(instances)?.to_union_map()?;
+            for write in &stmt.writes {
+                // The cell: what a block has for itself is updated by no other.
+                let cells = places.cells(stmt, write)?.intersect_domain(instances)?;
+                let place = values(&self.outer[..at], instances)?.flat_range_product(&cells)?;
+                if !place.reverse()?.apply_range(&iteration)?.is_single_valued()? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether an update is of one element for equal values of the loops around.
+    fn tells_elements_apart(&self, stmt: &Stmt, instances: &isl::UnionSet) -> isl::Result<bool> {
+        let around = values(&self.outer, instances)?.reverse()?;
+        for write in &stmt.writes {
+            if !around.apply_range(&self.scop.relation(stmt, write)?.to_union_map()?)?.is_single_valued()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Whether one element is updated in one iteration of a loop only, for equal values of the loops around.
     fn tells_iterations_apart(
         &self,
@@ -193,8 +293,8 @@ impl Search<'_> {
         place.reverse()?.apply_range(&iteration)?.is_single_valued()
     }
 
-    /// The statements that begin and end the partial results of an update, of which a loop, the first of `inner`, is run by
-    /// threads together.
+    /// The statements that begin and end the partial results of an update, which are of what the loops `inner` and those
+    /// below them run.
     fn around(
         &mut self,
         update: StmtId,
@@ -204,11 +304,11 @@ impl Search<'_> {
     ) -> Result<(isl::Set, isl::Set), Illegal> {
         let stmt = &self.scop.stmts[update];
         let refused = |why: &str| {
-            let member = &inner[0].name;
-            Illegal::Malformed(format!(
-                "`{}` cannot be combined across the threads of the loop `{member}`: {why}",
-                stmt.name
-            ))
+            let together = match inner.first() {
+                Some(Member { name, kind: Kind::Bound(_), .. }) => format!("combined across the threads of the loop `{name}`"),
+                _ => "updated atomically by the blocks of a kernel".into(),
+            };
+            Illegal::Malformed(format!("`{}` cannot be {together}: {why}", stmt.name))
         };
         let (Body::Reduce { monoid, .. }, [write]) = (&stmt.body, stmt.writes.as_slice()) else {
             return Err(refused("it has several results"));
@@ -223,7 +323,19 @@ impl Search<'_> {
         if !around.reverse()?.apply_range(&place)?.is_single_valued()? {
             return Err(refused("the loops around do not tell which element it updates"));
         }
+        if self.outer.iter().any(|member| matches!(member.kind, Kind::Vector(_) | Kind::Unroll(_))) {
+            return Err(refused("lanes or copies of it update different elements"));
+        }
+        let everywhere = self.scop.tree.domain.intersect(&stmt.domain.to_union_set()?)?;
+        if !everywhere.is_subset(reach)? {
+            return Err(refused("some of it runs elsewhere"));
+        }
         self.expect_alone(update, write.tensor, reach, &refused)?;
+        let is_atomic = self.is_of_several_blocks(stmt, &instances)?;
+        let dtype = self.scop.tensors[write.tensor].dtype;
+        if is_atomic && !is_updated_atomically(dtype) {
+            return Err(refused(&format!("devices update words of 4 and 8 bytes, not `{dtype}`")));
+        }
         let mut axes = Vec::new();
         let mut outer = self.outer.clone();
         for member in inner.iter().chain(members_over(child, &stmt.name)) {
@@ -244,7 +356,7 @@ impl Search<'_> {
         let start = self.stmt(stmt, "start", (&place, index.len()), (Vec::new(), Body::Assign(neutral)))?;
         let finish = self.stmt(stmt, "finish", (&place, index.len()), (vec![write], body))?;
         let domains = (start.domain.clone(), finish.domain.clone());
-        self.found.push(Found { update, start, finish, axes, op, tensor });
+        self.found.push(Found { update, start, finish, axes, is_atomic, op, tensor });
         Ok(domains)
     }
 
@@ -305,6 +417,11 @@ impl Search<'_> {
         let span: Span = update.span;
         Ok(Stmt { name, dims, domain, reads: Vec::new(), writes, body, span })
     }
+}
+
+/// Whether devices have updates of one element of a type that nothing comes in between: of words of memory.
+pub fn is_updated_atomically(dtype: DType) -> bool {
+    matches!(dtype, DType::I32 | DType::U32 | DType::I64 | DType::U64 | DType::F32 | DType::F64)
 }
 
 /// The name, or the first with a number that is not taken.

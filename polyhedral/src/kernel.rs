@@ -125,10 +125,8 @@ fn bound_in<'t>(node: &'t Node, reach: &isl::UnionSet, found: &mut Vec<BoundLoop
         Node::Leaf => Ok(()),
         Node::Mark { child, .. } => bound_in(child, reach, found),
         Node::Band(band) => {
-            found.extend(band.members.iter().filter_map(|member| match member.kind {
-                Kind::Bound(axis) => Some(BoundLoop { axis, member, inside: reach.clone() }),
-                _ => None,
-            }));
+            let on_axis = |member: &'t Member| Some(BoundLoop { axis: member.kind.axis()?, member, inside: reach.clone() });
+            found.extend(band.members.iter().filter_map(on_axis));
             bound_in(&band.child, reach, found)
         }
         Node::Sequence(children) | Node::Set(children) => {
@@ -197,16 +195,19 @@ fn misplaced(node: &Node, above: Above) -> Option<String> {
     match node {
         Node::Band(band) => {
             for Member { name, kind, .. } in &band.members {
-                match kind {
-                    Kind::Bound(Axis::Block(_)) if above == Above::Others => {
+                match kind.axis() {
+                    Some(Axis::Block(_)) if above == Above::Others => {
                         return Some(format!(
                             "the loop `{name}` is bound to blocks, but other loops of its kernel are around it"
                         ));
                     }
-                    Kind::Bound(Axis::Block(_)) => {}
-                    Kind::Bound(Axis::Thread(_)) => above = Above::Others,
-                    Kind::Bound(axis) => return Some(format!("a kernel has no axis `{axis}` for the loop `{name}`")),
-                    _ => above = Above::Others,
+                    Some(Axis::Block(_)) => {}
+                    Some(Axis::Thread(_)) if matches!(kind, Kind::Atomic(_)) => {
+                        return Some(format!("the threads of the loop `{name}` combine their updates: only blocks are atomic"));
+                    }
+                    Some(Axis::Thread(_)) => above = Above::Others,
+                    Some(axis) => return Some(format!("a kernel has no axis `{axis}` for the loop `{name}`")),
+                    None => above = Above::Others,
                 }
             }
         }

@@ -37,7 +37,7 @@ mod tree;
 mod tree_isl;
 mod verify;
 
-pub use combine::{Combination, Combined};
+pub use combine::{Combination, Combined, is_updated_atomically};
 pub use dependence::{DependenceKind, Dependences, dependences};
 pub use expr::{BinOp, Builtin, CmpOp, DType, Expr, Monoid, UnOp, Value};
 pub use index::{Affine, Index};

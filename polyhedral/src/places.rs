@@ -29,7 +29,7 @@ impl<'a> Places<'a> {
         let keys = scop.tensors.iter().map(|(id, tensor)| match tensor.memory {
             Memory::Global => Ok(Key::default()),
             Memory::Stack => Key::of_iterations(scop, tree, id, Kind::apart),
-            Memory::Shared => Key::of_iterations(scop, tree, id, |kind| matches!(kind, Kind::Bound(Axis::Block(_)))),
+            Memory::Shared => Key::of_iterations(scop, tree, id, Kind::is_on_blocks),
             Memory::Registers => Key::of_threads(scop, tree, id),
         });
         Ok(Places { scop, keys: keys.collect::<isl::Result<_>>()? })

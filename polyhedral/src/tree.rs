@@ -80,18 +80,34 @@ pub enum Kind {
     Unroll(u32),
     /// On an axis of the target, at once: each iteration is a point of the axis.
     Bound(Axis),
+    /// The same on an axis of blocks, whose updates of one element are atomic
+    /// ([`Combined`](crate::Combined)): in any order, each of them once.
+    Atomic(Axis),
 }
 
 impl Kind {
     /// Whether the iterations run at once, so that no two of them may depend on each other.
     pub fn at_once(self) -> bool {
-        matches!(self, Kind::Parallel | Kind::Vector(_) | Kind::Bound(_))
+        matches!(self, Kind::Parallel | Kind::Vector(_) | Kind::Bound(_) | Kind::Atomic(_))
     }
 
     /// Whether the iterations run in threads of execution of their own, with a [`Memory::Stack`](crate::Memory::Stack)
     /// each.
     pub fn apart(self) -> bool {
-        matches!(self, Kind::Parallel | Kind::Bound(_))
+        matches!(self, Kind::Parallel | Kind::Bound(_) | Kind::Atomic(_))
+    }
+
+    /// The axis of the target that the iterations are on.
+    pub fn axis(self) -> Option<Axis> {
+        match self {
+            Kind::Bound(axis) | Kind::Atomic(axis) => Some(axis),
+            Kind::Sequential | Kind::Parallel | Kind::Vector(_) | Kind::Unroll(_) => None,
+        }
+    }
+
+    /// Whether the iterations are blocks of a kernel.
+    pub fn is_on_blocks(self) -> bool {
+        matches!(self.axis(), Some(Axis::Block(_)))
     }
 }
 

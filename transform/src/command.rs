@@ -21,7 +21,7 @@ use crate::{LayoutMap, order};
 /// peel LOOP (first | last) N [as A B]
 /// separate LOOP+
 /// collapse LOOP LOOP [as NAME]
-/// bind LOOP+ to AXIS
+/// bind LOOP+ to AXIS [atomically]
 /// launch LOOP with N+ threads
 /// parallel LOOP
 /// vectorise LOOP by N [as OUTER INNER] [tail masked | separate | shifted]
@@ -171,6 +171,8 @@ pub enum Command {
         members: Vec<String>,
         /// The axis.
         axis: Axis,
+        /// Whether several iterations, on blocks, may update one element, each in one step that nothing comes in between.
+        atomically: bool,
     },
     /// Runs the iterations of a loop on several threads.
     Parallel {
@@ -443,8 +445,8 @@ pub const COMMANDS: &[Description] = &[
     },
     Description {
         name: "bind",
-        form: "bind LOOP+ to AXIS",
-        summary: "Run the iterations of loops on an axis of the target.",
+        form: "bind LOOP+ to AXIS [atomically]",
+        summary: "Run the iterations of loops on an axis of the target; blocks may update one element atomically.",
     },
     Description {
         name: "launch",
@@ -592,12 +594,17 @@ impl Command {
 
     /// `bind member to axis`.
     pub fn bind(member: impl Into<String>, axis: Axis) -> Command {
-        Command::Bind { members: vec![member.into()], axis }
+        Command::Bind { members: vec![member.into()], axis, atomically: false }
+    }
+
+    /// `bind member to axis atomically`.
+    pub fn bind_atomically(member: impl Into<String>, axis: Axis) -> Command {
+        Command::Bind { members: vec![member.into()], axis, atomically: true }
     }
 
     /// `bind members to axis`.
     pub fn bind_all<S: Into<String>>(members: impl IntoIterator<Item = S>, axis: Axis) -> Command {
-        Command::Bind { members: members.into_iter().map(Into::into).collect(), axis }
+        Command::Bind { members: members.into_iter().map(Into::into).collect(), axis, atomically: false }
     }
 
     /// `collapse outer inner`.
@@ -801,7 +808,9 @@ impl fmt::Display for Command {
                 write!(f, " {outer} {inner}")?;
                 name.as_ref().map_or(Ok(()), |name| write!(f, " as {name}"))
             }
-            Command::Bind { members, axis } => write!(f, " {} to {axis}", members.join(" ")),
+            Command::Bind { members, axis, atomically } => {
+                write!(f, " {} to {axis}{}", members.join(" "), if *atomically { " atomically" } else { "" })
+            }
             Command::Launch { member, threads } => {
                 write!(f, " {member} with")?;
                 threads.iter().try_for_each(|threads| write!(f, " {threads}"))?;

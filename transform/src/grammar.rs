@@ -261,16 +261,16 @@ fn peel(input: &str) -> Read<'_, Command> {
     Ok((rest, Command::Peel { member, end, count, names }))
 }
 
-/// `LOOP+ to AXIS`
+/// `LOOP+ to AXIS [atomically]`
 fn bind(input: &str) -> Read<'_, Command> {
     let axis = expect("an axis of a target (rank, cluster, block.x, …)", map_opt(word, Axis::parse));
-    // A loop may be called `to`, too: the last word but one is none.
-    let axis_follows = (keyword("to", ""), opt(word), space0, eof);
-    let (rest, (first, others, axis)) =
-        (a_loop, many0(preceded(not(axis_follows), a_loop)), preceded(keyword("to", "another loop, or `to`"), axis))
-            .parse(input)?;
+    // A loop may be called `to`, too: what is followed by an axis at the end is none.
+    let axis_follows = (keyword("to", ""), opt(word), opt(keyword("atomically", "")), space0, eof);
+    let to = preceded(keyword("to", "another loop, or `to`"), axis);
+    let (rest, (first, others, axis, atomically)) =
+        (a_loop, many0(preceded(not(axis_follows), a_loop)), to, opt(keyword("atomically", ""))).parse(input)?;
     let members = std::iter::once(first).chain(others).collect();
-    Ok((rest, Command::Bind { members, axis }))
+    Ok((rest, Command::Bind { members, axis, atomically: atomically.is_some() }))
 }
 
 /// `LOOP LOOP [as NAME]`

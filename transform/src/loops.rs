@@ -218,7 +218,7 @@ pub(crate) fn adjective(kind: Kind) -> &'static str {
         Kind::Parallel => "parallel",
         Kind::Vector(_) => "vectorised",
         Kind::Unroll(_) => "unrolled",
-        Kind::Bound(_) => "bound to an axis",
+        Kind::Bound(_) | Kind::Atomic(_) => "bound to an axis",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Commands that lay iterations out on the axes of a target: bind, launch.
 
-use polyhedral::{Axis, Band, Kernel, Kind, Member, Node, Scop, isl};
+use polyhedral::{Axis, Band, Kernel, Kind, Member, Node, Scop, is_updated_atomically, isl};
 
 use crate::Command;
 use crate::loops::adjective;
@@ -27,8 +27,26 @@ use crate::refused::Reason;
 /// instances, reduction updates included, on different points of the axis, but for threads whose updates are of one element
 /// by one statement: these are combined before the element is touched ([`polyhedral::Combined`]). After Baskaran and others, A Compiler
 /// Framework for Optimization of Affine Loop Nests for GPGPUs (ICS 2008); Verdoolaege and others, PPCG (TACO 2013).
-pub(crate) fn bind(scop: &Scop, members: &[String], axis: Axis) -> Result<Edit, Reason> {
+///
+/// With `atomically` also blocks may update one element, by one statement. Each thread that has something to add to it does
+/// so in one step that nothing comes in between:
+///
+/// ```text
+/// bind S.update.ko to block.x atomically
+///
+/// band [ko, k]   ->   band [ko bound block.x atomically, k]
+/// ```
+///
+/// What is added first is not said: sums of floats differ in their last bits from run to run, which nothing but this word
+/// asks for. What an element is at first is written by an earlier kernel. Needs an axis of blocks, and elements of 4 or 8
+/// bytes. As the grid-wide reductions by `atomicAdd` of the CUDA C++ Programming Guide, 7.14 (atomic functions).
+pub(crate) fn bind(scop: &Scop, members: &[String], axis: Axis, atomically: bool) -> Result<Edit, Reason> {
     let members = place::resolve_all(scop, members)?;
+    if atomically && !matches!(axis, Axis::Block(_)) {
+        return Reason::precondition(format!(
+            "atomic updates are between blocks, and {axis} is no axis of these: threads combine theirs without the word"
+        ));
+    }
     let mut tree = scop.tree.clone();
     let (mut changed, mut is_known) = (isl::UnionSet::empty(&scop.ctx)?, true);
     for member in &members {
@@ -38,12 +56,31 @@ pub(crate) fn bind(scop: &Scop, members: &[String], axis: Axis) -> Result<Edit, 
         if own.kind != Kind::Sequential {
             return Reason::precondition(format!("the loop `{member}` is already {}", adjective(own.kind)));
         }
-        own.kind = Kind::Bound(axis);
+        own.kind = if atomically { Kind::Atomic(axis) } else { Kind::Bound(axis) };
+        if atomically && !own.coincident {
+            has_words(scop, &own.schedule.domain()?)?;
+        }
         is_known &= own.coincident;
         changed = changed.union(&own.schedule.domain()?)?;
     }
     let proof = if is_known { Proof::Known } else { Proof::Order(changed) };
-    Ok(Edit::of_tree(scop, tree, Command::Bind { members, axis }, proof))
+    Ok(Edit::of_tree(scop, tree, Command::Bind { members, axis, atomically }, proof))
+}
+
+/// Whether the elements that some instances update are such that devices have atomic updates of.
+fn has_words(scop: &Scop, instances: &isl::UnionSet) -> Result<(), Reason> {
+    for stmt in scop.stmts.values().filter(|stmt| stmt.body.is_reduce()) {
+        for write in &stmt.writes {
+            let tensor = &scop.tensors[write.tensor];
+            if !is_updated_atomically(tensor.dtype) && !instances.is_disjoint(&stmt.domain.to_union_set()?)? {
+                return Reason::precondition(format!(
+                    "devices update words of 4 and 8 bytes atomically, and `{}` is `{}`: reduce into a wider tensor",
+                    tensor.name, tensor.dtype
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Says how many threads the blocks of a kernel have, in dimension x, y and z, before its loops on threads do: a part of
@@ -107,7 +144,7 @@ fn has_kernel(node: &Node) -> bool {
 
 /// Loops that are the host's.
 fn on_no_axis(members: &[Member]) -> Result<(), Reason> {
-    match members.iter().find(|member| matches!(member.kind, Kind::Bound(_))) {
+    match members.iter().find(|member| member.kind.axis().is_some()) {
         None => Ok(()),
         Some(outer) => Reason::precondition(format!(
             "the kernel begins at the loop `{}`, which is around and {}",

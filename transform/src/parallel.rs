@@ -140,7 +140,7 @@ impl Strips {
         let (ending, by) = match kind {
             Kind::Vector(by) => ("v", by),
             Kind::Unroll(by) => ("u", by),
-            Kind::Sequential | Kind::Parallel | Kind::Bound(_) => {
+            Kind::Sequential | Kind::Parallel | Kind::Bound(_) | Kind::Atomic(_) => {
                 unreachable!("strips of lanes and of copies are innermost")
             }
         };
@@ -174,7 +174,7 @@ impl Strips {
 
 /// Whether threads run a loop of a nest whose iterations depend on each other.
 fn is_combined(band: &Band) -> bool {
-    let of_threads = |member: &&Member| matches!(member.kind, Kind::Bound(Axis::Thread(_)));
+    let of_threads = |member: &&Member| matches!(member.kind, Kind::Bound(Axis::Thread(_)) | Kind::Atomic(_));
     let mut members = band.members.iter().chain(band.child.members());
     members.any(|member| of_threads(&member) && !member.coincident)
 }

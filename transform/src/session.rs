@@ -582,7 +582,7 @@ fn edit<'a>(scop: &Scop, target: &Target, deps: &Asked<'a>, command: &Command) -
         Command::Peel { member, end, count, names } => index_set::peel(scop, member, *end, *count, names.as_ref()),
         Command::Separate { members } => index_set::separate(scop, members),
         Command::Collapse { members: [outer, inner], name } => loops::collapse(scop, [outer, inner], name.as_deref()),
-        Command::Bind { members, axis } => mapping::bind(scop, members, *axis),
+        Command::Bind { members, axis, atomically } => mapping::bind(scop, members, *axis, *atomically),
         Command::Launch { member, threads } => mapping::launch(scop, member, threads),
         Command::Parallel { member } => parallel::parallel(scop, member),
         Command::Vectorise { member, by, names, tail } => {

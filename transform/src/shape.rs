@@ -113,7 +113,7 @@ fn one_more<'a>(around: Around<'a>, member: &'a Member) -> Result<Around<'a>, Re
         return Reason::precondition(format!("`{}` is inside {MAX_LOOPS} loops already", member.name));
     }
     let mut around = Around { loops: around.loops + 1, ..around };
-    if let Kind::Bound(axis) = member.kind {
+    if let Some(axis) = member.kind.axis() {
         let bit = 1 << Axis::ALL.iter().position(|other| *other == axis).expect("all axes are listed");
         if around.axes & bit != 0 {
             return Reason::precondition(format!("`{}` is inside a loop that is bound to {axis} already", member.name));
@@ -122,7 +122,7 @@ fn one_more<'a>(around: Around<'a>, member: &'a Member) -> Result<Around<'a>, Re
     }
     let factor = match member.kind {
         Kind::Vector(factor) | Kind::Unroll(factor) => u64::from(factor),
-        Kind::Sequential | Kind::Parallel | Kind::Bound(_) => 0,
+        Kind::Sequential | Kind::Parallel | Kind::Bound(_) | Kind::Atomic(_) => 0,
     };
     if let Some(outer) = around.last
         && (factor == 0 || matches!(outer.kind, Kind::Vector(_)))

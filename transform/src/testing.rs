@@ -118,7 +118,10 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
             Command::Collapse { members: [outer, inner], name: draw.sometimes(|draw| draw.name("c")) }
         }
         Command::Launch { .. } => Command::Launch { member: draw.a_loop(), threads: vec![draw.size(), draw.size()] },
-        Command::Bind { .. } => Command::Bind { members: draw.loops(), axis: draw.random.pick(&Axis::ALL) },
+        Command::Bind { .. } => {
+            let (members, axis) = (draw.loops(), draw.random.pick(&Axis::ALL));
+            Command::Bind { members, axis, atomically: draw.random.below(3) == 0 }
+        }
         Command::Parallel { .. } => Command::Parallel { member: draw.a_loop() },
         Command::Vectorise { .. } => {
             let by = draw.random.pick(&[2, 4, 8]);

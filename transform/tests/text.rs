@@ -42,6 +42,8 @@ fn every_command_has_a_text() {
         peel C.update.k last 1 as body end
         separate C.update.mo C.update.no
         bind C.update.mo to block.x
+        bind S.update.io to block.x atomically
+        bind to atomically to block.y   atomically
         parallel C.update.mo
         vectorise n by 16
         unroll m by 12 as mo mu
@@ -79,6 +81,8 @@ fn every_command_has_a_text() {
             peel C.update.k last 1 as body end
             separate C.update.mo C.update.no
             bind C.update.mo to block.x
+            bind S.update.io to block.x atomically
+            bind to atomically to block.y atomically
             parallel C.update.mo
             vectorise n by 16
             unroll m by 12 as mo mu

@@ -6,6 +6,7 @@ mod code;
 mod counted;
 mod entry;
 mod full;
+mod gathers;
 mod guards;
 mod limits;
 mod plan;
@@ -43,6 +44,7 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
         let program = simplify(guards::unguarded(program));
         let program = simplify(counted::counted(program));
         let program = simplify(rewrite::tested_once(program));
-        Ok(rewrite::loaded_whole(simplify(rewrite::in_registers(program))))
+        let program = rewrite::loaded_whole(simplify(rewrite::in_registers(program)));
+        Ok(simplify(gathers::together(program)))
     })
 }

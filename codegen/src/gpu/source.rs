@@ -1,6 +1,7 @@
 //! Kernels as source text, of CUDA C++ and of OpenCL C: one walk, two vocabularies.
 
 mod arrays;
+mod atomic;
 mod check;
 mod combine;
 mod expression;
@@ -93,6 +94,8 @@ struct Printer<'a> {
     checks: Vec<runtime::Check>,
     /// The functions that combine what threads have.
     combinations: BTreeSet<combine::Combination>,
+    /// Those that update an element which other blocks update too.
+    updates: BTreeSet<atomic::AtomicUpdate>,
     /// The axes of the kernel's blocks, the shared memory that is declared for what it combines, and how many loops in which
     /// threads meet are around.
     block: Vec<(VarId, i64)>,
@@ -116,6 +119,7 @@ impl<'a> Printer<'a> {
             lane: 0,
             checks: checks_of(program),
             combinations: BTreeSet::new(),
+            updates: BTreeSet::new(),
             block: Vec::new(),
             parts: Vec::new(),
             repeated: 0,
@@ -127,11 +131,16 @@ impl<'a> Printer<'a> {
         text.push_str(self.language.preamble(
             self.program.buffers.values().any(|buffer| buffer.dtype.bits() == 64 && buffer.dtype.is_float()),
         ));
+        if self.language == Language::OpenCl && self.updates.iter().any(|update| update.is_wide()) {
+            text.push_str("#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable\n");
+        }
         text.push_str(self.language.header(&self.helpers));
         let kernels: String = self.kernels.iter().map(|kernel| format!("\n{kernel}")).collect();
         // Helpers call those before them.
         let combinations = self.combinations.iter().map(|combination| format!("\n{}", combination.text(self.language)));
-        let (mut below, calls) = (combinations.collect::<String>() + &kernels, host.join("\n"));
+        let updates = self.updates.iter().map(|update| format!("\n{}", update.text(self.language)));
+        let own: String = combinations.chain(updates).collect();
+        let (mut below, calls) = (own + &kernels, host.join("\n"));
         for helper in self.helpers.iter().rev() {
             let call = format!("{}(", helper.name());
             if below.contains(&call) || calls.contains(&call) {
@@ -327,13 +336,9 @@ impl<'a> Printer<'a> {
             let behind = &ops[at..];
             // A register that several of the ops use is declared before the first; one that only this one uses, inside.
             self.declare_shared(op, behind, depth);
-            match op {
-                Op::Check { buffer, dim, extent, value, lanes, report, mask } => {
-                    let (buffer, dim, lanes, mask) = (*buffer, *dim, *lanes, mask.as_ref());
-                    let check = Checked { buffer, dim, extent, value, lanes, report, mask };
-                    at += self.check(&check, behind, ranges, depth)?;
-                }
-                op => self.op(op, ranges, depth)?,
+            match Checked::of(op) {
+                Some(check) => at += self.check(&check, behind, ranges, depth)?,
+                None => self.op(op, ranges, depth)?,
             }
             match op {
                 Op::Store { buffer, .. } => self.loaded.retain(|one| one.buffer != *buffer),
@@ -397,6 +402,7 @@ impl<'a> Printer<'a> {
             }
             Op::Barrier => self.line(depth, self.language.barrier()),
             Op::Combine { reg, op, threads } => self.combine(*reg, *op, threads, depth)?,
+            Op::Atomic { buffer, at, op, reg } => self.atomic((*buffer, at), *op, *reg, (ranges, depth))?,
             // A hint, for caches that these devices fill themselves.
             Op::Prefetch { .. } => {}
             Op::Store { buffer, at, lanes, value, mask } => {

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use polyhedral::{BinOp, TensorId};
 use support::Entity;
 
-use super::{Fault, Lanes, Run, pick, scalar};
+use super::{Fault, Lanes, Run, of_lane, pick, scalar};
 use crate::verify::has_meeting;
-use crate::{Launch, Op, Place, Program, RegId, VarId, neutral, threads_combined_in};
+use crate::{At, Launch, Op, Place, Program, RegId, VarId, neutral, threads_combined_in};
 
 /// What all threads of a block run between two places where they meet: an op, and the values of the loops around it.
 struct Segment<'p> {
@@ -173,6 +173,19 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// [`Op::Atomic`]: in one step, as a step is what threads run of one op.
+    pub(super) fn atomic(&mut self, buffer: TensorId, at: &[At], op: BinOp, reg: RegId) -> Result<(), Fault> {
+        let at = self.subscripts(at, 1)?;
+        let position = self.position(buffer, &of_lane(&at, 0))?;
+        if self.watch.borrow_mut().as_mut().is_some_and(|watch| watch.atomic_races(buffer, position, op)) {
+            return Err(Fault::Race { buffer: self.program.buffers[buffer].name.clone(), position });
+        }
+        let by = pick(&self.register(reg)?, 0);
+        let element = &mut self.memory[buffer.index()].elements[position];
+        *element = scalar::binary(op, self.program.regs[reg].dtype, *element, by);
+        Ok(())
+    }
+
     fn next_block(&mut self, number: usize) {
         let shared: Vec<bool> = self.program.buffers.values().map(|buffer| buffer.place == Place::Shared).collect();
         self.watch.borrow_mut().iter_mut().for_each(|watch| {
@@ -234,6 +247,8 @@ impl Here {
 struct Touched {
     written: Option<Here>,
     read: Vec<Here>,
+    /// Updates in one step, each with its operator: beside each other they are in turn, but for those of another one.
+    updated: Vec<(Here, BinOp)>,
 }
 
 impl Watch {
@@ -241,6 +256,7 @@ impl Watch {
         let here = self.here;
         let cell = self.cells.entry((buffer.index(), position)).or_default();
         let mut races = cell.written.is_some_and(|other| here.is_beside(other));
+        races |= cell.updated.iter().any(|(other, _)| here.is_beside(*other));
         if writes {
             races |= cell.read.iter().any(|other| here.is_beside(*other));
             cell.written = Some(here);
@@ -248,6 +264,18 @@ impl Watch {
             // What this block did before a barrier is no longer beside anything of it.
             cell.read.retain(|other| other.block != here.block || other.phase == here.phase);
             cell.read.push(here);
+        }
+        races
+    }
+
+    /// Whether an update in one step races with what was done before.
+    fn atomic_races(&mut self, buffer: TensorId, position: usize, op: BinOp) -> bool {
+        let here = self.here;
+        let cell = self.cells.entry((buffer.index(), position)).or_default();
+        let races = cell.written.iter().chain(&cell.read).any(|other| here.is_beside(*other))
+            || cell.updated.iter().any(|(other, by)| *by != op && here.is_beside(*other));
+        if !cell.updated.contains(&(here, op)) {
+            cell.updated.push((here, op));
         }
         races
     }

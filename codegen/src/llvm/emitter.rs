@@ -258,6 +258,10 @@ impl<'c> Emitter<'c, '_> {
             Op::StoreBlock { regs, buffer, at, along } => self.store_block(frame, regs, *buffer, at, *along),
             Op::Barrier => frame.kernel().and_then(|_| self.barrier()),
             Op::Combine { reg, op, threads } => self.combine(frame, *reg, *op, threads),
+            Op::Atomic { buffer, at, op, reg } => {
+                frame.kernel()?;
+                self.atomic(frame, (*buffer, at), *op, *reg)
+            }
             Op::Launch(_) => Err(Error::Malformed("a kernel inside of a kernel, or on a processor's threads".into())),
         }
     }

@@ -5,9 +5,10 @@ use inkwell::context::AsContextRef;
 use inkwell::context::Context;
 use inkwell::intrinsics::Intrinsic;
 use inkwell::llvm_sys::core::{
-    LLVMBuildGEP2, LLVMMDNodeInContext2, LLVMMDStringInContext2, LLVMMetadataAsValue, LLVMReplaceMDNodeOperandWith,
+    LLVMBuildAtomicRMW, LLVMBuildGEP2, LLVMMDNodeInContext2, LLVMMDStringInContext2, LLVMMetadataAsValue, LLVMReplaceMDNodeOperandWith,
     LLVMSetMetadata, LLVMValueAsMetadata,
 };
+use inkwell::llvm_sys::{LLVMAtomicOrdering, LLVMAtomicRMWBinOp};
 use inkwell::module::Module;
 use inkwell::types::{BasicType, BasicTypeEnum, IntType, PointerType, VectorType};
 use inkwell::values::{
@@ -21,6 +22,20 @@ use super::{Error, Result};
 
 /// A value of LLVM, scalar or vector.
 pub(super) type Llvm<'c> = BasicValueEnum<'c>;
+
+/// What a memory does to a word of it in one step.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Update {
+    FAdd,
+    Add,
+    Min,
+    Max,
+    UMin,
+    UMax,
+    And,
+    Or,
+    Xor,
+}
 
 /// A module under construction.
 pub(super) struct Ir<'c> {
@@ -299,6 +314,26 @@ impl<'c> Ir<'c> {
     ) -> Result<PointerValue<'c>> {
         // SAFETY: one index into a scalar element type is a well-formed address computation, whatever its value.
         Ok(unsafe { self.builder.build_gep(element, base, &[offset], "")? })
+    }
+
+    /// Updates what a pointer points at, in one step that orders nothing else.
+    pub fn update(&self, how: Update, pointer: PointerValue<'c>, value: Llvm<'c>) {
+        let how = match how {
+            Update::FAdd => LLVMAtomicRMWBinOp::LLVMAtomicRMWBinOpFAdd,
+            Update::Add => LLVMAtomicRMWBinOp::LLVMAtomicRMWBinOpAdd,
+            Update::Min => LLVMAtomicRMWBinOp::LLVMAtomicRMWBinOpMin,
+            Update::Max => LLVMAtomicRMWBinOp::LLVMAtomicRMWBinOpMax,
+            Update::UMin => LLVMAtomicRMWBinOp::LLVMAtomicRMWBinOpUMin,
+            Update::UMax => LLVMAtomicRMWBinOp::LLVMAtomicRMWBinOpUMax,
+            Update::And => LLVMAtomicRMWBinOp::LLVMAtomicRMWBinOpAnd,
+            Update::Or => LLVMAtomicRMWBinOp::LLVMAtomicRMWBinOpOr,
+            Update::Xor => LLVMAtomicRMWBinOp::LLVMAtomicRMWBinOpXor,
+        };
+        let relaxed = LLVMAtomicOrdering::LLVMAtomicOrderingMonotonic;
+        let (pointer, value) = (pointer.as_value_ref(), value.as_value_ref());
+        // SAFETY: builder, pointer and value are alive and of one context, and the builder stands in a block. inkwell's own
+        // function takes no floats.
+        unsafe { LLVMBuildAtomicRMW(self.builder.as_mut_ptr(), how, pointer, value, relaxed, 0) };
     }
 
     /// `base + offset` for every lane of the offsets: a vector of pointers.

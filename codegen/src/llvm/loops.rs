@@ -75,6 +75,10 @@ impl<'c> Emitter<'c, '_> {
         if body.iter().any(|op| matches!(op, Op::For { .. })) {
             return None;
         }
+        // Several iterations' checks are together already (`gpu/gathers.rs`), and each that fails has much to say.
+        if body.iter().any(|op| matches!(op, Op::Check { .. })) {
+            return Some(Unrolling::By(1));
+        }
         if count <= SHORT && self.size(body).saturating_mul(count as usize) <= SMALL {
             return Some(Unrolling::Whole);
         }
@@ -91,7 +95,12 @@ impl<'c> Emitter<'c, '_> {
             Op::For { body, .. } | Op::Local { body, .. } => self.size(body),
             Op::If { then, otherwise, .. } => 1 + self.size(then) + self.size(otherwise),
             Op::LoadBlock { regs, .. } | Op::StoreBlock { regs, .. } => regs.len(),
-            Op::Check { .. } | Op::Prefetch { .. } | Op::Barrier | Op::Combine { .. } | Op::Launch(_) => 1,
+            Op::Check { .. }
+            | Op::Prefetch { .. }
+            | Op::Barrier
+            | Op::Combine { .. }
+            | Op::Atomic { .. }
+            | Op::Launch(_) => 1,
         };
         ops.iter().map(of).sum()
     }

@@ -28,6 +28,7 @@
 
 mod alias;
 mod arith;
+mod atomic;
 mod block;
 mod check;
 mod code;

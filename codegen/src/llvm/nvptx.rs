@@ -102,7 +102,9 @@ fn written(ops: &[Op]) -> BTreeSet<TensorId> {
     let mut all = BTreeSet::new();
     for op in ops {
         match op {
-            Op::Store { buffer, .. } | Op::StoreBlock { buffer, .. } => _ = all.insert(*buffer),
+            Op::Store { buffer, .. } | Op::StoreBlock { buffer, .. } | Op::Atomic { buffer, .. } => {
+                all.insert(*buffer);
+            }
             Op::For { body, .. } | Op::Local { body, .. } => all.extend(written(body)),
             Op::If { then, otherwise, .. } => all.extend(written(then).into_iter().chain(written(otherwise))),
             Op::Launch(launch) => all.extend(written(&launch.body)),

@@ -96,7 +96,8 @@ impl Pass<'_> {
                 | Op::LoadBlock { .. }
                 | Op::StoreBlock { .. }
                 | Op::Barrier
-                | Op::Combine { .. } => {}
+                | Op::Combine { .. }
+                | Op::Atomic { .. } => {}
             }
         }
         accumulators
@@ -243,6 +244,10 @@ impl Uses {
                     self.other.extend(regs);
                 }
                 Op::Barrier => {}
+                Op::Atomic { reg, at, .. } => {
+                    self.subscripts(at);
+                    self.other.insert(*reg);
+                }
                 Op::Combine { reg, .. } => _ = self.other.insert(*reg),
             }
         }

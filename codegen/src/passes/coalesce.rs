@@ -71,7 +71,7 @@ fn count(ops: &[Op], uses: &mut Uses) {
                 count(then, uses);
                 count(otherwise, uses);
             }
-            Op::Set { reg, .. } | Op::Combine { reg, .. } => *uses.entry(*reg).or_default() += 1,
+            Op::Set { reg, .. } | Op::Combine { reg, .. } | Op::Atomic { reg, .. } => *uses.entry(*reg).or_default() += 1,
             Op::LoadBlock { regs, .. } | Op::StoreBlock { regs, .. } => {
                 regs.iter().for_each(|reg| *uses.entry(*reg).or_default() += 1);
             }
@@ -96,11 +96,13 @@ fn count_in(value: &Value, uses: &mut Uses) {
 }
 
 /// The values of an op itself, and not of those that it holds.
-fn each_value(op: &Op, see: &mut dyn FnMut(&Value)) {
+pub(crate) fn each_value(op: &Op, see: &mut dyn FnMut(&Value)) {
     let at = match op {
-        Op::Store { at, .. } | Op::Prefetch { at, .. } | Op::LoadBlock { at, .. } | Op::StoreBlock { at, .. } => {
-            at.as_slice()
-        }
+        Op::Store { at, .. }
+        | Op::Prefetch { at, .. }
+        | Op::LoadBlock { at, .. }
+        | Op::StoreBlock { at, .. }
+        | Op::Atomic { at, .. } => at.as_slice(),
         Op::For { .. }
         | Op::If { .. }
         | Op::Local { .. }
@@ -127,7 +129,7 @@ fn each_value(op: &Op, see: &mut dyn FnMut(&Value)) {
 }
 
 /// The op with one register in the place of another.
-fn renamed(op: &Op, from: RegId, to: RegId) -> Op {
+pub(crate) fn renamed(op: &Op, from: RegId, to: RegId) -> Op {
     let reg = |reg: RegId| if reg == from { to } else { reg };
     let value = |value: &Value| {
         value.rebuild(&mut |value| match value {
@@ -158,6 +160,7 @@ fn renamed(op: &Op, from: RegId, to: RegId) -> Op {
             *place = at(place);
         }
         Op::Combine { reg: own, .. } => *own = reg(*own),
+        Op::Atomic { reg: own, at: place, .. } => (*own, *place) = (reg(*own), at(place)),
         Op::Barrier => {}
     }
     op

@@ -250,6 +250,10 @@ impl Effects {
                     self.loaded.insert(*buffer);
                     at.iter().for_each(|at| self.subscript(at));
                 }
+                Op::Atomic { buffer, .. } => {
+                    self.loaded.insert(*buffer);
+                    self.stored.insert(*buffer);
+                }
                 Op::StoreBlock { buffer, at, .. } => {
                     self.stored.insert(*buffer);
                     at.iter().for_each(|at| self.subscript(at));

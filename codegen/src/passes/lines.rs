@@ -108,7 +108,7 @@ fn each_access(ops: &[Op], see: &mut dyn FnMut(TensorId, &[At])) {
                 computed(at).for_each(|value| each_load(value, see));
             }
             // Blocks count their registers along one of the dimensions that there are: none of them is to go.
-            Op::LoadBlock { buffer, at, .. } | Op::StoreBlock { buffer, at, .. } => {
+            Op::LoadBlock { buffer, at, .. } | Op::StoreBlock { buffer, at, .. } | Op::Atomic { buffer, at, .. } => {
                 see(*buffer, at);
                 see(*buffer, &[]);
             }
@@ -424,7 +424,11 @@ fn with_joined_subscripts(op: Op, joins: &BTreeMap<TensorId, Join>) -> Op {
         }
         Op::Prefetch { buffer, at, lanes } => Op::Prefetch { buffer, at: joined(buffer, values_in(at)), lanes },
         Op::Launch(launch) => Op::Launch(Launch { body: all(launch.body), ..launch }),
-        other @ (Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Barrier | Op::Combine { .. }) => other,
+        other @ (Op::LoadBlock { .. }
+        | Op::StoreBlock { .. }
+        | Op::Barrier
+        | Op::Combine { .. }
+        | Op::Atomic { .. }) => other,
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{At, Int, Op, Program, Report, Value, VarId};
 
 pub use accumulators::accumulators;
 pub use coalesce::coalesce;
-pub(crate) use coalesce::registers_of;
+pub(crate) use coalesce::{each_value, registers_of, renamed};
 pub(crate) use dots::distance_of;
 pub use dots::dots;
 pub use forwarding::forwarding;
@@ -149,6 +149,9 @@ fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
         }
         Op::StoreBlock { regs, buffer, at, along } => {
             Op::StoreBlock { regs, buffer, at: at.iter().map(|at| map_at(at, change)).collect(), along }
+        }
+        Op::Atomic { buffer, at, op, reg } => {
+            Op::Atomic { buffer, at: at.iter().map(|at| map_at(at, change)).collect(), op, reg }
         }
         Op::For { .. } | Op::If { .. } | Op::Local { .. } | Op::Launch(_) | Op::Barrier | Op::Combine { .. } => op,
     }

@@ -185,7 +185,7 @@ impl<'a> Accesses<'a> {
                 }
                 Op::Prefetch { at, lanes, .. } => at.iter().for_each(|at| self.subscript(at, *lanes, guard)),
                 // Its registers hold what it loads already.
-                Op::LoadBlock { buffer, .. } | Op::StoreBlock { buffer, .. } => {
+                Op::LoadBlock { buffer, .. } | Op::StoreBlock { buffer, .. } | Op::Atomic { buffer, .. } => {
                     self.uses.entry(*buffer).or_default().other = true
                 }
             }
@@ -269,7 +269,8 @@ pub(super) fn has_parallel(ops: &[Op]) -> bool {
         | Op::LoadBlock { .. }
         | Op::StoreBlock { .. }
         | Op::Barrier
-        | Op::Combine { .. } => false,
+        | Op::Combine { .. }
+        | Op::Atomic { .. } => false,
     })
 }
 
@@ -296,7 +297,8 @@ fn bound(ops: &[Op], vars: &mut BTreeSet<VarId>) {
             | Op::LoadBlock { .. }
             | Op::StoreBlock { .. }
             | Op::Barrier
-            | Op::Combine { .. } => {}
+            | Op::Combine { .. }
+            | Op::Atomic { .. } => {}
         }
     }
 }
@@ -356,7 +358,8 @@ fn in_registers(ops: Vec<Op>, buffer: TensorId, held: &[(Element, RegId)]) -> Ve
         | Op::LoadBlock { .. }
         | Op::StoreBlock { .. }
         | Op::Barrier
-        | Op::Combine { .. }) => other,
+        | Op::Combine { .. }
+        | Op::Atomic { .. }) => other,
         Op::Launch(launch) => {
             let body = in_registers(launch.body, buffer, held);
             Op::Launch(Launch { body, ..launch })

@@ -49,7 +49,7 @@ impl Uses {
                     self.ops(otherwise);
                 }
                 Op::LoadBlock { buffer, .. } => self.other |= *buffer == self.buffer,
-                Op::Prefetch { .. } | Op::StoreBlock { .. } | Op::Barrier | Op::Combine { .. } => {}
+                Op::Prefetch { .. } | Op::StoreBlock { .. } | Op::Barrier | Op::Combine { .. } | Op::Atomic { .. } => {}
                 Op::Set { value, .. } => self.value(value),
                 Op::Store { at, value, mask, .. } => {
                     computed(at).chain([value]).chain(mask).for_each(|value| self.value(value));

@@ -208,7 +208,12 @@ fn weight(ops: &[Op]) -> usize {
         Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => weight(body),
         Op::If { then, otherwise, .. } => weight(then) + weight(otherwise),
         Op::Store { value, .. } | Op::Set { value, .. } | Op::Check { value, .. } => nodes(value),
-        Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Barrier | Op::Combine { .. } => 1,
+        Op::Prefetch { .. }
+        | Op::LoadBlock { .. }
+        | Op::StoreBlock { .. }
+        | Op::Barrier
+        | Op::Combine { .. }
+        | Op::Atomic { .. } => 1,
     };
     ops.iter().map(of_ops).sum()
 }
@@ -252,7 +257,8 @@ impl Cuts<'_> {
                 | Op::LoadBlock { .. }
                 | Op::StoreBlock { .. }
                 | Op::Barrier
-                | Op::Combine { .. } => {}
+                | Op::Combine { .. }
+                | Op::Atomic { .. } => {}
             }
         }
     }

@@ -144,7 +144,13 @@ fn work(op: &Op, regs: &Table<RegId, Reg>) -> Option<u64> {
         Op::Store { value, lanes, .. } => Some(operations(value) * u64::from(*lanes)),
         Op::Set { reg, value } => Some(operations(value) * u64::from(regs[*reg].lanes)),
         Op::Check { .. } | Op::Prefetch { .. } | Op::LoadBlock { .. } | Op::StoreBlock { .. } => Some(1),
-        Op::For { .. } | Op::If { .. } | Op::Local { .. } | Op::Launch(_) | Op::Barrier | Op::Combine { .. } => None,
+        Op::For { .. }
+        | Op::If { .. }
+        | Op::Local { .. }
+        | Op::Launch(_)
+        | Op::Barrier
+        | Op::Combine { .. }
+        | Op::Atomic { .. } => None,
     }
 }
 

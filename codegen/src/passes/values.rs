@@ -143,7 +143,12 @@ impl Pass<'_> {
                 }
                 Op::LoadBlock { regs, .. } => regs.iter().for_each(|reg| *self.sets.entry(*reg).or_default() += 1),
                 Op::Combine { reg, .. } => *self.sets.entry(*reg).or_default() += 1,
-                Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::StoreBlock { .. } | Op::Barrier => {}
+                Op::Store { .. }
+                | Op::Check { .. }
+                | Op::Prefetch { .. }
+                | Op::StoreBlock { .. }
+                | Op::Barrier
+                | Op::Atomic { .. } => {}
             }
         }
     }
@@ -169,7 +174,7 @@ impl Pass<'_> {
                 let body = self.ops(&launch.body, &ranges.inside_of(launch));
                 Op::Launch(Launch { body, ..launch.clone() })
             }
-            Op::Barrier | Op::Combine { .. } => op.clone(),
+            Op::Barrier | Op::Combine { .. } | Op::Atomic { .. } => op.clone(),
             Op::Store { buffer, at, lanes, value, mask } => {
                 let values = self.values(ranges, *lanes);
                 let at = at.iter().map(|at| values.at(at, &values.always)).collect();

@@ -77,7 +77,7 @@ impl Boxing {
 fn width(kind: Kind) -> Option<i64> {
     match kind {
         Kind::Vector(width) | Kind::Unroll(width) => Some(i64::from(width)).filter(|&width| width >= 1),
-        Kind::Sequential | Kind::Parallel | Kind::Bound(_) => None,
+        Kind::Sequential | Kind::Parallel | Kind::Bound(_) | Kind::Atomic(_) => None,
     }
 }
 

@@ -1,5 +1,5 @@
-//! Reductions that threads run together ([`Combined`]): a register of each thread for its partial result, which threads
-//! combine where all of them get to.
+//! Reductions that threads or blocks run together ([`Combined`]): a register of each thread for its partial result, which
+//! threads combine where all of them get to, and blocks add to the element atomically.
 //!
 //! ```text
 //! r0 = 0                           each thread
@@ -76,6 +76,11 @@ impl Partial {
 
     pub(super) fn operator(&self, at: usize) -> BinOp {
         self.reductions[at].op
+    }
+
+    /// Whether other blocks update the element too.
+    pub(super) fn is_atomic(&self, at: usize) -> bool {
+        self.reductions[at].is_atomic
     }
 
     /// The beginning of a partial result.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use polyhedral::{Axis, CmpOp, Kernel, Kind};
+use polyhedral::{Axis, CmpOp, Kernel};
 
 use super::leaves::Scanned;
 use crate::{Cond, Int, VarId};
@@ -58,7 +58,7 @@ impl InKernel {
 
     /// Whether this thread is the first along all axes on which none of these loops are.
     pub(super) fn is_first_beside(&self, loops: &[Scanned]) -> Cond {
-        let free = |axis: Axis| !loops.iter().any(|one| one.kind == Kind::Bound(axis));
+        let free = |axis: Axis| !loops.iter().any(|one| one.kind.axis() == Some(axis));
         let blocks = (0u8..).zip(&self.block).map(|(at, own)| (Axis::Block(at), own.as_ref().map(|(var, _)| *var)));
         let threads = (0u8..).zip(&self.thread).map(|(at, own)| (Axis::Thread(at), *own));
         let first = blocks.chain(threads).filter(|(axis, _)| free(*axis)).filter_map(|(_, own)| own);

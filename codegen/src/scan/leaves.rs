@@ -373,7 +373,7 @@ impl Walk<'_> {
             let what = match member.kind {
                 Kind::Vector(_) => "not vectorised",
                 Kind::Unroll(_) => "not unrolled",
-                Kind::Sequential | Kind::Parallel | Kind::Bound(_) => continue,
+                Kind::Sequential | Kind::Parallel | Kind::Bound(_) | Kind::Atomic(_) => continue,
             };
             let why = "its function on a statement below is not a dimension plus what is constant in the box, \
                        other loops are inside, or several statements share its iterations";
@@ -389,7 +389,7 @@ impl Walk<'_> {
 fn loops_on(axis: Axis, node: &Node) -> Vec<(&Member, Vec<&isl::UnionSet>)> {
     let mut found = Vec::new();
     if let Node::Band(band) = node {
-        let own = band.members.iter().filter(|member| member.kind == Kind::Bound(axis));
+        let own = band.members.iter().filter(|member| member.kind.axis() == Some(axis));
         found.extend(own.map(|member| (member, Vec::new())));
     }
     match node {

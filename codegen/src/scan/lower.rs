@@ -84,6 +84,8 @@ pub(super) enum Place {
     Partial(RegId),
     /// The element, by what is in a register.
     From(RegId),
+    /// The same in one step, as other blocks update it too.
+    Atomically(RegId),
 }
 
 /// Turns statements into ops.
@@ -336,6 +338,9 @@ impl Computation<'_, '_> {
             return self.prefetches();
         }
         let writes = self.stmt.writes.iter().map(|write| self.address(write)).collect::<Result<Vec<_>, _>>()?;
+        if let Place::Atomically(reg) = self.point.place {
+            return self.atomic(reg, writes);
+        }
         let mut values = match &self.stmt.body {
             Body::Assign(values) => values.iter().map(|value| self.value(value)).collect::<Result<Vec<_>, _>>()?,
             Body::Reduce { monoid, terms } => self.combined(monoid, terms, &writes)?,
@@ -361,6 +366,15 @@ impl Computation<'_, '_> {
             let (buffer, mask) = (write.tensor, mask.clone());
             self.ops.push(Op::Store { buffer, at, lanes, value, mask });
         }
+        Ok(self.ops)
+    }
+
+    /// An update of one element by what is in a register, in one step.
+    fn atomic(mut self, reg: RegId, writes: Vec<Vec<At>>) -> Result<Vec<Op>, Error> {
+        let Body::Reduce { monoid, .. } = &self.stmt.body else { return Err(self.outside("operator")) };
+        let op = monoid.operator().ok_or_else(|| self.outside("operator"))?;
+        let updates = self.stmt.writes.iter().zip(writes);
+        self.ops.extend(updates.map(|(write, at)| Op::Atomic { buffer: write.tensor, at, op, reg }));
         Ok(self.ops)
     }
 

@@ -30,7 +30,7 @@ impl Private {
                 let around = match scop.tensors[access.tensor].memory {
                     Memory::Global | Memory::Registers => continue,
                     Memory::Stack => members(part, Kind::apart),
-                    Memory::Shared => members(part, |kind| matches!(kind, Kind::Bound(Axis::Block(_)))),
+                    Memory::Shared => members(part, Kind::is_on_blocks),
                 };
                 private
                     .entry(access.tensor)
@@ -50,9 +50,9 @@ impl Private {
     pub(super) fn place_on_device(&mut self, program: &mut Program) {
         let mut offset = program.workspace();
         self.around.retain(|&tensor, around| {
-            let place = match around.last().map(|member| member.kind) {
-                Some(Kind::Bound(Axis::Block(_))) => Place::Shared,
-                Some(Kind::Bound(Axis::Thread(_))) => return true,
+            let place = match around.last().and_then(|member| member.kind.axis()) {
+                Some(Axis::Block(_)) => Place::Shared,
+                Some(Axis::Thread(_)) => return true,
                 _ => {
                     let bytes = program.buffers[tensor].constant_bytes().unwrap_or(0);
                     let here = offset.clone();
@@ -115,7 +115,8 @@ pub(super) fn touches(ops: &[Op], buffer: TensorId) -> bool {
         Op::Check { value, mask, .. } => values(&[value]) || mask.as_ref().is_some_and(|mask| values(&[mask])),
         Op::Prefetch { buffer: touched, at, .. }
         | Op::LoadBlock { buffer: touched, at, .. }
-        | Op::StoreBlock { buffer: touched, at, .. } => *touched == buffer || subscripts(at),
+        | Op::StoreBlock { buffer: touched, at, .. }
+        | Op::Atomic { buffer: touched, at, .. } => *touched == buffer || subscripts(at),
     })
 }
 

@@ -200,7 +200,7 @@ impl Walk<'_, '_> {
         let Some(kernel) = &mut self.kernel else { return (Cond::always(), Vec::new()) };
         let (mut conds, mut added) = (Vec::new(), Vec::new());
         for (depth, member) in members.iter().enumerate() {
-            if let Kind::Bound(axis) = member.kind
+            if let Some(axis) = member.kind.axis()
                 && !kernel.dealt.contains(&depth)
                 && let Some(value) = self.values.get(&iterator(depth))
             {
@@ -336,7 +336,7 @@ impl Walk<'_, '_> {
         let step = tile.map_or(Int::Const(*step), Int::Param);
         let lower = self.int(init)?;
         let upper = self.upper(iterator, cond)?;
-        if let (Kind::Bound(axis), Some(_)) = (kind, &self.kernel) {
+        if let (Some(axis), Some(_)) = (kind.axis(), &self.kernel) {
             let Some(step) = step.as_const() else {
                 return Err(malformed(name, "a loop on an axis with a variable step"));
             };
@@ -347,7 +347,7 @@ impl Walk<'_, '_> {
         let body = self.with_value(iterator, Int::Var(var), body)?;
         let body = self.private.inside(&name, body);
         let parallel = kind == Kind::Parallel && self.kernel.is_none();
-        if let Kind::Bound(axis) = kind {
+        if let Some(axis) = kind.axis() {
             let why = format!("this target has no axis `{axis}`: its iterations run one after another");
             self.note(Remark::new("codegen", &name, "not bound", why));
         }
@@ -511,6 +511,7 @@ impl Walk<'_, '_> {
         let (extras, combined) = (part.extras, expansion.combined);
         let place = match self.partial.step(part.stmt) {
             Some(Step::Update(at)) => Updated::Partial(self.partial.register(at)),
+            Some(Step::Finish(at)) if self.partial.is_atomic(at) => Updated::Atomically(self.partial.register(at)),
             Some(Step::Finish(at)) => Updated::From(self.partial.register(at)),
             _ => Updated::Element,
         };

@@ -450,16 +450,30 @@ impl Block<'_> {
             }
             ["ld", .., ty] => self.access(thread, instruction, ty, true),
             ["st", .., ty] => self.access(thread, instruction, ty, false),
-            ["atom", "global", "cas", "b32"] => {
+            ["atom", "global", "cas", ty] => {
                 let [to, address, expected, new] = &instruction.operands[..] else { panic!("{}", instruction.text) };
-                let (address, expected) = (self.address(thread, address), self.value(thread, expected, 32));
-                let new = self.value(thread, new, 32) as u32;
-                let memory = self.memory(thread, address, 4, &instruction.text);
-                let old = u32::from_le_bytes(memory.try_into().unwrap());
-                if u64::from(old) == expected {
-                    memory.copy_from_slice(&new.to_le_bytes());
+                let (address, bits) = (self.address(thread, address), bits_of(ty));
+                let (expected, new) = (self.value(thread, expected, bits), self.value(thread, new, bits));
+                let memory = self.memory(thread, address, bits as usize / 8, &instruction.text);
+                let mut bytes = [0; 8];
+                bytes[..memory.len()].copy_from_slice(memory);
+                let old = u64::from_le_bytes(bytes);
+                if old == expected {
+                    memory.copy_from_slice(&new.to_le_bytes()[..memory.len()]);
                 }
-                self.put(thread, to, old.into());
+                self.put(thread, to, old);
+            }
+            ["atom", "global", how @ ("add" | "min" | "max" | "and" | "or" | "xor"), ty] => {
+                let [to, address, operand] = &instruction.operands[..] else { panic!("{}", instruction.text) };
+                let (address, bits) = (self.address(thread, address), bits_of(ty));
+                let operand = self.value(thread, operand, bits);
+                let memory = self.memory(thread, address, bits as usize / 8, &instruction.text);
+                let mut bytes = [0; 8];
+                bytes[..memory.len()].copy_from_slice(memory);
+                let old = u64::from_le_bytes(bytes);
+                let new = updated(how, ty, old, operand, bits).to_le_bytes();
+                memory.copy_from_slice(&new[..memory.len()]);
+                self.put(thread, to, old);
             }
             ["mov", ty] => self.moved(thread, instruction, bits_of(ty)),
             ["cvta", ..] => {
@@ -748,4 +762,25 @@ fn truncated(value: u64, bits: u32) -> u64 {
 
 fn signed(value: u64, bits: u32) -> i64 {
     if bits >= 64 { value as i64 } else { ((value << (64 - bits)) as i64) >> (64 - bits) }
+}
+
+/// What an atomic instruction leaves in memory.
+fn updated(how: &str, ty: &str, old: u64, by: u64, bits: u32) -> u64 {
+    let both = |low: u64, high: u64, is_less: bool| if (how == "min") == is_less { low } else { high };
+    let new = match (how, ty) {
+        ("add", "f32") => {
+            // Numbers below the smallest normal one count as zero in global memory (PTX ISA, `atom`).
+            let flushed = |x: f32| if x.is_subnormal() { 0f32.copysign(x) } else { x };
+            let sum = flushed(f32::from_bits(old as u32)) + flushed(f32::from_bits(by as u32));
+            u64::from(flushed(sum).to_bits())
+        }
+        ("add", "f64") => (f64::from_bits(old) + f64::from_bits(by)).to_bits(),
+        ("add", _) => old.wrapping_add(by),
+        ("and", _) => old & by,
+        ("or", _) => old | by,
+        ("xor", _) => old ^ by,
+        (_, "s32" | "s64") => both(old, by, signed(old, bits) < signed(by, bits)),
+        _ => both(old, by, old < by),
+    };
+    truncated(new, bits)
 }

@@ -140,6 +140,31 @@ stmt R[i]
     }
 }
 
+/// Lookups are several at a time, however many there are, and each is checked.
+#[test]
+fn lookups_are_under_way_together() {
+    for count in [1, 4, 10, 11, 19, 46, 50] {
+        for is_fixed in [true, false] {
+            let sizes = [3, count, 5, 40];
+            let source = scheduled("gather", is_fixed.then_some(&sizes[..]), "");
+            let program = kernels(&source, &Gpu::cuda()).expect("kernels");
+            let open: &[i64] = if is_fixed { &[] } else { &sizes };
+            let mut given = inputs(&source, open);
+            common::agrees(&source, &program, open);
+            run::agrees(&source, &program, open, &given);
+            let mut rows = vec![1; 3 * count as usize];
+            rows[2 * count as usize - 1] = 5;
+            given.insert("I".into(), Data::from_i64s(DType::I32, &[3, count], &rows));
+            let (_, words) = run::run(&program, &Gpu::cuda(), open, &given, 1);
+            assert_eq!(words, [1, 5, 0, 5, 1, count as u64 - 1], "{program}");
+        }
+    }
+    let source = scheduled("gather", Some(&[3, 50, 5, 40]), "");
+    let text = kernels(&source, &Gpu::cuda()).expect("kernels").to_string();
+    let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("no {part} in\n{text}"));
+    assert!(text.contains("step 10") && at("l + 9]") < at("check") && text.rfind("check") < Some(at("T[@")), "{text}");
+}
+
 #[test]
 fn a_subscript_outside_is_reported_by_one_thread() {
     for fixed in [None, Some(&[3, 4, 5, 40][..])] {
@@ -153,5 +178,39 @@ fn a_subscript_outside_is_reported_by_one_thread() {
         let (_, words) = run::run(&program, &Gpu::cuda(), open, &given, 1);
         // The number of the check plus one, the value, the smallest one, the extent, and where the value was found.
         assert_eq!(words, [1, -7i64 as u64, 0, 5, 1, 2], "{program}");
+    }
+}
+
+/// Sums, products and extremes of columns, which blocks update together.
+fn columns(dtype: &str, op: &str) -> String {
+    format!(
+        "
+         scop c(M, N)
+         context {{ : M > 0 and N > 0 }}
+         input A: {dtype}[M, N]
+         inout y: {dtype}[N]
+         stmt y[j, i]
+           domain {{ y[j, i] : 0 <= j < N and 0 <= i < M }}
+           y[j] {op}= A[i, j]"
+    )
+}
+
+#[test]
+fn atomic_updates_are_those_of_the_evaluator() {
+    let script = "split y.i by 3 as io ii\nreorder y.io y.j y.ii\nbind y.io to block.x atomically\nbind y.j to thread.x";
+    for dtype in ["float32", "float64", "int32", "uint32", "int64", "uint64"] {
+        for op in ["sum", "prod", "min", "max", "bitand", "bitor", "bitxor"] {
+            if dtype.starts_with("float") && op.starts_with("bit") {
+                continue;
+            }
+            for fixed in [None, Some(&[7, 5][..])] {
+                let source = scheduled(&columns(dtype, op), fixed, "");
+                let scop = scheduled(&columns(dtype, op), fixed, script);
+                let scop = gpu_mapper::kernels(&scop, &Gpu::cuda(), &mut Vec::new()).expect("kernels");
+                let program = gpu::lower(&scop, &Options::default(), &mut Vec::new()).expect("kernels");
+                let open: &[i64] = if fixed.is_some() { &[] } else { &[7, 5] };
+                run::agrees(&source, &program, open, &inputs(&source, open));
+            }
+        }
     }
 }

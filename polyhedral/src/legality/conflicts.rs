@@ -9,9 +9,9 @@
 //! a search for the last write.
 
 use super::placed::{Apart, Piece, Placement};
-use super::{combines, covers_once};
+use super::{combines, combines_one_element, covers_once};
 use crate::dependence::{TouchRole, roles};
-use crate::{Body, Dependences, Node, ScheduleTree, Scop, TensorId, Tiling, isl};
+use crate::{Body, Dependences, Kind, Node, ScheduleTree, Scop, TensorId, Tiling, isl};
 
 /// The tree of `scop` with the attributes that [`with_attributes`](super::with_attributes) gives it for the program's own
 /// dependences, found without them; `None` when it does not order them, or that is not for this proof to say.
@@ -112,9 +112,12 @@ struct Touch<'p> {
 }
 
 impl Touch<'_> {
-    /// Whether all points that agree on the rows above `depth` update one element.
-    fn is_combined_below(&self, depth: usize) -> isl::Result<bool> {
+    /// Whether all points that agree on the rows above `depth` update one element, or need not for loops of that kind.
+    fn is_combined_below(&self, depth: usize, kind: Kind) -> isl::Result<bool> {
         let Some(elements) = self.combined else { return Ok(false) };
+        if !combines_one_element(kind) {
+            return Ok(true);
+        }
         let kept: Vec<u32> = self.piece.rows[..depth].iter().filter_map(|row| row.coordinate()).collect();
         let others = (0..elements.dim(isl::Dim::In)?).rev().filter(|coordinate| !kept.contains(coordinate));
         let by_rows = others.into_iter().try_fold(elements.clone(), |map, at| map.project_out(isl::Dim::In, at, 1))?;
@@ -275,7 +278,7 @@ impl Attributes {
                 if !apart.is_empty()? {
                     self.coincident[at] = false;
                     let combines = combines(member.kind) && symmetric && swappable;
-                    if member.kind.at_once() && !(combines && first.is_combined_below(depth)?) {
+                    if member.kind.at_once() && !(combines && first.is_combined_below(depth, member.kind)?) {
                         return Ok(false);
                     }
                     if counts_later {

@@ -13,7 +13,8 @@
 //! or a vector, no pair of any kind may lie on two of its points. A vector may combine its lanes, though: where all lanes
 //! of a statement update one and the same element by one operator, they are summed up before the element is touched
 //! (Allen and Kennedy, Optimizing Compilers for Modern Architectures, 2001, 5.6), and their pairs are no conflict. Threads of
-//! a block do the same ([`Combined`](crate::Combined)).
+//! a block do the same, and blocks whose updates are atomic, whichever element each of them updates
+//! ([`Combined`](crate::Combined)).
 //!
 //! Where a command changed storage or the set of instances, the dependences are those of the changed program, and proofs
 //! of *values* ([`values_kept`]) say that it computes what its source does. Proofs of *laws* (algebra) are not here: no
@@ -238,7 +239,7 @@ impl Pending {
         if updates.is_empty()? { Ok(order) } else { order.union(&updates)?.union(&updates.reverse()?) }
     }
 
-    /// Those of the lanes of `member` that a vector does not combine.
+    /// Those of the lanes of `member` that a vector does not combine, or of its threads or blocks.
     fn apart_in_lanes(&self, member: &Member, scop: &Scop) -> isl::Result<isl::UnionMap> {
         let values = member.schedule.to_multi()?;
         let between_lanes = self.updates.lex_lt_at(&values)?;
@@ -248,7 +249,7 @@ impl Pending {
         let mut updates = isl::UnionMap::empty(self.updates.ctx())?;
         for pairs in self.updates.maps()? {
             let (source, sink) = (pairs.tuple_name(isl::Dim::In)?, pairs.tuple_name(isl::Dim::Out)?);
-            if source != sink || !self.lanes_are_combined(&source, scop)? {
+            if source != sink || !self.lanes_are_combined(&source, member.kind, scop)? {
                 updates = updates.union(&pairs.to_union_map()?)?;
             }
         }
@@ -256,12 +257,16 @@ impl Pending {
             .apart(member)
     }
 
-    /// Whether all instances of a statement with equal values of the members above update one element by one operator.
-    fn lanes_are_combined(&self, name: &str, scop: &Scop) -> isl::Result<bool> {
+    /// Whether all instances of a statement with equal values of the members above update one element by one operator,
+    /// or elements where loops of that kind do not have to agree on one.
+    fn lanes_are_combined(&self, name: &str, kind: Kind, scop: &Scop) -> isl::Result<bool> {
         let Some(stmt) = scop.stmt_named(name).map(|id| &scop.stmts[id]) else { return Ok(false) };
         let (Body::Reduce { monoid, .. }, [write]) = (&stmt.body, stmt.writes.as_slice()) else { return Ok(false) };
         if monoid.operator().is_none() || write.affine().is_none() {
             return Ok(false);
+        }
+        if !combines_one_element(kind) {
+            return Ok(true);
         }
         let instances = self.instances.intersect(&stmt.domain.to_union_set()?)?;
         let nothing = instances.constant(&isl::Val::int(&scop.ctx, 0)?)?.to_union_map()?;
@@ -272,9 +277,15 @@ impl Pending {
     }
 }
 
-/// Whether iterations that run so combine their updates of one element: lanes of a vector, and threads of a block.
+/// Whether iterations that run so combine their updates of one element: lanes of a vector, threads of a block, and blocks
+/// whose updates are atomic.
 fn combines(kind: Kind) -> bool {
-    matches!(kind, Kind::Vector(_) | Kind::Bound(Axis::Thread(_)))
+    matches!(kind, Kind::Vector(_) | Kind::Bound(Axis::Thread(_)) | Kind::Atomic(_))
+}
+
+/// Whether what is combined has to be of one element: atomic updates are in turn.
+fn combines_one_element(kind: Kind) -> bool {
+    !matches!(kind, Kind::Atomic(_))
 }
 
 /// Walks a tree with what is pending.
@@ -327,7 +338,7 @@ impl Judge<'_> {
                 let backward = pending.order.lex_gt_at(&member.schedule.to_multi()?)?;
                 self.expect_none(&backward, || Conflict::Backward { member: member.name.clone() })?;
             }
-            Kind::Parallel | Kind::Vector(_) | Kind::Bound(_) => {
+            Kind::Parallel | Kind::Vector(_) | Kind::Bound(_) | Kind::Atomic(_) => {
                 let apart = match member.kind {
                     kind if combines(kind) => pending.apart_in_lanes(member, self.scop)?,
                     _ => pending.apart(member)?,

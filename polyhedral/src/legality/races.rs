@@ -12,10 +12,13 @@
 //! end in a sequence at or inside of that place, or precedes the other one. As a loop may have no iteration, barriers in loops
 //! that an end is not in do not count. Barriers are not inside of loops on threads, so all threads get to them.
 //!
-//! Of a reduction that threads run together, the first of them touches the element, behind the loop ([`Combined`]).
+//! Of a reduction that threads run together, the first of them touches the element, behind the loop ([`Combined`]). Where
+//! these updates are atomic they race with everything but each other.
 //!
 //! After the two-thread reduction of GPUVerify (Betts and others, OOPSLA 2012), that no two threads conflict within one
 //! barrier interval; here on the exact relations, for all threads and sizes at once.
+
+use std::collections::BTreeSet;
 
 use super::violation::witness;
 use super::{Conflict, Illegal};
@@ -31,10 +34,10 @@ use crate::{
 /// [`Illegal::Violation`] with two instances that race, [`Illegal::Malformed`] when a barrier is where not all threads
 /// get to, or loops of a kernel are not in the order that [`Launched::misplaced`] asks for.
 pub fn race_free(scop: &Scop) -> Result<(), Illegal> {
-    let scop = &Combined::of(scop)?.scop;
-    match hazards_of(scop)?.into_iter().find(|hazard| hazard.barriers.is_empty()) {
+    let combined = Combined::of(scop)?;
+    match hazards_of(&combined)?.into_iter().find(|hazard| hazard.barriers.is_empty()) {
         None => Ok(()),
-        Some(hazard) => Err(Illegal::Violation(Box::new(hazard.witness(scop)?))),
+        Some(hazard) => Err(Illegal::Violation(Box::new(hazard.witness(&combined.scop)?))),
     }
 }
 
@@ -56,22 +59,26 @@ pub struct Hazard {
 /// # Errors
 /// As for [`race_free`], but for races.
 pub fn hazards(scop: &Scop) -> Result<Vec<Hazard>, Illegal> {
-    hazards_of(&Combined::of(scop)?.scop)
+    hazards_of(&Combined::of(scop)?)
 }
 
 /// The same, of a program with what threads combine.
-fn hazards_of(scop: &Scop) -> Result<Vec<Hazard>, Illegal> {
+fn hazards_of(combined: &Combined) -> Result<Vec<Hazard>, Illegal> {
+    let scop = &combined.scop;
     let places = Places::new(scop, &scop.tree)?;
+    let atomic: BTreeSet<StmtId> = combined.reductions.iter().filter(|one| one.is_atomic).map(|one| one.finish).collect();
     let mut found = Vec::new();
     for launched in scop.tree.kernels()? {
         if let Some(why) = launched.misplaced() {
             return Err(Illegal::Malformed(why));
         }
         let kernel = InKernel::of(scop, &launched)?;
-        let touches = kernel.touches(&places)?;
+        let touches = kernel.touches(&places, &atomic)?;
         for (at, first) in touches.iter().enumerate() {
             for second in &touches[at..] {
-                if first.writes || second.writes {
+                // Atomic updates of one statement are in turn, whichever comes first.
+                let in_turn = first.atomic.is_some() && first.atomic == second.atomic;
+                if (first.writes || second.writes) && !in_turn {
                     kernel.between(first, second, &mut found)?;
                 }
             }
@@ -105,6 +112,8 @@ impl Hazard {
 struct Touch<'k, 't> {
     tensor: usize,
     writes: bool,
+    /// The statement, if its instances update cells atomically.
+    atomic: Option<StmtId>,
     cells: isl::UnionMap,
     leaf: &'k Leaf<'t>,
 }
@@ -205,10 +214,10 @@ impl<'t> InKernel<'t> {
         Ok(true)
     }
 
-    fn touches<'k>(&'k self, places: &Places<'_>) -> isl::Result<Vec<Touch<'k, 't>>> {
+    fn touches<'k>(&'k self, places: &Places<'_>, atomic: &BTreeSet<StmtId>) -> isl::Result<Vec<Touch<'k, 't>>> {
         let mut all = Vec::new();
         for leaf in &self.leaves {
-            for stmt in self.scop.stmts.values() {
+            for (id, stmt) in self.scop.stmts.iter() {
                 let here = leaf.instances.intersect(&stmt.domain.to_union_set()?)?;
                 if here.is_empty()? {
                     continue;
@@ -220,7 +229,8 @@ impl<'t> InKernel<'t> {
                         continue;
                     }
                     let cells = places.cells(stmt, access)?.intersect_domain(&here)?;
-                    all.push(Touch { tensor: support::Entity::index(access.tensor), writes, cells, leaf });
+                    let atomic = (writes && atomic.contains(&id)).then_some(id);
+                    all.push(Touch { tensor: support::Entity::index(access.tensor), writes, atomic, cells, leaf });
                 }
             }
         }
@@ -357,7 +367,7 @@ impl<'t> Gathered<'t> {
                 let own_pace = band.members.iter().position(|member| !is_uniform(member.kind));
                 for member in &band.members[..own_pace.unwrap_or(band.members.len())] {
                     match member.kind {
-                        Kind::Bound(_) => {}
+                        Kind::Bound(_) | Kind::Atomic(_) => {}
                         _ => self.path.push(Step::Loop(member)),
                     }
                 }
@@ -400,5 +410,5 @@ fn divergent<'s>(scop: &'s Scop, launched: &Launched<'_>) -> isl::Result<Option<
 
 /// Whether all threads of a block run a loop of this kind, and may meet in it.
 fn is_uniform(kind: Kind) -> bool {
-    matches!(kind, Kind::Sequential | Kind::Parallel | Kind::Bound(Axis::Block(_)))
+    matches!(kind, Kind::Sequential | Kind::Parallel) || kind.is_on_blocks()
 }

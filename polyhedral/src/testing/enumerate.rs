@@ -70,7 +70,8 @@ impl Enumeration {
 
 impl Enumeration {
     /// Whether two instances are updates in lanes of one vector whose lanes all update one element: instances of one
-    /// statement, of which those with the same values of the loops outside of the vector all write the same elements.
+    /// statement, of which those with the same values of the loops outside of the vector all write the same elements. Or
+    /// atomic updates of one statement.
     fn are_combined(&self, scop: &Scop, times: &[Vec<Step>], first: usize, second: usize) -> bool {
         let (id, point) = &self.instances[first];
         let together = times[first].iter().zip(&times[second]).take_while(|(a, b)| a.is_same(b)).count();
@@ -82,8 +83,13 @@ impl Enumeration {
             other == id && time.len() >= together && outside.iter().zip(time.iter()).all(|(a, b)| a.is_same(b))
         });
         self.instances[second].0 == *id
-            && matches!(times[first].get(together), Some(Step::At(_, Kind::Vector(_) | Kind::Bound(Axis::Thread(_)))))
-            && beside.all(|((_, point), _)| elements(point) == written)
+            && match times[first].get(together) {
+                Some(Step::At(_, Kind::Vector(_) | Kind::Bound(Axis::Thread(_)))) => {
+                    beside.all(|((_, point), _)| elements(point) == written)
+                }
+                Some(Step::At(_, Kind::Atomic(_))) => true,
+                _ => false,
+            }
     }
 }
 

@@ -177,7 +177,7 @@ impl<'a> Tree<'a> {
             .map(|(id, tensor)| {
                 let touches = |stmt: &Stmt| stmt.accesses().any(|access| access.tensor == id);
                 let stmts = self.scop.stmts.iter().filter(|(_, stmt)| touches(stmt)).map(|(id, _)| id).collect();
-                let is_block = |kind| matches!(kind, Kind::Bound(Axis::Block(_)));
+                let is_block = Kind::is_on_blocks;
                 match tensor.memory {
                     Memory::Global => Key::Coordinates(0),
                     Memory::Stack => Key::Coordinates(self.root.key(&stmts, 0, &Kind::apart)),
@@ -278,10 +278,7 @@ impl Row {
     }
 
     fn coordinate(&self, value: i64) -> Coordinate {
-        let axis = match (self.kind, self.kernel) {
-            (Kind::Bound(axis), Some(kernel)) => Some((axis, kernel.threads_on(axis))),
-            _ => None,
-        };
+        let axis = self.kind.axis().zip(self.kernel).map(|(axis, kernel)| (axis, kernel.threads_on(axis)));
         Coordinate { value, at_once: self.kind.at_once(), axis, in_kernel: self.kernel.is_some() }
     }
 }

@@ -97,6 +97,7 @@ impl Printer<'_> {
             Kind::Vector(width) => format!(" vector {width}"),
             Kind::Unroll(factor) => format!(" unroll {factor}"),
             Kind::Bound(axis) => format!(" bound {axis}"),
+            Kind::Atomic(axis) => format!(" bound {axis} atomically"),
         };
         Ok(format!("{} = {}{coincident}{kind}", member.name, self.notation.function(&member.schedule, reach)?))
     }
@@ -199,7 +200,8 @@ impl Reader<'_> {
             Kind::Unroll(tokens.integer("a factor")?)
         } else if tokens.eat_word("bound") {
             let expected = tokens.expected("an axis of a target");
-            Kind::Bound(Axis::parse(tokens.name("an axis of a target")?).ok_or(expected)?)
+            let axis = Axis::parse(tokens.name("an axis of a target")?).ok_or(expected)?;
+            if tokens.eat_word("atomically") { Kind::Atomic(axis) } else { Kind::Bound(axis) }
         } else {
             Kind::Sequential
         };

@@ -42,6 +42,8 @@ struct Tally {
     shared: u64,
     registers: u64,
     barriers: u64,
+    /// Had an atomic update.
+    atomic: u64,
     /// The loops on axes are none of kernels, or race.
     unmapped: u64,
     /// Ran on the device.
@@ -72,6 +74,7 @@ fn random_scripts_of_kernels_compute_what_the_evaluator_does() {
         // So that what is tested cannot silently shrink.
         assert!(tally.agreed * 3 > PROGRAMS * times * 2, "{tally:?}");
         assert!(tally.bound * 3 > tally.agreed && tally.shared * 20 > tally.agreed, "{tally:?}");
+        assert!(tally.atomic * 60 > tally.agreed, "{tally:?}");
         assert!(tally.barriers * 20 > tally.agreed && tally.registers * 40 > tally.agreed, "{tally:?}");
     }
 }
@@ -86,7 +89,8 @@ fn judge(seed: u64, compiler: Option<&Compiler>, tally: &Mutex<Tally>) -> Result
         session => session.map_err(|refused| in_program(refused.to_string()))?,
     };
     let mut rng = Rng::new(seed ^ 0x6b65_726e);
-    scripted(&mut rng, &mut session).map_err(|error| in_program(error.to_string()))?;
+    let mut asked = Rng::new(seed ^ 0x6174_6f6d);
+    scripted(&mut rng, &mut asked, &mut session).map_err(|error| in_program(error.to_string()))?;
     let script = session.script().to_string();
     let in_program = |failure: String| in_program(format!("{failure}\nafter the script\n{script}"));
     // Whether a schedule as a whole is legal is another test's.
@@ -102,6 +106,10 @@ fn judge(seed: u64, compiler: Option<&Compiler>, tally: &Mutex<Tally>) -> Result
     for order in 0..ORDERS {
         interpreter::agrees(&scop, &program, seed + order).map_err(in_program)?;
     }
+    // Where barriers may be inside of conditions, full tiles are apart.
+    if let Ok(program) = interpreter::lowered(&scheduled.scop, &Gpu::cuda()) {
+        interpreter::agrees(&scop, &program, seed).map_err(in_program)?;
+    }
     if let Some(compiler) = compiler {
         computed(&scop, &program, compiler, seed).map_err(in_program)?;
     }
@@ -115,11 +123,13 @@ fn judge(seed: u64, compiler: Option<&Compiler>, tally: &Mutex<Tally>) -> Result
     tally.shared += u64::from(script.contains("in shared"));
     tally.registers += u64::from(script.contains("in registers"));
     tally.barriers += u64::from(text.contains("barrier"));
+    tally.atomic += u64::from(text.contains(" atomic "));
     Ok(())
 }
 
 /// Some commands on loops and storage, then loops on axes and tensors in memories of a device; what is refused is left out.
-fn scripted(rng: &mut Rng, session: &mut Session) -> isl::Result<()> {
+/// `asked` says of loops on blocks whether their updates are atomic.
+fn scripted(rng: &mut Rng, asked: &mut Rng, session: &mut Session) -> isl::Result<()> {
     for _ in 0..rng.below(4) {
         let drawn = if rng.percent(30) { draw::storage(rng, session)? } else { draw::command(rng, session)? };
         if let Some(command) = drawn {
@@ -132,7 +142,8 @@ fn scripted(rng: &mut Rng, session: &mut Session) -> isl::Result<()> {
         let Some(member) = any_loop(rng, session, number == 0) else { break };
         let block = number == 0 && rng.percent(70) || rng.percent(20);
         let axis = if block { Axis::Block(rng.below(2) as u8) } else { rng.pick(&threads) };
-        let _ = session.apply(Command::bind(member, axis));
+        let atomically = block && asked.percent(40);
+        let _ = session.apply(Command::Bind { members: vec![member], axis, atomically });
     }
     if rng.percent(60)
         && let Some(member) = any_loop(rng, session, true)

@@ -238,6 +238,8 @@ fn bindings() {
         ),
         ("matmul", "parallel C.update.m\nbind C.update.m to block.y", &["`C.update.m` is already parallel"]),
         ("matmul", "bind C.update.m to warp\nparallel C.update.m", &["already bound"]),
+        ("matmul", "bind C.update.k to thread.x atomically", &["between blocks", "thread.x is no axis of these"]),
+        ("prefix_sum", "bind S.i to block.x atomically", &["must run after", "at once"]),
         ("matmul", "bind C.update.q to warp", &["there is no loop `C.update.q`"]),
         ("matmul", "vectorise C.update.n by 8\nbind C.update.nv to lane", &["`C.update.nv` is already vectorised"]),
     ]);

@@ -21,6 +21,13 @@ pub(super) struct Checked<'a> {
     pub(super) mask: Option<&'a Value>,
 }
 
+impl<'a> Checked<'a> {
+    pub(super) fn of(op: &'a Op) -> Option<Checked<'a>> {
+        let Op::Check { buffer, dim, extent, value, lanes, report, mask } = op else { return None };
+        Some(Checked { buffer: *buffer, dim: *dim, extent, value, lanes: *lanes, report, mask: mask.as_ref() })
+    }
+}
+
 impl Printer<'_> {
     /// A check, and the ops behind it down to the next barrier, which run only where it holds: all threads have to get to
     /// barriers. How many ops these are.
@@ -29,6 +36,21 @@ impl Printer<'_> {
         let (guarded, others) = behind.split_at(guarded);
         guarded.iter().for_each(|op| self.declare_shared(op, others, depth));
         self.helpers.insert(Helper::FirstFault);
+        self.failures(check, "", ranges, depth)?;
+        // A check directly behind is the next alternative.
+        let next = guarded.iter().map_while(Checked::of).collect::<Vec<_>>();
+        next.iter().try_for_each(|check| self.failures(check, "} else ", ranges, depth))?;
+        let guarded_ops = &guarded[next.len()..];
+        if !guarded_ops.is_empty() {
+            self.line(depth, "} else {");
+            self.ops(guarded_ops, ranges, depth + 1)?;
+        }
+        self.line(depth, "}");
+        Ok(guarded.len())
+    }
+
+    /// What a check reports of each lane, the first after `before`.
+    fn failures(&mut self, check: &Checked<'_>, before: &str, ranges: &Ranges, depth: usize) -> Result<()> {
         let extent = self.int(check.extent, ranges);
         let unsigned = self.language.value_type(polyhedral::DType::U64);
         for lane in 0..check.lanes {
@@ -38,18 +60,11 @@ impl Printer<'_> {
             if let Some(mask) = check.mask {
                 outside = format!("{} && {outside}", self.in_lane(lane, mask, ranges)?.at(Tightness::Bits));
             }
-            let otherwise = if lane == 0 { "" } else { "} else " };
+            let otherwise = if lane == 0 { before } else { "} else " };
             self.line(depth, &format!("{otherwise}if ({outside}) {{"));
             self.reported(check, &value.text, &extent, lane, ranges, depth + 1)?;
         }
-        if guarded.is_empty() {
-            self.line(depth, "}");
-            return Ok(0);
-        }
-        self.line(depth, "} else {");
-        self.ops(guarded, ranges, depth + 1)?;
-        self.line(depth, "}");
-        Ok(guarded.len())
+        Ok(())
     }
 
     /// What [`Argument::Fault`](crate::gpu::Argument::Fault) says is written there.

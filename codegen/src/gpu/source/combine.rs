@@ -129,7 +129,8 @@ impl Numbers {
     }
 }
 
-fn word(op: BinOp) -> Option<&'static str> {
+/// What combines two values, as a name.
+pub(super) fn word(op: BinOp) -> Option<&'static str> {
     Some(match op {
         BinOp::Add => "sum",
         BinOp::Mul => "product",
@@ -137,6 +138,9 @@ fn word(op: BinOp) -> Option<&'static str> {
         BinOp::Max => "maximum",
         BinOp::And => "all",
         BinOp::Or => "any",
+        BinOp::BitAnd => "bit_and",
+        BinOp::BitOr => "bit_or",
+        BinOp::BitXor => "bit_xor",
         _ => return None,
     })
 }
@@ -148,7 +152,28 @@ fn operator(word: &str) -> BinOp {
         "minimum" => BinOp::Min,
         "maximum" => BinOp::Max,
         "all" => BinOp::And,
+        "bit_and" => BinOp::BitAnd,
+        "bit_or" => BinOp::BitOr,
+        "bit_xor" => BinOp::BitXor,
         _ => BinOp::Or,
+    }
+}
+
+/// Two values of a type, combined.
+pub(super) fn both(language: Language, op: BinOp, dtype: DType, a: &str, b: &str) -> String {
+    let suffix = if language == Language::Cuda && dtype != DType::F64 { "f" } else { "" };
+    match op {
+        BinOp::Add => format!("{a} + {b}"),
+        BinOp::Mul => format!("{a}*{b}"),
+        BinOp::Min if dtype.is_float() => format!("fmin{suffix}({a}, {b})"),
+        BinOp::Max if dtype.is_float() => format!("fmax{suffix}({a}, {b})"),
+        BinOp::Min => format!("{a} < {b} ? {a} : {b}"),
+        BinOp::Max => format!("{a} > {b} ? {a} : {b}"),
+        BinOp::And => format!("{a} && {b}"),
+        BinOp::BitAnd => format!("{a} & {b}"),
+        BinOp::BitOr => format!("{a} | {b}"),
+        BinOp::BitXor => format!("{a} ^ {b}"),
+        _ => format!("{a} || {b}"),
     }
 }
 
@@ -170,17 +195,7 @@ impl Combination {
     }
 
     fn both(&self, language: Language, a: &str, b: &str) -> String {
-        let suffix = if language == Language::Cuda && self.dtype != DType::F64 { "f" } else { "" };
-        match operator(self.op) {
-            BinOp::Add => format!("{a} + {b}"),
-            BinOp::Mul => format!("{a}*{b}"),
-            BinOp::Min if self.dtype.is_float() => format!("fmin{suffix}({a}, {b})"),
-            BinOp::Max if self.dtype.is_float() => format!("fmax{suffix}({a}, {b})"),
-            BinOp::Min => format!("{a} < {b} ? {a} : {b}"),
-            BinOp::Max => format!("{a} > {b} ? {a} : {b}"),
-            BinOp::And => format!("{a} && {b}"),
-            _ => format!("{a} || {b}"),
-        }
+        both(language, operator(self.op), self.dtype, a, b)
     }
 
     /// The function.
