@@ -35,7 +35,7 @@ fn collect(program: &Program, ops: &[Op], checks: &mut Vec<Check>) {
             | Op::StoreBlock { .. }
             | Op::Barrier
             | Op::Combine { .. }
-                | Op::Atomic { .. } => {}
+            | Op::Atomic { .. } => {}
         }
     }
 }

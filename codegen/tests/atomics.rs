@@ -308,7 +308,11 @@ fn what_blocks_cannot_do_is_refused() {
     let sum = columns("float32", "sum");
     refused(&sum, "bind y.j to block.x\nbind y.i to block.y", &["update one element", "block.y"]);
     refused(&sum, "bind y.i to thread.x atomically", &["atomic updates are between blocks"]);
-    refused(&columns("float16", "sum"), "reorder y.i y.j\nbind y.i to block.x atomically", &["4 and 8 bytes", "float16"]);
+    refused(
+        &columns("float16", "sum"),
+        "reorder y.i y.j\nbind y.i to block.x atomically",
+        &["4 and 8 bytes", "float16"],
+    );
     // What a block does first is not first for the other ones.
     let fused = "fuse y.init y.update";
     refused(SUM, &format!("{fused}\nbind y.update.i to block.x atomically"), &["y.init"]);
@@ -338,12 +342,14 @@ fn an_order_that_is_kept_has_no_atomics() {
 fn the_text_of_both_languages() {
     let script = "reorder y.i y.j\nbind y.i to block.x atomically\nbind y.j to thread.x";
     let mut text = String::new();
-    for (dtype, op) in [("float32", "sum"), ("float64", "max"), ("int32", "sum"), ("int64", "min"), ("uint32", "prod")] {
+    for (dtype, op) in [("float32", "sum"), ("float64", "max"), ("int32", "sum"), ("int64", "min"), ("uint32", "prod")]
+    {
         let (_, scop) = mapped(&columns(dtype, op), Some(&[5, 6]), script, &device(8)).unwrap();
         for language in [Language::Cuda, Language::OpenCl] {
             let source = gpu::source(&lowered(&scop), language).unwrap();
             let own = |line: &&str| !line.starts_with("//") && !line.is_empty();
-            let helper: Vec<&str> = source.split("\n\n").find(|part| part.contains("void atomic_")).unwrap().lines().collect();
+            let helper: Vec<&str> =
+                source.split("\n\n").find(|part| part.contains("void atomic_")).unwrap().lines().collect();
             helper.into_iter().filter(own).for_each(|line| text.push_str(&format!("{line}\n")));
         }
     }

@@ -248,7 +248,8 @@ stmt S[i, j]
   S[i] max= A[i] + A[j]
 "
         );
-        let program = lowered(&mapped(&text, None, "collapse S.i S.j as ij\nsplit S.ij by 32 as o t\nbind S.t to thread.x\n").1);
+        let program =
+            lowered(&mapped(&text, None, "collapse S.i S.j as ij\nsplit S.ij by 32 as o t\nbind S.t to thread.x\n").1);
         assert_eq!(Entry::index_bits(&program), bits, "{program}");
     }
 }

@@ -305,7 +305,9 @@ impl Search<'_> {
         let stmt = &self.scop.stmts[update];
         let refused = |why: &str| {
             let together = match inner.first() {
-                Some(Member { name, kind: Kind::Bound(_), .. }) => format!("combined across the threads of the loop `{name}`"),
+                Some(Member { name, kind: Kind::Bound(_), .. }) => {
+                    format!("combined across the threads of the loop `{name}`")
+                }
                 _ => "updated atomically by the blocks of a kernel".into(),
             };
             Illegal::Malformed(format!("`{}` cannot be {together}: {why}", stmt.name))

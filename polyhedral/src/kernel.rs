@@ -125,7 +125,8 @@ fn bound_in<'t>(node: &'t Node, reach: &isl::UnionSet, found: &mut Vec<BoundLoop
         Node::Leaf => Ok(()),
         Node::Mark { child, .. } => bound_in(child, reach, found),
         Node::Band(band) => {
-            let on_axis = |member: &'t Member| Some(BoundLoop { axis: member.kind.axis()?, member, inside: reach.clone() });
+            let on_axis =
+                |member: &'t Member| Some(BoundLoop { axis: member.kind.axis()?, member, inside: reach.clone() });
             found.extend(band.members.iter().filter_map(on_axis));
             bound_in(&band.child, reach, found)
         }
@@ -203,7 +204,9 @@ fn misplaced(node: &Node, above: Above) -> Option<String> {
                     }
                     Some(Axis::Block(_)) => {}
                     Some(Axis::Thread(_)) if matches!(kind, Kind::Atomic(_)) => {
-                        return Some(format!("the threads of the loop `{name}` combine their updates: only blocks are atomic"));
+                        return Some(format!(
+                            "the threads of the loop `{name}` combine their updates: only blocks are atomic"
+                        ));
                     }
                     Some(Axis::Thread(_)) => above = Above::Others,
                     Some(axis) => return Some(format!("a kernel has no axis `{axis}` for the loop `{name}`")),

@@ -536,8 +536,7 @@ impl Kernel {
     /// # Errors
     /// When an argument does not fit: then nothing has been started. When the device refuses.
     pub fn launch(&self, stream: &Stream, inputs: &[&DeviceTensor], outputs: &mut [&mut DeviceTensor]) -> Result<()> {
-        let is_strided =
-            |tensor: &DeviceTensor| !is_dense(tensor.shape(), tensor.strides()) || !tensor.is_aligned();
+        let is_strided = |tensor: &DeviceTensor| !is_dense(tensor.shape(), tensor.strides()) || !tensor.is_aligned();
         let inputs_strided = inputs.iter().map(|input| is_strided(input));
         let strided: Strided = inputs_strided.chain(outputs.iter().map(|output| is_strided(output))).collect();
         let sizes = {

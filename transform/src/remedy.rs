@@ -120,9 +120,7 @@ fn at_once(command: &Command) -> Option<&String> {
 fn on(command: &Command, other: String) -> Option<Command> {
     match command.clone() {
         Command::Parallel { .. } => Some(Command::Parallel { member: other }),
-        Command::Bind { axis, atomically, .. } => {
-            Some(Command::Bind { members: vec![other], axis, atomically })
-        }
+        Command::Bind { axis, atomically, .. } => Some(Command::Bind { members: vec![other], axis, atomically }),
         Command::Vectorise { by, tail, .. } => Some(Command::Vectorise { member: other, by, names: None, tail }),
         _ => None,
     }

@@ -128,9 +128,9 @@ impl Seen {
                     [value].into_iter().chain(mask).for_each(|value| self.value(value));
                     self.report(report);
                 }
-                Op::LoadBlock { buffer, at, .. } | Op::StoreBlock { buffer, at, .. } | Op::Atomic { buffer, at, .. } => {
-                    self.access(*buffer, at)
-                }
+                Op::LoadBlock { buffer, at, .. }
+                | Op::StoreBlock { buffer, at, .. }
+                | Op::Atomic { buffer, at, .. } => self.access(*buffer, at),
                 Op::Prefetch { .. } | Op::Barrier | Op::Combine { .. } => {}
             }
         }

@@ -20,13 +20,7 @@ use crate::{At, RegId};
 
 impl<'c> Emitter<'c, '_> {
     /// An [`Op::Atomic`](crate::Op::Atomic).
-    pub fn atomic(
-        &self,
-        frame: &mut Frame<'c>,
-        (buffer, at): (TensorId, &[At]),
-        op: BinOp,
-        reg: RegId,
-    ) -> Result<()> {
+    pub fn atomic(&self, frame: &mut Frame<'c>, (buffer, at): (TensorId, &[At]), op: BinOp, reg: RegId) -> Result<()> {
         let element = self.element(frame, buffer)?;
         let address = self.address(frame, buffer, at, 1)?;
         let value = self.get_register(frame, reg, 1)?.expect(element.dtype)?;

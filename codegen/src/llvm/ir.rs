@@ -5,8 +5,8 @@ use inkwell::context::AsContextRef;
 use inkwell::context::Context;
 use inkwell::intrinsics::Intrinsic;
 use inkwell::llvm_sys::core::{
-    LLVMBuildAtomicRMW, LLVMBuildGEP2, LLVMMDNodeInContext2, LLVMMDStringInContext2, LLVMMetadataAsValue, LLVMReplaceMDNodeOperandWith,
-    LLVMSetMetadata, LLVMValueAsMetadata,
+    LLVMBuildAtomicRMW, LLVMBuildGEP2, LLVMMDNodeInContext2, LLVMMDStringInContext2, LLVMMetadataAsValue,
+    LLVMReplaceMDNodeOperandWith, LLVMSetMetadata, LLVMValueAsMetadata,
 };
 use inkwell::llvm_sys::{LLVMAtomicOrdering, LLVMAtomicRMWBinOp};
 use inkwell::module::Module;

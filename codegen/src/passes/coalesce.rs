@@ -71,7 +71,9 @@ fn count(ops: &[Op], uses: &mut Uses) {
                 count(then, uses);
                 count(otherwise, uses);
             }
-            Op::Set { reg, .. } | Op::Combine { reg, .. } | Op::Atomic { reg, .. } => *uses.entry(*reg).or_default() += 1,
+            Op::Set { reg, .. } | Op::Combine { reg, .. } | Op::Atomic { reg, .. } => {
+                *uses.entry(*reg).or_default() += 1
+            }
             Op::LoadBlock { regs, .. } | Op::StoreBlock { regs, .. } => {
                 regs.iter().for_each(|reg| *uses.entry(*reg).or_default() += 1);
             }

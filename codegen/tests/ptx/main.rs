@@ -197,7 +197,8 @@ fn columns(dtype: &str, op: &str) -> String {
 
 #[test]
 fn atomic_updates_are_those_of_the_evaluator() {
-    let script = "split y.i by 3 as io ii\nreorder y.io y.j y.ii\nbind y.io to block.x atomically\nbind y.j to thread.x";
+    let script =
+        "split y.i by 3 as io ii\nreorder y.io y.j y.ii\nbind y.io to block.x atomically\nbind y.j to thread.x";
     for dtype in ["float32", "float64", "int32", "uint32", "int64", "uint64"] {
         for op in ["sum", "prod", "min", "max", "bitand", "bitor", "bitxor"] {
             if dtype.starts_with("float") && op.starts_with("bit") {

@@ -66,7 +66,8 @@ pub fn hazards(scop: &Scop) -> Result<Vec<Hazard>, Illegal> {
 fn hazards_of(combined: &Combined) -> Result<Vec<Hazard>, Illegal> {
     let scop = &combined.scop;
     let places = Places::new(scop, &scop.tree)?;
-    let atomic: BTreeSet<StmtId> = combined.reductions.iter().filter(|one| one.is_atomic).map(|one| one.finish).collect();
+    let atomic: BTreeSet<StmtId> =
+        combined.reductions.iter().filter(|one| one.is_atomic).map(|one| one.finish).collect();
     let mut found = Vec::new();
     for launched in scop.tree.kernels()? {
         if let Some(why) = launched.misplaced() {

@@ -186,7 +186,8 @@ impl Draft {
             return self.rng.pick(&same);
         }
         let at = self.written.len();
-        let name = ["P", "Q", "R", "S", "T", "U", "V", "W"].get(at).map_or_else(|| format!("W{at}"), ToString::to_string);
+        let name =
+            ["P", "Q", "R", "S", "T", "U", "V", "W"].get(at).map_or_else(|| format!("W{at}"), ToString::to_string);
         let dtype = self.rng.pick(&TYPES);
         let id = self.declare(&name, dtype, rank, Role::Output);
         self.written.push(id);

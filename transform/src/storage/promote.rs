@@ -275,9 +275,7 @@ pub(super) fn memory_for(
 
 /// Whether a site is one of a whole block.
 fn in_block(site: &Site) -> Result<(), Reason> {
-    let has = |is_axis: fn(Axis) -> bool| {
-        site.members.iter().find(|member| member.kind.axis().is_some_and(is_axis))
-    };
+    let has = |is_axis: fn(Axis) -> bool| site.members.iter().find(|member| member.kind.axis().is_some_and(is_axis));
     if let Some(Member { name, .. }) = has(|axis| matches!(axis, Axis::Thread(_))) {
         return Reason::precondition(format!(
             "`{name}`, which is around, is on threads: these share nothing in one of its iterations"

@@ -23,7 +23,8 @@ pub fn command(random: &mut Rng, scop: &Scop) -> Command {
         15 | 16 => Command::peel(one, random.pick(&[End::First, End::Last]), random.pick(&[1, 2])),
         17 | 18 => Command::separate(some),
         19 => {
-            let (axis, atomically) = (random.pick(&[Axis::Block(0), Axis::Block(1), Axis::Thread(0)]), random.below(3) == 0);
+            let (axis, atomically) =
+                (random.pick(&[Axis::Block(0), Axis::Block(1), Axis::Thread(0)]), random.below(3) == 0);
             Command::Bind { members: vec![one], axis, atomically }
         }
         0 => Command::split(one, random.pick(&[1, 2, 3, 4])),

@@ -57,7 +57,8 @@ impl<'c> Emitter<'c, '_> {
         let register = (self.machine.vector_bits / dtype.bits().max(32)).max(2);
         let scale = self.machine.instructions.avx512 && self.machine.vector_bits == 512 && lanes % register == 0;
         let library = matches!(frame.outside, Outside::Processor(_));
-        let formula = if self.machine.instructions.fma { formula_of(builtin, Lanes { ty, scale, library }) } else { None };
+        let formula =
+            if self.machine.instructions.fma { formula_of(builtin, Lanes { ty, scale, library }) } else { None };
         let Some(formula) = formula else { return Ok(None) };
         let operands = operands.iter().map(|operand| self.ir.splat(*operand, lanes)).collect::<Result<Vec<_>>>()?;
         self.by_register(&operands, register, |part| self.formula_in_register(frame, builtin, &formula, part)).map(Some)
