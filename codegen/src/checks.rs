@@ -34,6 +34,8 @@ fn collect(program: &Program, ops: &[Op], checks: &mut Vec<Check>) {
             | Op::LoadBlock { .. }
             | Op::StoreBlock { .. }
             | Op::Barrier
+            | Op::Copy { .. }
+            | Op::Wait
             | Op::Combine { .. }
             | Op::Atomic { .. } => {}
         }

@@ -4,6 +4,7 @@
 //! seed, so that a loop which may not be parallel is likely to give something else. Blocks and threads of kernels run in
 //! such an order too, and two threads that race are a [`Fault::Race`].
 
+mod copy;
 mod kernel;
 mod scalar;
 
@@ -55,6 +56,13 @@ pub enum Fault {
         /// The position of the element, row-major.
         position: usize,
     },
+    /// An element is touched while a copy of it is under way, or what is copied is written.
+    UnderWay {
+        /// The buffer's name.
+        buffer: String,
+        /// The position of the element, row-major.
+        position: usize,
+    },
     /// An integer expression does not fit 64 bits.
     Overflow,
 }
@@ -73,6 +81,9 @@ impl fmt::Display for Fault {
             }
             Fault::Argument(words) | Fault::Malformed(words) => f.write_str(words),
             Fault::Race { buffer, position } => write!(f, "two threads race for element {position} of {buffer}"),
+            Fault::UnderWay { buffer, position } => {
+                write!(f, "element {position} of {buffer} is touched while a copy is under way")
+            }
             Fault::Overflow => f.write_str("an integer does not fit 64 bits"),
         }
     }
@@ -254,6 +265,8 @@ impl Run<'_> {
             }),
             Op::Atomic { buffer, at, op, reg } => self.atomic(*buffer, at, *op, *reg),
             Op::Launch(launch) => self.launch(launch),
+            Op::Copy { to, to_at, from, from_at, lanes } => self.copy((*to, to_at), (*from, from_at), *lanes),
+            Op::Wait => self.wait(),
             Op::Barrier | Op::Combine { .. } => {
                 Err(Fault::Malformed("a barrier outside of what all threads of a block get to".into()))
             }

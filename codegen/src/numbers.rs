@@ -49,6 +49,8 @@ impl Numbers {
                 | Op::Prefetch { .. }
                 | Op::StoreBlock { .. }
                 | Op::Barrier
+                | Op::Copy { .. }
+                | Op::Wait
                 | Op::Combine { .. }
                 | Op::Atomic { .. } => {}
             }

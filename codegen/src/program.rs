@@ -19,6 +19,8 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 ///         | block buffer[at*] = reg*       the same, stored
 ///         | launch name (block var below n)* (thread var below n)* shared buffer* { op* }
 ///         | barrier                        all threads of the block get here before one goes on
+///         | copy shared buffer[at*] = buffer[at*] under way until the thread waits
+///         | wait                           what this thread has begun to copy is there
 ///         | combine reg by operator over var*   the threads that differ in these numbers all get what theirs are together
 ///         | atomic buffer[at*] by operator reg    one element becomes what it and the register are together, in one step
 /// value   = const | int(base, step) | buffer[at*] | reg | unary | binary | compare | select | cast | call | mul-add
@@ -217,6 +219,23 @@ pub enum Op {
     /// Waits until all threads of the block are here, and sees what they have done. Not inside of anything that differs
     /// between the threads of a block.
     Barrier,
+    /// Begins to copy `lanes` elements of the device's memory to memory that the threads of a block share, and goes on: an
+    /// asynchronous copy. Each element gets there at some moment before the next [`Op::Wait`] of this thread; until then
+    /// no thread touches the elements copied to, and none writes those copied from.
+    Copy {
+        /// To here: a buffer that threads share.
+        to: TensorId,
+        /// One for each dimension, none computed.
+        to_at: Vec<At>,
+        /// From here: another buffer of the same type.
+        from: TensorId,
+        /// One for each dimension, none computed.
+        from_at: Vec<At>,
+        /// At least 1.
+        lanes: u32,
+    },
+    /// Waits for the copies that this thread has begun. The other threads see them behind the next barrier.
+    Wait,
     /// Combines the values that threads of a block have in a register: each thread then has there what those that differ
     /// from it in these of their numbers at most had, all together, in the order of
     /// [`threads_combined_in`](crate::threads_combined_in).

@@ -195,6 +195,14 @@ impl Program {
             }
             Op::Launch(launch) => self.launch(f, launch, depth),
             Op::Barrier => f.write_str("barrier\n"),
+            Op::Copy { to, to_at, from, from_at, lanes } => {
+                f.write_str("copy ")?;
+                self.element(f, *to, to_at, *lanes)?;
+                f.write_str(" = ")?;
+                self.element(f, *from, from_at, *lanes)?;
+                f.write_str("\n")
+            }
+            Op::Wait => f.write_str("wait\n"),
             Op::Atomic { buffer, at, op, reg } => {
                 f.write_str("atomic ")?;
                 self.element(f, *buffer, at, 1)?;

@@ -11,6 +11,8 @@
 //! - A barrier is inside of a launch, and of nothing that differs between the threads of a block: no loop whose bounds
 //!   depend on the thread, no such test. No register is live across.
 //! - What threads combine is combined where a barrier may be too: a register with one lane that is set, along axes of the block.
+//! - What goes on by itself is a copy from memory of the device to memory that threads share, of one type. Each thread waits for
+//!   those that it has begun before the next barrier, and before the kernel ends, and keeps away from their elements till then.
 //! - Values have one type, that of where they go; masks are `bool`, checked and indirect subscripts `int64`.
 //! - Every value has one lane or as many as its op; the registers of a block have one type and one number of lanes; the lanes
 //!   that a reduction combines are a multiple of those it has, and its operator has a neutral element of the type.
@@ -20,6 +22,7 @@ use std::collections::BTreeSet;
 use polyhedral::{BinOp, DType, Role, TensorId, UnOp, is_updated_atomically};
 use support::{Malformed, Stage};
 
+use crate::gpu::unawaited;
 use crate::{At, Buffer, Cond, Int, Launch, Op, Place, Program, RegId, Value, VarId, neutral};
 
 impl Stage for Program {
@@ -302,6 +305,9 @@ impl Verifier<'_> {
                     self.faults.push((reg.to_string(), "stored where it may not be set".into()));
                 });
             }
+            Op::Copy { to, to_at, from, from_at, lanes } => self.copy((*to, to_at), (*from, from_at), *lanes),
+            Op::Wait if self.kernel.is_none() => self.report("wait", "outside of a kernel there are no copies"),
+            Op::Wait => {}
             Op::Launch(launch) => self.launch(launch),
             Op::Barrier => match &self.kernel {
                 Some(Kernel { divergent: 0, .. }) => set.clear(),
@@ -309,6 +315,23 @@ impl Verifier<'_> {
             },
             Op::Combine { reg, op, threads } => self.combine(*reg, *op, threads, set),
             Op::Atomic { buffer, at, op, reg } => self.atomic((*buffer, at), *op, *reg, set),
+        }
+    }
+
+    fn copy(&mut self, to: (TensorId, &[At]), from: (TensorId, &[At]), lanes: u32) {
+        let row = |buffer: TensorId| self.program.buffers.get(buffer).map(|row| (&row.place, row.dtype));
+        let fits = match (row(to.0), row(from.0)) {
+            (Some((Place::Shared, a)), Some((Place::Argument(_) | Place::Workspace(_), b))) => a == b,
+            _ => false,
+        };
+        if !fits || self.kernel.is_none() {
+            self.report(to.0, "copied to from what is no memory of the device, or of another type");
+        }
+        if to.1.iter().chain(from.1).any(|at| matches!(at, At::Indirect(_))) {
+            self.report(to.0, "copied to where data says, or from there");
+        }
+        for (buffer, at) in [to, from] {
+            self.access(buffer, at, lanes, &BTreeSet::new());
         }
     }
 
@@ -402,6 +425,7 @@ impl Verifier<'_> {
         self.kernel = Some(Kernel { shared, axes, varying: threads, divergent: 0 });
         self.ops(&launch.body, &mut BTreeSet::new());
         self.kernel = None;
+        unawaited(&launch.body, self.program).into_iter().for_each(|(buffer, why)| self.report(buffer, why));
         vars.iter().for_each(|var| _ = self.visible.remove(var));
     }
 

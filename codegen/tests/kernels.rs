@@ -380,7 +380,7 @@ fn a_product_in_registers_in_cuda() {
                     *(float4 *)&acc[6][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
                     *(float4 *)&acc[7][4] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
                     for (int ko = 0; ko < 8; ++ko) {
-                        *(float4 *)&Bs[(tx + 16*ty) / 32][4*tx + 64*ty - 128*((tx + 16*ty) / 32)] = *(const float4 *)&B[(8*ko + (tx + 16*ty) / 32)*128 + 4*tx + 64*ty - 128*((tx + 16*ty) / 32)];
+                        *(float4 *)&Bs[ty / 2][4*tx + 64*ty - 128*(ty / 2)] = *(const float4 *)&B[(8*ko + ty / 2)*128 + 4*tx + 64*ty - 128*(ty / 2)];
                         float4 As_0 = *(const float4 *)&A[(128*by + 8*ty + tx / 2)*64 + 4*tx + 8*ko - 8*(tx / 2)];
                         As[4*tx - 8*(tx / 2)][8*ty + tx / 2] = As_0.x;
                         As[4*tx + 1 - 8*(tx / 2)][8*ty + tx / 2] = As_0.y;

@@ -22,6 +22,7 @@ const FMA: Options = Options {
     fma: true,
     dots: Vec::new(),
     trust_indices: false,
+    async_copies: false,
     runtime_strides: Vec::new(),
     full_tiles: FullTiles::Together,
 };

@@ -227,7 +227,8 @@ fn full_tiles(device: &Gpu) -> FullTiles {
 /// Devices have fused multiply-adds, whatever the host has.
 fn kernel_options(strided: &[bool], device: &Gpu, options: &Options) -> codegen::Options {
     let (fma, trust_indices, runtime_strides) = (!options.strict, options.trust_indices, strided.to_vec());
-    codegen::Options { fma, dots: Vec::new(), trust_indices, runtime_strides, full_tiles: full_tiles(device) }
+    let (full_tiles, async_copies) = (full_tiles(device), device.has_async_copies);
+    codegen::Options { fma, dots: Vec::new(), trust_indices, async_copies, runtime_strides, full_tiles }
 }
 
 /// The size of a tile that the script leaves open.

@@ -114,11 +114,13 @@ ptxas info    : Used 255 registers, used 0 barriers, 376 bytes cmem[0]";
 #[test]
 fn a_product_is_an_entry() {
     let case = benchmarks().into_iter().find(|case| case.name == "sgemm_256").unwrap();
-    for (device, target) in
-        [("cuda:sm_70", ".target sm_70"), ("cuda", ".target sm_80"), ("cuda:sm_90a", ".target sm_90a")]
-    {
+    for (device, target, load) in [
+        ("cuda:sm_70", ".target sm_70", "ld.global.nc."),
+        ("cuda", ".target sm_80", "cp.async.cg.shared.global"),
+        ("cuda:sm_90a", ".target sm_90a", "cp.async.cg.shared.global"),
+    ] {
         let text = kernels(&case, &Gpu::named(device).unwrap());
-        for part in [target, ".visible .entry tw_gemm", ".reqntid", "ld.global.nc.", "fma.rn.f32"] {
+        for part in [target, ".visible .entry tw_gemm", ".reqntid", load, "fma.rn.f32"] {
             assert!(text.contains(part), "no {part} in\n{text}");
         }
         assert!(!text.contains(".func"), "{text}");

@@ -131,7 +131,11 @@ impl Seen {
                 Op::LoadBlock { buffer, at, .. }
                 | Op::StoreBlock { buffer, at, .. }
                 | Op::Atomic { buffer, at, .. } => self.access(*buffer, at),
-                Op::Prefetch { .. } | Op::Barrier | Op::Combine { .. } => {}
+                Op::Prefetch { .. } | Op::Barrier | Op::Wait | Op::Combine { .. } => {}
+                Op::Copy { to, to_at, from, from_at, .. } => {
+                    self.access(*to, to_at);
+                    self.access(*from, from_at);
+                }
             }
         }
     }

@@ -113,7 +113,10 @@ impl Escapes<'_> {
                 self.value(value, 1, ranges, None);
                 mask.iter().for_each(|mask| self.value(mask, 1, ranges, None));
             }
-            Op::LoadBlock { buffer, .. } | Op::StoreBlock { buffer, .. } | Op::Atomic { buffer, .. } => {
+            Op::LoadBlock { buffer, .. }
+            | Op::StoreBlock { buffer, .. }
+            | Op::Copy { from: buffer, .. }
+            | Op::Atomic { buffer, .. } => {
                 self.unknown.push(*buffer);
             }
             _ => {}

@@ -1,8 +1,11 @@
 //! Kernels: from a Scop with kernels to a program that launches them, and to the text of languages that devices are
 //! programmed in.
 
+mod accesses;
 mod apart;
+mod awaited;
 mod code;
+mod copies;
 mod counted;
 mod entry;
 mod full;
@@ -11,6 +14,7 @@ mod guards;
 mod limits;
 mod plan;
 mod private;
+mod prologue;
 mod ptx;
 mod rewrite;
 mod source;
@@ -18,6 +22,7 @@ mod width;
 
 pub use code::{Kernels, NoCode};
 pub use entry::{Argument, Entry};
+pub(crate) use awaited::unawaited;
 pub(crate) use limits::launches;
 pub use limits::{TooLarge, within_limits};
 pub use plan::{NoPlan, plan};
@@ -41,10 +46,12 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
         let program = simplify(rewrite::tested_once(program));
         let program = simplify(full::full_tiles_apart(program, options.full_tiles, remarks));
         let program = simplify(private::copied_out(program));
+        let program = simplify(prologue::apart(program));
         let program = simplify(guards::unguarded(program));
         let program = simplify(counted::counted(program));
         let program = simplify(rewrite::tested_once(program));
-        let program = rewrite::loaded_whole(simplify(rewrite::in_registers(program)));
-        Ok(simplify(gathers::together(program)))
+        let program = simplify(rewrite::in_registers(program));
+        let program = simplify(copies::overlapped(program, options.async_copies));
+        Ok(simplify(gathers::together(rewrite::loaded_whole(program))))
     })
 }

@@ -75,7 +75,7 @@ fn copy(var: VarId, value: Int, upper: &Int, body: &[Op], ranges: &Ranges, progr
 }
 
 /// How many iterations a loop has at most.
-fn iterations(lower: &Int, upper: &Int, step: i64, ranges: &Ranges) -> Option<i64> {
+pub(super) fn iterations(lower: &Int, upper: &Int, step: i64, ranges: &Ranges) -> Option<i64> {
     let most = match upper {
         Int::Min(a, b) => {
             let (a, b) = (iterations(lower, a, step, ranges), iterations(lower, b, step, ranges));

@@ -3,6 +3,7 @@
 use support::Gpu;
 
 use super::Argument;
+use super::copies::at_once;
 use crate::{Program, llvm};
 
 /// The kernels of a program as a module that NVIDIA's driver loads.
@@ -39,6 +40,14 @@ impl Ptx {
 /// # Errors
 /// When the device is not one of NVIDIA's, or the program calls a function that devices have not.
 pub fn ptx(program: &Program, device: &Gpu) -> Result<Ptx, llvm::Error> {
+    let plain;
+    let program = match device.has_async_copies {
+        true => program,
+        false => {
+            plain = at_once(program.clone());
+            &plain
+        }
+    };
     let (text, kernels) = llvm::ptx(program, device)?;
     Ok(Ptx { text, kernels })
 }

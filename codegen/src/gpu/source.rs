@@ -4,6 +4,7 @@ mod arrays;
 mod atomic;
 mod check;
 mod combine;
+mod copy;
 mod expression;
 mod lanes;
 mod names;
@@ -20,6 +21,7 @@ use crate::verify::has_meeting;
 use crate::{Buffer, Launch, Op, Place, Program, RegId, Stride, VarId};
 
 use super::apart::meetings_apart;
+use super::copies::at_once;
 use super::entry::{Argument, Entry};
 use check::Checked;
 use lanes::{Loaded, Stored};
@@ -57,7 +59,7 @@ pub fn source(program: &Program, language: Language) -> Result<String> {
     let apart;
     let program = match language {
         Language::OpenCl => {
-            apart = meetings_apart(program.clone());
+            apart = meetings_apart(at_once(program.clone()));
             &apart
         }
         Language::Cuda => program,
@@ -402,6 +404,10 @@ impl<'a> Printer<'a> {
             }
             Op::Barrier => self.line(depth, self.language.barrier()),
             Op::Combine { reg, op, threads } => self.combine(*reg, *op, threads, depth)?,
+            Op::Copy { to, to_at, from, from_at, lanes } => {
+                self.copy((*to, to_at), (*from, from_at), *lanes, ranges, depth)?;
+            }
+            Op::Wait => self.wait(depth),
             Op::Atomic { buffer, at, op, reg } => self.atomic((*buffer, at), *op, *reg, (ranges, depth))?,
             // A hint, for caches that these devices fill themselves.
             Op::Prefetch { .. } => {}

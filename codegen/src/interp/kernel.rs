@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use polyhedral::{BinOp, TensorId};
 use support::Entity;
 
+use super::copy::UnderWay;
 use super::{Fault, Lanes, Run, of_lane, pick, scalar};
 use crate::verify::has_meeting;
 use crate::{At, Launch, Op, Place, Program, RegId, VarId, neutral, threads_combined_in};
@@ -52,6 +53,9 @@ impl Run<'_> {
             let mut own = Block { threads: &threads, pending: Vec::new(), registers };
             self.uniform(&launch.body, &mut own)?;
             self.run_pending(&mut own)?;
+            if self.watch.borrow().as_ref().is_some_and(|watch| !watch.copies.is_empty()) {
+                return Err(Fault::Malformed(format!("copies are under way where `{}` ends", launch.name)));
+            }
         }
         launch.shared.iter().for_each(|buffer| self.memory[buffer.index()].elements = Vec::new());
         self.kept.clear();
@@ -206,10 +210,19 @@ impl Run<'_> {
     pub(super) fn watched(&self, buffer: TensorId, position: usize, writes: bool) -> Result<(), Fault> {
         let mut watch = self.watch.borrow_mut();
         let Some(watch) = watch.as_mut() else { return Ok(()) };
-        if self.program.buffers[buffer].place == Place::Stack || !watch.races(buffer, position, writes) {
+        let row = &self.program.buffers[buffer];
+        if row.place == Place::Stack {
             return Ok(());
         }
-        Err(Fault::Race { buffer: self.program.buffers[buffer].name.clone(), position })
+        let buffer_name = || row.name.clone();
+        // Only what the device has is copied from.
+        if watch.is_under_way(buffer, position, writes && row.place != Place::Shared) {
+            return Err(Fault::UnderWay { buffer: buffer_name(), position });
+        }
+        match watch.races(buffer, position, writes) {
+            true => Err(Fault::Race { buffer: buffer_name(), position }),
+            false => Ok(()),
+        }
     }
 }
 
@@ -224,6 +237,8 @@ pub(super) struct Watch {
     here: Here,
     /// By buffer and position.
     cells: BTreeMap<(usize, usize), Touched>,
+    /// Copies that have not arrived, by buffer and position of where they go.
+    pub(super) copies: BTreeMap<(usize, usize), UnderWay>,
 }
 
 /// A place in the run of a kernel.
@@ -252,6 +267,11 @@ struct Touched {
 }
 
 impl Watch {
+    /// The thread that runs.
+    pub(super) fn thread(&self) -> usize {
+        self.here.thread
+    }
+
     fn races(&mut self, buffer: TensorId, position: usize, writes: bool) -> bool {
         let here = self.here;
         let cell = self.cells.entry((buffer.index(), position)).or_default();

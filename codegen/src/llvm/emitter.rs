@@ -257,6 +257,12 @@ impl<'c> Emitter<'c, '_> {
             Op::LoadBlock { regs, buffer, at, along } => self.load_block(frame, regs, *buffer, at, *along),
             Op::StoreBlock { regs, buffer, at, along } => self.store_block(frame, regs, *buffer, at, *along),
             Op::Barrier => frame.kernel().and_then(|_| self.barrier()),
+            Op::Wait => frame.kernel().and_then(|_| self.wait()),
+            Op::Copy { to, to_at, from, from_at, lanes } => {
+                check_lanes(*lanes)?;
+                frame.kernel()?;
+                self.copy(frame, (*to, to_at), (*from, from_at), *lanes)
+            }
             Op::Combine { reg, op, threads } => self.combine(frame, *reg, *op, threads),
             Op::Atomic { buffer, at, op, reg } => {
                 frame.kernel()?;

@@ -95,9 +95,11 @@ impl<'c> Emitter<'c, '_> {
             Op::For { body, .. } | Op::Local { body, .. } => self.size(body),
             Op::If { then, otherwise, .. } => 1 + self.size(then) + self.size(otherwise),
             Op::LoadBlock { regs, .. } | Op::StoreBlock { regs, .. } => regs.len(),
+            Op::Copy { lanes, .. } => *lanes as usize,
             Op::Check { .. }
             | Op::Prefetch { .. }
             | Op::Barrier
+            | Op::Wait
             | Op::Combine { .. }
             | Op::Atomic { .. }
             | Op::Launch(_) => 1,

@@ -33,6 +33,7 @@ mod block;
 mod check;
 mod code;
 mod combine;
+mod copy;
 mod cpu;
 mod dot;
 mod emitter;

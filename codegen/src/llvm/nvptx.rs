@@ -7,6 +7,7 @@
 //! shared memory       arrays of the module; where they are larger than kernels get unasked, one whose size the host says
 //! Local               allocated in the frame: registers, once subscripts are constants
 //! Barrier             bar.sync
+//! Copy, Wait          cp.async, 16, 8 or 4 bytes at a time, and cp.async.wait_all
 //! Combine             shuffles, and shared memory between warps
 //! Check               jumps to where the ops end that it stands for; the first one that fails writes the report
 //! ```
@@ -102,7 +103,10 @@ fn written(ops: &[Op]) -> BTreeSet<TensorId> {
     let mut all = BTreeSet::new();
     for op in ops {
         match op {
-            Op::Store { buffer, .. } | Op::StoreBlock { buffer, .. } | Op::Atomic { buffer, .. } => {
+            Op::Store { buffer, .. }
+            | Op::StoreBlock { buffer, .. }
+            | Op::Copy { to: buffer, .. }
+            | Op::Atomic { buffer, .. } => {
                 all.insert(*buffer);
             }
             Op::For { body, .. } | Op::Local { body, .. } => all.extend(written(body)),
@@ -113,6 +117,7 @@ fn written(ops: &[Op]) -> BTreeSet<TensorId> {
             | Op::Prefetch { .. }
             | Op::LoadBlock { .. }
             | Op::Barrier
+            | Op::Wait
             | Op::Combine { .. } => {}
         }
     }
@@ -304,6 +309,11 @@ impl<'c> Emitter<'c, '_> {
     /// An [`Op::Barrier`].
     pub fn barrier(&self) -> Result<()> {
         self.ir.call_intrinsic("llvm.nvvm.barrier0", &[], &[]).map(drop)
+    }
+
+    /// An [`Op::Wait`].
+    pub fn wait(&self) -> Result<()> {
+        self.ir.call_intrinsic("llvm.nvvm.cp.async.wait.all", &[], &[]).map(drop)
     }
 
     /// Ops that are left, for what comes after them, where a check among them fails.

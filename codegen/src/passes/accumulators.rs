@@ -96,6 +96,8 @@ impl Pass<'_> {
                 | Op::LoadBlock { .. }
                 | Op::StoreBlock { .. }
                 | Op::Barrier
+                | Op::Copy { .. }
+                | Op::Wait
                 | Op::Combine { .. }
                 | Op::Atomic { .. } => {}
             }
@@ -243,7 +245,7 @@ impl Uses {
                     self.subscripts(at);
                     self.other.extend(regs);
                 }
-                Op::Barrier => {}
+                Op::Barrier | Op::Copy { .. } | Op::Wait => {}
                 Op::Atomic { reg, at, .. } => {
                     self.subscripts(at);
                     self.other.insert(*reg);

@@ -77,7 +77,7 @@ fn count(ops: &[Op], uses: &mut Uses) {
             Op::LoadBlock { regs, .. } | Op::StoreBlock { regs, .. } => {
                 regs.iter().for_each(|reg| *uses.entry(*reg).or_default() += 1);
             }
-            Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::Barrier => {}
+            Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::Barrier | Op::Copy { .. } | Op::Wait => {}
         }
         each_value(op, &mut |value| count_in(value, uses));
     }
@@ -112,6 +112,8 @@ pub(crate) fn each_value(op: &Op, see: &mut dyn FnMut(&Value)) {
         | Op::Check { .. }
         | Op::Launch(_)
         | Op::Barrier
+        | Op::Copy { .. }
+        | Op::Wait
         | Op::Combine { .. } => &[],
     };
     for at in at {
@@ -163,7 +165,7 @@ pub(crate) fn renamed(op: &Op, from: RegId, to: RegId) -> Op {
         }
         Op::Combine { reg: own, .. } => *own = reg(*own),
         Op::Atomic { reg: own, at: place, .. } => (*own, *place) = (reg(*own), at(place)),
-        Op::Barrier => {}
+        Op::Barrier | Op::Copy { .. } | Op::Wait => {}
     }
     op
 }

@@ -242,7 +242,7 @@ impl Effects {
                     self.value(value);
                     mask.iter().for_each(|mask| self.value(mask));
                 }
-                Op::Barrier => {}
+                Op::Barrier | Op::Copy { .. } | Op::Wait => {}
                 Op::Combine { reg, .. } => _ = self.set.insert(*reg),
                 Op::Prefetch { at, .. } => at.iter().for_each(|at| self.subscript(at)),
                 Op::LoadBlock { regs, buffer, at, .. } => {

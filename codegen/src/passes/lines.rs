@@ -89,7 +89,7 @@ fn each_access(ops: &[Op], see: &mut dyn FnMut(TensorId, &[At])) {
     for op in ops {
         match op {
             Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => each_access(body, see),
-            Op::Barrier | Op::Combine { .. } => {}
+            Op::Barrier | Op::Wait | Op::Combine { .. } => {}
             Op::If { then, otherwise, .. } => {
                 each_access(then, see);
                 each_access(otherwise, see);
@@ -106,6 +106,13 @@ fn each_access(ops: &[Op], see: &mut dyn FnMut(TensorId, &[At])) {
             Op::Prefetch { buffer, at, .. } => {
                 see(*buffer, at);
                 computed(at).for_each(|value| each_load(value, see));
+            }
+            // None of its dimensions is to go.
+            Op::Copy { to, to_at, from, from_at, .. } => {
+                for (buffer, at) in [(to, to_at), (from, from_at)] {
+                    see(*buffer, at);
+                    see(*buffer, &[]);
+                }
             }
             // Blocks count their registers along one of the dimensions that there are: none of them is to go.
             Op::LoadBlock { buffer, at, .. } | Op::StoreBlock { buffer, at, .. } | Op::Atomic { buffer, at, .. } => {
@@ -427,6 +434,8 @@ fn with_joined_subscripts(op: Op, joins: &BTreeMap<TensorId, Join>) -> Op {
         other @ (Op::LoadBlock { .. }
         | Op::StoreBlock { .. }
         | Op::Barrier
+        | Op::Copy { .. }
+        | Op::Wait
         | Op::Combine { .. }
         | Op::Atomic { .. }) => other,
     }

@@ -38,10 +38,10 @@ pub(crate) use prefetches::CACHE_LINE;
 pub use prefetches::prefetches;
 pub(crate) use ranges::Ranges;
 pub use registers::registers;
-pub(crate) use registers::registers_of_others;
+pub(crate) use registers::{disjoint, registers_of_others};
 pub use shifts::shifts;
 pub use simplify::simplify;
-pub(crate) use simplify::substituted;
+pub(crate) use simplify::{simplified, substituted};
 pub use split::split;
 pub use spread::spread;
 pub use transposes::transposes;
@@ -144,6 +144,10 @@ fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
         Op::Prefetch { buffer, at, lanes } => {
             Op::Prefetch { buffer, at: at.iter().map(|at| map_at(at, change)).collect(), lanes }
         }
+        Op::Copy { to, to_at, from, from_at, lanes } => {
+            let all = |at: &[At]| at.iter().map(|at| map_at(at, change)).collect();
+            Op::Copy { to, to_at: all(&to_at), from, from_at: all(&from_at), lanes }
+        }
         Op::LoadBlock { regs, buffer, at, along } => {
             Op::LoadBlock { regs, buffer, at: at.iter().map(|at| map_at(at, change)).collect(), along }
         }
@@ -154,6 +158,7 @@ fn map_ints(op: Op, change: &dyn Fn(&Int) -> Int) -> Op {
             Op::Atomic { buffer, at: at.iter().map(|at| map_at(at, change)).collect(), op, reg }
         }
         Op::For { .. } | Op::If { .. } | Op::Local { .. } | Op::Launch(_) | Op::Barrier | Op::Combine { .. } => op,
+        Op::Wait => op,
     }
 }
 

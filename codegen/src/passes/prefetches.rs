@@ -42,6 +42,8 @@ fn thin_out(ops: &mut [Op], buffers: &Table<TensorId, Buffer>) {
             | Op::LoadBlock { .. }
             | Op::StoreBlock { .. }
             | Op::Barrier
+            | Op::Copy { .. }
+            | Op::Wait
             | Op::Combine { .. }
             | Op::Atomic { .. } => {}
         }

@@ -242,7 +242,22 @@ impl Ranges {
             return Some(quotient);
         }
         let multiples = self.facts.iter().filter_map(|fact| multiple_below(&difference(&own, fact)?, by));
-        std::iter::once(Int::Const(0)).chain(multiples).find(divided)
+        std::iter::once(Int::Const(0)).chain(multiples).find(divided).or_else(|| self.in_two_steps(e, &own, by))
+    }
+
+    /// The same by way of a divisor of `by` for which there is a simpler expression: `floor(e / by) = floor(floor(e / d) / (by / d))`.
+    /// Some fact compares `e` with multiples of it.
+    fn in_two_steps(&self, e: &Int, own: &Linear, by: i64) -> Option<Int> {
+        let divisors = self.facts.iter().filter_map(|fact| {
+            let (constant, terms) = difference(own, fact)?;
+            let terms = terms.into_iter().map(|(atom, c)| (atom.clone(), c)).collect();
+            Some(Linear { constant, terms }.into_int().remainder_and_modulus(by).1).filter(|d| *d > 1 && *d < by)
+        });
+        let mut divisors: Vec<i64> = divisors.collect();
+        divisors.sort_unstable();
+        divisors.dedup();
+        let quotient = divisors.into_iter().rev().find_map(|d| Some((d, self.quotient(e, d)?)));
+        quotient.map(|(d, quotient)| self.int(&quotient.floor_div(by / d)))
     }
 
     /// The same where what is left of the sum without the multiples of `by` is between two neighbouring ones.

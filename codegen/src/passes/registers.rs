@@ -161,7 +161,7 @@ impl<'a> Accesses<'a> {
         for op in ops {
             match op {
                 Op::For { body, .. } | Op::Launch(Launch { body, .. }) => self.ops(body, guard, false),
-                Op::Barrier | Op::Combine { .. } => {}
+                Op::Barrier | Op::Wait | Op::Combine { .. } => {}
                 Op::If { cond, then, otherwise } => {
                     let fixed = always && self.fixed_cond(cond);
                     self.ops(then, &Cond::all([guard.clone(), cond.clone()]), fixed);
@@ -184,6 +184,9 @@ impl<'a> Accesses<'a> {
                     self.ops(body, guard, always);
                 }
                 Op::Prefetch { at, lanes, .. } => at.iter().for_each(|at| self.subscript(at, *lanes, guard)),
+                Op::Copy { to, from, .. } => {
+                    [to, from].into_iter().for_each(|buffer| self.uses.entry(*buffer).or_default().other = true);
+                }
                 // Its registers hold what it loads already.
                 Op::LoadBlock { buffer, .. } | Op::StoreBlock { buffer, .. } | Op::Atomic { buffer, .. } => {
                     self.uses.entry(*buffer).or_default().other = true
@@ -269,6 +272,8 @@ pub(super) fn has_parallel(ops: &[Op]) -> bool {
         | Op::LoadBlock { .. }
         | Op::StoreBlock { .. }
         | Op::Barrier
+        | Op::Copy { .. }
+        | Op::Wait
         | Op::Combine { .. }
         | Op::Atomic { .. } => false,
     })
@@ -297,6 +302,8 @@ fn bound(ops: &[Op], vars: &mut BTreeSet<VarId>) {
             | Op::LoadBlock { .. }
             | Op::StoreBlock { .. }
             | Op::Barrier
+            | Op::Copy { .. }
+            | Op::Wait
             | Op::Combine { .. }
             | Op::Atomic { .. } => {}
         }
@@ -305,7 +312,7 @@ fn bound(ops: &[Op], vars: &mut BTreeSet<VarId>) {
 
 /// Whether two accesses of one buffer, each its subscripts and lanes, are known to share no element: in some dimension they
 /// are a constant apart that their lanes do not bridge.
-pub(super) fn disjoint((a, a_lanes): (&[At], u32), (b, b_lanes): (&[At], u32)) -> bool {
+pub(crate) fn disjoint((a, a_lanes): (&[At], u32), (b, b_lanes): (&[At], u32)) -> bool {
     let apart = |(a, b): (&At, &At)| {
         let (At::Affine { base: x, step: by_x }, At::Affine { base: y, step: by_y }) = (a, b) else {
             return false;
@@ -358,6 +365,8 @@ fn in_registers(ops: Vec<Op>, buffer: TensorId, held: &[(Element, RegId)]) -> Ve
         | Op::LoadBlock { .. }
         | Op::StoreBlock { .. }
         | Op::Barrier
+        | Op::Copy { .. }
+        | Op::Wait
         | Op::Combine { .. }
         | Op::Atomic { .. }) => other,
         Op::Launch(launch) => {

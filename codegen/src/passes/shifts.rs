@@ -50,6 +50,7 @@ impl Uses {
                 }
                 Op::LoadBlock { buffer, .. } => self.other |= *buffer == self.buffer,
                 Op::Prefetch { .. } | Op::StoreBlock { .. } | Op::Barrier | Op::Combine { .. } | Op::Atomic { .. } => {}
+                Op::Copy { .. } | Op::Wait => {}
                 Op::Set { value, .. } => self.value(value),
                 Op::Store { at, value, mask, .. } => {
                     computed(at).chain([value]).chain(mask).for_each(|value| self.value(value));

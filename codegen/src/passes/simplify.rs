@@ -18,7 +18,7 @@ pub fn simplify(program: Program) -> Program {
     Program { body, ..program }
 }
 
-pub(super) fn simplified(ops: &[Op], ranges: &Ranges) -> Vec<Op> {
+pub(crate) fn simplified(ops: &[Op], ranges: &Ranges) -> Vec<Op> {
     let mut out: Vec<Op> = Vec::new();
     for op in ops {
         for op in simplified_op(op, ranges) {

@@ -212,6 +212,8 @@ fn weight(ops: &[Op]) -> usize {
         | Op::LoadBlock { .. }
         | Op::StoreBlock { .. }
         | Op::Barrier
+        | Op::Copy { .. }
+        | Op::Wait
         | Op::Combine { .. }
         | Op::Atomic { .. } => 1,
     };
@@ -257,6 +259,8 @@ impl Cuts<'_> {
                 | Op::LoadBlock { .. }
                 | Op::StoreBlock { .. }
                 | Op::Barrier
+                | Op::Copy { .. }
+                | Op::Wait
                 | Op::Combine { .. }
                 | Op::Atomic { .. } => {}
             }

@@ -149,6 +149,8 @@ fn work(op: &Op, regs: &Table<RegId, Reg>) -> Option<u64> {
         | Op::Local { .. }
         | Op::Launch(_)
         | Op::Barrier
+        | Op::Copy { .. }
+        | Op::Wait
         | Op::Combine { .. }
         | Op::Atomic { .. } => None,
     }

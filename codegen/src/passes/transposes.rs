@@ -319,6 +319,8 @@ fn each_load(op: &Op, regs: &Table<RegId, Reg>, see: &mut dyn FnMut(&Value, u32)
         | Op::StoreBlock { .. }
         | Op::Launch(_)
         | Op::Barrier
+        | Op::Copy { .. }
+        | Op::Wait
         | Op::Combine { .. }
         | Op::Atomic { .. } => {}
     }

@@ -148,6 +148,8 @@ impl Pass<'_> {
                 | Op::Prefetch { .. }
                 | Op::StoreBlock { .. }
                 | Op::Barrier
+                | Op::Copy { .. }
+                | Op::Wait
                 | Op::Atomic { .. } => {}
             }
         }
@@ -207,7 +209,7 @@ impl Pass<'_> {
                 let at = at.iter().map(|at| values.at(at, &values.always)).collect();
                 Op::Prefetch { buffer: *buffer, at, lanes: *lanes }
             }
-            Op::LoadBlock { .. } | Op::StoreBlock { .. } => op.clone(),
+            Op::LoadBlock { .. } | Op::StoreBlock { .. } | Op::Copy { .. } | Op::Wait => op.clone(),
         })
     }
 

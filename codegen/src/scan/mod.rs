@@ -31,6 +31,8 @@ pub struct Options {
     pub dots: Vec<DotProduct>,
     /// Indirect subscripts are not checked while running.
     pub trust_indices: bool,
+    /// The device copies to shared memory while its threads go on.
+    pub async_copies: bool,
     /// Which arguments have strides that only the call knows; those beyond its end are dense and row-major.
     pub runtime_strides: Vec<bool>,
     /// What of kernels runs code of its own where tiles are full.

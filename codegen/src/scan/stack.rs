@@ -105,7 +105,7 @@ pub(super) fn touches(ops: &[Op], buffer: TensorId) -> bool {
     let subscripts = |at: &[At]| at.iter().any(|at| matches!(at, At::Indirect(value) if loads(value, buffer)));
     ops.iter().any(|op| match op {
         Op::For { body, .. } | Op::Launch(Launch { body, .. }) => touches(body, buffer),
-        Op::Barrier | Op::Combine { .. } => false,
+        Op::Barrier | Op::Wait | Op::Combine { .. } => false,
         Op::If { then, otherwise, .. } => touches(then, buffer) || touches(otherwise, buffer),
         Op::Local { buffer: own, body } => *own != buffer && touches(body, buffer),
         Op::Store { buffer: to, at, value, mask, .. } => {
@@ -117,6 +117,7 @@ pub(super) fn touches(ops: &[Op], buffer: TensorId) -> bool {
         | Op::LoadBlock { buffer: touched, at, .. }
         | Op::StoreBlock { buffer: touched, at, .. }
         | Op::Atomic { buffer: touched, at, .. } => *touched == buffer || subscripts(at),
+        Op::Copy { to, from, .. } => *to == buffer || *from == buffer,
     })
 }
 

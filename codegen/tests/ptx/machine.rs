@@ -297,6 +297,8 @@ struct Thread {
     state: State,
     registers: Vec<u64>,
     local: Vec<u8>,
+    /// Copies that go on by themselves: where to, where from, and what was read if that was at once.
+    copies: Vec<(u64, u64, usize, Option<Vec<u8>>)>,
 }
 
 struct Block<'m> {
@@ -319,7 +321,7 @@ impl Block<'_> {
             let id = [number % x, number / x % y, number / x / y];
             let registers = vec![0xdead_beef_dead_beef; self.kernel.registers];
             let local = vec![0xff; self.kernel.local_bytes];
-            self.threads.push(Thread { id, at: 0, state: State::Runs, registers, local });
+            self.threads.push(Thread { id, at: 0, state: State::Runs, registers, local, copies: Vec::new() });
         }
         let count = self.threads.len();
         loop {
@@ -433,7 +435,10 @@ impl Block<'_> {
                 self.threads[thread].at = to;
                 return;
             }
+            ["cp", "async", "ca" | "cg", "shared", "global"] => self.copy(thread, instruction),
+            ["cp", "async", "wait_all"] => self.wait(thread, &instruction.text),
             ["ret"] => {
+                assert!(self.threads[thread].copies.is_empty(), "copies are under way where a thread ends");
                 self.threads[thread].state = State::Done;
                 return;
             }
@@ -489,6 +494,26 @@ impl Block<'_> {
             }
         }
         self.threads[thread].at += 1;
+    }
+
+    /// Begins a copy that arrives as late as it can; what is there before is no number. Every other one reads at once.
+    fn copy(&mut self, thread: usize, instruction: &Instruction) {
+        let [to, from, Operand::Number(bytes)] = &instruction.operands[..] else { panic!("{}", instruction.text) };
+        let (to, from, bytes) = (self.address(thread, to), self.address(thread, from), *bytes as usize);
+        let is_whole = bytes == 16 || instruction.op[2] == "ca" && matches!(bytes, 4 | 8);
+        assert!(is_whole && (GLOBAL..).contains(&from) && (SHARED..LOCAL).contains(&to), "{}", instruction.text);
+        let source = self.memory(thread, from, bytes, &instruction.text).to_vec();
+        self.memory(thread, to, bytes, &instruction.text).fill(0xff);
+        let copies = &mut self.threads[thread].copies;
+        let read = copies.len().is_multiple_of(2).then_some(source);
+        copies.push((to, from, bytes, read));
+    }
+
+    fn wait(&mut self, thread: usize, text: &str) {
+        for (to, from, bytes, read) in std::mem::take(&mut self.threads[thread].copies) {
+            let source = read.unwrap_or_else(|| self.memory(thread, from, bytes, text).to_vec());
+            self.memory(thread, to, bytes, text).copy_from_slice(&source);
+        }
     }
 
     fn address(&self, thread: usize, operand: &Operand) -> u64 {

@@ -18,7 +18,8 @@ fn kernels(source: &Scop, device: &Gpu) -> Option<Program> {
     let mut session = Session::with_options(source.clone(), &common::target(), small).ok()?;
     gpu_mapper::Mapper { device: device.clone() }.schedule(&mut session).ok()?;
     let scop = gpu_mapper::kernels(&session.finish().ok()?.scop, device, &mut Vec::new()).ok()?;
-    let options = Options { fma: true, full_tiles: FullTiles::Blocks, ..Options::default() };
+    let (full_tiles, async_copies) = (FullTiles::Blocks, device.has_async_copies);
+    let options = Options { fma: true, full_tiles, async_copies, ..Options::default() };
     let program = gpu::lower(&scop, &options, &mut Vec::new()).unwrap_or_else(|error| panic!("{error}"));
     program.verify().unwrap_or_else(|error| panic!("{error}\n{program}"));
     Some(program)

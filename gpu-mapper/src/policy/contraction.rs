@@ -20,11 +20,12 @@
 use std::cell::RefCell;
 
 use polyhedral::{Access, Axis, Body, Memory, Stmt, StmtId, TensorId};
-use support::Gpu;
+use support::{Gpu, Remark};
 use transform::{Command, LayoutMap, Promotion, Session};
 
+use super::buffers::Staged;
 use super::nests::{
-    Loop, band_over, beside_all, dim_of, free_loops, in_subscript, is_in, lettered, loops_over, nest_of, uses,
+    Loop, band_over, beside_all, ceil_div, dim_of, free_loops, in_subscript, is_in, lettered, loops_over, nest_of, uses,
 };
 use super::steps::{Step, Steps, VECTOR};
 use super::tiles::Tile;
@@ -41,7 +42,7 @@ pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(),
         // One proof of all: in between, threads have what others of them need.
         trial.together(|session| {
             let threads = Default::default();
-            let steps = Steps { device, session, layers: tile.layers };
+            let steps = Steps::new(device, session, tile.layers);
             *outcome.borrow_mut() = Mapping { steps, contraction: &contraction, tile, threads }.run();
         });
         match outcome.into_inner() {
@@ -194,8 +195,36 @@ impl Mapping<'_> {
         for layout in layouts {
             self.steps.apply(Command::Layout(layout))?;
         }
-        self.shared(&outer.ok_or("the contraction is gone")?, blocks.len())?;
+        self.shared_in_turn(&outer.ok_or("the contraction is gone")?, blocks.len())?;
         self.steps.within_limits()
+    }
+
+    /// The factors in shared memory, in two buffers that are used in turn where that promises more than one.
+    fn shared_in_turn(&mut self, site: &str, blocks: usize) -> Step {
+        let before = self.steps.session.clone();
+        self.shared(site, blocks, false)?;
+        let outermost = self.contraction.summed.first().and_then(|one| one.extent);
+        let staged = Staged {
+            threads: self.tile.threads.iter().product::<i64>() * self.tile.layers,
+            sums: self.tile.elements.iter().product(),
+            steps: outermost.map(|extent| ceil_div(extent, self.tile.depth)),
+            bytes: self.steps.shared_bytes(),
+        };
+        let why = match staged.is_single(self.steps.device) {
+            Some(why) => why,
+            None => {
+                let single = std::mem::replace(self.steps.session, before);
+                match self.shared(site, blocks, true) {
+                    Ok(()) => return Ok(()),
+                    Err(why) => {
+                        *self.steps.session = single;
+                        why
+                    }
+                }
+            }
+        };
+        self.steps.session.remark(Remark::new("gpu", site, "one buffer for each tile", why));
+        Ok(())
     }
 
     fn name(&self, stmt: StmtId) -> String {
@@ -416,8 +445,9 @@ impl Mapping<'_> {
         LayoutMap { tensor, dims, cell, extent }
     }
 
-    /// The factors, in the memory that the threads of a block share while one iteration of a loop runs.
-    fn shared(&mut self, site: &str, blocks: usize) -> Step {
+    /// The factors, in the memory that the threads of a block share while one iteration of a loop runs; `double` buffers are
+    /// filled one iteration earlier.
+    fn shared(&mut self, site: &str, blocks: usize, double: bool) -> Step {
         let scop = self.steps.session.scop();
         let stmt = &scop.stmts[self.contraction.stmt];
         let mut factors: Vec<Access> = Vec::new();
@@ -438,12 +468,15 @@ impl Mapping<'_> {
             let padded = if own == last { 0 } else { VECTOR as u32 };
             let memory = Some(Memory::Shared);
             let name = self.steps.fresh(format!("{}_tile", tensor.name));
-            let promotion = Promotion { name, transposed, padded, memory, ..Promotion::of(tensor.name.clone(), site) };
+            let promotion = Promotion { name, transposed, padded, double, memory, ..Promotion::of(tensor.name.clone(), site) };
             self.steps.apply(Command::Promote(promotion))?;
             let name = self.steps.promoted()?;
+            // What a device copies by itself gets a place of its own for each element only if it is copied apart.
+            let in_vectors = !(double && self.steps.device.has_async_copies && own != last);
             // Loops in the order in which the elements lie where they come from.
             let place = |dim: usize| order.iter().position(|at| *at == dim).unwrap_or(dim);
-            self.steps.copy(&name, blocks + 1, &(0..=last).map(place).collect::<Vec<_>>(), self.tile.threads)?;
+            let order: Vec<usize> = (0..=last).map(place).collect();
+            self.steps.copy(&name, blocks + 1, &order, self.tile.threads, in_vectors)?;
         }
         Ok(())
     }

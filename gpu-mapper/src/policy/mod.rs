@@ -1,5 +1,6 @@
 //! Which loops go to blocks and threads, and what is kept near them.
 
+mod buffers;
 mod contraction;
 mod nests;
 mod pointwise;

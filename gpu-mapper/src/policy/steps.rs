@@ -1,9 +1,10 @@
 //! Commands of a strategy, as a person would write them.
 
-use polyhedral::{Axis, Memory, Tensor};
+use polyhedral::Axis;
 use support::Gpu;
 use transform::{Command, Promotion, Session};
 
+use super::buffers::shared_bytes;
 use super::nests::{beside, beside_all, dim_of, extent, lettered, loops_over, nest_of};
 use super::to_u32;
 use super::vectors::lanes_of_copy;
@@ -15,6 +16,8 @@ pub(super) const VECTOR: i64 = 4;
 pub(super) struct Steps<'a> {
     pub(super) device: &'a Gpu,
     pub(super) session: &'a mut Session,
+    /// Bytes that blocks of the kernels before share.
+    others_share: i64,
     /// Threads along z.
     pub(super) layers: i64,
 }
@@ -22,7 +25,12 @@ pub(super) struct Steps<'a> {
 /// A step that is refused, in a sentence.
 pub(super) type Step<T = ()> = Result<T, String>;
 
-impl Steps<'_> {
+impl<'a> Steps<'a> {
+    pub(super) fn new(device: &'a Gpu, session: &'a mut Session, layers: i64) -> Steps<'a> {
+        let others_share = shared_bytes(session.scop().tensors.values());
+        Steps { device, session, layers, others_share }
+    }
+
     pub(super) fn apply(&mut self, command: Command) -> Step {
         self.session.apply(command).map_err(|refused| refused.to_string())
     }
@@ -110,8 +118,15 @@ impl Steps<'_> {
         }
     }
 
-    /// All threads share out a copy: vector by vector, as the elements lie where they come from.
-    pub(super) fn copy(&mut self, tensor: &str, outside: usize, order: &[usize], threads: [i64; 2]) -> Step {
+    /// All threads share out a copy: vector by vector, as the elements lie where they come from, or element by element.
+    pub(super) fn copy(
+        &mut self,
+        tensor: &str,
+        outside: usize,
+        order: &[usize],
+        threads: [i64; 2],
+        in_vectors: bool,
+    ) -> Step {
         let scop = self.session.scop();
         let stmt = format!("{tensor}.load");
         let id = scop.stmt_named(&stmt).ok_or("nothing is loaded")?;
@@ -133,7 +148,7 @@ impl Steps<'_> {
         for outer in rest.iter().rev() {
             one = self.collapse(outer, &one, Some("x"))?;
         }
-        if lanes > 1 {
+        if lanes > 1 && in_vectors {
             self.apply(Command::vectorise(one, to_u32(lanes)).named(["xv"], ["xl"]))?;
             [one, _] = self.made()?;
         }
@@ -147,15 +162,14 @@ impl Steps<'_> {
         self.apply(Command::bind(columns, Axis::Thread(0)))
     }
 
+    /// Bytes that a block shares so far.
+    pub(super) fn shared_bytes(&self) -> i64 {
+        shared_bytes(self.session.scop().tensors.values()).saturating_sub(self.others_share)
+    }
+
     /// Whether a block has the memory that its threads share.
     pub(super) fn within_limits(&self) -> Step {
-        let bytes = |tensor: &Tensor| {
-            let extent = tensor.layout.as_ref().map_or(&tensor.extent, |layout| &layout.extent);
-            let element = i64::from(tensor.dtype.bytes());
-            extent.iter().try_fold(element, |all, extent| all.checked_mul(extent.as_const()?)).unwrap_or(i64::MAX)
-        };
-        let shared = self.session.scop().tensors.values().filter(|tensor| tensor.memory == Memory::Shared);
-        let shared = shared.map(bytes).fold(0, i64::saturating_add);
+        let shared = self.shared_bytes();
         match shared <= self.device.shared_bytes {
             true => Ok(()),
             false => Err(format!("its tiles would share {shared} bytes, and a block has {}", self.device.shared_bytes)),

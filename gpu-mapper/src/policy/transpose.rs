@@ -31,7 +31,7 @@ pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(),
     let transpose = Transpose::find(session, head).ok_or(Declined::NotMeant)?;
     let outcome = RefCell::new(Ok(()));
     session.together(|session| {
-        let mut mapping = Mapping { steps: Steps { device, session, layers: 1 }, transpose: &transpose };
+        let mut mapping = Mapping { steps: Steps::new(device, session, 1), transpose: &transpose };
         *outcome.borrow_mut() = mapping.run();
     });
     outcome.into_inner().map_err(Declined::Because)

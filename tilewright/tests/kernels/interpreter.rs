@@ -48,7 +48,8 @@ pub fn lowered(scop: &Scop, device: &Gpu) -> Result<Program, String> {
     let mut remarks = Vec::new();
     let mapped = gpu_mapper::kernels(scop, device, &mut remarks).map_err(|error| error.to_string())?;
     let full_tiles = if device.code == KernelCode::OpenCl { FullTiles::Steps } else { FullTiles::Blocks };
-    let options = codegen::Options { fma: true, full_tiles, ..codegen::Options::default() };
+    let async_copies = device.has_async_copies;
+    let options = codegen::Options { fma: true, full_tiles, async_copies, ..codegen::Options::default() };
     let program = gpu::lower(&mapped, &options, &mut remarks).map_err(|error| error.to_string())?;
     program.verify().map_err(|error| error.to_string())?;
     Ok(program)

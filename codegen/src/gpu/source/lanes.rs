@@ -259,7 +259,7 @@ impl Printer<'_> {
     }
 
     /// Where elements are a vector in memory: next to each other, and where the device can load so many at once.
-    fn vector_at(&mut self, buffer: TensorId, at: &[At], lanes: u32, ranges: &Ranges) -> Result<Option<Vector>> {
+    pub(super) fn vector_at(&mut self, buffer: TensorId, at: &[At], lanes: u32, ranges: &Ranges) -> Result<Option<Vector>> {
         let row = &self.program.buffers[buffer];
         let constant = row.role == Role::Input;
         let of = self.language.memory_vector(row.dtype, lanes);
@@ -274,7 +274,7 @@ impl Printer<'_> {
         Ok(Some(Vector { of, lanes, element, constant }))
     }
 
-    fn element_in(&mut self, lane: u32, buffer: TensorId, at: &[At], ranges: &Ranges) -> Result<String> {
+    pub(super) fn element_in(&mut self, lane: u32, buffer: TensorId, at: &[At], ranges: &Ranges) -> Result<String> {
         let own = std::mem::replace(&mut self.lane, lane);
         let element = self.element(buffer, at, ranges);
         self.lane = own;

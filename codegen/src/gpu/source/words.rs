@@ -292,9 +292,18 @@ pub(super) enum Helper {
     Odd(DType),
     /// A `double`, or a `float`, without its fraction, as the nearest integer of a type; 0 of what is no number.
     Truncated(bool, DType),
+    /// A copy of so many bytes to shared memory that goes on by itself, on devices that have such; see [`Helper::copying`].
+    Copied(u32),
+    /// A wait for these.
+    Awaited,
 }
 
 impl Helper {
+    /// The copy of so many bytes, if a device has one.
+    pub(super) fn copying(bytes: u32) -> Option<Helper> {
+        matches!(bytes, 4 | 8 | 16).then_some(Helper::Copied(bytes))
+    }
+
     /// As it is called.
     pub(super) fn name(self) -> String {
         match self {
@@ -303,6 +312,8 @@ impl Helper {
             Helper::Shifted(BinOp::Shl, dtype) => format!("shift_left_{}", dtype.name()),
             Helper::Shifted(_, dtype) => format!("shift_right_{}", dtype.name()),
             Helper::FirstFault => "first_fault".into(),
+            Helper::Copied(bytes) => format!("copy_{bytes}_bytes"),
+            Helper::Awaited => "wait_for_copies".into(),
             Helper::Widened(dtype) => format!("float_of_{}", dtype.name()),
             Helper::Narrowed(dtype) => format!("{}_of_float", dtype.name()),
             Helper::Rounded(dtype) => format!("rounded_to_{}", dtype.name()),
@@ -337,6 +348,10 @@ impl Helper {
                 };
                 function("bool", format!("{pointer} *fault, int check"), &format!("return {claim} == 0;"))
             }
+            Helper::Copied(bytes) => {
+                format!("{inline} void {name}(void *to, const void *from)\n{{\n{}\n}}\n", begun(bytes))
+            }
+            Helper::Awaited => format!("{inline} void {name}()\n{{\n{}\n}}\n", awaited()),
             Helper::Widened(dtype) => {
                 let value = match (language, dtype) {
                     (Language::OpenCl, DType::F16) => "vload_half(0, (const half *)&bits)",
@@ -454,4 +469,23 @@ pub(super) fn operator(op: BinOp) -> Option<(&'static str, Tightness)> {
         BinOp::BitXor => ("^", Tightness::Bits),
         BinOp::Mod | BinOp::Min | BinOp::Max | BinOp::Shl | BinOp::Shr => return None,
     })
+}
+
+/// A copy that goes on by itself: the instruction, with an address of shared memory; a loop for devices without it.
+fn begun(bytes: u32) -> String {
+    let (cache, words) = (if bytes == 16 { "cg" } else { "ca" }, bytes / 4);
+    format!(
+        r#"#if __CUDA_ARCH__ >= 800
+    asm volatile("{{ .reg .u64 long_to; .reg .u32 to; cvta.to.shared.u64 long_to, %0; cvt.u32.u64 to, long_to;"
+                 " cp.async.{cache}.shared.global [to], [%1], {bytes}; }}" :: "l"(to), "l"(from) : "memory");
+#else
+    for (int at = 0; at < {words}; ++at) ((unsigned int *)to)[at] = ((const unsigned int *)from)[at];
+#endif"#
+    )
+}
+
+fn awaited() -> &'static str {
+    r#"#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_all;" ::: "memory");
+#endif"#
 }
