@@ -125,6 +125,11 @@ impl Pass<'_> {
                     all.push(Op::For { var, lower, upper, step: Int::Const(1), parallel, body });
                     all.extend(rest);
                 }
+                Op::If { cond, then, otherwise } => {
+                    let then = self.steps(then, &ranges.where_holds(&cond), loops, rests);
+                    let there = ranges.where_holds(&cond.clone().negate());
+                    all.push(Op::If { cond, then, otherwise: self.steps(otherwise, &there, loops, rests) });
+                }
                 Op::Local { buffer, body } => {
                     all.push(Op::Local { buffer, body: self.steps(body, ranges, loops, rests) });
                 }
