@@ -702,13 +702,13 @@ fn the_policy_fuses_and_tiles() {
         bind C.init.mt C.update.mt C_kept.store.x0t to thread.y
         bind C.init.nt C.update.nt C_kept.store.x1t to thread.x
         layout C_kept [i0, i1] = [4*floor((i0)/64) + i0 mod 4, 4*floor((i1)/64) + i1 mod 4] of [8, 8]
-        promote A at C.update.ko as A_tile transposed 1 0 padded 4 in shared
+        promote A at C.update.ko as A_tile transposed 1 0 padded 4 double in shared
         reorder A_tile.load.x1 A_tile.load.x0
         collapse A_tile.load.x1 A_tile.load.x0 as x
         split A_tile.load.x by 16 as ty tx
         bind A_tile.load.ty to thread.y
         bind A_tile.load.tx to thread.x
-        promote B at C.update.ko as B_tile in shared
+        promote B at C.update.ko as B_tile double in shared
         reorder B_tile.load.x0 B_tile.load.x1
         collapse B_tile.load.x0 B_tile.load.x1 as x
         split B_tile.load.x by 16 as ty tx
