@@ -114,3 +114,33 @@ impl Accesses {
             && !self.stores.iter().any(|one| target(one) || source(one))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use support::Entity;
+
+    use super::*;
+    use crate::VarId;
+
+    fn at(base: Int, step: i64) -> At {
+        At::Affine { base, step }
+    }
+
+    #[test]
+    fn halves_in_turn_never_meet() {
+        let k = || Int::Var(VarId::new(0));
+        let halves = [k().modulo(2), (k() + 1).modulo(2), k() - 2 * k().floor_div(2), Int::Const(1) - k()];
+        let meet = |a: &Int, b: &Int| !never_meet((&[at(a.clone(), 0)], 1), (&[at(b.clone(), 0)], 1));
+        assert!(!meet(&halves[0], &halves[1]) && !meet(&halves[2], &halves[1]) && !meet(&halves[2], &halves[3]));
+        assert!(meet(&halves[0], &halves[2]) && meet(&halves[1], &halves[3]) && meet(&halves[0], &Int::Const(1)));
+    }
+
+    #[test]
+    fn lanes_between_may_meet() {
+        let i = || Int::Var(VarId::new(0));
+        let meet = |a: (Int, i64), b: (Int, i64)| !never_meet((&[at(a.0, a.1)], 4), (&[at(b.0, b.1)], 4));
+        assert!(!meet((4 * i(), 0), (4 * i() + 1, 4)));
+        assert!(meet((4 * i(), 1), (4 * i() + 1, 4)));
+        assert!(!meet((2 * i(), 2), (6 * i() + 1, 4)));
+    }
+}

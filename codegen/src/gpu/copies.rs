@@ -47,10 +47,10 @@ pub(super) fn overlapped(mut program: Program, asynchronous: bool) -> Program {
 
 /// The program with copies that are done where they begin: for languages without a word for others.
 pub(super) fn at_once(program: Program) -> Program {
-    with_launches(program, &|body, program| stored(body, program))
+    with_launches(program, &|body, _| stored(body))
 }
 
-fn stored(ops: Vec<Op>, program: &Program) -> Vec<Op> {
+fn stored(ops: Vec<Op>) -> Vec<Op> {
     let one = |op: Op| match op {
         Op::Copy { to, to_at, from, from_at, lanes } => {
             let value = Value::Load { buffer: from, at: from_at, mask: None };
@@ -58,12 +58,10 @@ fn stored(ops: Vec<Op>, program: &Program) -> Vec<Op> {
         }
         Op::Wait => None,
         Op::For { var, lower, upper, step, parallel, body } => {
-            Some(Op::For { var, lower, upper, step, parallel, body: stored(body, program) })
+            Some(Op::For { var, lower, upper, step, parallel, body: stored(body) })
         }
-        Op::If { cond, then, otherwise } => {
-            Some(Op::If { cond, then: stored(then, program), otherwise: stored(otherwise, program) })
-        }
-        Op::Local { buffer, body } => Some(Op::Local { buffer, body: stored(body, program) }),
+        Op::If { cond, then, otherwise } => Some(Op::If { cond, then: stored(then), otherwise: stored(otherwise) }),
+        Op::Local { buffer, body } => Some(Op::Local { buffer, body: stored(body) }),
         other => Some(other),
     };
     ops.into_iter().filter_map(one).collect()

@@ -422,3 +422,21 @@ fn each_min(int: &Int, see: &mut dyn FnMut(&Int)) {
         other => see(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use support::Entity;
+
+    use super::*;
+
+    /// `floor(kk / 16)` where `kk` is in `8·k .. 8·k + 8`.
+    #[test]
+    fn quotients_by_way_of_smaller_ones() {
+        let [k, kk] = [0, 1].map(|at| Int::Var(VarId::new(at)));
+        let ranges = Ranges::default().inside(VarId::new(1), &(8 * k.clone()), &(8 * k.clone() + 8));
+        assert_eq!(ranges.int(&kk.clone().floor_div(16)), k.clone().floor_div(2));
+        assert_eq!(ranges.int(&kk.clone().modulo(24)), kk.clone() - 24 * k.floor_div(3));
+        // Nothing compares it with multiples of a divisor of 5.
+        assert_eq!(ranges.int(&kk.clone().floor_div(5)), kk.floor_div(5));
+    }
+}

@@ -15,7 +15,7 @@
 //! After Volkov and Demmel, Benchmarking GPUs to Tune Dense Linear Algebra (SC 2008), for tiles of threads in registers, and
 //! Nath, Tomov and Dongarra, An Improved MAGMA GEMM for Fermi GPUs (2010), for both levels. A thread's elements are in groups
 //! of four, as far apart as all threads of its row have such groups, so that the threads of a warp read neighbouring vectors
-//! of shared memory.
+//! of shared memory. Where it pays, the tiles of the next step are on their way meanwhile ([`Staged`]).
 
 use std::cell::RefCell;
 
