@@ -125,6 +125,11 @@ impl Pass<'_> {
                     all.push(Op::For { var, lower, upper, step: Int::Const(1), parallel, body });
                     all.extend(rest);
                 }
+                Op::If { cond, then, otherwise } => {
+                    let then = self.steps(then, &ranges.where_holds(&cond), loops, rests);
+                    let there = ranges.where_holds(&cond.clone().negate());
+                    all.push(Op::If { cond, then, otherwise: self.steps(otherwise, &there, loops, rests) });
+                }
                 Op::Local { buffer, body } => {
                     all.push(Op::Local { buffer, body: self.steps(body, ranges, loops, rests) });
                 }
@@ -300,7 +305,7 @@ impl Demand {
         let (inner, outer): (Vec<_>, Vec<_>) = linear.terms.into_iter().partition(|(atom, _)| is_within(atom));
         let inner = inner.into_iter().fold(Int::Const(0), |all, (atom, c)| all + c * atom);
         let outer = outer.into_iter().fold(Int::Const(linear.constant), |all, (atom, c)| all + c * atom);
-        Some(outer + self.at.ranges.interval(&inner).0?)
+        Some(outer + self.at.ranges.least(&inner)?)
     }
 }
 
@@ -319,7 +324,8 @@ fn first_partial(var: VarId, [lower, upper]: [&Int; 2], body: &[Op], ranges: &Ra
         let partial = ranges.interval(&(upper.clone() - at.clone()));
         let full = ranges.interval(&(at.clone() - lower.clone()));
         let is_worth_it = partial.0 != partial.1 || partial.1? > 0;
-        let are_few = partial.1? <= 1 || full.0? >= partial.1?;
+        // Two where a step copies for the next one.
+        let are_few = partial.1? <= 2 || full.0? >= partial.1?;
         (is_same_for_all && is_worth_it && are_few && full.1.is_none_or(|full| full > 0)).then_some(at)
     };
     found.into_iter().filter_map(cut).reduce(Int::min)

@@ -141,6 +141,13 @@ impl Ranges {
         }
     }
 
+    /// A number that an expression is not below, where one is known: with quotients as they are, or by what they divide.
+    pub(crate) fn least(&self, int: &Int) -> Option<i64> {
+        let own = int.linear();
+        let below = below_without_quotients(&own).and_then(|below| self.interval_of(sum(&below)).0);
+        either(self.interval_of(sum(&own)).0, below, i64::max)
+    }
+
     /// Whether an expression is known not to be negative.
     pub(crate) fn at_least_zero(&self, int: &Int) -> bool {
         let own = in_least_terms(int.linear());

@@ -113,6 +113,10 @@ fn judge(seed: u64, compiler: Option<&Compiler>, tally: &Mutex<Tally>) -> Result
         interpreter::agrees(&scop, &program, seed + order).map_err(in_program)?;
         interpreter::agrees(&scop, &by_itself, seed + order).map_err(in_program)?;
     }
+    // Where barriers may be inside of conditions, full tiles are apart.
+    if let Ok(program) = interpreter::lowered(&scheduled.scop, &Gpu::cuda()) {
+        interpreter::agrees(&scop, &program, seed).map_err(in_program)?;
+    }
     if let Some(compiler) = compiler {
         computed(&scop, &program, compiler, seed).map_err(in_program)?;
     }
