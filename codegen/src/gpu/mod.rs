@@ -20,9 +20,9 @@ mod rewrite;
 mod source;
 mod width;
 
+pub(crate) use awaited::unawaited;
 pub use code::{Kernels, NoCode};
 pub use entry::{Argument, Entry};
-pub(crate) use awaited::unawaited;
 pub(crate) use limits::launches;
 pub use limits::{TooLarge, within_limits};
 pub use plan::{NoPlan, plan};

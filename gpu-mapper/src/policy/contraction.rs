@@ -468,7 +468,8 @@ impl Mapping<'_> {
             let padded = if own == last { 0 } else { VECTOR as u32 };
             let memory = Some(Memory::Shared);
             let name = self.steps.fresh(format!("{}_tile", tensor.name));
-            let promotion = Promotion { name, transposed, padded, double, memory, ..Promotion::of(tensor.name.clone(), site) };
+            let promotion =
+                Promotion { name, transposed, padded, double, memory, ..Promotion::of(tensor.name.clone(), site) };
             self.steps.apply(Command::Promote(promotion))?;
             let name = self.steps.promoted()?;
             // What a device copies by itself gets a place of its own for each element only if it is copied apart.

@@ -259,7 +259,13 @@ impl Printer<'_> {
     }
 
     /// Where elements are a vector in memory: next to each other, and where the device can load so many at once.
-    pub(super) fn vector_at(&mut self, buffer: TensorId, at: &[At], lanes: u32, ranges: &Ranges) -> Result<Option<Vector>> {
+    pub(super) fn vector_at(
+        &mut self,
+        buffer: TensorId,
+        at: &[At],
+        lanes: u32,
+        ranges: &Ranges,
+    ) -> Result<Option<Vector>> {
         let row = &self.program.buffers[buffer];
         let constant = row.role == Role::Input;
         let of = self.language.memory_vector(row.dtype, lanes);
