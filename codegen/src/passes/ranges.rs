@@ -232,9 +232,13 @@ impl Ranges {
         }
     }
 
-    /// A simpler expression for `floor(e / by)`: of those `q` that some fact compares `by·q` with, the one for which
-    /// `0 <= e - by·q < by`.
+    /// A simpler expression for `floor(e / by)`, in one step or in two.
     fn quotient(&self, e: &Int, by: i64) -> Option<Int> {
+        self.in_one_step(e, by).or_else(|| self.in_two_steps(e, by))
+    }
+
+    /// Of those `q` that some fact compares `by·q` with, the one for which `0 <= e - by·q < by`.
+    fn in_one_step(&self, e: &Int, by: i64) -> Option<Int> {
         if let (Some(low), Some(high)) = self.interval(e)
             && low.div_euclid(by) == high.div_euclid(by)
         {
@@ -249,22 +253,24 @@ impl Ranges {
             return Some(quotient);
         }
         let multiples = self.facts.iter().filter_map(|fact| multiple_below(&difference(&own, fact)?, by));
-        std::iter::once(Int::Const(0)).chain(multiples).find(divided).or_else(|| self.in_two_steps(e, &own, by))
+        std::iter::once(Int::Const(0)).chain(multiples).find(divided)
     }
 
     /// The same by way of a divisor of `by` for which there is a simpler expression: `floor(e / by) = floor(floor(e / d) / (by / d))`.
-    /// Some fact compares `e` with multiples of it.
-    fn in_two_steps(&self, e: &Int, own: &Linear, by: i64) -> Option<Int> {
+    /// Some fact compares `e` with multiples of it. Each of the two is one step: facts may lead from one quotient to the next
+    /// without an end.
+    fn in_two_steps(&self, e: &Int, by: i64) -> Option<Int> {
+        let own = e.linear();
         let divisors = self.facts.iter().filter_map(|fact| {
-            let (constant, terms) = difference(own, fact)?;
+            let (constant, terms) = difference(&own, fact)?;
             let terms = terms.into_iter().map(|(atom, c)| (atom.clone(), c)).collect();
             Some(Linear { constant, terms }.into_int().remainder_and_modulus(by).1).filter(|d| *d > 1 && *d < by)
         });
         let mut divisors: Vec<i64> = divisors.collect();
         divisors.sort_unstable();
         divisors.dedup();
-        let quotient = divisors.into_iter().rev().find_map(|d| Some((d, self.quotient(e, d)?)));
-        quotient.map(|(d, quotient)| self.int(&quotient.floor_div(by / d)))
+        let (d, quotient) = divisors.into_iter().rev().find_map(|d| Some((d, self.in_one_step(e, d)?)))?;
+        Some(self.in_one_step(&quotient, by / d).unwrap_or_else(|| quotient.floor_div(by / d)))
     }
 
     /// The same where what is left of the sum without the multiples of `by` is between two neighbouring ones.
