@@ -23,7 +23,7 @@ use std::fmt::{self, Display, Formatter};
 
 use polyhedral::{BinOp, CmpOp, DType, Role, UnOp};
 
-use crate::{At, Buffer, Cond, Int, Launch, Op, Place, Program, Stride, Value};
+use crate::{At, Buffer, Cond, Int, Launch, Op, Place, Program, Stride, Value, VarId};
 
 impl Display for Program {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -127,27 +127,9 @@ impl Program {
         write!(f, "{:1$}", "", 2 * depth)?;
         match op {
             Op::For { var, lower, upper, step, parallel, body } => {
-                write!(f, "{}for {} in ", if *parallel { "parallel " } else { "" }, self.vars[*var])?;
-                self.int(f, lower, Tightness::Sum)?;
-                f.write_str("..")?;
-                self.int(f, upper, Tightness::Sum)?;
-                if *step != Int::Const(1) {
-                    f.write_str(" step ")?;
-                    self.int(f, step, Tightness::Sum)?;
-                }
-                self.block(f, body, depth)
+                self.repeated(f, (*var, *parallel), [lower, upper, step], body, depth)
             }
-            Op::If { cond, then, otherwise } => {
-                f.write_str("if ")?;
-                self.cond(f, cond, Tightness::Choice)?;
-                f.write_str(" {\n")?;
-                self.ops(f, then, depth + 1)?;
-                if !otherwise.is_empty() {
-                    writeln!(f, "{:1$}}} else {{", "", 2 * depth)?;
-                    self.ops(f, otherwise, depth + 1)?;
-                }
-                writeln!(f, "{:1$}}}", "", 2 * depth)
-            }
+            Op::If { cond, then, otherwise } => self.branch(f, cond, [then, otherwise], depth),
             Op::Store { buffer, at, lanes, value, mask } => {
                 self.element(f, *buffer, at, *lanes)?;
                 f.write_str(" = ")?;
@@ -214,6 +196,37 @@ impl Program {
                 f.write_str("\n")
             }
         }
+    }
+
+    fn repeated(
+        &self,
+        f: &mut Formatter<'_>,
+        (var, parallel): (VarId, bool),
+        [lower, upper, step]: [&Int; 3],
+        body: &[Op],
+        depth: usize,
+    ) -> fmt::Result {
+        write!(f, "{}for {} in ", if parallel { "parallel " } else { "" }, self.vars[var])?;
+        self.int(f, lower, Tightness::Sum)?;
+        f.write_str("..")?;
+        self.int(f, upper, Tightness::Sum)?;
+        if *step != Int::Const(1) {
+            f.write_str(" step ")?;
+            self.int(f, step, Tightness::Sum)?;
+        }
+        self.block(f, body, depth)
+    }
+
+    fn branch(&self, f: &mut Formatter<'_>, cond: &Cond, [then, otherwise]: [&[Op]; 2], depth: usize) -> fmt::Result {
+        f.write_str("if ")?;
+        self.cond(f, cond, Tightness::Choice)?;
+        f.write_str(" {\n")?;
+        self.ops(f, then, depth + 1)?;
+        if !otherwise.is_empty() {
+            writeln!(f, "{:1$}}} else {{", "", 2 * depth)?;
+            self.ops(f, otherwise, depth + 1)?;
+        }
+        writeln!(f, "{:1$}}}", "", 2 * depth)
     }
 
     fn launch(&self, f: &mut Formatter<'_>, launch: &Launch, depth: usize) -> fmt::Result {

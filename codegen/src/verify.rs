@@ -216,31 +216,7 @@ impl Verifier<'_> {
     fn op(&mut self, op: &Op, set: &mut BTreeSet<RegId>) {
         match op {
             Op::For { var, lower, upper, step, parallel, body } => {
-                self.int(lower);
-                self.int(upper);
-                self.int(step);
-                if step.as_const().is_some_and(|step| step < 1) {
-                    self.report(var, "a step below 1");
-                }
-                if self.program.vars.get(*var).is_none() {
-                    self.report(var, "not in the table");
-                }
-                if !self.bound.insert(*var) {
-                    self.report(var, "bound by two loops");
-                }
-                self.visible.insert(*var);
-                if *parallel && self.kernel.is_some() {
-                    self.report(var, "a parallel loop inside of a kernel");
-                }
-                self.forget_across(body, set);
-                // The body may not run at all, so that what it sets is not set after it.
-                let mut inside = if *parallel { BTreeSet::new() } else { set.clone() };
-                let varies = self.kernel.as_ref().is_some_and(|kernel| kernel.varies(lower) || kernel.varies(upper));
-                if let Some(kernel) = self.kernel.as_mut().filter(|_| varies) {
-                    kernel.varying.insert(*var);
-                }
-                self.diverging(varies, |check| check.ops(body, &mut inside));
-                self.visible.remove(var);
+                self.repeated((*var, *parallel), [lower, upper, step], body, set);
             }
             Op::If { cond, then, otherwise } => {
                 self.cond(cond);
@@ -254,9 +230,7 @@ impl Verifier<'_> {
             }
             Op::Store { buffer, at, lanes, value, mask } => {
                 let dtype = self.program.buffers.get(*buffer).map(|buffer| buffer.dtype);
-                if self.program.buffers.get(*buffer).is_some_and(|buffer| buffer.role == Role::Input) {
-                    self.report(buffer, "an input is stored to");
-                }
+                self.not_an_input(*buffer);
                 self.access(*buffer, at, *lanes, set);
                 self.typed(value, dtype, *lanes, set);
                 self.mask(mask.as_ref(), *lanes, set);
@@ -297,9 +271,7 @@ impl Verifier<'_> {
                 set.extend(regs);
             }
             Op::StoreBlock { regs, buffer, at, along } => {
-                if self.program.buffers.get(*buffer).is_some_and(|buffer| buffer.role == Role::Input) {
-                    self.report(buffer, "an input is stored to");
-                }
+                self.not_an_input(*buffer);
                 self.block(regs, *buffer, at, *along, set);
                 regs.iter().filter(|reg| !set.contains(reg)).for_each(|reg| {
                     self.faults.push((reg.to_string(), "stored where it may not be set".into()));
@@ -315,6 +287,46 @@ impl Verifier<'_> {
             },
             Op::Combine { reg, op, threads } => self.combine(*reg, *op, threads, set),
             Op::Atomic { buffer, at, op, reg } => self.atomic((*buffer, at), *op, *reg, set),
+        }
+    }
+
+    fn repeated(
+        &mut self,
+        (var, parallel): (VarId, bool),
+        [lower, upper, step]: [&Int; 3],
+        body: &[Op],
+        set: &mut BTreeSet<RegId>,
+    ) {
+        self.int(lower);
+        self.int(upper);
+        self.int(step);
+        if step.as_const().is_some_and(|step| step < 1) {
+            self.report(var, "a step below 1");
+        }
+        if self.program.vars.get(var).is_none() {
+            self.report(var, "not in the table");
+        }
+        if !self.bound.insert(var) {
+            self.report(var, "bound by two loops");
+        }
+        self.visible.insert(var);
+        if parallel && self.kernel.is_some() {
+            self.report(var, "a parallel loop inside of a kernel");
+        }
+        self.forget_across(body, set);
+        // The body may not run at all, so that what it sets is not set after it.
+        let mut inside = if parallel { BTreeSet::new() } else { set.clone() };
+        let varies = self.kernel.as_ref().is_some_and(|kernel| kernel.varies(lower) || kernel.varies(upper));
+        if let Some(kernel) = self.kernel.as_mut().filter(|_| varies) {
+            kernel.varying.insert(var);
+        }
+        self.diverging(varies, |check| check.ops(body, &mut inside));
+        self.visible.remove(&var);
+    }
+
+    fn not_an_input(&mut self, buffer: TensorId) {
+        if self.program.buffers.get(buffer).is_some_and(|buffer| buffer.role == Role::Input) {
+            self.report(buffer, "an input is stored to");
         }
     }
 
