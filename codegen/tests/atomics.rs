@@ -28,9 +28,7 @@ fn mapped(text: &str, sizes: Option<&[i64]>, script: &str, device: &Gpu) -> Resu
 }
 
 fn lowered(scop: &Scop) -> Program {
-    let program = gpu::lower(scop, &Options::default(), &mut Vec::new()).unwrap_or_else(|error| panic!("{error}"));
-    program.verify().unwrap_or_else(|error| panic!("{error}\n{program}"));
-    program
+    common::lowered(scop, &Options::default())
 }
 
 /// Runs the kernels of a script in the interpreter, for open and for fixed sizes, and once more without the words: blocks

@@ -19,17 +19,11 @@ use transform::{Policy, Session};
 
 /// The program that a text is, and one with kernels for a script.
 fn mapped(text: &str, sizes: Option<&[i64]>, script: &str) -> (Scop, Scop) {
-    let source = scheduled(text, sizes, "");
-    let scop = scheduled(text, sizes, script);
-    let scop = gpu_mapper::kernels(&scop, &Gpu::cuda(), &mut Vec::new()).unwrap_or_else(|illegal| panic!("{illegal}"));
-    scop.verify().unwrap_or_else(|error| panic!("{error}\n{scop}"));
-    (source, scop)
+    common::mapped(text, sizes, script, &Gpu::cuda())
 }
 
 fn lowered(scop: &Scop) -> Program {
-    let program = gpu::lower(scop, &Options::default(), &mut Vec::new()).unwrap_or_else(|error| panic!("{error}"));
-    program.verify().unwrap_or_else(|error| panic!("{error}\n{program}"));
-    program
+    common::lowered(scop, &Options::default())
 }
 
 /// Runs the kernels of a script in the interpreter, for open and for fixed sizes, and takes out each barrier in turn:

@@ -9,7 +9,7 @@ mod ptx;
 use codegen::gpu::Language;
 use codegen::interp::{Fault, interpret};
 use codegen::{Op, Options, Program, gpu};
-use common::{agrees, inputs, scheduled};
+use common::{agrees, inputs};
 use expect_test::expect;
 use polyhedral::Scop;
 use polyhedral::legality::race_free;
@@ -41,17 +41,11 @@ const ROWS: &str = "vectorise Bs.load.x1 by 4 as xv xl\nbind Bs.load.xv to threa
 const ELEMENTS: &str = "bind Bs.load.x1 to thread.x\n";
 
 fn mapped(script: &str, fixed: Option<&[i64]>) -> (Scop, Scop) {
-    let scop = scheduled("matmul", fixed, script);
-    let scop = gpu_mapper::kernels(&scop, &Gpu::cuda(), &mut Vec::new()).unwrap_or_else(|illegal| panic!("{illegal}"));
-    scop.verify().unwrap_or_else(|error| panic!("{error}\n{scop}"));
-    (scheduled("matmul", fixed, ""), scop)
+    common::mapped("matmul", fixed, script, &Gpu::cuda())
 }
 
 fn lowered(scop: &Scop, async_copies: bool) -> Program {
-    let options = Options { async_copies, ..Options::default() };
-    let program = gpu::lower(scop, &options, &mut Vec::new()).unwrap_or_else(|error| panic!("{error}"));
-    program.verify().unwrap_or_else(|error| panic!("{error}\n{program}"));
-    program
+    common::lowered(scop, &Options { async_copies, ..Options::default() })
 }
 
 /// The ops of a program, with those inside of others.

@@ -5,26 +5,15 @@ mod common;
 use codegen::gpu::Language;
 use codegen::interp::{Data, Fault, Tensors, interpret};
 use codegen::{Op, Options, Place, Program, gpu};
-use common::{agrees, inputs, scheduled};
+use common::{agrees, inputs, mapped, scheduled};
 use expect_test::{Expect, expect};
 use polyhedral::legality::race_free;
 use polyhedral::{DType, Scop, eval, testing};
-use support::{Gpu, Stage};
+use support::Gpu;
 use transform::{Policy, Session};
 
-/// The program that a text is, and one with kernels for a script.
-fn mapped(text: &str, sizes: Option<&[i64]>, script: &str, device: &Gpu) -> (Scop, Scop) {
-    let source = scheduled(text, sizes, "");
-    let scop = scheduled(text, sizes, script);
-    let scop = gpu_mapper::kernels(&scop, device, &mut Vec::new()).unwrap_or_else(|illegal| panic!("{illegal}"));
-    scop.verify().unwrap_or_else(|error| panic!("{error}\n{scop}"));
-    (source, scop)
-}
-
 fn lowered(scop: &Scop) -> Program {
-    let program = gpu::lower(scop, &Options::default(), &mut Vec::new()).unwrap_or_else(|error| panic!("{error}"));
-    program.verify().unwrap_or_else(|error| panic!("{error}\n{program}"));
-    program
+    common::lowered(scop, &Options::default())
 }
 
 /// Runs the kernels of a script in the interpreter, for open and for fixed sizes; each barrier is missed.

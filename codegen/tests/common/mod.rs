@@ -3,12 +3,12 @@
 #![allow(dead_code)]
 
 use codegen::interp::{self, Data, Tensors};
-use codegen::{Options, Program, llvm};
+use codegen::{Options, Program, gpu, llvm};
 use polyhedral::{DType, Index, Role, Scop, eval, isl, testing};
 use runtime::kernel::Kernel;
 use runtime::pool::Pool;
 use runtime::tensor::Tensor;
-use support::{Remark, Stage, Target};
+use support::{Gpu, Remark, Stage, Target};
 use transform::{Script, Session};
 
 /// A machine; no test depends on it.
@@ -38,6 +38,21 @@ pub fn scheduled(text: &str, sizes: Option<&[i64]>, script: &str) -> Scop {
     let script: Script = script.parse().unwrap();
     session.replay(&script).unwrap_or_else(|refused| panic!("{refused}"));
     session.finish().unwrap_or_else(|refused| panic!("{refused}")).scop
+}
+
+/// A program's text without a schedule, and with the kernels of a script for a device.
+pub fn mapped(text: &str, sizes: Option<&[i64]>, script: &str, device: &Gpu) -> (Scop, Scop) {
+    let scop = scheduled(text, sizes, script);
+    let scop = gpu_mapper::kernels(&scop, device, &mut Vec::new()).unwrap_or_else(|illegal| panic!("{illegal}"));
+    scop.verify().unwrap_or_else(|error| panic!("{error}\n{scop}"));
+    (scheduled(text, sizes, ""), scop)
+}
+
+/// The launches of a program with kernels.
+pub fn lowered(scop: &Scop, options: &Options) -> Program {
+    let program = gpu::lower(scop, options, &mut Vec::new()).unwrap_or_else(|error| panic!("{error}"));
+    program.verify().unwrap_or_else(|error| panic!("{error}\n{program}"));
+    program
 }
 
 /// The loops as they are scanned.
