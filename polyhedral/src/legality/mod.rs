@@ -24,6 +24,7 @@
 //! assumed.
 
 mod conflicts;
+mod laws;
 mod placed;
 mod races;
 #[cfg(test)]
@@ -31,6 +32,7 @@ mod tests;
 mod values;
 mod violation;
 
+pub use laws::{Rescaling, exponent, lowest, rescaled};
 pub use conflicts::{conflicts_within, own_order};
 pub use races::{Hazard, hazards, race_free};
 pub use values::{Meaning, order_and_values_kept, values_kept};
