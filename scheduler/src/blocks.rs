@@ -221,10 +221,10 @@ impl Rows {
         let mut blocks = Blocks::default();
         self.divide(session, &mut blocks, (rows, None))?;
         let depth = u32::try_from(self.around + 1).unwrap_or(1);
-        self.join_updates(session, self.members.iter(), self.around + 2)?;
+        let joined = self.join_updates(session, self.members.iter(), self.around + 3)?;
         let first = &self.members[0].stmt;
-        for member in &self.members[1..] {
-            self.join(session, first, &member.stmt, depth)?;
+        for member in self.members[1..].iter().filter(|member| !joined.contains(&member.stmt)) {
+            take(session, fuse(first, &member.stmt, depth))?;
         }
         let at = self.block_loop(session, first, self.around)?;
         let kept = self.wide.iter().chain(&self.narrow).map(|tensor| in_stack(tensor, &at));
@@ -247,15 +247,16 @@ impl Rows {
         let made: Vec<String> = session.scop().tensors.values().skip(known).map(|tensor| tensor.name.clone()).collect();
         let (rows, columns) = (u32::try_from(self.around + 1).unwrap_or(1), u32::try_from(self.around + 2).unwrap_or(2));
         let position = self.members.iter().position(|member| member.stmt == self.max).expect("a member");
-        self.join_updates(session, self.members[..position].iter().filter(|member| member.column.is_some()), self.around + 4)?;
-        for member in self.members[..position].iter().filter(|member| member.column.is_some()).rev() {
-            self.join(session, &member.stmt, &self.max, columns)?;
+        let producers = || self.members[..position].iter().filter(|member| member.column.is_some());
+        let joined = self.join_updates(session, producers(), self.around + 4)?;
+        for member in producers().rev().filter(|member| !joined.contains(&member.stmt)) {
+            take(session, fuse(&member.stmt, &self.max, columns))?;
         }
         for member in self.members.iter().filter(|member| member.column.is_none()) {
             let is_before = session.scop().stmt_named(&member.stmt) < session.scop().stmt_named(self.last_sum(session.scop()));
             match is_before {
-                true => self.join(session, &member.stmt, &self.max, rows)?,
-                false => self.join(session, &self.max, &member.stmt, rows)?,
+                true => take(session, fuse(&member.stmt, &self.max, rows))?,
+                false => take(session, fuse(&self.max, &member.stmt, rows))?,
             }
         }
         let outer = self.block_loop(session, &self.max, self.around)?;
@@ -273,9 +274,10 @@ impl Rows {
         scop.stmts.values().filter(is_sum).last().map_or("", |stmt| stmt.name.as_str())
     }
 
-    /// Initial values and updates of a contraction in common loops.
-    fn join_updates<'m>(&self, session: &mut Session, members: impl Iterator<Item = &'m Member>, depth: usize) -> Result<(), String> {
+    /// Initial values and updates of a contraction in common loops; the updates.
+    fn join_updates<'m>(&self, session: &mut Session, members: impl Iterator<Item = &'m Member>, depth: usize) -> Result<BTreeSet<String>, String> {
         let members: Vec<&Member> = members.collect();
+        let mut joined = BTreeSet::new();
         for pair in members.windows(2) {
             let writes = |member: &Member| {
                 let id = session.scop().stmt_named(&member.stmt).expect("a member");
@@ -283,17 +285,10 @@ impl Rows {
             };
             if !pair[0].is_reduction && pair[1].is_reduction && writes(pair[0]) == writes(pair[1]) && pair[0].column.is_some() {
                 take(session, fuse(&pair[0].stmt, &pair[1].stmt, u32::try_from(depth).unwrap_or(1)))?;
+                joined.insert(pair[1].stmt.clone());
             }
         }
-        Ok(())
-    }
-
-    /// Joins two nests unless they are one already.
-    fn join(&self, session: &mut Session, first: &str, second: &str, depth: u32) -> Result<(), String> {
-        match take(session, fuse(first, second, depth)) {
-            Err(why) if why.contains("are in one nest already") => Ok(()),
-            other => other,
-        }
+        Ok(joined)
     }
 
     /// The name of the loop at that depth around a statement.

@@ -7,9 +7,10 @@ use polyhedral::{ScheduleTree, Scop, isl};
 use support::Remark;
 use transform::{Command, Names, Policy, Refused, Session};
 
+use crate::blocks::Blocks;
 use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, fusing, lines, packing, prologue, rest, rows, sharing};
+use crate::{Fusion, Isl, STAGE, blocks, cost, fusing, lines, packing, prologue, rest, rows, sharing};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -27,6 +28,7 @@ use crate::{Fusion, Isl, STAGE, cost, fusing, lines, packing, prologue, rest, ro
 /// - **Anything else** is vectorised along the loop in which it writes contiguously; where it reads contiguously along
 ///   another one, boxes are copied out along that one too and transposed in registers. What no cache would hold for its
 ///   reader is streamed past them.
+/// - Rows of scores that no cache holds are gone through in **blocks** of rows, and of columns (`rescale`).
 /// - Neighbouring nests that use a row again **share** its loop; two stages of a picture run in strips.
 /// - Rows of a table that data chooses are **prefetched** some iterations ahead.
 /// - The outermost loop without dependences that is long enough runs in **parallel** when the work is worth it.
@@ -44,9 +46,11 @@ impl Policy for Cpu {
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
         session.together(|session| {
             order(session, None);
+            let blocks = blocks::cut(session);
             fuse_around_reductions(session, |_, _| true);
             join_rows(session);
-            schedule_nests(session, |_, _| true);
+            schedule_nests(session, |_, _| true, &blocks);
+            blocks.keep(session);
         });
         Ok(())
     }
@@ -73,7 +77,7 @@ impl Policy for Cpu {
             open.iter().for_each(|nest| order(session, Some(nest)));
             let is_open = |scop: &Scop, nest: &Nest| rest::holds_all(scop, &all, &nest.stmts);
             fuse_around_reductions(session, is_open);
-            schedule_nests(session, is_open);
+            schedule_nests(session, is_open, &Blocks::default());
         });
         Ok(())
     }
@@ -98,11 +102,12 @@ fn fuse_around_reductions(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -
 }
 
 /// Schedules each nest at the top that is `chosen` by itself, or in turn with neighbours in loops that they share.
-fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
+fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool, blocks: &Blocks) {
     let scheduled = (|| {
         let later = sharing::fuse_neighbours(session, &chosen)?;
         let mut nests = chosen_nests(session, &chosen)?;
         later.mark(&mut nests);
+        blocks.mark(&mut nests);
         let (waiting, others): (Vec<Nest>, Vec<Nest>) =
             nests.into_iter().partition(|nest| prologue::is_producer(session.scop(), nest));
         let waiting: Vec<String> = waiting.iter().map(|nest| nest.name(session.scop())).collect();

@@ -57,7 +57,7 @@ fn drawn(rng: &mut Rng) -> Drawn {
     );
     let size = |rng: &mut Rng, most: i64| rng.between(1, most);
     // In the order of the text: B, I, J, D.
-    let sizes = vec![size(rng, 2), size(rng, 5), size(rng, 9), size(rng, 3)];
+    let sizes = vec![size(rng, 2), size(rng, 5), rng.between(2, 9), size(rng, 3)];
     let terms = if inline { vec![] } else { vec!["P"] };
     Drawn { text, sizes, sums: vec!["Z", "O"], terms, rank: 2 }
 }
@@ -134,7 +134,7 @@ fn rescaled_sums_are_those_of_the_source() {
         let mut rng = Rng::new(seed);
         let drawn = drawn(&mut rng);
         let scop = lowered(&drawn.text, &drawn.sizes);
-        let (by, rows) = (rng.between(1, 5) as u32, rng.percent(50).then(|| rng.between(1, 4) as u32));
+        let (by, rows) = (rng.between(1, drawn.sizes[2] - 1) as u32, rng.percent(50).then(|| rng.between(1, 4) as u32));
         let mut session = session(&scop);
         for command in commands(&drawn, by, rows) {
             session.apply(command).unwrap_or_else(|refused| panic!("seed {seed}: {refused}\n{}", drawn.text));

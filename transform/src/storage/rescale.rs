@@ -59,6 +59,9 @@ pub(crate) fn rescale(scop: &Scop, sums: &[String], max: &str, member: &str) -> 
     }
     let mut making = Making { scop, law: &law, nests: &nests, edited, tensors: [reference, factor] };
     let blocks = making.blocks()?;
+    if blocks.not_first.intersect_params(&scop.context)?.is_empty()? {
+        return Reason::precondition(format!("`{member}` has one iteration for each maximum, which does not grow"));
+    }
     let mut parts = Vec::new();
     for nest in &nests.all {
         for (at, &sum) in law.sums.iter().enumerate() {
