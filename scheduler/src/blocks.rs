@@ -24,8 +24,8 @@ const PART: u64 = 4;
 const STACK: u64 = 192 << 10;
 /// Columns of a block are a multiple of this many.
 const LANES: i64 = 64;
-/// The part of the second cache that one iteration of loops in common may fill, as for nests that share loops.
-const SHARE: f64 = 0.75;
+/// The part of the second cache that whole matrices may fill: what they are made of is there too.
+const SHARE: f64 = 0.5;
 
 /// What blocks have left to be done, and what is known of their loops.
 #[derive(Debug, Default)]
@@ -346,7 +346,7 @@ fn room(target: &Target) -> u64 {
 fn block_of(target: &Target, (rows, columns): (i64, i64), bytes: u64) -> Option<(i64, Option<i64>)> {
     let cache = target.caches.get(1).or(target.caches.first()).map_or(1 << 20, |cache| cache.bytes);
     let row = bytes.saturating_mul(columns.unsigned_abs());
-    if bytes == 0 || row.saturating_mul(rows.unsigned_abs()) as f64 <= cache as f64 * SHARE {
+    if bytes == 0 || (row.saturating_mul(rows.unsigned_abs()) as f64) < cache as f64 * SHARE {
         return None;
     }
     let of_block = ROWS.min(rows);
@@ -396,9 +396,12 @@ struct Parts {
 impl Parts {
     fn of(scop: &Scop, max: StmtId, nests: &[Nest]) -> Option<Parts> {
         let stmt = &scop.stmts[max];
-        let dims = plain_dims(&stmt.writes[0])?;
+        let dims: Vec<usize> = plain_dims(&stmt.writes[0])?.into_iter().flatten().collect();
         let (row, around) = dims.split_last()?;
-        let reduced: Vec<usize> = (0..stmt.dims.len()).filter(|dim| !dims.contains(dim)).collect();
+        let moves = |dim: &usize| nests.iter().any(|nest| {
+            nest.only_stmt() == Some(max) && nest.loops.iter().any(|one| one.dim(max) == Some(*dim))
+        });
+        let reduced: Vec<usize> = (0..stmt.dims.len()).filter(|dim| !dims.contains(dim) && moves(dim)).collect();
         let [column] = reduced.as_slice() else { return None };
         let mut own: BTreeMap<usize, Part> = around.iter().enumerate().map(|(at, &dim)| (dim, Part::Around(at))).collect();
         own.insert(*row, Part::Row);
@@ -419,12 +422,13 @@ impl Parts {
                 let of_tensor = self.tensors.entry(access.tensor).or_default();
                 if let Some(own) = self.stmts.get(&id) {
                     for (at, dim) in dims.iter().enumerate() {
-                        if let (Some(part), false) = (own.get(dim), of_tensor.contains_key(&at)) {
+                        let part = dim.and_then(|dim| own.get(&dim));
+                        if let (Some(part), false) = (part, of_tensor.contains_key(&at)) {
                             of_tensor.insert(at, *part);
                         }
                     }
                 }
-                let found: Vec<(usize, Part)> = dims.iter().enumerate().filter_map(|(at, dim)| Some((*dim, *of_tensor.get(&at)?))).collect();
+                let found: Vec<(usize, Part)> = dims.iter().enumerate().filter_map(|(at, dim)| Some(((*dim)?, *of_tensor.get(&at)?))).collect();
                 if !found.is_empty() {
                     let own = self.stmts.entry(id).or_default();
                     found.into_iter().for_each(|(dim, part)| _ = own.entry(dim).or_insert(part));
@@ -450,8 +454,9 @@ impl Parts {
     /// Those with a value for each row.
     fn narrow<'s>(&'s self, scop: &'s Scop) -> impl Iterator<Item = TensorId> + 's {
         let is_narrow = |id: &TensorId| {
-            let rank = scop.tensors[*id].extent.len();
-            self.has(*id, Part::Row) && !self.has(*id, Part::Column) && rank == self.around + 1
+            let extents = &scop.tensors[*id].extent;
+            let long = extents.iter().filter(|extent| extent.as_const() != Some(1)).count();
+            self.has(*id, Part::Row) && !self.has(*id, Part::Column) && long == self.around + 1
         };
         scop.tensors.keys().filter(is_narrow)
     }
@@ -496,13 +501,14 @@ impl Parts {
     }
 }
 
-/// The dimensions that subscripts are, when each is one of them.
-fn plain_dims(access: &Access) -> Option<Vec<usize>> {
+/// The dimensions that subscripts are, when each is one of them, or a constant where there is one element only.
+fn plain_dims(access: &Access) -> Option<Vec<Option<usize>>> {
     let dim = |subscript: &Subscript| {
         let Subscript::Affine(index) = subscript else { return None };
         let affine = index.affine().filter(|affine| affine.params.is_empty() && affine.constant == 0)?;
         match affine.dims.iter().map(|(dim, by)| (*dim, *by)).collect::<Vec<_>>()[..] {
-            [(dim, 1)] => Some(dim),
+            [] => Some(None),
+            [(dim, 1)] => Some(Some(dim)),
             _ => None,
         }
     };

@@ -475,7 +475,9 @@ impl Keys {
             let blocks = blocks.of_stmt(stmt)?;
             let rank = all.dim(isl::Dim::Out)? - 1;
             let of_terms = all.project_out(isl::Dim::Out, 0, rank)?;
-            if !all.is_single_valued()? || !of_terms.is_subset(&blocks)? || !stmt.domain.is_subset(&all.domain()?)? {
+            let (of_terms, runs) =
+                (of_terms.intersect_params(&changed.context)?, stmt.domain.intersect_params(&changed.context)?);
+            if !all.is_single_valued()? || !of_terms.is_subset(&blocks)? || !runs.is_subset(&all.domain()?)? {
                 return refused(format!("`{}` uses terms of several maxima, or of another block", stmt.name));
             }
             let write = changed.relation(stmt, &stmt.writes[0])?;
