@@ -147,10 +147,7 @@ impl Inlining<'_> {
         for read in &reader.reads {
             if read.tensor == self.tensor {
                 let begin = moved(self.producer(), &self.dimensions(reader, read)?, &mut reads);
-                let value = self.terms(reader, read)?.iter().fold(begin, |before, (stmt, op, dims)| {
-                    Expr::Binary(*op, Box::new(before), Box::new(moved(stmt, dims, &mut reads)))
-                });
-                loads.push(value);
+                loads.push(self.with_terms(begin, reader, read, &mut reads)?);
             } else {
                 let index = read.index.iter().map(|subscript| with_loads_in(subscript, &loads)).collect();
                 loads.push(Expr::Load(position_of(Access { index, ..read.clone() }, &mut reads)));
@@ -173,11 +170,18 @@ impl Inlining<'_> {
         self.scop.relation(reader, read)?.apply_range(&written.reverse()?)
     }
 
-    /// The updates that the reader finds, in the order of the statement's dimensions: its dimensions as functions of the
-    /// reader's.
-    fn terms(&self, reader: &Stmt, read: &Access) -> Result<Vec<(&Stmt, BinOp, Vec<Index>)>, Reason> {
-        let Some(stmt) = self.update.map(|id| &self.scop.stmts[id]) else { return Ok(Vec::new()) };
-        let Some(op) = operator(stmt) else { return Ok(Vec::new()) };
+    /// What the assignment begins with, combined with the terms of the reduction that the reader finds.
+    fn with_terms(&self, begin: Expr, reader: &Stmt, read: &Access, reads: &mut Vec<Access>) -> Result<Expr, Reason> {
+        let update = self.update.map(|id| &self.scop.stmts[id]);
+        let Some((stmt, op)) = update.and_then(|stmt| Some((stmt, operator(stmt)?))) else { return Ok(begin) };
+        let terms = self.terms(stmt, reader, read)?;
+        let combined =
+            |before, dims: &Vec<Index>| Expr::Binary(op, Box::new(before), Box::new(moved(stmt, dims, reads)));
+        Ok(terms.iter().fold(begin, combined))
+    }
+
+    /// The updates that the reader finds, in the order of the statement's dimensions: these as functions of the reader's.
+    fn terms(&self, stmt: &Stmt, reader: &Stmt, read: &Access) -> Result<Vec<Vec<Index>>, Reason> {
         let domain = reader.domain.intersect_params(&self.scop.context)?;
         let (mut left, mut terms) = (self.instances(stmt, reader, read)?.intersect_domain(&domain)?, Vec::new());
         while !left.is_empty()? {
@@ -189,7 +193,7 @@ impl Inlining<'_> {
                 ));
             }
             left = left.subtract(&next)?;
-            terms.push((stmt, op, self.functions(stmt, reader, &next, &domain)?));
+            terms.push(self.functions(stmt, reader, &next, &domain)?);
         }
         Ok(terms)
     }
