@@ -177,7 +177,12 @@ impl Rows {
     }
 
     /// All loops of a member: around, the block of rows, that of columns, then what is inside of a block.
-    fn divide(&self, session: &mut Session, blocks: &mut Blocks, (rows, columns): (i64, Option<i64>)) -> Result<(), String> {
+    fn divide(
+        &self,
+        session: &mut Session,
+        blocks: &mut Blocks,
+        (rows, columns): (i64, Option<i64>),
+    ) -> Result<(), String> {
         for member in &self.members {
             let (around, row) = member.outer.split_at(self.around);
             let mut order: Vec<String> = around.to_vec();
@@ -212,7 +217,8 @@ impl Rows {
 
     /// Whether a statement sums over the columns.
     fn is_summed(&self, scop: &Scop, stmt: &str) -> bool {
-        let writes = |id: StmtId| scop.stmts[id].writes.iter().any(|write| self.wide.contains(&scop.tensors[write.tensor].name));
+        let writes =
+            |id: StmtId| scop.stmts[id].writes.iter().any(|write| self.wide.contains(&scop.tensors[write.tensor].name));
         scop.stmt_named(stmt).is_some_and(|id| !writes(id))
     }
 
@@ -245,7 +251,8 @@ impl Rows {
         let max = session.scop().tensors[max].name.clone();
         take(session, Command::rescale(&self.sums, &max, &at))?;
         let made: Vec<String> = session.scop().tensors.values().skip(known).map(|tensor| tensor.name.clone()).collect();
-        let (rows, columns) = (u32::try_from(self.around + 1).unwrap_or(1), u32::try_from(self.around + 2).unwrap_or(2));
+        let (rows, columns) =
+            (u32::try_from(self.around + 1).unwrap_or(1), u32::try_from(self.around + 2).unwrap_or(2));
         let position = self.members.iter().position(|member| member.stmt == self.max).expect("a member");
         let producers = || self.members[..position].iter().filter(|member| member.column.is_some());
         let joined = self.join_updates(session, producers(), self.around + 4)?;
@@ -253,7 +260,8 @@ impl Rows {
             take(session, fuse(&member.stmt, &self.max, columns))?;
         }
         for member in self.members.iter().filter(|member| member.column.is_none()) {
-            let is_before = session.scop().stmt_named(&member.stmt) < session.scop().stmt_named(self.last_sum(session.scop()));
+            let is_before =
+                session.scop().stmt_named(&member.stmt) < session.scop().stmt_named(self.last_sum(session.scop()));
             match is_before {
                 true => take(session, fuse(&member.stmt, &self.max, rows))?,
                 false => take(session, fuse(&self.max, &member.stmt, rows))?,
@@ -269,13 +277,19 @@ impl Rows {
     /// The update of the last sum.
     fn last_sum<'s>(&self, scop: &'s Scop) -> &'s str {
         let is_sum = |stmt: &&polyhedral::Stmt| {
-            stmt.body.is_reduce() && stmt.writes.iter().any(|write| self.sums.contains(&scop.tensors[write.tensor].name))
+            stmt.body.is_reduce()
+                && stmt.writes.iter().any(|write| self.sums.contains(&scop.tensors[write.tensor].name))
         };
         scop.stmts.values().filter(is_sum).last().map_or("", |stmt| stmt.name.as_str())
     }
 
     /// Initial values and updates of a contraction in common loops; the updates.
-    fn join_updates<'m>(&self, session: &mut Session, members: impl Iterator<Item = &'m Member>, depth: usize) -> Result<BTreeSet<String>, String> {
+    fn join_updates<'m>(
+        &self,
+        session: &mut Session,
+        members: impl Iterator<Item = &'m Member>,
+        depth: usize,
+    ) -> Result<BTreeSet<String>, String> {
         let members: Vec<&Member> = members.collect();
         let mut joined = BTreeSet::new();
         for pair in members.windows(2) {
@@ -283,7 +297,11 @@ impl Rows {
                 let id = session.scop().stmt_named(&member.stmt).expect("a member");
                 session.scop().stmts[id].writes.iter().map(|write| write.tensor).collect::<Vec<_>>()
             };
-            if !pair[0].is_reduction && pair[1].is_reduction && writes(pair[0]) == writes(pair[1]) && pair[0].column.is_some() {
+            if !pair[0].is_reduction
+                && pair[1].is_reduction
+                && writes(pair[0]) == writes(pair[1])
+                && pair[0].column.is_some()
+            {
                 take(session, fuse(&pair[0].stmt, &pair[1].stmt, u32::try_from(depth).unwrap_or(1)))?;
                 joined.insert(pair[1].stmt.clone());
             }
@@ -398,12 +416,15 @@ impl Parts {
         let stmt = &scop.stmts[max];
         let dims: Vec<usize> = plain_dims(&stmt.writes[0])?.into_iter().flatten().collect();
         let (row, around) = dims.split_last()?;
-        let moves = |dim: &usize| nests.iter().any(|nest| {
-            nest.only_stmt() == Some(max) && nest.loops.iter().any(|one| one.dim(max) == Some(*dim))
-        });
+        let moves = |dim: &usize| {
+            nests
+                .iter()
+                .any(|nest| nest.only_stmt() == Some(max) && nest.loops.iter().any(|one| one.dim(max) == Some(*dim)))
+        };
         let reduced: Vec<usize> = (0..stmt.dims.len()).filter(|dim| !dims.contains(dim) && moves(dim)).collect();
         let [column] = reduced.as_slice() else { return None };
-        let mut own: BTreeMap<usize, Part> = around.iter().enumerate().map(|(at, &dim)| (dim, Part::Around(at))).collect();
+        let mut own: BTreeMap<usize, Part> =
+            around.iter().enumerate().map(|(at, &dim)| (dim, Part::Around(at))).collect();
         own.insert(*row, Part::Row);
         own.insert(*column, Part::Column);
         let mut parts = Parts { around: around.len(), stmts: BTreeMap::from([(max, own)]), tensors: BTreeMap::new() };
@@ -428,7 +449,8 @@ impl Parts {
                         }
                     }
                 }
-                let found: Vec<(usize, Part)> = dims.iter().enumerate().filter_map(|(at, dim)| Some(((*dim)?, *of_tensor.get(&at)?))).collect();
+                let found: Vec<(usize, Part)> =
+                    dims.iter().enumerate().filter_map(|(at, dim)| Some(((*dim)?, *of_tensor.get(&at)?))).collect();
                 if !found.is_empty() {
                     let own = self.stmts.entry(id).or_default();
                     found.into_iter().for_each(|(dim, part)| _ = own.entry(dim).or_insert(part));
@@ -464,7 +486,9 @@ impl Parts {
     /// The nests from the first that writes something wide to the last that uses it, and what follows element by element.
     fn range(&self, scop: &Scop, nests: &[Nest]) -> Option<std::ops::Range<usize>> {
         let wide: BTreeSet<TensorId> = self.wide(scop).collect();
-        let uses = |nest: &Nest| nest.stmts.iter().any(|&id| scop.stmts[id].accesses().any(|access| wide.contains(&access.tensor)));
+        let uses = |nest: &Nest| {
+            nest.stmts.iter().any(|&id| scop.stmts[id].accesses().any(|access| wide.contains(&access.tensor)))
+        };
         let (first, last) = (nests.iter().position(uses)?, nests.iter().rposition(uses)?);
         let written: BTreeSet<TensorId> = nests[first..=last]
             .iter()
@@ -475,7 +499,9 @@ impl Parts {
         let follows = |nest: &&Nest| {
             nest.only_stmt().is_some_and(|id| {
                 let stmt = &scop.stmts[id];
-                !stmt.body.is_reduce() && stmt.writes.iter().chain(&stmt.reads).any(|access| written.contains(&access.tensor)) && self.is_member(nest)
+                !stmt.body.is_reduce()
+                    && stmt.writes.iter().chain(&stmt.reads).any(|access| written.contains(&access.tensor))
+                    && self.is_member(nest)
             })
         };
         let more = nests[last + 1..].iter().take_while(follows).count();
@@ -491,7 +517,8 @@ impl Parts {
 
     fn member(&self, scop: &Scop, nest: &Nest) -> Option<Member> {
         let id = nest.only_stmt().filter(|_| self.is_member(nest))?;
-        let name = |part: Part| nest.loops.iter().find(|one| self.part(id, one) == Some(part)).map(|one| one.name.clone());
+        let name =
+            |part: Part| nest.loops.iter().find(|one| self.part(id, one) == Some(part)).map(|one| one.name.clone());
         let outer = (0..self.around).map(Part::Around).chain([Part::Row]).map(name).collect::<Option<Vec<_>>>()?;
         let column = name(Part::Column);
         let is_other = |one: &&nest::Loop| !outer.contains(&one.name) && column.as_ref() != Some(&one.name);

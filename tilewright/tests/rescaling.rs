@@ -4,9 +4,9 @@
 use codegen::interp;
 use polyhedral::eval::{self, Data, Limits, Tensors};
 use polyhedral::testing::{Rng, random_inputs};
-use polyhedral::{Scop, isl, legality};
+use polyhedral::{BinOp, Builtin, Expr, Memory, Node, Role, Scop, Value, isl, legality};
 use support::Target;
-use transform::{Command, Options, Session};
+use transform::{Command, Options, Policy, Session};
 
 fn target() -> Target {
     Target::from_toml(include_str!("../targets/znver5.toml")).expect("a target")
@@ -115,7 +115,8 @@ fn inputs(scop: &Scop, seed: u64, special: bool) -> Tensors {
 fn agrees(source: &Scop, changed: &Scop, seed: u64, special: bool) -> Result<(), String> {
     let inputs = inputs(source, seed, special);
     let wide = eval::run_wide(source, &[], &inputs, Limits::default()).map_err(|error| error.to_string())?;
-    let program = codegen::lower(changed, &codegen::Options::default(), &mut Vec::new()).map_err(|error| error.to_string())?;
+    let program =
+        codegen::lower(changed, &codegen::Options::default(), &mut Vec::new()).map_err(|error| error.to_string())?;
     let outputs = interp::interpret(&program, &[], &inputs, seed).map_err(|fault| format!("{fault}\n{program}"))?;
     for name in wide.names() {
         let data = outputs.get(name).ok_or_else(|| format!("there is no `{name}`"))?;
@@ -141,8 +142,227 @@ fn rescaled_sums_are_those_of_the_source() {
         }
         let scheduled = session.finish().unwrap_or_else(|refused| panic!("seed {seed}: {refused}"));
         for special in [false, true] {
-            agrees(&scop, &scheduled.scop, seed, special)
-                .unwrap_or_else(|why| panic!("seed {seed}, by {by}, rows {rows:?}, special {special}: {why}\n{}", drawn.text));
+            agrees(&scop, &scheduled.scop, seed, special).unwrap_or_else(|why| {
+                panic!("seed {seed}, by {by}, rows {rows:?}, special {special}: {why}\n{}", drawn.text)
+            });
         }
     }
+}
+
+/// Scaled between exponential and maximum.
+const ATTENTION: &str = "def attention(float(B,S,D) Q, float(B,S,D) K, float(B,S,D) V) -> (O) {
+    Score(b,i,j) +=! Q(b,i,d) * K(b,j,d)
+    Largest(b,i) max=! Score(b,i,j)
+    P(b,i,j) = exp((Score(b,i,j) - Largest(b,i)) * 0.125)
+    Sum(b,i) +=! P(b,i,j)
+    O(b,i,d) +=! P(b,i,j) * V(b,j,d)
+    O(b,i,d) = O(b,i,d) / Sum(b,i)
+}";
+
+/// Scaled and masked before the maximum.
+const CAUSAL: &str = "def causal(float(B,S,D) Q, float(B,S,D) K, float(B,S,D) V) -> (O) {
+    Score(b,i,j) +=! Q(b,i,d) * K(b,j,d)
+    Masked(b,i,j) = j <= i ? Score(b,i,j) * 0.125 : -1e30
+    Largest(b,i) max=! Masked(b,i,j)
+    P(b,i,j) = exp(Masked(b,i,j) - Largest(b,i))
+    Sum(b,i) +=! P(b,i,j)
+    O(b,i,d) +=! P(b,i,j) * V(b,j,d)
+    O(b,i,d) = O(b,i,d) / Sum(b,i)
+}";
+
+/// Other lengths of keys and of values, more loops around, no statement for the terms.
+const CROSS: &str = "def cross(float(B,H,S,D) Q, float(B,H,T,D) K, float(B,H,T,E) V) -> (O) {
+    X(b,h,i,j) +=! Q(b,h,i,d) * K(b,h,j,d)
+    M(b,h,i) max=! X(b,h,i,j)
+    Z(b,h,i) +=! exp((X(b,h,i,j) - M(b,h,i)) / 8)
+    O(b,h,i,e) +=! exp((X(b,h,i,j) - M(b,h,i)) / 8) * V(b,h,j,e)
+    O(b,h,i,e) = O(b,h,i,e) / Z(b,h,i)
+}";
+
+/// The policy's schedule for a target.
+fn scheduled(text: &str, sizes: &[i64], target: &Target, strict: bool) -> (Scop, transform::Scheduled) {
+    let scop = lowered(text, sizes);
+    let options = Options { strict, ..Options::default() };
+    let mut session = Session::with_options(scop.clone(), target, options).expect("a session");
+    scheduler::Cpu.schedule(&mut session).expect("a policy that takes what it gets");
+    let scheduled = session.finish().unwrap_or_else(|refused| panic!("{refused}"));
+    (scop, scheduled)
+}
+
+/// Bytes of the temporaries that hold a score for each pair of rows, in memory and on the stack.
+fn bytes_of_scores(scop: &Scop) -> (i64, i64) {
+    let (mut global, mut stack) = (0, 0);
+    for tensor in scop.tensors.values().filter(|tensor| tensor.role == Role::Temporary) {
+        let extents = tensor.extent.iter().map(|extent| extent.as_const().expect("known"));
+        let bytes = extents.product::<i64>() * i64::from(tensor.dtype.bytes());
+        match tensor.memory {
+            _ if ["K_local", "V_local"].iter().any(|name| tensor.name.starts_with(name)) => {}
+            Memory::Stack => stack += bytes,
+            _ => global += bytes,
+        }
+    }
+    (global, stack)
+}
+
+#[test]
+fn scores_never_reach_memory() {
+    for threads in [1, 2] {
+        let target = Target { threads, ..target() };
+        let all: [(&str, &[i64], bool); 8] = [
+            (ATTENTION, &[16, 512, 64], false),
+            (ATTENTION, &[8, 2048, 64], false),
+            (ATTENTION, &[8, 2048, 64], true),
+            (ATTENTION, &[1, 32768, 64], false),
+            (CAUSAL, &[8, 2048, 64], false),
+            // In the order of the text: B, H, S, D, T, E.
+            (CROSS, &[2, 4, 2048, 64, 1500, 128], false),
+            (CROSS, &[1, 8, 700, 64, 400, 128], false),
+            (CROSS, &[1, 1, 5000, 64, 3000, 128], false),
+        ];
+        for (text, sizes, strict) in all {
+            let (_, scheduled) = scheduled(text, sizes, &target, strict);
+            let (global, stack) = bytes_of_scores(&scheduled.scop);
+            let script = &scheduled.script;
+            assert_eq!(global, 0, "{text}\n{sizes:?} on {threads}\n{script}");
+            assert!(stack <= Memory::STACK_BYTES, "{text}\n{sizes:?}: {stack} bytes on the stack\n{script}");
+        }
+    }
+}
+
+#[test]
+fn what_the_policy_makes_computes_what_the_source_does() {
+    let mut target = target();
+    // Small caches, so that small matrices are too large for them.
+    target.caches[1].bytes = 128 << 10;
+    let all: [(&str, &[i64], bool); 4] = [
+        (ATTENTION, &[2, 130, 5], true),
+        (CAUSAL, &[1, 150, 3], true),
+        (CROSS, &[1, 2, 130, 3, 201, 4], true),
+        (ATTENTION, &[2, 150, 4], false),
+    ];
+    for (text, sizes, is_rescaled) in all {
+        let (scop, scheduled) = scheduled(text, sizes, &target, !is_rescaled);
+        let used = scheduled.script.commands().any(|command| command.name() == "rescale");
+        assert_eq!(used, is_rescaled, "{text}\n{}", scheduled.script);
+        for special in [false, true] {
+            agrees(&scop, &scheduled.scop, 3, special).unwrap_or_else(|why| {
+                panic!("{sizes:?}, special {special}: {}", why.lines().next().unwrap_or_default())
+            });
+        }
+    }
+}
+
+#[test]
+fn another_order_of_sums_is_refused_where_the_written_one_is_kept() {
+    let mut rng = Rng::new(3);
+    let drawn = drawn(&mut rng);
+    let scop = lowered(&drawn.text, &drawn.sizes);
+    let options = Options { strict: true, ..Options::default() };
+    let mut session = Session::with_options(scop, &target(), options).expect("a session");
+    let mut commands = commands(&drawn, 1, None);
+    let rescale = commands.pop().expect("the last one");
+    commands.into_iter().for_each(|command| session.apply(command).expect("an order"));
+    let refused = session.apply(rescale).expect_err("terms would be rounded in another order");
+    assert!(refused.to_string().contains("keep their order"), "{refused}");
+}
+
+/// A program with one thing about it changed: a part of its tree or an expression.
+fn spoiled(scop: &Scop, rng: &mut Rng, added: usize) -> Scop {
+    let mut scop = scop.clone();
+    let stmts: Vec<_> = scop.stmts.keys().collect();
+    let id = if rng.percent(70) { stmts[stmts.len() - 1 - rng.below(added)] } else { stmts[rng.below(stmts.len())] };
+    match rng.below(4) {
+        // Another order of two neighbours.
+        0 | 1 => swapped(&mut scop.tree.root, rng),
+        // Other reads.
+        2 => {
+            let reads = &mut scop.stmts[id].reads;
+            if reads.len() > 1 {
+                let (a, b) = (rng.below(reads.len()), rng.below(reads.len()));
+                reads.swap(a, b);
+            }
+        }
+        // Another operator, or constant.
+        _ => {
+            for expr in scop.stmts[id].body.exprs_mut() {
+                *expr = expr.map(&mut |e| match e {
+                    Expr::Binary(BinOp::Mul, a, b) if rng.percent(40) => Expr::Binary(BinOp::Add, a, b),
+                    Expr::Binary(BinOp::Sub, a, b) if rng.percent(40) => Expr::Binary(BinOp::Sub, b, a),
+                    Expr::Const(Value::Float(value), dtype) if rng.percent(40) => {
+                        Expr::Const(Value::Float(value * 0.5 + 0.25), dtype)
+                    }
+                    Expr::Call(Builtin::Exp, arguments) => Expr::Call(Builtin::Exp2, arguments),
+                    e => e,
+                });
+            }
+        }
+    }
+    scop
+}
+
+/// Swaps two neighbours of a sequence in the loops.
+fn swapped(node: &mut Node, rng: &mut Rng) {
+    let mut node = node;
+    loop {
+        match node {
+            Node::Sequence(children) if children.len() > 2 && rng.percent(70) => {
+                let inner = children.iter().position(|child| {
+                    matches!(&child.node, Node::Band(band)
+                    if matches!(&*band.child, Node::Sequence(parts) if parts.len() > 4))
+                });
+                match inner {
+                    Some(at) => node = &mut children[at].node,
+                    None => {
+                        let at = rng.below(children.len() - 1);
+                        children.swap(at, at + 1);
+                        return;
+                    }
+                }
+            }
+            Node::Band(band) => node = &mut band.child,
+            _ => return,
+        }
+    }
+}
+
+/// Whether the law's checker takes the program for what `rescale` makes.
+fn is_law(source: &Scop, changed: &Scop) -> bool {
+    let tensor = |name: &str| changed.tensor_named(name).expect("a tensor");
+    let claim = legality::Rescaling {
+        max: tensor("M"),
+        sums: vec![tensor("Z"), tensor("O")],
+        member: "M.update.jb".into(),
+        reference: tensor("M_seen"),
+        factor: tensor("M_factor"),
+    };
+    legality::rescaled(source, changed, &claim).is_ok()
+        && legality::own_order(changed, false).is_ok_and(|tree| tree.is_some())
+}
+
+#[test]
+fn a_wrong_program_is_never_taken_for_a_law() {
+    let (mut accepted, mut refused) = (0, 0);
+    for seed in 0..40 {
+        let mut rng = Rng::new(seed);
+        let drawn = drawn(&mut rng);
+        let scop = lowered(&drawn.text, &drawn.sizes);
+        let mut session = session(&scop);
+        let by = rng.between(1, drawn.sizes[2] - 1) as u32;
+        commands(&drawn, by, None).into_iter().for_each(|command| session.apply(command).expect("a law"));
+        let changed = session.scop().clone();
+        let added = changed.stmts.len() - scop.stmts.len();
+        assert!(is_law(&scop, &changed), "seed {seed}: what `rescale` makes");
+        for _ in 0..6 {
+            let spoiled = spoiled(&changed, &mut rng, added);
+            if is_law(&scop, &spoiled) {
+                accepted += 1;
+                agrees(&scop, &spoiled, seed, true)
+                    .unwrap_or_else(|why| panic!("seed {seed}: accepted, and {why}\n{}", drawn.text));
+            } else {
+                refused += 1;
+            }
+        }
+    }
+    println!("{accepted} accepted, {refused} refused");
+    assert!(refused > 60 && accepted > 10, "{accepted} accepted, {refused} refused");
 }

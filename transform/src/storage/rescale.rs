@@ -12,10 +12,10 @@ use super::insertion::component;
 use super::instances::Instances;
 use super::site::Site;
 use super::uses::tensor_named;
+use crate::Command;
 use crate::place::{self, Taken};
 use crate::proof::{Edit, Proof};
 use crate::refused::Reason;
-use crate::Command;
 
 /// Sums terms that are relative to a maximum in the blocks of a loop in which the maximum still grows: for each block the
 /// sums are first multiplied by what the terms are worth less, relative to the new maximum.
@@ -50,7 +50,14 @@ pub(crate) fn rescale(scop: &Scop, sums: &[String], max: &str, member: &str) -> 
     let nests = Nests::of(scop, &law, &member)?;
     let mut edited = Scop { source: Vec::new(), ..scop.clone() };
     let name = |ending: &str| evolve::free_tensor_name(scop, &format!("{}_{ending}", scop.tensors[max].name));
-    let like = |name: String| Tensor { name, role: Role::Temporary, memory: Memory::Global, layout: None, streamed: false, ..scop.tensors[max].clone() };
+    let like = |name: String| Tensor {
+        name,
+        role: Role::Temporary,
+        memory: Memory::Global,
+        layout: None,
+        streamed: false,
+        ..scop.tensors[max].clone()
+    };
     let reference = edited.tensors.push(like(name("seen")));
     let factor = edited.tensors.push(like(name("factor")));
     for &id in law.terms.iter().chain(&law.sums) {
@@ -98,7 +105,8 @@ struct Law {
 impl Law {
     fn of(scop: &Scop, max: TensorId, sums: &[TensorId]) -> Result<Law, Reason> {
         let update = |tensor: TensorId| {
-            let is_update = |stmt: &Stmt| stmt.body.is_reduce() && stmt.writes.iter().any(|write| write.tensor == tensor);
+            let is_update =
+                |stmt: &Stmt| stmt.body.is_reduce() && stmt.writes.iter().any(|write| write.tensor == tensor);
             match scop.stmts.find(is_update) {
                 Some(id) => Ok(id),
                 None => Reason::precondition(format!("`{}` is no reduction", scop.tensors[tensor].name)),
@@ -392,9 +400,7 @@ fn new_maximum(read: usize, dtype: DType, clamp: Option<f64>) -> Expr {
     let load = Expr::Load(read);
     match clamp {
         None => load,
-        Some(least) => {
-            Expr::Binary(BinOp::Max, Box::new(load), Box::new(Expr::Const(Value::Float(least), dtype)))
-        }
+        Some(least) => Expr::Binary(BinOp::Max, Box::new(load), Box::new(Expr::Const(Value::Float(least), dtype))),
     }
 }
 

@@ -140,11 +140,16 @@ impl Roles {
         for &tensor in &self.relative {
             let name = &source.tensors[tensor].name;
             if source.tensors[tensor].role != Role::Temporary {
-                return refused(format!("`{name}` is the caller's, and would be relative to maxima that are not the last"));
+                return refused(format!(
+                    "`{name}` is the caller's, and would be relative to maxima that are not the last"
+                ));
             }
             let mut users = source.stmts.iter().filter(|(_, stmt)| stmt.reads.iter().any(|read| read.tensor == tensor));
             if let Some((_, stmt)) = users.find(|(id, _)| !known(id)) {
-                return refused(format!("`{}` uses `{name}` too, which is relative to maxima that are not the last", stmt.name));
+                return refused(format!(
+                    "`{}` uses `{name}` too, which is relative to maxima that are not the last",
+                    stmt.name
+                ));
             }
         }
         for id in self.members() {
@@ -174,7 +179,15 @@ impl Roles {
     /// By how much a term is worth less when the maximum grows: the same for all.
     fn scale(&self, source: &Scop, order: &Order) -> Result<Scale, Illegal> {
         let max = source.stmts[self.max].writes[0].tensor;
-        let of = |tensor: TensorId| if tensor == max { Kind::Max } else if self.relative.contains(&tensor) { Kind::Relative } else { Kind::Other };
+        let of = |tensor: TensorId| {
+            if tensor == max {
+                Kind::Max
+            } else if self.relative.contains(&tensor) {
+                Kind::Relative
+            } else {
+                Kind::Other
+            }
+        };
         let mut scale: Option<Scale> = None;
         for id in self.members() {
             let stmt = &source.stmts[id];
@@ -208,7 +221,9 @@ impl Roles {
         };
         let mut same = self.to_max(source, stmt)?;
         for (mine, theirs) in pairs.loads {
-            let (Some(read), Some(other)) = (stmt.reads.get(mine), max.reads.get(theirs)) else { return refused(sentence) };
+            let (Some(read), Some(other)) = (stmt.reads.get(mine), max.reads.get(theirs)) else {
+                return refused(sentence);
+            };
             if read.tensor != other.tensor || read.affine().is_none() || other.affine().is_none() {
                 return refused(sentence);
             }
@@ -368,7 +383,11 @@ impl Added {
             if write.tensor == claim.reference && reads == [claim.max] && same_place(0) {
                 let Some(clamped) = terms::is_clamped(value, 0) else { return wrong() };
                 added.references.push((id, clamped));
-            } else if write.tensor == claim.factor && reads == [claim.reference, claim.max] && same_place(0) && same_place(1) {
+            } else if write.tensor == claim.factor
+                && reads == [claim.reference, claim.max]
+                && same_place(0)
+                && same_place(1)
+            {
                 let Some(clamped) = terms::is_scale(value, scale) else { return wrong() };
                 added.factors.push((id, clamped));
             } else if reads == [write.tensor, claim.factor] && same_place(0) && is_product(value) {
@@ -411,7 +430,12 @@ fn same_but_for_terms(source: &Scop, changed: &Scop, claim: &Rescaling, roles: &
         is_plain && (&tensor.lower, &tensor.extent, tensor.dtype) == (&like.lower, &like.extent, like.dtype)
     };
     let same_frame = source.params == changed.params && source.context.is_equal(&changed.context)?;
-    if !same_tensors || !same_frame || !is_new(claim.reference) || !is_new(claim.factor) || claim.reference == claim.factor {
+    if !same_tensors
+        || !same_frame
+        || !is_new(claim.reference)
+        || !is_new(claim.factor)
+        || claim.reference == claim.factor
+    {
         return refused("the tensors are not those of the source with two more like the maximum");
     }
     for (id, stmt) in source.stmts.iter() {
@@ -425,7 +449,10 @@ fn same_but_for_terms(source: &Scop, changed: &Scop, claim: &Rescaling, roles: &
                 == (&expected.name, &expected.dims, &expected.reads, &expected.writes, &expected.body)
         });
         if !same || !changed.stmts[id].domain.is_equal(&stmt.domain)? {
-            return refused(format!("`{}` is not as in the source: commands that change storage come later", stmt.name));
+            return refused(format!(
+                "`{}` is not as in the source: commands that change storage come later",
+                stmt.name
+            ));
         }
     }
     Ok(())
@@ -523,7 +550,9 @@ impl Keys {
             let here = self.known(&key.range()?)?;
             let fits = if *clamped { here.is_subset(&not_last)? } else { here.is_disjoint(&not_last)? };
             if !fits {
-                return refused("the reference is the maximum itself in the last block, and no less than the smallest number before");
+                return refused(
+                    "the reference is the maximum itself in the last block, and no less than the smallest number before",
+                );
             }
         }
         if !scaled.is_subset(&not_first)? {
@@ -544,12 +573,12 @@ impl Keys {
         }
         // From the elements of the sum to those of the maximum.
         let element = |own: &isl::Map, key: &isl::Map| -> isl::Result<isl::Map> {
-            let [own, key] = [own, key].map(|map| -> isl::Result<isl::Map> {
-                map.project_out(isl::Dim::Out, map.dim(isl::Dim::Out)? - 1, 1)
-            });
+            let [own, key] = [own, key]
+                .map(|map| -> isl::Result<isl::Map> { map.project_out(isl::Dim::Out, map.dim(isl::Dim::Out)? - 1, 1) });
             own?.reverse()?.apply_range(&key?)
         };
-        let (of_update, of_rescale) = (element(&sum.own_update, &sum.update)?, element(&sum.own_rescale, &sum.rescale)?);
+        let (of_update, of_rescale) =
+            (element(&sum.own_update, &sum.update)?, element(&sum.own_rescale, &sum.rescale)?);
         let is_one = of_update.union(&of_rescale)?.is_single_valued()?;
         if !is_one || !self.known(&of_rescale.domain()?)?.is_subset(&of_update.domain()?)? {
             return wrong();
@@ -604,7 +633,13 @@ impl Keys {
     }
 
     /// What must run before what, for the law.
-    fn ordered(&self, source: &Scop, claim: &Rescaling, roles: &Roles, order: &Order) -> Result<isl::UnionMap, Illegal> {
+    fn ordered(
+        &self,
+        source: &Scop,
+        claim: &Rescaling,
+        roles: &Roles,
+        order: &Order,
+    ) -> Result<isl::UnionMap, Illegal> {
         let mut all = isl::UnionMap::empty(&self.ctx)?;
         let mut ask = |one: &isl::Map, op: &str, other: &isl::Map| -> isl::Result<()> {
             all = all.union(&self.before(one, op, other)?)?;

@@ -87,9 +87,9 @@ impl Linear {
             return None;
         }
         for (coefficient, atom) in &self.atoms {
-            let matched = left.iter().position(|(theirs, other)| {
-                *coefficient == by * theirs && pairs.clone().add(atom, other)
-            })?;
+            let matched = left
+                .iter()
+                .position(|(theirs, other)| *coefficient == by * theirs && pairs.clone().add(atom, other))?;
             let (_, other) = left.remove(matched);
             pairs.add(atom, other);
         }

@@ -165,7 +165,10 @@ const WRONG: &[(&str, &str)] = &[
     ("Z[i] = Z[i] * factor[i]", "Z[i] = Z[i] * seen[i]"),
     ("O[i, d] = O[i, d] * factor[i]", "O[i, d] = O[i, d] * factor[0]"),
     ("Z.rescale[i, t] : 0 <= i < I and 0 < t and", "Z.rescale[i, t] : 0 <= i < I and 1 < t and"),
-    ("O.rescale[i, t, d] : 0 <= i < I and 0 < t and 4t < J and 0 <= d", "O.rescale[i, t, d] : 0 <= i < I and 0 < t and 4t < J and 1 <= d"),
+    (
+        "O.rescale[i, t, d] : 0 <= i < I and 0 < t and 4t < J and 0 <= d",
+        "O.rescale[i, t, d] : 0 <= i < I and 0 < t and 4t < J and 1 <= d",
+    ),
     // The factor is another one.
     ("exp((read(0) - read(1)) * 0.5f32)", "exp((read(1) - read(0)) * 0.5f32)"),
     ("exp((read(0) - read(1)) * 0.5f32)", "exp(read(0) - read(1))"),
@@ -175,11 +178,23 @@ const WRONG: &[(&str, &str)] = &[
     // The reference is not the maximum so far.
     ("seen[i] = max(M[i], -3.4028234663852886e38f32)", "seen[i] = max(M[i], 0.0f32)"),
     ("seen[i] = max(M[i], -3.4028234663852886e38f32)", "seen[i] = M[i]"),
-    ("seen.last[i, t] : 0 <= i < I and 0 <= t and 4t < J <= 4t + 4", "seen.last[i, t] : 1 <= i < I and 0 <= t and 4t < J <= 4t + 4"),
+    (
+        "seen.last[i, t] : 0 <= i < I and 0 <= t and 4t < J <= 4t + 4",
+        "seen.last[i, t] : 1 <= i < I and 0 <= t and 4t < J <= 4t + 4",
+    ),
     // Steps of a block in another order.
-    ("          filter { factor[i, t] }\n          filter { factor.last[i, t] }\n          filter { seen[i, t] }\n          filter { seen.last[i, t] }\n", "          filter { seen[i, t] }\n          filter { seen.last[i, t] }\n          filter { factor[i, t] }\n          filter { factor.last[i, t] }\n"),
-    ("          filter { Z.rescale[i, t] }\n          filter { Z.update[i, j] }\n            band\n              c = { Z.update[i, j] -> [(j)] }\n", "          filter { Z.update[i, j] }\n            band\n              c = { Z.update[i, j] -> [(j)] }\n          filter { Z.rescale[i, t] }\n"),
-    ("          filter { M.update[i, j] }\n            band\n              a = { M.update[i, j] -> [(j)] }\n          filter { factor[i, t] }\n", "          filter { factor[i, t] }\n          filter { M.update[i, j] }\n            band\n              a = { M.update[i, j] -> [(j)] }\n"),
+    (
+        "          filter { factor[i, t] }\n          filter { factor.last[i, t] }\n          filter { seen[i, t] }\n          filter { seen.last[i, t] }\n",
+        "          filter { seen[i, t] }\n          filter { seen.last[i, t] }\n          filter { factor[i, t] }\n          filter { factor.last[i, t] }\n",
+    ),
+    (
+        "          filter { Z.rescale[i, t] }\n          filter { Z.update[i, j] }\n            band\n              c = { Z.update[i, j] -> [(j)] }\n",
+        "          filter { Z.update[i, j] }\n            band\n              c = { Z.update[i, j] -> [(j)] }\n          filter { Z.rescale[i, t] }\n",
+    ),
+    (
+        "          filter { M.update[i, j] }\n            band\n              a = { M.update[i, j] -> [(j)] }\n          filter { factor[i, t] }\n",
+        "          filter { factor[i, t] }\n          filter { M.update[i, j] }\n            band\n              a = { M.update[i, j] -> [(j)] }\n",
+    ),
     // Blocks of their own, or backwards.
     ("P[i, j] -> [(floor(j/4))]", "P[i, j] -> [(floor(j/2))]"),
     ("Z.update[i, j] -> [(floor(j/4))]", "Z.update[i, j] -> [(floor((j + 1)/4))]"),
@@ -216,7 +231,11 @@ const NO_LAW: &[(&str, &str, &str)] = &[
     ("P[i, j] * v[j, d]", "P[i, j] * P[i, j]", "is no sum of terms"),
     ("P[i, j] * v[j, d]", "max(P[i, j], v[j, d])", "is no sum of terms"),
     ("max= x[i, j]", "max= x[i, j] * 0.5f32", "not over what the terms"),
-    ("{ M.update[i, j] : 0 <= i < I and 0 <= j < J }", "{ M.update[i, j] : 0 <= i < I and 1 <= j < J }", "not over what the terms"),
+    (
+        "{ M.update[i, j] : 0 <= i < I and 0 <= j < J }",
+        "{ M.update[i, j] : 0 <= i < I and 1 <= j < J }",
+        "not over what the terms",
+    ),
     ("max= x[i, j]", "min= x[i, j]", "no maximum"),
     ("Z[i] = 0.0f32", "Z[i] = 1.0f32", "begin with zero"),
     ("temporary P", "output P", "caller's"),
