@@ -108,6 +108,8 @@ struct Rows {
 struct Member {
     stmt: String,
     is_reduction: bool,
+    /// Whether it is a reduction with loops besides those over rows and along them.
+    is_contraction: bool,
     /// The loops around rows, then that of rows, by name.
     outer: Vec<String>,
     /// The loop along rows.
@@ -134,6 +136,16 @@ impl Rows {
         let inside: Vec<StmtId> = nests[range].iter().filter_map(Nest::only_stmt).collect();
         let own = |tensor: &TensorId| is_own(scop, *tensor, &inside);
         let wide: Vec<TensorId> = parts.wide(scop).filter(own).collect();
+        // Rows that one contraction makes and another one uses; all others stay in the first cache one by one.
+        let writes = |member: &&Member| {
+            scop.stmt_named(&member.stmt)
+                .is_some_and(|id| scop.stmts[id].writes.iter().any(|write| wide.contains(&write.tensor)))
+        };
+        let (makes, uses): (Vec<&Member>, Vec<&Member>) =
+            members.iter().filter(|member| member.is_contraction && member.column.is_some()).partition(writes);
+        if makes.is_empty() || uses.is_empty() {
+            return None;
+        }
         let bytes: u64 = wide.iter().map(|&tensor| u64::from(scop.tensors[tensor].dtype.bytes())).sum();
         let narrow = parts.narrow(scop).filter(own);
         let name = |tensor: TensorId| scop.tensors[tensor].name.clone();
@@ -524,7 +536,8 @@ impl Parts {
         let is_other = |one: &&nest::Loop| !outer.contains(&one.name) && column.as_ref() != Some(&one.name);
         let others = nest.loops.iter().filter(is_other).map(|one| one.name.clone()).collect();
         let (stmt, is_reduction) = (scop.stmts[id].name.clone(), scop.stmts[id].body.is_reduce());
-        Some(Member { stmt, is_reduction, outer, column, others })
+        let is_contraction = is_reduction && nest.loops.iter().any(|one| is_other(&one) && one.extent != Some(1));
+        Some(Member { stmt, is_reduction, is_contraction, outer, column, others })
     }
 }
 

@@ -53,11 +53,12 @@ pub fn rescaled(source: &Scop, changed: &Scop, claim: &Rescaling) -> Result<(), 
     let order = conflicts_within(source, &source.domain()?, false)?;
     let order = Order { pairs: order.ordering(false)? };
     let roles = Roles::of(source, claim)?;
-    let scale = roles.scale(source, &order)?;
+    let Terms { scale, compared } = roles.scaled(source, &order)?;
     roles.begin_at_zero(source, &order)?;
     let added = Added::of(source, changed, claim, &roles, scale)?;
     let keys = Keys::of(source, changed, claim, &roles, &added)?;
     keys.cover()?;
+    keys.grow(changed, claim, &compared)?;
     let mut asked = conflicts_within(&without_max(source, &roles, claim), &source.domain()?, false)?;
     asked.domain = changed.domain()?;
     asked.flow = asked.flow.union(&keys.ordered(source, claim, &roles, &order)?)?;
@@ -176,8 +177,8 @@ impl Roles {
         }
     }
 
-    /// By how much a term is worth less when the maximum grows: the same for all.
-    fn scale(&self, source: &Scop, order: &Order) -> Result<Scale, Illegal> {
+    /// By how much a term is worth less when the maximum grows, the same for all, and where what it is of is compared.
+    fn scaled(&self, source: &Scop, order: &Order) -> Result<Terms, Illegal> {
         let max = source.stmts[self.max].writes[0].tensor;
         let of = |tensor: TensorId| {
             if tensor == max {
@@ -188,7 +189,7 @@ impl Roles {
                 Kind::Other
             }
         };
-        let mut scale: Option<Scale> = None;
+        let (mut scale, mut compared): (Option<Scale>, _) = (None, Vec::new());
         for id in self.members() {
             let stmt = &source.stmts[id];
             let kind = |read: usize| stmt.reads.get(read).map_or(Kind::Other, |access| of(access.tensor));
@@ -205,14 +206,18 @@ impl Roles {
                     return refused(format!("the terms of `{}` are scaled in another way than others", stmt.name));
                 }
                 scale = Some(term.scale);
-                self.is_bounded(source, order, id, &term)?;
+                compared.push((id, self.compared(source, order, id, &term)?));
             }
         }
-        scale.map_or_else(|| refused("no term is relative to the maximum"), Ok)
+        match scale {
+            Some(scale) => Ok(Terms { scale, compared }),
+            None => refused("no term is relative to the maximum"),
+        }
     }
 
-    /// What a term is of has been compared with the maximum: its exponent is never positive.
-    fn is_bounded(&self, source: &Scop, order: &Order, id: StmtId, term: &Relative) -> Result<(), Illegal> {
+    /// Where what a term is of is compared with the maximum, so that its exponent is never positive: from the terms to the
+    /// updates of the maximum.
+    fn compared(&self, source: &Scop, order: &Order, id: StmtId, term: &Relative) -> Result<isl::Map, Illegal> {
         let (stmt, max) = (&source.stmts[id], &source.stmts[self.max]);
         let sentence = format!("the maximum is not over what the terms of `{}` are of", stmt.name);
         let [compared] = max.body.exprs() else { return refused(sentence) };
@@ -244,7 +249,7 @@ impl Roles {
             same = same.intersect(&mine.to_map()?.apply_range(&theirs.to_map()?.reverse()?)?)?;
         }
         let lacking = stmt.domain.intersect_params(&source.context)?.subtract(&same.domain()?)?;
-        if lacking.is_empty()? { Ok(()) } else { refused(sentence) }
+        if lacking.is_empty()? { Ok(same) } else { refused(sentence) }
     }
 
     /// From the instances that read the maximum to the updates of its elements.
@@ -287,6 +292,13 @@ impl Roles {
         }
         Ok(())
     }
+}
+
+/// The terms of all sums.
+struct Terms {
+    scale: Scale,
+    /// The statements that compute terms from the maximum, each with a relation to the updates that compare the same value.
+    compared: Vec<(StmtId, isl::Map)>,
 }
 
 /// Whether something runs before all updates of its element, or after them.
@@ -564,6 +576,24 @@ impl Keys {
             }
         }
         self.sums.iter().try_for_each(|sum| self.covers(sum, &blocks, &scaled))
+    }
+
+    /// What the terms of a block are of is compared in that block or before it.
+    fn grow(&self, changed: &Scop, claim: &Rescaling, compared: &[(StmtId, isl::Map)]) -> Result<(), Illegal> {
+        let blocks = Blocks::of(changed, claim)?;
+        let of_max = blocks.of_stmt(&changed.stmts[self.max.0])?.reverse()?;
+        for (id, updates) in compared {
+            let stmt = &changed.stmts[*id];
+            let not_later = isl::Map::read(&self.ctx, "{ [t] -> [u] : u <= t }")?;
+            let seen = blocks.of_stmt(stmt)?.apply_range(&not_later)?.apply_range(&of_max)?.intersect(updates)?;
+            if !self.known(&stmt.domain)?.is_subset(&seen.domain()?)? {
+                return refused(format!(
+                    "`{}` has terms of what is compared with the maximum in later blocks",
+                    stmt.name
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn covers(&self, sum: &Sum, blocks: &isl::Set, scaled: &isl::Set) -> Result<(), Illegal> {

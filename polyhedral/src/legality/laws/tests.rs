@@ -198,6 +198,9 @@ const WRONG: &[(&str, &str)] = &[
     // Blocks of their own, or backwards.
     ("P[i, j] -> [(floor(j/4))]", "P[i, j] -> [(floor(j/2))]"),
     ("Z.update[i, j] -> [(floor(j/4))]", "Z.update[i, j] -> [(floor((j + 1)/4))]"),
+    // The maximum is found later than its terms.
+    ("M.update[i, j] -> [(floor(j/4))]", "M.update[i, j] -> [(floor((j + 1)/4))]"),
+    ("M.update[i, j] -> [(floor(j/4))]", "M.update[i, j] -> [(floor((J - 1)/4) - floor(j/4))]"),
     // Terms still read the maximum, or are other ones than in the source.
     ("P[i, j] = exp((x[i, j] - seen[i]) * 0.5f32)", "P[i, j] = exp((x[i, j] - M[i]) * 0.5f32)"),
     ("P[i, j] = exp((x[i, j] - seen[i]) * 0.5f32)", "P[i, j] = exp((x[i, j] - seen[i]) * 0.25f32)"),
