@@ -426,14 +426,13 @@ struct Parts {
 impl Parts {
     fn of(scop: &Scop, max: StmtId, nests: &[Nest]) -> Option<Parts> {
         let stmt = &scop.stmts[max];
-        let dims: Vec<usize> = plain_dims(&stmt.writes[0])?.into_iter().flatten().collect();
+        // A loop of one iteration is no dimension's.
+        let nest = nests.iter().find(|nest| nest.only_stmt() == Some(max))?;
+        let moves = |dim: &usize| nest.loops.iter().any(|one| one.dim(max) == Some(*dim));
+        let written: Vec<usize> = plain_dims(&stmt.writes[0])?.into_iter().flatten().collect();
+        let dims: Vec<usize> = written.iter().copied().filter(moves).collect();
         let (row, around) = dims.split_last()?;
-        let moves = |dim: &usize| {
-            nests
-                .iter()
-                .any(|nest| nest.only_stmt() == Some(max) && nest.loops.iter().any(|one| one.dim(max) == Some(*dim)))
-        };
-        let reduced: Vec<usize> = (0..stmt.dims.len()).filter(|dim| !dims.contains(dim) && moves(dim)).collect();
+        let reduced: Vec<usize> = (0..stmt.dims.len()).filter(|dim| !written.contains(dim) && moves(dim)).collect();
         let [column] = reduced.as_slice() else { return None };
         let mut own: BTreeMap<usize, Part> =
             around.iter().enumerate().map(|(at, &dim)| (dim, Part::Around(at))).collect();
