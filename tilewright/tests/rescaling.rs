@@ -233,11 +233,11 @@ fn scores_never_reach_memory() {
 fn what_the_policy_makes_computes_what_the_source_does() {
     let mut target = target();
     // Small caches, so that small matrices are too large for them.
-    target.caches[1].bytes = 128 << 10;
+    target.caches[1].bytes = 192 << 10;
     let all: [(&str, &[i64], bool); 4] = [
         (ATTENTION, &[2, 130, 5], true),
         (CAUSAL, &[1, 150, 3], true),
-        (CROSS, &[1, 2, 130, 3, 201, 4], true),
+        (CROSS, &[1, 2, 130, 3, 300, 4], true),
         (ATTENTION, &[2, 150, 4], false),
     ];
     for (text, sizes, is_rescaled) in all {
