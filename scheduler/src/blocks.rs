@@ -292,7 +292,7 @@ impl Rows {
             stmt.body.is_reduce()
                 && stmt.writes.iter().any(|write| self.sums.contains(&scop.tensors[write.tensor].name))
         };
-        scop.stmts.values().filter(is_sum).next_back().map_or("", |stmt| stmt.name.as_str())
+        scop.stmts.values().rfind(is_sum).map_or("", |stmt| stmt.name.as_str())
     }
 
     /// Initial values and updates of a contraction in common loops; the updates.
