@@ -7,8 +7,9 @@ mod machine;
 #[path = "ptx/run.rs"]
 mod ptx;
 
+use codegen::gpu::Language;
 use codegen::interp::{Data, Fault, Tensors, interpret};
-use codegen::{Op, Options, Program};
+use codegen::{Op, Options, Program, gpu};
 use common::{agrees, inputs, mapped, scheduled};
 use expect_test::expect;
 use polyhedral::{DType, Scop, eval, testing};
@@ -164,6 +165,19 @@ fn a_row_for_each_block() {
           }
         }
     "#]].assert_eq(&program.to_string());
+}
+
+#[test]
+fn the_text_of_both_languages() {
+    let script = "split y.i by 2 as io ii\nbind y.io to block.x\nbind y.ii to thread.y\nbind y.j to thread.x";
+    for (threads, script, language, expected) in [
+        (96, "bind y.i to block.x\nbind y.j to thread.x", Language::Cuda, expect![[r#""#]]),
+        (24, script, Language::OpenCl, expect![[r#""#]]),
+    ] {
+        let device = Gpu { usual_threads: threads, threads, ..Gpu::cuda() };
+        let program = lowered(&mapped(&LARGEST.rows(), Some(&[8, 960]), script, &device).1);
+        expected.assert_eq(&gpu::source(&program, language).unwrap());
+    }
 }
 
 #[test]

@@ -319,6 +319,9 @@ impl Search<'_> {
         if !stmt.has_results_apart() {
             return Err(refused("it has several results in one tensor"));
         }
+        if let Some(why) = crate::eval::broken_order(stmt, &|tensor| self.scop.tensors[tensor].dtype) {
+            return Err(refused(why));
+        }
         let indices: Option<Vec<Vec<&Index>>> = stmt.writes.iter().map(Access::affine).collect();
         let Some(index) = indices.map(|indices| indices.concat()) else {
             return Err(refused("which element it updates is found while running"));

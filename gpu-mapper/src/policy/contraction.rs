@@ -102,6 +102,7 @@ impl Contraction {
         let summed = around.iter().filter(|name| !free.iter().any(|one| one.name == **name));
         let summed = summed.map(of).collect::<Option<Vec<Loop>>>()?;
         let (row, column) = row_and_column(&scop.stmts[stmt], &free, &summed)?;
+        summed.first().filter(|first| first.extent.is_none_or(|extent| extent > 1))?;
         let others: Vec<Loop> = free.into_iter().filter(|one| one.dim != row.dim && one.dim != column.dim).collect();
         let simple = stmts.iter().filter(|id| **id != stmt);
         for other in simple {

@@ -107,15 +107,16 @@ struct Touch<'p> {
     role: TouchRole,
     /// From the points of the piece.
     cells: isl::Map,
-    /// The statement, and from the points to the one element that each of them updates, where it is a reduction.
-    combined: Option<(&'p Stmt, &'p isl::Map)>,
+    /// The program and the statement, and from the points to the one element that each of them updates, where that is a
+    /// reduction.
+    combined: Option<(&'p Scop, &'p Stmt, &'p isl::Map)>,
 }
 
 impl Touch<'_> {
     /// Whether all points that agree on the rows above `depth` update one element, or need not for loops of that kind.
     fn is_combined_below(&self, depth: usize, kind: Kind) -> isl::Result<bool> {
-        let Some((stmt, elements)) = self.combined else { return Ok(false) };
-        if !is_combined_by(kind, stmt) {
+        let Some((scop, stmt, elements)) = self.combined else { return Ok(false) };
+        if !is_combined_by(kind, stmt, scop) {
             return Ok(false);
         }
         if !combines_one_element(kind) {
@@ -143,7 +144,7 @@ fn touches<'p>(scop: &'p Scop, placement: &'p Placement) -> isl::Result<Vec<Touc
                 }
                 if !repeated {
                     let combined = match role {
-                        TouchRole::Update(_) => elements.as_ref().map(|elements| (stmt, elements)),
+                        TouchRole::Update(_) => elements.as_ref().map(|elements| (scop, stmt, elements)),
                         _ => None,
                     };
                     own.push(Touch { piece, tensor: access.tensor, role, cells: cells.clone(), combined });

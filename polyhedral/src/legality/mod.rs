@@ -261,7 +261,7 @@ impl Pending {
     /// loops of that kind do not have to agree on one, and loops of that kind can combine what they do.
     fn lanes_are_combined(&self, name: &str, kind: Kind, scop: &Scop) -> isl::Result<bool> {
         let Some(stmt) = scop.stmt_named(name).map(|id| &scop.stmts[id]) else { return Ok(false) };
-        if !is_combined_by(kind, stmt) || stmt.writes.iter().any(|write| write.affine().is_none()) {
+        if !is_combined_by(kind, stmt, scop) || stmt.writes.iter().any(|write| write.affine().is_none()) {
             return Ok(false);
         }
         if !combines_one_element(kind) {
@@ -289,11 +289,14 @@ fn combines(kind: Kind) -> bool {
 }
 
 /// Whether iterations that run so can combine what a statement updates: lanes and blocks have operators for that, threads
-/// of a block whatever combines two states, of one tensor or of several.
-fn is_combined_by(kind: Kind, stmt: &Stmt) -> bool {
+/// of a block whatever combines two states, of one tensor or of several, unless it is seen to depend on the order.
+fn is_combined_by(kind: Kind, stmt: &Stmt, scop: &Scop) -> bool {
     let Body::Reduce { monoid, .. } = &stmt.body else { return false };
     match kind {
-        Kind::Bound(Axis::Thread(_)) => stmt.has_results_apart(),
+        Kind::Bound(Axis::Thread(_)) => {
+            let dtype = |tensor| scop.tensors[tensor].dtype;
+            stmt.has_results_apart() && crate::eval::broken_order(stmt, &dtype).is_none()
+        }
         _ => stmt.writes.len() == 1 && monoid.operator().is_some(),
     }
 }

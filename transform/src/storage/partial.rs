@@ -101,6 +101,9 @@ fn updates(scop: &Scop, site: &Site, id: TensorId) -> Result<Vec<StmtId>, Reason
         if stmt.writes[0].affine().is_none() {
             return Reason::precondition(format!("the statement `{own}` finds its element of `{name}` by data"));
         }
+        if let Some(why) = polyhedral::eval::broken_order(stmt, &|tensor| scop.tensors[tensor].dtype) {
+            return Reason::precondition(format!("of what the statement `{own}` updates, {why}"));
+        }
         if !inside.is_equal(&stmt.domain)? {
             return Reason::precondition(format!("some instances of the statement `{own}` are not inside {place}"));
         }
