@@ -171,8 +171,135 @@ fn a_row_for_each_block() {
 fn the_text_of_both_languages() {
     let script = "split y.i by 2 as io ii\nbind y.io to block.x\nbind y.ii to thread.y\nbind y.j to thread.x";
     for (threads, script, language, expected) in [
-        (96, "bind y.i to block.x\nbind y.j to thread.x", Language::Cuda, expect![[r#""#]]),
-        (24, script, Language::OpenCl, expect![[r#""#]]),
+        (96, "bind y.i to block.x\nbind y.j to thread.x", Language::Cuda, expect![[r#"
+            // r: kernels in CUDA C++, to be compiled with --fmad=false
+
+            extern "C" __global__ __launch_bounds__(96)
+            void r(const float *__restrict__ A, float *__restrict__ y, long long *__restrict__ z)
+            {
+                __shared__ float parts_1[3];
+                __shared__ long long parts_2[3];
+                const int bx = blockIdx.x;
+                const int tx = threadIdx.x;
+
+                float y_0 = -INFINITY;
+                long long z_0 = 9223372036854775807;
+                for (int j = 0; j < 10; ++j) {
+                    float v_0 = y_0;
+                    long long v_1 = z_0;
+                    float v_2 = A[bx*960 + tx + 96*j];
+                    long long v_3 = (long long)(tx + 96*j);
+                    y_0 = fmaxf(v_0, v_2);
+                    z_0 = v_2 > v_0 ? v_3 : v_2 == v_0 ? (v_1 < v_3 ? v_1 : v_3) : v_1;
+                }
+                {
+                    const int thread = threadIdx.x;
+                    for (int distance = 16; distance > 0; distance /= 2) {
+                        const float y_1 = __shfl_xor_sync(0xffffffffu, y_0, distance);
+                        const long long z_1 = __shfl_xor_sync(0xffffffffu, z_0, distance);
+                        const float y_0_next = fmaxf(y_0, y_1);
+                        const long long z_0_next = y_1 > y_0 ? z_1 : y_1 == y_0 ? (z_0 < z_1 ? z_0 : z_1) : z_0;
+                        y_0 = y_0_next;
+                        z_0 = z_0_next;
+                    }
+                    if (thread % 32 == 0) {
+                        parts_1[thread / 32] = y_0;
+                        parts_2[thread / 32] = z_0;
+                    }
+                    __syncthreads();
+                    if (thread % 32 < 3) {
+                        y_0 = parts_1[thread % 32];
+                        z_0 = parts_2[thread % 32];
+                    }
+                    for (int distance = 2; distance > 0; distance /= 2) {
+                        const float y_1 = __shfl_xor_sync(0xffffffffu, y_0, distance);
+                        const long long z_1 = __shfl_xor_sync(0xffffffffu, z_0, distance);
+                        if (((thread % 32) ^ distance) < 3) {
+                            const float y_0_next = fmaxf(y_0, y_1);
+                            const long long z_0_next = y_1 > y_0 ? z_1 : y_1 == y_0 ? (z_0 < z_1 ? z_0 : z_1) : z_0;
+                            y_0 = y_0_next;
+                            z_0 = z_0_next;
+                        }
+                    }
+                }
+                if (tx == 0) {
+                    float y_2 = y[bx];
+                    long long y_3 = z[bx];
+                    float y_4 = y_0;
+                    long long y_5 = z_0;
+                    float y_6 = fmaxf(y_2, y_4);
+                    long long y_7 = y_4 > y_2 ? y_5 : y_4 == y_2 ? (y_3 < y_5 ? y_3 : y_5) : y_3;
+                    y[bx] = y_6;
+                    z[bx] = y_7;
+                }
+            }
+
+            void r_launch(const float *A, float *y, long long *z, cudaStream_t stream)
+            {
+                r<<<dim3(8), dim3(96), 0, stream>>>(A, y, z);
+            }
+        "#]]),
+        (24, script, Language::OpenCl, expect![[r#"
+            // r: kernels in OpenCL C
+            #pragma OPENCL FP_CONTRACT OFF
+
+            __kernel __attribute__((reqd_work_group_size(24, 1, 1)))
+            void r(__global const float *restrict A, __global float *restrict y, __global long *restrict z)
+            {
+                __local float parts_1[24];
+                __local long parts_2[24];
+                const int bx = get_group_id(0);
+                const int tx = get_local_id(0);
+
+                for (int ii = 2*bx; ii < 2*bx + 2; ++ii) {
+                    float y_0 = -INFINITY;
+                    long z_0 = 9223372036854775807;
+                    for (int j = 0; j < 40; ++j) {
+                        float v_0 = y_0;
+                        long v_1 = z_0;
+                        float v_2 = A[ii*960 + tx + 24*j];
+                        long v_3 = (long)(tx + 24*j);
+                        y_0 = fmax(v_0, v_2);
+                        z_0 = v_2 > v_0 ? v_3 : v_2 == v_0 ? (v_1 < v_3 ? v_1 : v_3) : v_1;
+                    }
+                    {
+                        barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+                        const int thread = get_local_id(0);
+                        parts_1[thread] = y_0;
+                        parts_2[thread] = z_0;
+                        barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+                        for (int distance = 16; distance > 0; distance /= 2) {
+                            if ((thread & distance) == 0 && thread + distance < 24) {
+                                const float y_1 = parts_1[thread + distance];
+                                const long z_1 = parts_2[thread + distance];
+                                const float y_0_next = fmax(y_0, y_1);
+                                const long z_0_next = y_1 > y_0 ? z_1 : y_1 == y_0 ? (z_0 < z_1 ? z_0 : z_1) : z_0;
+                                y_0 = y_0_next;
+                                z_0 = z_0_next;
+                                parts_1[thread] = y_0;
+                                parts_2[thread] = z_0;
+                            }
+                            barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+                        }
+                        y_0 = parts_1[0];
+                        z_0 = parts_2[0];
+                    }
+                    if (tx == 0) {
+                        float y_2 = y[ii];
+                        long y_3 = z[ii];
+                        float y_4 = y_0;
+                        long y_5 = z_0;
+                        float y_6 = fmax(y_2, y_4);
+                        long y_7 = y_4 > y_2 ? y_5 : y_4 == y_2 ? (y_3 < y_5 ? y_3 : y_5) : y_3;
+                        y[ii] = y_6;
+                        z[ii] = y_7;
+                    }
+                }
+            }
+
+            // Launched by a host, given const float *A, float *y, long *z:
+            //    r(A, y, z) in 4 groups of 24 items
+        "#]]),
     ] {
         let device = Gpu { usual_threads: threads, threads, ..Gpu::cuda() };
         let program = lowered(&mapped(&LARGEST.rows(), Some(&[8, 960]), script, &device).1);
