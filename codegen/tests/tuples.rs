@@ -429,12 +429,20 @@ fn few_results_are_combined_by_a_second_kernel() {
 /// Blocks update one word in one step, lanes have one partial result.
 #[test]
 fn what_has_several_results_is_of_threads_only() {
-    let refused = |script: &str| {
-        let mut session = Session::new(scheduled(&PLACE.rows(), None, ""), &common::target()).unwrap();
+    let refused = |tuple: &Tuple, script: &str| {
+        let mut session = Session::new(scheduled(&tuple.rows(), None, ""), &common::target()).unwrap();
         session.replay(&script.parse::<transform::Script>().unwrap()).unwrap_err().to_string()
     };
     for script in ["bind y.j to block.x atomically", "vectorise y.j by 4", "bind y.j to block.x"] {
-        let why = refused(script);
+        let why = refused(&PLACE, script);
         assert!(why.contains("update one element"), "{script}: {why}");
     }
+    // The first of equals, in the order in which one asks.
+    let first = Tuple {
+        combine: "select(term(1) > state(1), term(0), state(0)), select(term(1) > state(1), term(1), state(1))",
+        ..PLACE
+    };
+    assert!(refused(&first, "bind y.j to thread.x").contains("update one element"));
+    let why = refused(&first, "split y.j by 8 as jo ji\nprivatise y at y.jo");
+    assert!(why.contains("depends on which is the first one"), "{why}");
 }

@@ -166,3 +166,62 @@ impl Sample<'_> {
         Some((value, dtype))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{isl, testing};
+
+    /// What is wrong with a reduction of `A[i]` and `i` to a `float64` and an `int64`.
+    fn broken(identity: &str, combine: &str, terms: &str) -> Option<&'static str> {
+        let text = format!(
+            "
+scop r(N)
+input A: float32[N]
+inout y: float64[]
+inout z: int64[]
+stmt y[i]
+  domain {{ y[i] : 0 <= i < N }}
+  monoid together(float64, int64) identity ({identity}) combine ({combine})
+  y[], z[] together= {terms}
+"
+        );
+        let scop = testing::scop(&isl::Ctx::new(), &text);
+        let stmt = scop.stmts.values().next().expect("a statement");
+        broken_order(stmt, &|tensor| scop.tensors[tensor].dtype)
+    }
+
+    #[test]
+    fn what_keeps_the_first_of_equals_depends_on_the_order() {
+        let wins = "term(0) > state(0)";
+        let combine = |wins: &str| {
+            format!("select({wins}, term(0), state(0)), select({wins}, term(1), state(1))")
+        };
+        let terms = "float64(A[i]), index(i)";
+        let found = broken("-inf_f64, -1i64", &combine(wins), terms);
+        assert!(found.is_some_and(|why| why.contains("which is the first one")), "{found:?}");
+        let first = format!("{wins} || term(0) == state(0) && term(1) < state(1)");
+        assert_eq!(broken("-inf_f64, 9223372036854775807i64", &combine(&first), terms), None);
+        // Nothing is equal where the values are the places.
+        assert_eq!(broken("-inf_f64, -1i64", &combine(wins), "float64(index(i)), index(i)"), None);
+    }
+
+    #[test]
+    fn neutral_values_and_groupings_are_tried() {
+        let terms = "float64(A[i]), index(i)";
+        let sums = "state(0) + term(0), state(1) + term(1)";
+        assert_eq!(broken("0.0f64, 0i64", sums, terms), None);
+        assert!(broken("0.0f64, 1i64", sums, terms).is_some_and(|why| why.contains("neutral")));
+        let mean = "select(state(1) == 0i64, term(0), select(term(1) == 0i64, state(0), (state(0) + term(0)) * 0.5f64))";
+        let found = broken("0.0f64, 0i64", &format!("{mean}, state(1) + term(1)"), "float64(A[i]), 1i64");
+        assert!(found.is_some_and(|why| why.contains("three results")), "{found:?}");
+    }
+
+    /// States that no terms make are not asked for: a mean of nothing.
+    #[test]
+    fn only_states_of_the_program_are_tried() {
+        let share = "(term(0) - state(0)) * float64(term(1)) / float64(state(1) + term(1))";
+        let mean = format!("select(term(1) == 0i64, state(0), state(0) + {share}), state(1) + term(1)");
+        assert_eq!(broken("0.0f64, 0i64", &mean, "float64(A[i]), 1i64"), None);
+    }
+}
