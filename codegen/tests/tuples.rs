@@ -89,7 +89,8 @@ impl Tuple {
     fn rows(&self) -> String {
         let names = ["y", "z", "w"];
         let results = names.iter().zip(self.types);
-        let tensors: String = results.clone().map(|(name, dtype)| format!("\n             inout {name}: {dtype}[M]")).collect();
+        let tensors: String =
+            results.clone().map(|(name, dtype)| format!("\n             inout {name}: {dtype}[M]")).collect();
         let writes: Vec<String> = results.map(|(name, _)| format!("{name}[i]")).collect();
         format!(
             "
@@ -126,7 +127,10 @@ fn check(text: &str, sizes: &[i64], script: &str, threads: i64) -> Program {
             let given = inputs(&source, sizes);
             let faults: Vec<Fault> = (0..2).filter_map(|seed| interpret(&without, sizes, &given, seed).err()).collect();
             let alone = program.to_string().contains("thread tx < 1 ");
-            assert!(alone || matches!(faults.as_slice(), [Fault::Race { .. }, ..]), "barrier {at}: {faults:?}\n{without}");
+            assert!(
+                alone || matches!(faults.as_slice(), [Fault::Race { .. }, ..]),
+                "barrier {at}: {faults:?}\n{without}"
+            );
         }
         all.push(program);
     }
@@ -164,14 +168,19 @@ fn a_row_for_each_block() {
             z[bx] = r13
           }
         }
-    "#]].assert_eq(&program.to_string());
+    "#]]
+    .assert_eq(&program.to_string());
 }
 
 #[test]
 fn the_text_of_both_languages() {
     let script = "split y.i by 2 as io ii\nbind y.io to block.x\nbind y.ii to thread.y\nbind y.j to thread.x";
     for (threads, script, language, expected) in [
-        (96, "bind y.i to block.x\nbind y.j to thread.x", Language::Cuda, expect![[r#"
+        (
+            96,
+            "bind y.i to block.x\nbind y.j to thread.x",
+            Language::Cuda,
+            expect![[r#"
             // r: kernels in CUDA C++, to be compiled with --fmad=false
 
             extern "C" __global__ __launch_bounds__(96)
@@ -238,8 +247,13 @@ fn the_text_of_both_languages() {
             {
                 r<<<dim3(8), dim3(96), 0, stream>>>(A, y, z);
             }
-        "#]]),
-        (24, script, Language::OpenCl, expect![[r#"
+        "#]],
+        ),
+        (
+            24,
+            script,
+            Language::OpenCl,
+            expect![[r#"
             // r: kernels in OpenCL C
             #pragma OPENCL FP_CONTRACT OFF
 
@@ -299,7 +313,8 @@ fn the_text_of_both_languages() {
 
             // Launched by a host, given const float *A, float *y, long *z:
             //    r(A, y, z) in 4 groups of 24 items
-        "#]]),
+        "#]],
+        ),
     ] {
         let device = Gpu { usual_threads: threads, threads, ..Gpu::cuda() };
         let program = lowered(&mapped(&LARGEST.rows(), Some(&[8, 960]), script, &device).1);
@@ -357,7 +372,13 @@ fn means_and_variances() {
 #[test]
 fn what_is_no_number_is_nowhere() {
     let (nan, inf) = (f64::NAN, f64::INFINITY);
-    let rows = [[nan; 6], [nan, 1.0, nan, 2.0, 2.0, nan], [-0.0, 0.0, -0.0, 0.0, -1.0, nan], [-inf; 6], [1.0, inf, nan, inf, 1.0, inf]];
+    let rows = [
+        [nan; 6],
+        [nan, 1.0, nan, 2.0, 2.0, nan],
+        [-0.0, 0.0, -0.0, 0.0, -1.0, nan],
+        [-inf; 6],
+        [1.0, inf, nan, inf, 1.0, inf],
+    ];
     let device = Gpu { threads: 4, ..Gpu::cuda() };
     let (source, scop) = mapped(&PLACE.rows(), Some(&[5, 6]), "bind y.i to block.x\nbind y.j to thread.x", &device);
     let program = lowered(&scop);

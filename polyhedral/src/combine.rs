@@ -360,7 +360,8 @@ impl Search<'_> {
         axes.sort_unstable();
         let first = self.outer.len();
         let mut places = (first..first + index.len()).map(|at| Subscript::Affine(Index::Dim(at)));
-        let of_place = |write: &Access| Access { index: places.by_ref().take(write.index.len()).collect(), ..write.clone() };
+        let of_place =
+            |write: &Access| Access { index: places.by_ref().take(write.index.len()).collect(), ..write.clone() };
         let writes: Vec<Access> = stmt.writes.iter().map(of_place).collect();
         let nothing = |tensor: &TensorId| Expr::Const(Value::Int(0), self.scop.tensors[*tensor].dtype);
         let terms: Vec<Expr> = tensors.iter().map(nothing).collect();

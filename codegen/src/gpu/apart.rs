@@ -15,8 +15,8 @@
 
 use polyhedral::Value as Scalar;
 
-use crate::verify::has_meeting;
 use crate::passes::renamed;
+use crate::verify::has_meeting;
 use crate::{Cond, Int, Op, Program, Value};
 
 use super::rewrite::with_launches;

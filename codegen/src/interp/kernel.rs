@@ -146,13 +146,7 @@ impl Run<'_> {
     }
 
     /// [`Op::Combine`]: of the threads with the same other numbers.
-    fn combine(
-        &mut self,
-        regs: &[RegId],
-        by: &Combining,
-        along: &[VarId],
-        block: &mut Block<'_>,
-    ) -> Result<(), Fault> {
+    fn combine(&mut self, regs: &[RegId], by: &Combining, along: &[VarId], block: &mut Block<'_>) -> Result<(), Fault> {
         // By the numbers that are not combined; inside by those that are, the last axis first.
         let mut groups: BTreeMap<Vec<i64>, Vec<(Vec<i64>, usize)>> = BTreeMap::new();
         for (thread, numbers) in block.threads.iter().enumerate() {

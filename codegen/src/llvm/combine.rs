@@ -107,7 +107,8 @@ impl<'c> Emitter<'c, '_> {
         mask: u32,
     ) -> Result<Vec<Typed<'c>>> {
         threads_combined_in(threads).into_iter().try_fold(values, |values, distance| {
-            let others = values.iter().map(|value| self.shuffled(*value, distance, mask)).collect::<Result<Vec<_>>>()?;
+            let others =
+                values.iter().map(|value| self.shuffled(*value, distance, mask)).collect::<Result<Vec<_>>>()?;
             self.both(frame, what, &values, &others)
         })
     }
@@ -166,15 +167,15 @@ impl<'c> Emitter<'c, '_> {
         let mut left = Vec::new();
         for (value, parts) in values.iter().zip(&parts) {
             let dtype = value.dtype;
-            let llvm =
-                self.value_if(frame, is_part, value.llvm, |this| Ok(this.part(*parts, lane, dtype)?.llvm))?;
+            let llvm = self.value_if(frame, is_part, value.llvm, |this| Ok(this.part(*parts, lane, dtype)?.llvm))?;
             left.push(Typed { llvm, dtype });
         }
         if warps.is_power_of_two() {
             return self.in_warp(frame, what, left, warps, u32::MAX);
         }
         for distance in threads_combined_in(warps) {
-            let others = left.iter().map(|value| self.shuffled(*value, distance, u32::MAX)).collect::<Result<Vec<_>>>()?;
+            let others =
+                left.iter().map(|value| self.shuffled(*value, distance, u32::MAX)).collect::<Result<Vec<_>>>()?;
             let both = self.both(frame, what, &left, &others)?;
             let other = builder.build_xor(lane, self.ir.index(distance.into()), "")?;
             let is_there = builder.build_int_compare(IntPredicate::ULT, other, of_warps, "")?;

@@ -144,7 +144,7 @@ impl Pass<'_> {
                 Op::LoadBlock { regs, .. } | Op::Combine { regs, .. } => {
                     regs.iter().for_each(|reg| *self.sets.entry(*reg).or_default() += 1);
                 }
-                                Op::Store { .. }
+                Op::Store { .. }
                 | Op::Check { .. }
                 | Op::Prefetch { .. }
                 | Op::StoreBlock { .. }

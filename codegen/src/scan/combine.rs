@@ -212,7 +212,9 @@ impl Meeting<'_> {
     /// The partial result that an op begins.
     fn started(&self, op: &Op) -> Option<RegId> {
         match op {
-            Op::Set { reg, value: Value::Const(..) } if self.partial.registers.iter().flatten().any(|own| own == reg) => {
+            Op::Set { reg, value: Value::Const(..) }
+                if self.partial.registers.iter().flatten().any(|own| own == reg) =>
+            {
                 Some(*reg)
             }
             _ => None,

@@ -106,7 +106,8 @@ impl Lowering<'_> {
     ) -> Result<Vec<Value>, Error> {
         let point = Point { coordinates: &[], extras: 0, lanes: 1, combined: None, place: Place::Partial(own) };
         let guard = Guard::of(&Tests::new(), &point);
-        let computation = Computation { lowering: self, stmt, point: &point, guard, ops: Vec::new(), found: BTreeMap::new() };
+        let computation =
+            Computation { lowering: self, stmt, point: &point, guard, ops: Vec::new(), found: BTreeMap::new() };
         let mut computation = computation;
         let values = |regs: &[RegId]| regs.iter().map(|reg| Value::Reg(*reg)).collect::<Vec<Value>>();
         let (states, terms) = (values(own), values(other));

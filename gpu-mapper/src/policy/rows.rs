@@ -15,7 +15,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polyhedral::{Access, Axis, Band, Body, Index, Kind, Member, Memory, Node, Role, Scop, Stmt, Subscript, TensorId, isl};
+use polyhedral::{
+    Access, Axis, Band, Body, Index, Kind, Member, Memory, Node, Role, Scop, Stmt, Subscript, TensorId, isl,
+};
 use support::{Gpu, Remark};
 use transform::{Command, LayoutMap, Promotion, Refused, Session};
 

@@ -193,8 +193,10 @@ fn by_results(session: &mut Session) -> Result<(), Refused> {
     cell.rotate_left(1);
     lengths.rotate_left(1);
     // What is updated together has partial results of one shape.
-    let together = scop.stmts.values().find(|stmt| stmt.body.is_reduce() && stmt.writes.iter().any(|to| to.tensor == id));
-    let together = together.map(|stmt| stmt.writes.iter().map(|write| scop.tensors[write.tensor].name.clone()).collect());
+    let together =
+        scop.stmts.values().find(|stmt| stmt.body.is_reduce() && stmt.writes.iter().any(|to| to.tensor == id));
+    let together =
+        together.map(|stmt| stmt.writes.iter().map(|write| scop.tensors[write.tensor].name.clone()).collect());
     for tensor in together.unwrap_or_else(|| vec![name]) {
         let (dims, cell, extent) = (dims.clone(), cell.clone(), lengths.clone());
         session.apply(Command::Layout(LayoutMap { tensor, dims, cell, extent }))?;

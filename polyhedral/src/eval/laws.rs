@@ -194,9 +194,7 @@ stmt y[i]
     #[test]
     fn what_keeps_the_first_of_equals_depends_on_the_order() {
         let wins = "term(0) > state(0)";
-        let combine = |wins: &str| {
-            format!("select({wins}, term(0), state(0)), select({wins}, term(1), state(1))")
-        };
+        let combine = |wins: &str| format!("select({wins}, term(0), state(0)), select({wins}, term(1), state(1))");
         let terms = "float64(A[i]), index(i)";
         let found = broken("-inf_f64, -1i64", &combine(wins), terms);
         assert!(found.is_some_and(|why| why.contains("which is the first one")), "{found:?}");
@@ -212,7 +210,8 @@ stmt y[i]
         let sums = "state(0) + term(0), state(1) + term(1)";
         assert_eq!(broken("0.0f64, 0i64", sums, terms), None);
         assert!(broken("0.0f64, 1i64", sums, terms).is_some_and(|why| why.contains("neutral")));
-        let mean = "select(state(1) == 0i64, term(0), select(term(1) == 0i64, state(0), (state(0) + term(0)) * 0.5f64))";
+        let mean =
+            "select(state(1) == 0i64, term(0), select(term(1) == 0i64, state(0), (state(0) + term(0)) * 0.5f64))";
         let found = broken("0.0f64, 0i64", &format!("{mean}, state(1) + term(1)"), "float64(A[i]), 1i64");
         assert!(found.is_some_and(|why| why.contains("three results")), "{found:?}");
     }

@@ -135,7 +135,8 @@ fn touches<'p>(scop: &'p Scop, placement: &'p Placement) -> isl::Result<Vec<Touc
         for piece in &placement.pieces[id] {
             let mut own: Vec<Touch<'p>> = Vec::new();
             // Writes first, so that a read of what is written anyway adds nothing.
-            for (((access, role), cells), elements) in roles(stmt).into_iter().zip(&piece.cells).zip(&piece.elements).rev()
+            for (((access, role), cells), elements) in
+                roles(stmt).into_iter().zip(&piece.cells).zip(&piece.elements).rev()
             {
                 let same = |other: &Touch<'p>| other.tensor == access.tensor && role == TouchRole::Read;
                 let mut repeated = false;

@@ -124,7 +124,9 @@ fn updates(scop: &Scop, site: &Site, id: TensorId) -> Result<Vec<StmtId>, Reason
         let touches = |tensor: TensorId| stmt.accesses().any(|access| access.tensor == tensor);
         if tensors_of(&scop.stmts[first]).any(touches) && !site.inside(stmt)?.is_empty()? {
             let own = &stmt.name;
-            return Reason::precondition(format!("the statement `{own}` touches what is updated with `{name}` in {place}"));
+            return Reason::precondition(format!(
+                "the statement `{own}` touches what is updated with `{name}` in {place}"
+            ));
         }
     }
     Ok(found)
@@ -275,13 +277,7 @@ impl<'a> Around<'a> {
         index_of(&value)?.map_or_else(|| Reason::precondition(sentence()), Ok)
     }
 
-    fn stmt(
-        &self,
-        partial: &Partial,
-        update: &Stmt,
-        side: Side,
-        private: &[TensorId],
-    ) -> Result<Stmt, Reason> {
+    fn stmt(&self, partial: &Partial, update: &Stmt, side: Side, private: &[TensorId]) -> Result<Stmt, Reason> {
         let Instances { domain, dims, loops, .. } = &self.instances;
         let own: Vec<Index> = (*loops..dims.len()).map(Index::Dim).collect();
         let span = update.writes[0].span;

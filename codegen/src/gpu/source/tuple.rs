@@ -47,7 +47,8 @@ impl Printer<'_> {
             parts = self.shared_parts(group, &types, depth + 1);
             self.line(depth + 1, &format!("const int {thread} = {};", group.thread));
         }
-        let parts: Vec<String> = parts.into_iter().map(|part| if part.contains(' ') { format!("({part})") } else { part }).collect();
+        let parts: Vec<String> =
+            parts.into_iter().map(|part| if part.contains(' ') { format!("({part})") } else { part }).collect();
         match group.how {
             How::Shuffles { mask } => self.by_shuffles(tuple, group, (&thread, &parts, mask), depth + 1)?,
             How::Memory => self.by_memory(tuple, group, (&thread, &parts), depth + 1)?,
@@ -154,7 +155,8 @@ impl Printer<'_> {
         let mut next = Vec::new();
         for (reg, value) in tuple.regs.iter().zip(tuple.values) {
             let name = self.names.fresh(&format!("{}_next", self.names.regs[reg]));
-            let (of, value) = (self.language.value_type(self.program.regs[*reg].dtype), self.value(value, tuple.ranges)?);
+            let (of, value) =
+                (self.language.value_type(self.program.regs[*reg].dtype), self.value(value, tuple.ranges)?);
             self.line(depth, &format!("const {of} {name} = {};", value.text));
             next.push(name);
         }
