@@ -151,7 +151,9 @@ impl Program {
                 f.write_str("\n")
             }
             Op::Local { buffer, body } => {
-                write!(f, "with stack {}", self.buffers[*buffer].name)?;
+                let is_new = matches!(self.buffers[*buffer].place, Place::Workspace(_));
+                let how = if is_new { "new" } else { "stack" };
+                write!(f, "with {how} {}", self.buffers[*buffer].name)?;
                 self.block(f, body, depth)
             }
             Op::Prefetch { buffer, at, lanes } => {

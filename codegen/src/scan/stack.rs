@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use polyhedral::{Axis, Kind, Memory, Scop, TensorId};
 
-use super::layout::aligned;
 use super::leaves::{Leaves, Part, Scanned};
 use super::{Error, malformed};
+use crate::arena::aligned;
 use crate::{At, Int, Launch, Op, Place, Program, Value};
 
 /// Tensors of which not all iterations have the same memory.
