@@ -6,8 +6,8 @@
 
 mod copy;
 mod kernel;
-mod shared;
 mod scalar;
+mod shared;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

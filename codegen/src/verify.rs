@@ -216,17 +216,14 @@ impl Verifier<'_> {
     /// Nothing is overwritten while it is alive.
     fn workspace(&mut self) {
         let lifetimes = Lifetimes::of(self.program);
-        let all: Vec<(TensorId, &Int)> = arena::in_workspace(self.program).map(|(id, _, at)| (id, at)).collect();
-        for (position, &(one, offset)) in all.iter().enumerate() {
+        for (_, buffer, offset) in arena::in_workspace(self.program) {
             self.int(offset);
             if !arena::at_least(offset, &Int::Const(0)) {
-                self.report(one, "begins before the workspace");
+                self.report(&buffer.name, "begins before the workspace");
             }
-            for &(other, _) in &all[..position] {
-                if lifetimes.meet(one, other) && !arena::are_apart(self.program, one, other) {
-                    self.report(one, format!("has bytes of {other} while both are alive"));
-                }
-            }
+        }
+        for (one, other) in arena::overlapping(self.program, &lifetimes) {
+            self.report(&one.name, format!("has bytes of `{}` while both are alive", other.name));
         }
     }
 

@@ -48,22 +48,57 @@ pub(crate) fn in_workspace(program: &Program) -> impl Iterator<Item = (TensorId,
 /// The program with places in the workspace that take as few bytes as we find: those of constant sizes first, near the
 /// least that any plan takes; then one after the other what has the same open size, or a larger one.
 ///
-/// What nothing accesses has a place all the same, beside anything.
-pub(crate) fn planned(mut program: Program) -> Program {
+/// What nothing accesses has a place all the same, beside anything. Where it is not known that a plan holds for all parameters,
+/// each buffer has a part of its own.
+pub(crate) fn planned(program: Program) -> Program {
     let lifetimes = Lifetimes::of(&program);
-    let rooms: Vec<(TensorId, Int)> = in_workspace(&program).map(|(id, buffer, _)| (id, room(buffer))).collect();
-    if rooms.len() < 2 {
+    if in_workspace(&program).count() < 2 {
         return program;
     }
+    let shared = shared(program.clone(), &lifetimes);
+    if overlapping(&shared, &lifetimes).next().is_some() { apart(program) } else { shared }
+}
+
+/// Pairs of buffers that are alive at once, and are not known to have no byte in common.
+pub(crate) fn overlapping<'a>(
+    program: &'a Program,
+    lifetimes: &'a Lifetimes,
+) -> impl Iterator<Item = (&'a Buffer, &'a Buffer)> {
+    let all: Vec<(TensorId, &Buffer)> = in_workspace(program).map(|(id, buffer, _)| (id, buffer)).collect();
+    let pairs = (0..all.len()).flat_map(move |one| {
+        let before = all[..one].to_vec();
+        let (id, buffer) = all[one];
+        before.into_iter().map(move |other| ((id, buffer), other))
+    });
+    let meets = |one: TensorId, other: TensorId| lifetimes.meet(one, other) && !are_apart(program, one, other);
+    pairs.filter(move |((one, _), (other, _))| meets(*one, *other)).map(|((_, one), (_, other))| (one, other))
+}
+
+/// The program with its temporaries one after the other.
+pub(crate) fn apart(mut program: Program) -> Program {
+    let mut offset = Int::Const(0);
+    for (_, buffer) in program.buffers.iter_mut() {
+        if let Place::Workspace(_) = buffer.place {
+            buffer.place = Place::Workspace(offset.clone());
+            offset = offset + room(buffer);
+        }
+    }
+    program
+}
+
+fn shared(mut program: Program, lifetimes: &Lifetimes) -> Program {
+    let rooms: Vec<(TensorId, Int)> = in_workspace(&program).map(|(id, buffer, _)| (id, room(buffer))).collect();
     let (known, open): (Vec<_>, Vec<_>) = rooms.into_iter().partition(|(_, room)| room.as_const().is_some());
-    let items: Vec<Item> =
-        known.iter().map(|(id, room)| Item { bytes: room.as_const().unwrap_or(0), spans: lifetimes.spans(*id) }).collect();
-    let (places, mut end) = offsets(&items);
+    let items: Vec<Item> = known
+        .iter()
+        .map(|(id, room)| Item { bytes: room.as_const().unwrap_or(0), spans: lifetimes.spans(*id) })
+        .collect();
+    let (places, end) = offsets(&items);
     for ((id, _), at) in known.iter().zip(places) {
         program.buffers[*id].place = Place::Workspace(Int::Const(at));
     }
-    let mut base = Int::Const(std::mem::take(&mut end));
-    for slot in slots(open, &lifetimes) {
+    let mut base = Int::Const(end);
+    for slot in slots(open, lifetimes) {
         for id in slot.buffers {
             program.buffers[id].place = Place::Workspace(base.clone());
         }

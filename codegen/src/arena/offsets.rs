@@ -136,7 +136,8 @@ impl Search<'_> {
 
     /// How low an item may be: above all that it must not overlap and that is placed.
     fn height(&self, item: usize) -> i64 {
-        let ends = self.graph.others[item].iter().filter_map(|&other| Some(self.places[other]? + self.graph.bytes[other]));
+        let ends =
+            self.graph.others[item].iter().filter_map(|&other| Some(self.places[other]? + self.graph.bytes[other]));
         ends.max().unwrap_or(0)
     }
 

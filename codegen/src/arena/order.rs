@@ -27,7 +27,10 @@ fn holds(a: &Int, b: &Int, depth: u32) -> bool {
         (Int::Max(x, y), b) if go(x, b) || go(y, b) => true,
         (a, Int::Min(x, y)) if go(a, x) || go(a, y) => true,
         (a, Int::Const(0)) if is_whole_atom(a) => is_natural(a, depth),
-        _ => covers(a, b, depth),
+        _ if covers(a, b, depth) => true,
+        // A sum that overflows has no terms.
+        (Int::Add(x, y), b) => (go(x, b) && is_natural(y, depth)) || (go(y, b) && is_natural(x, depth)),
+        _ => false,
     }
 }
 
@@ -48,7 +51,8 @@ fn is_natural(a: &Int, depth: u32) -> bool {
         Int::Max(x, y) => holds(x, &zero, depth) || holds(y, &zero, depth),
         Int::Min(x, y) => holds(x, &zero, depth) && holds(y, &zero, depth),
         Int::Select(_, x, y) => holds(x, &zero, depth) && holds(y, &zero, depth),
-        Int::Var(_) | Int::Param(_) | Int::Add(..) => false,
+        Int::Add(x, y) => holds(x, &zero, depth) && holds(y, &zero, depth),
+        Int::Var(_) | Int::Param(_) => false,
     }
 }
 
@@ -64,13 +68,18 @@ fn covers(a: &Int, b: &Int, depth: u32) -> bool {
             (false, None) => return false,
         }
     }
-    // Of one term on each side the products would be the same question again.
-    let is_sole = there.len() == 1 && away.len() == 1 && difference.constant == 0;
     for (atom, weight) in &away {
         let found = there.iter().position(|(other, own)| {
-            let more = own > weight && is_natural(other, depth);
-            let products = || holds(&(*own * other.clone()), &(*weight * atom.clone()), depth);
-            ((own == weight || more) && holds(other, atom, depth)) || (own != weight && !is_sole && products())
+            let is_more = |than: i64| *own > than && is_natural(other, depth);
+            let all = || *weight * atom.clone();
+            let products = || {
+                let (own, away) = (*own * other.clone(), all());
+                // Not the same question again.
+                (&own, &away) != (a, b) && holds(&own, &away, depth)
+            };
+            ((own == weight || is_more(*weight)) && holds(other, atom, depth))
+                || (own != weight && products())
+                || (is_more(1) && holds(other, &all(), depth))
         });
         match found {
             Some(at) => _ = there.remove(at),
@@ -109,6 +118,8 @@ mod tests {
         let both = a.clone().max(b.clone());
         assert!(at_least(&both, &a) && at_least(&both, &b));
         assert!(!at_least(&a, &both));
+        assert!(at_least(&(c.clone() + both.clone()), &(c.clone() + a.clone())));
+        assert!(at_least(&(2 * both.clone() + c.clone()), &(c.clone() + a.clone())));
         assert!(at_least(&(both.clone() + c.clone() + 64), &(b.clone() + c.clone())));
         assert!(!at_least(&(both.clone() + c.clone()), &(b + c + 64)));
     }

@@ -21,11 +21,7 @@ pub(super) struct Alias<'c> {
 impl<'c> Alias<'c> {
     /// For a function that does not write the buffers that are `constant`, and nobody else does while it runs. Buffers of the
     /// workspace that may have the same bytes are of no two scopes that exclude each other.
-    pub fn new(
-        context: &'c LlvmContext,
-        program: &Program,
-        constant: impl Fn(TensorId) -> bool,
-    ) -> Alias<'c> {
+    pub fn new(context: &'c LlvmContext, program: &Program, constant: impl Fn(TensorId) -> bool) -> Alias<'c> {
         let domain = context.metadata_node(&[context.metadata_string("buffers").into()]);
         let buffers = &program.buffers;
         let scopes: Vec<MetadataValue<'c>> = buffers
@@ -44,10 +40,9 @@ impl<'c> Alias<'c> {
                 .collect();
             context.metadata_node(&others)
         };
-        let rows = buffers
-            .keys()
-            .enumerate()
-            .map(|(index, buffer)| (context.metadata_node(&[scopes[index].into()]), all_apart(buffer), constant(buffer)));
+        let rows = buffers.keys().enumerate().map(|(index, buffer)| {
+            (context.metadata_node(&[scopes[index].into()]), all_apart(buffer), constant(buffer))
+        });
         Alias {
             scope: context.get_kind_id("alias.scope"),
             noalias: context.get_kind_id("noalias"),

@@ -22,9 +22,9 @@ use std::collections::BTreeMap;
 use polyhedral::{Kernel, Node, Scop, TensorId};
 use support::{Remark, Table, with_deep_stack};
 
-use crate::{arena, llvm};
 use crate::scan::{Error, Options, scan};
 use crate::{At, Int, Op, Program, Report, Value, VarId};
+use crate::{arena, llvm};
 
 pub use accumulators::accumulators;
 pub use coalesce::coalesce;

@@ -35,22 +35,14 @@ pub(super) fn empty_program(scop: &Scop, options: &Options) -> Program {
         let (name, dtype, role, streamed) = (tensor.name.clone(), tensor.dtype, tensor.role, tensor.streamed);
         Buffer { name, dtype, extent, strides, rows: None, place, role, streamed }
     });
-    let mut program = Program {
+    arena::apart(Program {
         name: scop.name.clone(),
         params: scop.params.clone(),
         buffers: buffers.collect(),
         vars: Table::new(),
         regs: Table::new(),
         body: Vec::new(),
-    };
-    let mut offset = Int::Const(0);
-    for (_, buffer) in program.buffers.iter_mut() {
-        if let Place::Workspace(_) = buffer.place {
-            buffer.place = Place::Workspace(offset.clone());
-            offset = offset + arena::room(buffer);
-        }
-    }
-    program
+    })
 }
 
 impl Program {
@@ -151,4 +143,3 @@ fn fit_in_whole_lines(scop: &Scop) -> bool {
 fn bytes(tensor: &Tensor, extent: &[Int]) -> Int {
     i64::from(tensor.dtype.bytes()) * extent.iter().cloned().fold(Int::Const(1), |all, n| all * n)
 }
-
