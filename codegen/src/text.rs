@@ -9,7 +9,8 @@
 //! }
 //! ```
 //!
-//! `with stack T { … }` is where a buffer of the stack has its memory.
+//! `with stack T { … }` is where a buffer of the stack has its memory, `with new T { … }` where one of the workspace has nothing in
+//! it at first and is not asked for what is left.
 //!
 //! `launch K block bx < 4 thread tx < 32 shared T { … }` runs its body for each thread `tx` of each block `bx`.
 //!
