@@ -10,7 +10,9 @@ use transform::{Command, Names, Policy, Refused, Session};
 use crate::blocks::Blocks;
 use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, blocks, cost, fusing, lines, packing, prologue, rest, rows, sharing, windows};
+use crate::{
+    Fusion, Isl, STAGE, blocks, contract, cost, fusing, lines, packing, prologue, rest, rows, sharing, windows,
+};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -134,6 +136,7 @@ fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool, 
             }
         }
         sharing::keep(session, later);
+        contract::contract(session);
         Ok(())
     })();
     scheduled.unwrap_or_else(|error| not_examined(session, &error));

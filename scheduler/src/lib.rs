@@ -10,6 +10,7 @@
 //! and becomes a remark. Decisions come from access relations, extents and the `Target`, never from names or spelling.
 
 mod blocks;
+mod contract;
 mod cost;
 mod cpu;
 mod fusing;
