@@ -12,13 +12,11 @@ use support::Target;
 
 use crate::nest::{self, Nest, Stride};
 
-/// What is to be done with neighbouring nests, each named by a statement of it.
+/// What is to be done with nests, each named by a statement of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Two nests are joined; so many loops become common.
     Join { first: StmtId, second: StmtId, depth: u32 },
-    /// They would be joined, but for this.
-    Apart { first: StmtId, second: StmtId, why: String },
     /// Of what joined nests hand on, so many rows live at once.
     Fold(Fold),
     /// The second nest runs in strips of rows, apart from each other; the first one is joined to each, and computes what it needs.
@@ -74,35 +72,58 @@ const STRIPS: u64 = 4;
 /// Rows of a block: as many as the copies of a row loop that share loads.
 const BLOCK: i64 = 4;
 
-/// The steps for nests at the top, in order; joined nests count as one for the next.
-pub(crate) fn steps(scop: &Scop, target: &Target, nests: &[Nest]) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let mut group = Group { members: Vec::new() };
-    for nest in nests {
-        let Some(one) = Member::of(scop, nest) else {
-            steps.append(&mut std::mem::take(&mut group).steps(scop, target));
-            continue;
-        };
-        let shift = group.shift(scop, target, &one);
-        let against = shift.and_then(|shift| group.against(scop, target, &one, shift));
-        match (shift, against) {
-            (Some(shift), None) => group.members.push((one, shift)),
-            (Some(shift), Some(why)) => {
-                let strips = group.strips(scop, target, &one, shift);
-                let apart = Step::Apart { first: group.members[0].0.stmt, second: one.stmt, why };
-                let is_taken = strips.is_some();
-                steps.append(&mut std::mem::take(&mut group).steps(scop, target));
-                steps.push(strips.unwrap_or(apart));
-                group.members.extend((!is_taken).then_some((one, 0)));
-            }
-            (None, _) => {
-                steps.append(&mut std::mem::take(&mut group).steps(scop, target));
-                group.members.push((one, 0));
-            }
+/// What a remark calls nests that do not share rows.
+pub(crate) const WHAT: &str = "rows not fused";
+
+/// Nests that run row by row in turn.
+#[derive(Clone, Debug)]
+pub(crate) struct Together {
+    /// What makes them so, in order.
+    pub(crate) steps: Vec<Step>,
+    /// The rows that each is behind the first.
+    pub(crate) behind: Vec<i64>,
+    /// What keeps some rows.
+    pub(crate) folds: Vec<Fold>,
+    /// The rows of a strip, and those that the first nest computes more of, where they run in strips.
+    pub(crate) strips: Option<(u32, u64)>,
+}
+
+/// Whether a nest may run row by row with others.
+pub(crate) fn is_member(scop: &Scop, nest: &Nest) -> bool {
+    Member::of(scop, nest).is_some()
+}
+
+/// What makes nests run row by row in turn; none where they share no rows that are worth it, and a reason where they better
+/// do not.
+pub(crate) fn together(scop: &Scop, target: &Target, nests: &[&Nest]) -> Option<Result<Together, String>> {
+    let (first, others) = nests.split_first()?;
+    let mut group = Group { members: vec![(Member::of(scop, first)?, 0)] };
+    for other in others {
+        let one = Member::of(scop, other)?;
+        let shift = group.shift(scop, target, &one)?;
+        if let Some(why) = group.against(scop, target, &one, shift) {
+            let strips = group.strips(scop, target, &one, shift).filter(|_| nests.len() == 2);
+            return Some(strips.map(|step| Together::of(vec![step], vec![0, shift])).ok_or(why));
         }
+        group.members.push((one, shift));
     }
-    steps.append(&mut group.steps(scop, target));
-    steps
+    let behind = group.members.iter().map(|(_, behind)| *behind).collect();
+    Some(Ok(Together::of(group.steps(scop, target), behind)))
+}
+
+impl Together {
+    fn of(steps: Vec<Step>, behind: Vec<i64>) -> Together {
+        let fold = |step: &Step| match step {
+            Step::Fold(fold) | Step::Strips { fold, .. } => Some(*fold),
+            Step::Join { .. } => None,
+        };
+        let more = behind.last().map_or(0, |behind| behind.unsigned_abs());
+        let strips = steps.iter().find_map(|step| match step {
+            Step::Strips { by, .. } => Some((*by, more)),
+            _ => None,
+        });
+        Together { folds: steps.iter().filter_map(fold).collect(), steps, behind, strips }
+    }
 }
 
 /// A nest of one statement that writes row by row.
@@ -368,7 +389,8 @@ fn bytes(scop: &Scop, tensor: TensorId) -> u64 {
     elements.fold(u64::from(row.dtype.bytes()), u64::saturating_mul)
 }
 
-fn row_bytes(scop: &Scop, tensor: TensorId) -> u64 {
+/// Bytes of a row of a tensor.
+pub(crate) fn row_bytes(scop: &Scop, tensor: TensorId) -> u64 {
     let row = &scop.tensors[tensor];
     let extent = row.extent.last().and_then(|extent| extent.as_const()).unwrap_or(1).max(0).unsigned_abs();
     extent.saturating_mul(row.dtype.bytes().into())
