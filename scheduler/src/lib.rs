@@ -11,6 +11,8 @@
 
 mod cost;
 mod cpu;
+#[doc(hidden)]
+pub mod fuse;
 mod fusing;
 mod lines;
 mod nest;

@@ -60,6 +60,7 @@
 
 mod command;
 mod define;
+mod fusion_plan;
 mod policy;
 mod refused;
 mod remedy;
@@ -87,6 +88,7 @@ mod tiling;
 
 pub use command::{COMMANDS, Command, Description, End, Names, Privatisation, Promotion, Tail};
 pub use define::{Definition, Definitions};
+pub use fusion_plan::{FusionGroup, FusionPlan, FusionReport};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;
 pub use refused::{Reason, Refused};
