@@ -9,7 +9,7 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, fusing, lines, packing, prologue, rest, rows, sharing};
+use crate::{Fusion, Isl, STAGE, cost, fuse, fusing, lines, packing, prologue, rest, sharing};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -42,12 +42,7 @@ impl Policy for Cpu {
     }
 
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
-        session.together(|session| {
-            order(session, None);
-            fuse_around_reductions(session, |_, _| true);
-            join_rows(session);
-            schedule_nests(session, |_, _| true);
-        });
+        schedule_with(session, None);
         Ok(())
     }
 
@@ -72,36 +67,47 @@ impl Policy for Cpu {
         session.together(|session| {
             open.iter().for_each(|nest| order(session, Some(nest)));
             let is_open = |scop: &Scop, nest: &Nest| rest::holds_all(scop, &all, &nest.stmts);
-            fuse_around_reductions(session, is_open);
-            schedule_nests(session, is_open);
+            fuse_and_schedule(session, is_open, None);
         });
         Ok(())
     }
 }
 
-/// The nests at the top that are `chosen`.
-fn chosen_nests(session: &Session, chosen: impl Fn(&Scop, &Nest) -> bool) -> isl::Result<Vec<Nest>> {
-    let nests = examine(session, session.scop())?;
-    Ok(nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect())
+/// The steps for a whole program; with `given`, those of the plan with these candidates.
+fn schedule_with(session: &mut Session, given: Option<&[usize]>) {
+    session.together(|session| {
+        order(session, None);
+        fuse_and_schedule(session, |_, _| true, given);
+    });
 }
 
-/// Runs what surrounds each reduction that is `chosen`, and is chosen too, in its loops.
-fn fuse_around_reductions(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
-    let fused = (|| {
-        for tensor in fusing::links_of_epilogues(session, &chosen_nests(session, &chosen)?) {
-            attempt(session, &tensor, "kept in memory", Command::inline(&tensor));
+/// Runs nests at the top that are `chosen` together where that is estimated to be faster, and schedules what that makes.
+fn fuse_and_schedule(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool, given: Option<&[usize]>) {
+    match fuse::Plan::of(session, &chosen, given) {
+        Ok(plan) => {
+            fuse::join(session, &plan);
+            schedule_nests(session, &plan, chosen);
         }
-        fusing::fuse_around_reductions(session, &chosen_nests(session, &chosen)?);
-        Ok(())
-    })();
-    fused.unwrap_or_else(|error| not_examined(session, &error));
+        Err(error) => not_examined(session, &error),
+    }
+}
+
+/// The plan that the policy has for a program, as it is before the first step.
+///
+/// # Errors
+/// When the loops cannot be examined.
+pub(crate) fn plan(session: &Session) -> isl::Result<fuse::Plan> {
+    let mut session = session.clone();
+    order(&mut session, None);
+    fuse::Plan::of(&session, |_, _| true, None)
 }
 
 /// Schedules each nest at the top that is `chosen` by itself, or in turn with neighbours in loops that they share.
-fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
+fn schedule_nests(session: &mut Session, plan: &fuse::Plan, chosen: impl Fn(&Scop, &Nest) -> bool) {
     let scheduled = (|| {
-        let later = sharing::fuse_neighbours(session, &chosen)?;
-        let mut nests = chosen_nests(session, &chosen)?;
+        let later = sharing::fuse_neighbours(session, fuse::shared_loops(session.scop(), plan))?;
+        let mut nests = examine(session, session.scop())?;
+        nests.retain(|nest| chosen(session.scop(), nest));
         later.mark(&mut nests);
         let (waiting, others): (Vec<Nest>, Vec<Nest>) =
             nests.into_iter().partition(|nest| prologue::is_producer(session.scop(), nest));
@@ -124,66 +130,7 @@ fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) 
     scheduled.unwrap_or_else(|error| not_examined(session, &error));
 }
 
-/// Joins neighbouring nests that share rows of something that is larger than the caches.
-fn join_rows(session: &mut Session) {
-    let Ok(nests) = examine(session, session.scop()) else { return };
-    for step in rows::steps(session.scop(), session.target(), &nests) {
-        let name = |stmt| session.scop().stmts[stmt].name.clone();
-        match step {
-            rows::Step::Join { first, second, depth } => {
-                let (first, second) = (name(first), name(second));
-                attempt(session, &second, ROWS, Command::fuse(&first, &second, depth));
-            }
-            rows::Step::Apart { first, second, why } => {
-                let entity = format!("{}, {}", name(first), name(second));
-                remark(session, &entity, ROWS, &why);
-            }
-            rows::Step::Fold(fold) => {
-                let tensor = session.scop().tensors[fold.tensor].name.clone();
-                attempt(session, &tensor, "rows not folded", Command::fold(&tensor, fold.dim, fold.by));
-            }
-            rows::Step::Strips { first, second, rows, by, blocks, fold, parallel } => {
-                let (first, second) = (name(first), name(second));
-                join_in_strips(session, (&first, &second), (&rows, by), (blocks, fold), parallel);
-            }
-        }
-    }
-}
-
-/// What a remark calls nests that do not share rows.
-const ROWS: &str = "rows not fused";
-
-/// Runs the second nest in strips of its loop over `rows`, in parallel, the first one joined to each: what strips need both
-/// is computed twice, and each thread keeps the rows that live on its stack. As in Halide, `compute_at` rows of a strip and
-/// `store_at` the strip (Ragan-Kelley and others, PLDI 2013).
-fn join_in_strips(
-    session: &mut Session,
-    (first, second): (&str, &str),
-    (rows, by): (&str, u32),
-    (blocks, fold): (Option<rows::Blocks>, rows::Fold),
-    threads: rows::Threads,
-) {
-    let Some((strips, inside)) = divide(session, second, ROWS, Command::split(rows, by)) else { return };
-    let tensor = session.scop().tensors[fold.tensor].name.clone();
-    let memory = Some(polyhedral::Memory::Stack);
-    let parallel = match threads {
-        rows::Threads::One => None,
-        rows::Threads::Around(name) => Some(name),
-        rows::Threads::Strips => Some(strips.clone()),
-    };
-    let in_blocks = |rows::Blocks { first, rows }| [Command::split(first, rows), Command::split(&inside, rows)];
-    let joined = [
-        Command::fuse(first, second, 1),
-        Command::fold(&tensor, fold.dim, fold.by),
-        Command::StoreAt { tensor: tensor.clone(), member: strips.clone(), memory },
-    ];
-    let computed = [Command::compute_at(&tensor, &strips)];
-    let steps = computed.into_iter().chain(blocks.into_iter().flat_map(in_blocks)).chain(joined);
-    // Each needs those before it.
-    let _ = steps.chain(parallel.map(Command::parallel)).all(|step| attempt(session, second, ROWS, step));
-}
-
-fn not_examined(session: &mut Session, error: &isl::Error) {
+pub(crate) fn not_examined(session: &mut Session, error: &isl::Error) {
     let entity = session.scop().name.clone();
     remark(session, &entity, "not optimised", &format!("the loops could not be examined: {error}"));
 }
@@ -253,7 +200,7 @@ pub(crate) fn attempt(session: &mut Session, entity: &str, what: &str, command: 
 }
 
 /// Applies a command that makes two loops of one: their names, outer and inner.
-fn divide(session: &mut Session, entity: &str, what: &str, command: Command) -> Option<(String, String)> {
+pub(crate) fn divide(session: &mut Session, entity: &str, what: &str, command: Command) -> Option<(String, String)> {
     if !attempt(session, entity, what, command) {
         return None;
     }

@@ -8,11 +8,11 @@ use transform::Session;
 
 use super::build::{as_it_is, planned, whole};
 use super::graph::Graph;
-use super::price::{Price, Program};
+use super::price::Program;
 use super::shape::{Derived, Loop, Move, Part, Shape, Store, ranges};
 use crate::fusing::{self, Around};
-use crate::nest::Nest;
-use crate::plan::Plan;
+use crate::nest::{self, Nest};
+use crate::plan::{Box, Plan};
 use crate::sharing::{Known, Sharer, Tree};
 use crate::{STAGE, cost, rows};
 
@@ -20,6 +20,8 @@ use crate::{STAGE, cost, rows};
 const SETS: usize = 400;
 /// What a group has to save of the cycles of its parts: estimates do not see everything.
 const GAIN: f64 = 0.03;
+/// The part of its cycles that each further member of common loops has to save: their bodies vie for what a core keeps.
+const MEMBER: f64 = 0.005;
 /// Reads of what is computed again wherever it is read, at most.
 const RECOMPUTED: usize = 16;
 
@@ -64,7 +66,10 @@ pub(crate) struct Group {
     /// Ascending.
     pub(crate) nests: Vec<usize>,
     pub(crate) form: Form,
-    pub(super) price: Price,
+    /// Cycles from its beginning to its end, on all threads.
+    pub(super) cycles: f64,
+    /// The order in which it would run.
+    pub(super) shape: Shape,
 }
 
 /// A nest, or a reduction with its surroundings.
@@ -77,7 +82,7 @@ struct Unit {
 /// What is looked for, and with what.
 pub(super) struct Search<'a> {
     session: &'a Session,
-    program: Program<'a>,
+    pub(super) program: Program<'a>,
     graph: &'a Graph,
     /// The plan of each nest of one statement by itself.
     plans: Vec<Option<Plan>>,
@@ -128,7 +133,7 @@ impl<'a> Search<'a> {
         for group in inside {
             if group.nests.iter().all(|nest| left.contains(nest)) {
                 group.nests.iter().for_each(|nest| _ = left.remove(nest));
-                cycles += group.price.cycles;
+                cycles += group.cycles;
             }
         }
         cycles
@@ -137,25 +142,27 @@ impl<'a> Search<'a> {
     /// Keeps a group that saves enough.
     fn offer(&mut self, group: Group) {
         let parts = self.cycles_of_parts(&group.nests);
-        if group.price.cycles < parts * (1.0 - GAIN) {
+        if group.cycles < parts * (1.0 - GAIN) {
             self.groups.push(group);
         }
     }
 
     /// Iterations of the loop that runs in parallel.
-    fn trips<'n>(&self, loops: impl Iterator<Item = &'n crate::nest::Loop>) -> u64 {
+    fn trips<'n>(&self, loops: impl Iterator<Item = &'n nest::Loop>) -> u64 {
         let extents: Vec<u64> =
             loops.filter(|one| one.coincident).map(|one| one.estimate().max(1).unsigned_abs()).collect();
         let enough = u64::from(self.program.target.threads) * 2;
         extents.iter().find(|&&extent| extent >= enough).or(extents.iter().max()).copied().unwrap_or(1)
     }
 
-    /// Cycles of the arithmetic of a nest, by statement.
-    fn computed(&self, nest: usize) -> BTreeMap<StmtId, f64> {
+    /// Cycles of the arithmetic of a nest.
+    fn computed(&self, nest: usize) -> f64 {
         let (one, Program { scop, target, .. }) = (&self.nests()[nest], &self.program);
         let boxes = self.plans[nest].as_ref().map_or(&[][..], |plan| &plan.boxes);
-        let cycles = cost::cycles_and_computed(scop, target, one, boxes).1 as f64 / one.stmts.len().max(1) as f64;
-        one.stmts.iter().map(|&id| (id, cycles)).collect()
+        let cycles = cost::cycles_and_computed(scop, target, one, boxes).1 as f64;
+        // A contraction knows what its copies save.
+        let of_plan = self.plans[nest].as_ref().and_then(|plan| plan.cycles);
+        of_plan.map_or(cycles, |planned| planned.min(cycles))
     }
 
     /// One nest in loops from `from` on: copies outside of these, and the rest.
@@ -170,11 +177,13 @@ impl<'a> Search<'a> {
         self.program.target.caches.first().map_or(64, |cache| cache.line.into())
     }
 
-    fn priced(&self, nests: &[usize], mut shape: Shape, computed: &BTreeMap<StmtId, f64>, trips: u64) -> Price {
+    /// A group with its price, whose statements compute for so long, on threads that share `trips` iterations.
+    fn group(&self, nests: &[usize], form: Form, mut shape: Shape, (computed, trips): (f64, u64)) -> Group {
         if let Some(ranges) = &self.program.ranges {
             shape.measure_copies(self.program.scop, ranges, self.line());
         }
-        self.program.price(nests, &shape, computed, trips)
+        let cycles = self.program.price(nests, &shape, computed, trips);
+        Group { nests: nests.to_vec(), form, cycles, shape }
     }
 
     fn apart(&mut self, nest: usize) {
@@ -184,8 +193,8 @@ impl<'a> Search<'a> {
         if let (Some(plan), Some(_)) = (&self.plans[nest], one.only_stmt()) {
             shape.keep(self.program.scop, one, one, plan, self.line());
         }
-        let price = self.priced(&[nest], shape, &self.computed(nest), self.trips(one.loops.iter()));
-        self.groups.push(Group { nests: vec![nest], form: Form::Apart, price });
+        let group = self.group(&[nest], Form::Apart, shape, (self.computed(nest), self.trips(one.loops.iter())));
+        self.groups.push(group);
     }
 }
 
@@ -202,8 +211,7 @@ impl Search<'_> {
             for count in 0..=after.len() {
                 let one = self.surroundings(&around, at, before, &after[..count]);
                 if one.nests().len() > 1 && self.graph.is_convex(&one.nests()) {
-                    let price = self.price_of_surrounded(&one, &around);
-                    self.groups.push(Group { nests: one.nests(), form: Form::Around(one.clone()), price });
+                    self.groups.push(self.group_of_surrounded(&one, &around));
                     own.push(one);
                 }
             }
@@ -257,12 +265,13 @@ impl Search<'_> {
         Surrounded { reduction: at, before, after: after.to_vec(), links, common: around.common }
     }
 
-    fn price_of_surrounded(&self, one: &Surrounded, around: &Around<'_>) -> Price {
+    fn group_of_surrounded(&self, one: &Surrounded, around: &Around<'_>) -> Group {
         let nest = &self.nests()[one.reduction];
         let mut shape = Shape::default();
         let (copies, parts) = self.tiles(one, nest, &around.plan, &mut shape);
         shape.parts = [copies, parts].concat();
-        self.priced(&one.nests(), shape, &self.computed_in_tiles(one), self.trips(nest.loops[..around.common].iter()))
+        let trips = self.trips(nest.loops[..around.common].iter());
+        self.group(&one.nests(), Form::Around(one.clone()), shape, (self.computed_in_tiles(one), trips))
     }
 
     /// The parts of a reduction with its surroundings; notes what they keep where.
@@ -283,13 +292,20 @@ impl Search<'_> {
         planned(scop, &together, plan, id, (&before, &after))
     }
 
-    /// What sets accumulators takes no time, and what uses them neither loads nor stores what they hold.
-    fn computed_in_tiles(&self, one: &Surrounded) -> BTreeMap<StmtId, f64> {
-        let mut computed = self.computed(one.reduction);
-        let of = |nest: usize, share: f64| self.computed(nest).into_iter().map(move |(id, cycles)| (id, cycles * share));
-        computed.extend(one.before.iter().flat_map(|&nest| of(nest, 0.0)));
-        computed.extend(one.after.iter().flat_map(|&nest| of(nest, 0.5)));
-        computed
+    /// What sets accumulators takes no time, and what uses them neither loads nor stores what they hold. Where the lanes are
+    /// along the reduction, both are done for one element at a time.
+    fn computed_in_tiles(&self, one: &Surrounded) -> f64 {
+        let (nest, scop) = (&self.nests()[one.reduction], self.program.scop);
+        let lanes = nest.only_stmt().zip(self.plans[one.reduction].as_ref()).and_then(|(id, plan)| {
+            let is_reduced = |at: usize| nest.loops[at].dim(id).is_some_and(|dim| nest::is_reduced(&scop.stmts[id], dim));
+            plan.boxes.iter().enumerate().find_map(|(at, one)| match one {
+                Some(Box::Vector(lanes)) if is_reduced(at) => Some(f64::from(*lanes)),
+                _ => None,
+            })
+        });
+        let scalar = lanes.map_or(1.0, |lanes| lanes.min(f64::from(self.program.target.lanes(4))));
+        let after: f64 = one.after.iter().map(|&nest| self.computed(nest)).sum();
+        self.computed(one.reduction) + after * fusing::KEPT_IN_REGISTERS * scalar
     }
 }
 
@@ -336,10 +352,9 @@ impl Search<'_> {
                 }
                 Some(Ok(rows)) => {
                     let (shape, trips, again) = search.shape_of_rows(set, &rows);
-                    let mut computed: BTreeMap<StmtId, f64> = set.iter().flat_map(|&at| search.computed(at)).collect();
-                    again.into_iter().for_each(|(id, times)| *computed.entry(id).or_default() *= times);
-                    let price = search.priced(set, shape, &computed, trips);
-                    search.offer(Group { nests: set.to_vec(), form: Form::Rows(rows.steps), price });
+                    let times = |at: &usize| again.iter().find(|(id, _)| nests[*at].stmts.contains(id)).map_or(1.0, |(_, by)| *by);
+                    let computed = set.iter().map(|at| search.computed(*at) * times(at)).sum();
+                    search.offer(search.group(set, Form::Rows(rows.steps), shape, (computed, trips)));
                     true
                 }
             }
@@ -418,10 +433,9 @@ impl Search<'_> {
                 inlined: derived.iter().rev().copied().collect(),
                 ..Shape::default()
             };
-            let (computed, plan) = (search.computed_where_read(set, &derived), search.trips(nests[last].loops.iter()));
-            let price = search.priced(set, shape, &computed, plan);
+            let how = (search.computed_where_read(set, &derived), search.trips(nests[last].loops.iter()));
             let tensors = derived.iter().map(|one| one.tensor).collect();
-            search.offer(Group { nests: set.to_vec(), form: Form::Inlined(tensors), price });
+            search.offer(search.group(set, Form::Inlined(tensors), shape, how));
             true
         });
     }
@@ -450,21 +464,20 @@ impl Search<'_> {
         (0..one.loops.len()).rev().fold(leaves, |body, at| vec![whole(one, at, body)])
     }
 
-    fn computed_where_read(&self, set: &[usize], derived: &[Derived]) -> BTreeMap<StmtId, f64> {
+    /// Cycles of what is computed wherever it is read; what is neither stored nor loaded again saves a part of one time.
+    fn computed_where_read(&self, set: &[usize], derived: &[Derived]) -> f64 {
         let scop = self.program.scop;
-        let mut computed: BTreeMap<StmtId, f64> = set.iter().flat_map(|&at| self.computed(at)).collect();
         let mut times: BTreeMap<StmtId, f64> = BTreeMap::new();
         for one in derived.iter().rev() {
             let reads = scop.stmts[one.consumer].reads.iter().filter(|read| read.tensor == one.tensor).count();
             let of_consumer = times.get(&one.consumer).copied().unwrap_or(1.0);
             times.insert(one.producer, of_consumer * reads as f64);
         }
-        for one in derived {
-            // Neither stored nor loaded again.
-            let times = times.get(&one.producer).copied().unwrap_or(1.0);
-            computed.entry(one.producer).and_modify(|cycles| *cycles *= times * fusing::KEPT_IN_REGISTERS);
-        }
-        computed
+        let times = |nest: usize| {
+            let id = self.nests()[nest].only_stmt();
+            id.and_then(|id| times.get(&id)).map_or(1.0, |times| times - fusing::KEPT_IN_REGISTERS)
+        };
+        set.iter().map(|&nest| self.computed(nest) * times(nest)).sum()
     }
 }
 
@@ -537,22 +550,20 @@ impl Search<'_> {
             shape.kept.insert(Store { tensor, is_copy: false }, bytes);
         }
         shape.parts = [outside, parts].concat();
-        let mut computed = BTreeMap::new();
-        for &unit in set {
-            match &units[unit].0.around {
-                Some(one) => computed.extend(self.computed_in_tiles(one)),
-                None => units[unit].0.nests.iter().for_each(|&nest| computed.extend(self.computed(nest))),
-            }
-        }
-        let trips = self.trips(tree.loops().iter());
-        let price = self.priced(&nests, shape, &computed, trips);
+        let of_unit = |&unit: &usize| match &units[unit].0.around {
+            Some(one) => self.computed_in_tiles(one),
+            None => units[unit].0.nests.iter().map(|&nest| self.computed(nest)).sum(),
+        };
+        let how = (set.iter().map(of_unit).sum(), self.trips(tree.loops().iter()));
         let against = tree.against(scop, target);
         if let Some(why) = against.filter(|_| set.len() == 2) {
             let names: Vec<String> = members.iter().map(|(nest, _)| nest.name(scop)).collect();
             self.remarks.push(Remark::new(STAGE, names.join(", "), crate::sharing::WHAT, why));
         }
         let members = set.iter().filter_map(|&unit| units[unit].0.around.clone()).collect();
-        self.offer(Group { nests, form: Form::Shared { members, most }, price });
+        let mut group = self.group(&nests, Form::Shared { members, most }, shape, how);
+        group.cycles *= 1.0 + MEMBER * (set.len() - 1) as f64;
+        self.offer(group);
         true
     }
 
@@ -576,7 +587,7 @@ impl Search<'_> {
         tree: &Tree,
         units: &[(Unit, usize)],
         set: &[usize],
-        around: &mut Vec<crate::nest::Loop>,
+        around: &mut Vec<nest::Loop>,
         outside: &mut Vec<Part>,
         shape: &mut Shape,
     ) -> Vec<Part> {
@@ -598,7 +609,7 @@ impl Search<'_> {
     }
 
     /// A unit inside of common loops.
-    fn parts_of_unit(&self, unit: &Unit, around: &[crate::nest::Loop], shape: &mut Shape) -> (Vec<Part>, Vec<Part>) {
+    fn parts_of_unit(&self, unit: &Unit, around: &[nest::Loop], shape: &mut Shape) -> (Vec<Part>, Vec<Part>) {
         let (scop, target, strict) = (self.program.scop, self.program.target, self.session.options().strict);
         let inner = |nest: &Nest| Nest { loops: nest.loops.iter().skip(around.len()).cloned().collect(), ..nest.clone() };
         match &unit.around {

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use polyhedral::{Scop, StmtId};
+use polyhedral::Scop;
 
 use super::shape::{Loop, Part, Ranges, Shape, Store, Touched};
 
@@ -17,8 +17,6 @@ use super::shape::{Loop, Part, Ranges, Shape, Store, Touched};
 pub(super) struct Moved {
     /// For each tensor, and each copy of one.
     pub(super) stores: BTreeMap<Store, (f64, f64)>,
-    /// For each statement, what it is the first to touch.
-    pub(super) stmts: BTreeMap<StmtId, f64>,
 }
 
 impl Moved {
@@ -31,9 +29,6 @@ impl Moved {
         for (store, (fetched, written)) in &other.stores {
             let sum = self.stores.entry(*store).or_default();
             *sum = (sum.0 + fetched * times, sum.1 + written * times);
-        }
-        for (stmt, bytes) in &other.stmts {
-            *self.stmts.entry(*stmt).or_default() += bytes * times;
         }
     }
 }
@@ -74,7 +69,6 @@ impl Model<'_> {
         for (store, (bytes, touched)) in sizes {
             let written = if touched.is_written { bytes } else { 0.0 };
             moved.stores.insert(store, (bytes, written));
-            *moved.stmts.entry(touched.by).or_default() += bytes + written;
         }
         moved
     }
@@ -94,9 +88,13 @@ impl Model<'_> {
         if self.fits(&self.sizes(&one.body, &inside)) {
             return Model::once(self.sizes(std::slice::from_ref(part), outside));
         }
+        let moving = self.sequence(&one.moving(self.shape, true), &inside);
+        let mut still = self.sequence(&one.moving(self.shape, false), &inside);
+        // It runs in an iteration of the others, beside them.
+        still.stores.retain(|store, _| !moving.stores.contains_key(store));
         let mut moved = Moved::default();
-        moved.add(&self.sequence(&one.moving(true), &inside), one.trips as f64);
-        moved.add(&self.sequence(&one.moving(false), &inside), 1.0);
+        moved.add(&moving, one.trips as f64);
+        moved.add(&still, 1.0);
         moved
     }
 
@@ -118,21 +116,38 @@ impl Model<'_> {
     /// Takes away what the last part finds of those before it.
     fn forget_what_is_near(&self, parts: &[Part], ranges: &Ranges, own: &mut Moved) {
         let last = parts.len() - 1;
-        let mine = self.sizes(&parts[last..], ranges);
-        for (store, (bytes, touched)) in &mine {
+        for (store, (bytes, touched)) in &self.sizes(&parts[last..], ranges) {
             let of = |part: &Part| self.sizes(std::slice::from_ref(part), ranges).remove(store);
             let Some((before, theirs)) = (0..last).rev().find_map(|at| Some((at, of(&parts[at])?))) else { continue };
-            if !self.fits(&self.sizes(&parts[before..], ranges)) {
+            let between: f64 = self.sizes(&parts[before + 1..last], ranges).values().map(|(bytes, _)| bytes).sum();
+            let since = self.window(&parts[before], ranges, *store) + between + self.window(&parts[last], ranges, *store);
+            if !self.fits(&self.sizes(&parts[before..], ranges)) && since > self.level.bytes as f64 {
                 continue;
             }
             let near = bytes.min(theirs.0);
             let Some(sum) = own.stores.get_mut(store) else { continue };
             let written = if theirs.1.is_written && touched.is_written { near.min(sum.1) } else { 0.0 };
-            let fetched = near.min(sum.0);
-            *sum = (sum.0 - fetched, sum.1 - written);
-            if let Some(of_stmt) = own.stmts.get_mut(&touched.by) {
-                *of_stmt = (*of_stmt - fetched - written).max(0.0);
+            *sum = (sum.0 - near.min(sum.0), sum.1 - written);
+        }
+    }
+
+    /// Bytes that a part touches in the innermost iteration in which it touches all that it touches of a tensor: as much
+    /// as there is between two uses of an element.
+    fn window(&self, part: &Part, ranges: &Ranges, store: Store) -> f64 {
+        let all = self.sizes(std::slice::from_ref(part), ranges);
+        let whole = all.get(&store).map_or(0.0, |(bytes, _)| *bytes);
+        if let Part::Loop(inner) = part {
+            let inside = inner.enter(self.shape, self.scop, ranges);
+            let is_all = |part: &&Part| {
+                self.sizes(std::slice::from_ref(part), &inside).get(&store).is_some_and(|(bytes, _)| *bytes >= whole)
+            };
+            if let Some(part) = inner.body.iter().find(is_all) {
+                return match inner.body.as_slice() {
+                    [_] => self.window(part, &inside, store),
+                    body => self.sizes(body, &inside).values().map(|(bytes, _)| bytes).sum(),
+                };
             }
         }
+        all.values().map(|(bytes, _)| bytes).sum()
     }
 }

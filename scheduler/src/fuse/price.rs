@@ -2,23 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use polyhedral::{Scop, StmtId, TensorId};
+use polyhedral::{Scop, TensorId};
 use support::Target;
 
 use super::graph::touched;
-use super::moved::{Level, moved};
+use super::moved::{Level, Moved, moved};
 use super::shape::{Ranges, Shape};
 use crate::cost;
 use crate::nest::Nest;
 
-/// What a group would cost.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Price {
-    /// Cycles from its beginning to its end, on all threads.
-    pub(super) cycles: f64,
-    /// Bytes that each cache exchanges with what is beyond it, from caches that are empty at first.
-    pub(super) bytes: Vec<u64>,
-}
+/// The part of a cache that what is used again may fill: other things pass through it too.
+const SHARE: f64 = 0.75;
+
+/// The part of what takes less time, computing or moving, that does not happen beside the other.
+const BESIDE: f64 = 0.1;
 
 /// What is known of a program before groups are looked at.
 pub(super) struct Program<'a> {
@@ -49,59 +46,42 @@ impl<'a> Program<'a> {
         Program { scop, target, nests, ranges, near, whole }
     }
 
-    /// The cycles of a shape that runs some nests, whose statements compute for so long, on threads that share `trips`
-    /// iterations. What an earlier nest has left in a cache is there.
-    pub(super) fn price(
-        &self,
-        nests: &[usize],
-        shape: &Shape,
-        computed: &BTreeMap<StmtId, f64>,
-        trips: u64,
-    ) -> Price {
-        let Some(ranges) = &self.ranges else {
-            return Price { cycles: self.on_threads(computed.values().sum(), trips), bytes: Vec::new() };
-        };
-        let mut bytes = Vec::new();
-        let mut outside: BTreeMap<StmtId, f64> = BTreeMap::new();
-        let levels = self.target.caches.len();
-        let mut nearer: BTreeMap<StmtId, f64> = BTreeMap::new();
+    /// The cycles of a shape that runs some nests and computes for so long, on threads that share `trips` iterations. What an earlier nest has left in a cache is there.
+    pub(super) fn price(&self, nests: &[usize], shape: &Shape, computed: f64, trips: u64) -> f64 {
+        let Some(ranges) = &self.ranges else { return self.on_threads(computed, trips) };
+        let (levels, mut nearer, mut outside) = (self.target.caches.len(), f64::INFINITY, 0.0);
         for (at, cache) in self.target.caches.iter().enumerate() {
-            let level = Level { bytes: cache.bytes, line: cache.line.into() };
+            let level = Level { bytes: (cache.bytes as f64 * SHARE) as u64, line: cache.line.into() };
             let mut all = moved(self.scop, shape, ranges, level);
-            bytes.push(all.bytes() as u64);
-            self.forget_what_is_near(nests, shape, level, &mut all.stmts, ranges);
-            // What this cache does not have comes from the next one, or further.
-            let (here, next) = (cost::bytes_per_cycle(at, levels), at.checked_sub(1).map(|at| cost::bytes_per_cycle(at, levels)));
-            for (id, bytes) in &all.stmts {
-                let more = bytes.min(nearer.get(id).copied().unwrap_or(f64::INFINITY));
-                *outside.entry(*id).or_default() += more / here - next.map_or(0.0, |next| more / next);
-            }
-            nearer = all.stmts;
+            self.forget_what_is_near(nests, shape, Level { bytes: cache.bytes, ..level }, &mut all, ranges);
+            // What this cache does not have comes from the next one, or from further away.
+            let bytes = all.bytes().min(nearer);
+            let here = cost::bytes_per_cycle(at, levels);
+            let next = at.checked_sub(1).map_or(0.0, |at| bytes / cost::bytes_per_cycle(at, levels));
+            outside += bytes / here - next;
+            nearer = bytes;
         }
-        let cycles: f64 = computed
-            .iter()
-            .map(|(id, cycles)| cycles.max(outside.get(id).copied().unwrap_or(0.0)))
-            .sum();
-        Price { cycles: self.on_threads(cycles, trips), bytes }
+        self.on_threads(computed.max(outside) + BESIDE * computed.min(outside), trips)
+    }
+
+    /// The bytes that each cache exchanges with what is beyond it, from caches that are empty at first.
+    pub(super) fn bytes(&self, shape: &Shape) -> Vec<u64> {
+        let Some(ranges) = &self.ranges else { return Vec::new() };
+        let level = |cache: &support::Cache| Level { bytes: cache.bytes, line: cache.line.into() };
+        let caches = self.target.caches.iter();
+        caches.map(|cache| moved(self.scop, shape, ranges, level(cache)).bytes().round() as u64).collect()
     }
 
     /// Takes away what a cache has from before.
-    fn forget_what_is_near(
-        &self,
-        nests: &[usize],
-        shape: &Shape,
-        level: Level,
-        stmts: &mut BTreeMap<StmtId, f64>,
-        ranges: &Ranges,
-    ) {
+    fn forget_what_is_near(&self, nests: &[usize], shape: &Shape, level: Level, moved: &mut Moved, ranges: &Ranges) {
         if self.whole <= level.bytes {
-            return stmts.clear();
+            return moved.stores.clear();
         }
         for (store, touched) in shape.touched(self.scop, &shape.parts, ranges) {
             let first = nests.iter().find_map(|&nest| self.near[nest].get(&store.tensor));
             if !store.is_copy && first.is_some_and(|&since| since <= level.bytes) {
                 let bytes = shape.bytes(self.scop, store, &touched, level.line);
-                stmts.entry(touched.by).and_modify(|moved| *moved = (*moved - bytes).max(0.0));
+                moved.stores.entry(store).and_modify(|moved| moved.0 = (moved.0 - bytes).max(0.0));
             }
         }
     }

@@ -68,8 +68,6 @@ pub(super) struct Store {
 pub(super) struct Touched {
     pub(super) at: Vec<Interval>,
     pub(super) is_written: bool,
-    /// The first statement that touches it.
-    pub(super) by: StmtId,
 }
 
 /// An order, with what it keeps where.
@@ -123,8 +121,14 @@ impl Loop {
     }
 
     /// What of the body the loop moves, or what it does not.
-    pub(super) fn moving(&self, is_moved: bool) -> Vec<Part> {
-        let is_meant = |id: StmtId| self.moves.iter().any(|one| one.stmt == id) == is_moved;
+    pub(super) fn moving(&self, shape: &Shape, is_moved: bool) -> Vec<Part> {
+        let mut moved: BTreeSet<StmtId> = self.moves.iter().map(|one| one.stmt).collect();
+        for one in self.derived.iter().chain(&shape.inlined) {
+            if moved.contains(&one.consumer) {
+                moved.insert(one.producer);
+            }
+        }
+        let is_meant = |id: StmtId| moved.contains(&id) == is_moved;
         self.body.iter().filter_map(|part| part.only(&is_meant)).collect()
     }
 }
@@ -220,6 +224,16 @@ impl Shape {
         all
     }
 
+    /// This one, and then another one.
+    pub(super) fn then(mut self, next: &Shape) -> Shape {
+        self.parts.extend(next.parts.iter().cloned());
+        self.inlined.extend(&next.inlined);
+        self.gone.extend(&next.gone);
+        self.copied.extend(&next.copied);
+        self.kept.extend(&next.kept);
+        self
+    }
+
     fn add(&self, scop: &Scop, part: &Part, ranges: &Ranges, all: &mut BTreeMap<Store, Touched>) {
         match part {
             Part::Loop(inner) => {
@@ -256,7 +270,7 @@ impl Shape {
         }
         let Some(at) = touched_by(scop, id, access, ranges) else { return };
         let store = Store { tensor: access.tensor, is_copy };
-        let one = all.entry(store).or_insert_with(|| Touched { at: at.clone(), is_written, by: id });
+        let one = all.entry(store).or_insert_with(|| Touched { at: at.clone(), is_written });
         one.at = hull(&one.at, &at);
         one.is_written |= is_written;
     }
@@ -265,6 +279,13 @@ impl Shape {
     pub(super) fn bytes(&self, scop: &Scop, store: Store, touched: &Touched, line: u64) -> f64 {
         let tensor = &scop.tensors[store.tensor];
         let element = f64::from(tensor.dtype.bytes());
+        let line = line as f64;
+        if store.is_copy {
+            // In the order of use.
+            let elements: f64 = touched.at.iter().map(|&(low, high)| (high - low + 1) as f64).product();
+            let bytes = (elements * element / line).ceil() * line;
+            return self.kept.get(&store).map_or(bytes, |&most| bytes.min(most as f64));
+        }
         let (mut run, mut runs, mut is_whole, mut row) = (element, 1.0, true, element);
         for (&(low, high), extent) in touched.at.iter().zip(&tensor.extent).rev() {
             let (width, extent) = ((high - low + 1) as f64, extent.as_const().unwrap_or(high - low + 1) as f64);
@@ -275,10 +296,8 @@ impl Shape {
             row = if is_whole { row * extent } else { row };
             is_whole &= width >= extent;
         }
-        let line = line as f64;
         let first = touched.at.last().map_or(0.0, |at| at.0 as f64 * element);
-        // Rows of whole lines, and copies, begin at lines.
-        let is_aligned = store.is_copy || (row % line == 0.0 && first % line == 0.0);
+        let is_aligned = row % line == 0.0 && first % line == 0.0;
         let lines = if is_aligned { (run / line).ceil() } else { (run - element) / line + 1.0 };
         let bytes = runs * lines * line;
         self.kept.get(&store).map_or(bytes, |&most| bytes.min(most as f64))
