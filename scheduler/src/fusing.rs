@@ -17,7 +17,13 @@ pub(crate) const WHAT: &str = "not fused";
 /// One that is not cut into strips has its accumulators begin and end in registers, with its own loops inside of the common
 /// ones. One that is cut is in all of its loops with them: initial values run in the first iteration of the reduction and
 /// what follows in the last one, and so, once the loops are cut, for each tile in its first strip and in its last.
-pub(crate) fn fuse_around(session: &mut Session, reduction: &str, before: Option<&str>, after: &[String], common: usize) {
+pub(crate) fn fuse_around(
+    session: &mut Session,
+    reduction: &str,
+    before: Option<&str>,
+    after: &[String],
+    common: usize,
+) {
     let common = u32::try_from(common).unwrap_or(1);
     if let Some(before) = before {
         attempt(session, reduction, WHAT, Command::fuse(before, reduction, common));

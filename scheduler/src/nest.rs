@@ -205,13 +205,17 @@ impl Nest {
         let mut loops: Vec<Loop> = deepest.iter().take(common).cloned().collect();
         for (at, one) in loops.iter_mut().enumerate() {
             let alone = |nest: &&Nest| nest.stmts.iter().map(|&id| (id, None)).collect::<Vec<_>>();
-            one.dims = nests.iter().flat_map(|nest| nest.loops.get(at).map_or_else(|| alone(nest), |own| own.dims.clone())).collect();
+            one.dims = nests
+                .iter()
+                .flat_map(|nest| nest.loops.get(at).map_or_else(|| alone(nest), |own| own.dims.clone()))
+                .collect();
             one.coincident = nests.iter().all(|nest| nest.loops.get(at).is_none_or(|own| own.coincident));
             if let Some(name) = nests.iter().find_map(|nest| nest.loops.get(at)).map(|own| own.name.clone()) {
                 one.name = name;
             }
         }
-        let inside = |nest: &&Nest| Nest { loops: nest.loops.iter().skip(common).cloned().collect(), ..(**nest).clone() };
+        let inside =
+            |nest: &&Nest| Nest { loops: nest.loops.iter().skip(common).cloned().collect(), ..(**nest).clone() };
         let stmts = nests.iter().flat_map(|nest| nest.stmts.iter().copied()).collect();
         Nest { loops, stmts, parts: nests.iter().map(inside).collect(), is_permutable: true }
     }

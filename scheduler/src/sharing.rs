@@ -449,7 +449,8 @@ impl Tree {
     /// Of nests in their order, each with the loops that may be common, of which `most` become so; none where not all of
     /// them can share a loop.
     pub(crate) fn of(scop: &Scop, members: &[(&Nest, usize)], most: usize) -> Option<Tree> {
-        let member = |(at, (nest, depth)): (usize, &(&Nest, usize))| Tree::Member { at, nest: (*nest).clone(), depth: *depth };
+        let member =
+            |(at, (nest, depth)): (usize, &(&Nest, usize))| Tree::Member { at, nest: (*nest).clone(), depth: *depth };
         let mut trees: Vec<Tree> = members.iter().enumerate().map(member).collect();
         let deepest = members.iter().map(|(_, depth)| *depth).max()?;
         for depth in (1..=deepest.min(most)).rev() {

@@ -19,22 +19,32 @@ pub(crate) fn join(session: &mut Session, plan: &Plan) {
         remark(session, &entity, "perhaps not the cheapest fusion", "there are too many groups to compare all plans");
     }
     put_next_to_each_other(session, plan);
-    let surrounded: Vec<&Surrounded> = plan.groups.iter().flat_map(|group| match &group.form {
-        Form::Around(one) => std::slice::from_ref(one),
-        Form::Shared { members, .. } => members,
-        _ => &[],
-    }).collect();
+    let surrounded: Vec<&Surrounded> = plan
+        .groups
+        .iter()
+        .flat_map(|group| match &group.form {
+            Form::Around(one) => std::slice::from_ref(one),
+            Form::Shared { members, .. } => members,
+            _ => &[],
+        })
+        .collect();
     for group in &plan.groups {
-        let inlined = match &group.form { Form::Inlined(tensors) => tensors.as_slice(), _ => &[] };
+        let inlined = match &group.form {
+            Form::Inlined(tensors) => tensors.as_slice(),
+            _ => &[],
+        };
         inlined.iter().for_each(|tensor| inline(session, &plan.scop.tensors[*tensor].name));
     }
     for (_, tensor) in surrounded.iter().flat_map(|one| &one.links) {
         inline(session, &plan.scop.tensors[*tensor].name);
     }
     for one in &surrounded {
-        let name = |nest: usize| plan.nests[nest].iter().map(|&id| plan.scop.stmts[id].name.as_str()).next().unwrap_or_default();
+        let name = |nest: usize| {
+            plan.nests[nest].iter().map(|&id| plan.scop.stmts[id].name.as_str()).next().unwrap_or_default()
+        };
         let is_link = |nest: &usize| one.links.iter().any(|(link, _)| link == nest);
-        let after: Vec<String> = one.after.iter().filter(|nest| !is_link(nest)).map(|&nest| name(nest).to_string()).collect();
+        let after: Vec<String> =
+            one.after.iter().filter(|nest| !is_link(nest)).map(|&nest| name(nest).to_string()).collect();
         fusing::fuse_around(session, name(one.reduction), one.before.map(name), &after, one.common);
     }
     for group in &plan.groups {
@@ -100,7 +110,13 @@ fn join_rows(session: &mut Session, scop: &Scop, steps: &[rows::Step]) {
             }
             rows::Step::Strips { first, second, rows, by, blocks, fold, parallel } => {
                 let kept = (tensor(fold), fold.dim, fold.by);
-                join_in_strips(session, (name(*first), name(*second)), (rows, *by), (blocks.clone(), kept), parallel.clone());
+                join_in_strips(
+                    session,
+                    (name(*first), name(*second)),
+                    (rows, *by),
+                    (blocks.clone(), kept),
+                    parallel.clone(),
+                );
             }
         }
     }
@@ -134,4 +150,3 @@ fn join_in_strips(
     // Each needs those before it.
     let _ = steps.chain(parallel.map(Command::parallel)).all(|step| attempt(session, second, rows::WHAT, step));
 }
-

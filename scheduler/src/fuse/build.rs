@@ -104,7 +104,8 @@ impl Shape {
         }
         if let Some((tensor, piece)) = fusing::kept_in_tile(scop, nest, reduction, plan) {
             let _ = (piece, line);
-            let sizes = (0..reduction.loops.len()).filter(|&at| reduction.loops[at].dim(id).is_some_and(|dim| !nest::is_reduced(&scop.stmts[id], dim)));
+            let sizes = (0..reduction.loops.len())
+                .filter(|&at| reduction.loops[at].dim(id).is_some_and(|dim| !nest::is_reduced(&scop.stmts[id], dim)));
             let elements: i64 = sizes.map(|at| size_of(plan, plan.rest(at))).product();
             let bytes = elements.max(1).unsigned_abs() * u64::from(scop.tensors[tensor].dtype.bytes());
             self.kept.insert(Store { tensor, is_copy: false }, bytes);

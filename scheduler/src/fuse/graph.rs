@@ -20,7 +20,8 @@ pub(super) struct Graph {
 
 impl Graph {
     pub(super) fn of(scop: &Scop, nests: &[Nest]) -> Graph {
-        let touched: Vec<(BTreeSet<TensorId>, BTreeSet<TensorId>)> = nests.iter().map(|nest| touched(scop, nest)).collect();
+        let touched: Vec<(BTreeSet<TensorId>, BTreeSet<TensorId>)> =
+            nests.iter().map(|nest| touched(scop, nest)).collect();
         let (mut before, mut shares) = (Vec::new(), vec![BTreeSet::new(); nests.len()]);
         let mut reaches = vec![vec![false; nests.len()]; nests.len()];
         for (b, (later, later_writes)) in touched.iter().enumerate() {

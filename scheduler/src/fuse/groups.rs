@@ -87,7 +87,8 @@ pub(super) struct Search<'a> {
     /// The plan of each nest of one statement by itself.
     plans: Vec<Option<Plan>>,
     pub(super) groups: Vec<Group>,
-    pub(super) remarks: Vec<Remark>,
+    /// Why some nests are better apart, unless they are not.
+    pub(super) remarks: Vec<(Vec<usize>, Remark)>,
 }
 
 impl<'a> Search<'a> {
@@ -95,7 +96,12 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// When the extents of the loops cannot be found.
-    pub(super) fn run(session: &'a Session, nests: &'a [Nest], graph: &'a Graph, is_chosen: &[bool]) -> isl::Result<Search<'a>> {
+    pub(super) fn run(
+        session: &'a Session,
+        nests: &'a [Nest],
+        graph: &'a Graph,
+        is_chosen: &[bool],
+    ) -> isl::Result<Search<'a>> {
         let scop = session.scop();
         let ranges = ranges(scop, nests.iter().flat_map(|nest| nest.stmts.iter().copied()))?;
         let program = Program::of(scop, session.target(), nests, ranges);
@@ -166,7 +172,12 @@ impl<'a> Search<'a> {
     }
 
     /// One nest in loops from `from` on: copies outside of these, and the rest.
-    fn parts_of(&self, nest: &Nest, plan: Option<&Plan>, surroundings: (&[StmtId], &[StmtId])) -> (Vec<Part>, Vec<Part>) {
+    fn parts_of(
+        &self,
+        nest: &Nest,
+        plan: Option<&Plan>,
+        surroundings: (&[StmtId], &[StmtId]),
+    ) -> (Vec<Part>, Vec<Part>) {
         match (nest.only_stmt(), plan) {
             (Some(id), Some(plan)) => planned(self.program.scop, nest, plan, id, surroundings),
             _ => (Vec::new(), as_it_is(nest, 0)),
@@ -232,8 +243,7 @@ impl Search<'_> {
             let all: Vec<usize> = inside.iter().copied().chain([other]).collect();
             is_chosen[other] && around.is_elementwise(scop, &nests[other], own) && self.graph.is_convex(&all)
         };
-        let mut before =
-            (0..at).rev().find(|&other| self.graph.reaches(other, at) && is_next(&inside, other, &own));
+        let mut before = (0..at).rev().find(|&other| self.graph.reaches(other, at) && is_next(&inside, other, &own));
         if let Some(why) = before.and_then(|before| around.against(scop, &nests[before])) {
             against.push(why);
             before = None;
@@ -253,7 +263,8 @@ impl Search<'_> {
             after.push(other);
         }
         let entity = nests[at].name(scop);
-        self.remarks.extend(against.into_iter().map(|why| Remark::new(STAGE, entity.clone(), fusing::WHAT, why)));
+        let remark = |why| (Vec::new(), Remark::new(STAGE, entity.clone(), fusing::WHAT, why));
+        self.remarks.extend(against.into_iter().map(remark));
         (before, after)
     }
 
@@ -282,8 +293,10 @@ impl Search<'_> {
         let after: Vec<StmtId> = one.after.iter().filter_map(stmt).collect();
         let around: Vec<&Nest> = one.before.iter().chain(&one.after).map(|&nest| &self.nests()[nest]).collect();
         let skipped = self.nests()[one.reduction].loops.len() - reduction.loops.len();
-        let inner: Vec<Nest> =
-            around.iter().map(|nest| Nest { loops: nest.loops.iter().skip(skipped).cloned().collect(), ..(*nest).clone() }).collect();
+        let inner: Vec<Nest> = around
+            .iter()
+            .map(|nest| Nest { loops: nest.loops.iter().skip(skipped).cloned().collect(), ..(*nest).clone() })
+            .collect();
         let all: Vec<&Nest> = std::iter::once(reduction).chain(&inner).collect();
         let together = Nest::fused(&all, reduction.loops.len());
         shape.gone.extend(one.links.iter().map(|(_, tensor)| *tensor));
@@ -297,7 +310,8 @@ impl Search<'_> {
     fn computed_in_tiles(&self, one: &Surrounded) -> f64 {
         let (nest, scop) = (&self.nests()[one.reduction], self.program.scop);
         let lanes = nest.only_stmt().zip(self.plans[one.reduction].as_ref()).and_then(|(id, plan)| {
-            let is_reduced = |at: usize| nest.loops[at].dim(id).is_some_and(|dim| nest::is_reduced(&scop.stmts[id], dim));
+            let is_reduced =
+                |at: usize| nest.loops[at].dim(id).is_some_and(|dim| nest::is_reduced(&scop.stmts[id], dim));
             plan.boxes.iter().enumerate().find_map(|(at, one)| match one {
                 Some(Box::Vector(lanes)) if is_reduced(at) => Some(f64::from(*lanes)),
                 _ => None,
@@ -346,13 +360,15 @@ impl Search<'_> {
                 Some(Err(why)) => {
                     if let [first, second] = members[..] {
                         let entity = format!("{}, {}", first.name(scop), second.name(scop));
-                        search.remarks.push(Remark::new(STAGE, entity, rows::WHAT, why));
+                        search.remarks.push((set.to_vec(), Remark::new(STAGE, entity, rows::WHAT, why)));
                     }
                     false
                 }
                 Some(Ok(rows)) => {
                     let (shape, trips, again) = search.shape_of_rows(set, &rows);
-                    let times = |at: &usize| again.iter().find(|(id, _)| nests[*at].stmts.contains(id)).map_or(1.0, |(_, by)| *by);
+                    let times = |at: &usize| {
+                        again.iter().find(|(id, _)| nests[*at].stmts.contains(id)).map_or(1.0, |(_, by)| *by)
+                    };
                     let computed = set.iter().map(|at| search.computed(*at) * times(at)).sum();
                     search.offer(search.group(set, Form::Rows(rows.steps), shape, (computed, trips)));
                     true
@@ -388,11 +404,17 @@ impl Search<'_> {
             Some(strips) => {
                 let (by, more) = (u64::from(strips.0), strips.1);
                 let in_strip = Loop { trips: by + more, moves: steps(1), derived: Vec::new(), body: inner };
-                let derived: Vec<Derived> = rows.folds.iter().filter_map(|fold| self.handed_on(&stmts, fold.tensor)).collect();
+                let derived: Vec<Derived> =
+                    rows.folds.iter().filter_map(|fold| self.handed_on(&stmts, fold.tensor)).collect();
                 let is_last = |one: &Move| Some(one.stmt) == last.only_stmt();
                 let moves = steps(i64::from(strips.0)).into_iter().filter(is_last).collect();
                 again.extend(derived.iter().map(|one| (one.producer, (by + more) as f64 / by as f64)));
-                body.push(Part::Loop(Loop { trips: extent.div_ceil(by), moves, derived, body: vec![Part::Loop(in_strip)] }));
+                body.push(Part::Loop(Loop {
+                    trips: extent.div_ceil(by),
+                    moves,
+                    derived,
+                    body: vec![Part::Loop(in_strip)],
+                }));
                 parallel_rows = true;
             }
         }
@@ -449,7 +471,9 @@ impl Search<'_> {
         let mut derived = Vec::new();
         for &producer in producers {
             let tensor = fusing::link_of_any(scop, producer, &inside, RECOMPUTED)?;
-            let reads = |&&other: &&StmtId| other != producer && scop.stmts[other].reads.iter().any(|read| read.tensor == tensor);
+            let reads = |&&other: &&StmtId| {
+                other != producer && scop.stmts[other].reads.iter().any(|read| read.tensor == tensor)
+            };
             let consumer = *inside.iter().find(reads)?;
             derived.push(Derived { producer, consumer, tensor });
         }
@@ -460,7 +484,8 @@ impl Search<'_> {
     /// The loops of a nest around it and what is computed in it.
     fn with_inlined(&self, nest: usize, derived: &[Derived]) -> Vec<Part> {
         let one = &self.nests()[nest];
-        let leaves: Vec<Part> = derived.iter().map(|one| Part::Stmt(one.producer)).chain(one.only_stmt().map(Part::Stmt)).collect();
+        let leaves: Vec<Part> =
+            derived.iter().map(|one| Part::Stmt(one.producer)).chain(one.only_stmt().map(Part::Stmt)).collect();
         (0..one.loops.len()).rev().fold(leaves, |body, at| vec![whole(one, at, body)])
     }
 
@@ -511,7 +536,8 @@ impl Search<'_> {
         while let Some(set) = open.pop_front() {
             for other in 0..units.len() {
                 let nests_of = |set: &[usize]| -> Vec<usize> {
-                    let mut all: Vec<usize> = set.iter().flat_map(|&unit| units[unit].0.nests.iter().copied()).collect();
+                    let mut all: Vec<usize> =
+                        set.iter().flat_map(|&unit| units[unit].0.nests.iter().copied()).collect();
                     all.sort_unstable();
                     all
                 };
@@ -558,7 +584,7 @@ impl Search<'_> {
         let against = tree.against(scop, target);
         if let Some(why) = against.filter(|_| set.len() == 2) {
             let names: Vec<String> = members.iter().map(|(nest, _)| nest.name(scop)).collect();
-            self.remarks.push(Remark::new(STAGE, names.join(", "), crate::sharing::WHAT, why));
+            self.remarks.push((nests.clone(), Remark::new(STAGE, names.join(", "), crate::sharing::WHAT, why)));
         }
         let members = set.iter().filter_map(|&unit| units[unit].0.around.clone()).collect();
         let mut group = self.group(&nests, Form::Shared { members, most }, shape, how);
@@ -575,7 +601,8 @@ impl Search<'_> {
             one.iter().any(|&one| other.iter().any(|&other| self.graph.reaches(other, one)))
         };
         while !left.is_empty() {
-            let next = (0..left.len()).find(|&at| left.iter().all(|&other| other == left[at] || !waits(left[at], other)))?;
+            let next =
+                (0..left.len()).find(|&at| left.iter().all(|&other| other == left[at] || !waits(left[at], other)))?;
             order.push(left.remove(next));
         }
         Some(order)
@@ -601,7 +628,10 @@ impl Search<'_> {
             Tree::Joint { nest, children, depth, .. } => {
                 let from = around.len();
                 around.extend(nest.loops[from..*depth].iter().cloned());
-                let body = children.iter().flat_map(|child| self.parts_of_tree(child, units, set, around, outside, shape)).collect();
+                let body = children
+                    .iter()
+                    .flat_map(|child| self.parts_of_tree(child, units, set, around, outside, shape))
+                    .collect();
                 around.truncate(from);
                 (from..*depth).rev().fold(body, |body, at| vec![whole(nest, at, body)])
             }
@@ -611,7 +641,8 @@ impl Search<'_> {
     /// A unit inside of common loops.
     fn parts_of_unit(&self, unit: &Unit, around: &[nest::Loop], shape: &mut Shape) -> (Vec<Part>, Vec<Part>) {
         let (scop, target, strict) = (self.program.scop, self.program.target, self.session.options().strict);
-        let inner = |nest: &Nest| Nest { loops: nest.loops.iter().skip(around.len()).cloned().collect(), ..nest.clone() };
+        let inner =
+            |nest: &Nest| Nest { loops: nest.loops.iter().skip(around.len()).cloned().collect(), ..nest.clone() };
         match &unit.around {
             None => {
                 let nest = inner(&unit.nest);

@@ -120,7 +120,8 @@ impl Model<'_> {
             let of = |part: &Part| self.sizes(std::slice::from_ref(part), ranges).remove(store);
             let Some((before, theirs)) = (0..last).rev().find_map(|at| Some((at, of(&parts[at])?))) else { continue };
             let between: f64 = self.sizes(&parts[before + 1..last], ranges).values().map(|(bytes, _)| bytes).sum();
-            let since = self.window(&parts[before], ranges, *store) + between + self.window(&parts[last], ranges, *store);
+            let since =
+                self.window(&parts[before], ranges, *store) + between + self.window(&parts[last], ranges, *store);
             if !self.fits(&self.sizes(&parts[before..], ranges)) && since > self.level.bytes as f64 {
                 continue;
             }

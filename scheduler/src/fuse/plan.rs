@@ -6,11 +6,11 @@ use polyhedral::{Scop, StmtId, isl};
 use support::Remark;
 use transform::Session;
 
+use super::choose;
 use super::graph::Graph;
 use super::groups::{Form, Group, Search};
 use super::problem::{Candidate, Problem};
 use super::shape::Shape;
-use super::choose;
 use crate::nest::{self, Nest};
 
 /// Nodes of the search for a plan. Ten decisions take a few.
@@ -104,7 +104,12 @@ impl Plan {
             let report = described(&search, &nests, &choice);
             let Search { groups, remarks, .. } = search;
             let forms = groups.iter().map(|group| group.form.word().to_string()).collect();
-            let groups = choice.chosen.iter().map(|&at| groups[at].clone()).collect();
+            let groups: Vec<Group> = choice.chosen.iter().map(|&at| groups[at].clone()).collect();
+            let is_apart = |nests: &[usize]| {
+                let holds = |group: &Group| nests.iter().all(|nest| group.nests.contains(nest));
+                nests.is_empty() || !groups.iter().any(holds)
+            };
+            let remarks = remarks.into_iter().filter(|(nests, _)| is_apart(nests)).map(|(_, remark)| remark).collect();
             Ok(Plan { scop: scop.clone(), nests, groups, remarks, report, problem, forms })
         })
     }
@@ -176,9 +181,23 @@ fn described(search: &Search<'_>, nests: &[Vec<StmtId>], choice: &super::Choice)
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for row in &self.groups {
-            writeln!(f, "{}: {}, {} cycles, bytes {:?} of {:?}", row.stmts.join(" "), row.form, row.cost, row.bytes, row.apart)?;
+            writeln!(
+                f,
+                "{}: {}, {} cycles, bytes {:?} of {:?}",
+                row.stmts.join(" "),
+                row.form,
+                row.cost,
+                row.bytes,
+                row.apart
+            )?;
         }
-        writeln!(f, "{} cycles, apart {}{}", self.cost, self.apart, if self.exact { "" } else { ", perhaps not the least" })?;
+        writeln!(
+            f,
+            "{} cycles, apart {}{}",
+            self.cost,
+            self.apart,
+            if self.exact { "" } else { ", perhaps not the least" }
+        )?;
         if let Some((rows, cost)) = &self.runner_up {
             let groups: Vec<String> = rows.iter().map(|row| format!("{} {}", row.stmts.join(" "), row.form)).collect();
             writeln!(f, "runner-up, {cost} cycles: {}", groups.join("; "))?;

@@ -42,7 +42,8 @@ impl<'a> Program<'a> {
             between.dedup();
             between.into_iter().map(size).fold(0, u64::saturating_add)
         };
-        let near = all.iter().enumerate().map(|(at, ids)| ids.iter().map(|&id| (id, since(at, id))).collect()).collect();
+        let near =
+            all.iter().enumerate().map(|(at, ids)| ids.iter().map(|&id| (id, since(at, id))).collect()).collect();
         Program { scop, target, nests, ranges, near, whole }
     }
 
