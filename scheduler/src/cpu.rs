@@ -9,7 +9,7 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, fusing, lines, packing, prologue, rest, rows, sharing};
+use crate::{Fusion, Isl, STAGE, cost, fusing, lines, packing, prologue, reasons, rest, rows, sharing};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -242,7 +242,11 @@ fn tree_of_isl(session: &Session, part: Option<&BTreeSet<String>>) -> isl::Resul
 /// Applies a command; a refusal is a remark that `what` was the consequence.
 pub(crate) fn attempt(session: &mut Session, entity: &str, what: &str, command: Command) -> bool {
     let text = command.to_string();
-    match session.apply(command) {
+    let applied = match reasons::of(&command, session.target()) {
+        Some(reason) => session.because(reason, |session| session.apply(command)),
+        None => session.apply(command),
+    };
+    match applied {
         Ok(()) => true,
         Err(refused) => {
             let step = text.lines().next().unwrap_or_default().trim_end_matches(" {");

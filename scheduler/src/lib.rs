@@ -20,6 +20,7 @@ mod order;
 mod packing;
 mod plan;
 mod prologue;
+mod reasons;
 mod registers;
 mod rest;
 mod rows;
