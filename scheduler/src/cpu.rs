@@ -9,7 +9,7 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, fuse, fusing, lines, packing, prologue, rest, sharing};
+use crate::{Fusion, Isl, STAGE, cost, fuse, fusing, lines, packing, prologue, reasons, rest, sharing};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -73,6 +73,24 @@ impl Policy for Cpu {
     }
 }
 
+/// What [`Cpu`] does with one plan of what runs together: for comparing plans.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// Candidates of [`fuse::candidates`], each nest in one of them, in an order in which they may run.
+    pub chosen: Vec<usize>,
+}
+
+impl Policy for Given {
+    fn name(&self) -> &str {
+        "cpu"
+    }
+
+    fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
+        schedule_with(session, Some(&self.chosen));
+        Ok(())
+    }
+}
+
 /// The steps for a whole program; with `given`, those of the plan with these candidates.
 fn schedule_with(session: &mut Session, given: Option<&[usize]>) {
     session.together(|session| {
@@ -85,6 +103,7 @@ fn schedule_with(session: &mut Session, given: Option<&[usize]>) {
 fn fuse_and_schedule(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool, given: Option<&[usize]>) {
     match fuse::Plan::of(session, &chosen, given) {
         Ok(plan) => {
+            session.note_fusion(plan.report.clone());
             fuse::join(session, &plan);
             schedule_nests(session, &plan, chosen);
         }
@@ -189,7 +208,11 @@ fn tree_of_isl(session: &Session, part: Option<&BTreeSet<String>>) -> isl::Resul
 /// Applies a command; a refusal is a remark that `what` was the consequence.
 pub(crate) fn attempt(session: &mut Session, entity: &str, what: &str, command: Command) -> bool {
     let text = command.to_string();
-    match session.apply(command) {
+    let applied = match reasons::of(&command, session.target()) {
+        Some(reason) => session.because(reason, |session| session.apply(command)),
+        None => session.apply(command),
+    };
+    match applied {
         Ok(()) => true,
         Err(refused) => {
             let step = text.lines().next().unwrap_or_default().trim_end_matches(" {");

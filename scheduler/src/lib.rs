@@ -20,12 +20,13 @@ mod order;
 mod packing;
 mod plan;
 mod prologue;
+mod reasons;
 mod registers;
 mod rest;
 mod rows;
 mod sharing;
 
-pub use cpu::Cpu;
+pub use cpu::{Cpu, Given};
 pub use order::{Fusion, Isl, SourceOrder};
 
 /// The stage's name in remarks.

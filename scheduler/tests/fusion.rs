@@ -66,7 +66,7 @@ fn predicted_bytes_are_within_a_fifth_of_what_the_schedule_moves() {
                 .expect("a string takes everything");
             if off.abs() > 0.2 {
                 wrong.push(format!("{} {}: {:.1} %", case.name, level.name, 100.0 * off));
-                writeln!(table, "{report}\n{}", scheduled.script).expect("a string takes everything");
+                writeln!(table, "{report:?}\n{}", scheduled.script).expect("a string takes everything");
             }
         }
     }

@@ -108,7 +108,7 @@ fn read_floats(path: &Path) -> Vec<f32> {
     bytes[start..].chunks_exact(4).map(|element| f32::from_le_bytes(element.try_into().unwrap())).collect()
 }
 
-const SUBCOMMANDS: [&str; 7] = ["check", "run", "bench", "build", "emit", "targets", "explain-code"];
+const SUBCOMMANDS: [&str; 8] = ["check", "run", "bench", "build", "emit", "explain", "targets", "explain-code"];
 
 #[test]
 fn the_examples_of_every_help_work() {

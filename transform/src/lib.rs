@@ -60,7 +60,6 @@
 
 mod command;
 mod define;
-mod fusion_plan;
 mod policy;
 mod refused;
 mod remedy;
@@ -70,6 +69,7 @@ mod session;
 mod affine;
 mod embedding;
 mod fusion;
+mod fusion_report;
 mod index_set;
 mod loops;
 mod mapping;
@@ -88,7 +88,7 @@ mod tiling;
 
 pub use command::{COMMANDS, Command, Description, End, Names, Privatisation, Promotion, Tail};
 pub use define::{Definition, Definitions};
-pub use fusion_plan::{FusionGroup, FusionPlan, FusionReport};
+pub use fusion_report::{FusionGroup, FusionReport};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;
 pub use refused::{Reason, Refused};

@@ -423,7 +423,7 @@ impl Session {
     fn attempt(&self, command: &Command) -> Result<Taken, Reason> {
         self.within_budget(|| {
             let mut edit = edit(&self.scop, &self.target, &|inside| self.known_inside(inside), command)?;
-            shape::check(&edit.scop.tree)?;
+            shape::check(&edit.scop.tree, &self.scop.tree)?;
             shape::stack_fits(&edit.scop)?;
             if self.is_open {
                 return self.taken_over(edit);

@@ -25,6 +25,6 @@ mod solve;
 
 pub(crate) use apply::{join, shared_loops};
 pub(crate) use plan::Plan;
-pub use plan::{Report, Row, candidates, report};
+pub use plan::{candidates, report};
 pub use problem::{Candidate, Choice, Problem};
 pub use solve::choose;

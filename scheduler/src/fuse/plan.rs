@@ -1,10 +1,8 @@
 //! The plan of a program: the groups that were chosen.
 
-use std::fmt;
-
 use polyhedral::{Scop, StmtId, isl};
 use support::Remark;
-use transform::Session;
+use transform::{FusionGroup, FusionReport, Session};
 
 use super::choose;
 use super::graph::Graph;
@@ -26,44 +24,11 @@ pub(crate) struct Plan {
     pub(crate) groups: Vec<Group>,
     pub(crate) remarks: Vec<Remark>,
     /// For people.
-    pub(crate) report: Report,
+    pub(crate) report: FusionReport,
     /// What the choice was made of.
     pub(crate) problem: Problem,
     /// The words for the forms of its candidates.
     pub(crate) forms: Vec<String>,
-}
-
-/// A plan, for people.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// In an order in which they may run.
-    pub groups: Vec<Row>,
-    /// Cycles of all groups.
-    pub cost: u64,
-    /// Cycles of all nests one after the other, each by itself.
-    pub apart: u64,
-    /// The second cheapest plan and its cycles, where one was found.
-    pub runner_up: Option<(Vec<Row>, u64)>,
-    /// Bytes that each cache exchanges with what is beyond it, from the core outwards, from caches that are empty at first;
-    /// none where sizes are not known.
-    pub bytes: Vec<u64>,
-    /// Whether no other plan of the groups that were looked at is cheaper.
-    pub exact: bool,
-}
-
-/// A group of a plan, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// The statements of its nests, in the order of the program.
-    pub stmts: Vec<String>,
-    /// How they run together: `apart`, `in tiles`, `rows`, `inlined`, `shared loops`.
-    pub form: &'static str,
-    /// Cycles.
-    pub cost: u64,
-    /// Bytes that each cache exchanges with what is beyond it, from the core outwards; none where sizes are not known.
-    pub bytes: Vec<u64>,
-    /// The bytes that its nests would exchange one after the other, each by itself.
-    pub apart: Vec<u64>,
 }
 
 impl Form {
@@ -151,7 +116,7 @@ fn greedy(problem: &Problem, is_meant: impl Fn(usize) -> bool) -> Vec<usize> {
     plan
 }
 
-fn described(search: &Search<'_>, nests: &[Vec<StmtId>], choice: &super::Choice) -> Report {
+fn described(search: &Search<'_>, nests: &[Vec<StmtId>], choice: &super::Choice) -> FusionReport {
     let (scop, groups) = (search.program.scop, &search.groups);
     let alone = |nest: usize| groups.iter().find(|group| group.nests == [nest]);
     let row = |&at: &usize| {
@@ -161,7 +126,7 @@ fn described(search: &Search<'_>, nests: &[Vec<StmtId>], choice: &super::Choice)
             group.nests.iter().filter_map(|&nest| Some(search.program.bytes(&alone(nest)?.shape))).collect();
         let apart = |level: usize| of_parts.iter().filter_map(|bytes| bytes.get(level)).sum();
         let stmts = group.nests.iter().flat_map(|&nest| &nests[nest]).map(|&id| scop.stmts[id].name.clone()).collect();
-        Row {
+        FusionGroup {
             stmts,
             form: group.form.word(),
             cost: group.cycles.round() as u64,
@@ -174,49 +139,20 @@ fn described(search: &Search<'_>, nests: &[Vec<StmtId>], choice: &super::Choice)
     let runner_up = choice.runner_up.as_ref().map(|(plan, cost)| (rows(plan), *cost));
     let shapes = choice.chosen.iter().map(|&at| &groups[at].shape);
     let bytes = search.program.bytes(&shapes.fold(Shape::default(), Shape::then));
-    Report { groups: rows(&choice.chosen), cost: choice.cost, apart, runner_up, bytes, exact: choice.exact }
-}
-
-/// One group a line, what is saved, and the second best plan.
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for row in &self.groups {
-            writeln!(
-                f,
-                "{}: {}, {} cycles, bytes {:?} of {:?}",
-                row.stmts.join(" "),
-                row.form,
-                row.cost,
-                row.bytes,
-                row.apart
-            )?;
-        }
-        writeln!(
-            f,
-            "{} cycles, apart {}{}",
-            self.cost,
-            self.apart,
-            if self.exact { "" } else { ", perhaps not the least" }
-        )?;
-        if let Some((rows, cost)) = &self.runner_up {
-            let groups: Vec<String> = rows.iter().map(|row| format!("{} {}", row.stmts.join(" "), row.form)).collect();
-            writeln!(f, "runner-up, {cost} cycles: {}", groups.join("; "))?;
-        }
-        Ok(())
-    }
+    FusionReport { groups: rows(&choice.chosen), cost: choice.cost, apart, runner_up, bytes, exact: choice.exact }
 }
 
 /// The plan that the CPU policy has for a program whose schedule has not begun.
 ///
 /// # Errors
 /// When the loops cannot be examined.
-pub fn report(session: &Session) -> isl::Result<Report> {
+pub fn report(session: &Session) -> isl::Result<FusionReport> {
     Ok(crate::cpu::plan(session)?.report)
 }
 
 /// All groups that were looked at, one a line, for whoever doubts a plan.
 #[doc(hidden)]
-pub fn candidates(session: &Session) -> isl::Result<(Problem, Vec<String>, Report)> {
+pub fn candidates(session: &Session) -> isl::Result<(Problem, Vec<String>, FusionReport)> {
     let plan = crate::cpu::plan(session)?;
     Ok((plan.problem, plan.forms, plan.report))
 }
