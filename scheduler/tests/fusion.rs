@@ -30,7 +30,7 @@ const CASES: [Case; 12] = [
     case!("batchnorm", [2, 8, 16, 32]),
     case!("moments", [64, 256]),
     case!("boxblur", [1, 258, 258]),
-    case!("blur3", [131, 130]),
+    case!("blur3", [262, 130]),
     case!("mlp1", [64, 64, 128]),
     case!("mlp3", [64, 64, 48, 32, 16]),
     case!("chain", [16384]),

@@ -108,45 +108,40 @@ fn join_rows(session: &mut Session, scop: &Scop, steps: &[rows::Step]) {
             rows::Step::Fold(fold) => {
                 attempt(session, tensor(fold), "rows not folded", Command::fold(tensor(fold), fold.dim, fold.by));
             }
-            rows::Step::Strips { first, second, rows, by, blocks, fold, parallel } => {
-                let kept = (tensor(fold), fold.dim, fold.by);
-                join_in_strips(
-                    session,
-                    (name(*first), name(*second)),
-                    (rows, *by),
-                    (blocks.clone(), kept),
-                    parallel.clone(),
-                );
-            }
+            rows::Step::Strips { .. } => join_in_strips(session, scop, step),
         }
     }
 }
 
-/// Runs the second nest in strips of its loop over `rows`, in parallel, the first one joined to each: what strips need both
-/// is computed twice, and each thread keeps the rows that live on its stack. As in Halide, `compute_at` rows of a strip and
-/// `store_at` the strip (Ragan-Kelley and others, PLDI 2013).
-fn join_in_strips(
-    session: &mut Session,
-    (first, second): (&str, &str),
-    (over, by): (&str, u32),
-    (blocks, (tensor, dim, live)): (Option<rows::Blocks>, (&str, u32, u32)),
-    threads: rows::Threads,
-) {
-    let Some((strips, inside)) = divide(session, second, rows::WHAT, Command::split(over, by)) else { return };
+/// Runs the last nest in strips of its loop over rows, in parallel, the stages before it joined to each: what strips need
+/// both is computed twice, and each thread keeps the rows that live on its stack. As in Halide, `compute_at` rows of a strip
+/// and `store_at` the strip (Ragan-Kelley and others, PLDI 2013).
+fn join_in_strips(session: &mut Session, scop: &Scop, step: &rows::Step) {
+    let rows::Step::Strips { stages, last, rows, by, blocks, folds, parallel } = step else { return };
+    let name = |stmt: &StmtId| scop.stmts[*stmt].name.as_str();
+    let tensor = |fold: &rows::Fold| scop.tensors[fold.tensor].name.as_str();
+    let last = name(last);
+    let Some((strips, inside)) = divide(session, last, rows::WHAT, Command::split(rows, *by)) else { return };
     let memory = Some(polyhedral::Memory::Stack);
-    let parallel = match threads {
+    let parallel = match parallel {
         rows::Threads::One => None,
-        rows::Threads::Around(name) => Some(name),
+        rows::Threads::Around(name) => Some(name.clone()),
         rows::Threads::Strips => Some(strips.clone()),
     };
-    let in_blocks = |rows::Blocks { first, rows }| [Command::split(first, rows), Command::split(&inside, rows)];
-    let joined = [
-        Command::fuse(first, second, 1),
-        Command::fold(tensor, dim, live),
-        Command::StoreAt { tensor: tensor.into(), member: strips.clone(), memory },
-    ];
-    let computed = [Command::compute_at(tensor, &strips)];
-    let steps = computed.into_iter().chain(blocks.into_iter().flat_map(in_blocks)).chain(joined);
+    let in_blocks =
+        |rows::Blocks { first, rows }: &rows::Blocks| [Command::split(first, *rows), Command::split(&inside, *rows)];
+    let mut steps: Vec<Command> = Vec::new();
+    // Each computes what the stages after it read.
+    steps.extend(folds.iter().rev().map(|fold| Command::compute_at(tensor(fold), &strips)));
+    steps.extend(blocks.iter().flat_map(in_blocks));
+    if let Some((first, others)) = stages.split_first() {
+        let others = others.iter().map(name).chain([last]);
+        steps.extend(others.map(|other| Command::fuse(name(first), other, 1)));
+    }
+    steps.extend(folds.iter().map(|fold| Command::fold(tensor(fold), fold.dim, fold.by)));
+    let store = |fold| Command::StoreAt { tensor: tensor(fold).into(), member: strips.clone(), memory };
+    steps.extend(folds.iter().map(store));
+    steps.extend(parallel.map(Command::parallel));
     // Each needs those before it.
-    let _ = steps.chain(parallel.map(Command::parallel)).all(|step| attempt(session, second, rows::WHAT, step));
+    let _ = steps.into_iter().all(|step| attempt(session, last, rows::WHAT, step));
 }

@@ -16,8 +16,8 @@ use crate::plan::{Box, Plan};
 use crate::sharing::{Known, Sharer, Tree};
 use crate::{STAGE, cost, rows};
 
-/// Sets of nests that are looked at for one kind of group, at most.
-const SETS: usize = 400;
+/// Sets of nests that may run together in one kind of group and are looked at, at most: so many, and so many for each nest.
+const SETS: (usize, usize) = (400, 16);
 /// What a group has to save of the cycles of its parts: estimates do not see everything.
 const GAIN: f64 = 0.03;
 /// The part of its cycles that each further member of common loops has to save: their bodies vie for what a core keeps.
@@ -327,6 +327,7 @@ impl Search<'_> {
 impl Search<'_> {
     fn grow(&mut self, seeds: Vec<usize>, mut takes: impl FnMut(&mut Self, &[usize]) -> bool) {
         let mut seen: BTreeSet<Vec<usize>> = BTreeSet::new();
+        let mut left = SETS.0 + SETS.1 * seeds.len();
         let mut open: std::collections::VecDeque<Vec<usize>> = seeds.iter().map(|&seed| vec![seed]).collect();
         while let Some(set) = open.pop_front() {
             let next: BTreeSet<usize> = set.iter().flat_map(|&nest| self.graph.shares[nest].iter().copied()).collect();
@@ -334,10 +335,11 @@ impl Search<'_> {
                 let mut larger = set.clone();
                 larger.push(other);
                 larger.sort_unstable();
-                if seen.len() >= SETS || !seen.insert(larger.clone()) {
+                if left == 0 || !seen.insert(larger.clone()) {
                     continue;
                 }
                 if takes(self, &larger) {
+                    left -= 1;
                     open.push_back(larger);
                 }
             }
@@ -402,13 +404,19 @@ impl Search<'_> {
         match &rows.strips {
             None => body.push(Part::Loop(Loop { trips: extent, moves: steps(1), derived: Vec::new(), body: inner })),
             Some(strips) => {
-                let (by, more) = (u64::from(strips.0), strips.1);
-                let in_strip = Loop { trips: by + more, moves: steps(1), derived: Vec::new(), body: inner };
+                let by = u64::from(*strips);
+                let furthest = rows.behind.last().copied().unwrap_or(0);
+                let trips = by + furthest.unsigned_abs();
+                let in_strip = Loop { trips, moves: steps(1), derived: Vec::new(), body: inner };
+                // Each computes what the stages after it read.
                 let derived: Vec<Derived> =
-                    rows.folds.iter().filter_map(|fold| self.handed_on(&stmts, fold.tensor)).collect();
+                    rows.folds.iter().rev().filter_map(|fold| self.handed_on(&stmts, fold.tensor)).collect();
                 let is_last = |one: &Move| Some(one.stmt) == last.only_stmt();
-                let moves = steps(i64::from(strips.0)).into_iter().filter(is_last).collect();
-                again.extend(derived.iter().map(|one| (one.producer, (by + more) as f64 / by as f64)));
+                let moves = steps(i64::from(*strips)).into_iter().filter(is_last).collect();
+                for (&nest, behind) in set.iter().zip(&rows.behind) {
+                    let more = (furthest - behind).unsigned_abs();
+                    again.extend(nests[nest].only_stmt().map(|id| (id, (by + more) as f64 / by as f64)));
+                }
                 body.push(Part::Loop(Loop {
                     trips: extent.div_ceil(by),
                     moves,
@@ -532,6 +540,7 @@ impl Search<'_> {
 
     fn share(&mut self, units: &[(Unit, usize)], most: usize) {
         let mut seen: BTreeSet<Vec<usize>> = BTreeSet::new();
+        let mut left = SETS.0 + SETS.1 * units.len();
         let mut open: std::collections::VecDeque<Vec<usize>> = (0..units.len()).map(|at| vec![at]).collect();
         while let Some(set) = open.pop_front() {
             for other in 0..units.len() {
@@ -548,11 +557,12 @@ impl Search<'_> {
                 let mut larger = set.clone();
                 larger.push(other);
                 larger.sort_unstable();
-                if !is_next || seen.len() >= SETS || !seen.insert(larger.clone()) {
+                if !is_next || left == 0 || !seen.insert(larger.clone()) {
                     continue;
                 }
                 let nests = nests_of(&larger);
                 if self.graph.is_convex(&nests) && self.offer_shared(units, &larger, nests, most) {
+                    left -= 1;
                     open.push_back(larger);
                 }
             }
