@@ -27,7 +27,8 @@ use crate::{Fusion, Isl, STAGE, cost, fuse, fusing, lines, packing, prologue, re
 /// - **Anything else** is vectorised along the loop in which it writes contiguously; where it reads contiguously along
 ///   another one, boxes are copied out along that one too and transposed in registers. What no cache would hold for its
 ///   reader is streamed past them.
-/// - Neighbouring nests that use a row again **share** its loop; two stages of a picture run in strips.
+/// - Nests that use a row again **share** its loop; stages of a picture run in strips; what is read element by element is
+///   computed where it is read. Which of these, of all that could be, is chosen by predicted cost (the module `fuse`).
 /// - Rows of a table that data chooses are **prefetched** some iterations ahead.
 /// - The outermost loop without dependences that is long enough runs in **parallel** when the work is worth it.
 ///

@@ -76,7 +76,7 @@ pub(crate) fn fuse_neighbours(
         if depth == 0 {
             break;
         }
-        let groups = groups(session.scop(), sharers, depth, &to_share);
+        let groups = groups(session.scop(), session.target(), sharers, depth, &to_share);
         groups.iter().for_each(|group| group.fuse(session, depth, &mut later));
         below = depth;
     }
@@ -285,10 +285,14 @@ struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// Whether `other` may be next to share `depth` loops, and touches something of what the members do.
-    fn takes(&self, scop: &Scop, other: &Sharer<'_>, depth: usize) -> bool {
-        self.members[0].extents(depth).eq(other.extents(depth))
-            && self.shared(scop, other, depth).is_some_and(|shared| !shared.is_empty())
+    /// Whether `other` may be next to share `depth` loops, and touches more of what the members do than the first cache
+    /// holds: what it holds is near anyway.
+    fn takes(&self, scop: &Scop, target: &Target, other: &Sharer<'_>, depth: usize) -> bool {
+        let first = target.caches.first().map_or(1 << 15, |cache| cache.bytes);
+        let is_much = |shared: BTreeSet<TensorId>| {
+            shared.into_iter().map(|id| bytes(scop, id)).fold(0, u64::saturating_add) > first
+        };
+        self.members[0].extents(depth).eq(other.extents(depth)) && self.shared(scop, other, depth).is_some_and(is_much)
     }
 
     /// The tensors that `other` touches where this group does, in each iteration of the common loops; none when it
@@ -414,6 +418,7 @@ impl Group<'_> {
 /// The groups with `depth` common loops, in order, of nests that are to share them.
 fn groups<'a>(
     scop: &Scop,
+    target: &Target,
     nests: Vec<Option<Sharer<'a>>>,
     depth: usize,
     to_share: &impl Fn(&Nest, &Nest, usize) -> bool,
@@ -424,7 +429,7 @@ fn groups<'a>(
         let nest = nest.filter(|nest| nest.depth >= depth);
         if let (Some(group), Some(nest)) = (&mut open, &nest)
             && to_share(group.members[0].nest, nest.nest, depth)
-            && group.takes(scop, nest, depth)
+            && group.takes(scop, target, nest, depth)
         {
             group.members.push(*nest);
             continue;
@@ -448,7 +453,7 @@ pub(crate) enum Tree {
 impl Tree {
     /// Of nests in their order, each with the loops that may be common, of which `most` become so; none where not all of
     /// them can share a loop.
-    pub(crate) fn of(scop: &Scop, members: &[(&Nest, usize)], most: usize) -> Option<Tree> {
+    pub(crate) fn of(scop: &Scop, target: &Target, members: &[(&Nest, usize)], most: usize) -> Option<Tree> {
         let member =
             |(at, (nest, depth)): (usize, &(&Nest, usize))| Tree::Member { at, nest: (*nest).clone(), depth: *depth };
         let mut trees: Vec<Tree> = members.iter().enumerate().map(member).collect();
@@ -456,7 +461,7 @@ impl Tree {
         for depth in (1..=deepest.min(most)).rev() {
             let mut joined: Vec<Vec<Tree>> = Vec::new();
             for tree in trees {
-                match joined.last_mut().filter(|group| Tree::take(scop, group, &tree, depth)) {
+                match joined.last_mut().filter(|group| Tree::take(scop, target, group, &tree, depth)) {
                     Some(group) => group.push(tree),
                     None => joined.push(vec![tree]),
                 }
@@ -466,11 +471,11 @@ impl Tree {
         (trees.len() == 1).then(|| trees.remove(0)).filter(|tree| matches!(tree, Tree::Joint { .. }))
     }
 
-    fn take(scop: &Scop, group: &[Tree], other: &Tree, depth: usize) -> bool {
+    fn take(scop: &Scop, target: &Target, group: &[Tree], other: &Tree, depth: usize) -> bool {
         if group.iter().chain([other]).any(|tree| tree.depth() < depth) {
             return false;
         }
-        Group { members: group.iter().map(Tree::sharer).collect() }.takes(scop, &other.sharer(), depth)
+        Group { members: group.iter().map(Tree::sharer).collect() }.takes(scop, target, &other.sharer(), depth)
     }
 
     fn joint(mut group: Vec<Tree>, depth: usize) -> Tree {

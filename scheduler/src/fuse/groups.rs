@@ -188,12 +188,12 @@ impl<'a> Search<'a> {
         self.program.target.caches.first().map_or(64, |cache| cache.line.into())
     }
 
-    /// A group with its price, whose statements compute for so long, on threads that share `trips` iterations.
-    fn group(&self, nests: &[usize], form: Form, mut shape: Shape, (computed, trips): (f64, u64)) -> Group {
+    /// A group with its price, whose statements compute for so long, some of it beside nothing, on threads that share `trips` iterations.
+    fn group(&self, nests: &[usize], form: Form, mut shape: Shape, (computed, waiting, trips): (f64, f64, u64)) -> Group {
         if let Some(ranges) = &self.program.ranges {
             shape.measure_copies(self.program.scop, ranges, self.line());
         }
-        let cycles = self.program.price(nests, &shape, computed, trips);
+        let cycles = self.program.price(nests, &shape, (computed, waiting), trips);
         Group { nests: nests.to_vec(), form, cycles, shape }
     }
 
@@ -204,7 +204,7 @@ impl<'a> Search<'a> {
         if let (Some(plan), Some(_)) = (&self.plans[nest], one.only_stmt()) {
             shape.keep(self.program.scop, one, one, plan, self.line());
         }
-        let group = self.group(&[nest], Form::Apart, shape, (self.computed(nest), self.trips(one.loops.iter())));
+        let group = self.group(&[nest], Form::Apart, shape, (self.computed(nest), 0.0, self.trips(one.loops.iter())));
         self.groups.push(group);
     }
 }
@@ -282,7 +282,7 @@ impl Search<'_> {
         let (copies, parts) = self.tiles(one, nest, &around.plan, &mut shape);
         shape.parts = [copies, parts].concat();
         let trips = self.trips(nest.loops[..around.common].iter());
-        self.group(&one.nests(), Form::Around(one.clone()), shape, (self.computed_in_tiles(one), trips))
+        self.group(&one.nests(), Form::Around(one.clone()), shape, (self.computed_in_tiles(one), self.waiting_in_tiles(one), trips))
     }
 
     /// The parts of a reduction with its surroundings; notes what they keep where.
@@ -305,21 +305,28 @@ impl Search<'_> {
         planned(scop, &together, plan, id, (&before, &after))
     }
 
-    /// What sets accumulators takes no time, and what uses them neither loads nor stores what they hold. Where the lanes are
-    /// along the reduction, both are done for one element at a time.
+    /// What sets accumulators takes no time, and what uses them neither loads nor stores what they hold.
     fn computed_in_tiles(&self, one: &Surrounded) -> f64 {
-        let (nest, scop) = (&self.nests()[one.reduction], self.program.scop);
-        let lanes = nest.only_stmt().zip(self.plans[one.reduction].as_ref()).and_then(|(id, plan)| {
-            let is_reduced =
-                |at: usize| nest.loops[at].dim(id).is_some_and(|dim| nest::is_reduced(&scop.stmts[id], dim));
-            plan.boxes.iter().enumerate().find_map(|(at, one)| match one {
-                Some(Box::Vector(lanes)) if is_reduced(at) => Some(f64::from(*lanes)),
-                _ => None,
-            })
-        });
-        let scalar = lanes.map_or(1.0, |lanes| lanes.min(f64::from(self.program.target.lanes(4))));
         let after: f64 = one.after.iter().map(|&nest| self.computed(nest)).sum();
-        self.computed(one.reduction) + after * fusing::KEPT_IN_REGISTERS * scalar
+        let after = if self.lanes_along_reduction(one).is_some() { 0.0 } else { after * fusing::KEPT_IN_REGISTERS };
+        self.computed(one.reduction) + after
+    }
+
+    /// Cycles of what waits for the end of each sum, where the lanes are along the sums: one element at a time, beside nothing.
+    fn waiting_in_tiles(&self, one: &Surrounded) -> f64 {
+        let after = || one.after.iter().map(|&nest| self.computed(nest)).sum::<f64>();
+        self.lanes_along_reduction(one).map_or(0.0, |lanes| after() * lanes)
+    }
+
+    fn lanes_along_reduction(&self, one: &Surrounded) -> Option<f64> {
+        let (nest, scop) = (&self.nests()[one.reduction], self.program.scop);
+        let (id, plan) = nest.only_stmt().zip(self.plans[one.reduction].as_ref())?;
+        let is_reduced = |at: usize| nest.loops[at].dim(id).is_some_and(|dim| nest::is_reduced(&scop.stmts[id], dim));
+        let lanes = plan.boxes.iter().enumerate().find_map(|(at, one)| match one {
+            Some(Box::Vector(lanes)) if is_reduced(at) => Some(*lanes),
+            _ => None,
+        })?;
+        Some(f64::from(lanes.min(self.program.target.lanes(4))))
     }
 }
 
@@ -372,7 +379,7 @@ impl Search<'_> {
                         again.iter().find(|(id, _)| nests[*at].stmts.contains(id)).map_or(1.0, |(_, by)| *by)
                     };
                     let computed = set.iter().map(|at| search.computed(*at) * times(at)).sum();
-                    search.offer(search.group(set, Form::Rows(rows.steps), shape, (computed, trips)));
+                    search.offer(search.group(set, Form::Rows(rows.steps), shape, (computed, 0.0, trips)));
                     true
                 }
             }
@@ -463,7 +470,7 @@ impl Search<'_> {
                 inlined: derived.iter().rev().copied().collect(),
                 ..Shape::default()
             };
-            let how = (search.computed_where_read(set, &derived), search.trips(nests[last].loops.iter()));
+            let how = (search.computed_where_read(set, &derived), 0.0, search.trips(nests[last].loops.iter()));
             let tensors = derived.iter().map(|one| one.tensor).collect();
             search.offer(search.group(set, Form::Inlined(tensors), shape, how));
             true
@@ -574,8 +581,8 @@ impl Search<'_> {
         let Some(set) = self.in_order(units, set) else { return false };
         let set = set.as_slice();
         let members: Vec<(&Nest, usize)> = set.iter().map(|&unit| (&units[unit].0.nest, units[unit].1)).collect();
-        let Some(tree) = Tree::of(scop, &members, most) else { return false };
-        if most == 1 && !Tree::of(scop, &members, usize::MAX).is_some_and(|deep| deep.depth() > 1) {
+        let Some(tree) = Tree::of(scop, target, &members, most) else { return false };
+        if most == 1 && !Tree::of(scop, target, &members, usize::MAX).is_some_and(|deep| deep.depth() > 1) {
             return true;
         }
         let mut shape = Shape::default();
@@ -590,7 +597,9 @@ impl Search<'_> {
             Some(one) => self.computed_in_tiles(one),
             None => units[unit].0.nests.iter().map(|&nest| self.computed(nest)).sum(),
         };
-        let how = (set.iter().map(of_unit).sum(), self.trips(tree.loops().iter()));
+        let around = set.iter().filter_map(|&unit| units[unit].0.around.as_ref());
+        let waiting = around.map(|one| self.waiting_in_tiles(one)).sum();
+        let how = (set.iter().map(of_unit).sum(), waiting, self.trips(tree.loops().iter()));
         let against = tree.against(scop, target);
         if let Some(why) = against.filter(|_| set.len() == 2) {
             let names: Vec<String> = members.iter().map(|(nest, _)| nest.name(scop)).collect();

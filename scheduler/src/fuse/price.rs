@@ -47,9 +47,9 @@ impl<'a> Program<'a> {
         Program { scop, target, nests, ranges, near, whole }
     }
 
-    /// The cycles of a shape that runs some nests and computes for so long, on threads that share `trips` iterations. What an earlier nest has left in a cache is there.
-    pub(super) fn price(&self, nests: &[usize], shape: &Shape, computed: f64, trips: u64) -> f64 {
-        let Some(ranges) = &self.ranges else { return self.on_threads(computed, trips) };
+    /// The cycles of a shape that runs some nests and computes for so long, some of it beside nothing, on threads that share `trips` iterations. What an earlier nest has left in a cache is there.
+    pub(super) fn price(&self, nests: &[usize], shape: &Shape, (computed, waiting): (f64, f64), trips: u64) -> f64 {
+        let Some(ranges) = &self.ranges else { return self.on_threads(computed + waiting, trips) };
         let (levels, mut nearer, mut outside) = (self.target.caches.len(), f64::INFINITY, 0.0);
         for (at, cache) in self.target.caches.iter().enumerate() {
             let level = Level { bytes: (cache.bytes as f64 * SHARE) as u64, line: cache.line.into() };
@@ -62,7 +62,7 @@ impl<'a> Program<'a> {
             outside += bytes / here - next;
             nearer = bytes;
         }
-        self.on_threads(computed.max(outside) + BESIDE * computed.min(outside), trips)
+        self.on_threads(computed.max(outside) + BESIDE * computed.min(outside) + waiting, trips)
     }
 
     /// The bytes that each cache exchanges with what is beyond it, from caches that are empty at first.
