@@ -189,7 +189,13 @@ impl<'a> Search<'a> {
     }
 
     /// A group with its price, whose statements compute for so long, some of it beside nothing, on threads that share `trips` iterations.
-    fn group(&self, nests: &[usize], form: Form, mut shape: Shape, (computed, waiting, trips): (f64, f64, u64)) -> Group {
+    fn group(
+        &self,
+        nests: &[usize],
+        form: Form,
+        mut shape: Shape,
+        (computed, waiting, trips): (f64, f64, u64),
+    ) -> Group {
         if let Some(ranges) = &self.program.ranges {
             shape.measure_copies(self.program.scop, ranges, self.line());
         }
@@ -282,7 +288,12 @@ impl Search<'_> {
         let (copies, parts) = self.tiles(one, nest, &around.plan, &mut shape);
         shape.parts = [copies, parts].concat();
         let trips = self.trips(nest.loops[..around.common].iter());
-        self.group(&one.nests(), Form::Around(one.clone()), shape, (self.computed_in_tiles(one), self.waiting_in_tiles(one), trips))
+        self.group(
+            &one.nests(),
+            Form::Around(one.clone()),
+            shape,
+            (self.computed_in_tiles(one), self.waiting_in_tiles(one), trips),
+        )
     }
 
     /// The parts of a reduction with its surroundings; notes what they keep where.
