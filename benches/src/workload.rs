@@ -214,7 +214,10 @@ impl Workload {
         }
         let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
         let source = Source::new(file.display().to_string(), text.into());
-        Ok(Some((select(check(&source)?.0, None)?, source)))
+        let definitions = check(&source)?.0;
+        // Of several the one that the file is named after.
+        let name = (definitions.len() > 1).then_some(self.kernel.as_str());
+        Ok(Some((select(definitions, name)?, source)))
     }
 
     fn in_order(&self, names: &[String]) -> Result<Vec<i64>> {
