@@ -74,7 +74,7 @@ class Input(hl.ImageParam):
         self.extents = list(array.shape[::-1])
 
 
-TYPES = {"float32": hl.Float(32), "float64": hl.Float(64), "uint8": hl.UInt(8), "int8": hl.Int(8)}
+TYPES = {"float32": hl.Float(32), "float64": hl.Float(64), "uint8": hl.UInt(8), "uint16": hl.UInt(16), "int8": hl.Int(8)}
 
 
 def products(op, p):
@@ -120,33 +120,70 @@ def images(op, p, by_hand):
     """The outputs of an image workload, scheduled by hand in rows where asked for."""
     x, y, c = hl.Var("x"), hl.Var("y"), hl.Var("c")
     u8, u16, i16, u32, f32 = (lambda e, t=t: hl.cast(t, e) for t in (hl.UInt(8), hl.UInt(16), hl.Int(16), hl.UInt(32), hl.Float(32)))
-    first, out = hl.Func("first"), hl.Func("out")
+    stages, out = [], hl.Func("out")
     i = p[0]
 
     def total(terms):
         return sum(terms[1:], terms[0])
 
-    def two_stages(one, two):
-        first[x, y, c] = one
-        out[x, y, c] = two()
-        return [out]
+    def stage(name, value, *at):
+        """A picture before the last one."""
+        func = hl.Func(name)
+        func[at or (x, y)] = value
+        stages.append(func)
+        return func
 
     def gaussian():
-        return two_stages(total([f32(i[x + k, y, c]) * p[1][k] for k in range(5)]),
-                          lambda: u8(total([first[x, y + k, c] * p[2][k] for k in range(5)])))
+        first = stage("first", total([f32(i[x + k, y, c]) * p[1][k] for k in range(5)]), x, y, c)
+        out[x, y, c] = u8(total([first[x, y + k, c] * p[2][k] for k in range(5)]))
+        return [out]
 
     def conv3x3():
         out[x, y, c] = u8(total([f32(i[x + s, y + r, c]) * p[1][s, r] for r in range(3) for s in range(3)]))
         return [out]
 
     def boxblur():
-        return two_stages(total([u16(i[x + k, y, c]) for k in range(3)]) // u16(3),
-                          lambda: u8(total([first[x, y + k, c] for k in range(3)]) // u16(3)))
+        first = stage("first", total([u16(i[x + k, y, c]) for k in range(3)]) // u16(3), x, y, c)
+        out[x, y, c] = u8(total([first[x, y + k, c] for k in range(3)]) // u16(3))
+        return [out]
+
+    def blur():
+        first = stage("first", total([i[x + k, y] for k in range(3)]) // u16(3))
+        out[x, y] = total([first[x, y + k] for k in range(3)]) // u16(3)
+        return [out]
+
+    def gray_picture():
+        parts = zip((0.299, 0.587, 0.114), range(3))
+        return stage("gray", total([hl.f32(weight) * i[x, y, k] for weight, k in parts]))
+
+    def unsharp():
+        taps = [hl.f32(tap) for tap in (0.0625, 0.25, 0.375, 0.25, 0.0625)]
+        gray = gray_picture()
+        column = stage("column", total([taps[k] * gray[x, y + k] for k in range(5)]))
+        blurred = total([taps[k] * column[x + k, y] for k in range(5)])
+        here = gray[x + 2, y + 2]
+        ratio = stage("ratio", (hl.f32(2) * here - blurred) / (here + hl.f32(0.001)))
+        out[x, y, c] = ratio[x, y] * i[x + 2, y + 2, c]
+        if by_hand:
+            out.reorder(x, c, y)
+        return [out]
+
+    def harris():
+        gray = gray_picture()
+        at = lambda s, r: gray[x + s, y + r]
+        dy = stage("dy", (at(0, 2) - at(0, 0) + hl.f32(2) * (at(1, 2) - at(1, 0)) + at(2, 2) - at(2, 0)) / hl.f32(12))
+        dx = stage("dx", (at(2, 0) - at(0, 0) + hl.f32(2) * (at(2, 1) - at(0, 1)) + at(2, 2) - at(0, 2)) / hl.f32(12))
+        window = [(s, r) for r in range(3) for s in range(3)]
+        xx, yy, xy = (total([f[x + s, y + r] * g[x + s, y + r] for s, r in window]) for f, g in ((dx, dx), (dy, dy), (dx, dy)))
+        out[x, y] = xx * yy - xy * xy - hl.f32(0.04) * (xx + yy) * (xx + yy)
+        return [out]
 
     def edge():
         ring = [u16(i[x + s, y + r, c]) for r in range(3) for s in range(3) if (r, s) != (1, 1)]
+        first = stage("first", u8(total(ring) // u16(8)), x, y, c)
         at = lambda s, r: i16(first[x + s, y + r, c])
-        return two_stages(u8(total(ring) // u16(8)), lambda: at(0, 1) - at(1, 0) + at(1, 1) - at(0, 0))
+        out[x, y, c] = at(0, 1) - at(1, 0) + at(1, 1) - at(0, 0)
+        return [out]
 
     def cvtcolor():
         parts = zip((4899, 9617, 1868), range(3))
@@ -175,18 +212,19 @@ def images(op, p, by_hand):
         out[x, y] = side(0) * (f32(1) - s) + side(1) * s
         return [out]
 
-    forms = dict(gaussian=gaussian, conv3x3=conv3x3, boxblur=boxblur, edge=edge, cvtcolor=cvtcolor, nb=nb, warpaffine=warpaffine)
+    forms = dict(gaussian=gaussian, conv3x3=conv3x3, boxblur=boxblur, edge=edge, cvtcolor=cvtcolor, nb=nb, warpaffine=warpaffine,
+                 blur=blur, unsharp=unsharp, harris=harris)
     if op not in forms:
         return None
     outs = forms[op]()
     if by_hand and len(outs) == 1:
         yo, yi = hl.Var("yo"), hl.Var("yi")
-        lanes = 16 if op in ("gaussian", "conv3x3", "warpaffine", "cvtcolor") else 32
+        lanes = 32 if op in ("boxblur", "blur", "edge") else 16
         out.split(y, yo, yi, 64).vectorize(x, lanes).parallel(yo)
-        if c.name() in [v.name() for v in out.args()]:
+        if c.name() in [v.name() for v in out.args()] and op != "unsharp":
             out.parallel(c)
-        if first.defined():
-            first.store_at(out, yo).compute_at(out, yi).vectorize(x, lanes)
+        for each in stages:
+            each.store_at(out, yo).compute_at(out, yi).vectorize(x, lanes)
     elif by_hand:
         for each in outs:
             each.compute_root().vectorize(x, 32).parallel(c)

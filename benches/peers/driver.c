@@ -74,6 +74,9 @@ static void call(void) {
         case 8:
             ((void (*)(P, P, P, P, P, P, P, P))kernel)(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7]);
             break;
+        case 10:
+            ((void (*)(P, P, P, P, P, P, P, P, P, P))kernel)(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9]);
+            break;
         case 12:
             ((void (*)(P, P, P, P, P, P, P, P, P, P, P, P))kernel)(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8],
                                                                   t[9], t[10], t[11]);

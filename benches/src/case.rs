@@ -196,6 +196,7 @@ fn random(rng: &mut Rng, dtype: DType, shape: &[i64], values: Option<&Values>) -
             (0..count).flat_map(|_| (rng.i64(0..limit) as i32).to_ne_bytes()).collect()
         }
         (DType::I8 | DType::U8, None) => (0..count).map(|_| rng.u8(..)).collect(),
+        (DType::U16, None) => (0..count).flat_map(|_| rng.u16(..).to_ne_bytes()).collect(),
         _ => return Err(format!("no values of {dtype} are known").into()),
     };
     Ok(Tensor::from_bytes(runtime_dtype(dtype), shape, &bytes)?)

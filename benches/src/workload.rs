@@ -215,7 +215,7 @@ impl Workload {
         let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
         let source = Source::new(file.display().to_string(), text.into());
         let definitions = check(&source)?.0;
-        // Of several the one that the file is named after.
+        // One may call others beside it; it then has the file's name.
         let name = (definitions.len() > 1).then_some(self.kernel.as_str());
         Ok(Some((select(definitions, name)?, source)))
     }
@@ -278,10 +278,11 @@ mod tests {
         }
     }
 
-    /// Of a table that is read through indices, only the rows that are touched count.
+    /// Of a table that is read through indices, only the rows that are touched count; of a picture, the triangle.
     #[test]
     fn bytes_are_those_of_the_tensors() {
-        for workload in lists().iter().flatten().filter(|workload| !workload.kernel.starts_with("lut")) {
+        let is_whole = |workload: &&Workload| !["lut1", "lut2", "ticket2373"].contains(&workload.kernel.as_str());
+        for workload in lists().iter().flatten().filter(is_whole) {
             let Signature { inputs, outputs } = workload.signature().unwrap();
             let bytes = |t: &Argument| t.shape.iter().product::<i64>() * i64::from(t.dtype.bytes());
             let all: i64 = inputs.iter().chain(&outputs).map(bytes).sum();

@@ -501,6 +501,12 @@ impl Monoid {
         }
     }
 
+    /// The operator that combines, where it is one whose operands are the state and then the term.
+    pub fn operator_on_state(&self) -> Option<BinOp> {
+        let operator = self.operator()?;
+        matches!(self.combine.as_slice(), [Expr::Binary(_, a, _)] if **a == Expr::State(0)).then_some(operator)
+    }
+
     /// The operator that combines, where it is one, applied to the state and the term: then states are combined by it
     /// just as terms are, in any grouping.
     pub fn operator(&self) -> Option<BinOp> {

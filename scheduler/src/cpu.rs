@@ -9,7 +9,7 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, fusing, lines, packing, prologue, reasons, rest, rows, sharing};
+use crate::{Fusion, Isl, STAGE, cost, fusing, lines, packing, prologue, reasons, rest, rows, sharing, windows};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -21,6 +21,7 @@ use crate::{Fusion, Isl, STAGE, cost, fusing, lines, packing, prologue, reasons,
 ///   alone where its lines would share a set: the blocking of Goto and van de Geijn (TOMS 2008), by the model of Low,
 ///   Igual, Smith and Quintana-Ortí (TOMS 2016). Initial values, and what follows element by element, run in its tiles;
 ///   what comes before, in the copies that it makes.
+/// - A reduction over **a few neighbours** that one statement reads, element by element, is written out there.
 /// - **Any other reduction** has lanes along its result where the reads are contiguous there, some rows streaming by a row
 ///   of sums in the first cache; else along the reduction, in several vectors of partial sums. A result that is too short
 ///   for all threads gets a chunk of the reduction, with partial results, for each of them.
@@ -43,6 +44,7 @@ impl Policy for Cpu {
 
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
         session.together(|session| {
+            write_out_windows(session, |_| true);
             order(session, None);
             fuse_around_reductions(session, |_, _| true);
             join_rows(session);
@@ -70,12 +72,20 @@ impl Policy for Cpu {
         // A fusion may make one nest of several open ones.
         let all: BTreeSet<String> = open.iter().flatten().cloned().collect();
         session.together(|session| {
+            write_out_windows(session, |stmt| all.contains(stmt));
             open.iter().for_each(|nest| order(session, Some(nest)));
             let is_open = |scop: &Scop, nest: &Nest| rest::holds_all(scop, &all, &nest.stmts);
             fuse_around_reductions(session, is_open);
             schedule_nests(session, is_open);
         });
         Ok(())
+    }
+}
+
+/// Computes reductions over a few neighbours where they are read, by statements that are `chosen`.
+fn write_out_windows(session: &mut Session, chosen: impl Fn(&str) -> bool) {
+    for tensor in windows::written_out(session.scop(), chosen) {
+        attempt(session, &tensor, "kept in memory", Command::inline(&tensor));
     }
 }
 

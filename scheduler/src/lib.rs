@@ -25,6 +25,7 @@ mod registers;
 mod rest;
 mod rows;
 mod sharing;
+mod windows;
 
 pub use cpu::Cpu;
 pub use order::{Fusion, Isl, SourceOrder};

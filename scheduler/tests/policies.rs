@@ -475,6 +475,49 @@ fn nests_that_use_a_row_again_share_its_loop() {
     );
 }
 
+const CORNERS: &str = "
+    scop corners(H, W)
+    input A: float32[H + 2, W + 2]
+    input K: float32[3, 3]
+    output R: float32[H, W]
+    temporary S: float32[H, W]
+    stmt S.init[y, x]
+      domain { S.init[y, x] : 0 <= y < H and 0 <= x < W }
+      S[y, x] = 0.0f32
+    stmt S.update[y, x, i, j]
+      domain { S.update[y, x, i, j] : 0 <= y < H and 0 <= x < W and 0 <= i < 3 and 0 <= j < 3 }
+      S[y, x] sum= A[y + i, x + j] * K[i, j]
+    stmt R[y, x]
+      domain { R[y, x] : 0 <= y < H and 0 <= x < W }
+      R[y, x] = S[y, x] * S[y, x]
+";
+
+#[test]
+fn a_reduction_over_neighbours_is_written_out_where_it_is_read() {
+    check(
+        CORNERS,
+        &[1000, 1000],
+        1,
+        expect![[r#"
+        inline S
+        vectorise R.x by 16 as xo xv
+        # scheduler: R: rows not copied out: rows share too few of their loads for copies to pay
+        # scheduler: R: not streamed: `R`: its rows of 4000 bytes begin and end within lines
+    "#]],
+    );
+    // More terms than registers hold; read again by its neighbours; a part of the result.
+    let wide =
+        CORNERS.replace("i < 3 and 0 <= j < 3", "i < 6 and 0 <= j < 6").replace("K: float32[3, 3]", "K: float32[6, 6]");
+    let wide = wide.replace("A: float32[H + 2, W + 2]", "A: float32[H + 5, W + 5]");
+    let shared = CORNERS.replace("S[y, x] * S[y, x]", "S[y, x] * S[y, W - 1 - x]");
+    let returned = CORNERS.replace("temporary S", "output S");
+    for text in [&wide, &shared, &returned] {
+        let scop = testing::scop(&isl::Ctx::new(), text).specialise(&[1000, 1000]).expect("sizes that fit");
+        let script = schedule(scop, &target(1), &Cpu).script.to_string();
+        assert!(!script.contains("inline"), "{script}");
+    }
+}
+
 #[test]
 fn what_stays_as_it_is_says_why() {
     let stencil = "

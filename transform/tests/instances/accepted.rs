@@ -1,6 +1,6 @@
 //! Scripts that the proof of values accepts.
 
-use crate::programs::{BLUR, BLUR2, COLUMNS, DOT, ROWS, accepted};
+use crate::programs::{BLUR, BLUR2, COLUMNS, DOT, ROWS, WINDOWS, accepted};
 
 /// Two readers of one temporary, all three in one loop of the source.
 const TWO_READERS: &str = "
@@ -38,6 +38,8 @@ macro_rules! accepted {
 accepted! {
     inlined: BLUR, "inline T";
     inlined_twice: TWO_READERS, "inline T";
+    a_sum_written_out: WINDOWS, "inline S";
+    all_windows_written_out: WINDOWS, "inline S\ninline M\nparallel R.y";
     computed_where_it_was: TWO_READERS, "compute T at T.i";
     stored_where_it_was: TWO_READERS, "store T at T.i\nparallel T.i";
     privatised_where_it_was: TWO_READERS, "privatise T at T.i in global\nparallel T.i";

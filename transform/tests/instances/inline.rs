@@ -1,6 +1,6 @@
 use expect_test::expect;
 
-use crate::programs::{BLUR, ROWS, preview};
+use crate::programs::{BLUR, ROWS, WINDOWS, preview};
 
 #[test]
 fn a_producer_moves_into_its_reader() {
@@ -51,4 +51,23 @@ fn a_producer_moves_into_its_reader() {
         origin identity
     "#]]
     .assert_eq(&preview(ROWS, "inline E").to_string());
+}
+
+#[test]
+fn a_reduction_of_a_few_terms_is_written_out_in_its_reader() {
+    expect![[r#"
+        scop windows(H, W)
+        context { : H >= 3 and W >= 3 }
+        input A: float32[H, W]
+        output R: float32[H - 2, W - 2]
+        stmt R[y, x]
+          domain { R[y, x] : 0 <= y <= -3 + H and 0 <= x <= -3 + W }
+          R[y, x] = 0.0f32 + A[y, x] * A[y, x] + A[y, x + 1] * A[y, x + 1] + A[y, x + 2] * A[y, x + 2] + A[y + 1, x] * A[y + 1, x] + A[y + 1, x + 1] * A[y + 1, x + 1] + A[y + 1, x + 2] * A[y + 1, x + 2] + A[y + 2, x] * A[y + 2, x] + A[y + 2, x + 1] * A[y + 2, x + 1] + A[y + 2, x + 2] * A[y + 2, x + 2] - max(max(A[y, x], A[y, x + 1]), A[y, x + 2]) * (0.0f32 + A[y, x] * A[y, x] + A[y, x + 1] * A[y, x + 1] + A[y, x + 2] * A[y, x + 2] + A[y + 1, x] * A[y + 1, x] + A[y + 1, x + 1] * A[y + 1, x + 1] + A[y + 1, x + 2] * A[y + 1, x + 2] + A[y + 2, x] * A[y + 2, x] + A[y + 2, x + 1] * A[y + 2, x + 1] + A[y + 2, x + 2] * A[y + 2, x + 2])
+        source none
+        tree
+          band permutable
+            R.y = { R[y, x] -> [(y)] } coincident
+            R.x = { R[y, x] -> [(x)] } coincident
+        origin identity
+    "#]].assert_eq(&preview(WINDOWS, "inline S\ninline M").to_string());
 }

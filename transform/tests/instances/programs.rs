@@ -58,6 +58,31 @@ stmt R[m, n]
   R[m, n] = E[m, n] / S[m]
 ";
 
+/// How much a point is a corner: sums of products over 3 × 3, each read twice.
+pub const WINDOWS: &str = "
+scop windows(H, W)
+context { : H > 2 and W > 2 }
+input A: float32[H, W]
+output R: float32[H - 2, W - 2]
+temporary S: float32[H - 2, W - 2]
+temporary M: float32[H - 2, W - 2]
+stmt S.init[y, x]
+  domain { S.init[y, x] : 0 <= y < H - 2 and 0 <= x < W - 2 }
+  S[y, x] = 0.0f32
+stmt S.update[y, x, i, j]
+  domain { S.update[y, x, i, j] : 0 <= y < H - 2 and 0 <= x < W - 2 and 0 <= i < 3 and 0 <= j < 3 }
+  S[y, x] sum= A[y + i, x + j] * A[y + i, x + j]
+stmt M.init[y, x]
+  domain { M.init[y, x] : 0 <= y < H - 2 and 0 <= x < W - 2 }
+  M[y, x] = A[y, x]
+stmt M.update[y, x, j]
+  domain { M.update[y, x, j] : 0 <= y < H - 2 and 0 <= x < W - 2 and 1 <= j < 3 }
+  M[y, x] max= A[y, x + j]
+stmt R[y, x]
+  domain { R[y, x] : 0 <= y < H - 2 and 0 <= x < W - 2 }
+  R[y, x] = S[y, x] - M[y, x] * S[y, x]
+";
+
 /// A session for a program's text.
 pub fn session(text: &str) -> Session {
     common::session_of(testing::scop(&isl::Ctx::new(), text), Options::default())

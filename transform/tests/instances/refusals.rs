@@ -41,7 +41,9 @@ fn inline_needs_one_assignment_of_a_temporary() {
     check(
         ROWS,
         "inline S",
-        expect!["`inline S` refused: the statements `S.init` and `S.update` write `S`; one assignment can be inlined"],
+        expect![
+            "`inline S` refused: the statement `S.update` updates an element of `S` more than 64 times, or some oftener than others"
+        ],
     );
     check(
         &with_stmts("stmt B[i]\n  domain { B[i] : 0 <= i < N }\n  B[i] = T[i]\n"),
@@ -53,7 +55,7 @@ fn inline_needs_one_assignment_of_a_temporary() {
     check(
         &with_stmts(sum),
         "inline T",
-        expect!["`inline T` refused: the statement `T` updates `T`; only an assignment can be inlined"],
+        expect!["`inline T` refused: the statement `T` updates `T`, and no assignment begins it"],
     );
     let two = "stmt T[i]\n  domain { T[i] : 0 <= i < N }\n  T[i], B[i] = A[i], A[i]\n\
                stmt B[i]\n  domain { B[i] : 0 <= i < N }\n  B[i] = T[i]\n";

@@ -15,6 +15,23 @@ pub(super) trait Reads {
 /// How deep values may be computed in place of being read.
 const DEPTH: usize = 32;
 
+/// The most terms of a reduction that is computed in place of being read.
+const TERMS: usize = 64;
+
+/// Who writes what the source reads.
+struct Writer {
+    stmt: StmtId,
+    component: usize,
+    /// From the instances of the changed statement.
+    instances: isl::Map,
+}
+
+impl Writer {
+    fn is_update(&self, meaning: &Meaning) -> bool {
+        meaning.source.stmts[self.stmt].body.is_reduce()
+    }
+}
+
 /// A statement of a changed program, to be compared with the source.
 pub(super) struct Comparison<'a, R> {
     pub meaning: &'a Meaning,
@@ -127,42 +144,81 @@ impl<R: Reads> Comparison<'_, R> {
         if depth == 0 || flows::is_indirect(access) {
             return Ok(false);
         }
-        match self.only_writer(source, read, to)? {
-            Some((writer, component, to)) => {
-                let values = self.meaning.source.stmts[writer].body.exprs();
-                self.expr(mine, writer, &values[component], &to, depth - 1)
-            }
-            None => Ok(false),
+        let sight = &self.meaning.flows.reads[source][read];
+        if !to.apply_range(&sight.initial)?.is_empty()? {
+            return Ok(false);
+        }
+        let writers = to.apply_range(&sight.writers)?.maps()?;
+        match writers.iter().map(|map| self.writer(map)).collect::<isl::Result<Vec<_>>>()?.as_slice() {
+            [Some(only)] => self.assigned(mine, only, depth),
+            [Some(one), Some(other)] if other.is_update(self.meaning) => self.combined(mine, one, other, depth),
+            [Some(one), Some(other)] if one.is_update(self.meaning) => self.combined(mine, other, one, depth),
+            _ => Ok(false),
         }
     }
 
-    /// The statement and component that assigns what the source reads, and its instances; `None` when there are several,
-    /// or updates.
-    fn only_writer(
-        &self,
-        source: StmtId,
-        read: usize,
-        to: &isl::UnionMap,
-    ) -> isl::Result<Option<(StmtId, usize, isl::UnionMap)>> {
-        let sight = &self.meaning.flows.reads[source][read];
-        let instances = to.apply_range(&sight.writers)?;
-        let domain = self.stmt.domain.intersect_params(&self.scop.context)?.to_union_set()?;
-        if !to.apply_range(&sight.initial)?.is_empty()? || !domain.is_subset(&instances.domain()?)? {
-            return Ok(None);
-        }
-        let maps = instances.maps()?;
-        let [map] = maps.as_slice() else { return Ok(None) };
-        let name = map.tuple_name(isl::Dim::Out)?;
-        let assigned = |(_, stmt): &(StmtId, &Stmt)| matches!(stmt.body, Body::Assign(_));
-        for (id, stmt) in self.meaning.source.stmts.iter().filter(assigned) {
-            for component in 0..stmt.writes.len() {
-                if flows::writer_name(stmt, component) == name && map.is_single_valued()? {
-                    let map = map.with_tuple_name(isl::Dim::Out, &stmt.name)?.to_union_map()?;
-                    return Ok(Some((id, component, map)));
+    /// The statement and component that the instances are of.
+    fn writer(&self, instances: &isl::Map) -> isl::Result<Option<Writer>> {
+        let name = instances.tuple_name(isl::Dim::Out)?;
+        for (stmt, row) in self.meaning.source.stmts.iter() {
+            for component in 0..row.writes.len() {
+                if flows::writer_name(row, component) == name {
+                    let instances = instances.with_tuple_name(isl::Dim::Out, &row.name)?;
+                    return Ok(Some(Writer { stmt, component, instances }));
                 }
             }
         }
         Ok(None)
+    }
+
+    /// Whether `mine` is what one instance of the writer assigns.
+    fn assigned(&mut self, mine: &Expr, writer: &Writer, depth: usize) -> isl::Result<bool> {
+        let Body::Assign(values) = &self.meaning.source.stmts[writer.stmt].body else { return Ok(false) };
+        if !writer.instances.is_single_valued()? || !self.is_everywhere(&writer.instances)? {
+            return Ok(false);
+        }
+        self.expr(mine, writer.stmt, &values[writer.component], &writer.instances.to_union_map()?, depth - 1)
+    }
+
+    /// Whether `mine` is what a reduction of a few terms leaves, written out: what it begins with, then one term after the
+    /// other in the order of the updating statement's dimensions, in which the source runs it.
+    fn combined(&mut self, mine: &Expr, begin: &Writer, update: &Writer, depth: usize) -> isl::Result<bool> {
+        let stmt = &self.meaning.source.stmts[update.stmt];
+        let Body::Reduce { monoid, terms } = &stmt.body else { return Ok(false) };
+        let dtype = self.meaning.source.tensors[stmt.writes[0].tensor].dtype;
+        let (Some(operator), [term]) = (monoid.operator_on_state(), terms.as_slice()) else { return Ok(false) };
+        if monoid.dtypes != [dtype] {
+            return Ok(false);
+        }
+        let Some(instances) = self.in_order(update)? else { return Ok(false) };
+        let mut rest = mine;
+        for at in instances.iter().rev() {
+            let Expr::Binary(op, before, own) = rest else { return Ok(false) };
+            if *op != operator || !self.expr(own, update.stmt, term, at, depth - 1)? {
+                return Ok(false);
+            }
+            rest = before;
+        }
+        self.assigned(rest, begin, depth)
+    }
+
+    /// The updates that each instance finds, one after the other; `None` when there are too many, or not as many everywhere.
+    fn in_order(&self, update: &Writer) -> isl::Result<Option<Vec<isl::UnionMap>>> {
+        let (mut left, mut instances) = (update.instances.clone(), Vec::new());
+        while !left.is_empty()? {
+            let next = left.lexmin()?;
+            if instances.len() == TERMS || !self.is_everywhere(&next)? {
+                return Ok(None);
+            }
+            instances.push(next.to_union_map()?);
+            left = left.subtract(&next)?;
+        }
+        Ok(Some(instances))
+    }
+
+    /// Whether each instance of the changed statement is mapped.
+    fn is_everywhere(&self, map: &isl::Map) -> isl::Result<bool> {
+        self.stmt.domain.intersect_params(&self.scop.context)?.is_subset(&map.domain()?)
     }
 
     /// Whether the subscripts that are known only while running are computed alike; the others are part of what is seen.

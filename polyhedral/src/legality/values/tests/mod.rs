@@ -83,6 +83,15 @@ fn wrong_programs_are_refused() {
 }
 
 #[test]
+fn a_reduction_written_out_keeps_its_order() {
+    let Case { source, changed, .. } = &programs::WRITTEN_OUT;
+    verdict(source, changed, true).expect("in the order of the source");
+    let sum = "A[i] * W[0] + A[i + 1] * W[1]";
+    let turned = changed.replacen(sum, "A[i + 1] * W[1] + A[i] * W[0]", 1);
+    assert!(changed.contains(sum) && verdict(source, &turned, true).is_err());
+}
+
+#[test]
 fn what_is_read_off_a_changed_program_is_what_a_search_finds() {
     let mut counts = (0, 0);
     for Case { name, changed, .. } in CASES {

@@ -22,6 +22,7 @@ pub const CASES: &[Case] = &[
     COMPUTED_AT,
     ROLLING,
     INLINED,
+    WRITTEN_OUT,
     PEELED,
     DOUBLED,
     GATHERED,
@@ -481,6 +482,60 @@ origin { B[i] -> B[i] }
         ("B[i] = (A", "B[N - 1] = (A", ""),
     ],
     refused: &[("(A[i] + A[i + 1]) * (A[i + 1] + A[i + 2])", "(A[i + 1] + A[i + 2]) * (A[i] + A[i + 1])", "")],
+};
+
+/// Sums of three, each read twice.
+pub const WINDOW: &str = "
+scop window(N)
+context { : N > 0 }
+input A: float32[N + 3]
+input W: float32[3]
+output B: float32[N]
+temporary S: float32[N + 1]
+stmt S.init[i]
+  domain { S.init[i] : 0 <= i <= N }
+  S[i] = 0.0f32
+stmt S.update[i, k]
+  domain { S.update[i, k] : 0 <= i <= N and 0 <= k < 3 }
+  S[i] sum= A[i + k] * W[k]
+stmt B[i]
+  domain { B[i] : 0 <= i < N }
+  B[i] = S[i] * S[i + 1]
+";
+
+/// The same with the sums written out where they were read.
+pub const WRITTEN_OUT: Case = Case {
+    name: "written out",
+    source: WINDOW,
+    changed: "
+scop window(N)
+context { : N > 0 }
+input A: float32[N + 3]
+input W: float32[3]
+output B: float32[N]
+stmt B[i]
+  domain { B[i] : 0 <= i < N }
+  B[i] = (0.0f32 + A[i] * W[0] + A[i + 1] * W[1] + A[i + 2] * W[2]) * (0.0f32 + A[i + 1] * W[0] + A[i + 2] * W[1] + A[i + 3] * W[2])
+source none
+tree
+  band
+    i = { B[i] -> [(i)] } parallel
+origin { B[i] -> B[i] }
+",
+    wrong: &[
+        ("A[i + 2] * W[2])", "A[i + 2] * W[1])", "`W[2]`"),
+        ("A[i + 2] * W[2])", "A[i + 1] * W[2])", "`A["),
+        (" + A[i + 2] * W[2]) *", ") *", "must find what the caller gave as `A[2]`"),
+        (" + A[i + 2] * W[2]) *", " + A[i + 2] * W[2] + A[i + 2] * W[2]) *", "must find what the caller gave as `A[1]`"),
+        ("0.0f32 + A[i] ", "1.0f32 + A[i] ", "does not compute"),
+        ("+ A[i + 1] * W[1] +", "- A[i + 1] * W[1] +", "does not compute"),
+        ("(0.0f32 + A[i] * W[0]", "(0.0f32 * A[i] * W[0]", "does not compute"),
+        ("A[i] * W[0]", "fmax(A[i], W[0])", "does not compute"),
+    ],
+    refused: &[
+        ("A[i + 1] * W[1] + A[i + 2] * W[2])", "A[i + 2] * W[2] + A[i + 1] * W[1])", ""),
+        ("0.0f32 + A[i] * W[0]", "A[i] * W[0]", "does not compute"),
+    ],
 };
 
 /// The first and the other values of `k` as statements of their own.
