@@ -143,7 +143,8 @@ fn schedule_nests(session: &mut Session, plan: &fuse::Plan, chosen: impl Fn(&Sco
         let (waiting, others): (Vec<Nest>, Vec<Nest>) =
             nests.into_iter().partition(|nest| prologue::is_producer(session.scop(), nest));
         let waiting: Vec<String> = waiting.iter().map(|nest| nest.name(session.scop())).collect();
-        others.iter().for_each(|nest| schedule_nest(session, nest, &[]));
+        // Where all steps together were refused, those of the other nests are still proved nest by nest.
+        others.iter().for_each(|nest| session.together(|session| schedule_nest(session, nest, &[])));
         for producer in waiting {
             let find = |session: &Session| {
                 Ok(examine(session, session.scop())?.into_iter().find(|nest| nest.name(session.scop()) == producer))

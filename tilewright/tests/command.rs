@@ -220,6 +220,30 @@ fn a_script_replays_to_itself() {
 }
 
 #[test]
+fn explain_has_every_command_with_its_reason() {
+    let place = Place::new();
+    let of = |target: &'static str| ["mm.tc", "-s", "M=96,N=96,K=96", "-t", target];
+    for target in ["x86-64-v3", "opencl"] {
+        let explained = place.accepted(&[&["explain"], &of(target)[..]].concat());
+        assert!(explained.starts_with(&format!("mm (M=96, K=96, N=96) for {target}\n")), "{explained}");
+        assert_eq!(explained, place.accepted(&[&["explain"], &of(target)[..]].concat()));
+        let script = place.accepted(&[&["emit", "script"], &of(target)[..]].concat());
+        let commands: Vec<&str> = script.lines().filter(|line| !line.starts_with(['#', ' ', '}'])).collect();
+        assert!(commands.len() > 3, "{script}");
+        for command in commands {
+            assert!(explained.contains(&format!("\n  {command}")), "no {command} in {explained}");
+        }
+        for heading in ["nests, in order of execution\n   1  ", "script\n"] {
+            assert!(explained.contains(&format!("\n{heading}")), "no {heading} in {explained}");
+        }
+    }
+    let explained = place.accepted(&[&["explain"], &of("x86-64-v3")[..]].concat());
+    assert!(explained.contains("      8 lanes, in registers of 32 bytes\n"), "{explained}");
+    place.refused(1, &["explain", "mm.tc", "-s", "M=96"], &["TC0933"]);
+    assert!(place.accepted(&["explain", "mm.tc", "--symbolic"]).starts_with("mm (all sizes) for "));
+}
+
+#[test]
 fn tiles_that_a_script_leaves_open() {
     let place = Place::new();
     place.file("open.sched", "tile C.update.m C.update.n by T U\n");

@@ -1,7 +1,7 @@
 //! `tilewright explain`
 
 use clap::Args;
-use tilewright::{Options, Result, explain, host_target};
+use tilewright::{Result, explain};
 
 use super::call;
 use super::options::{Machine, Program};
@@ -30,22 +30,10 @@ impl Explain {
         let source = self.program.source()?;
         let def = self.program.definition(&source)?;
         let script = self.machine.script()?;
-        let (asked, open) = (&self.program.sizes, call::open_sizes(script.as_ref()));
-        let sizes = match self.machine.symbolic && asked.is_empty() {
-            true => None,
-            false => Some(call::sizes(&def, &source, (asked, &open), None)?),
-        };
+        let (given, open) = (&self.program.sizes, call::open_sizes(script.as_ref()));
+        let sizes = call::sizes_unless(self.machine.symbolic, &def, &source, (given, &open))?;
         let (sizes, tile_sizes) = sizes.map_or_else(Default::default, |sizes| (Some(sizes.own), sizes.tiles));
-        let device = self.machine.device();
-        let options = Options {
-            target: if device.is_some() { host_target() } else { self.machine.target()? },
-            device,
-            script,
-            symbolic: self.machine.symbolic,
-            strict: self.machine.strict,
-            trust_indices: self.machine.trust_indices,
-            tile_sizes,
-        };
+        let options = self.machine.options(script, tile_sizes)?;
         let explanation = explain(&def, sizes.as_deref(), &options).map_err(|error| error.with_source(&source))?;
         terminal::print(explanation)
     }
