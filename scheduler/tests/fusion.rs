@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use polyhedral::traffic::traffic;
 use polyhedral::{Scop, isl, testing};
-use scheduler::{Cpu, fuse};
+use scheduler::{Cpu, Given, fuse};
 use support::{Cache, Target};
 use transform::{Policy, Session};
 
@@ -72,4 +72,40 @@ fn predicted_bytes_are_within_a_fifth_of_what_the_schedule_moves() {
     }
     println!("{table}");
     assert!(wrong.is_empty(), "{wrong:#?}\n{table}");
+}
+
+/// Each group can be made by itself: no step of it is refused, and the schedule is legal.
+#[test]
+fn every_group_that_is_looked_at_can_be_made() {
+    let target = target(&[4 << 10, 32 << 10]);
+    for case in CASES.iter().filter(|case| case.name != "attention") {
+        let begun = Session::new(program(case), &target).expect("a session");
+        let (problem, forms, _) = fuse::candidates(&begun).expect("its loops can be examined");
+        let alone = |nest: usize| problem.candidates.iter().position(|one| one.nests == [nest]).expect("one of its own");
+        for (at, group) in problem.candidates.iter().enumerate().filter(|(_, group)| group.nests.len() > 1) {
+            let others = (0..problem.nests).filter(|nest| !group.nests.contains(nest)).map(alone);
+            let chosen = in_order(&problem, others.chain([at]).collect());
+            let mut session = begun.clone();
+            Given { chosen }.schedule(&mut session).expect("a policy that takes what it gets");
+            let refused: Vec<String> =
+                session.remarks().iter().map(ToString::to_string).filter(|text| text.contains("fused: `")).collect();
+            assert!(refused.is_empty(), "{} {} {:?}: {refused:?}", case.name, forms[at], group.nests);
+            session.finish().expect("legal");
+        }
+    }
+}
+
+/// Groups in an order in which they may run: those first that no other one has to run before.
+fn in_order(problem: &fuse::Problem, mut left: Vec<usize>) -> Vec<usize> {
+    let mut order = Vec::new();
+    while !left.is_empty() {
+        let holds = |at: usize, nest: usize| problem.candidates[at].nests.contains(&nest);
+        let waits = |at: usize| {
+            let is_late = |&(a, b): &(usize, usize)| holds(at, b) && !holds(at, a) && left.iter().any(|&one| holds(one, a));
+            problem.before.iter().any(is_late)
+        };
+        let next = left.iter().position(|&at| !waits(at)).expect("groups do not wait for each other");
+        order.push(left.remove(next));
+    }
+    order
 }

@@ -97,13 +97,12 @@ fn range_of(nest: &Nest, plan: &Plan, piece: Piece) -> i64 {
 
 impl Shape {
     /// Notes what a nest with surroundings and copies keeps where: a result that only a tile needs, and each copy.
-    pub(super) fn keep(&mut self, scop: &Scop, nest: &Nest, reduction: &Nest, plan: &Plan, line: u64) {
+    pub(super) fn keep(&mut self, scop: &Scop, nest: &Nest, reduction: &Nest, plan: &Plan) {
         let Some(id) = reduction.only_stmt() else { return };
         for pack in &plan.packs {
             self.copied.insert((id, pack.tensor));
         }
-        if let Some((tensor, piece)) = fusing::kept_in_tile(scop, nest, reduction, plan) {
-            let _ = (piece, line);
+        if let Some((tensor, _)) = fusing::kept_in_tile(scop, nest, reduction, plan) {
             let sizes = (0..reduction.loops.len())
                 .filter(|&at| reduction.loops[at].dim(id).is_some_and(|dim| !nest::is_reduced(&scop.stmts[id], dim)));
             let elements: i64 = sizes.map(|at| size_of(plan, plan.rest(at))).product();

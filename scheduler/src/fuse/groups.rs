@@ -208,7 +208,7 @@ impl<'a> Search<'a> {
         let (copies, parts) = self.parts_of(one, self.plans[nest].as_ref(), (&[], &[]));
         let mut shape = Shape { parts: [copies, parts].concat(), ..Shape::default() };
         if let (Some(plan), Some(_)) = (&self.plans[nest], one.only_stmt()) {
-            shape.keep(self.program.scop, one, one, plan, self.line());
+            shape.keep(self.program.scop, one, one, plan);
         }
         let group = self.group(&[nest], Form::Apart, shape, (self.computed(nest), 0.0, self.trips(one.loops.iter())));
         self.groups.push(group);
@@ -311,7 +311,7 @@ impl Search<'_> {
         let all: Vec<&Nest> = std::iter::once(reduction).chain(&inner).collect();
         let together = Nest::fused(&all, reduction.loops.len());
         shape.gone.extend(one.links.iter().map(|(_, tensor)| *tensor));
-        shape.keep(scop, &together, reduction, plan, self.line());
+        shape.keep(scop, &together, reduction, plan);
         let Some(id) = reduction.only_stmt() else { return (Vec::new(), as_it_is(&together, 0)) };
         planned(scop, &together, plan, id, (&before, &after))
     }
@@ -679,7 +679,7 @@ impl Search<'_> {
                 let stmt = nest.only_stmt().filter(|_| !nest.loops.is_empty());
                 let plan = stmt.map(|stmt| Plan::of(scop, target, &nest, stmt, (around, strict)));
                 if let Some(plan) = &plan {
-                    shape.keep(scop, &nest, &nest, plan, self.line());
+                    shape.keep(scop, &nest, &nest, plan);
                 }
                 self.parts_of(&nest, plan.as_ref(), (&[], &[]))
             }
