@@ -238,7 +238,7 @@ fn explain_has_every_command_with_its_reason() {
         }
     }
     let explained = place.accepted(&[&["explain"], &of("x86-64-v3")[..]].concat());
-    assert!(explained.contains("      8 lanes, in registers of 32 bytes\n"), "{explained}");
+    assert!(explained.contains("      16 lanes, in registers of 32 bytes\n"), "{explained}");
     place.refused(1, &["explain", "mm.tc", "-s", "M=96"], &["TC0933"]);
     assert!(place.accepted(&["explain", "mm.tc", "--symbolic"]).starts_with("mm (all sizes) for "));
 }
