@@ -81,7 +81,8 @@ fn every_group_that_is_looked_at_can_be_made() {
     for case in CASES.iter().filter(|case| case.name != "attention") {
         let begun = Session::new(program(case), &target).expect("a session");
         let (problem, forms, _) = fuse::candidates(&begun).expect("its loops can be examined");
-        let alone = |nest: usize| problem.candidates.iter().position(|one| one.nests == [nest]).expect("one of its own");
+        let alone =
+            |nest: usize| problem.candidates.iter().position(|one| one.nests == [nest]).expect("one of its own");
         for (at, group) in problem.candidates.iter().enumerate().filter(|(_, group)| group.nests.len() > 1) {
             let others = (0..problem.nests).filter(|nest| !group.nests.contains(nest)).map(alone);
             let chosen = in_order(&problem, others.chain([at]).collect());
@@ -101,7 +102,8 @@ fn in_order(problem: &fuse::Problem, mut left: Vec<usize>) -> Vec<usize> {
     while !left.is_empty() {
         let holds = |at: usize, nest: usize| problem.candidates[at].nests.contains(&nest);
         let waits = |at: usize| {
-            let is_late = |&(a, b): &(usize, usize)| holds(at, b) && !holds(at, a) && left.iter().any(|&one| holds(one, a));
+            let is_late =
+                |&(a, b): &(usize, usize)| holds(at, b) && !holds(at, a) && left.iter().any(|&one| holds(one, a));
             problem.before.iter().any(is_late)
         };
         let next = left.iter().position(|&at| !waits(at)).expect("groups do not wait for each other");
