@@ -22,6 +22,7 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 ///         | copy shared buffer[at*] = buffer[at*] under way until the thread waits
 ///         | wait                           what this thread has begun to copy is there
 ///         | combine reg by operator over var*   the threads that differ in these numbers all get what theirs are together
+///         | combine reg* with reg* by value* over var*   the same of several registers; the first of these threads gets it
 ///         | atomic buffer[at*] by operator reg    one element becomes what it and the register are together, in one step
 /// value   = const | int(base, step) | buffer[at*] | reg | unary | binary | compare | select | cast | call | mul-add
 ///         | dot(sum, (value, value)+)      a sum and products of factors of a shorter type
@@ -236,17 +237,17 @@ pub enum Op {
     },
     /// Waits for the copies that this thread has begun. The other threads see them behind the next barrier.
     Wait,
-    /// Combines the values that threads of a block have in a register: each thread then has there what those that differ
+    /// Combines the values that threads of a block have in some registers: each thread then has there what those that differ
     /// from it in these of their numbers at most had, all together, in the order of
     /// [`threads_combined_in`](crate::threads_combined_in).
     ///
     /// All threads of the block get here, as to a barrier, and like there not inside of anything that differs between them.
     /// But it orders nothing in memory: no thread may count on what another one stored before it. Registers live on.
     Combine {
-        /// The register, with one lane.
-        reg: RegId,
-        /// `+`, `*`, `min`, `max`, `&&` or `||`.
-        op: BinOp,
+        /// The registers, with one lane: at least one.
+        regs: Vec<RegId>,
+        /// How what two threads have is combined.
+        by: Combining,
         /// Of the variables of [`Launch::block`], in their order, those whose threads are combined: at least one.
         threads: Vec<VarId>,
     },
@@ -257,10 +258,26 @@ pub enum Op {
         buffer: TensorId,
         /// One for each dimension, the same in all lanes.
         at: Vec<At>,
-        /// As for [`Op::Combine`].
+        /// As for [`Combining::Operator`].
         op: BinOp,
         /// The register, with one lane.
         reg: RegId,
+    },
+}
+
+/// How an [`Op::Combine`] makes one of what two threads have.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Combining {
+    /// One register, by `+`, `*`, `min`, `max`, `&&`, `||`, `&`, `|` or `^`. All threads get the result.
+    Operator(BinOp),
+    /// By values, which may look at all of the registers. The first of the threads gets the result, and the others get
+    /// something that differs from it only as far as the values do not commute.
+    Values {
+        /// What another thread has in each of the registers, of the same types. Nothing else sets or reads these.
+        others: Vec<RegId>,
+        /// What each register becomes, over the registers, of the thread with the lower number, and `others`. Nothing is
+        /// loaded in them, and they have one lane.
+        values: Vec<Value>,
     },
 }
 

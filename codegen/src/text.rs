@@ -23,7 +23,7 @@ use std::fmt::{self, Display, Formatter};
 
 use polyhedral::{BinOp, CmpOp, DType, Role, UnOp};
 
-use crate::{At, Buffer, Cond, Int, Launch, Op, Place, Program, Stride, Value, VarId};
+use crate::{At, Buffer, Combining, Cond, Int, Launch, Op, Place, Program, Stride, Value, VarId};
 
 impl Display for Program {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -190,8 +190,19 @@ impl Program {
                 self.element(f, *buffer, at, 1)?;
                 writeln!(f, " by {} {reg}", reduction(*op))
             }
-            Op::Combine { reg, op, threads } => {
-                write!(f, "combine {reg} by {} over ", reduction(*op))?;
+            Op::Combine { regs, by, threads } => {
+                f.write_str("combine ")?;
+                separated(f, ", ", regs, |f, reg| write!(f, "{reg}"))?;
+                match by {
+                    Combining::Operator(op) => write!(f, " by {}", reduction(*op))?,
+                    Combining::Values { others, values } => {
+                        f.write_str(" with ")?;
+                        separated(f, ", ", others, |f, reg| write!(f, "{reg}"))?;
+                        f.write_str(" by ")?;
+                        separated(f, ", ", values, |f, value| self.value(f, value, 1, Tightness::Choice))?;
+                    }
+                }
+                f.write_str(" over ")?;
                 separated(f, ", ", threads, |f, var| f.write_str(&self.vars[*var]))?;
                 f.write_str("\n")
             }

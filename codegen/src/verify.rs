@@ -23,7 +23,7 @@ use polyhedral::{BinOp, DType, Role, TensorId, UnOp, is_updated_atomically};
 use support::{Malformed, Stage};
 
 use crate::gpu::unawaited;
-use crate::{At, Buffer, Cond, Int, Launch, Op, Place, Program, RegId, Value, VarId, neutral};
+use crate::{At, Buffer, Combining, Cond, Int, Launch, Op, Place, Program, RegId, Value, VarId, neutral};
 
 impl Stage for Program {
     const NAME: &'static str = "loops";
@@ -285,7 +285,7 @@ impl Verifier<'_> {
                 Some(Kernel { divergent: 0, .. }) => set.clear(),
                 _ => self.report("barrier", "where not all threads of a block get to"),
             },
-            Op::Combine { reg, op, threads } => self.combine(*reg, *op, threads, set),
+            Op::Combine { regs, by, threads } => self.combine(regs, by, threads, set),
             Op::Atomic { buffer, at, op, reg } => self.atomic((*buffer, at), *op, *reg, set),
         }
     }
@@ -347,7 +347,8 @@ impl Verifier<'_> {
         }
     }
 
-    fn combine(&mut self, reg: RegId, op: BinOp, threads: &[VarId], set: &BTreeSet<RegId>) {
+    fn combine(&mut self, regs: &[RegId], by: &Combining, threads: &[VarId], set: &BTreeSet<RegId>) {
+        let Some(&reg) = regs.first() else { return self.report("combine", "no register") };
         match &self.kernel {
             Some(Kernel { divergent: 0, axes, .. }) => {
                 let places = threads.iter().map(|var| axes.iter().position(|axis| axis == var));
@@ -360,12 +361,34 @@ impl Verifier<'_> {
             }
             _ => self.report(reg, "combined where not all threads of a block get to"),
         }
-        match self.program.regs.get(reg) {
-            Some(row) if row.lanes == 1 && neutral(op, row.dtype).is_some() => {}
-            _ => self.report(reg, "combined by an operator that its type has not, or with several lanes"),
+        match by {
+            Combining::Operator(op) => match self.program.regs.get(reg) {
+                Some(row) if regs.len() == 1 && row.lanes == 1 && neutral(*op, row.dtype).is_some() => {}
+                _ => self.report(reg, "combined by an operator that its type has not, or with several lanes"),
+            },
+            Combining::Values { others, values } => self.combining(regs, others, values),
         }
-        if !set.contains(&reg) {
+        for reg in regs.iter().filter(|reg| !set.contains(reg)) {
             self.report(reg, "combined where it may not be set");
+        }
+    }
+
+    /// What two threads have in some registers, combined by values.
+    fn combining(&mut self, regs: &[RegId], others: &[RegId], values: &[Value]) {
+        let all: BTreeSet<RegId> = regs.iter().chain(others).copied().collect();
+        if others.len() != regs.len() || values.len() != regs.len() || all.len() != 2 * regs.len() {
+            return self.report(regs[0], "combined by values that are not one for each register");
+        }
+        for ((&reg, &other), value) in regs.iter().zip(others).zip(values) {
+            match (self.program.regs.get(reg), self.program.regs.get(other)) {
+                (Some(row), Some(theirs)) if row.lanes == 1 && theirs.lanes == 1 && row.dtype == theirs.dtype => {
+                    self.typed(value, Some(row.dtype), 1, &all);
+                }
+                _ => self.report(reg, "combined with what has another type, or several lanes"),
+            }
+            if loads(value) {
+                self.report(reg, "combined by a value that loads");
+            }
         }
     }
 

@@ -263,7 +263,7 @@ impl<'c> Emitter<'c, '_> {
                 frame.kernel()?;
                 self.copy(frame, (*to, to_at), (*from, from_at), *lanes)
             }
-            Op::Combine { reg, op, threads } => self.combine(frame, *reg, *op, threads),
+            Op::Combine { regs, by, threads } => self.combine(frame, (regs, by), threads),
             Op::Atomic { buffer, at, op, reg } => {
                 frame.kernel()?;
                 self.atomic(frame, (*buffer, at), *op, *reg)
@@ -341,8 +341,18 @@ impl<'c> Emitter<'c, '_> {
 
     /// Runs `then` where the condition holds.
     pub fn run_if(&self, frame: &Frame<'c>, cond: IntValue<'c>, then: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
-        let yes = self.ir.context.append_basic_block(frame.function, "");
-        let after = self.ir.context.append_basic_block(frame.function, "");
+        self.run_if_in(frame.function, cond, then)
+    }
+
+    /// The same in a function, whose frame `then` may change.
+    pub fn run_if_in(
+        &self,
+        function: FunctionValue<'c>,
+        cond: IntValue<'c>,
+        then: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<()> {
+        let yes = self.ir.context.append_basic_block(function, "");
+        let after = self.ir.context.append_basic_block(function, "");
         self.ir.builder.build_conditional_branch(cond, yes, after)?;
         self.ir.builder.position_at_end(yes);
         then(self)?;
