@@ -256,15 +256,15 @@ impl Search<'_> {
         }
         inside.extend(before);
         let mut after = Vec::new();
-        for other in at + 1..nests.len() {
+        for (other, next) in nests.iter().enumerate().skip(at + 1) {
             if !inside.iter().any(|&one| self.graph.reaches(one, other)) || !is_next(&inside, other, &own) {
                 continue;
             }
-            if let Some(why) = around.against(scop, &nests[other]) {
+            if let Some(why) = around.against(scop, next) {
                 against.push(why);
                 continue;
             }
-            own.extend(nests[other].stmts.iter().flat_map(|&id| &scop.stmts[id].writes).map(|write| write.tensor));
+            own.extend(next.stmts.iter().flat_map(|&id| &scop.stmts[id].writes).map(|write| write.tensor));
             inside.push(other);
             after.push(other);
         }
@@ -593,7 +593,7 @@ impl Search<'_> {
         let set = set.as_slice();
         let members: Vec<(&Nest, usize)> = set.iter().map(|&unit| (&units[unit].0.nest, units[unit].1)).collect();
         let Some(tree) = Tree::of(scop, target, &members, most) else { return false };
-        if most == 1 && !Tree::of(scop, target, &members, usize::MAX).is_some_and(|deep| deep.depth() > 1) {
+        if most == 1 && Tree::of(scop, target, &members, usize::MAX).is_none_or(|deep| deep.depth() <= 1) {
             return true;
         }
         let mut shape = Shape::default();
