@@ -3,6 +3,7 @@
 //! [`Program`] is the loop form. `scan` makes it from a scheduled Scop, its passes improve it, `interp` runs it without
 //! LLVM, `llvm` makes an object of it; `gpu` is about kernels of devices.
 
+mod arena;
 mod checks;
 pub mod gpu;
 mod int;

@@ -14,6 +14,7 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 ///         | reg = value                    set before it is read, on every path
 ///         | check value in extent          every lane inside, or the kernel fails, naming a buffer's dimension
 ///         | with stack buffer { op* }      memory of its own for the buffer, with nothing in it at first
+///         | with new buffer { op* }        the same of a buffer of the workspace, whose memory is there before
 ///         | prefetch buffer[at*]           a hint: these elements are read soon
 ///         | reg* = block buffer[at*]       each register is one further along a dimension than the one before
 ///         | block buffer[at*] = reg*       the same, stored
@@ -32,7 +33,8 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 ///
 /// Every value of an op has the op's number of lanes, or one lane that counts for all; what a `reduce` combines has as many
 /// as it says. Subscripts are storage
-/// coordinates: from 0 to the extent, in the order of the strides. All buffers are distinct memory.
+/// coordinates: from 0 to the extent, in the order of the strides. All buffers are distinct memory, but those of the workspace
+/// that are never alive at once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
     /// The definition's name.
@@ -89,7 +91,9 @@ pub enum Stride {
 pub enum Place {
     /// Argument number `n` of the call.
     Argument(usize),
-    /// In the workspace, at a byte offset that is a multiple of 64.
+    /// In the workspace, at a byte offset that is a multiple of 64. Others that are never alive at once may have the same
+    /// bytes: from the first access in the order of the text to the last one, all of a loop that one of these is in, and
+    /// inside of each [`Op::Local`] of it by itself.
     Workspace(Int),
     /// In the frame of the thread that runs the [`Op::Local`] around the accesses; its extents are constants.
     Stack,
@@ -175,6 +179,9 @@ pub enum Op {
     },
     /// Gives a buffer on the stack memory for as long as the body runs, with nothing in it at first. A `Local` inside
     /// of another for the same buffer has memory of its own. Threads of parallel loops inside share it.
+    ///
+    /// Of a buffer of the workspace it says that the body reads nothing of it that the body has not written, and that
+    /// nobody reads afterwards what it has: loops of one thread are around it, and no other `Local` of it.
     Local {
         /// The buffer.
         buffer: TensorId,

@@ -9,7 +9,8 @@
 //! }
 //! ```
 //!
-//! `with stack T { … }` is where a buffer of the stack has its memory.
+//! `with stack T { … }` is where a buffer of the stack has its memory, `with new T { … }` where one of the workspace has nothing in
+//! it at first and is not asked for what is left.
 //!
 //! `launch K block bx < 4 thread tx < 32 shared T { … }` runs its body for each thread `tx` of each block `bx`.
 //!
@@ -151,7 +152,9 @@ impl Program {
                 f.write_str("\n")
             }
             Op::Local { buffer, body } => {
-                write!(f, "with stack {}", self.buffers[*buffer].name)?;
+                let is_new = matches!(self.buffers[*buffer].place, Place::Workspace(_));
+                let how = if is_new { "new" } else { "stack" };
+                write!(f, "with {how} {}", self.buffers[*buffer].name)?;
                 self.block(f, body, depth)
             }
             Op::Prefetch { buffer, at, lanes } => {

@@ -5,6 +5,8 @@
 //! - Every register is set before it is read, on every path; a parallel body reads none that is set outside, and none
 //!   that is set inside is read after it.
 //! - A buffer on the stack has constant extents, and is touched inside of a `Local` of it only.
+//! - A buffer of the workspace may be in a `Local` too, outside of parallel loops and launches, and not in two. Two of them that
+//!   are alive at once have no byte in common, whatever the parameters are; nor does one begin before the workspace.
 //! - Every access has a subscript for each dimension; nothing is stored to an input.
 //! - A buffer that threads share has constant extents, and is touched inside of a launch that names it only. Launches are
 //!   not inside of each other, and nothing of a processor's is inside of one: no parallel loops.
@@ -22,6 +24,7 @@ use std::collections::BTreeSet;
 use polyhedral::{BinOp, DType, Role, TensorId, UnOp, is_updated_atomically};
 use support::{Malformed, Stage};
 
+use crate::arena::{self, Lifetimes};
 use crate::gpu::unawaited;
 use crate::{At, Buffer, Combining, Cond, Int, Launch, Op, Place, Program, RegId, Value, VarId, neutral};
 
@@ -34,11 +37,13 @@ impl Stage for Program {
             bound: BTreeSet::new(),
             visible: BTreeSet::new(),
             local: BTreeSet::new(),
+            apart: 0,
             kernel: None,
             faults: Vec::new(),
         };
         check.buffers();
         check.ops(&self.body, &mut BTreeSet::new());
+        check.workspace();
         Malformed::check(Self::NAME, check.faults)
     }
 }
@@ -149,8 +154,10 @@ struct Verifier<'a> {
     bound: BTreeSet<VarId>,
     /// By the loops around.
     visible: BTreeSet<VarId>,
-    /// Buffers of the stack that have memory here.
+    /// Buffers that have memory of an [`Op::Local`] here.
     local: BTreeSet<TensorId>,
+    /// How many parallel loops are around.
+    apart: usize,
     /// Inside of a launch.
     kernel: Option<Kernel>,
     faults: Vec<(String, String)>,
@@ -206,6 +213,35 @@ impl Verifier<'_> {
         }
     }
 
+    /// Nothing is overwritten while it is alive.
+    fn workspace(&mut self) {
+        let lifetimes = Lifetimes::of(self.program);
+        for (_, buffer, offset) in arena::in_workspace(self.program) {
+            self.int(offset);
+            if !arena::at_least(offset, &Int::Const(0)) {
+                self.report(&buffer.name, "begins before the workspace");
+            }
+        }
+        for (one, other) in arena::overlapping(self.program, &lifetimes) {
+            self.report(&one.name, format!("has bytes of `{}` while both are alive", other.name));
+        }
+    }
+
+    /// An [`Op::Local`] here.
+    fn memory_of(&mut self, buffer: TensorId) {
+        match self.program.buffers.get(buffer).map(|row| &row.place) {
+            Some(Place::Stack) => {}
+            Some(Place::Workspace(_)) if self.apart > 0 || self.kernel.is_some() => {
+                self.report(buffer, "is new for each of several threads, but there is one of it");
+            }
+            Some(Place::Workspace(_)) if self.local.contains(&buffer) => {
+                self.report(buffer, "is new while it is new already");
+            }
+            Some(Place::Workspace(_)) => {}
+            _ => self.report(buffer, "has a place of its own, but is to be on the stack"),
+        }
+    }
+
     /// `set` are the registers that every path to here has set.
     fn ops(&mut self, ops: &[Op], set: &mut BTreeSet<RegId>) {
         for op in ops {
@@ -256,9 +292,7 @@ impl Verifier<'_> {
                 }
             }
             Op::Local { buffer, body } => {
-                if self.program.buffers.get(*buffer).is_none_or(|row| row.place != Place::Stack) {
-                    self.report(buffer, "has a place of its own, but is to be on the stack");
-                }
+                self.memory_of(*buffer);
                 let outermost = self.local.insert(*buffer);
                 self.ops(body, set);
                 if outermost {
@@ -320,7 +354,9 @@ impl Verifier<'_> {
         if let Some(kernel) = self.kernel.as_mut().filter(|_| varies) {
             kernel.varying.insert(var);
         }
+        self.apart += usize::from(parallel);
         self.diverging(varies, |check| check.ops(body, &mut inside));
+        self.apart -= usize::from(parallel);
         self.visible.remove(&var);
     }
 

@@ -9,7 +9,9 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, fuse, fusing, lines, packing, prologue, reasons, rest, sharing, windows};
+use crate::{
+    Fusion, Isl, STAGE, contract, cost, fuse, fusing, lines, packing, prologue, reasons, rest, sharing, windows,
+};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -157,6 +159,7 @@ fn schedule_nests(session: &mut Session, plan: &fuse::Plan, chosen: impl Fn(&Sco
             }
         }
         sharing::keep(session, later);
+        contract::contract(session);
         Ok(())
     })();
     scheduled.unwrap_or_else(|error| not_examined(session, &error));

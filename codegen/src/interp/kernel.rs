@@ -219,8 +219,8 @@ impl Run<'_> {
             return Err(Fault::Race { buffer: self.program.buffers[buffer].name.clone(), position });
         }
         let by = pick(&self.register(reg)?, 0);
-        let element = &mut self.memory[buffer.index()].elements[position];
-        *element = scalar::binary(op, self.program.regs[reg].dtype, *element, by);
+        let element = self.memory[buffer.index()].elements[position];
+        self.write(buffer, position, scalar::binary(op, self.program.regs[reg].dtype, element, by));
         Ok(())
     }
 

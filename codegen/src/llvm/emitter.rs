@@ -20,7 +20,7 @@ use super::object::Machine;
 use super::{Error, Result};
 use crate::numbers::Numbers;
 use crate::verify::has_meeting;
-use crate::{Buffer, Int, Op, Program, Reg, RegId, Stride, VarId};
+use crate::{Buffer, Int, Op, Place, Program, Reg, RegId, Stride, VarId};
 
 /// Two registers of bytes on the widest machine. LLVM takes an access lane by lane apart where the machine has no better
 /// way, and its time grows with the square of the lanes: a masked gather of 1024 takes minutes.
@@ -132,6 +132,9 @@ impl<'c> Emitter<'c, '_> {
     /// An [`Op::Local`]: room in the frame of the function, which each run of the body begins with anything in.
     fn local(&self, frame: &mut Frame<'c>, buffer: TensorId, body: &[Op]) -> Result<()> {
         let row = self.buffer(buffer)?;
+        if let Place::Workspace(_) = row.place {
+            return self.ops(frame, body);
+        }
         let bytes = row.constant_bytes().and_then(|bytes| u32::try_from(bytes).ok());
         let bytes = bytes.filter(|&bytes| i64::from(bytes) <= MemoryKind::STACK_BYTES);
         let bytes = bytes.ok_or_else(|| Error::Malformed(format!("`{}` is too large for the stack", row.name)))?;

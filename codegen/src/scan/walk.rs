@@ -33,7 +33,7 @@ pub(super) fn fill(
         lowering: Lowering { scop, options, program },
         leaves,
         partial,
-        private: Private::of(scop, leaves),
+        private: Private::of(scop, leaves)?,
         values: BTreeMap::new(),
         names: BTreeSet::new(),
         kernel: None,
