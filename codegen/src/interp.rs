@@ -7,6 +7,7 @@
 mod copy;
 mod kernel;
 mod scalar;
+mod shared;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -118,12 +119,14 @@ fn interpreted(program: &Program, sizes: &[i64], inputs: &Tensors, seed: u64) ->
         memory: Vec::new(),
         random: seed,
         kept: BTreeMap::new(),
+        shared: Vec::new(),
         watch: RefCell::new(None),
     };
     for buffer in program.buffers.values() {
         let memory = run.memory_of(buffer, inputs.get(&buffer.name))?;
         run.memory.push(memory);
     }
+    run.find_shared()?;
     run.ops(&program.body)?;
     let outputs = program.buffers.values().zip(run.memory);
     let outputs = outputs.filter(|(buffer, _)| matches!(buffer.role, Role::Output | Role::InOut));
@@ -141,6 +144,8 @@ struct Run<'a> {
     memory: Vec<Memory>,
     /// Of buffers that threads of a block keep across barriers, what each thread has.
     kept: BTreeMap<TensorId, Vec<Vec<Scalar>>>,
+    /// Of each buffer, those with bytes of it.
+    shared: Vec<Vec<TensorId>>,
     random: u64,
     /// Of the kernel that runs.
     watch: RefCell<Option<kernel::Watch>>,
@@ -151,6 +156,8 @@ struct Memory {
     /// The extents of the tensor.
     shape: Vec<i64>,
     elements: Vec<Scalar>,
+    /// Whether something was stored since it had nothing: of a buffer that shares bytes.
+    is_written: bool,
 }
 
 impl Memory {
@@ -194,7 +201,7 @@ impl Run<'_> {
             _ if buffer.role == Role::Temporary => vec![scalar::poison(buffer.dtype); count],
             _ => vec![scalar::zero(buffer.dtype); count],
         };
-        Ok(Memory { extent, shape, elements })
+        Ok(Memory { extent, shape, elements, is_written: false })
     }
 
     fn ops(&mut self, ops: &[Op]) -> Result<(), Fault> {
@@ -223,7 +230,7 @@ impl Run<'_> {
                     if kept(mask.as_deref(), lane) {
                         let position = self.position(*buffer, &of_lane(&at, lane))?;
                         self.watched(*buffer, position, true)?;
-                        self.memory[buffer.index()].elements[position] = pick(&value, lane);
+                        self.write(*buffer, position, pick(&value, lane));
                     }
                 }
                 Ok(())
@@ -236,6 +243,12 @@ impl Run<'_> {
             Op::Check { .. } => self.check(op),
             Op::Local { buffer, body } => {
                 let fresh = self.poisoned(*buffer)?;
+                if let Place::Workspace(_) = self.program.buffers[*buffer].place {
+                    self.memory[buffer.index()].elements.clone_from(&fresh);
+                    let result = self.ops(body);
+                    self.memory[buffer.index()].elements = fresh;
+                    return result;
+                }
                 let outside = std::mem::replace(&mut self.memory[buffer.index()].elements, fresh);
                 let result = self.ops(body);
                 self.memory[buffer.index()].elements = outside;
@@ -259,7 +272,7 @@ impl Run<'_> {
                 (0..lanes as usize).try_for_each(|lane| {
                     let position = self.position(*buffer, &of_lane(&at, lane))?;
                     self.watched(*buffer, position, true)?;
-                    self.memory[buffer.index()].elements[position] = pick(&value, lane);
+                    self.write(*buffer, position, pick(&value, lane));
                     Ok(())
                 })
             }),

@@ -3,6 +3,7 @@
 //! [`Program`] is the loop form. `scan` makes it from a scheduled Scop, its passes improve it, `interp` runs it without
 //! LLVM, `llvm` makes an object of it; `gpu` is about kernels of devices.
 
+mod arena;
 mod checks;
 pub mod gpu;
 mod int;
@@ -20,6 +21,8 @@ pub use passes::{
     accumulators, coalesce, dots, forwarding, lines, lower, peel, prefetches, registers, shifts, simplify, split,
     spread, transposes, unswitch, values,
 };
-pub use program::{At, Buffer, Cond, Int, Launch, Op, Place, Program, Reg, RegId, Report, Stride, Value, VarId};
+pub use program::{
+    At, Buffer, Combining, Cond, Int, Launch, Op, Place, Program, Reg, RegId, Report, Stride, Value, VarId,
+};
 pub use reduction::{WARP, combined_in, neutral, threads_combined_in};
 pub use scan::{Error, FullTiles, Options, scan};

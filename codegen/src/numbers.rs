@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use polyhedral::{BinOp, Value as Scalar};
 
-use crate::{Launch, Op, Program, Reg, RegId, Value};
+use crate::{Combining, Launch, Op, Program, Reg, RegId, Value};
 
 /// The registers of a program that never hold a NaN: where `min` and `max` need not ask.
 ///
@@ -35,6 +35,10 @@ impl Numbers {
         for op in ops {
             match op {
                 Op::Set { reg, value } if !self.contains(value) => _ = self.registers.remove(reg),
+                // Neither the other thread's values nor what becomes of them is looked at.
+                Op::Combine { regs, by: Combining::Values { others, .. }, .. } => {
+                    regs.iter().chain(others).for_each(|reg| _ = self.registers.remove(reg));
+                }
                 Op::LoadBlock { regs, .. } => regs.iter().for_each(|reg| _ = self.registers.remove(reg)),
                 Op::For { body, .. } | Op::Local { body, .. } | Op::Launch(Launch { body, .. }) => {
                     self.without_others(body)

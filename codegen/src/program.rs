@@ -14,6 +14,7 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 ///         | reg = value                    set before it is read, on every path
 ///         | check value in extent          every lane inside, or the kernel fails, naming a buffer's dimension
 ///         | with stack buffer { op* }      memory of its own for the buffer, with nothing in it at first
+///         | with new buffer { op* }        the same of a buffer of the workspace, whose memory is there before
 ///         | prefetch buffer[at*]           a hint: these elements are read soon
 ///         | reg* = block buffer[at*]       each register is one further along a dimension than the one before
 ///         | block buffer[at*] = reg*       the same, stored
@@ -22,6 +23,7 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 ///         | copy shared buffer[at*] = buffer[at*] under way until the thread waits
 ///         | wait                           what this thread has begun to copy is there
 ///         | combine reg by operator over var*   the threads that differ in these numbers all get what theirs are together
+///         | combine reg* with reg* by value* over var*   the same of several registers; the first of these threads gets it
 ///         | atomic buffer[at*] by operator reg    one element becomes what it and the register are together, in one step
 /// value   = const | int(base, step) | buffer[at*] | reg | unary | binary | compare | select | cast | call | mul-add
 ///         | dot(sum, (value, value)+)      a sum and products of factors of a shorter type
@@ -31,7 +33,8 @@ entity!(/** A register of a [`Program`]: a local value; prints as `r0`. */ RegId
 ///
 /// Every value of an op has the op's number of lanes, or one lane that counts for all; what a `reduce` combines has as many
 /// as it says. Subscripts are storage
-/// coordinates: from 0 to the extent, in the order of the strides. All buffers are distinct memory.
+/// coordinates: from 0 to the extent, in the order of the strides. All buffers are distinct memory, but those of the workspace
+/// that are never alive at once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
     /// The definition's name.
@@ -88,7 +91,9 @@ pub enum Stride {
 pub enum Place {
     /// Argument number `n` of the call.
     Argument(usize),
-    /// In the workspace, at a byte offset that is a multiple of 64.
+    /// In the workspace, at a byte offset that is a multiple of 64. Others that are never alive at once may have the same
+    /// bytes: from the first access in the order of the text to the last one, all of a loop that one of these is in, and
+    /// inside of each [`Op::Local`] of it by itself.
     Workspace(Int),
     /// In the frame of the thread that runs the [`Op::Local`] around the accesses; its extents are constants.
     Stack,
@@ -174,6 +179,9 @@ pub enum Op {
     },
     /// Gives a buffer on the stack memory for as long as the body runs, with nothing in it at first. A `Local` inside
     /// of another for the same buffer has memory of its own. Threads of parallel loops inside share it.
+    ///
+    /// Of a buffer of the workspace it says that the body reads nothing of it that the body has not written, and that
+    /// nobody reads afterwards what it has: loops of one thread are around it, and no other `Local` of it.
     Local {
         /// The buffer.
         buffer: TensorId,
@@ -236,17 +244,17 @@ pub enum Op {
     },
     /// Waits for the copies that this thread has begun. The other threads see them behind the next barrier.
     Wait,
-    /// Combines the values that threads of a block have in a register: each thread then has there what those that differ
+    /// Combines the values that threads of a block have in some registers: each thread then has there what those that differ
     /// from it in these of their numbers at most had, all together, in the order of
     /// [`threads_combined_in`](crate::threads_combined_in).
     ///
     /// All threads of the block get here, as to a barrier, and like there not inside of anything that differs between them.
     /// But it orders nothing in memory: no thread may count on what another one stored before it. Registers live on.
     Combine {
-        /// The register, with one lane.
-        reg: RegId,
-        /// `+`, `*`, `min`, `max`, `&&` or `||`.
-        op: BinOp,
+        /// The registers, with one lane: at least one.
+        regs: Vec<RegId>,
+        /// How what two threads have is combined.
+        by: Combining,
         /// Of the variables of [`Launch::block`], in their order, those whose threads are combined: at least one.
         threads: Vec<VarId>,
     },
@@ -257,10 +265,26 @@ pub enum Op {
         buffer: TensorId,
         /// One for each dimension, the same in all lanes.
         at: Vec<At>,
-        /// As for [`Op::Combine`].
+        /// As for [`Combining::Operator`].
         op: BinOp,
         /// The register, with one lane.
         reg: RegId,
+    },
+}
+
+/// How an [`Op::Combine`] makes one of what two threads have.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Combining {
+    /// One register, by `+`, `*`, `min`, `max`, `&&`, `||`, `&`, `|` or `^`. All threads get the result.
+    Operator(BinOp),
+    /// By values, which may look at all of the registers. The first of the threads gets the result, and the others get
+    /// something that differs from it only as far as the values do not commute.
+    Values {
+        /// What another thread has in each of the registers, of the same types. Nothing else sets or reads these.
+        others: Vec<RegId>,
+        /// What each register becomes, over the registers, of the thread with the lower number, and `others`. Nothing is
+        /// loaded in them, and they have one lane.
+        values: Vec<Value>,
     },
 }
 

@@ -28,10 +28,11 @@ pub const WARP: u32 = 32;
 
 /// How the values of threads are combined by an [`Op::Combine`](crate::Op::Combine): in rounds, in each of which thread `t`
 /// gets its own value op that of thread `t xor d`, where `d` is the number given. Threads are numbered along the axes that are
-/// combined, x fastest; up to the next power of two there are as many more that bring the [`neutral`] value.
+/// combined, x fastest. Where there is no such thread, as in a group that is no power of two, it keeps its own.
 ///
 /// Halves of groups of [`WARP`] threads come first (16, 8, 4, 2, 1), which shuffles exchange, then halves of the groups.
-/// All threads get one result, as the operators commute. After Harris, Optimizing Parallel Reduction in CUDA (2007), and the
+/// All threads get one result where what combines two commutes to the bit, as operators do; the first thread gets it in any
+/// case, with lower numbers on the left. After Harris, Optimizing Parallel Reduction in CUDA (2007), and the
 /// butterflies of the shuffles of CUDA (Programming Guide, warp shuffle functions).
 pub fn threads_combined_in(threads: u32) -> Vec<u32> {
     let all = threads.max(1).next_power_of_two();

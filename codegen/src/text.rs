@@ -9,7 +9,8 @@
 //! }
 //! ```
 //!
-//! `with stack T { … }` is where a buffer of the stack has its memory.
+//! `with stack T { … }` is where a buffer of the stack has its memory, `with new T { … }` where one of the workspace has nothing in
+//! it at first and is not asked for what is left.
 //!
 //! `launch K block bx < 4 thread tx < 32 shared T { … }` runs its body for each thread `tx` of each block `bx`.
 //!
@@ -23,7 +24,7 @@ use std::fmt::{self, Display, Formatter};
 
 use polyhedral::{BinOp, CmpOp, DType, Role, UnOp};
 
-use crate::{At, Buffer, Cond, Int, Launch, Op, Place, Program, Stride, Value, VarId};
+use crate::{At, Buffer, Combining, Cond, Int, Launch, Op, Place, Program, Stride, Value, VarId};
 
 impl Display for Program {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -151,7 +152,9 @@ impl Program {
                 f.write_str("\n")
             }
             Op::Local { buffer, body } => {
-                write!(f, "with stack {}", self.buffers[*buffer].name)?;
+                let is_new = matches!(self.buffers[*buffer].place, Place::Workspace(_));
+                let how = if is_new { "new" } else { "stack" };
+                write!(f, "with {how} {}", self.buffers[*buffer].name)?;
                 self.block(f, body, depth)
             }
             Op::Prefetch { buffer, at, lanes } => {
@@ -190,8 +193,19 @@ impl Program {
                 self.element(f, *buffer, at, 1)?;
                 writeln!(f, " by {} {reg}", reduction(*op))
             }
-            Op::Combine { reg, op, threads } => {
-                write!(f, "combine {reg} by {} over ", reduction(*op))?;
+            Op::Combine { regs, by, threads } => {
+                f.write_str("combine ")?;
+                separated(f, ", ", regs, |f, reg| write!(f, "{reg}"))?;
+                match by {
+                    Combining::Operator(op) => write!(f, " by {}", reduction(*op))?,
+                    Combining::Values { others, values } => {
+                        f.write_str(" with ")?;
+                        separated(f, ", ", others, |f, reg| write!(f, "{reg}"))?;
+                        f.write_str(" by ")?;
+                        separated(f, ", ", values, |f, value| self.value(f, value, 1, Tightness::Choice))?;
+                    }
+                }
+                f.write_str(" over ")?;
                 separated(f, ", ", threads, |f, var| f.write_str(&self.vars[*var]))?;
                 f.write_str("\n")
             }

@@ -5,6 +5,8 @@
 //! - Every register is set before it is read, on every path; a parallel body reads none that is set outside, and none
 //!   that is set inside is read after it.
 //! - A buffer on the stack has constant extents, and is touched inside of a `Local` of it only.
+//! - A buffer of the workspace may be in a `Local` too, outside of parallel loops and launches, and not in two. Two of them that
+//!   are alive at once have no byte in common, whatever the parameters are; nor does one begin before the workspace.
 //! - Every access has a subscript for each dimension; nothing is stored to an input.
 //! - A buffer that threads share has constant extents, and is touched inside of a launch that names it only. Launches are
 //!   not inside of each other, and nothing of a processor's is inside of one: no parallel loops.
@@ -22,8 +24,9 @@ use std::collections::BTreeSet;
 use polyhedral::{BinOp, DType, Role, TensorId, UnOp, is_updated_atomically};
 use support::{Malformed, Stage};
 
+use crate::arena::{self, Lifetimes};
 use crate::gpu::unawaited;
-use crate::{At, Buffer, Cond, Int, Launch, Op, Place, Program, RegId, Value, VarId, neutral};
+use crate::{At, Buffer, Combining, Cond, Int, Launch, Op, Place, Program, RegId, Value, VarId, neutral};
 
 impl Stage for Program {
     const NAME: &'static str = "loops";
@@ -34,11 +37,13 @@ impl Stage for Program {
             bound: BTreeSet::new(),
             visible: BTreeSet::new(),
             local: BTreeSet::new(),
+            apart: 0,
             kernel: None,
             faults: Vec::new(),
         };
         check.buffers();
         check.ops(&self.body, &mut BTreeSet::new());
+        check.workspace();
         Malformed::check(Self::NAME, check.faults)
     }
 }
@@ -149,8 +154,10 @@ struct Verifier<'a> {
     bound: BTreeSet<VarId>,
     /// By the loops around.
     visible: BTreeSet<VarId>,
-    /// Buffers of the stack that have memory here.
+    /// Buffers that have memory of an [`Op::Local`] here.
     local: BTreeSet<TensorId>,
+    /// How many parallel loops are around.
+    apart: usize,
     /// Inside of a launch.
     kernel: Option<Kernel>,
     faults: Vec<(String, String)>,
@@ -206,6 +213,35 @@ impl Verifier<'_> {
         }
     }
 
+    /// Nothing is overwritten while it is alive.
+    fn workspace(&mut self) {
+        let lifetimes = Lifetimes::of(self.program);
+        for (_, buffer, offset) in arena::in_workspace(self.program) {
+            self.int(offset);
+            if !arena::at_least(offset, &Int::Const(0)) {
+                self.report(&buffer.name, "begins before the workspace");
+            }
+        }
+        for (one, other) in arena::overlapping(self.program, &lifetimes) {
+            self.report(&one.name, format!("has bytes of `{}` while both are alive", other.name));
+        }
+    }
+
+    /// An [`Op::Local`] here.
+    fn memory_of(&mut self, buffer: TensorId) {
+        match self.program.buffers.get(buffer).map(|row| &row.place) {
+            Some(Place::Stack) => {}
+            Some(Place::Workspace(_)) if self.apart > 0 || self.kernel.is_some() => {
+                self.report(buffer, "is new for each of several threads, but there is one of it");
+            }
+            Some(Place::Workspace(_)) if self.local.contains(&buffer) => {
+                self.report(buffer, "is new while it is new already");
+            }
+            Some(Place::Workspace(_)) => {}
+            _ => self.report(buffer, "has a place of its own, but is to be on the stack"),
+        }
+    }
+
     /// `set` are the registers that every path to here has set.
     fn ops(&mut self, ops: &[Op], set: &mut BTreeSet<RegId>) {
         for op in ops {
@@ -256,9 +292,7 @@ impl Verifier<'_> {
                 }
             }
             Op::Local { buffer, body } => {
-                if self.program.buffers.get(*buffer).is_none_or(|row| row.place != Place::Stack) {
-                    self.report(buffer, "has a place of its own, but is to be on the stack");
-                }
+                self.memory_of(*buffer);
                 let outermost = self.local.insert(*buffer);
                 self.ops(body, set);
                 if outermost {
@@ -285,7 +319,7 @@ impl Verifier<'_> {
                 Some(Kernel { divergent: 0, .. }) => set.clear(),
                 _ => self.report("barrier", "where not all threads of a block get to"),
             },
-            Op::Combine { reg, op, threads } => self.combine(*reg, *op, threads, set),
+            Op::Combine { regs, by, threads } => self.combine(regs, by, threads, set),
             Op::Atomic { buffer, at, op, reg } => self.atomic((*buffer, at), *op, *reg, set),
         }
     }
@@ -320,7 +354,9 @@ impl Verifier<'_> {
         if let Some(kernel) = self.kernel.as_mut().filter(|_| varies) {
             kernel.varying.insert(var);
         }
+        self.apart += usize::from(parallel);
         self.diverging(varies, |check| check.ops(body, &mut inside));
+        self.apart -= usize::from(parallel);
         self.visible.remove(&var);
     }
 
@@ -347,7 +383,8 @@ impl Verifier<'_> {
         }
     }
 
-    fn combine(&mut self, reg: RegId, op: BinOp, threads: &[VarId], set: &BTreeSet<RegId>) {
+    fn combine(&mut self, regs: &[RegId], by: &Combining, threads: &[VarId], set: &BTreeSet<RegId>) {
+        let Some(&reg) = regs.first() else { return self.report("combine", "no register") };
         match &self.kernel {
             Some(Kernel { divergent: 0, axes, .. }) => {
                 let places = threads.iter().map(|var| axes.iter().position(|axis| axis == var));
@@ -360,12 +397,34 @@ impl Verifier<'_> {
             }
             _ => self.report(reg, "combined where not all threads of a block get to"),
         }
-        match self.program.regs.get(reg) {
-            Some(row) if row.lanes == 1 && neutral(op, row.dtype).is_some() => {}
-            _ => self.report(reg, "combined by an operator that its type has not, or with several lanes"),
+        match by {
+            Combining::Operator(op) => match self.program.regs.get(reg) {
+                Some(row) if regs.len() == 1 && row.lanes == 1 && neutral(*op, row.dtype).is_some() => {}
+                _ => self.report(reg, "combined by an operator that its type has not, or with several lanes"),
+            },
+            Combining::Values { others, values } => self.combining(regs, others, values),
         }
-        if !set.contains(&reg) {
+        for reg in regs.iter().filter(|reg| !set.contains(reg)) {
             self.report(reg, "combined where it may not be set");
+        }
+    }
+
+    /// What two threads have in some registers, combined by values.
+    fn combining(&mut self, regs: &[RegId], others: &[RegId], values: &[Value]) {
+        let all: BTreeSet<RegId> = regs.iter().chain(others).copied().collect();
+        if others.len() != regs.len() || values.len() != regs.len() || all.len() != 2 * regs.len() {
+            return self.report(regs[0], "combined by values that are not one for each register");
+        }
+        for ((&reg, &other), value) in regs.iter().zip(others).zip(values) {
+            match (self.program.regs.get(reg), self.program.regs.get(other)) {
+                (Some(row), Some(theirs)) if row.lanes == 1 && theirs.lanes == 1 && row.dtype == theirs.dtype => {
+                    self.typed(value, Some(row.dtype), 1, &all);
+                }
+                _ => self.report(reg, "combined with what has another type, or several lanes"),
+            }
+            if loads(value) {
+                self.report(reg, "combined by a value that loads");
+            }
         }
     }
 

@@ -30,6 +30,9 @@
 //!
 //! A partial result begins where the loops around, none of which is on blocks any more, tell which element it is of.
 //!
+//! A reduction to several elements at once (the largest value and where it is) has as many partial results in each thread, and
+//! what combines them is the monoid's own expressions, which promise to commute. In one step blocks update one element only.
+//!
 //! As lanes of a vector that update one element are combined (Allen and Kennedy, Optimizing Compilers for Modern
 //! Architectures, 2001, 5.6), with threads in the place of lanes.
 
@@ -37,7 +40,7 @@ use support::Span;
 
 use crate::legality::Illegal;
 use crate::places::Places;
-use crate::{Access, Axis, Band, BinOp, Body, DType, Expr, Filtered, Index, Kernel, Kind, Member, Memory, Node, Scop};
+use crate::{Access, Axis, Band, Body, DType, Expr, Filtered, Index, Kernel, Kind, Member, Memory, Monoid, Node, Scop};
 use crate::{Stmt, StmtId, Subscript, TensorId, Value, isl};
 
 /// A program with the partial results of threads.
@@ -50,7 +53,7 @@ pub struct Combined {
 }
 
 /// A reduction that threads or blocks run together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Combination {
     /// Before: each thread's partial result changes nothing yet.
     pub start: StmtId,
@@ -62,10 +65,10 @@ pub struct Combination {
     pub axes: Vec<Axis>,
     /// Whether `finish` is atomic: other blocks update the element too.
     pub is_atomic: bool,
-    /// What combines two values.
-    pub op: BinOp,
-    /// Of which the element is one.
-    pub tensor: TensorId,
+    /// What combines two results.
+    pub monoid: Monoid,
+    /// Of which the elements are, one for each component.
+    pub tensors: Vec<TensorId>,
 }
 
 impl Combined {
@@ -86,10 +89,10 @@ impl Combined {
             scop.tree.root = root.node;
             scop.tree.domain = with(&scop.tree.domain, &root.added)?;
         }
-        for Found { update, start, finish, axes, is_atomic, op, tensor } in search.found {
+        for Found { update, start, finish, axes, is_atomic, monoid, tensors } in search.found {
             scop.stmts[update].writes = Vec::new();
             let (start, finish) = (scop.stmts.push(start), scop.stmts.push(finish));
-            combined.reductions.push(Combination { start, update, finish, axes, is_atomic, op, tensor });
+            combined.reductions.push(Combination { start, update, finish, axes, is_atomic, monoid, tensors });
         }
         Ok(combined)
     }
@@ -102,8 +105,8 @@ struct Found {
     finish: Stmt,
     axes: Vec<Axis>,
     is_atomic: bool,
-    op: BinOp,
-    tensor: TensorId,
+    monoid: Monoid,
+    tensors: Vec<TensorId>,
 }
 
 struct Search<'a> {
@@ -312,11 +315,15 @@ impl Search<'_> {
             };
             Illegal::Malformed(format!("`{}` cannot be {together}: {why}", stmt.name))
         };
-        let (Body::Reduce { monoid, .. }, [write]) = (&stmt.body, stmt.writes.as_slice()) else {
-            return Err(refused("it has several results"));
-        };
-        let Some(op) = monoid.operator() else { return Err(refused("what combines two results is no operator")) };
-        let Some(index) = write.affine() else {
+        let Body::Reduce { monoid, .. } = &stmt.body else { return Err(refused("it is no reduction")) };
+        if !stmt.has_results_apart() {
+            return Err(refused("it has several results in one tensor"));
+        }
+        if let Some(why) = crate::eval::broken_order(stmt, &|tensor| self.scop.tensors[tensor].dtype) {
+            return Err(refused(why));
+        }
+        let indices: Option<Vec<Vec<&Index>>> = stmt.writes.iter().map(Access::affine).collect();
+        let Some(index) = indices.map(|indices| indices.concat()) else {
             return Err(refused("which element it updates is found while running"));
         };
         let instances = reach.intersect(&stmt.domain.to_union_set()?)?;
@@ -332,11 +339,13 @@ impl Search<'_> {
         if !everywhere.is_subset(reach)? {
             return Err(refused("some of it runs elsewhere"));
         }
-        self.expect_alone(update, write.tensor, reach, &refused)?;
+        let tensors: Vec<TensorId> = stmt.writes.iter().map(|write| write.tensor).collect();
+        for tensor in &tensors {
+            self.expect_alone(update, *tensor, reach, &refused)?;
+        }
         let is_atomic = self.is_of_several_blocks(stmt, &instances)?;
-        let dtype = self.scop.tensors[write.tensor].dtype;
-        if is_atomic && !is_updated_atomically(dtype) {
-            return Err(refused(&format!("devices update words of 4 and 8 bytes, not `{dtype}`")));
+        if is_atomic {
+            self.expect_word(monoid, &tensors).map_err(|why| refused(&why))?;
         }
         let mut axes = Vec::new();
         let mut outer = self.outer.clone();
@@ -350,16 +359,32 @@ impl Search<'_> {
         }
         axes.sort_unstable();
         let first = self.outer.len();
-        let of_place = (0..index.len()).map(|at| Subscript::Affine(Index::Dim(first + at)));
-        let write = Access { index: of_place.collect(), ..write.clone() };
-        let tensor = write.tensor;
-        let neutral = vec![Expr::Const(Value::Int(0), self.scop.tensors[tensor].dtype)];
-        let body = Body::Reduce { monoid: monoid.clone(), terms: neutral.clone() };
-        let start = self.stmt(stmt, "start", (&place, index.len()), (Vec::new(), Body::Assign(neutral)))?;
-        let finish = self.stmt(stmt, "finish", (&place, index.len()), (vec![write], body))?;
-        let domains = (start.domain.clone(), finish.domain.clone());
-        self.found.push(Found { update, start, finish, axes, is_atomic, op, tensor });
+        let mut places = (first..first + index.len()).map(|at| Subscript::Affine(Index::Dim(at)));
+        let of_place =
+            |write: &Access| Access { index: places.by_ref().take(write.index.len()).collect(), ..write.clone() };
+        let writes: Vec<Access> = stmt.writes.iter().map(of_place).collect();
+        let nothing = |tensor: &TensorId| Expr::Const(Value::Int(0), self.scop.tensors[*tensor].dtype);
+        let terms: Vec<Expr> = tensors.iter().map(nothing).collect();
+        let body = Body::Reduce { monoid: monoid.clone(), terms: terms.clone() };
+        let start = self.stmt(stmt, "start", (&place, index.len()), (Vec::new(), Body::Assign(terms)))?;
+        let finish = self.stmt(stmt, "finish", (&place, index.len()), (writes, body))?;
+        let (domains, monoid) = ((start.domain.clone(), finish.domain.clone()), monoid.clone());
+        self.found.push(Found { update, start, finish, axes, is_atomic, monoid, tensors });
         Ok(domains)
+    }
+
+    /// What is updated in one step is a word, by an operator.
+    fn expect_word(&self, monoid: &Monoid, tensors: &[TensorId]) -> Result<(), String> {
+        let [tensor] = tensors else { return Err("it has several results".into()) };
+        if monoid.operator().is_none() {
+            return Err("what combines two results is no operator".into());
+        }
+        let dtype = self.scop.tensors[*tensor].dtype;
+        if is_updated_atomically(dtype) {
+            Ok(())
+        } else {
+            Err(format!("devices update words of 4 and 8 bytes, not `{dtype}`"))
+        }
     }
 
     /// Nothing else in the loop touches what the reduction updates: it would find neither the old value nor the new one.

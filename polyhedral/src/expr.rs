@@ -510,8 +510,25 @@ impl Monoid {
     /// The operator that combines, where it is one, applied to the state and the term: then states are combined by it
     /// just as terms are, in any grouping.
     pub fn operator(&self) -> Option<BinOp> {
-        let [Expr::Binary(op, a, b)] = self.combine.as_slice() else { return None };
-        let operands = matches!((&**a, &**b), (Expr::State(0), Expr::Term(0)) | (Expr::Term(0), Expr::State(0)));
+        if self.combine.len() == 1 { self.operator_of(0) } else { None }
+    }
+
+    /// The operator that combines a component which no other one looks at.
+    pub fn operator_of(&self, component: usize) -> Option<BinOp> {
+        let Expr::Binary(op, a, b) = self.combine.get(component)? else { return None };
+        let is_own = |e: &Expr| matches!(e, Expr::State(at) | Expr::Term(at) if *at == component);
+        let others = self.combine.iter().enumerate().filter(|(at, _)| *at != component);
+        for (_, other) in others {
+            let mut used = false;
+            other.visit(&mut |e| used |= is_own(e));
+            if used {
+                return None;
+            }
+        }
+        let operands = match (&**a, &**b) {
+            (Expr::State(x), Expr::Term(y)) | (Expr::Term(x), Expr::State(y)) => *x == component && *y == component,
+            _ => false,
+        };
         let associates = matches!(
             op,
             BinOp::Add

@@ -391,6 +391,12 @@ impl Stmt {
         self.reads.iter().chain(&self.writes)
     }
 
+    /// Whether everything that it writes is of another tensor.
+    pub fn has_results_apart(&self) -> bool {
+        let mut others = self.writes.iter().enumerate();
+        others.all(|(at, write)| self.writes[..at].iter().all(|other| other.tensor != write.tensor))
+    }
+
     fn fix_params(&mut self, sizes: &[i64]) {
         let fix = |expr: &Expr| {
             expr.map(&mut |e| match e {

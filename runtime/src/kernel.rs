@@ -14,7 +14,7 @@ use crate::pool::{Paces, Pool};
 use crate::tensor::{Buffer, TensorView, TensorViewMut};
 use call::{Call, Reported};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An object and what is known of it: machine code that may be called.
 #[derive(Clone, Debug)]
@@ -100,7 +100,14 @@ impl Kernel {
         let entry = unsafe { std::mem::transmute::<*const (), Entry>(address) };
         let (object, signature) = (code.object.clone(), code.signature.clone());
         let (workspaces, paces) = (Mutex::default(), Paces::default());
-        Ok(Kernel { loaded: Arc::new(Loaded { image, object, entry, signature, workspaces, paces }) })
+        let kernel = Kernel { loaded: Arc::new(Loaded { image, object, entry, signature, workspaces, paces }) };
+        // Without memory now there may be some at the call, or the caller brings it.
+        if kernel.workspace_bytes() > 0
+            && let Ok(first) = kernel.workspace()
+        {
+            kernel.free_workspaces().push(first);
+        }
+        Ok(kernel)
     }
 
     /// What the kernel takes.
@@ -108,9 +115,23 @@ impl Kernel {
         &self.loaded.signature
     }
 
-    /// Scratch memory for [`Kernel::run_with_workspace`].
+    /// How much scratch memory one call needs, in bytes: all temporaries of the program that are in memory, where those that
+    /// are never needed at once lie in the same bytes. It is known before the call; of a kernel for any sizes it is that of the
+    /// sizes of its signature.
+    pub fn workspace_bytes(&self) -> usize {
+        self.signature().workspace_bytes
+    }
+
+    fn free_workspaces(&self) -> MutexGuard<'_, Vec<Workspace>> {
+        self.loaded.workspaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Scratch memory for [`Kernel::run_with_workspace`]: [`Kernel::workspace_bytes`] of it.
+    ///
+    /// # Errors
+    /// [`CallError::OutOfMemory`].
     pub fn workspace(&self) -> Result<Workspace, CallError> {
-        let bytes = self.signature().workspace_bytes;
+        let bytes = self.workspace_bytes();
         let buffer = Buffer::zeroed(bytes).ok_or(CallError::OutOfMemory { bytes })?;
         Ok(Workspace { buffer, bytes })
     }
@@ -122,25 +143,28 @@ impl Kernel {
     /// of the outputs may have been.
     ///
     /// Does not allocate, except scratch memory for a kernel that needs some, while more calls run at once than ever
-    /// before.
+    /// before: that of one call is there from [`Kernel::load`] on.
     pub fn run(
         &self,
         inputs: &[TensorView<'_>],
         outputs: &mut [TensorViewMut<'_>],
         pool: &Pool,
     ) -> Result<(), CallError> {
-        if self.signature().workspace_bytes == 0 {
+        if self.workspace_bytes() == 0 {
             return self.call(inputs, outputs, std::ptr::null_mut(), pool);
         }
-        let free = || self.loaded.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
-        let unused = free().pop();
+        let unused = self.free_workspaces().pop();
         let mut workspace = unused.map_or_else(|| self.workspace(), Ok)?;
         let result = self.call(inputs, outputs, workspace.buffer.as_mut_ptr(), pool);
-        free().push(workspace);
+        self.free_workspaces().push(workspace);
         result
     }
 
-    /// As [`Kernel::run`], with the scratch memory of the caller; it may come from another kernel that needs as much.
+    /// As [`Kernel::run`], with the scratch memory of the caller; it may come from another kernel that needs as much. Does not
+    /// allocate.
+    ///
+    /// # Errors
+    /// As [`Kernel::run`]; [`CallError::WorkspaceTooSmall`] where the kernel needs more.
     pub fn run_with_workspace(
         &self,
         inputs: &[TensorView<'_>],
@@ -148,7 +172,7 @@ impl Kernel {
         workspace: &mut Workspace,
         pool: &Pool,
     ) -> Result<(), CallError> {
-        let (expected, found) = (self.signature().workspace_bytes, workspace.bytes);
+        let (expected, found) = (self.workspace_bytes(), workspace.bytes);
         if found < expected {
             return Err(CallError::WorkspaceTooSmall { expected, found });
         }
@@ -191,6 +215,13 @@ impl Kernel {
 impl fmt::Debug for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kernel").field("signature", self.signature()).field("image", &self.loaded.image).finish()
+    }
+}
+
+impl Workspace {
+    /// How much it is, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 

@@ -78,6 +78,7 @@ fn sixteen_threads_call_one_kernel() {
 fn the_caller_may_bring_the_workspace() {
     let (small, large) = (squares(8), squares(16));
     let mut workspace = large.workspace().expect("64 bytes");
+    assert_eq!((large.workspace_bytes(), workspace.bytes()), (64, 64));
     let a = [3.0; 8];
     let mut b = [0.0; 8];
     let mut outputs = [view_mut(&mut b, &[8])];

@@ -9,7 +9,9 @@ use transform::{Command, Names, Policy, Refused, Session};
 
 use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
-use crate::{Fusion, Isl, STAGE, cost, fusing, lines, packing, prologue, reasons, rest, rows, sharing, windows};
+use crate::{
+    Fusion, Isl, STAGE, contract, cost, fusing, lines, packing, prologue, reasons, rest, rows, sharing, windows,
+};
 
 /// The default for CPUs, for the session's target.
 ///
@@ -130,6 +132,7 @@ fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) 
             }
         }
         sharing::keep(session, later);
+        contract::contract(session);
         Ok(())
     })();
     scheduled.unwrap_or_else(|error| not_examined(session, &error));

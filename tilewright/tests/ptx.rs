@@ -163,6 +163,27 @@ fn atomic_updates_and_strips_assemble() {
     }
 }
 
+/// All threads of a block look for a place: in one kernel where there are rows enough, else in two.
+#[test]
+fn places_assemble_in_registers() {
+    let Some(ptxas) = ptxas() else { return };
+    let sizes = |all: &[(&str, i64)]| all.iter().map(|(name, size)| (name.to_string(), *size)).collect::<Vec<_>>();
+    for of in ["float", "double", "int8", "int64"] {
+        let rows = format!("def rows({of}(N,M) A) -> (K) {{ K(n) argmax=! A(n,m) }}");
+        let all = format!("def all({of}(M) A) -> (K) {{ K argmin=! A(m) }}");
+        for (text, sizes, kernels_of) in
+            [(rows, sizes(&[("N", 2048), ("M", 8192)]), 1), (all, sizes(&[("M", 10_000_000)]), 2)]
+        {
+            let case = Case { name: of.into(), text, sizes };
+            let device = Gpu::named("cuda:sm_90a").unwrap();
+            let text = kernels(&case, &device);
+            assert!(text.contains("shfl.sync.bfly"), "{text}");
+            let usages = assembled(&ptxas, &device, &text).unwrap_or_else(|why| panic!("{of}: {why}\n{text}"));
+            assert!(usages.len() == kernels_of && usages.iter().all(|usage| usage.stack == 0), "{of}: {usages:?}");
+        }
+    }
+}
+
 #[test]
 fn the_benchmark_set_assembles_in_registers() {
     let Some(ptxas) = ptxas() else { return };

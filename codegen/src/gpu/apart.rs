@@ -15,8 +15,9 @@
 
 use polyhedral::Value as Scalar;
 
+use crate::passes::renamed;
 use crate::verify::has_meeting;
-use crate::{Cond, Int, Op, Program, Reg, Value};
+use crate::{Cond, Int, Op, Program, Value};
 
 use super::rewrite::with_launches;
 
@@ -51,16 +52,22 @@ impl Apart<'_> {
                     all.extend(self.of(otherwise, &Cond::all([guard.clone(), cond.clone().negate()])));
                 }
                 Op::Local { buffer, body } => all.push(Op::Local { buffer: *buffer, body: self.of(body, guard) }),
-                Op::Combine { reg, op, threads } if guard.as_const() != Some(true) => {
-                    let row = self.program.regs[*reg].clone();
-                    let zero = if row.dtype.is_float() { Scalar::Float(0.0) } else { Scalar::Int(0) };
-                    let zero = Value::Const(zero, row.dtype);
-                    let own = self.program.regs.push(Reg { ..row });
-                    let set = |to, value| vec![Op::Set { reg: to, value }];
-                    let (then, otherwise) = (set(own, Value::Reg(*reg)), set(own, zero));
+                Op::Combine { regs, .. } if guard.as_const() != Some(true) => {
+                    let (mut then, mut otherwise, mut after) = (Vec::new(), Vec::new(), Vec::new());
+                    let mut combine = op.clone();
+                    for &reg in regs {
+                        let row = self.program.regs[reg].clone();
+                        let zero = if row.dtype.is_float() { Scalar::Float(0.0) } else { Scalar::Int(0) };
+                        let zero = Value::Const(zero, row.dtype);
+                        let own = self.program.regs.push(row);
+                        then.push(Op::Set { reg: own, value: Value::Reg(reg) });
+                        otherwise.push(Op::Set { reg: own, value: zero });
+                        combine = renamed(&combine, reg, own);
+                        after.push(Op::Set { reg, value: Value::Reg(own) });
+                    }
                     all.push(Op::If { cond: guard.clone(), then, otherwise });
-                    all.push(Op::Combine { reg: own, op: *op, threads: threads.clone() });
-                    all.extend(guarded(set(*reg, Value::Reg(own)), guard));
+                    all.push(combine);
+                    all.extend(guarded(after, guard));
                 }
                 other => all.push(other.clone()),
             }

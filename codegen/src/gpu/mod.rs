@@ -33,7 +33,7 @@ use polyhedral::Scop;
 use support::{Remark, with_deep_stack};
 
 use crate::scan::{Error, Options, scan};
-use crate::{Program, simplify};
+use crate::{Program, arena, simplify};
 
 /// A Scop with kernels to the launches of a host and what each thread runs: [`scan`], then the rewrites that are valid
 /// whatever other threads do between barriers.
@@ -52,6 +52,6 @@ pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Resul
         let program = simplify(rewrite::tested_once(program));
         let program = simplify(rewrite::in_registers(program));
         let program = simplify(copies::overlapped(program, options.async_copies));
-        Ok(simplify(gathers::together(rewrite::loaded_whole(program))))
+        Ok(arena::planned(simplify(gathers::together(rewrite::loaded_whole(program)))))
     })
 }

@@ -10,6 +10,7 @@ use support::with_deep_stack;
 
 use super::entry::{Argument, Entry};
 use super::source;
+use crate::arena::{self, Item, Lifetimes, offsets};
 use crate::checks::checks_of;
 use crate::llvm;
 use crate::{Buffer, Cond, Int, Launch, Op, Place, Program, Stride, VarId};
@@ -52,7 +53,8 @@ const MOST_LAUNCHES: usize = 1 << 20;
 /// What a host launches for these sizes, one for each parameter of the program: its loops are run, and launches with an empty
 /// grid are left out.
 ///
-/// Temporaries lie in a workspace one after the other, at multiples of [`Plan::ALIGNMENT`], wherever they are for a processor.
+/// Temporaries lie in a workspace at multiples of [`Plan::ALIGNMENT`], wherever they are for a processor; those that no launch
+/// needs at once may lie in the same bytes.
 ///
 /// # Errors
 /// When there are too many launches, or when there is work of the host's own.
@@ -101,19 +103,23 @@ struct Host<'a> {
 }
 
 impl<'a> Host<'a> {
-    /// Gives every temporary a part of the workspace.
+    /// Gives every temporary a part of the workspace, that others have when it is not alive: launches run one after the other.
     fn lay_out(&mut self) -> Result<()> {
-        let mut end = 0usize;
-        for (id, buffer) in self.program.buffers.iter() {
-            if matches!(buffer.place, Place::Workspace(_)) {
-                let too_large = || NoPlan::Malformed(format!("the size of `{}` cannot be computed", buffer.name));
-                let bytes = self.bytes(buffer).ok_or_else(too_large)?.max(1);
-                self.parts.insert(id, self.plan.workspace.len());
-                self.plan.workspace.push(Part { offset: end, bytes });
-                let next = end.checked_add(bytes).and_then(|end| end.checked_next_multiple_of(Plan::ALIGNMENT));
-                end = next.ok_or_else(too_large)?;
-            }
+        let lifetimes = Lifetimes::of(self.program);
+        let (mut items, mut sizes, mut end) = (Vec::new(), Vec::new(), 0i64);
+        for (id, buffer, _) in arena::in_workspace(self.program) {
+            let too_large = || NoPlan::Malformed(format!("the size of `{}` cannot be computed", buffer.name));
+            let bytes = self.bytes(buffer).ok_or_else(too_large)?.max(1);
+            let room = bytes.checked_next_multiple_of(Plan::ALIGNMENT).and_then(|room| i64::try_from(room).ok());
+            let room = room.ok_or_else(too_large)?;
+            end = end.checked_add(room).ok_or_else(too_large)?;
+            self.parts.insert(id, sizes.len());
+            sizes.push(bytes);
+            items.push(Item { bytes: room, spans: lifetimes.spans(id) });
         }
+        // No offset is past the sum of all.
+        let parts = offsets(&items).0.into_iter().zip(sizes);
+        self.plan.workspace = parts.map(|(offset, bytes)| Part { offset: offset as usize, bytes }).collect();
         Ok(())
     }
 
@@ -140,7 +146,7 @@ impl<'a> Host<'a> {
                     self.entries.insert(&launch.name, (self.plan.kernels.len(), Entry::of(self.program, launch)));
                     self.plan.kernels.push(entry);
                 }
-                Op::For { body, .. } => self.list(body)?,
+                Op::For { body, .. } | Op::Local { body, .. } => self.list(body)?,
                 Op::If { then, otherwise, .. } => {
                     self.list(then)?;
                     self.list(otherwise)?;
@@ -182,6 +188,8 @@ impl<'a> Host<'a> {
                     let taken = if self.cond(cond)? { then } else { otherwise };
                     self.ops(taken)?;
                 }
+                // Of the workspace: there is no other memory of the host's.
+                Op::Local { body, .. } => self.ops(body)?,
                 _ => return Err(NoPlan::Malformed("there is work of the host's own".into())),
             }
         }

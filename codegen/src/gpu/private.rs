@@ -81,9 +81,25 @@ pub(super) fn iterations(lower: &Int, upper: &Int, step: i64, ranges: &Ranges) -
             let (a, b) = (iterations(lower, a, step, ranges), iterations(lower, b, step, ranges));
             return a.zip(b).map(|(a, b)| a.min(b)).or(a).or(b);
         }
-        upper => ranges.interval(&(upper.clone() - lower.clone())).1?,
+        upper => {
+            // From any smaller value on there are no fewer.
+            let from = least_of(lower).into_iter().chain([lower.clone()]);
+            from.filter_map(|lower| ranges.interval(&(upper.clone() - lower)).1).min()?
+        }
     };
     Some(most.max(0).checked_add(step - 1)? / step)
+}
+
+/// Values that one is not below: with either side of a maximum that is added to something.
+fn least_of(value: &Int) -> Vec<Int> {
+    match value {
+        Int::Max(a, b) => vec![(**a).clone(), (**b).clone()],
+        Int::Add(a, b) => {
+            let left = least_of(a).into_iter().map(|a| a + (**b).clone());
+            left.chain(least_of(b).into_iter().map(|b| (**a).clone() + b)).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// That a value is below an upper bound, as far as that is not known.

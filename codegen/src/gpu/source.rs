@@ -8,6 +8,7 @@ mod copy;
 mod expression;
 mod lanes;
 mod names;
+mod tuple;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -403,7 +404,7 @@ impl<'a> Printer<'a> {
                 self.line(depth, "}");
             }
             Op::Barrier => self.line(depth, self.language.barrier()),
-            Op::Combine { reg, op, threads } => self.combine(*reg, *op, threads, depth)?,
+            Op::Combine { regs, by, threads } => self.combine((regs, by), threads, (ranges, depth))?,
             Op::Copy { to, to_at, from, from_at, lanes } => {
                 self.copy((*to, to_at), (*from, from_at), *lanes, ranges, depth)?;
             }

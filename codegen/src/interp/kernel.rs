@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use polyhedral::{BinOp, TensorId};
+use polyhedral::{BinOp, TensorId, Value as Scalar};
 use support::Entity;
 
 use super::copy::UnderWay;
+
 use super::{Fault, Lanes, Run, of_lane, pick, scalar};
 use crate::verify::has_meeting;
-use crate::{At, Launch, Op, Place, Program, RegId, VarId, neutral, threads_combined_in};
+use crate::{At, Combining, Launch, Op, Place, Program, RegId, VarId, threads_combined_in};
 
 /// What all threads of a block run between two places where they meet: an op, and the values of the loops around it.
 struct Segment<'p> {
@@ -74,9 +75,9 @@ impl Run<'_> {
                     // Registers are not live across barriers.
                     block.registers.iter_mut().for_each(|registers| registers.fill(None));
                 }
-                Op::Combine { reg, op, threads } => {
+                Op::Combine { regs, by, threads } => {
                     self.run_pending(block)?;
-                    self.combine(*reg, *op, threads, block)?;
+                    self.combine(regs, by, threads, block)?;
                 }
                 op if !has_meeting(std::slice::from_ref(op)) => {
                     block.pending.push(Segment { op, vars: self.vars.clone() });
@@ -145,10 +146,7 @@ impl Run<'_> {
     }
 
     /// [`Op::Combine`]: of the threads with the same other numbers.
-    fn combine(&mut self, reg: RegId, op: BinOp, along: &[VarId], block: &mut Block<'_>) -> Result<(), Fault> {
-        let dtype = self.program.regs[reg].dtype;
-        let neutral = neutral(op, dtype).ok_or_else(|| Fault::Malformed("combined without a neutral value".into()))?;
-        let neutral = pick(&self.value(&neutral, 1)?, 0);
+    fn combine(&mut self, regs: &[RegId], by: &Combining, along: &[VarId], block: &mut Block<'_>) -> Result<(), Fault> {
         // By the numbers that are not combined; inside by those that are, the last axis first.
         let mut groups: BTreeMap<Vec<i64>, Vec<(Vec<i64>, usize)>> = BTreeMap::new();
         for (thread, numbers) in block.threads.iter().enumerate() {
@@ -158,23 +156,59 @@ impl Run<'_> {
         }
         for mut group in groups.into_values() {
             group.sort_unstable();
-            let mut values = vec![neutral; group.len().next_power_of_two()];
-            for (value, (_, thread)) in values.iter_mut().zip(&group) {
-                let register = block.registers[*thread][reg.index()].as_ref();
-                let register =
-                    register.ok_or_else(|| Fault::Malformed(format!("{reg} is combined before it is set")))?;
-                *value = pick(register, 0);
+            let of_thread = |thread: usize| regs.iter().map(move |reg| (thread, *reg));
+            let mut states = Vec::new();
+            for (_, thread) in &group {
+                let values = of_thread(*thread).map(|(thread, reg)| {
+                    let register = block.registers[thread][reg.index()].as_ref();
+                    let unset = || Fault::Malformed(format!("{reg} is combined before it is set"));
+                    register.map(|value| pick(value, 0)).ok_or_else(unset)
+                });
+                states.push(values.collect::<Result<Vec<Scalar>, Fault>>()?);
             }
             for distance in threads_combined_in(group.len() as u32) {
                 let distance = distance as usize;
-                for low in (0..values.len()).filter(|at| at & distance == 0) {
-                    let both = scalar::binary(op, dtype, values[low], values[low | distance]);
-                    (values[low], values[low | distance]) = (both, both);
+                let has_other = |low: &usize| low & distance == 0 && low | distance < group.len();
+                for low in (0..states.len()).filter(has_other) {
+                    let high = low | distance;
+                    let both = self.both(regs, by, &states[low], &states[high])?;
+                    states[high] = match by {
+                        Combining::Operator(_) => both.clone(),
+                        Combining::Values { .. } => self.both(regs, by, &states[high], &states[low])?,
+                    };
+                    states[low] = both;
                 }
             }
-            group.iter().for_each(|(_, thread)| block.registers[*thread][reg.index()] = Some(vec![values[0]]));
+            let all_alike = matches!(by, Combining::Operator(_));
+            for (at, (_, thread)) in group.iter().enumerate() {
+                let state = &states[if all_alike { 0 } else { at }];
+                for (reg, value) in regs.iter().zip(state) {
+                    block.registers[*thread][reg.index()] = Some(vec![*value]);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// What two threads have, combined.
+    fn both(&mut self, regs: &[RegId], by: &Combining, own: &[Scalar], other: &[Scalar]) -> Result<Vec<Scalar>, Fault> {
+        match by {
+            Combining::Operator(op) => {
+                let of = |((reg, a), b): ((&RegId, &Scalar), &Scalar)| {
+                    scalar::binary(*op, self.program.regs[*reg].dtype, *a, *b)
+                };
+                Ok(regs.iter().zip(own).zip(other).map(of).collect())
+            }
+            Combining::Values { others, values } => {
+                let all: Vec<RegId> = regs.iter().chain(others).copied().collect();
+                for (reg, value) in all.iter().zip(own.iter().chain(other)) {
+                    self.regs[reg.index()] = Some(vec![*value]);
+                }
+                let both = values.iter().map(|value| Ok(pick(&self.value(value, 1)?, 0))).collect();
+                all.iter().for_each(|reg| self.regs[reg.index()] = None);
+                both
+            }
+        }
     }
 
     /// [`Op::Atomic`]: in one step, as a step is what threads run of one op.
@@ -185,8 +219,8 @@ impl Run<'_> {
             return Err(Fault::Race { buffer: self.program.buffers[buffer].name.clone(), position });
         }
         let by = pick(&self.register(reg)?, 0);
-        let element = &mut self.memory[buffer.index()].elements[position];
-        *element = scalar::binary(op, self.program.regs[reg].dtype, *element, by);
+        let element = self.memory[buffer.index()].elements[position];
+        self.write(buffer, position, scalar::binary(op, self.program.regs[reg].dtype, element, by));
         Ok(())
     }
 

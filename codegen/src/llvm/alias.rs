@@ -3,9 +3,9 @@
 use inkwell::context::Context as LlvmContext;
 use inkwell::values::{BasicMetadataValueEnum, InstructionValue, InstructionValueError, MetadataValue};
 use polyhedral::TensorId;
-use support::{Entity, Table};
+use support::Entity;
 
-use crate::Buffer;
+use crate::{Program, arena};
 
 /// Metadata: which accesses cannot touch the same memory.
 pub(super) struct Alias<'c> {
@@ -14,18 +14,16 @@ pub(super) struct Alias<'c> {
     invariant: u32,
     weights: u32,
     nontemporal: u32,
-    /// For each buffer: its scope, the scopes of all others, and whether nobody writes it.
+    /// For each buffer: its scope, the scopes of those that have no byte of it, and whether nobody writes it.
     buffers: Vec<(MetadataValue<'c>, MetadataValue<'c>, bool)>,
 }
 
 impl<'c> Alias<'c> {
-    /// For a function that does not write the buffers that are `constant`, and nobody else does while it runs.
-    pub fn new(
-        context: &'c LlvmContext,
-        buffers: &Table<TensorId, Buffer>,
-        constant: impl Fn(TensorId) -> bool,
-    ) -> Alias<'c> {
+    /// For a function that does not write the buffers that are `constant`, and nobody else does while it runs. Buffers of the
+    /// workspace that may have the same bytes are of no two scopes that exclude each other.
+    pub fn new(context: &'c LlvmContext, program: &Program, constant: impl Fn(TensorId) -> bool) -> Alias<'c> {
         let domain = context.metadata_node(&[context.metadata_string("buffers").into()]);
+        let buffers = &program.buffers;
         let scopes: Vec<MetadataValue<'c>> = buffers
             .iter()
             .map(|(id, buffer)| {
@@ -33,19 +31,18 @@ impl<'c> Alias<'c> {
                 context.metadata_node(&[name.into(), domain.into()])
             })
             .collect();
-        let all_but = |own: usize| {
+        let all_apart = |own: TensorId| {
             let others: Vec<BasicMetadataValueEnum<'c>> = scopes
                 .iter()
-                .enumerate()
-                .filter(|(index, _)| *index != own)
-                .map(|(_, scope)| (*scope).into())
+                .zip(buffers.keys())
+                .filter(|(_, other)| *other != own && arena::are_apart(program, own, *other))
+                .map(|(scope, _)| (*scope).into())
                 .collect();
             context.metadata_node(&others)
         };
-        let rows = buffers
-            .keys()
-            .enumerate()
-            .map(|(index, buffer)| (context.metadata_node(&[scopes[index].into()]), all_but(index), constant(buffer)));
+        let rows = buffers.keys().enumerate().map(|(index, buffer)| {
+            (context.metadata_node(&[scopes[index].into()]), all_apart(buffer), constant(buffer))
+        });
         Alias {
             scope: context.get_kind_id("alias.scope"),
             noalias: context.get_kind_id("noalias"),

@@ -13,14 +13,17 @@ use inkwell::module::Linkage;
 use inkwell::types::BasicType;
 use inkwell::values::{InstructionOpcode as Op, IntValue, PointerValue};
 use inkwell::{AddressSpace, IntPredicate};
-use polyhedral::{BinOp, DType};
+use polyhedral::DType;
 
 use super::emitter::{Emitter, Frame};
 use super::expr::Typed;
 use super::ir::{Llvm, element_type};
 use super::nvptx::SHARED;
 use super::{Error, Result};
-use crate::{RegId, VarId, WARP, neutral, threads_combined_in};
+use crate::{Combining, RegId, VarId, WARP, threads_combined_in};
+
+/// The registers that are combined, and how.
+type What<'a> = (&'a [RegId], &'a Combining);
 
 /// Threads of a block that are combined, as this one sees them.
 struct Group<'c> {
@@ -39,15 +42,34 @@ struct Group<'c> {
 
 impl<'c> Emitter<'c, '_> {
     /// An [`Op::Combine`](crate::Op::Combine).
-    pub fn combine(&self, frame: &mut Frame<'c>, reg: RegId, op: BinOp, threads: &[VarId]) -> Result<()> {
+    pub fn combine(&self, frame: &mut Frame<'c>, what: What<'_>, threads: &[VarId]) -> Result<()> {
         let group = self.group(frame, threads)?;
-        let value = self.get_register(frame, reg, 1)?;
+        let values = what.0.iter().map(|reg| self.get_register(frame, *reg, 1)).collect::<Result<Vec<_>>>()?;
         let combined = match group.shuffle {
-            true if group.threads <= WARP => self.in_warp(frame, op, value, group.threads, group.mask)?,
-            true => self.in_warps(frame, op, value, &group)?,
-            false => self.in_memory(frame, op, value, &group)?,
+            true if group.threads <= WARP => self.in_warp(frame, what, values, group.threads, group.mask)?,
+            true => self.in_warps(frame, what, values, &group)?,
+            false => self.in_memory(frame, what, values, &group)?,
         };
-        self.put_in_register(frame, reg, combined.llvm)
+        what.0.iter().zip(combined).try_for_each(|(reg, value)| self.put_in_register(frame, *reg, value.llvm))
+    }
+
+    /// What this thread and another one have, combined.
+    fn both(
+        &self,
+        frame: &mut Frame<'c>,
+        (regs, by): What<'_>,
+        own: &[Typed<'c>],
+        other: &[Typed<'c>],
+    ) -> Result<Vec<Typed<'c>>> {
+        match by {
+            Combining::Operator(op) => own.iter().zip(other).map(|(a, b)| self.binary(frame, *op, *a, *b)).collect(),
+            Combining::Values { others, values } => {
+                for (reg, value) in regs.iter().chain(others).zip(own.iter().chain(other)) {
+                    self.put_in_register(frame, *reg, value.llvm)?;
+                }
+                values.iter().zip(own).map(|(value, own)| self.value(frame, value, 1)?.expect(own.dtype)).collect()
+            }
+        }
     }
 
     fn group(&self, frame: &mut Frame<'c>, threads: &[VarId]) -> Result<Group<'c>> {
@@ -76,10 +98,18 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// Threads that follow each other in a warp, a power of two of them.
-    fn in_warp(&self, frame: &Frame<'c>, op: BinOp, value: Typed<'c>, threads: u32, mask: u32) -> Result<Typed<'c>> {
-        threads_combined_in(threads).into_iter().try_fold(value, |value, distance| {
-            let other = self.shuffled(value, distance, mask)?;
-            self.binary(frame, op, value, other)
+    fn in_warp(
+        &self,
+        frame: &mut Frame<'c>,
+        what: What<'_>,
+        values: Vec<Typed<'c>>,
+        threads: u32,
+        mask: u32,
+    ) -> Result<Vec<Typed<'c>>> {
+        threads_combined_in(threads).into_iter().try_fold(values, |values, distance| {
+            let others =
+                values.iter().map(|value| self.shuffled(*value, distance, mask)).collect::<Result<Vec<_>>>()?;
+            self.both(frame, what, &values, &others)
         })
     }
 
@@ -116,29 +146,61 @@ impl<'c> Emitter<'c, '_> {
     }
 
     /// Whole warps.
-    fn in_warps(&self, frame: &mut Frame<'c>, op: BinOp, value: Typed<'c>, group: &Group<'c>) -> Result<Typed<'c>> {
+    fn in_warps(
+        &self,
+        frame: &mut Frame<'c>,
+        what: What<'_>,
+        values: Vec<Typed<'c>>,
+        group: &Group<'c>,
+    ) -> Result<Vec<Typed<'c>>> {
         let builder = &self.ir.builder;
-        let value = self.in_warp(frame, op, value, WARP, group.mask)?;
+        let values = self.in_warp(frame, what, values, WARP, group.mask)?;
         let warps = group.threads / WARP;
-        let parts = self.parts(frame, value.dtype, warps, group)?;
+        let parts = self.all_parts(frame, &values, warps, group)?;
         let lane = builder.build_and(group.number, self.ir.index(i64::from(WARP) - 1), "")?;
         let warp = builder.build_int_unsigned_div(group.number, self.ir.index(WARP.into()), "")?;
         let is_first = builder.build_int_compare(IntPredicate::EQ, lane, self.ir.index(0), "")?;
-        self.run_if(frame, is_first, |this| this.put_part(parts, warp, value))?;
+        self.run_if(frame, is_first, |this| this.put_parts(&parts, warp, &values))?;
         self.barrier()?;
-        let is_part = builder.build_int_compare(IntPredicate::ULT, lane, self.ir.index(warps.into()), "")?;
-        let nothing = neutral(op, value.dtype).ok_or_else(|| Error::Malformed(format!("{op:?} of {}", value.dtype)))?;
-        let nothing = self.value(frame, &nothing, 1)?.llvm;
-        let part = self.value_if(frame, is_part, nothing, |this| Ok(this.part(parts, lane, value.dtype)?.llvm))?;
-        let part = Typed { llvm: part, dtype: value.dtype };
-        self.in_warp(frame, op, part, warps.next_power_of_two(), u32::MAX)
+        let of_warps = self.ir.index(warps.into());
+        let is_part = builder.build_int_compare(IntPredicate::ULT, lane, of_warps, "")?;
+        let mut left = Vec::new();
+        for (value, parts) in values.iter().zip(&parts) {
+            let dtype = value.dtype;
+            let llvm = self.value_if(frame, is_part, value.llvm, |this| Ok(this.part(*parts, lane, dtype)?.llvm))?;
+            left.push(Typed { llvm, dtype });
+        }
+        if warps.is_power_of_two() {
+            return self.in_warp(frame, what, left, warps, u32::MAX);
+        }
+        for distance in threads_combined_in(warps) {
+            let others =
+                left.iter().map(|value| self.shuffled(*value, distance, u32::MAX)).collect::<Result<Vec<_>>>()?;
+            let both = self.both(frame, what, &left, &others)?;
+            let other = builder.build_xor(lane, self.ir.index(distance.into()), "")?;
+            let is_there = builder.build_int_compare(IntPredicate::ULT, other, of_warps, "")?;
+            for (value, both) in left.iter_mut().zip(both) {
+                value.llvm = self.ir.select(is_there.into(), both.llvm, value.llvm)?;
+            }
+        }
+        Ok(left)
     }
 
     /// Any threads.
-    fn in_memory(&self, frame: &mut Frame<'c>, op: BinOp, value: Typed<'c>, group: &Group<'c>) -> Result<Typed<'c>> {
+    fn in_memory(
+        &self,
+        frame: &mut Frame<'c>,
+        what: What<'_>,
+        values: Vec<Typed<'c>>,
+        group: &Group<'c>,
+    ) -> Result<Vec<Typed<'c>>> {
         let builder = &self.ir.builder;
-        let (parts, number, dtype) = (self.parts(frame, value.dtype, group.threads, group)?, group.number, value.dtype);
-        self.put_part(parts, number, value)?;
+        let (parts, number, function) =
+            (self.all_parts(frame, &values, group.threads, group)?, group.number, frame.function);
+        let part = |this: &Self, at: IntValue<'c>| -> Result<Vec<Typed<'c>>> {
+            parts.iter().zip(&values).map(|(parts, value)| this.part(*parts, at, value.dtype)).collect()
+        };
+        self.put_parts(&parts, number, &values)?;
         self.barrier()?;
         for distance in threads_combined_in(group.threads) {
             let distance = self.ir.index(distance.into());
@@ -148,24 +210,33 @@ impl<'c> Emitter<'c, '_> {
             let is_there =
                 builder.build_int_compare(IntPredicate::ULT, other, self.ir.index(group.threads.into()), "")?;
             let takes = builder.build_and(is_lower, is_there, "")?;
-            let (mine, theirs) =
-                (|this: &Self| this.part(parts, number, dtype), |this: &Self| this.part(parts, other, dtype));
-            let inner: &Frame<'c> = frame;
-            self.run_if(inner, takes, |this| {
-                let both = this.binary(inner, op, mine(this)?, theirs(this)?)?;
-                this.put_part(parts, number, both)
+            self.run_if_in(function, takes, |this| {
+                let (mine, theirs) = (part(this, number)?, part(this, other)?);
+                let both = this.both(frame, what, &mine, &theirs)?;
+                this.put_parts(&parts, number, &both)
             })?;
             self.barrier()?;
         }
-        self.part(parts, self.ir.index(0), dtype)
+        part(self, self.ir.index(0))
     }
 
-    /// Shared memory for so many values of each group: where this group's begin. In a loop the threads first wait for those
-    /// that still read what the last round left.
-    fn parts(&self, frame: &mut Frame<'c>, dtype: DType, count: u32, group: &Group<'c>) -> Result<PointerValue<'c>> {
+    /// Shared memory for so many of the values of each group: for each value where this group's begin. In a loop the threads
+    /// first wait for those that still read what the last round left.
+    fn all_parts(
+        &self,
+        frame: &mut Frame<'c>,
+        values: &[Typed<'c>],
+        count: u32,
+        group: &Group<'c>,
+    ) -> Result<Vec<PointerValue<'c>>> {
         if frame.kernel()?.loops > 0 {
             self.barrier()?;
         }
+        values.iter().map(|value| self.parts(frame, value.dtype, count, group)).collect()
+    }
+
+    /// The same for one of the values.
+    fn parts(&self, frame: &Frame<'c>, dtype: DType, count: u32, group: &Group<'c>) -> Result<PointerValue<'c>> {
         let ty = self.memory_type(dtype);
         let array = ty.array_type(count.saturating_mul(group.groups));
         let name = format!("{}_parts", frame.function.get_name().to_string_lossy());
@@ -174,6 +245,10 @@ impl<'c> Emitter<'c, '_> {
         global.set_initializer(&array.get_undef());
         let first = self.ir.builder.build_int_nsw_mul(group.group, self.ir.index(count.into()), "")?;
         self.ir.element(global.as_pointer_value(), ty, first)
+    }
+
+    fn put_parts(&self, parts: &[PointerValue<'c>], at: IntValue<'c>, values: &[Typed<'c>]) -> Result<()> {
+        parts.iter().zip(values).try_for_each(|(parts, value)| self.put_part(*parts, at, *value))
     }
 
     fn put_part(&self, parts: PointerValue<'c>, at: IntValue<'c>, value: Typed<'c>) -> Result<()> {

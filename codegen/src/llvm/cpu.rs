@@ -39,7 +39,7 @@ pub(super) struct Emitted<'c> {
 pub(super) fn emit<'c>(program: &Program, machine: &Machine, context: &'c LlvmContext) -> Result<Emitted<'c>> {
     let ir = Ir::new(context, &program.name, POINTER_BITS);
     machine.describe(&ir.module);
-    let alias = Alias::new(context, &program.buffers, |buffer| program.buffers[buffer].role == Role::Input);
+    let alias = Alias::new(context, program, |buffer| program.buffers[buffer].role == Role::Input);
     let (formula_steps, numbers, checks) = (Cell::new(0), Numbers::of(program), checks_of(program));
     let emitter = Emitter { ir, machine, alias, formula_steps, numbers, program, checks };
     let entry = format!("tw_{}", program.name);

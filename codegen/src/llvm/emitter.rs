@@ -20,7 +20,7 @@ use super::object::Machine;
 use super::{Error, Result};
 use crate::numbers::Numbers;
 use crate::verify::has_meeting;
-use crate::{Buffer, Int, Op, Program, Reg, RegId, Stride, VarId};
+use crate::{Buffer, Int, Op, Place, Program, Reg, RegId, Stride, VarId};
 
 /// Two registers of bytes on the widest machine. LLVM takes an access lane by lane apart where the machine has no better
 /// way, and its time grows with the square of the lanes: a masked gather of 1024 takes minutes.
@@ -132,6 +132,9 @@ impl<'c> Emitter<'c, '_> {
     /// An [`Op::Local`]: room in the frame of the function, which each run of the body begins with anything in.
     fn local(&self, frame: &mut Frame<'c>, buffer: TensorId, body: &[Op]) -> Result<()> {
         let row = self.buffer(buffer)?;
+        if let Place::Workspace(_) = row.place {
+            return self.ops(frame, body);
+        }
         let bytes = row.constant_bytes().and_then(|bytes| u32::try_from(bytes).ok());
         let bytes = bytes.filter(|&bytes| i64::from(bytes) <= MemoryKind::STACK_BYTES);
         let bytes = bytes.ok_or_else(|| Error::Malformed(format!("`{}` is too large for the stack", row.name)))?;
@@ -263,7 +266,7 @@ impl<'c> Emitter<'c, '_> {
                 frame.kernel()?;
                 self.copy(frame, (*to, to_at), (*from, from_at), *lanes)
             }
-            Op::Combine { reg, op, threads } => self.combine(frame, *reg, *op, threads),
+            Op::Combine { regs, by, threads } => self.combine(frame, (regs, by), threads),
             Op::Atomic { buffer, at, op, reg } => {
                 frame.kernel()?;
                 self.atomic(frame, (*buffer, at), *op, *reg)
@@ -341,8 +344,18 @@ impl<'c> Emitter<'c, '_> {
 
     /// Runs `then` where the condition holds.
     pub fn run_if(&self, frame: &Frame<'c>, cond: IntValue<'c>, then: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
-        let yes = self.ir.context.append_basic_block(frame.function, "");
-        let after = self.ir.context.append_basic_block(frame.function, "");
+        self.run_if_in(frame.function, cond, then)
+    }
+
+    /// The same in a function, whose frame `then` may change.
+    pub fn run_if_in(
+        &self,
+        function: FunctionValue<'c>,
+        cond: IntValue<'c>,
+        then: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<()> {
+        let yes = self.ir.context.append_basic_block(function, "");
+        let after = self.ir.context.append_basic_block(function, "");
         self.ir.builder.build_conditional_branch(cond, yes, after)?;
         self.ir.builder.position_at_end(yes);
         then(self)?;

@@ -79,7 +79,7 @@ pub(super) fn emit<'c>(
 ) -> Result<(Module<'c>, Vec<PtxKernel>)> {
     let ir = Ir::new(context, &program.name, Entry::index_bits(program));
     machine.describe(&ir.module);
-    let alias = Alias::new(context, &program.buffers, |_| false);
+    let alias = Alias::new(context, program, |_| false);
     let (formula_steps, numbers, checks) = (Cell::new(0), Numbers::of(program), checks_of(program));
     let mut emitter = Emitter { ir, machine, alias, formula_steps, numbers, program, checks };
     let mut kernels = Vec::new();
@@ -87,7 +87,7 @@ pub(super) fn emit<'c>(
         // What no thread of a launch writes stays as it is while it runs.
         let written = written(&launch.body);
         let is_constant = |buffer| is_global(program, buffer) && !written.contains(&buffer);
-        emitter.alias = Alias::new(context, &program.buffers, is_constant);
+        emitter.alias = Alias::new(context, program, is_constant);
         kernels.push(emitter.launch(launch, device, &written)?);
     }
     Ok((emitter.ir.module, kernels))

@@ -23,11 +23,13 @@ use super::{Error, Result};
 const PASSES: &str = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),\
                       early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg)";
 
-/// The same for kernels, whose vectors are accesses only: these have to know how their addresses are aligned.
+/// The same for kernels, whose vectors are accesses only: these have to know how their addresses are aligned. What loops have
+/// become is not given to `instcombine` again: it moves sums of one step behind the barriers of the next, to where they are used
+/// at last, and not the loads that they add up, which shared memory keeps where they are: hundreds of registers.
 const KERNEL_PASSES: &str = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,\
                              loop-mssa(licm),early-cse<memssa>,instcombine<no-verify-fixpoint>,\
                              loop-unroll<O2;no-partial;no-runtime;no-peeling;no-upperbound>,\
-                             simplifycfg,instcombine<no-verify-fixpoint>,infer-alignment)";
+                             simplifycfg,early-cse<memssa>,instsimplify,infer-alignment)";
 
 /// Bits of the longest access of a thread.
 const ACCESS_BITS: u32 = 128;

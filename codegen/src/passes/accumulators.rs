@@ -250,7 +250,7 @@ impl Uses {
                     self.subscripts(at);
                     self.other.insert(*reg);
                 }
-                Op::Combine { reg, .. } => _ = self.other.insert(*reg),
+                Op::Combine { regs, .. } => self.other.extend(regs),
             }
         }
     }

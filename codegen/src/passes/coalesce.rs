@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::{At, Launch, Op, Program, RegId, Value};
+use crate::{At, Combining, Launch, Op, Program, RegId, Value};
 
 /// One register in place of two, where one holds the other's value for a while and gives it back.
 ///
@@ -71,10 +71,8 @@ fn count(ops: &[Op], uses: &mut Uses) {
                 count(then, uses);
                 count(otherwise, uses);
             }
-            Op::Set { reg, .. } | Op::Combine { reg, .. } | Op::Atomic { reg, .. } => {
-                *uses.entry(*reg).or_default() += 1
-            }
-            Op::LoadBlock { regs, .. } | Op::StoreBlock { regs, .. } => {
+            Op::Set { reg, .. } | Op::Atomic { reg, .. } => *uses.entry(*reg).or_default() += 1,
+            Op::LoadBlock { regs, .. } | Op::StoreBlock { regs, .. } | Op::Combine { regs, .. } => {
                 regs.iter().for_each(|reg| *uses.entry(*reg).or_default() += 1);
             }
             Op::Store { .. } | Op::Check { .. } | Op::Prefetch { .. } | Op::Barrier | Op::Copy { .. } | Op::Wait => {}
@@ -83,7 +81,7 @@ fn count(ops: &[Op], uses: &mut Uses) {
     }
 }
 
-/// The registers that an op reads or sets.
+/// The registers that an op reads or sets, but for those that are an [`Op::Combine`]'s own.
 pub(crate) fn registers_of(op: &Op) -> Vec<RegId> {
     let mut uses = Uses::new();
     count(std::slice::from_ref(op), &mut uses);
@@ -163,7 +161,12 @@ pub(crate) fn renamed(op: &Op, from: RegId, to: RegId) -> Op {
             regs.iter_mut().for_each(|own| *own = reg(*own));
             *place = at(place);
         }
-        Op::Combine { reg: own, .. } => *own = reg(*own),
+        Op::Combine { regs, by, .. } => {
+            regs.iter_mut().for_each(|own| *own = reg(*own));
+            if let Combining::Values { values, .. } = by {
+                values.iter_mut().for_each(|own| *own = value(own));
+            }
+        }
         Op::Atomic { reg: own, at: place, .. } => (*own, *place) = (reg(*own), at(place)),
         Op::Barrier | Op::Copy { .. } | Op::Wait => {}
     }

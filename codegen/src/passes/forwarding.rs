@@ -243,7 +243,7 @@ impl Effects {
                     mask.iter().for_each(|mask| self.value(mask));
                 }
                 Op::Barrier | Op::Copy { .. } | Op::Wait => {}
-                Op::Combine { reg, .. } => _ = self.set.insert(*reg),
+                Op::Combine { regs, .. } => self.set.extend(regs),
                 Op::Prefetch { at, .. } => at.iter().for_each(|at| self.subscript(at)),
                 Op::LoadBlock { regs, buffer, at, .. } => {
                     self.set.extend(regs);

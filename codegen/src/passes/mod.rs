@@ -22,9 +22,9 @@ use std::collections::BTreeMap;
 use polyhedral::{Kernel, Node, Scop, TensorId};
 use support::{Remark, Table, with_deep_stack};
 
-use crate::llvm;
 use crate::scan::{Error, Options, scan};
 use crate::{At, Int, Op, Program, Report, Value, VarId};
+use crate::{arena, llvm};
 
 pub use accumulators::accumulators;
 pub use coalesce::coalesce;
@@ -66,7 +66,7 @@ fn lowered(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<
     let program = forwarding(program);
     let program = spread(prefetches(transposes(shifts(dots(simplify(program), &options.dots)))));
     remarks.extend(llvm::library_calls(&program, options.fma));
-    Ok(program)
+    Ok(arena::planned(program))
 }
 
 /// The program without marks of kernels: a processor has none, and runs their loops one iteration after the other.

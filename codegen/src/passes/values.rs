@@ -141,8 +141,9 @@ impl Pass<'_> {
                     self.count_sets(then);
                     self.count_sets(otherwise);
                 }
-                Op::LoadBlock { regs, .. } => regs.iter().for_each(|reg| *self.sets.entry(*reg).or_default() += 1),
-                Op::Combine { reg, .. } => *self.sets.entry(*reg).or_default() += 1,
+                Op::LoadBlock { regs, .. } | Op::Combine { regs, .. } => {
+                    regs.iter().for_each(|reg| *self.sets.entry(*reg).or_default() += 1);
+                }
                 Op::Store { .. }
                 | Op::Check { .. }
                 | Op::Prefetch { .. }

@@ -15,12 +15,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use polyhedral::legality::Illegal;
-use polyhedral::{BinOp, Combination, Combined, Scop, StmtId};
+use polyhedral::{BinOp, Combination, Combined, Monoid, Scop, StmtId, Tensor};
 
 use super::kernels::InKernel;
+use super::lower::Lowering;
 use super::{Error, malformed};
 use crate::verify::has_meeting;
-use crate::{Cond, Op, Program, Reg, RegId, Value, VarId, neutral};
+use crate::{Combining, Cond, Op, Program, Reg, RegId, Value, VarId, neutral};
 
 /// The program with the partial results of threads.
 pub(super) fn of_threads(scop: &Scop) -> Result<Combined, Error> {
@@ -33,10 +34,12 @@ pub(super) fn of_threads(scop: &Scop) -> Result<Combined, Error> {
 /// The partial results of threads.
 pub(super) struct Partial {
     reductions: Vec<Combination>,
-    /// By reduction.
-    registers: Vec<RegId>,
+    /// By reduction, for each component.
+    registers: Vec<Vec<RegId>>,
+    /// By reduction: where what combines two is no operator, what another thread has.
+    others: Vec<Vec<RegId>>,
     /// By reduction: what changes nothing.
-    neutral: Vec<Value>,
+    neutral: Vec<Vec<Value>>,
     steps: BTreeMap<StmtId, Step>,
 }
 
@@ -53,14 +56,19 @@ impl Partial {
         let mut partial = Partial {
             reductions: combined.reductions.clone(),
             registers: Vec::new(),
+            others: Vec::new(),
             neutral: Vec::new(),
             steps: BTreeMap::new(),
         };
-        for (at, Combination { start, update, finish, op, tensor, .. }) in combined.reductions.iter().enumerate() {
-            let tensor = &combined.scop.tensors[*tensor];
-            let zero = || Value::Const(polyhedral::Value::Int(0), tensor.dtype);
-            partial.registers.push(program.regs.push(Reg { name: tensor.name.clone(), dtype: tensor.dtype, lanes: 1 }));
-            partial.neutral.push(neutral(*op, tensor.dtype).unwrap_or_else(zero));
+        for (at, Combination { start, update, finish, monoid, tensors, .. }) in combined.reductions.iter().enumerate() {
+            let mut registers = || {
+                let tensors = tensors.iter().map(|tensor| &combined.scop.tensors[*tensor]);
+                let new = |tensor: &Tensor| Reg { name: tensor.name.clone(), dtype: tensor.dtype, lanes: 1 };
+                tensors.map(|tensor| program.regs.push(new(tensor))).collect::<Vec<RegId>>()
+            };
+            partial.registers.push(registers());
+            partial.others.push(if monoid.operator().is_some() { Vec::new() } else { registers() });
+            partial.neutral.push(identity(monoid));
             partial.steps.extend([(*start, Step::Start(at)), (*update, Step::Update(at)), (*finish, Step::Finish(at))]);
         }
         partial
@@ -70,12 +78,14 @@ impl Partial {
         self.steps.get(&stmt).copied()
     }
 
-    pub(super) fn register(&self, at: usize) -> RegId {
-        self.registers[at]
+    /// The partial result of each component.
+    pub(super) fn registers(&self, at: usize) -> &[RegId] {
+        &self.registers[at]
     }
 
-    pub(super) fn operator(&self, at: usize) -> BinOp {
-        self.reductions[at].op
+    /// What combines two partial results, where it is one operator.
+    pub(super) fn operator(&self, at: usize) -> Option<BinOp> {
+        self.reductions[at].monoid.operator()
     }
 
     /// Whether other blocks update the element too.
@@ -84,16 +94,44 @@ impl Partial {
     }
 
     /// The beginning of a partial result.
-    pub(super) fn started(&self, at: usize) -> Op {
-        Op::Set { reg: self.registers[at], value: self.neutral[at].clone() }
+    pub(super) fn started(&self, at: usize) -> Vec<Op> {
+        let registers = self.registers[at].iter().zip(&self.neutral[at]);
+        registers.map(|(reg, value)| Op::Set { reg: *reg, value: value.clone() }).collect()
     }
 
     /// What the threads of the kernel have, combined; nothing where there is one.
-    pub(super) fn combined(&self, at: usize, kernel: &InKernel) -> Option<Op> {
-        let Combination { axes, op, .. } = &self.reductions[at];
+    pub(super) fn combined(
+        &self,
+        at: usize,
+        kernel: &InKernel,
+        lowering: &mut Lowering<'_>,
+    ) -> Result<Option<Op>, Error> {
+        let Combination { axes, update, monoid, .. } = &self.reductions[at];
         let threads: Vec<VarId> = axes.iter().filter_map(|axis| kernel.thread_on(*axis)).collect();
-        (!threads.is_empty()).then(|| Op::Combine { reg: self.registers[at], op: *op, threads })
+        if threads.is_empty() {
+            return Ok(None);
+        }
+        let (regs, others) = (self.registers[at].clone(), self.others[at].clone());
+        let by = match monoid.operator() {
+            Some(op) => Combining::Operator(op),
+            None => {
+                let stmt = &lowering.scop.stmts[*update];
+                let values = lowering.states_combined(stmt, monoid, &regs, &others)?;
+                Combining::Values { others, values }
+            }
+        };
+        Ok(Some(Op::Combine { regs, by, threads }))
     }
+}
+
+/// What changes nothing, of each component: for what an operator combines by itself, signs of zeros and what is no number too.
+fn identity(monoid: &Monoid) -> Vec<Value> {
+    let of = |at: usize| {
+        let (value, dtype) = (monoid.identity[at], monoid.dtypes[at]);
+        let exact = monoid.operator_of(at).and_then(|op| neutral(op, dtype));
+        exact.unwrap_or(Value::Const(value, dtype))
+    };
+    (0..monoid.dtypes.len()).map(of).collect()
 }
 
 /// The ops of a kernel with all threads getting to where they meet: what is around is tested in between.
@@ -174,7 +212,11 @@ impl Meeting<'_> {
     /// The partial result that an op begins.
     fn started(&self, op: &Op) -> Option<RegId> {
         match op {
-            Op::Set { reg, value: Value::Const(..) } if self.partial.registers.contains(reg) => Some(*reg),
+            Op::Set { reg, value: Value::Const(..) }
+                if self.partial.registers.iter().flatten().any(|own| own == reg) =>
+            {
+                Some(*reg)
+            }
             _ => None,
         }
     }
@@ -189,7 +231,7 @@ impl Meeting<'_> {
 /// Whether threads combine a register in some of the ops.
 fn combines(ops: &[Op], own: RegId) -> bool {
     ops.iter().any(|op| match op {
-        Op::Combine { reg, .. } => *reg == own,
+        Op::Combine { regs, .. } => regs.contains(&own),
         Op::For { body, .. } | Op::Local { body, .. } => combines(body, own),
         Op::If { then, otherwise, .. } => combines(then, own) || combines(otherwise, own),
         _ => false,

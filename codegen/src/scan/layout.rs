@@ -4,17 +4,15 @@ use polyhedral::{Memory, Role, Scop, Tensor};
 use support::Table;
 
 use super::Options;
+use crate::arena::{self, ALIGNMENT};
 use crate::{Buffer, Int, Place, Program, Stride};
-
-/// Temporaries begin at multiples of this many bytes.
-const ALIGNMENT: i64 = 64;
 
 /// Rows shorter than so many of those are not made longer.
 const LINES: i64 = 8;
 
 /// The program with its buffers and without a body.
 pub(super) fn empty_program(scop: &Scop, options: &Options) -> Program {
-    let (mut argument, mut offset) = (0, Int::Const(0));
+    let mut argument = 0;
     let whole_lines = fit_in_whole_lines(scop);
     let buffers = scop.tensors.values().map(|tensor| {
         let extent = storage_extent(tensor);
@@ -25,9 +23,8 @@ pub(super) fn empty_program(scop: &Scop, options: &Options) -> Program {
             }
             Place::Stack
         } else if tensor.role == Role::Temporary {
-            let here = offset.clone();
-            offset = offset.clone() + aligned(bytes(tensor, &extent));
-            Place::Workspace(here)
+            // A part of its own, until the loops are finished.
+            Place::Workspace(Int::Const(0))
         } else {
             if options.runtime_strides.get(argument).copied().unwrap_or(false) {
                 strides = vec![Stride::Runtime; extent.len()];
@@ -38,27 +35,21 @@ pub(super) fn empty_program(scop: &Scop, options: &Options) -> Program {
         let (name, dtype, role, streamed) = (tensor.name.clone(), tensor.dtype, tensor.role, tensor.streamed);
         Buffer { name, dtype, extent, strides, rows: None, place, role, streamed }
     });
-    Program {
+    arena::apart(Program {
         name: scop.name.clone(),
         params: scop.params.clone(),
         buffers: buffers.collect(),
         vars: Table::new(),
         regs: Table::new(),
         body: Vec::new(),
-    }
+    })
 }
 
 impl Program {
     /// Bytes of workspace that a call needs, over the parameters.
     pub fn workspace(&self) -> Int {
-        let end = |buffer: &Buffer| match &buffer.place {
-            Place::Workspace(offset) => {
-                let elements = buffer.extent.iter().cloned().fold(Int::Const(1), |all, n| all * n);
-                Some(offset.clone() + aligned(i64::from(buffer.dtype.bytes()) * elements))
-            }
-            Place::Argument(_) | Place::Stack | Place::Shared => None,
-        };
-        self.buffers.values().filter_map(end).fold(Int::Const(0), Int::max)
+        let ends = arena::in_workspace(self).map(|(_, buffer, offset)| offset.clone() + arena::room(buffer));
+        ends.fold(Int::Const(0), Int::max)
     }
 }
 
@@ -151,8 +142,4 @@ fn fit_in_whole_lines(scop: &Scop) -> bool {
 
 fn bytes(tensor: &Tensor, extent: &[Int]) -> Int {
     i64::from(tensor.dtype.bytes()) * extent.iter().cloned().fold(Int::Const(1), |all, n| all * n)
-}
-
-pub(super) fn aligned(bytes: Int) -> Int {
-    ALIGNMENT * (bytes + (ALIGNMENT - 1)).floor_div(ALIGNMENT)
 }

@@ -72,20 +72,20 @@ pub(super) struct Point<'a> {
     /// By which operator the lanes are combined before the one element that they all update; none where each has its own.
     pub(super) combined: Option<BinOp>,
     /// What a reduction updates.
-    pub(super) place: Place,
+    pub(super) place: Place<'a>,
 }
 
 /// What a reduction updates at a point.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// The element that the statement writes.
+pub(super) enum Place<'a> {
+    /// The elements that the statement writes.
     Element,
-    /// The partial result of a thread, in a register; the statement writes nothing.
-    Partial(RegId),
-    /// The element, by what is in a register.
-    From(RegId),
+    /// The partial results of a thread, in registers; the statement writes nothing.
+    Partial(&'a [RegId]),
+    /// The elements, by what is in registers.
+    From(&'a [RegId]),
     /// The same in one step, as other blocks update it too.
-    Atomically(RegId),
+    Atomically(&'a [RegId]),
 }
 
 /// Turns statements into ops.
@@ -96,6 +96,24 @@ pub(super) struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
+    /// What a reduction makes of two of its states, each in registers.
+    pub(super) fn states_combined(
+        &mut self,
+        stmt: &Stmt,
+        monoid: &Monoid,
+        own: &[RegId],
+        other: &[RegId],
+    ) -> Result<Vec<Value>, Error> {
+        let point = Point { coordinates: &[], extras: 0, lanes: 1, combined: None, place: Place::Partial(own) };
+        let guard = Guard::of(&Tests::new(), &point);
+        let computation =
+            Computation { lowering: self, stmt, point: &point, guard, ops: Vec::new(), found: BTreeMap::new() };
+        let mut computation = computation;
+        let values = |regs: &[RegId]| regs.iter().map(|reg| Value::Reg(*reg)).collect::<Vec<Value>>();
+        let (states, terms) = (values(own), values(other));
+        monoid.combine.iter().map(|expr| computation.expr(expr, &states, &terms)).collect()
+    }
+
     /// The ops of `stmt` at a point where `tests` are still to be made.
     pub(super) fn guarded(&mut self, stmt: &Stmt, point: &Point<'_>, tests: &Tests) -> Result<Vec<Op>, Error> {
         let guard = Guard::of(tests, point);
@@ -338,15 +356,16 @@ impl Computation<'_, '_> {
             return self.prefetches();
         }
         let writes = self.stmt.writes.iter().map(|write| self.address(write)).collect::<Result<Vec<_>, _>>()?;
-        if let Place::Atomically(reg) = self.point.place {
-            return self.atomic(reg, writes);
+        if let Place::Atomically(regs) = self.point.place {
+            return self.atomic(regs, writes);
         }
         let mut values = match &self.stmt.body {
             Body::Assign(values) => values.iter().map(|value| self.value(value)).collect::<Result<Vec<_>, _>>()?,
             Body::Reduce { monoid, terms } => self.combined(monoid, terms, &writes)?,
         };
-        if let (Place::Partial(reg), [_]) = (self.point.place, values.as_slice()) {
-            self.ops.extend(values.into_iter().map(|value| Op::Set { reg, value }));
+        if let Place::Partial(regs) = self.point.place {
+            // Of several components the old values are in registers of their own.
+            self.ops.extend(regs.iter().zip(values).map(|(reg, value)| Op::Set { reg: *reg, value }));
             return Ok(self.ops);
         }
         if values.len() != writes.len() {
@@ -370,11 +389,11 @@ impl Computation<'_, '_> {
     }
 
     /// An update of one element by what is in a register, in one step.
-    fn atomic(mut self, reg: RegId, writes: Vec<Vec<At>>) -> Result<Vec<Op>, Error> {
+    fn atomic(mut self, regs: &[RegId], writes: Vec<Vec<At>>) -> Result<Vec<Op>, Error> {
         let Body::Reduce { monoid, .. } = &self.stmt.body else { return Err(self.outside("operator")) };
         let op = monoid.operator().ok_or_else(|| self.outside("operator"))?;
-        let updates = self.stmt.writes.iter().zip(writes);
-        self.ops.extend(updates.map(|(write, at)| Op::Atomic { buffer: write.tensor, at, op, reg }));
+        let updates = self.stmt.writes.iter().zip(writes).zip(regs);
+        self.ops.extend(updates.map(|((write, at), &reg)| Op::Atomic { buffer: write.tensor, at, op, reg }));
         Ok(self.ops)
     }
 
@@ -386,7 +405,7 @@ impl Computation<'_, '_> {
     /// The type of a component of what is written.
     fn written(&self, component: usize) -> Option<DType> {
         match self.point.place {
-            Place::Partial(reg) => Some(self.lowering.program.regs[reg].dtype),
+            Place::Partial(regs) => regs.get(component).map(|reg| self.lowering.program.regs[*reg].dtype),
             _ => self.stmt.writes.get(component).map(|write| self.lowering.scop.tensors[write.tensor].dtype),
         }
     }
@@ -415,11 +434,11 @@ impl Computation<'_, '_> {
             });
         }
         let mut terms = match self.point.place {
-            Place::From(reg) => vec![Value::Reg(reg)],
+            Place::From(regs) => regs.iter().map(|reg| Value::Reg(*reg)).collect(),
             _ => terms.iter().map(|term| self.value(term)).collect::<Result<Vec<_>, _>>()?,
         };
-        if let Place::Partial(reg) = self.point.place {
-            states.push(Value::Reg(reg));
+        if let Place::Partial(regs) = self.point.place {
+            states.extend(regs.iter().map(|reg| Value::Reg(*reg)));
         }
         if let Some(op) = self.point.combined {
             terms = terms.into_iter().map(|term| self.over_lanes(op, term)).collect::<Result<_, _>>()?;

@@ -6,6 +6,7 @@
 
 mod boxes;
 mod combine;
+mod iterations;
 mod kernels;
 mod layout;
 mod leaves;

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use polyhedral::{Axis, Kind, Memory, Scop, TensorId};
 
-use super::layout::aligned;
 use super::leaves::{Leaves, Part, Scanned};
-use super::{Error, malformed};
+use super::{Error, iterations, malformed};
+use crate::arena::aligned;
 use crate::{At, Int, Launch, Op, Place, Program, Value};
 
 /// Tensors of which not all iterations have the same memory.
@@ -20,10 +20,12 @@ pub(super) struct Private {
     around: BTreeMap<TensorId, Vec<Scanned>>,
     /// What a thread keeps as long as its block runs.
     kept: Vec<TensorId>,
+    /// By member, what of the workspace holds nothing from one iteration to the next.
+    fresh: BTreeMap<String, Vec<TensorId>>,
 }
 
 impl Private {
-    pub(super) fn of(scop: &Scop, leaves: &Leaves) -> Private {
+    pub(super) fn of(scop: &Scop, leaves: &Leaves) -> Result<Private, Error> {
         let mut private = BTreeMap::new();
         for part in leaves.parts.values() {
             for access in scop.stmts[part.stmt].accesses() {
@@ -42,7 +44,7 @@ impl Private {
             }
         }
         let kept = scop.tensors.iter().filter(|(_, tensor)| tensor.memory == Memory::Registers).map(|(id, _)| id);
-        Private { around: private, kept: kept.collect() }
+        Ok(Private { around: private, kept: kept.collect(), fresh: iterations::fresh(scop, leaves)? })
     }
 
     /// On a device, what is not a thread's own is in the memory that its block shares, or in that of the device: gives these
@@ -68,7 +70,8 @@ impl Private {
     /// The body of the loop over `member` with the memory that it needs.
     pub(super) fn inside(&self, member: &str, body: Vec<Op>) -> Vec<Op> {
         let here = self.around.iter().filter(|(_, around)| around.iter().any(|one| one.name == member));
-        here.fold(body, |body, (&tensor, _)| with_memory(tensor, body))
+        let fresh = self.fresh.get(member).into_iter().flatten();
+        here.map(|(tensor, _)| tensor).chain(fresh).fold(body, |body, &tensor| with_memory(tensor, body))
     }
 
     /// What a thread of a kernel runs, with the memory that it keeps all the while.

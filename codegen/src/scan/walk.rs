@@ -33,7 +33,7 @@ pub(super) fn fill(
         lowering: Lowering { scop, options, program },
         leaves,
         partial,
-        private: Private::of(scop, leaves),
+        private: Private::of(scop, leaves)?,
         values: BTreeMap::new(),
         names: BTreeSet::new(),
         kernel: None,
@@ -418,7 +418,7 @@ impl Walk<'_, '_> {
             return Ok(vec![Op::Barrier]);
         }
         if let Some(Step::Start(at)) = self.partial.step(part.stmt) {
-            return Ok(vec![self.partial.started(at)]);
+            return Ok(self.partial.started(at));
         }
         let only = self.kernel.as_ref().map_or(Cond::always(), |kernel| kernel.is_first_beside(&part.members));
         let ops = self.everywhere(part, at, whole)?;
@@ -429,7 +429,7 @@ impl Walk<'_, '_> {
         };
         Ok(match (self.partial.step(part.stmt), &self.kernel) {
             (Some(Step::Finish(at)), Some(kernel)) => {
-                self.partial.combined(at, kernel).into_iter().chain(ops).collect()
+                self.partial.combined(at, kernel, &mut self.lowering)?.into_iter().chain(ops).collect()
             }
             _ => ops,
         })
@@ -463,11 +463,14 @@ impl Walk<'_, '_> {
         if let Some(factor) = vector {
             let coordinates = in_lanes(&first, part.extras, Some(factor));
             let (coordinates, lanes) = (&coordinates[part.extras..], factor.width as u32);
-            combined = match self.partial.step(part.stmt) {
-                Some(Step::Update(at)) => Some(self.partial.operator(at)),
+            let step = self.partial.step(part.stmt);
+            combined = match step {
+                Some(Step::Update(at)) => self.partial.operator(at),
                 _ => self.lowering.combines_lanes(stmt, coordinates, lanes),
             };
-            if combined.is_none() && !self.lowering.has_lanes(stmt, coordinates, lanes) {
+            // Lanes have one partial result.
+            let has_lanes = !matches!(step, Some(Step::Update(_))) && self.lowering.has_lanes(stmt, coordinates, lanes);
+            if combined.is_none() && !has_lanes {
                 let why = "its lanes would store to the same element, or to elements that are found while running";
                 self.note(Remark::new("codegen", &stmt.name, "not vectorised", why));
                 vector = None;
@@ -510,9 +513,9 @@ impl Walk<'_, '_> {
         let lanes = expansion.vector.map_or(1, |factor| factor.width as u32);
         let (extras, combined) = (part.extras, expansion.combined);
         let place = match self.partial.step(part.stmt) {
-            Some(Step::Update(at)) => Updated::Partial(self.partial.register(at)),
-            Some(Step::Finish(at)) if self.partial.is_atomic(at) => Updated::Atomically(self.partial.register(at)),
-            Some(Step::Finish(at)) => Updated::From(self.partial.register(at)),
+            Some(Step::Update(at)) => Updated::Partial(self.partial.registers(at)),
+            Some(Step::Finish(at)) if self.partial.is_atomic(at) => Updated::Atomically(self.partial.registers(at)),
+            Some(Step::Finish(at)) => Updated::From(self.partial.registers(at)),
             _ => Updated::Element,
         };
         let point = Point { coordinates: &coordinates, extras, lanes, combined, place };

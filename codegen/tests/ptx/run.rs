@@ -27,7 +27,7 @@ pub fn run(program: &Program, device: &Gpu, sizes: &[i64], inputs: &Tensors, see
         buffers.push(data.bytes);
     }
     let workspace = buffers.len();
-    buffers.extend(plan.workspace.iter().map(|part| vec![0xff; part.bytes]));
+    buffers.push(vec![0xff; plan.workspace_bytes()]);
     let faults = buffers.len();
     buffers.push(vec![0; 8 * plan.fault_words]);
     for launch in &plan.launches {
@@ -37,7 +37,7 @@ pub fn run(program: &Program, device: &Gpu, sizes: &[i64], inputs: &Tensors, see
             .iter()
             .map(|operand| match *operand {
                 Operand::Argument(at) => Parameter::Buffer(at, 0),
-                Operand::Workspace(at) => Parameter::Buffer(workspace + at, 0),
+                Operand::Workspace(at) => Parameter::Buffer(workspace, plan.workspace[at].offset),
                 Operand::Int(value) => Parameter::Int(value),
                 Operand::Stride(at, dim) => Parameter::Int(shapes[at].2[dim + 1..].iter().product()),
                 Operand::Faults => Parameter::Buffer(faults, 0),

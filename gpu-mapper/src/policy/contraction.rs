@@ -16,10 +16,13 @@
 //! Nath, Tomov and Dongarra, An Improved MAGMA GEMM for Fermi GPUs (2010), for both levels. A thread's elements are in groups
 //! of four, as far apart as all threads of its row have such groups, so that the threads of a warp read neighbouring vectors
 //! of shared memory. Where it pays, the tiles of the next step are on their way meanwhile ([`Staged`]).
+//!
+//! A nest may have several sums of the same shape, one after the other, and what is made of them behind: a gate and what passes
+//! it, a network's two products of one input. A block computes its tile of each.
 
 use std::cell::RefCell;
 
-use polyhedral::{Access, Axis, Body, Memory, Stmt, StmtId, TensorId};
+use polyhedral::{Access, Axis, Memory, Stmt, StmtId, TensorId};
 use support::{Gpu, Remark};
 use transform::{Command, LayoutMap, Promotion, Session};
 
@@ -58,9 +61,10 @@ pub(super) fn map(device: &Gpu, session: &mut Session, head: &str) -> Result<(),
 
 /// How many products a nest sums, if it is a contraction and that is known.
 pub(super) fn work(session: &Session, head: &str) -> Option<i64> {
-    let Contraction { row, column, others, summed, .. } = Contraction::find(session, head)?;
-    let loops = [row, column].into_iter().chain(others).chain(summed);
-    loops.map(|one| one.extent).try_fold(1i64, |all, extent| all.checked_mul(extent?))
+    let Contraction { row, column, others, sums, .. } = Contraction::find(session, head)?;
+    let product = |loops: &[Loop]| loops.iter().try_fold(1i64, |all, one| all.checked_mul(one.extent?));
+    let terms = sums.iter().try_fold(0i64, |all, sum| all.checked_add(product(&sum.summed)?))?;
+    product(&[[row, column].as_slice(), &others].concat())?.checked_mul(terms)
 }
 
 /// How many tiles are tried.
@@ -68,17 +72,26 @@ const MOST_TRIALS: usize = 4;
 
 /// A nest around a contraction.
 pub(super) struct Contraction {
-    pub(super) stmt: StmtId,
+    /// What is summed, in its order: at least one sum, all of them of the same rows and columns.
+    pub(super) sums: Vec<Sum>,
     /// The loop along which threads are neighbours, and the one that only other factors use.
     pub(super) column: Loop,
     pub(super) row: Loop,
     pub(super) others: Vec<Loop>,
     /// Of these, one whose iterations share what some factor has.
     pub(super) layer: Option<Layer>,
-    /// The loops of the sum, outermost first.
-    pub(super) summed: Vec<Loop>,
     /// The statements of the nest, in their order, each with its dimensions that are the row and the column loop.
     stmts: Vec<(StmtId, [usize; 2])>,
+}
+
+/// A sum of products.
+pub(super) struct Sum {
+    pub(super) stmt: StmtId,
+    /// The dimensions of the statement that the row and the column loop are.
+    pub(super) row: usize,
+    pub(super) column: usize,
+    /// The loops of the sum, outermost first.
+    pub(super) summed: Vec<Loop>,
 }
 
 /// A loop that some factor does not use: its iterations in one block share what they load of that factor.
@@ -93,31 +106,44 @@ impl Contraction {
         let scop = session.scop();
         let nest = nest_of(scop, head)?;
         let stmts: Vec<StmtId> = scop.stmts.iter().map(|(id, _)| id).filter(|id| is_in(nest, scop, *id)).collect();
-        let mut sums = stmts.iter().copied().filter(|id| matches!(scop.stmts[*id].body, Body::Reduce { .. }));
-        let (stmt, None) = (sums.next()?, sums.next()) else { return None };
-        let free = free_loops(session, band_over(nest, head));
-        let around = loops_over(nest, &scop.stmts[stmt].name);
-        let of = |name: &String| Loop::of(scop, name, stmt);
-        let free = free.iter().map(of).collect::<Option<Vec<Loop>>>()?;
-        let summed = around.iter().filter(|name| !free.iter().any(|one| one.name == **name));
-        let summed = summed.map(of).collect::<Option<Vec<Loop>>>()?;
-        let (row, column) = row_and_column(&scop.stmts[stmt], &free, &summed)?;
+        let names = free_loops(session, band_over(nest, head));
+        let mut sums: Vec<Sum> = Vec::new();
+        let mut found: Option<(Vec<Loop>, Loop, Loop)> = None;
+        for id in stmts.iter().copied().filter(|id| scop.stmts[*id].body.is_reduce()) {
+            let stmt = &scop.stmts[id];
+            let of = |name: &String| Loop::of(scop, name, id);
+            let free = names.iter().map(of).collect::<Option<Vec<Loop>>>()?;
+            let around = loops_over(nest, &stmt.name);
+            let summed = around.iter().filter(|name| !names.contains(name)).map(of).collect::<Option<Vec<Loop>>>()?;
+            let (row, column) = row_and_column(stmt, &free, &summed)?;
+            summed.first().filter(|first| first.extent.is_none_or(|extent| extent > 1))?;
+            sums.push(Sum { stmt: id, row: row.dim, column: column.dim, summed });
+            let (_, first_row, first_column) = found.get_or_insert_with(|| (free, row.clone(), column.clone()));
+            if row.name != first_row.name || column.name != first_column.name {
+                return None;
+            }
+        }
+        let (free, row, column) = found?;
         let others: Vec<Loop> = free.into_iter().filter(|one| one.dim != row.dim && one.dim != column.dim).collect();
-        let simple = stmts.iter().filter(|id| **id != stmt);
-        for other in simple {
-            if loops_over(nest, &scop.stmts[*other].name).iter().any(|name| summed.iter().any(|one| one.name == *name))
-            {
+        for id in &stmts {
+            let around = loops_over(nest, &scop.stmts[*id].name);
+            let is_around = |one: &Loop| around.contains(&one.name);
+            if sums.iter().any(|sum| sum.stmt != *id && sum.summed.iter().any(is_around)) {
                 return None;
             }
         }
         let dim = |one: &Loop, id: StmtId| dim_of(scop.tree.member(&one.name)?, &scop.stmts[id].name);
-        let layer = layer(&scop.stmts[stmt], &others, &summed).and_then(|of| {
+        let layer = match sums.as_slice() {
+            [Sum { stmt, summed, .. }] => layer(&scop.stmts[*stmt], &others, summed),
+            _ => None,
+        };
+        let layer = layer.and_then(|of| {
             let dims = stmts.iter().map(|id| dim(of, *id)).collect::<Option<Vec<_>>>()?;
             Some(Layer { of: of.clone(), dims })
         });
         let dims = |id: StmtId| Some((id, [dim(&row, id)?, dim(&column, id)?]));
         let stmts = stmts.iter().map(|id| dims(*id)).collect::<Option<Vec<_>>>()?;
-        Some(Contraction { stmt, column, row, others, layer, summed, stmts })
+        Some(Contraction { sums, column, row, others, layer, stmts })
     }
 }
 
@@ -175,11 +201,11 @@ impl Mapping<'_> {
         let blocks = self.blocks()?;
         let last = blocks.last().cloned().unwrap_or_default();
         self.distribute(blocks.len())?;
-        let mut outer = None;
+        let mut steps = Vec::new();
         for &(stmt, _) in &self.contraction.stmts {
             let name = self.name(stmt);
-            if stmt == self.contraction.stmt {
-                outer = Some(self.summed(&name, blocks.len())?);
+            if self.contraction.sums.iter().any(|sum| sum.stmt == stmt) {
+                steps.push(self.summed(&name, blocks.len())?);
             } else {
                 self.rows_and_columns(&name, blocks.len())?;
             }
@@ -195,18 +221,18 @@ impl Mapping<'_> {
         for layout in layouts {
             self.steps.apply(Command::Layout(layout))?;
         }
-        self.shared_in_turn(&outer.ok_or("the contraction is gone")?, blocks.len())?;
+        self.shared_in_turn(&steps, blocks.len())?;
         self.steps.within_limits()
     }
 
     /// The factors in shared memory, in two buffers that are used in turn where that promises more than one.
-    fn shared_in_turn(&mut self, site: &str, blocks: usize) -> Step {
+    fn shared_in_turn(&mut self, sites: &[String], blocks: usize) -> Step {
         let before = self.steps.session.clone();
-        self.shared(site, blocks, false)?;
-        let outermost = self.contraction.summed.first().and_then(|one| one.extent);
+        self.all_shared(sites, blocks, false)?;
+        let outermost = self.contraction.outermost();
         let staged = Staged {
             threads: self.tile.threads.iter().product::<i64>() * self.tile.layers,
-            sums: self.tile.elements.iter().product(),
+            sums: self.tile.elements.iter().product::<i64>() * sites.len() as i64,
             steps: outermost.map(|extent| ceil_div(extent, self.tile.depth)),
             bytes: self.steps.shared_bytes(),
         };
@@ -214,7 +240,7 @@ impl Mapping<'_> {
             Some(why) => why,
             None => {
                 let single = std::mem::replace(self.steps.session, before);
-                match self.shared(site, blocks, true) {
+                match self.all_shared(sites, blocks, true) {
                     Ok(()) => return Ok(()),
                     Err(why) => {
                         *self.steps.session = single;
@@ -223,8 +249,16 @@ impl Mapping<'_> {
                 }
             }
         };
-        self.steps.session.remark(Remark::new("gpu", site, "one buffer for each tile", why));
+        for site in sites {
+            self.steps.session.remark(Remark::new("gpu", site, "one buffer for each tile", why.clone()));
+        }
         Ok(())
+    }
+
+    /// The factors of each sum, in the steps of its own.
+    fn all_shared(&mut self, sites: &[String], blocks: usize, double: bool) -> Step {
+        let mut sums = self.contraction.sums.iter().zip(sites);
+        sums.try_for_each(|(sum, site)| self.shared(sum, site, blocks, double))
     }
 
     fn name(&self, stmt: StmtId) -> String {
@@ -379,7 +413,8 @@ impl Mapping<'_> {
             let writing =
                 |stmt: &&(StmtId, [usize; 2])| scop.stmts[stmt.0].writes.iter().any(|write| write.tensor == id);
             let stmts = &self.contraction.stmts;
-            let is_sum = scop.stmts[self.contraction.stmt].writes.iter().any(|write| write.tensor == id);
+            let writes = |sum: &Sum| scop.stmts[sum.stmt].writes.iter().any(|write| write.tensor == id);
+            let is_sum = self.contraction.sums.iter().any(writes);
             if is_sum || (stmts.iter().filter(writing).count() > 0 && stmts.iter().filter(touching).count() > 1) {
                 found.push(tensor.name.clone());
             }
@@ -447,19 +482,18 @@ impl Mapping<'_> {
 
     /// The factors, in the memory that the threads of a block share while one iteration of a loop runs; `double` buffers are
     /// filled one iteration earlier.
-    fn shared(&mut self, site: &str, blocks: usize, double: bool) -> Step {
+    fn shared(&mut self, sum: &Sum, site: &str, blocks: usize, double: bool) -> Step {
         let scop = self.steps.session.scop();
-        let stmt = &scop.stmts[self.contraction.stmt];
+        let stmt = &scop.stmts[sum.stmt];
         let mut factors: Vec<Access> = Vec::new();
-        for factor in self::factors(stmt, &self.contraction.summed) {
+        for factor in self::factors(stmt, &sum.summed) {
             if !factors.iter().any(|other| other.tensor == factor.tensor) {
                 factors.push(factor.clone());
             }
         }
         for factor in factors {
             let tensor = self.steps.session.scop().tensors[factor.tensor].clone();
-            let dims = &self.contraction;
-            let own = [dims.column.dim, dims.row.dim].into_iter();
+            let own = [sum.column, sum.row].into_iter();
             let own = own.filter_map(|dim| factor.index.iter().rposition(|one| in_subscript(one, dim))).next();
             let Some(own) = own else { continue };
             let last = factor.index.len() - 1;

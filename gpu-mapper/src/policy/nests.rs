@@ -54,6 +54,9 @@ pub(super) fn free_loops(session: &Session, band: Option<&Band>) -> Vec<String> 
     members.iter().take_while(|member| is_free(session, member)).map(|member| member.name.clone()).collect()
 }
 
+/// In the place of a dimension, where a loop has one iteration: no subscript is in it.
+const NO_DIM: usize = usize::MAX;
+
 /// A free loop of the nest.
 #[derive(Clone)]
 pub(super) struct Loop {
@@ -76,12 +79,15 @@ pub(super) fn in_subscript(subscript: &Subscript, dim: usize) -> bool {
 }
 
 impl Loop {
-    /// Of a loop whose value is a dimension of the statement, or the number of a strip of one.
+    /// Of a loop whose value is a dimension of the statement, or the number of a strip of one; or that has one value, so that
+    /// nothing moves with it.
     pub(super) fn of(scop: &Scop, name: &str, stmt: StmtId) -> Option<Loop> {
         let member = scop.tree.member(name)?;
         let of = &scop.stmts[stmt].name;
-        let dim = dim_of(member, of).or_else(|| strips_of(member, of))?;
-        Some(Loop { name: name.to_string(), dim, extent: extent(member) })
+        let extent = extent(member);
+        let none = || (extent == Some(1)).then_some(NO_DIM);
+        let dim = dim_of(member, of).or_else(|| strips_of(member, of)).or_else(none)?;
+        Some(Loop { name: name.to_string(), dim, extent })
     }
 }
 

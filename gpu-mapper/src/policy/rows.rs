@@ -15,7 +15,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polyhedral::{Access, Axis, Band, Index, Kind, Member, Memory, Node, Role, Scop, Stmt, Subscript, TensorId, isl};
+use polyhedral::{
+    Access, Axis, Band, Body, Index, Kind, Member, Memory, Node, Role, Scop, Stmt, Subscript, TensorId, isl,
+};
 use support::{Gpu, Remark};
 use transform::{Command, LayoutMap, Promotion, Refused, Session};
 
@@ -110,7 +112,13 @@ impl Rows {
             stmts.iter().flat_map(|stmt| stmt.accesses()).map(|access| scop.tensors[access.tensor].dtype.bytes());
         let lanes = device.access_bytes / i64::from(bytes.max().unwrap_or(1).max(1));
         let is_whole = |length: &Option<i64>| length.is_some_and(|length| length % lanes == 0);
-        let lanes = if lanes > 1 && lengths.iter().all(is_whole) { lanes } else { 1 };
+        // Lanes have one partial result, which an operator combines.
+        let has_lanes = |stmt: &&Stmt| match &stmt.body {
+            Body::Reduce { monoid, .. } => monoid.operator().is_some(),
+            Body::Assign(_) => true,
+        };
+        let has_lanes = lengths.iter().all(is_whole) && stmts.iter().all(has_lanes);
+        let lanes = if has_lanes { lanes.max(1) } else { 1 };
         let boxes: Option<Vec<Vec<i64>>> = boxes.into_iter().collect();
         let largest = boxes.and_then(|boxes| boxes.into_iter().max_by_key(|lengths| lengths.iter().product::<i64>()));
         let (threads, together) = shape(device, largest, lanes);

@@ -71,7 +71,7 @@ impl Nest {
         let scop = session.scop();
         let Node::Band(band) = node else { return Ok(None) };
         let Some(stmt) = only_statement(scop, band)? else { return Ok(None) };
-        let [write] = stmt.writes.as_slice() else { return Ok(None) };
+        let Some(write) = stmt.writes.first() else { return Ok(None) };
         let free = band.members.iter().take_while(|member| is_free(session, member)).count();
         let sequential = band.members.iter().all(|member| member.kind == Kind::Sequential);
         let is_product = contraction::work(session, &stmt.name).is_some_and(|work| work >= WORTH_STRIPS);
@@ -184,14 +184,24 @@ fn by_results(session: &mut Session) -> Result<(), Refused> {
         Some(Command::Privatise(Privatisation { name: Some(name), .. })) => name.clone(),
         _ => return Ok(()),
     };
-    let Some(id) = session.scop().tensor_named(&name) else { return Ok(()) };
-    let extent = session.scop().tensors[id].extent.iter().map(|extent| extent.as_const()).collect::<Option<Vec<i64>>>();
+    let scop = session.scop();
+    let Some(id) = scop.tensor_named(&name) else { return Ok(()) };
+    let extent = scop.tensors[id].extent.iter().map(|extent| extent.as_const()).collect::<Option<Vec<i64>>>();
     let Some(extent) = extent.filter(|extent| extent.len() > 1 && extent[0] > OF_A_THREAD) else { return Ok(()) };
     let dims: Vec<String> = (0..extent.len()).map(|at| format!("i{at}")).collect();
     let (mut cell, mut lengths) = (dims.clone(), extent.iter().map(i64::to_string).collect::<Vec<String>>());
     cell.rotate_left(1);
     lengths.rotate_left(1);
-    session.apply(Command::Layout(LayoutMap { tensor: name, dims, cell, extent: lengths }))
+    // What is updated together has partial results of one shape.
+    let together =
+        scop.stmts.values().find(|stmt| stmt.body.is_reduce() && stmt.writes.iter().any(|to| to.tensor == id));
+    let together =
+        together.map(|stmt| stmt.writes.iter().map(|write| scop.tensors[write.tensor].name.clone()).collect());
+    for tensor in together.unwrap_or_else(|| vec![name]) {
+        let (dims, cell, extent) = (dims.clone(), cell.clone(), lengths.clone());
+        session.apply(Command::Layout(LayoutMap { tensor, dims, cell, extent }))?;
+    }
+    Ok(())
 }
 
 /// Partial results that a thread adds up one after the other.

@@ -3,7 +3,7 @@
 use polyhedral::{Access, Scop, Subscript};
 use support::Gpu;
 
-use super::contraction::{Contraction, factors};
+use super::contraction::{Contraction, Sum, factors};
 use super::nests::{Loop, ceil_div, in_subscript};
 use super::steps::VECTOR;
 
@@ -41,7 +41,7 @@ impl Contraction {
                 for columns in [8, 4, 2, 1] {
                     for tile in self.tiles_of(threads, [rows, columns]) {
                         let fits = tile.all_threads() <= device.threads.min(MOST_THREADS)
-                            && 4 * 4 * rows * columns <= device.private_bytes * 2
+                            && 4 * 4 * rows * columns * self.sums.len() as i64 <= device.private_bytes * 2
                             && boxes.bytes(&tile) <= device.shared_bytes;
                         if fits && !tiles.iter().any(|(_, other)| *other == tile) {
                             tiles.push((self.time(device, &boxes, &tile), tile));
@@ -64,9 +64,10 @@ impl Contraction {
             [within(along(&self.row, elements[0]), threads[0]), within(along(&self.column, elements[1]), threads[1])];
         let known = self.layer.as_ref().and_then(|layer| layer.of.extent);
         let layers = [1, 2, 4, 8, 16].map(|layers| within(known.or(Some(1)), layers));
-        let outermost = self.summed.first().and_then(|one| one.extent);
+        let outermost = self.outermost();
         let depth = self.depth(elements[0] * elements[1]);
-        let times = if self.summed.len() > 1 { &[1, 2, 4][..] } else { &[1] };
+        let is_deep = self.sums.iter().any(|sum| sum.summed.len() > 1);
+        let times = if is_deep { &[1, 2, 4][..] } else { &[1] };
         let depths = times.iter().map(move |times| within(outermost, depth * times));
         let all = layers.into_iter().flat_map(move |layers| depths.clone().map(move |depth| (layers, depth)));
         all.map(move |(layers, depth)| Tile { threads, layers, elements, depth })
@@ -76,15 +77,22 @@ impl Contraction {
     fn depth(&self, elements: i64) -> i64 {
         let inner = self.inner();
         let wanted = if elements >= 32 { 8 } else { 16 };
-        let outer = self.summed.first().and_then(|one| one.extent).unwrap_or(i64::MAX);
+        let outer = self.outermost().unwrap_or(i64::MAX);
         let depth = (wanted / inner.max(1)).clamp(1, outer);
         // Whole vectors where there are some.
         if depth >= VECTOR { depth - depth % VECTOR } else { depth }
     }
 
-    /// Iterations of the other loops of the sum.
+    /// Iterations of the outermost loop of the sum, of several the shortest; none where one of them is open.
+    pub(super) fn outermost(&self) -> Option<i64> {
+        let extents = self.sums.iter().map(|sum| sum.summed.first().and_then(|one| one.extent));
+        extents.collect::<Option<Vec<i64>>>()?.into_iter().min()
+    }
+
+    /// Iterations of the other loops of the sum, of several the most.
     fn inner(&self) -> i64 {
-        self.summed.iter().skip(1).map(|one| one.extent.unwrap_or(1)).product()
+        let inner = |sum: &Sum| sum.summed.iter().skip(1).map(|one| one.extent.unwrap_or(1)).product();
+        self.sums.iter().map(inner).max().unwrap_or(1)
     }
 
     /// What a multiprocessor takes for an iteration of the sum, in products that it could have done: its share of the blocks,
@@ -102,15 +110,15 @@ impl Contraction {
         let blocks = along(&self.row, rows).saturating_mul(along(&self.column, columns)).saturating_mul(others);
         let per_processor = ceil_div(blocks, device.multiprocessors.max(1));
         let threads = tile.all_threads();
-        let [r, c] = tile.elements;
+        let ([r, c], sums) = (tile.elements, self.sums.len() as i64);
         let together = (device.resident_threads / threads)
             .min(device.resident_shared_bytes / boxes.bytes(tile).max(1))
-            .min(device.registers / (threads * (r * c + BESIDE)))
+            .min(device.registers / (threads * (r * c * sums + BESIDE)))
             .clamp(1, per_processor);
         let [r, c] = [r, c].map(|one| one as f64);
         // Warps are whole.
         let lanes = ceil_div(threads, device.warp.max(1)) * device.warp.max(1);
-        let products = lanes as f64 * r * c * (1.0 + SHARED_LOAD * (r + c) / (r * c));
+        let products = (lanes * sums) as f64 * r * c * (1.0 + SHARED_LOAD * (r + c) / (r * c));
         let iterations = (tile.depth * self.inner()).max(1) as f64;
         let step = (GLOBAL_LOAD * boxes.elements(tile) as f64 + STEP) / iterations;
         // By other blocks, and by the block itself where its copies go on meanwhile.
@@ -170,14 +178,16 @@ struct Movement {
 
 impl Boxes {
     fn of(contraction: &Contraction, scop: &Scop) -> Boxes {
-        let stmt = &scop.stmts[contraction.stmt];
-        let factors = factors(stmt, &contraction.summed);
-        let footprint = |access: &&Access| {
-            let tensor = &scop.tensors[access.tensor];
-            let subscripts = access.index.iter().map(|subscript| Movement::of(contraction, subscript)).collect();
-            Footprint { bytes: i64::from(tensor.dtype.bytes()), subscripts }
+        let of_sum = |sum: &Sum| -> Vec<Footprint> {
+            let footprint = |access: &&Access| {
+                let tensor = &scop.tensors[access.tensor];
+                let movement = |subscript| Movement::of(contraction, sum, subscript);
+                let subscripts = access.index.iter().map(movement).collect();
+                Footprint { bytes: i64::from(tensor.dtype.bytes()), subscripts }
+            };
+            factors(&scop.stmts[sum.stmt], &sum.summed).iter().map(footprint).collect()
         };
-        Boxes { factors: factors.iter().map(footprint).collect() }
+        Boxes { factors: contraction.sums.iter().flat_map(of_sum).collect() }
     }
 
     fn elements(&self, tile: &Tile) -> i64 {
@@ -197,22 +207,22 @@ impl Footprint {
 }
 
 impl Movement {
-    fn of(contraction: &Contraction, subscript: &Subscript) -> Movement {
+    fn of(contraction: &Contraction, sum: &Sum, subscript: &Subscript) -> Movement {
         let affine = match subscript {
             Subscript::Affine(index) => index.affine(),
             Subscript::Indirect(_) => None,
         };
         // What is not affine is taken to move by one.
-        let by = |one: &Loop| match &affine {
-            Some(affine) => affine.dims.get(&one.dim).map_or(0, |c| c.saturating_abs()),
-            None => i64::from(in_subscript(subscript, one.dim)),
+        let by_dim = |dim: usize| match &affine {
+            Some(affine) => affine.dims.get(&dim).map_or(0, |c| c.saturating_abs()),
+            None => i64::from(in_subscript(subscript, dim)),
         };
-        let (first, inner) =
-            contraction.summed.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
+        let by = |one: &Loop| by_dim(one.dim);
+        let (first, inner) = sum.summed.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
         let whole = |one: &Loop| by(one).saturating_mul(one.extent.unwrap_or(1) - 1);
         Movement {
-            row: by(&contraction.row),
-            column: by(&contraction.column),
+            row: by_dim(sum.row),
+            column: by_dim(sum.column),
             layer: contraction.layer.as_ref().map_or(0, |layer| by(&layer.of)),
             step: first.map_or(0, by),
             others: inner.iter().map(whole).fold(0, i64::saturating_add),

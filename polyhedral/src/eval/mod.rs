@@ -9,6 +9,7 @@
 //! program  a statement -> straight-line code over columns
 //! order    the nest of the source -> batches of instances
 //! machine  runs the code on a batch;  bounds  the errors of its results
+//! laws     whether a reduction's result depends on the order
 //! ```
 //!
 //! Floats of 16 bits are computed in `float32` and rounded when they are read or returned.
@@ -18,6 +19,7 @@ mod builtin;
 mod data;
 mod domain;
 mod error;
+mod laws;
 mod machine;
 mod memory;
 mod numbers;
@@ -29,6 +31,7 @@ mod wide;
 
 pub use data::{Data, Tensors};
 pub use error::{EvalError, Limits};
+pub use laws::broken_order;
 pub use numbers::round;
 pub use wide::{Mismatch, Report, Wide, WrongElement};
 

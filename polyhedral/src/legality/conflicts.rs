@@ -9,9 +9,9 @@
 //! a search for the last write.
 
 use super::placed::{Apart, Piece, Placement};
-use super::{combines, combines_one_element, covers_once};
+use super::{combines, combines_one_element, covers_once, is_combined_by};
 use crate::dependence::{TouchRole, roles};
-use crate::{Body, Dependences, Kind, Node, ScheduleTree, Scop, TensorId, Tiling, isl};
+use crate::{Dependences, Kind, Node, ScheduleTree, Scop, Stmt, TensorId, Tiling, isl};
 
 /// The tree of `scop` with the attributes that [`with_attributes`](super::with_attributes) gives it for the program's own
 /// dependences, found without them; `None` when it does not order them, or that is not for this proof to say.
@@ -107,14 +107,18 @@ struct Touch<'p> {
     role: TouchRole,
     /// From the points of the piece.
     cells: isl::Map,
-    /// From the points to the one element that each of them updates, where a vector may combine its lanes.
-    combined: Option<&'p isl::Map>,
+    /// The program and the statement, and from the points to the one element that each of them updates, where that is a
+    /// reduction.
+    combined: Option<(&'p Scop, &'p Stmt, &'p isl::Map)>,
 }
 
 impl Touch<'_> {
     /// Whether all points that agree on the rows above `depth` update one element, or need not for loops of that kind.
     fn is_combined_below(&self, depth: usize, kind: Kind) -> isl::Result<bool> {
-        let Some(elements) = self.combined else { return Ok(false) };
+        let Some((scop, stmt, elements)) = self.combined else { return Ok(false) };
+        if !is_combined_by(kind, stmt, scop) {
+            return Ok(false);
+        }
         if !combines_one_element(kind) {
             return Ok(true);
         }
@@ -125,23 +129,23 @@ impl Touch<'_> {
     }
 }
 
-fn touches<'p>(scop: &Scop, placement: &'p Placement) -> isl::Result<Vec<Touch<'p>>> {
+fn touches<'p>(scop: &'p Scop, placement: &'p Placement) -> isl::Result<Vec<Touch<'p>>> {
     let mut all: Vec<Touch<'p>> = Vec::new();
     for (id, stmt) in scop.stmts.iter() {
         for piece in &placement.pieces[id] {
             let mut own: Vec<Touch<'p>> = Vec::new();
             // Writes first, so that a read of what is written anyway adds nothing.
-            for ((access, role), cells) in roles(stmt).into_iter().zip(&piece.cells).rev() {
+            for (((access, role), cells), elements) in
+                roles(stmt).into_iter().zip(&piece.cells).zip(&piece.elements).rev()
+            {
                 let same = |other: &Touch<'p>| other.tensor == access.tensor && role == TouchRole::Read;
                 let mut repeated = false;
                 for other in own.iter().filter(|other| same(other)) {
                     repeated |= matches!(other.role, TouchRole::Write { .. }) && other.cells.is_equal(cells)?;
                 }
                 if !repeated {
-                    let combined = match (&role, &stmt.body, stmt.writes.as_slice()) {
-                        (TouchRole::Update(_), Body::Reduce { monoid, .. }, [_]) if monoid.operator().is_some() => {
-                            piece.elements[stmt.reads.len()].as_ref()
-                        }
+                    let combined = match role {
+                        TouchRole::Update(_) => elements.as_ref().map(|elements| (scop, stmt, elements)),
                         _ => None,
                     };
                     own.push(Touch { piece, tensor: access.tensor, role, cells: cells.clone(), combined });

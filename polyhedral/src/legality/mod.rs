@@ -38,7 +38,7 @@ pub use violation::{Conflict, Content, Instance, Violation};
 
 use std::fmt;
 
-use crate::{Axis, Band, Body, Dependences, Filtered, Kind, Member, Node, ScheduleTree, Scop, Tiling, isl};
+use crate::{Axis, Band, Body, Dependences, Filtered, Kind, Member, Node, ScheduleTree, Scop, Stmt, Tiling, isl};
 
 /// Why a schedule is refused.
 #[derive(Clone, Debug, PartialEq)]
@@ -257,12 +257,11 @@ impl Pending {
             .apart(member)
     }
 
-    /// Whether all instances of a statement with equal values of the members above update one element by one operator,
-    /// or elements where loops of that kind do not have to agree on one.
+    /// Whether all instances of a statement with equal values of the members above update one element, or elements where
+    /// loops of that kind do not have to agree on one, and loops of that kind can combine what they do.
     fn lanes_are_combined(&self, name: &str, kind: Kind, scop: &Scop) -> isl::Result<bool> {
         let Some(stmt) = scop.stmt_named(name).map(|id| &scop.stmts[id]) else { return Ok(false) };
-        let (Body::Reduce { monoid, .. }, [write]) = (&stmt.body, stmt.writes.as_slice()) else { return Ok(false) };
-        if monoid.operator().is_none() || write.affine().is_none() {
+        if !is_combined_by(kind, stmt, scop) || stmt.writes.iter().any(|write| write.affine().is_none()) {
             return Ok(false);
         }
         if !combines_one_element(kind) {
@@ -273,7 +272,13 @@ impl Pending {
         let place = self.above.iter().try_fold(nothing, |all, member| {
             all.flat_range_product(&member.intersect_domain(&instances)?.to_union_map()?)
         })?;
-        place.reverse()?.apply_range(&scop.relation(stmt, write)?.to_union_map()?)?.is_single_valued()
+        let place = place.reverse()?;
+        for write in &stmt.writes {
+            if !place.apply_range(&scop.relation(stmt, write)?.to_union_map()?)?.is_single_valued()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -281,6 +286,19 @@ impl Pending {
 /// whose updates are atomic.
 fn combines(kind: Kind) -> bool {
     matches!(kind, Kind::Vector(_) | Kind::Bound(Axis::Thread(_)) | Kind::Atomic(_))
+}
+
+/// Whether iterations that run so can combine what a statement updates: lanes and blocks have operators for that, threads
+/// of a block whatever combines two states, of one tensor or of several, unless it is seen to depend on the order.
+fn is_combined_by(kind: Kind, stmt: &Stmt, scop: &Scop) -> bool {
+    let Body::Reduce { monoid, .. } = &stmt.body else { return false };
+    match kind {
+        Kind::Bound(Axis::Thread(_)) => {
+            let dtype = |tensor| scop.tensors[tensor].dtype;
+            stmt.has_results_apart() && crate::eval::broken_order(stmt, &dtype).is_none()
+        }
+        _ => stmt.writes.len() == 1 && monoid.operator().is_some(),
+    }
 }
 
 /// Whether what is combined has to be of one element: atomic updates are in turn.

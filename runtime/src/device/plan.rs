@@ -14,7 +14,8 @@ pub struct Plan {
     pub index_bits: u32,
     /// The kernels of the text.
     pub kernels: Vec<KernelEntry>,
-    /// Where each temporary lies in the workspace; multiples of [`Plan::ALIGNMENT`], without overlap.
+    /// Where each temporary lies in the workspace; multiples of [`Plan::ALIGNMENT`]. Those that overlap hold something at
+    /// different times.
     pub workspace: Vec<Part>,
     /// 64-bit words for what a failed check reports; 0 when nothing is checked.
     pub fault_words: usize,

@@ -5,7 +5,7 @@ use tilewright::{Compiler, Source, check};
 use crate::{agreement, interpreter, opencl, work};
 
 /// A text, and the sizes that it is called with, in the order of their first mention.
-const PROGRAMS: [(&str, &[&[i64]]); 6] = [
+const PROGRAMS: [(&str, &[&[i64]]); 7] = [
     (
         "def mm(float(M,K) A, float(K,N) B) -> (C) { C(m,n) +=! A(m,k) * B(k,n) }",
         &[&[1, 1, 1], &[0, 3, 4], &[3, 0, 4], &[3, 4, 0], &[31, 5, 33], &[65, 9, 129]],
@@ -34,6 +34,11 @@ const PROGRAMS: [(&str, &[&[i64]]); 6] = [
     (
         "def lookup(float(E,D) T, int32(B,L) I) -> (O) { O(b,d) +=! T(I(b,l),d) }",
         &[&[5, 33, 3, 2], &[5, 0, 3, 2], &[5, 7, 0, 2], &[5, 7, 3, 0]],
+    ),
+    // Places, of equals the first, which all threads of a block look for.
+    (
+        "def places(int8(N,M) A) -> (K, J) { K(i) argmax=! A(i,j) J(i) argmin=! A(i,j) }",
+        &[&[3, 1], &[2, 257], &[3, 1000], &[300, 2], &[0, 7], &[7, 0]],
     ),
 ];
 
@@ -76,7 +81,9 @@ fn strips_are_computed_on_a_device() {
         O(m,n) +=! A(m,k) * W(n,k)
         O(m,n) = fmax(O(m,n) + b(n), 0.0)
     }";
-    let cases: [(&str, &[i64]); 8] = [
+    let place = "def place(float(M) A) -> (K) { K argmax=! A(m) }";
+    let places = "def places(int8(N,M) A) -> (K) { K(n) argmin=! A(n,m) }";
+    let cases: [(&str, &[i64]); 10] = [
         (product, &[64, 8192, 64]),
         (product, &[33, 5001, 70]),
         (product, &[1, 20000, 7]),
@@ -85,6 +92,8 @@ fn strips_are_computed_on_a_device() {
         (columns, &[20000, 5]),
         (columns, &[5001, 33]),
         (layer, &[64, 8192, 64]),
+        (place, &[100_000]),
+        (places, &[3, 70_001]),
     ];
     let wrong = work::failures(&cases, |(text, sizes)| {
         agreement::runs_on(&[opencl().ok_or("the device is gone")?], &definition(text), sizes)

@@ -31,22 +31,31 @@ pub(super) fn partials(scop: &Scop, site: &Site, id: TensorId, given: Privatisat
     };
     let partial = Partial::of(scop, site, id, &updates, &given)?;
     let mut edited = Scop { source: Vec::new(), ..scop.clone() };
-    let tensor = &scop.tensors[id];
-    let private = edited.tensors.push(Tensor {
-        name: name.clone(),
-        dtype: tensor.dtype,
-        lower: vec![Index::Const(0); partial.extent.len()],
-        extent: partial.extent.clone(),
-        role: Role::Temporary,
-        memory: partial.memory,
-        layout: None,
-        streamed: false,
-        span: tensor.span,
-    });
+    let mut private = Vec::new();
+    for write in &scop.stmts[updates[0]].writes {
+        let tensor = &scop.tensors[write.tensor];
+        let name = if write.tensor == id {
+            name.clone()
+        } else {
+            evolve::free_tensor_name(&edited, &format!("{}_partial", tensor.name))
+        };
+        private.push(edited.tensors.push(Tensor {
+            name,
+            dtype: tensor.dtype,
+            lower: vec![Index::Const(0); partial.extent.len()],
+            extent: partial.extent.clone(),
+            role: Role::Temporary,
+            memory: partial.memory,
+            layout: None,
+            streamed: false,
+            span: tensor.span,
+        }));
+    }
     for &stmt in &updates {
         let index = partial.of_update(site, &scop.stmts[stmt])?;
-        let write = &mut edited.stmts[stmt].writes[0];
-        *write = Access { tensor: private, index, span: write.span };
+        for (write, &tensor) in edited.stmts[stmt].writes.iter_mut().zip(&private) {
+            *write = Access { tensor, index: index.clone(), span: write.span };
+        }
     }
     let mut taken = Taken::by(&scop.tree, &[]);
     let first = &scop.stmts[updates[0]];
@@ -56,7 +65,7 @@ pub(super) fn partials(scop: &Scop, site: &Site, id: TensorId, given: Privatisat
             _ => evolve::free_stmt_name(&edited, &format!("{name}.init")),
         };
         let around = Around::of(scop, site, &partial, &stmt_name)?;
-        let stmt = around.stmt(&partial, first, side, private, id)?;
+        let stmt = around.stmt(&partial, first, side, &private)?;
         let insertion = around.insertion(&mut taken)?;
         edited.tree.root = insert(&edited.tree, &given.member, side, insertion)?;
         edited.tree.domain = edited.tree.domain.union(&stmt.domain.to_union_set()?)?;
@@ -81,22 +90,25 @@ fn updates(scop: &Scop, site: &Site, id: TensorId) -> Result<Vec<StmtId>, Reason
                 "the statement `{own}` {does} `{name}` in {place}: it is neither only updated there nor only used there"
             ));
         };
-        if stmt.reads.iter().any(|read| read.tensor == id) {
+        if stmt.reads.iter().any(|read| stmt.writes.iter().any(|write| write.tensor == read.tensor)) {
             return Reason::precondition(format!(
                 "the statement `{own}` reads `{name}` in {place}, and updates are not all it sees"
             ));
         }
-        if stmt.writes.len() > 1 {
-            return Reason::precondition(format!("the statement `{own}` updates several tensors together"));
+        if !stmt.has_results_apart() || stmt.writes.iter().any(|write| write.index != stmt.writes[0].index) {
+            return Reason::precondition(format!("the statement `{own}` updates several different elements together"));
         }
         if stmt.writes[0].affine().is_none() {
             return Reason::precondition(format!("the statement `{own}` finds its element of `{name}` by data"));
+        }
+        if let Some(why) = polyhedral::eval::broken_order(stmt, &|tensor| scop.tensors[tensor].dtype) {
+            return Reason::precondition(format!("of what the statement `{own}` updates, {why}"));
         }
         if !inside.is_equal(&stmt.domain)? {
             return Reason::precondition(format!("some instances of the statement `{own}` are not inside {place}"));
         }
         if let Some(other) = found.first().map(|&first| &scop.stmts[first])
-            && monoid_of(other) != Some(monoid)
+            && (monoid_of(other) != Some(monoid) || tensors_of(other).ne(tensors_of(stmt)))
         {
             let other = &other.name;
             return Reason::precondition(format!(
@@ -105,10 +117,24 @@ fn updates(scop: &Scop, site: &Site, id: TensorId) -> Result<Vec<StmtId>, Reason
         }
         found.push(stmt_id);
     }
-    if found.is_empty() {
+    let Some(&first) = found.first() else {
         return Reason::precondition(format!("no statement inside {place} uses `{name}`"));
+    };
+    for (_, stmt) in scop.stmts.iter().filter(|(id, _)| !found.contains(id)) {
+        let touches = |tensor: TensorId| stmt.accesses().any(|access| access.tensor == tensor);
+        if tensors_of(&scop.stmts[first]).any(touches) && !site.inside(stmt)?.is_empty()? {
+            let own = &stmt.name;
+            return Reason::precondition(format!(
+                "the statement `{own}` touches what is updated with `{name}` in {place}"
+            ));
+        }
     }
     Ok(found)
+}
+
+/// The tensors that a statement writes, one for each component.
+fn tensors_of(stmt: &Stmt) -> impl Iterator<Item = TensorId> {
+    stmt.writes.iter().map(|write| write.tensor)
 }
 
 fn monoid_of(stmt: &Stmt) -> Option<&Monoid> {
@@ -251,27 +277,24 @@ impl<'a> Around<'a> {
         index_of(&value)?.map_or_else(|| Reason::precondition(sentence()), Ok)
     }
 
-    fn stmt(
-        &self,
-        partial: &Partial,
-        update: &Stmt,
-        side: Side,
-        private: TensorId,
-        tensor: TensorId,
-    ) -> Result<Stmt, Reason> {
+    fn stmt(&self, partial: &Partial, update: &Stmt, side: Side, private: &[TensorId]) -> Result<Stmt, Reason> {
         let Instances { domain, dims, loops, .. } = &self.instances;
         let own: Vec<Index> = (*loops..dims.len()).map(Index::Dim).collect();
         let span = update.writes[0].span;
         let index = partial.index(&|at| self.value(at), own[0].clone(), &own[1..], domain)?;
-        let private = Access { tensor: private, index, span };
-        let index = own[1..].iter().cloned().map(Subscript::Affine).collect();
-        let result = Access { tensor, index, span };
+        let private = private.iter().map(|&tensor| Access { tensor, index: index.clone(), span }).collect();
+        let index: Vec<Subscript> = own[1..].iter().cloned().map(Subscript::Affine).collect();
+        let results = tensors_of(update).map(|tensor| Access { tensor, index: index.clone(), span }).collect();
         let monoid = monoid_of(update).expect("an update has an operator");
         let (reads, writes, body) = match side {
             Side::After => {
-                (vec![private], vec![result], Body::Reduce { monoid: monoid.clone(), terms: vec![Expr::Load(0)] })
+                let terms = (0..update.writes.len()).map(Expr::Load).collect();
+                (private, results, Body::Reduce { monoid: monoid.clone(), terms })
             }
-            _ => (Vec::new(), vec![private], Body::Assign(vec![Expr::Const(monoid.identity[0], monoid.dtypes[0])])),
+            _ => {
+                let neutral = monoid.identity.iter().zip(&monoid.dtypes);
+                (Vec::new(), private, Body::Assign(neutral.map(|(value, dtype)| Expr::Const(*value, *dtype)).collect()))
+            }
         };
         let (name, dims, domain) = (self.name.to_string(), dims.clone(), domain.clone());
         Ok(Stmt { name, dims, domain, reads, writes, body, span: update.span })

@@ -28,6 +28,9 @@ use crate::{Command, Privatisation, grammar, place};
 ///                                              band [io]           S.combine
 /// ```
 ///
+/// Where updates are of several tensors together, at equal subscripts, each of these gets partial results; `as` names those of
+/// the one that is given.
+///
 /// With `by N` iterations share a partial result that are equal modulo `N`: before `vectorise` by `N` these are the sums
 /// of the lanes.
 ///

@@ -279,7 +279,9 @@ fn privatise_needs_updates_alone() {
     check(
         ARGMAX,
         "privatise V at V.update.i",
-        expect!["`privatise V at V.update.i` refused: the statement `V.update` updates several tensors together"],
+        expect![
+            "`privatise V at V.update.i` refused: of what the statement `V.update` updates, what combines two results depends on which is the first one"
+        ],
     );
     check(
         ROWS,

@@ -12,11 +12,15 @@
 //!     __syncthreads();
 //!     …
 //! ```
+//!
+//! An operator has a function. What several registers become is written where it is needed (`tuple`).
 
 use polyhedral::{BinOp, DType};
 
+use super::tuple::Tuple;
 use super::{Language, Printer, Result, unsupported};
-use crate::{RegId, VarId, WARP, neutral, threads_combined_in};
+use crate::passes::Ranges;
+use crate::{Combining, RegId, VarId, WARP, neutral, threads_combined_in};
 
 /// A function that combines the values of threads. Order is that of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,51 +34,81 @@ pub(super) struct Combination {
 
 /// How threads hand values to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum How {
+pub(super) enum How {
     /// By shuffles within a warp, all of whose threads are in a mask, and memory between warps.
     Shuffles { mask: u32 },
     /// By shared memory alone.
     Memory,
 }
 
-/// Where a kernel combines something.
-#[derive(Clone, Debug)]
-struct Place {
-    combination: Combination,
-    /// Elements of shared memory that the threads of a group need.
-    parts: u32,
-    /// How many groups there are in a block.
+/// Threads that are combined.
+pub(super) struct Group {
+    pub(super) how: How,
+    /// How many there are.
+    pub(super) threads: u32,
+    /// Elements of shared memory that they need for each value.
+    pub(super) parts: u32,
+    /// How many such groups there are in a block.
     groups: u32,
     /// The number of a thread in its group, and the number of the group.
-    thread: String,
+    pub(super) thread: String,
     group: String,
 }
 
 impl Printer<'_> {
-    /// The call that combines. Where it is `repeated`, the threads first wait for those that still read what the last one left.
-    pub(super) fn combine(&mut self, reg: RegId, op: BinOp, threads: &[VarId], depth: usize) -> Result<()> {
-        let Place { combination, parts, groups, thread, group } = self.place(reg, op, threads)?;
-        let (name, function) = (self.names.regs[&reg].clone(), combination.name());
-        let mut arguments = vec![name.clone()];
-        if parts > 0 {
-            let memory = self.names.fresh(&format!("parts_{}", self.parts.len() + 1));
-            let (shared, of) = (self.language.shared(), combination.value_type(self.language));
-            self.parts.push(format!("{shared}{of} {memory}[{}];", parts * groups));
-            arguments.push(if groups > 1 { format!("{memory} + {parts}*({group})") } else { memory });
-            if self.repeated > 0 {
-                self.line(depth, self.language.barrier());
+    /// What combines. Where it is repeated, the threads first wait for those that still read what the last one left.
+    pub(super) fn combine(
+        &mut self,
+        (regs, by): (&[RegId], &Combining),
+        threads: &[VarId],
+        (ranges, depth): (&Ranges, usize),
+    ) -> Result<()> {
+        match (by, regs) {
+            (Combining::Operator(op), [reg]) => self.combine_by_operator(*reg, *op, threads, depth),
+            (Combining::Operator(_), _) => unsupported("threads combine several values by one operator"),
+            (Combining::Values { others, values }, regs) => {
+                let group = self.group(threads);
+                let tuple = Tuple { regs, others, values, ranges };
+                self.combine_by_values(&tuple, &group, depth)
             }
         }
-        arguments.push(thread);
+    }
+
+    /// A call of the function that combines.
+    fn combine_by_operator(&mut self, reg: RegId, op: BinOp, threads: &[VarId], depth: usize) -> Result<()> {
+        let dtype = self.program.regs[reg].dtype;
+        let Some(op) = word(op) else { return unsupported("threads combine values by an unusual operator") };
+        let group = self.group(threads);
+        let combination = Combination { op, dtype, threads: group.threads, how: group.how };
+        let (name, function) = (self.names.regs[&reg].clone(), combination.name());
+        let mut arguments = vec![name.clone()];
+        if group.parts > 0 {
+            arguments.extend(self.shared_parts(&group, &[combination.value_type(self.language)], depth));
+        }
+        arguments.push(group.thread);
         self.line(depth, &format!("{name} = {function}({});", arguments.join(", ")));
         self.combinations.insert(combination);
         Ok(())
     }
 
-    /// How the threads along some axes combine a register.
-    fn place(&self, reg: RegId, op: BinOp, threads: &[VarId]) -> Result<Place> {
-        let dtype = self.program.regs[reg].dtype;
-        let Some(op) = word(op) else { return unsupported("threads combine values by an unusual operator") };
+    /// Memory that a group shares, for values of some types: where its own begins.
+    pub(super) fn shared_parts(&mut self, group: &Group, types: &[&str], depth: usize) -> Vec<String> {
+        let mut all = Vec::new();
+        for of in types {
+            let memory = self.names.fresh(&format!("parts_{}", self.parts.len() + 1));
+            let shared = self.language.shared();
+            self.parts.push(format!("{shared}{of} {memory}[{}];", group.parts * group.groups));
+            let own = || format!("{memory} + {}*({})", group.parts, group.group);
+            all.push(if group.groups > 1 { own() } else { memory });
+        }
+        if self.repeated > 0 {
+            self.line(depth, self.language.barrier());
+        }
+        all
+    }
+
+    /// How the threads along some axes combine what they have.
+    fn group(&self, threads: &[VarId]) -> Group {
         let (mut group, mut all) = (Numbers::default(), 1u32);
         let mut own = Numbers::default();
         for (axis, (var, length)) in self.block.iter().enumerate() {
@@ -98,8 +132,8 @@ impl Printer<'_> {
             How::Shuffles { .. } if own.length > WARP => own.length / WARP,
             How::Shuffles { .. } => 0,
         };
-        let combination = Combination { op, dtype, threads: own.length, how };
-        Ok(Place { combination, parts, groups: group.length, thread: own.text(), group: group.text() })
+        let (threads, groups) = (own.length, group.length);
+        Group { how, threads, parts, groups, thread: own.text(), group: group.text() }
     }
 }
 
