@@ -3,6 +3,7 @@
 //! and what the policy needs beyond these to decide and to try.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use benches::workload::Workload;
@@ -19,6 +20,9 @@ struct Arguments {
     /// Workloads whose GROUP/NAME contains one of these words, separated by `|`
     #[arg(long, default_value = "", value_name = "WORDS")]
     only: String,
+    /// Another list of workloads; `benches/large.toml` has programs of many statements
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
     /// For how many threads
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -40,7 +44,8 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let compiler = Compiler::host().threads(arguments.threads);
     let mut header = Vec::new();
-    for workload in Workload::list(&workloads_file())?.iter().filter(|workload| workload.is_one_of(&arguments.only)) {
+    let list = Workload::list(&arguments.list.clone().unwrap_or_else(workloads_file))?;
+    for workload in list.iter().filter(|workload| workload.is_one_of(&arguments.only)) {
         let row = match arguments.commands {
             false => shortest(arguments.rounds, || stages(&compiler, workload))?,
             true if workload.scop(&isl::Ctx::new())?.is_none() => continue,

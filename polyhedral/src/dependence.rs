@@ -247,7 +247,7 @@ impl Analysis {
         let touches = touches(scop, &Places::new(scop, &tree)?)?;
         let all = |test: &dyn Fn(&Touch) -> bool| -> isl::Result<isl::UnionMap> {
             let chosen = touches.iter().filter(|touch| test(touch));
-            chosen.map(|touch| &touch.relation).try_fold(isl::UnionMap::empty(&scop.ctx)?, |all, map| all.union(map))
+            isl::UnionMap::union_of(&scop.ctx, chosen.map(|touch| touch.relation.clone()).collect())
         };
         let mut operators: Vec<&Operator> = Vec::new();
         for touch in &touches {

@@ -271,9 +271,8 @@ impl Scop {
 
     /// The union of all domains.
     pub fn domain(&self) -> isl::Result<isl::UnionSet> {
-        self.stmts
-            .values()
-            .try_fold(isl::UnionSet::empty(&self.ctx)?, |all, stmt| all.union(&stmt.domain.to_union_set()?))
+        let domains = self.stmts.values().map(|stmt| stmt.domain.to_union_set()).collect::<isl::Result<_>>()?;
+        isl::UnionSet::union_of(&self.ctx, domains)
     }
 
     /// The space of the parameters.

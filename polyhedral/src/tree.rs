@@ -185,6 +185,29 @@ pub struct Filtered {
 }
 
 impl Node {
+    /// Whether a node and all below it are what `before` was, object for object. Costs isl nothing; trees that are equal and were
+    /// made apart are not told from others.
+    pub fn is_left_alone(&self, before: &Node) -> bool {
+        let alike = |a: &[Filtered], b: &[Filtered]| {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.filter.is(&b.filter) && a.node.is_left_alone(&b.node))
+        };
+        match (self, before) {
+            (Node::Leaf, Node::Leaf) => true,
+            (Node::Mark { name, child }, Node::Mark { name: other, child: before }) => {
+                name == other && child.is_left_alone(before)
+            }
+            (Node::Sequence(a), Node::Sequence(b)) | (Node::Set(a), Node::Set(b)) => alike(a, b),
+            (Node::Band(a), Node::Band(b)) => {
+                let same =
+                    |(a, b): (&Member, &Member)| a.name == b.name && a.kind == b.kind && a.schedule.is(&b.schedule);
+                a.members.len() == b.members.len()
+                    && a.members.iter().zip(&b.members).all(same)
+                    && a.child.is_left_alone(&b.child)
+            }
+            _ => false,
+        }
+    }
+
     /// The children in execution order, whatever the kind of node.
     pub fn children(&self) -> Vec<&Node> {
         match self {
@@ -267,7 +290,6 @@ fn node_of(scop: &Scop, nest: &Nest, depth: usize) -> isl::Result<Node> {
 }
 
 fn domain_of(scop: &Scop, stmts: &[StmtId]) -> isl::Result<isl::UnionSet> {
-    stmts
-        .iter()
-        .try_fold(isl::UnionSet::empty(&scop.ctx)?, |all, &stmt| all.union(&scop.stmts[stmt].domain.to_union_set()?))
+    let domains = stmts.iter().map(|&stmt| scop.stmts[stmt].domain.to_union_set()).collect::<isl::Result<_>>()?;
+    isl::UnionSet::union_of(&scop.ctx, domains)
 }

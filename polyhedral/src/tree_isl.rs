@@ -13,7 +13,8 @@ impl ScheduleTree {
         let mut leaves = Vec::new();
         collect_leaves(&self.root, &self.domain, &mut Vec::new(), &mut leaves)?;
         let depth = leaves.iter().map(|leaf| leaf.rows.len()).max().unwrap_or(0).max(1);
-        leaves.iter().try_fold(isl::UnionMap::empty(self.domain.ctx())?, |all, leaf| all.union(&leaf.to_map(depth)?))
+        let maps = leaves.iter().map(|leaf| leaf.to_map(depth)).collect::<isl::Result<_>>()?;
+        isl::UnionMap::union_of(self.domain.ctx(), maps)
     }
 
     /// As isl's schedule. Names and kinds of members stay behind.

@@ -11,7 +11,7 @@ use crate::blocks::Blocks;
 use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
 use crate::{
-    Fusion, Isl, STAGE, blocks, contract, cost, fusing, lines, packing, prologue, rest, rows, sharing, windows,
+    Fusion, Isl, STAGE, blocks, contract, cost, fuse, fusing, lines, packing, prologue, reasons, rest, sharing, windows,
 };
 
 /// The default for CPUs, for the session's target.
@@ -32,7 +32,8 @@ use crate::{
 ///   another one, boxes are copied out along that one too and transposed in registers. What no cache would hold for its
 ///   reader is streamed past them.
 /// - Rows of scores that no cache holds are gone through in **blocks** of rows, and of columns (`rescale`).
-/// - Neighbouring nests that use a row again **share** its loop; two stages of a picture run in strips.
+/// - Nests that use a row again **share** its loop; stages of a picture run in strips; what is read element by element is
+///   computed where it is read. Which of these, of all that could be, is chosen by predicted cost (the module `fuse`).
 /// - Rows of a table that data chooses are **prefetched** some iterations ahead.
 /// - The outermost loop without dependences that is long enough runs in **parallel** when the work is worth it.
 ///
@@ -47,15 +48,7 @@ impl Policy for Cpu {
     }
 
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
-        session.together(|session| {
-            write_out_windows(session, |_| true);
-            order(session, None);
-            let blocks = blocks::cut(session);
-            fuse_around_reductions(session, |_, _| true);
-            join_rows(session);
-            schedule_nests(session, |_, _| true, &blocks);
-            blocks.keep(session);
-        });
+        schedule_with(session, None);
         Ok(())
     }
 
@@ -81,8 +74,7 @@ impl Policy for Cpu {
             write_out_windows(session, |stmt| all.contains(stmt));
             open.iter().for_each(|nest| order(session, Some(nest)));
             let is_open = |scop: &Scop, nest: &Nest| rest::holds_all(scop, &all, &nest.stmts);
-            fuse_around_reductions(session, is_open);
-            schedule_nests(session, is_open, &Blocks::default());
+            fuse_and_schedule(session, is_open, None, &Blocks::default());
         });
         Ok(())
     }
@@ -95,35 +87,79 @@ fn write_out_windows(session: &mut Session, chosen: impl Fn(&str) -> bool) {
     }
 }
 
-/// The nests at the top that are `chosen`.
-fn chosen_nests(session: &Session, chosen: impl Fn(&Scop, &Nest) -> bool) -> isl::Result<Vec<Nest>> {
-    let nests = examine(session, session.scop())?;
-    Ok(nests.into_iter().filter(|nest| chosen(session.scop(), nest)).collect())
+/// What [`Cpu`] does with one plan of what runs together: for comparing plans.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// Candidates of [`fuse::candidates`], each nest in one of them, in an order in which they may run.
+    pub chosen: Vec<usize>,
 }
 
-/// Runs what surrounds each reduction that is `chosen`, and is chosen too, in its loops.
-fn fuse_around_reductions(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) {
-    let fused = (|| {
-        for tensor in fusing::links_of_epilogues(session, &chosen_nests(session, &chosen)?) {
-            attempt(session, &tensor, "kept in memory", Command::inline(&tensor));
-        }
-        fusing::fuse_around_reductions(session, &chosen_nests(session, &chosen)?);
+impl Policy for Given {
+    fn name(&self) -> &str {
+        "cpu"
+    }
+
+    fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
+        schedule_with(session, Some(&self.chosen));
         Ok(())
-    })();
-    fused.unwrap_or_else(|error| not_examined(session, &error));
+    }
+}
+
+/// The steps for a whole program; with `given`, those of the plan with these candidates.
+fn schedule_with(session: &mut Session, given: Option<&[usize]>) {
+    session.together(|session| {
+        write_out_windows(session, |_| true);
+        order(session, None);
+        // Plans that are given are of all nests.
+        let blocks = if given.is_none() { blocks::cut(session) } else { Blocks::default() };
+        fuse_and_schedule(session, |_, _| true, given, &blocks);
+        blocks.keep(session);
+    });
+}
+
+/// Runs nests at the top that are `chosen` together where that is estimated to be faster, and schedules what that makes.
+fn fuse_and_schedule(
+    session: &mut Session,
+    chosen: impl Fn(&Scop, &Nest) -> bool,
+    given: Option<&[usize]>,
+    blocks: &Blocks,
+) {
+    let is_open = |scop: &Scop, nest: &Nest| chosen(scop, nest) && !blocks.are_in(nest);
+    match fuse::Plan::of(session, is_open, given) {
+        Ok(plan) => {
+            session.note_fusion(plan.report.clone());
+            fuse::join(session, &plan);
+            schedule_nests(session, &plan, blocks, chosen);
+        }
+        Err(error) => not_examined(session, &error),
+    }
+}
+
+/// The plan that the policy has for a program, as it is before the first step.
+///
+/// # Errors
+/// When the loops cannot be examined.
+pub(crate) fn plan(session: &Session) -> isl::Result<fuse::Plan> {
+    let mut session = session.clone();
+    write_out_windows(&mut session, |_| true);
+    order(&mut session, None);
+    let blocks = blocks::cut(&mut session);
+    fuse::Plan::of(&session, |_: &Scop, nest: &Nest| !blocks.are_in(nest), None)
 }
 
 /// Schedules each nest at the top that is `chosen` by itself, or in turn with neighbours in loops that they share.
-fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool, blocks: &Blocks) {
+fn schedule_nests(session: &mut Session, plan: &fuse::Plan, blocks: &Blocks, chosen: impl Fn(&Scop, &Nest) -> bool) {
     let scheduled = (|| {
-        let later = sharing::fuse_neighbours(session, &chosen)?;
-        let mut nests = chosen_nests(session, &chosen)?;
+        let later = sharing::fuse_neighbours(session, fuse::shared_loops(session.scop(), plan))?;
+        let mut nests = examine(session, session.scop())?;
+        nests.retain(|nest| chosen(session.scop(), nest));
         later.mark(&mut nests);
         blocks.mark(&mut nests);
         let (waiting, others): (Vec<Nest>, Vec<Nest>) =
             nests.into_iter().partition(|nest| prologue::is_producer(session.scop(), nest));
         let waiting: Vec<String> = waiting.iter().map(|nest| nest.name(session.scop())).collect();
-        others.iter().for_each(|nest| schedule_nest(session, nest, &[]));
+        // Where all steps together were refused, those of the other nests are still proved nest by nest.
+        others.iter().for_each(|nest| session.together(|session| schedule_nest(session, nest, &[])));
         for producer in waiting {
             let find = |session: &Session| {
                 Ok(examine(session, session.scop())?.into_iter().find(|nest| nest.name(session.scop()) == producer))
@@ -142,66 +178,7 @@ fn schedule_nests(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool, 
     scheduled.unwrap_or_else(|error| not_examined(session, &error));
 }
 
-/// Joins neighbouring nests that share rows of something that is larger than the caches.
-fn join_rows(session: &mut Session) {
-    let Ok(nests) = examine(session, session.scop()) else { return };
-    for step in rows::steps(session.scop(), session.target(), &nests) {
-        let name = |stmt| session.scop().stmts[stmt].name.clone();
-        match step {
-            rows::Step::Join { first, second, depth } => {
-                let (first, second) = (name(first), name(second));
-                attempt(session, &second, ROWS, Command::fuse(&first, &second, depth));
-            }
-            rows::Step::Apart { first, second, why } => {
-                let entity = format!("{}, {}", name(first), name(second));
-                remark(session, &entity, ROWS, &why);
-            }
-            rows::Step::Fold(fold) => {
-                let tensor = session.scop().tensors[fold.tensor].name.clone();
-                attempt(session, &tensor, "rows not folded", Command::fold(&tensor, fold.dim, fold.by));
-            }
-            rows::Step::Strips { first, second, rows, by, blocks, fold, parallel } => {
-                let (first, second) = (name(first), name(second));
-                join_in_strips(session, (&first, &second), (&rows, by), (blocks, fold), parallel);
-            }
-        }
-    }
-}
-
-/// What a remark calls nests that do not share rows.
-const ROWS: &str = "rows not fused";
-
-/// Runs the second nest in strips of its loop over `rows`, in parallel, the first one joined to each: what strips need both
-/// is computed twice, and each thread keeps the rows that live on its stack. As in Halide, `compute_at` rows of a strip and
-/// `store_at` the strip (Ragan-Kelley and others, PLDI 2013).
-fn join_in_strips(
-    session: &mut Session,
-    (first, second): (&str, &str),
-    (rows, by): (&str, u32),
-    (blocks, fold): (Option<rows::Blocks>, rows::Fold),
-    threads: rows::Threads,
-) {
-    let Some((strips, inside)) = divide(session, second, ROWS, Command::split(rows, by)) else { return };
-    let tensor = session.scop().tensors[fold.tensor].name.clone();
-    let memory = Some(polyhedral::Memory::Stack);
-    let parallel = match threads {
-        rows::Threads::One => None,
-        rows::Threads::Around(name) => Some(name),
-        rows::Threads::Strips => Some(strips.clone()),
-    };
-    let in_blocks = |rows::Blocks { first, rows }| [Command::split(first, rows), Command::split(&inside, rows)];
-    let joined = [
-        Command::fuse(first, second, 1),
-        Command::fold(&tensor, fold.dim, fold.by),
-        Command::StoreAt { tensor: tensor.clone(), member: strips.clone(), memory },
-    ];
-    let computed = [Command::compute_at(&tensor, &strips)];
-    let steps = computed.into_iter().chain(blocks.into_iter().flat_map(in_blocks)).chain(joined);
-    // Each needs those before it.
-    let _ = steps.chain(parallel.map(Command::parallel)).all(|step| attempt(session, second, ROWS, step));
-}
-
-fn not_examined(session: &mut Session, error: &isl::Error) {
+pub(crate) fn not_examined(session: &mut Session, error: &isl::Error) {
     let entity = session.scop().name.clone();
     remark(session, &entity, "not optimised", &format!("the loops could not be examined: {error}"));
 }
@@ -260,7 +237,11 @@ fn tree_of_isl(session: &Session, part: Option<&BTreeSet<String>>) -> isl::Resul
 /// Applies a command; a refusal is a remark that `what` was the consequence.
 pub(crate) fn attempt(session: &mut Session, entity: &str, what: &str, command: Command) -> bool {
     let text = command.to_string();
-    match session.apply(command) {
+    let applied = match reasons::of(&command, session.target()) {
+        Some(reason) => session.because(reason, |session| session.apply(command)),
+        None => session.apply(command),
+    };
+    match applied {
         Ok(()) => true,
         Err(refused) => {
             let step = text.lines().next().unwrap_or_default().trim_end_matches(" {");
@@ -271,7 +252,7 @@ pub(crate) fn attempt(session: &mut Session, entity: &str, what: &str, command: 
 }
 
 /// Applies a command that makes two loops of one: their names, outer and inner.
-fn divide(session: &mut Session, entity: &str, what: &str, command: Command) -> Option<(String, String)> {
+pub(crate) fn divide(session: &mut Session, entity: &str, what: &str, command: Command) -> Option<(String, String)> {
     if !attempt(session, entity, what, command) {
         return None;
     }

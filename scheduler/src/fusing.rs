@@ -5,88 +5,78 @@ use std::collections::BTreeSet;
 use polyhedral::{Access, Role, Scop, Stmt, StmtId, Subscript, TensorId};
 use transform::{Command, Session};
 
-use crate::cpu::{attempt, remark};
+use crate::cpu::attempt;
 use crate::nest::{self, Loop, Nest, Stride};
 use crate::plan::{Box, Piece, Plan};
 
-const WHAT: &str = "not fused";
+pub(crate) const WHAT: &str = "not fused";
 
-/// Runs initial values and what follows element by element in the loops of each reduction.
+/// Runs initial values and what follows element by element in the loops of a reduction, each named by a statement: whether
+/// all of it is there.
 ///
 /// One that is not cut into strips has its accumulators begin and end in registers, with its own loops inside of the common
 /// ones. One that is cut is in all of its loops with them: initial values run in the first iteration of the reduction and
 /// what follows in the last one, and so, once the loops are cut, for each tile in its first strip and in its last.
-///
-/// `nests` are those at the top, in order.
-pub(crate) fn fuse_around_reductions(session: &mut Session, nests: &[Nest]) {
-    for (at, nest) in nests.iter().enumerate() {
-        let Some(around) = Around::of(session, nest) else { continue };
-        let Surroundings { before, after, against } = around.found(session.scop(), &nests[..at], &nests[at + 1..]);
-        let name = |nest: &Nest| nest.name(session.scop());
-        let (before, after): (Option<String>, Vec<String>) = (before.map(name), after.into_iter().map(name).collect());
-        let entity = name(nest);
-        against.iter().for_each(|why| remark(session, &entity, WHAT, why));
-        let common = u32::try_from(around.common).unwrap_or(1);
-        if let Some(before) = before {
-            attempt(session, &entity, WHAT, Command::fuse(before, &entity, common));
-        }
-        for after in after {
-            if !attempt(session, &entity, WHAT, Command::fuse(&entity, after, common)) {
-                break;
-            }
+pub(crate) fn fuse_around(
+    session: &mut Session,
+    reduction: &str,
+    before: Option<&str>,
+    after: &[String],
+    common: usize,
+) {
+    let common = u32::try_from(common).unwrap_or(1);
+    if let Some(before) = before {
+        attempt(session, reduction, WHAT, Command::fuse(before, reduction, common));
+    }
+    for after in after {
+        if !attempt(session, reduction, WHAT, Command::fuse(reduction, after, common)) {
+            break;
         }
     }
 }
 
-/// The temporaries between the statements that follow reductions element by element, each with one reader, which may compute
-/// them as well: they then need no memory.
-pub(crate) fn links_of_epilogues(session: &Session, nests: &[Nest]) -> Vec<String> {
-    let scop = session.scop();
-    let mut links = Vec::new();
-    for (at, nest) in nests.iter().enumerate() {
-        let Some(around) = Around::of(session, nest) else { continue };
-        let after: Vec<StmtId> =
-            around.found(scop, &nests[..at], &nests[at + 1..]).after.into_iter().filter_map(Nest::only_stmt).collect();
-        for &id in &after {
-            let [write] = scop.stmts[id].writes.as_slice() else { continue };
-            let uses = |other: StmtId| scop.stmts[other].accesses().any(|access| access.tensor == write.tensor);
-            let users: Vec<StmtId> = scop.stmts.keys().filter(|&other| other != id && uses(other)).collect();
-            let reads = |access: &Access| access.tensor == write.tensor;
-            let is_link = matches!(users.as_slice(), [reader] if after.contains(reader)
-                && scop.stmts[*reader].reads.iter().filter(|read| reads(read)).count() == 1
-                && !scop.stmts[*reader].writes.iter().any(reads));
-            let is_own = scop.stmts[id].reads.iter().any(reads);
-            if scop.tensors[write.tensor].role == Role::Temporary && is_link && !is_own {
-                links.push(scop.tensors[write.tensor].name.clone());
-            }
-        }
-    }
-    links
+/// Whether a statement writes a temporary with one reader, which is among the statements `after` a reduction and may compute it
+/// as well: it then needs no memory.
+pub(crate) fn link(scop: &Scop, id: StmtId, after: &[StmtId]) -> Option<TensorId> {
+    link_of_any(scop, id, after, 1)
+}
+
+/// The part of the time of a statement that is left when what it stores is used at once, in registers.
+pub(crate) const KEPT_IN_REGISTERS: f64 = 0.5;
+
+/// The temporary that a statement writes, where one of `others` alone reads it, no more than `most` times, and may compute it
+/// as well.
+pub(crate) fn link_of_any(scop: &Scop, id: StmtId, others: &[StmtId], most: usize) -> Option<TensorId> {
+    let [write] = scop.stmts[id].writes.as_slice() else { return None };
+    let uses = |other: StmtId| scop.stmts[other].accesses().any(|access| access.tensor == write.tensor);
+    let users: Vec<StmtId> = scop.stmts.keys().filter(|&other| other != id && uses(other)).collect();
+    let reads = |access: &&Access| access.tensor == write.tensor;
+    let is_read = |reader: StmtId| {
+        let stmt = &scop.stmts[reader];
+        !stmt.writes.iter().any(|write| reads(&write)) && (1..=most).contains(&stmt.reads.iter().filter(reads).count())
+    };
+    let is_own = scop.stmts[id].reads.iter().any(|read| reads(&read));
+    let is_link = matches!(users.as_slice(), [reader] if others.contains(reader) && is_read(*reader));
+    (scop.tensors[write.tensor].role == Role::Temporary && is_link && !is_own).then_some(write.tensor)
 }
 
 /// A reduction that others may surround.
-struct Around<'a> {
+pub(crate) struct Around<'a> {
     nest: &'a Nest,
-    stmt: StmtId,
+    pub(crate) stmt: StmtId,
     /// How many loops of the nest are over its result: those outside.
     depth: usize,
     /// How many become common.
-    common: usize,
+    pub(crate) common: usize,
+    /// The plan of the nest by itself.
+    pub(crate) plan: Plan,
     /// Of a reduction that is cut, the loop in the lanes: the others must be contiguous along it too.
     lanes: Option<usize>,
 }
 
-/// What surrounds a reduction, and why others do not.
-#[derive(Default)]
-struct Surroundings<'a> {
-    before: Option<&'a Nest>,
-    after: Vec<&'a Nest>,
-    against: Vec<String>,
-}
-
 impl<'a> Around<'a> {
     /// None where accumulators do not stay in registers, or loops over the result are not outside of those over the reduction.
-    fn of(session: &Session, nest: &'a Nest) -> Option<Around<'a>> {
+    pub(crate) fn of(session: &Session, nest: &'a Nest) -> Option<Around<'a>> {
         let scop = session.scop();
         let id = nest.only_stmt()?;
         let stmt = &scop.stmts[id];
@@ -108,35 +98,12 @@ impl<'a> Around<'a> {
         let streams = inner.clone().any(|piece| !is_reduced(piece.of)) || (is_cut && inner.count() == 0);
         let common = if is_cut { nest.loops.len() } else { depth };
         let lanes = plan.boxes.iter().position(|one| is_cut && matches!(one, Some(Box::Vector(_))));
-        (is_boxed && !streams && plan.partial.is_none()).then_some(Around { nest, stmt: id, depth, common, lanes })
-    }
-
-    /// The statement right before that sets the result, and those after that use it, or one another.
-    fn found<'b>(&self, scop: &Scop, earlier: &'b [Nest], later: &'b [Nest]) -> Surroundings<'b> {
-        let mut found = Surroundings::default();
-        let mut own: BTreeSet<TensorId> = scop.stmts[self.stmt].writes.iter().map(|write| write.tensor).collect();
-        if let Some(before) = earlier.last().filter(|before| self.is_elementwise(scop, before, &own)) {
-            match self.against(scop, before) {
-                None => found.before = Some(before),
-                Some(why) => found.against.push(why),
-            }
-        }
-        for other in later {
-            if !self.is_elementwise(scop, other, &own) {
-                break;
-            }
-            if let Some(why) = self.against(scop, other) {
-                found.against.push(why);
-                break;
-            }
-            own.extend(other.stmts.iter().flat_map(|&id| &scop.stmts[id].writes).map(|write| write.tensor));
-            found.after.push(other);
-        }
-        found
+        let stays = is_boxed && !streams && plan.partial.is_none();
+        stays.then_some(Around { nest, stmt: id, depth, common, plan, lanes })
     }
 
     /// Why a statement does better in loops of its own.
-    fn against(&self, scop: &Scop, other: &Nest) -> Option<String> {
+    pub(crate) fn against(&self, scop: &Scop, other: &Nest) -> Option<String> {
         let (lanes, id) = (self.lanes?, other.only_stmt()?);
         let stmt = &scop.stmts[id];
         let moves = |access: &&Access| {
@@ -150,8 +117,8 @@ impl<'a> Around<'a> {
 
     /// Whether `other` sets or uses the result of the reduction, or of what follows it in `own`, element by element in the
     /// same loops.
-    fn is_elementwise(&self, scop: &Scop, other: &Nest, own: &BTreeSet<TensorId>) -> bool {
-        let Around { nest, stmt: of, depth, .. } = *self;
+    pub(crate) fn is_elementwise(&self, scop: &Scop, other: &Nest, own: &BTreeSet<TensorId>) -> bool {
+        let &Around { nest, stmt: of, depth, .. } = self;
         let Some(id) = other.only_stmt() else { return false };
         let (stmt, reduction) = (&scop.stmts[id], &scop.stmts[of]);
         if stmt.body.is_reduce() || other.loops.len() != depth || !other.is_permutable {

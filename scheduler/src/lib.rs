@@ -13,6 +13,8 @@ mod blocks;
 mod contract;
 mod cost;
 mod cpu;
+#[doc(hidden)]
+pub mod fuse;
 mod fusing;
 mod lines;
 mod nest;
@@ -20,13 +22,14 @@ mod order;
 mod packing;
 mod plan;
 mod prologue;
+mod reasons;
 mod registers;
 mod rest;
 mod rows;
 mod sharing;
 mod windows;
 
-pub use cpu::Cpu;
+pub use cpu::{Cpu, Given};
 pub use order::{Fusion, Isl, SourceOrder};
 
 /// The stage's name in remarks.

@@ -198,6 +198,28 @@ impl Nest {
         self.loops.iter().all(Loop::is_plain) && self.parts.iter().all(Nest::is_plain)
     }
 
+    /// What one would be once `fuse` has made the first `common` loops of some nests common. Of one that has fewer, all
+    /// loops are common, and it runs in one iteration of the others.
+    pub(crate) fn fused(nests: &[&Nest], common: usize) -> Nest {
+        let deepest = nests.iter().max_by_key(|nest| nest.loops.len().min(common)).map_or(&[][..], |nest| &nest.loops);
+        let mut loops: Vec<Loop> = deepest.iter().take(common).cloned().collect();
+        for (at, one) in loops.iter_mut().enumerate() {
+            let alone = |nest: &&Nest| nest.stmts.iter().map(|&id| (id, None)).collect::<Vec<_>>();
+            one.dims = nests
+                .iter()
+                .flat_map(|nest| nest.loops.get(at).map_or_else(|| alone(nest), |own| own.dims.clone()))
+                .collect();
+            one.coincident = nests.iter().all(|nest| nest.loops.get(at).is_none_or(|own| own.coincident));
+            if let Some(name) = nests.iter().find_map(|nest| nest.loops.get(at)).map(|own| own.name.clone()) {
+                one.name = name;
+            }
+        }
+        let inside =
+            |nest: &&Nest| Nest { loops: nest.loops.iter().skip(common).cloned().collect(), ..(**nest).clone() };
+        let stmts = nests.iter().flat_map(|nest| nest.stmts.iter().copied()).collect();
+        Nest { loops, stmts, parts: nests.iter().map(inside).collect(), is_permutable: true }
+    }
+
     /// What it is called in remarks.
     pub(crate) fn name(&self, scop: &Scop) -> String {
         self.stmts.iter().map(|&id| scop.stmts[id].name.as_str()).collect::<Vec<_>>().join(", ")
@@ -255,7 +277,7 @@ pub(crate) fn unclamped(index: &Index) -> Index {
 }
 
 /// Whether the value changes along dimension `dim`.
-fn moves(stmt: &Stmt, value: &Expr, dim: usize) -> bool {
+pub(crate) fn moves(stmt: &Stmt, value: &Expr, dim: usize) -> bool {
     let mut found = false;
     value.visit(&mut |e| {
         found |= match e {

@@ -1,18 +1,26 @@
 //! Packing: a copy in the order of use, by the commands `promote` and `layout`.
 
-use polyhedral::{Scop, Tensor};
+use polyhedral::{Scop, Stmt, Tensor};
 use support::Remark;
 use transform::{Command, LayoutMap, Promotion, Session};
 
 use crate::STAGE;
 use crate::cpu::attempt;
 use crate::plan::{Form, Pack};
+use crate::prologue;
 
 const WHAT: &str = "not packed";
 
 /// Keeps a copy for each iteration of the loop `at`, in its form, and copies by vectors.
 pub(crate) fn pack(session: &mut Session, entity: &str, pack: &Pack, at: Option<String>) {
     let source = session.scop().tensors[pack.tensor].clone();
+    // A copy for the whole program is made before everything else; what may be computed in it comes later.
+    let is_written = |stmt: &Stmt| stmt.writes.iter().any(|write| write.tensor == pack.tensor);
+    let is_computed = session.scop().stmts.values().any(is_written);
+    if at.is_none() && is_computed && !prologue::is_for_copies(session.scop(), pack.tensor) {
+        let why = format!("`{}` is computed by the program, and no loop is around its reader for a copy", source.name);
+        return session.remark(Remark::new(STAGE, entity, WHAT, why));
+    }
     let padded = if let Form::Rows { padding, .. } = pack.form { padding } else { 0 };
     // What others read of it in the same loops is none of the copy's.
     let stmt = &session.scop().stmts[pack.stmt].name;

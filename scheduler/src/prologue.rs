@@ -19,6 +19,19 @@ pub(crate) fn is_producer(scop: &Scop, nest: &Nest) -> bool {
     readers.peek().is_some() && readers.all(|id| scop.stmts[id].body.is_reduce())
 }
 
+/// Whether a tensor is a temporary that one statement computes element by element and that only reductions and copies read:
+/// copies may compute it.
+pub(crate) fn is_for_copies(scop: &Scop, tensor: TensorId) -> bool {
+    let writes = |stmt: &&Stmt| stmt.writes.iter().any(|access| access.tensor == tensor);
+    let mut writers = scop.stmts.values().filter(writes);
+    let is_map = |stmt: &Stmt| !stmt.body.is_reduce() && stmt.reads.iter().all(|read| read.tensor != tensor);
+    let is_once = writers.next().is_some_and(is_map) && writers.next().is_none();
+    let mut readers = readers(scop, tensor);
+    scop.tensors[tensor].role == Role::Temporary
+        && is_once
+        && readers.all(|id| scop.stmts[id].body.is_reduce() || is_copy(&scop.stmts[id]))
+}
+
 /// Computes what the nest does in the copies that are made of its result, when these are all that reads it, and when that
 /// takes no longer than the nest itself with its way through memory.
 ///

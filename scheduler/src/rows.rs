@@ -12,23 +12,22 @@ use support::Target;
 
 use crate::nest::{self, Nest, Stride};
 
-/// What is to be done with neighbouring nests, each named by a statement of it.
+/// What is to be done with nests, each named by a statement of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Two nests are joined; so many loops become common.
     Join { first: StmtId, second: StmtId, depth: u32 },
-    /// They would be joined, but for this.
-    Apart { first: StmtId, second: StmtId, why: String },
     /// Of what joined nests hand on, so many rows live at once.
     Fold(Fold),
-    /// The second nest runs in strips of rows, apart from each other; the first one is joined to each, and computes what it needs.
+    /// The last nest runs in strips of rows, apart from each other; the stages before it are joined to each, and compute
+    /// what it needs, each of them with what keeps its rows.
     Strips {
-        first: StmtId,
-        second: StmtId,
+        stages: Vec<StmtId>,
+        last: StmtId,
         rows: String,
         by: u32,
         blocks: Option<Blocks>,
-        fold: Fold,
+        folds: Vec<Fold>,
         parallel: Threads,
     },
 }
@@ -74,35 +73,63 @@ const STRIPS: u64 = 4;
 /// Rows of a block: as many as the copies of a row loop that share loads.
 const BLOCK: i64 = 4;
 
-/// The steps for nests at the top, in order; joined nests count as one for the next.
-pub(crate) fn steps(scop: &Scop, target: &Target, nests: &[Nest]) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let mut group = Group { members: Vec::new() };
-    for nest in nests {
-        let Some(one) = Member::of(scop, nest) else {
-            steps.append(&mut std::mem::take(&mut group).steps(scop, target));
-            continue;
-        };
-        let shift = group.shift(scop, target, &one);
-        let against = shift.and_then(|shift| group.against(scop, target, &one, shift));
-        match (shift, against) {
-            (Some(shift), None) => group.members.push((one, shift)),
-            (Some(shift), Some(why)) => {
-                let strips = group.strips(scop, target, &one, shift);
-                let apart = Step::Apart { first: group.members[0].0.stmt, second: one.stmt, why };
-                let is_taken = strips.is_some();
-                steps.append(&mut std::mem::take(&mut group).steps(scop, target));
-                steps.push(strips.unwrap_or(apart));
-                group.members.extend((!is_taken).then_some((one, 0)));
-            }
-            (None, _) => {
-                steps.append(&mut std::mem::take(&mut group).steps(scop, target));
-                group.members.push((one, 0));
-            }
-        }
+/// What a remark calls nests that do not share rows.
+pub(crate) const WHAT: &str = "rows not fused";
+
+/// Nests that run row by row in turn.
+#[derive(Clone, Debug)]
+pub(crate) struct Together {
+    /// What makes them so, in order.
+    pub(crate) steps: Vec<Step>,
+    /// The rows that each is behind the first.
+    pub(crate) behind: Vec<i64>,
+    /// What keeps some rows.
+    pub(crate) folds: Vec<Fold>,
+    /// The rows of a strip, where they run in strips.
+    pub(crate) strips: Option<u32>,
+}
+
+/// Whether a nest may run row by row with others.
+pub(crate) fn is_member(scop: &Scop, nest: &Nest) -> bool {
+    Member::of(scop, nest).is_some()
+}
+
+/// What makes nests run row by row in turn; none where they share no rows that are worth it, and a reason where they better
+/// do not.
+pub(crate) fn together(scop: &Scop, target: &Target, nests: &[&Nest]) -> Option<Result<Together, String>> {
+    let (first, others) = nests.split_first()?;
+    let mut group = Group { members: vec![(Member::of(scop, first)?, 0)] };
+    let mut against = None;
+    for other in others {
+        let one = Member::of(scop, other)?;
+        let shift = group.shift(scop, target, &one)?;
+        against = against.or_else(|| group.against(scop, target, &one, shift));
+        group.members.push((one, shift));
     }
-    steps.append(&mut group.steps(scop, target));
-    steps
+    let behind: Vec<i64> = group.members.iter().map(|(_, behind)| *behind).collect();
+    let has_to_wait = behind.iter().any(|by| *by > 0);
+    let strips = group.strips(scop, target).filter(|_| has_to_wait || against.is_some());
+    Some(match (strips, against) {
+        // What is handed on is on the stack then.
+        (Some(strips), _) => Ok(Together::of(vec![strips], behind)),
+        (None, Some(why)) => Err(why),
+        (None, None) => Ok(Together::of(group.joined(scop), behind)),
+    })
+}
+
+impl Together {
+    fn of(steps: Vec<Step>, behind: Vec<i64>) -> Together {
+        let folds = |step: &Step| match step {
+            Step::Fold(fold) => vec![*fold],
+            Step::Strips { folds, .. } => folds.clone(),
+            Step::Join { .. } => Vec::new(),
+        };
+        let strips = steps.iter().find_map(|step| match step {
+            Step::Strips { by, .. } => Some(*by),
+            _ => None,
+        });
+        Together { folds: steps.iter().flat_map(folds).collect(), steps, behind, strips }
+    }
 }
 
 /// A nest of one statement that writes row by row.
@@ -247,14 +274,9 @@ impl Group<'_> {
 }
 
 impl Group<'_> {
-    /// What makes the group. Of two, the second runs in strips where it can: what is handed on is on the stack then.
-    fn steps(self, scop: &Scop, target: &Target) -> Vec<Step> {
+    /// What makes the group, row by row over whole tensors.
+    fn joined(&self, scop: &Scop) -> Vec<Step> {
         let Some(((first, _), others)) = self.members.split_first() else { return Vec::new() };
-        if let [(one, shift @ 1..)] = others
-            && let Some(strips) = (Group { members: vec![(*first, 0)] }).strips(scop, target, one, *shift)
-        {
-            return vec![strips];
-        }
         let depth = u32::try_from(first.rows() + 1).unwrap_or(u32::MAX);
         let joins = others.iter().map(|(one, _)| Step::Join { first: first.stmt, second: one.stmt, depth });
         joins.chain(self.folds(scop).into_iter().map(Step::Fold)).collect()
@@ -320,38 +342,44 @@ impl Group<'_> {
         Some((Blocks { first: name, rows: u32::try_from(BLOCK).ok()? }, Fold { tensor: fold.tensor, dim, by }))
     }
 
-    /// Strips of rows for threads, where the one member hands what it writes to `one` alone: what two strips need both is little
-    /// against a strip, and the rows in use fit the stack of a thread.
-    fn strips(&self, scop: &Scop, target: &Target, one: &Member<'_>, shift: i64) -> Option<Step> {
-        let [(first, _)] = self.members.as_slice() else { return None };
-        let [write] = first.writes(scop) else { return None };
-        let pair = Group { members: vec![(*first, 0), (*one, shift)] };
-        let fold = pair.fold(scop, write.tensor)?;
-        let fits = |fold: &Fold| {
-            let kept = row_bytes(scop, fold.tensor).saturating_mul(fold.by.into());
-            i64::try_from(kept).is_ok_and(|kept| kept <= Memory::STACK_BYTES / 2)
+    /// Strips of rows for threads, where all but the last member hand what they write to later ones alone: what two strips
+    /// need both is little against a strip, and the rows in use fit the stack of a thread.
+    fn strips(&self, scop: &Scop, target: &Target) -> Option<Step> {
+        let ((last, behind), producers) = self.members.split_last()?;
+        let written = |(member, _): &(Member<'_>, i64)| match member.writes(scop) {
+            [write] => self.fold(scop, write.tensor),
+            _ => None,
         };
-        let (blocks, fold) = match pair.blocks(scop, target, fold, shift).filter(|(_, fold)| fits(fold)) {
-            Some((blocks, fold)) => (Some(blocks), fold),
-            None => (None, fold),
+        let folds: Vec<Fold> = producers.iter().map(written).collect::<Option<_>>()?;
+        let fits = |folds: &[Fold]| {
+            let kept = folds.iter().map(|fold| row_bytes(scop, fold.tensor).saturating_mul(fold.by.into()));
+            i64::try_from(kept.fold(0, u64::saturating_add)).is_ok_and(|kept| kept <= Memory::STACK_BYTES / 2)
         };
-        let rows = &one.nest.loops[one.rows()];
-        let by = (shift.max(1) * STRIP.0).max(STRIP.1).unsigned_abs().checked_next_power_of_two()?;
+        let blocks = match folds.as_slice() {
+            [fold] => self.blocks(scop, target, *fold, *behind).filter(|(_, fold)| fits(&[*fold])),
+            _ => None,
+        };
+        let (blocks, folds) = match blocks {
+            Some((blocks, fold)) => (Some(blocks), vec![fold]),
+            None => (None, folds),
+        };
+        let rows = &last.nest.loops[last.rows()];
+        let by = (behind.max(&1) * STRIP.0).max(STRIP.1).unsigned_abs().checked_next_power_of_two()?;
         let enough = rows.estimate().max(0).unsigned_abs() >= by * u64::from(target.threads) * STRIPS;
         let threads = u64::from(target.threads);
-        let around = one.nest.loops[..one.rows()].iter().find(|one| one.estimate().unsigned_abs() >= 2 * threads);
+        let around = last.nest.loops[..last.rows()].iter().find(|one| one.estimate().unsigned_abs() >= 2 * threads);
         let parallel = match around {
             _ if threads <= 1 => Threads::One,
             Some(around) => Threads::Around(around.name.clone()),
             None => Threads::Strips,
         };
-        (enough && fits(&fold)).then(|| Step::Strips {
-            first: first.stmt,
-            second: one.stmt,
+        (!folds.is_empty() && enough && fits(&folds)).then(|| Step::Strips {
+            stages: producers.iter().map(|(member, _)| member.stmt).collect(),
+            last: last.stmt,
             rows: rows.name.clone(),
             by: u32::try_from(by).unwrap_or(u32::MAX),
             blocks,
-            fold,
+            folds,
             parallel,
         })
     }
@@ -368,7 +396,8 @@ fn bytes(scop: &Scop, tensor: TensorId) -> u64 {
     elements.fold(u64::from(row.dtype.bytes()), u64::saturating_mul)
 }
 
-fn row_bytes(scop: &Scop, tensor: TensorId) -> u64 {
+/// Bytes of a row of a tensor.
+pub(crate) fn row_bytes(scop: &Scop, tensor: TensorId) -> u64 {
     let row = &scop.tensors[tensor];
     let extent = row.extent.last().and_then(|extent| extent.as_const()).unwrap_or(1).max(0).unsigned_abs();
     extent.saturating_mul(row.dtype.bytes().into())

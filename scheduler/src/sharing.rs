@@ -9,10 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use polyhedral::{Access, Role, Scop, StmtId, Subscript, TensorId, isl};
-use support::{Remark, Target};
+use support::Target;
 use transform::{Command, Session, UNASKED_STACK_BYTES};
 
-use crate::STAGE;
 use crate::cost;
 use crate::cpu::attempt;
 use crate::nest::{self, Loop, Nest};
@@ -26,7 +25,7 @@ const KEPT: u64 = 16;
 /// The least lines of a row to come that are worth asking for: the hardware finds the next ones of a long row by itself,
 /// but begins anew in each page, and rests while something is computed.
 const LEAST_LINES: u64 = 16;
-const WHAT: &str = "not fused";
+pub(crate) const WHAT: &str = "not fused";
 
 /// What is done once the nests in common loops have their own plans.
 #[derive(Debug, Default)]
@@ -51,27 +50,33 @@ impl Later {
     }
 }
 
-/// Fuses neighbouring nests at the top that are `chosen`, those with more loops in common first. What comes back is for
-/// [`keep`].
+/// Fuses neighbouring nests at the top that are to share so many loops, those with more loops in common first. What comes
+/// back is for [`keep`].
 ///
 /// # Errors
 /// When the loops cannot be examined.
-pub(crate) fn fuse_neighbours(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool) -> isl::Result<Later> {
+pub(crate) fn fuse_neighbours(
+    session: &mut Session,
+    to_share: impl Fn(&Nest, &Nest, usize) -> bool,
+) -> isl::Result<Later> {
     let (mut later, mut below) = (Later::default(), usize::MAX);
     loop {
         let nests = session.scop().ctx.with_budget(session.options().operations, || nest::nests(session.scop()))?;
         if nests.len() < 2 {
             break;
         }
-        let sharer = |nest| chosen(session.scop(), nest).then(|| Sharer::of(session, nest, &mut later.known)).flatten();
-        let sharers: Vec<Option<Sharer<'_>>> = nests.iter().map(sharer).collect();
+        let is_meant = |at: usize| {
+            let near = [at.checked_sub(1), Some(at + 1)].into_iter().flatten().filter_map(|other| nests.get(other));
+            near.into_iter().any(|other| to_share(&nests[at], other, 1))
+        };
+        let sharer = |(at, nest)| is_meant(at).then(|| Sharer::of(session, nest, &mut later.known)).flatten();
+        let sharers: Vec<Option<Sharer<'_>>> = nests.iter().enumerate().map(sharer).collect();
         let deepest = sharers.iter().flatten().map(|one| one.depth).max().unwrap_or(0);
         let depth = deepest.min(below - 1);
         if depth == 0 {
             break;
         }
-        let (groups, remarks) = groups(session.scop(), session.target(), sharers, depth);
-        remarks.into_iter().for_each(|remark| session.remark(remark));
+        let groups = groups(session.scop(), session.target(), sharers, depth, &to_share);
         groups.iter().for_each(|group| group.fuse(session, depth, &mut later));
         below = depth;
     }
@@ -94,7 +99,7 @@ pub(crate) fn keep(session: &mut Session, later: Later) {
 /// What the session has said of the loops of nests, so that it is asked once for each nest: it has to find what is ordered
 /// among all instances of a nest, whichever loops it is asked about.
 #[derive(Debug, Default)]
-struct Known {
+pub(crate) struct Known {
     /// By names of loops, and by what is inside.
     nests: BTreeMap<(Vec<String>, BTreeSet<StmtId>), Allowed>,
 }
@@ -159,7 +164,7 @@ impl Allowed {
 
 /// A nest whose outer loops others may run in.
 #[derive(Clone, Copy)]
-struct Sharer<'a> {
+pub(crate) struct Sharer<'a> {
     nest: &'a Nest,
     /// How many of its loops from outside may be common: no dependences, known extents, in no box and in no strips.
     depth: usize,
@@ -175,6 +180,22 @@ impl<'a> Sharer<'a> {
         let left = loops_left_outside(session, nest, &allowed);
         let depth = (0..left).take_while(|&at| is_free(at)).count();
         (depth > 0).then_some(Sharer { nest, depth })
+    }
+
+    /// How many loops of a nest from outside may be common, if any.
+    pub(crate) fn depth_of(session: &Session, nest: &Nest, known: &mut Known) -> Option<usize> {
+        Sharer::of(session, nest, known).map(|sharer| sharer.depth)
+    }
+
+    /// The same of one that a fusion would make, whose loops are marked as they would be.
+    pub(crate) fn depth_of_fused(session: &Session, nest: &Nest) -> Option<usize> {
+        let allowed = Allowed { band: Some(nest.loops.iter().map(|one| one.coincident).collect()) };
+        let is_free = |at: usize| {
+            let one = &nest.loops[at];
+            one.is_plain() && one.extent.is_some_and(|extent| extent > 1) && one.coincident
+        };
+        let left = loops_left_outside(session, nest, &allowed);
+        Some((0..left).take_while(|&at| is_free(at)).count()).filter(|&depth| depth > 0)
     }
 
     /// Iterations of the loops that are common.
@@ -264,15 +285,14 @@ struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// Whether `other` is next to share `depth` loops, and why it should not after all.
-    fn takes(&self, scop: &Scop, target: &Target, other: &Sharer<'_>, depth: usize) -> Option<Result<(), String>> {
-        if !self.members[0].extents(depth).eq(other.extents(depth)) {
-            return None;
-        }
-        let shared = self.shared(scop, other, depth)?;
-        let saved: u64 = shared.into_iter().map(|id| bytes(scop, id)).fold(0, u64::saturating_add);
+    /// Whether `other` may be next to share `depth` loops, and touches more of what the members do than the first cache
+    /// holds: what it holds is near anyway.
+    fn takes(&self, scop: &Scop, target: &Target, other: &Sharer<'_>, depth: usize) -> bool {
         let first = target.caches.first().map_or(1 << 15, |cache| cache.bytes);
-        (saved > first).then(|| self.against(scop, target, other, depth).map_or(Ok(()), Err))
+        let is_much = |shared: BTreeSet<TensorId>| {
+            shared.into_iter().map(|id| bytes(scop, id)).fold(0, u64::saturating_add) > first
+        };
+        self.members[0].extents(depth).eq(other.extents(depth)) && self.shared(scop, other, depth).is_some_and(is_much)
     }
 
     /// The tensors that `other` touches where this group does, in each iteration of the common loops; none when it
@@ -322,7 +342,7 @@ impl Group<'_> {
 
     /// The temporaries of which one iteration of the common loops needs its own part only, when that is small and the whole
     /// would not stay in the second cache.
-    fn kept(&self, scop: &Scop, target: &Target, depth: usize) -> Vec<TensorId> {
+    fn kept(&self, scop: &Scop, target: &Target, depth: usize) -> Vec<(TensorId, u64)> {
         let cache =
             |level: usize| target.caches.get(level).or(target.caches.first()).map_or(1 << 15, |cache| cache.bytes);
         let mut parts: BTreeMap<TensorId, u64> = BTreeMap::new();
@@ -335,7 +355,7 @@ impl Group<'_> {
         };
         let most = (cache(1) / KEPT).min(UNASKED_STACK_BYTES.unsigned_abs());
         let is_worth = |id: TensorId, part: u64| part <= most && bytes(scop, id) > cache(1);
-        parts.into_iter().filter(|&(id, part)| is_worth(id, part) && is_own(id)).map(|(id, _)| id).collect()
+        parts.into_iter().filter(|&(id, part)| is_worth(id, part) && is_own(id)).collect()
     }
 
     /// The arguments of which the next iteration of the common loops finds its own part in memory, when memory would rest
@@ -370,7 +390,7 @@ impl Group<'_> {
     /// The commands that make the group, and those that keep what is its own.
     fn fuse(&self, session: &mut Session, depth: usize, later: &mut Later) {
         let kept = self.kept(session.scop(), session.target(), depth);
-        let kept: Vec<String> = kept.into_iter().map(|id| session.scop().tensors[id].name.clone()).collect();
+        let kept: Vec<String> = kept.into_iter().map(|(id, _)| session.scop().tensors[id].name.clone()).collect();
         let names: Vec<String> =
             self.members.iter().map(|one| session.scop().stmts[one.nest.stmts[0]].name.clone()).collect();
         let at = self.members[0].nest.loops[depth - 1].name.clone();
@@ -395,37 +415,116 @@ impl Group<'_> {
     }
 }
 
-/// The groups with `depth` common loops, in order, and what speaks against longer ones.
+/// The groups with `depth` common loops, in order, of nests that are to share them.
 fn groups<'a>(
     scop: &Scop,
     target: &Target,
     nests: Vec<Option<Sharer<'a>>>,
     depth: usize,
-) -> (Vec<Group<'a>>, Vec<Remark>) {
-    let (mut groups, mut remarks) = (Vec::new(), Vec::new());
+    to_share: &impl Fn(&Nest, &Nest, usize) -> bool,
+) -> Vec<Group<'a>> {
+    let mut groups = Vec::new();
     let mut open: Option<Group<'a>> = None;
     for nest in nests {
         let nest = nest.filter(|nest| nest.depth >= depth);
-        if let (Some(group), Some(nest)) = (&mut open, &nest) {
-            match group.takes(scop, target, nest, depth) {
-                Some(Ok(())) => {
-                    group.members.push(*nest);
-                    continue;
-                }
-                Some(Err(why)) => {
-                    let name = |one: &Sharer<'_>| one.nest.name(scop);
-                    let entity = format!("{}, {}", name(&group.members[0]), name(nest));
-                    remarks.push(Remark::new(STAGE, entity, WHAT, why));
-                }
-                None => {}
-            }
+        if let (Some(group), Some(nest)) = (&mut open, &nest)
+            && to_share(group.members[0].nest, nest.nest, depth)
+            && group.takes(scop, target, nest, depth)
+        {
+            group.members.push(*nest);
+            continue;
         }
         groups.extend(open.take());
         open = nest.map(|nest| Group { members: vec![nest] });
     }
     groups.extend(open);
     groups.retain(|group| group.members.len() > 1);
-    (groups, remarks)
+    groups
+}
+
+/// What [`fuse_neighbours`] would make of nests that are to share loops.
+pub(crate) enum Tree {
+    /// One of them, by its place in the list, with the loops that may be common.
+    Member { at: usize, nest: Nest, depth: usize },
+    /// Several, in so many common loops.
+    Joint { nest: Nest, children: Vec<Tree>, depth: usize },
+}
+
+impl Tree {
+    /// Of nests in their order, each with the loops that may be common, of which `most` become so; none where not all of
+    /// them can share a loop.
+    pub(crate) fn of(scop: &Scop, target: &Target, members: &[(&Nest, usize)], most: usize) -> Option<Tree> {
+        let member =
+            |(at, (nest, depth)): (usize, &(&Nest, usize))| Tree::Member { at, nest: (*nest).clone(), depth: *depth };
+        let mut trees: Vec<Tree> = members.iter().enumerate().map(member).collect();
+        let deepest = members.iter().map(|(_, depth)| *depth).max()?;
+        for depth in (1..=deepest.min(most)).rev() {
+            let mut joined: Vec<Vec<Tree>> = Vec::new();
+            for tree in trees {
+                match joined.last_mut().filter(|group| Tree::take(scop, target, group, &tree, depth)) {
+                    Some(group) => group.push(tree),
+                    None => joined.push(vec![tree]),
+                }
+            }
+            trees = joined.into_iter().map(|group| Tree::joint(group, depth)).collect();
+        }
+        (trees.len() == 1).then(|| trees.remove(0)).filter(|tree| matches!(tree, Tree::Joint { .. }))
+    }
+
+    fn take(scop: &Scop, target: &Target, group: &[Tree], other: &Tree, depth: usize) -> bool {
+        if group.iter().chain([other]).any(|tree| tree.depth() < depth) {
+            return false;
+        }
+        Group { members: group.iter().map(Tree::sharer).collect() }.takes(scop, target, &other.sharer(), depth)
+    }
+
+    fn joint(mut group: Vec<Tree>, depth: usize) -> Tree {
+        if group.len() == 1 {
+            return group.remove(0);
+        }
+        let nest = Nest::fused(&group.iter().map(Tree::nest).collect::<Vec<_>>(), depth);
+        Tree::Joint { nest, children: group, depth }
+    }
+
+    fn nest(&self) -> &Nest {
+        match self {
+            Tree::Member { nest, .. } | Tree::Joint { nest, .. } => nest,
+        }
+    }
+
+    /// How many loops may be common, or are.
+    pub(crate) fn depth(&self) -> usize {
+        match self {
+            Tree::Member { depth, .. } | Tree::Joint { depth, .. } => *depth,
+        }
+    }
+
+    fn sharer(&self) -> Sharer<'_> {
+        Sharer { nest: self.nest(), depth: self.depth() }
+    }
+
+    /// The loops that all have in common.
+    pub(crate) fn loops(&self) -> &[Loop] {
+        &self.nest().loops[..self.depth()]
+    }
+
+    /// The temporaries of which an iteration keeps its own part, with its bytes.
+    pub(crate) fn kept(&self, scop: &Scop, target: &Target) -> BTreeMap<TensorId, u64> {
+        let Tree::Joint { children, depth, .. } = self else { return BTreeMap::new() };
+        let group = Group { members: children.iter().map(Tree::sharer).collect() };
+        let mut all: BTreeMap<TensorId, u64> = group.kept(scop, target, *depth).into_iter().collect();
+        // What deeper loops keep is small already.
+        children.iter().for_each(|child| all.extend(child.kept(scop, target)));
+        all
+    }
+
+    /// What speaks against the common loops, for people.
+    pub(crate) fn against(&self, scop: &Scop, target: &Target) -> Option<String> {
+        let Tree::Joint { children, depth, .. } = self else { return None };
+        let (last, others) = children.split_last()?;
+        let group = Group { members: others.iter().map(Tree::sharer).collect() };
+        group.against(scop, target, &last.sharer(), *depth)
+    }
 }
 
 /// Bytes of a tensor, when its extents are known; else the most that there are.

@@ -422,8 +422,8 @@ fn nests_that_use_a_row_again_share_its_loop() {
         2,
         expect![[r#"
             fuse S0 S1 depth 1
-            fuse E Y depth 1
             fuse S0 E depth 1
+            fuse S0 Y depth 1
             parallel S0.i
             vectorise S1.j by 64 as jo jv
             vectorise E.j by 64 as jo jv
@@ -440,38 +440,30 @@ fn nests_that_use_a_row_again_share_its_loop() {
         &[],
         2,
         expect![[r#"
-        fuse S0 S1 depth 1
-        vectorise S1.j by 64 as jo jv
-        parallel S0.i
-        vectorise E.j by 64 as jo jv
-        parallel E.i
-        vectorise Y.j by 64 as jo jv
-        parallel Y.i
-        stream Y
-        # scheduler: E, Y: rows not fused: the 2 rows in use would not stay in the second cache
-        # scheduler: S0, S1, E: not fused: the 8000004 bytes of one iteration of the loops they could share would not stay in the second cache
-        # scheduler: E, Y: not fused: the 12000004 bytes of one iteration of the loops they could share would not stay in the second cache
-        # scheduler: E: not streamed: `E`: other accesses to it find it in a cache
-    "#]],
+            inline E
+            fuse S0 S1 depth 1
+            vectorise S1.j by 64 as jo jv
+            parallel S0.i
+            vectorise Y.j by 64 as jo jv
+            parallel Y.i
+            stream Y
+            # scheduler: S0, S1, E: not fused: the 8000004 bytes of one iteration of the loops they could share would not stay in the second cache
+        "#]],
     );
     check(
         &rows(3, 100_000),
         &[],
         2,
         expect![[r#"
-        fuse S0 S1 depth 1
-        vectorise S1.j by 64 as jo jv
-        parallel S0.i
-        vectorise E.j by 64 as jo jv
-        reorder E.jo E.i
-        parallel E.jo
-        vectorise Y.j by 64 as jo jv
-        reorder Y.jo Y.i
-        parallel Y.jo
-        # scheduler: E, Y: rows not fused: the 2 rows in use would not stay in the second cache
-        # scheduler: E: not streamed: `E`: other accesses to it find it in a cache
-        # scheduler: Y: not streamed: `Y`: all 3600000 bytes of the loop's tensors may stay in the last cache
-    "#]],
+            inline E
+            fuse S0 S1 depth 1
+            vectorise S1.j by 64 as jo jv
+            parallel S0.i
+            vectorise Y.j by 64 as jo jv
+            reorder Y.jo Y.i
+            parallel Y.jo
+            # scheduler: Y: not streamed: `Y`: all 2400012 bytes of the loop's tensors may stay in the last cache
+        "#]],
     );
 }
 
@@ -794,33 +786,24 @@ fn what_only_the_next_stage_reads_is_folded_in_strips() {
         &[3, 1000, 2000],
         1,
         expect![[r#"
-        split O.y by 32 as yo yi
-        compute T at O.yo
-        fuse T O depth 1 shift 2
-        fold T dim 1 by 4
-        store T at O.yo in stack
-        vectorise T.x by 64 as xo xv
-        vectorise O.x by 64 as xo xv
-        # scheduler: T: not streamed: `T`: other accesses to it find it in a cache
-        # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
-    "#]],
+            inline T
+            vectorise O.x by 16 as xo xv
+            unroll O.y by 4 as yo yu
+            # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
+        "#]],
     );
     check(
         &blur,
         &[3, 1000, 2000],
         2,
         expect![[r#"
-        split O.y by 32 as yo yi
-        compute T at O.yo
-        fuse T O depth 1 shift 2
-        fold T dim 1 by 4
-        store T at O.yo in stack
-        parallel O.yo
-        vectorise T.x by 64 as xo xv
-        vectorise O.x by 64 as xo xv
-        # scheduler: T: not streamed: `T`: other accesses to it find it in a cache
-        # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
-    "#]],
+            inline T
+            vectorise O.x by 16 as xo xv
+            unroll O.y by 4 as yo yu
+            reorder O.yo O.c O.xo
+            parallel O.yo
+            # scheduler: O: not streamed: `O`: its rows of 2000 bytes begin and end within lines
+        "#]],
     );
     check(
         &blur,
@@ -880,7 +863,6 @@ fn a_picture_that_stays_in_the_cache_is_passed_on_whole() {
         &[3, 100, 200],
         1,
         expect![[r#"
-            fuse T O depth 1
             vectorise T.x by 16 as xo xv
             vectorise O.x by 16 as xo xv
             unroll O.y by 4 as yo yu

@@ -5,6 +5,7 @@ mod build;
 mod call;
 mod check;
 mod emit;
+mod explain;
 mod explain_code;
 mod options;
 mod run;
@@ -38,6 +39,7 @@ enum Command {
     Bench(bench::Bench),
     Build(build::Build),
     Emit(emit::Emit),
+    Explain(explain::Explain),
     Targets(targets::Targets),
     ExplainCode(explain_code::ExplainCode),
 }
@@ -75,6 +77,7 @@ impl Command {
             Command::Bench(bench) => bench.run(),
             Command::Build(build) => build.run(),
             Command::Emit(emit) => emit.run(),
+            Command::Explain(explain) => explain.run(),
             Command::Targets(targets) => targets.run(),
             Command::ExplainCode(explain) => explain.run(),
         }

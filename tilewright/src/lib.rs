@@ -10,6 +10,7 @@ pub mod cost;
 mod device;
 pub mod emit;
 mod error;
+mod explain;
 pub mod files;
 mod host;
 mod limits;
@@ -26,6 +27,7 @@ pub use compiler::{AsTensor, AsTensorMut, Compiler, Kernel, Variant, check, sele
 pub use convert::{dtype as runtime_dtype, from_runtime as dtype_of};
 pub use device::{error as device_error, figures, open_device};
 pub use error::{Error, Fault, Result, Source, render};
+pub use explain::{Explanation, explain};
 pub use host::{host_target, known_targets, target_named};
 pub use limits::Limits;
 pub use package::package;
@@ -36,4 +38,4 @@ pub use runtime::{
     Device, DeviceTensor, ForkJoin, Pool, PoolError, Stream, Tensor, TensorError, TensorView, TensorViewMut,
 };
 pub use support::{Diagnostic, Gpu, Remark, Severity, Target};
-pub use transform::{Script, ScriptError};
+pub use transform::{FusionGroup, FusionReport, Script, ScriptError};

@@ -108,7 +108,7 @@ fn read_floats(path: &Path) -> Vec<f32> {
     bytes[start..].chunks_exact(4).map(|element| f32::from_le_bytes(element.try_into().unwrap())).collect()
 }
 
-const SUBCOMMANDS: [&str; 7] = ["check", "run", "bench", "build", "emit", "targets", "explain-code"];
+const SUBCOMMANDS: [&str; 8] = ["check", "run", "bench", "build", "emit", "explain", "targets", "explain-code"];
 
 #[test]
 fn the_examples_of_every_help_work() {
@@ -217,6 +217,30 @@ fn a_script_replays_to_itself() {
     place.accepted(&[&["run", "--schedule", "tiled.sched", "--verify"], &sizes[..]].concat());
     let loops = place.accepted(&[&["emit", "loops", "--schedule", "tiled.sched"], &sizes[..]].concat());
     assert_ne!(loops, place.accepted(&[&["emit", "loops"], &sizes[..]].concat()));
+}
+
+#[test]
+fn explain_has_every_command_with_its_reason() {
+    let place = Place::new();
+    let of = |target: &'static str| ["mm.tc", "-s", "M=96,N=96,K=96", "-t", target];
+    for target in ["x86-64-v3", "opencl"] {
+        let explained = place.accepted(&[&["explain"], &of(target)[..]].concat());
+        assert!(explained.starts_with(&format!("mm (M=96, K=96, N=96) for {target}\n")), "{explained}");
+        assert_eq!(explained, place.accepted(&[&["explain"], &of(target)[..]].concat()));
+        let script = place.accepted(&[&["emit", "script"], &of(target)[..]].concat());
+        let commands: Vec<&str> = script.lines().filter(|line| !line.starts_with(['#', ' ', '}'])).collect();
+        assert!(commands.len() > 3, "{script}");
+        for command in commands {
+            assert!(explained.contains(&format!("\n  {command}")), "no {command} in {explained}");
+        }
+        for heading in ["nests, in order of execution\n   1  ", "script\n"] {
+            assert!(explained.contains(&format!("\n{heading}")), "no {heading} in {explained}");
+        }
+    }
+    let explained = place.accepted(&[&["explain"], &of("x86-64-v3")[..]].concat());
+    assert!(explained.contains("      16 lanes, in registers of 32 bytes\n"), "{explained}");
+    place.refused(1, &["explain", "mm.tc", "-s", "M=96"], &["TC0933"]);
+    assert!(place.accepted(&["explain", "mm.tc", "--symbolic"]).starts_with("mm (all sizes) for "));
 }
 
 #[test]

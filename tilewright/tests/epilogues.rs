@@ -145,6 +145,36 @@ fn results_are_those_of_the_source() {
 }
 
 #[test]
+fn what_is_put_next_to_each_other_is_right() {
+    let between =
+        LAYER.replace("-> (O)", "-> (O, Z)").replace("    O(m,n) = fmax", "    Z(n) = b(n) * 2\n    O(m,n) = fmax");
+    verify(&between, &[49, 53, 117]);
+    let moments = "def moments(float(N,K) I, float(N) W) -> (mean, var, Z) {
+        var(n) +=! I(n,k) * I(n,k)
+        Z(n) = W(n) * 2
+        mean(n) +=! I(n,k)
+        mean(n) = mean(n) / K
+        var(n) = var(n) / K - mean(n) * mean(n)
+    }";
+    verify(moments, &[300, 517]);
+    let softmax = "def softmax(float(N,D) I, float(M) W) -> (O, E, Z) {
+        Largest(n) max=! I(n,d)
+        E(n,d) = exp(I(n,d) - Largest(n))
+        Z(m) = W(m) * 2
+        Sum(n) +=! E(n,d)
+        O(n,d) = E(n,d) / Sum(n)
+    }";
+    verify(softmax, &[700, 517, 33]);
+    let chain = "def chain(float(N) A, float(N) B) -> (D) {
+        T(i) = A(i) * B(i)
+        U(i) = T(i) + A(i)
+        V(i) = U(i) * 0.5
+        D(i) = fmax(V(i), 0) - B(i)
+    }";
+    verify(chain, &[10_007]);
+}
+
+#[test]
 fn three_strips_and_short_rows_are_right() {
     verify(LAYER, &[50, 1200, 515]);
     verify(RESIDUAL, &[50, 1200, 515]);

@@ -1,5 +1,6 @@
 //! Reductions over a few neighbours, written out where they are read.
 
+#[allow(dead_code, reason = "the programs run for sizes that are given")]
 mod agreement;
 
 use tilewright::Compiler;

@@ -70,6 +70,7 @@ mod session;
 mod affine;
 mod embedding;
 mod fusion;
+mod fusion_report;
 mod index_set;
 mod loops;
 mod mapping;
@@ -88,6 +89,7 @@ mod tiling;
 
 pub use command::{COMMANDS, Command, Description, End, Names, Privatisation, Promotion, Tail};
 pub use define::{Definition, Definitions};
+pub use fusion_report::{FusionGroup, FusionReport};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;
 pub use refused::{Reason, Refused};

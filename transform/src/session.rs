@@ -12,7 +12,8 @@ use crate::refused::{Reason, Refused};
 use crate::script::Step;
 use crate::storage::{compute_at, inline, layout, prefetch, privatise, promote, rescale, store_at, stream};
 use crate::{
-    Command, Policy, Script, affine, fusion, index_set, loops, mapping, order, parallel, place, shape, tiling,
+    Command, FusionReport, Policy, Script, affine, fusion, index_set, loops, mapping, order, parallel, place, shape,
+    tiling,
 };
 
 /// isl operations that one command, its proof included, may use: about two seconds. A two-level tiled matrix product
@@ -64,6 +65,11 @@ pub struct Session {
     meaning: OnceCell<Rc<Meaning>>,
     script: Script,
     remarks: Vec<Remark>,
+    fusion: Vec<FusionReport>,
+    /// Of each command of the script, why it was chosen, where that was said.
+    reasons: Vec<Option<Rc<str>>>,
+    /// Why the commands that come now are chosen.
+    reason: Option<Rc<str>>,
     /// Commands are taken over as they are: [`Session::together`] proves what they made.
     is_open: bool,
     /// The program as it is was proved as a whole.
@@ -79,6 +85,10 @@ pub struct Scheduled {
     pub script: Script,
     /// What was not done, and why.
     pub remarks: Vec<Remark>,
+    /// What a policy expected of running nests together.
+    pub fusion: Vec<FusionReport>,
+    /// For each command of the script, why it was chosen, where a policy [said so](Session::because).
+    pub reasons: Vec<Option<Rc<str>>>,
 }
 
 impl Session {
@@ -109,6 +119,7 @@ impl Session {
         let (target, script, remarks) = (target.clone(), Script::new(), Vec::new());
         let (source, meaning) = (Rc::new(scop.clone()), OnceCell::new());
         let (before_source, is_open, is_whole) = (0, false, false);
+        let (fusion, reasons, reason) = (Vec::new(), Vec::new(), None);
         Ok(Session {
             scop,
             target,
@@ -119,6 +130,9 @@ impl Session {
             meaning,
             script,
             remarks,
+            fusion,
+            reasons,
+            reason,
             is_open,
             is_whole,
         })
@@ -134,6 +148,7 @@ impl Session {
             Ok(Taken { edit, dependences, is_whole }) => {
                 self.scop = edit.scop;
                 self.script.push(edit.command);
+                self.reasons.push(self.reason.clone());
                 self.is_whole = is_whole;
                 if let Proof::Law(_) = edit.proof {
                     self.source = Rc::new(self.scop.clone());
@@ -273,6 +288,20 @@ impl Session {
         self.remarks.push(remark);
     }
 
+    /// Notes which nests a policy runs together, and what it expects of that. Changes nothing.
+    pub fn note_fusion(&mut self, report: FusionReport) {
+        self.fusion.push(report);
+    }
+
+    /// Says why the commands of `steps` are chosen, in a few words that go on after "because"; what steps inside say of
+    /// theirs goes first. Changes nothing.
+    pub fn because<T>(&mut self, reason: impl Into<Rc<str>>, steps: impl FnOnce(&mut Session) -> T) -> T {
+        let before = self.reason.replace(reason.into());
+        let result = steps(self);
+        self.reason = before;
+        result
+    }
+
     /// What was not done so far.
     pub fn remarks(&self) -> &[Remark] {
         &self.remarks
@@ -342,8 +371,8 @@ impl Session {
         if !self.is_whole {
             self.proved_whole().map_err(|reason| self.culprit(reason))?;
         }
-        let Session { scop, script, remarks, .. } = self;
-        Ok(Scheduled { scop, script, remarks })
+        let Session { scop, script, remarks, fusion, reasons, .. } = self;
+        Ok(Scheduled { scop, script, remarks, fusion, reasons })
     }
 
     /// The program that the command would give, with nothing proved: what a refusal speaks of. For tests.
@@ -403,7 +432,7 @@ impl Session {
     fn attempt(&self, command: &Command) -> Result<Taken, Reason> {
         self.within_budget(|| {
             let mut edit = edit(&self.scop, &self.target, &|inside| self.known_inside(inside), command)?;
-            shape::check(&edit.scop.tree)?;
+            shape::check(&edit.scop.tree, &self.scop.tree)?;
             shape::stack_fits(&edit.scop)?;
             if let Proof::Law(claim) = &edit.proof {
                 let claim = claim.clone();

@@ -1,6 +1,6 @@
 //! What every tree must look like for code generation, whatever command made it.
 
-use polyhedral::{Axis, Kind, Member, Memory, Node, ScheduleTree, Scop, Tensor, Tiling, isl};
+use polyhedral::{Axis, Filtered, Kind, Member, Memory, Node, ScheduleTree, Scop, Tensor, Tiling, isl};
 
 use crate::MAX_COPIES;
 use crate::loops::adjective;
@@ -16,9 +16,32 @@ pub const MAX_LOOPS: usize = 64;
 /// - vectorised and unrolled members are innermost, copies outside lanes;
 /// - at most one vectorised member is around a statement, and at most [`MAX_COPIES`] copies and lanes together;
 /// - each of them stays inside one strip while the members around it stay as they are.
-pub(crate) fn check(tree: &ScheduleTree) -> Result<(), Reason> {
+///
+/// `before` is the tree before the command, of which this was checked: nests at the top that the command left alone are not
+/// asked again.
+pub(crate) fn check(tree: &ScheduleTree, before: &ScheduleTree) -> Result<(), Reason> {
     below(&tree.root, Around::default())?;
-    strips_are_whole(&tree.root, &tree.domain, &mut Vec::new())
+    match (&tree.root, &before.root) {
+        (Node::Sequence(nests) | Node::Set(nests), Node::Sequence(known) | Node::Set(known)) => {
+            for nest in nests {
+                if !is_left_alone(nest, tree, known, before)? {
+                    strips_are_whole(&nest.node, &nest.filter.intersect(&tree.domain)?, &mut Vec::new())?;
+                }
+            }
+            Ok(())
+        }
+        (root, _) => strips_are_whole(root, &tree.domain, &mut Vec::new()),
+    }
+}
+
+/// Whether a nest at the top is one of those `known` before, loops and instances.
+fn is_left_alone(nest: &Filtered, tree: &ScheduleTree, known: &[Filtered], before: &ScheduleTree) -> isl::Result<bool> {
+    let is_same = |other: &&Filtered| nest.filter.is(&other.filter) && nest.node.is_left_alone(&other.node);
+    match known.iter().find(is_same) {
+        None => Ok(false),
+        Some(_) if tree.domain.is(&before.domain) => Ok(true),
+        Some(_) => nest.filter.intersect(&tree.domain)?.is_equal(&nest.filter.intersect(&before.domain)?),
+    }
 }
 
 /// Checks that the tensors on the stack have constant sizes, and that together they are at most [`Memory::STACK_BYTES`].

@@ -96,6 +96,9 @@ macro_rules! objects {
             /// The context it lives in.
             pub fn ctx(&self) -> &Ctx { &self.ctx }
 
+            /// Whether both are one object, as clones are: then they are equal. Objects made apart may be equal too.
+            pub fn is(&self, other: &Self) -> bool { std::ptr::eq(self.raw, other.raw) }
+
             pub(super) fn raw_copy(&self) -> *mut c_void {
                 unsafe extern "C" { fn $copy(raw: *mut c_void) -> *mut c_void; }
                 // SAFETY: `raw` is a live object of this type.
@@ -778,6 +781,16 @@ impl UnionSet {
         unsafe { UnionSet::from_c(ctx, isl_union_set_empty_ctx(ctx.raw())) }
     }
 
+    /// The union of all of `parts`, two by two: one after the other, what is there already would be copied each time.
+    pub fn union_of(ctx: &Ctx, mut parts: Vec<UnionSet>) -> Result<UnionSet> {
+        while parts.len() > 1 {
+            let pairs =
+                parts.chunks(2).map(|pair| pair.get(1).map_or_else(|| Ok(pair[0].clone()), |b| pair[0].union(b)));
+            parts = pairs.collect::<Result<_>>()?;
+        }
+        parts.pop().map_or_else(|| UnionSet::empty(ctx), Ok)
+    }
+
     /// The sets, ordered by the name of their tuple.
     pub fn sets(&self) -> Result<Vec<Set>> {
         unsafe extern "C" {
@@ -792,9 +805,8 @@ impl UnionSet {
     }
 
     fn restore_dots(&self, dot: &str) -> Result<UnionSet> {
-        self.sets()?
-            .iter()
-            .try_fold(UnionSet::empty(&self.ctx)?, |all, set| all.union(&set.restore_dots(dot)?.to_union_set()?))
+        let sets = self.sets()?.into_iter().map(|set| set.restore_dots(dot)?.to_union_set());
+        UnionSet::union_of(&self.ctx, sets.collect::<Result<_>>()?)
     }
 }
 
@@ -859,6 +871,16 @@ impl UnionMap {
         unsafe { UnionMap::from_c(ctx, isl_union_map_empty_ctx(ctx.raw())) }
     }
 
+    /// The union of all of `parts`, two by two: one after the other, what is there already would be copied each time.
+    pub fn union_of(ctx: &Ctx, mut parts: Vec<UnionMap>) -> Result<UnionMap> {
+        while parts.len() > 1 {
+            let pairs =
+                parts.chunks(2).map(|pair| pair.get(1).map_or_else(|| Ok(pair[0].clone()), |b| pair[0].union(b)));
+            parts = pairs.collect::<Result<_>>()?;
+        }
+        parts.pop().map_or_else(|| UnionMap::empty(ctx), Ok)
+    }
+
     /// The pairs that one or more steps of the relation join, or more than these: isl finds them exactly for
     /// translations and in a few other cases.
     pub fn transitive_closure(&self) -> Result<UnionMap> {
@@ -884,9 +906,8 @@ impl UnionMap {
     }
 
     fn restore_dots(&self, dot: &str) -> Result<UnionMap> {
-        self.maps()?
-            .iter()
-            .try_fold(UnionMap::empty(&self.ctx)?, |all, map| all.union(&map.restore_dots(dot)?.to_union_map()?))
+        let maps = self.maps()?.into_iter().map(|map| map.restore_dots(dot)?.to_union_map());
+        UnionMap::union_of(&self.ctx, maps.collect::<Result<_>>()?)
     }
 }
 

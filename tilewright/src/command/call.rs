@@ -217,6 +217,23 @@ pub fn open_sizes(script: Option<&Script>) -> Vec<String> {
     script.map(|script| script.tile_sizes().into_iter().map(String::from).collect()).unwrap_or_default()
 }
 
+/// The value of every size parameter, unless what is asked for `is_symbolic` and only tiles are given sizes.
+///
+/// # Errors
+/// As for [`sizes`].
+pub fn sizes_unless(
+    is_symbolic: bool,
+    def: &Definition,
+    source: &Source,
+    (given, open): (&[Assignment], &[String]),
+) -> Result<Option<Sizes>> {
+    let of_tile = |size: &Assignment| open.contains(&size.name) && !def.sizes.contains(&size.name);
+    if is_symbolic && given.iter().all(of_tile) {
+        return Ok(None);
+    }
+    sizes(def, source, (given, open), None).map(Some)
+}
+
 /// The value of every size parameter, from `-s` and from the shapes of the inputs, and those of the tiles that are `open`.
 ///
 /// # Errors

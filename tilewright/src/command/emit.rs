@@ -2,11 +2,11 @@
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
+use tilewright::Result;
 use tilewright::emit::{StageName, emit};
-use tilewright::{Definition, Options, Result, Source, host_target};
 
-use super::call::{self, Sizes};
-use super::options::{Assignment, Machine, Program};
+use super::call;
+use super::options::{Machine, Program};
 use super::terminal;
 
 /// Print any stage of the compilation
@@ -61,29 +61,12 @@ impl Emit {
         let source = self.program.source()?;
         let def = self.program.definition(&source)?;
         let script = self.machine.script()?;
-        let sizes = self.sizes(stage, (&def, &source), &call::open_sizes(script.as_ref()))?;
+        let is_symbolic = stage.is_symbolic() || self.machine.symbolic;
+        let (given, open) = (&self.program.sizes, call::open_sizes(script.as_ref()));
+        let sizes = call::sizes_unless(is_symbolic, &def, &source, (given, &open))?;
         let (sizes, tile_sizes) = sizes.map_or_else(Default::default, |sizes| (Some(sizes.own), sizes.tiles));
-        let device = self.machine.device();
-        let options = Options {
-            target: if device.is_some() { host_target() } else { self.machine.target()? },
-            device,
-            script,
-            symbolic: self.machine.symbolic,
-            strict: self.machine.strict,
-            trust_indices: self.machine.trust_indices,
-            tile_sizes,
-        };
+        let options = self.machine.options(script, tile_sizes)?;
         let text = emit(stage, &def, sizes.as_deref(), &options).map_err(|error| error.with_source(&source))?;
         terminal::print(text)
-    }
-
-    /// The sizes, unless the stage needs none and only tiles are given some.
-    fn sizes(&self, stage: StageName, (def, source): (&Definition, &Source), open: &[String]) -> Result<Option<Sizes>> {
-        let sizes = &self.program.sizes;
-        let of_tile = |size: &Assignment| open.contains(&size.name) && !def.sizes.contains(&size.name);
-        if (stage.is_symbolic() || self.machine.symbolic) && sizes.iter().all(of_tile) {
-            return Ok(None);
-        }
-        call::sizes(def, source, (sizes, open), None).map(Some)
     }
 }

@@ -1,12 +1,13 @@
 //! The options that subcommands share.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
 use runtime::Pool;
 use support::{Diagnostic, Gpu, Target};
-use tilewright::{Compiler, Error, Result, Source, files};
+use tilewright::{Compiler, Error, Options, Result, Source, files, host_target};
 use transform::Script;
 
 use super::{targets, terminal};
@@ -147,6 +148,20 @@ impl Machine {
             )
         };
         text.parse().map(Some).map_err(malformed)
+    }
+
+    /// What the compiler may do, with [the script](Machine::script) and the sizes of the tiles that it leaves open.
+    pub fn options(&self, script: Option<Script>, tile_sizes: BTreeMap<String, i64>) -> Result<Options> {
+        let device = self.device();
+        Ok(Options {
+            target: if device.is_some() { host_target() } else { self.target()? },
+            device,
+            script,
+            symbolic: self.symbolic,
+            strict: self.strict,
+            trust_indices: self.trust_indices,
+            tile_sizes,
+        })
     }
 
     /// A compiler for this machine, with `threads` threads and [the script](Machine::script).

@@ -191,9 +191,8 @@ impl Proof<'_> {
     fn update_instances(&self) -> isl::Result<isl::UnionSet> {
         let source = &self.meaning.source;
         let updates = source.stmts.values().filter(|stmt| stmt.body.is_reduce());
-        updates
-            .map(|stmt| stmt.domain.to_union_set())
-            .try_fold(isl::UnionSet::empty(&source.ctx)?, |all, set| all.union(&set?))
+        let domains = updates.map(|stmt| stmt.domain.to_union_set()).collect::<isl::Result<_>>()?;
+        isl::UnionSet::union_of(&source.ctx, domains)
     }
 }
 
