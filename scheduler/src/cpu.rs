@@ -7,10 +7,11 @@ use polyhedral::{ScheduleTree, Scop, isl};
 use support::Remark;
 use transform::{Command, Names, Policy, Refused, Session};
 
+use crate::blocks::Blocks;
 use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
 use crate::{
-    Fusion, Isl, STAGE, contract, cost, fuse, fusing, lines, packing, prologue, reasons, rest, sharing, windows,
+    Fusion, Isl, STAGE, blocks, contract, cost, fuse, fusing, lines, packing, prologue, reasons, rest, sharing, windows,
 };
 
 /// The default for CPUs, for the session's target.
@@ -30,6 +31,7 @@ use crate::{
 /// - **Anything else** is vectorised along the loop in which it writes contiguously; where it reads contiguously along
 ///   another one, boxes are copied out along that one too and transposed in registers. What no cache would hold for its
 ///   reader is streamed past them.
+/// - Rows of scores that no cache holds are gone through in **blocks** of rows, and of columns (`rescale`).
 /// - Nests that use a row again **share** its loop; stages of a picture run in strips; what is read element by element is
 ///   computed where it is read. Which of these, of all that could be, is chosen by predicted cost (the module `fuse`).
 /// - Rows of a table that data chooses are **prefetched** some iterations ahead.
@@ -72,7 +74,7 @@ impl Policy for Cpu {
             write_out_windows(session, |stmt| all.contains(stmt));
             open.iter().for_each(|nest| order(session, Some(nest)));
             let is_open = |scop: &Scop, nest: &Nest| rest::holds_all(scop, &all, &nest.stmts);
-            fuse_and_schedule(session, is_open, None);
+            fuse_and_schedule(session, is_open, None, &Blocks::default());
         });
         Ok(())
     }
@@ -108,17 +110,24 @@ fn schedule_with(session: &mut Session, given: Option<&[usize]>) {
     session.together(|session| {
         write_out_windows(session, |_| true);
         order(session, None);
-        fuse_and_schedule(session, |_, _| true, given);
+        let blocks = blocks::cut(session);
+        fuse_and_schedule(session, |_, _| true, given, &blocks);
+        blocks.keep(session);
     });
 }
 
 /// Runs nests at the top that are `chosen` together where that is estimated to be faster, and schedules what that makes.
-fn fuse_and_schedule(session: &mut Session, chosen: impl Fn(&Scop, &Nest) -> bool, given: Option<&[usize]>) {
+fn fuse_and_schedule(
+    session: &mut Session,
+    chosen: impl Fn(&Scop, &Nest) -> bool,
+    given: Option<&[usize]>,
+    blocks: &Blocks,
+) {
     match fuse::Plan::of(session, &chosen, given) {
         Ok(plan) => {
             session.note_fusion(plan.report.clone());
             fuse::join(session, &plan);
-            schedule_nests(session, &plan, chosen);
+            schedule_nests(session, &plan, chosen, blocks);
         }
         Err(error) => not_examined(session, &error),
     }
@@ -132,16 +141,18 @@ pub(crate) fn plan(session: &Session) -> isl::Result<fuse::Plan> {
     let mut session = session.clone();
     write_out_windows(&mut session, |_| true);
     order(&mut session, None);
+    blocks::cut(&mut session);
     fuse::Plan::of(&session, |_, _| true, None)
 }
 
 /// Schedules each nest at the top that is `chosen` by itself, or in turn with neighbours in loops that they share.
-fn schedule_nests(session: &mut Session, plan: &fuse::Plan, chosen: impl Fn(&Scop, &Nest) -> bool) {
+fn schedule_nests(session: &mut Session, plan: &fuse::Plan, chosen: impl Fn(&Scop, &Nest) -> bool, blocks: &Blocks) {
     let scheduled = (|| {
         let later = sharing::fuse_neighbours(session, fuse::shared_loops(session.scop(), plan))?;
         let mut nests = examine(session, session.scop())?;
         nests.retain(|nest| chosen(session.scop(), nest));
         later.mark(&mut nests);
+        blocks.mark(&mut nests);
         let (waiting, others): (Vec<Nest>, Vec<Nest>) =
             nests.into_iter().partition(|nest| prologue::is_producer(session.scop(), nest));
         let waiting: Vec<String> = waiting.iter().map(|nest| nest.name(session.scop())).collect();

@@ -9,6 +9,7 @@
 //! A policy only decides. `transform` applies each command and has it proved; a refused one leaves the program as it was
 //! and becomes a remark. Decisions come from access relations, extents and the `Target`, never from names or spelling.
 
+mod blocks;
 mod contract;
 mod cost;
 mod cpu;

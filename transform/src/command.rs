@@ -36,6 +36,7 @@ use crate::{LayoutMap, order};
 /// compute TENSOR at LOOP
 /// store TENSOR at LOOP [in MEMORY]
 /// privatise TENSOR at LOOP [by N] [as NAME] [in MEMORY]
+/// rescale TENSOR+ by TENSOR at LOOP
 /// auto [STATEMENT+]                                           the policy's steps, for what is still as in the source
 /// ```
 ///
@@ -249,6 +250,15 @@ pub enum Command {
     },
     /// Gives each iteration of a loop a tensor of its own.
     Privatise(Privatisation),
+    /// Sums terms that are relative to a maximum in blocks in which the maximum still grows.
+    Rescale {
+        /// The sums.
+        sums: Vec<String>,
+        /// The maximum.
+        max: String,
+        /// The loop over blocks.
+        member: String,
+    },
     /// Leaves the rest to a policy: [`Session::replay_with`](crate::Session::replay_with) has one; its steps are recorded.
     Auto {
         /// Statements, for their nests only; all that the script left as in the source when empty.
@@ -505,6 +515,11 @@ pub const COMMANDS: &[Description] = &[
         form: "privatise TENSOR at LOOP [by N] [as NAME] [in MEMORY]",
         summary: "Give each iteration of a loop a tensor of its own, or partial results.",
     },
+    Description {
+        name: "rescale",
+        form: "rescale TENSOR+ by TENSOR at LOOP",
+        summary: "Sum terms relative to a maximum in blocks in which it still grows.",
+    },
     Description { name: "auto", form: "auto [STATEMENT+]", summary: "Leave the rest to the policy." },
 ];
 
@@ -688,6 +703,15 @@ impl Command {
         Command::Privatise(Privatisation::of(tensor, member))
     }
 
+    /// `rescale sums by max at member`.
+    pub fn rescale<S: Into<String>>(
+        sums: impl IntoIterator<Item = S>,
+        max: impl Into<String>,
+        member: impl Into<String>,
+    ) -> Command {
+        Command::Rescale { sums: sums.into_iter().map(Into::into).collect(), max: max.into(), member: member.into() }
+    }
+
     /// With names for the loops that a split, a tile, a vectorise or an unroll makes; other commands make none.
     pub fn named<S: Into<String>>(
         mut self,
@@ -737,6 +761,7 @@ impl Command {
             Command::ComputeAt { .. } => "compute",
             Command::StoreAt { .. } => "store",
             Command::Privatise(_) => "privatise",
+            Command::Rescale { .. } => "rescale",
             Command::Auto { .. } => "auto",
         }
     }
@@ -829,6 +854,7 @@ impl fmt::Display for Command {
             Command::ComputeAt { tensor, member } => write!(f, " {tensor} at {member}"),
             Command::StoreAt { tensor, member, memory } => write!(f, " {tensor} at {member}{}", in_memory(*memory)),
             Command::Privatise(privatisation) => write!(f, " {privatisation}"),
+            Command::Rescale { sums, max, member } => write!(f, " {} by {max} at {member}", sums.join(" ")),
             Command::Auto { stmts } => stmts.iter().try_for_each(|stmt| write!(f, " {stmt}")),
         }
     }

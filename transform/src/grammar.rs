@@ -193,6 +193,7 @@ fn command(input: &str) -> Read<'_, Command> {
         "compute" => cut(map(tensor_at, |(tensor, member)| Command::ComputeAt { tensor, member })).parse(rest),
         "store" => cut(store).parse(rest),
         "privatise" => cut(map(privatisation, Command::Privatise)).parse(rest),
+        "rescale" => cut(rescale).parse(rest),
         "auto" => cut(map(many0(a_statement), |stmts| Command::Auto { stmts })).parse(rest),
         _ => Err(nom::Err::Failure(Unexpected { rest: input, expected: A_COMMAND })),
     }
@@ -370,6 +371,13 @@ fn tensor_at(input: &str) -> Read<'_, (String, String)> {
 fn store(input: &str) -> Read<'_, Command> {
     let (rest, ((tensor, member), memory)) = (tensor_at, in_memory).parse(input)?;
     Ok((rest, Command::StoreAt { tensor, member, memory }))
+}
+
+/// `TENSOR+ by TENSOR at LOOP`
+fn rescale(input: &str) -> Read<'_, Command> {
+    let (rest, (sums, (max, member))) =
+        (many1(tensor), preceded(keyword("by", "another tensor, or `by`"), tensor_at)).parse(input)?;
+    Ok((rest, Command::Rescale { sums, max, member }))
 }
 
 /// `TENSOR at LOOP [by N] [as NAME] [in MEMORY]`

@@ -43,6 +43,9 @@ pub(crate) enum Proof {
     /// That every instance computes the value that the source gives it, from the dependences of the edited program itself:
     /// the command changed storage or the set of instances.
     Values,
+    /// That the edited program computes what the source does by a law of algebra, whatever its tree was before. It is the
+    /// source of what follows.
+    Law(legality::Rescaling),
 }
 
 impl Proof {
@@ -68,7 +71,7 @@ impl Proof {
     ) -> Result<(), Illegal> {
         match self {
             Proof::SameOrder | Proof::Known => Ok(()),
-            Proof::Anew | Proof::Values => legality::order_respected(tree, deps()?, scop),
+            Proof::Anew | Proof::Values | Proof::Law(_) => legality::order_respected(tree, deps()?, scop),
             Proof::Order(touched) => legality::order_respected(tree, &between(deps()?, touched)?, scop),
         }
     }

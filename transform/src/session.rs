@@ -10,7 +10,7 @@ use support::{Malformed, Remark, Stage, Target};
 use crate::proof::{Edit, Proof, within_budget};
 use crate::refused::{Reason, Refused};
 use crate::script::Step;
-use crate::storage::{compute_at, inline, layout, prefetch, privatise, promote, store_at, stream};
+use crate::storage::{compute_at, inline, layout, prefetch, privatise, promote, rescale, store_at, stream};
 use crate::{
     Command, FusionReport, Policy, Script, affine, fusion, index_set, loops, mapping, order, parallel, place, shape,
     tiling,
@@ -56,8 +56,11 @@ pub struct Session {
     options: Options,
     /// Of the program as it is: found when asked for.
     dependences: OnceCell<Dependences>,
-    /// The program before the first command, in the order of its tree wherever the dependences are not known.
+    /// The program before the first command, in the order of its tree wherever the dependences are not known; after a law of
+    /// algebra, the program that it gave.
     source: Rc<Scop>,
+    /// How many commands were applied before the source was what it is.
+    before_source: usize,
     /// What the source program computes; found when a command first changes storage or instances.
     meaning: OnceCell<Rc<Meaning>>,
     script: Script,
@@ -115,7 +118,7 @@ impl Session {
         scop.tree = tree;
         let (target, script, remarks) = (target.clone(), Script::new(), Vec::new());
         let (source, meaning) = (Rc::new(scop.clone()), OnceCell::new());
-        let (is_open, is_whole) = (false, false);
+        let (before_source, is_open, is_whole) = (0, false, false);
         let (fusion, reasons, reason) = (Vec::new(), Vec::new(), None);
         Ok(Session {
             scop,
@@ -123,6 +126,7 @@ impl Session {
             options,
             dependences,
             source,
+            before_source,
             meaning,
             script,
             remarks,
@@ -146,6 +150,11 @@ impl Session {
                 self.script.push(edit.command);
                 self.reasons.push(self.reason.clone());
                 self.is_whole = is_whole;
+                if let Proof::Law(_) = edit.proof {
+                    self.source = Rc::new(self.scop.clone());
+                    self.before_source = self.script.len();
+                    self.meaning = OnceCell::new();
+                }
                 if let Some(dependences) = dependences {
                     self.dependences = dependences;
                 }
@@ -252,7 +261,7 @@ impl Session {
         self.options
     }
 
-    /// The program before the first command: what every schedule must compute.
+    /// The program before the first command, or the one that a law of algebra gave: what every schedule must compute.
     pub fn source(&self) -> &Scop {
         &self.source
     }
@@ -425,6 +434,10 @@ impl Session {
             let mut edit = edit(&self.scop, &self.target, &|inside| self.known_inside(inside), command)?;
             shape::check(&edit.scop.tree, &self.scop.tree)?;
             shape::stack_fits(&edit.scop)?;
+            if let Proof::Law(claim) = &edit.proof {
+                let claim = claim.clone();
+                return self.by_law(edit, &claim);
+            }
             if self.is_open {
                 return self.taken_over(edit);
             }
@@ -443,6 +456,20 @@ impl Session {
             }
             Ok(Taken { edit, dependences: None, is_whole: false })
         })
+    }
+
+    /// A program that computes what the source does by a law. That is proved at once: what follows is compared with it.
+    fn by_law(&self, mut edit: Edit, claim: &legality::Rescaling) -> Result<Taken, Reason> {
+        if self.options.strict {
+            return Reason::precondition("reductions keep their order here, and terms would be rounded in another one");
+        }
+        legality::rescaled(&self.source, &edit.scop, claim)?;
+        let Ordered { tree, dependences } = match legality::own_order(&edit.scop, self.options.strict)? {
+            Some(tree) => Ordered { tree, dependences: OnceCell::new() },
+            None => self.ordered(&edit.scop)?,
+        };
+        edit.scop.tree = tree;
+        Ok(Taken { edit, dependences: Some(dependences), is_whole: true })
     }
 
     /// An edit with nothing proved of it. What the dependences say of a new order is still found, since policies go by it.
@@ -546,7 +573,7 @@ impl Session {
     /// The first command after which the whole proof fails for a reason of its own; the end when there is none.
     fn culprit(&self, reason: Reason) -> Refused {
         let mut scop = self.source.as_ref().clone();
-        for (line, command) in self.script.lines() {
+        for (line, command) in self.script.lines().skip(self.before_source) {
             let step = self.within_budget(|| {
                 // What is recorded leaves nothing to be found from the dependences.
                 let edit = edit(&scop, &self.target, &|inside| self.known_inside(inside), command)?;
@@ -640,6 +667,7 @@ fn edit<'a>(scop: &Scop, target: &Target, deps: &Asked<'a>, command: &Command) -
         Command::ComputeAt { tensor, member } => compute_at::compute_at(scop, tensor, member),
         Command::StoreAt { tensor, member, memory } => store_at::store_at(scop, tensor, member, *memory),
         Command::Privatise(privatisation) => privatise::privatise(scop, privatisation),
+        Command::Rescale { sums, max, member } => rescale::rescale(scop, sums, max, member),
         Command::Auto { .. } => Reason::precondition(
             "`auto` is for a policy, and here is none: the compiler has one, as has `Session::replay_with`",
         ),

@@ -55,6 +55,7 @@ const EACH: &[&str] = &[
     "compute T at a",
     "store T at a",
     "privatise T at a",
+    "rescale T by U at a",
     "auto",
 ];
 
@@ -166,6 +167,10 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
             name: draw.sometimes(|draw| draw.name("P")),
             memory: draw.memory(),
         }),
+        Command::Rescale { .. } => {
+            let sums = vec![draw.tensor()];
+            Command::Rescale { sums, max: draw.tensor(), member: draw.a_loop() }
+        }
         Command::Auto { .. } => {
             Command::Auto { stmts: draw.sometimes(|draw| vec![draw.statement()]).unwrap_or_default() }
         }

@@ -17,13 +17,14 @@
 //! ([`Combined`](crate::Combined)).
 //!
 //! Where a command changed storage or the set of instances, the dependences are those of the changed program, and proofs
-//! of *values* ([`values_kept`]) say that it computes what its source does. Proofs of *laws* (algebra) are not here: no
-//! command changes expressions.
+//! of *values* ([`values_kept`]) say that it computes what its source does. Where a command changed expressions, a proof of a
+//! *law* of algebra ([`rescaled`]) says so.
 //!
 //! The caller bounds the work with [`isl::Ctx::with_budget`]; out of budget is [`Illegal::Isl`], so refused, never
 //! assumed.
 
 mod conflicts;
+mod laws;
 mod placed;
 mod races;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod values;
 mod violation;
 
 pub use conflicts::{conflicts_within, own_order};
+pub use laws::{Rescaling, exponent, lowest, rescaled};
 pub use races::{Hazard, hazards, race_free};
 pub use values::{Meaning, order_and_values_kept, values_kept};
 pub use violation::{Conflict, Content, Instance, Violation};

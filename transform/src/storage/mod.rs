@@ -9,6 +9,7 @@ pub(crate) mod layout;
 pub(crate) mod prefetch;
 pub(crate) mod privatise;
 pub(crate) mod promote;
+pub(crate) mod rescale;
 pub(crate) mod store_at;
 pub(crate) mod stream;
 

@@ -201,9 +201,6 @@ impl Reads for Seen<'_> {
 
 /// The caller sees one and the same function: the sizes, what is known of them, and the tensors that it passes.
 fn same_frame(source: &Scop, scop: &Scop) -> Result<(), Illegal> {
-    if !source.is_source() {
-        return Err(malformed("values are proved against a source program, and this one is changed already"));
-    }
     let callers = |scop: &Scop| {
         let callers = scop.tensors.values().filter(|tensor| tensor.role != Role::Temporary);
         // How it is stored is no part of what it is.
