@@ -48,6 +48,12 @@ impl Blocks {
         }
     }
 
+    /// Whether a nest is cut into blocks.
+    pub(crate) fn are_in(&self, nest: &Nest) -> bool {
+        nest.loops.iter().any(|one| self.extents.contains_key(&one.name))
+            || nest.parts.iter().any(|part| self.are_in(part))
+    }
+
     /// Keeps of temporaries what a block needs.
     pub(crate) fn keep(self, session: &mut Session) {
         let entity = session.scop().name.clone();

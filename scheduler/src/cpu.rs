@@ -123,11 +123,12 @@ fn fuse_and_schedule(
     given: Option<&[usize]>,
     blocks: &Blocks,
 ) {
-    match fuse::Plan::of(session, &chosen, given) {
+    let is_open = |scop: &Scop, nest: &Nest| chosen(scop, nest) && !blocks.are_in(nest);
+    match fuse::Plan::of(session, is_open, given) {
         Ok(plan) => {
             session.note_fusion(plan.report.clone());
             fuse::join(session, &plan);
-            schedule_nests(session, &plan, chosen, blocks);
+            schedule_nests(session, &plan, blocks, chosen);
         }
         Err(error) => not_examined(session, &error),
     }
@@ -141,12 +142,12 @@ pub(crate) fn plan(session: &Session) -> isl::Result<fuse::Plan> {
     let mut session = session.clone();
     write_out_windows(&mut session, |_| true);
     order(&mut session, None);
-    blocks::cut(&mut session);
-    fuse::Plan::of(&session, |_, _| true, None)
+    let blocks = blocks::cut(&mut session);
+    fuse::Plan::of(&session, |_: &Scop, nest: &Nest| !blocks.are_in(nest), None)
 }
 
 /// Schedules each nest at the top that is `chosen` by itself, or in turn with neighbours in loops that they share.
-fn schedule_nests(session: &mut Session, plan: &fuse::Plan, chosen: impl Fn(&Scop, &Nest) -> bool, blocks: &Blocks) {
+fn schedule_nests(session: &mut Session, plan: &fuse::Plan, blocks: &Blocks, chosen: impl Fn(&Scop, &Nest) -> bool) {
     let scheduled = (|| {
         let later = sharing::fuse_neighbours(session, fuse::shared_loops(session.scop(), plan))?;
         let mut nests = examine(session, session.scop())?;

@@ -90,7 +90,8 @@ fn updates(scop: &Scop, site: &Site, id: TensorId) -> Result<Vec<StmtId>, Reason
                 "the statement `{own}` {does} `{name}` in {place}: it is neither only updated there nor only used there"
             ));
         };
-        if stmt.reads.iter().any(|read| stmt.writes.iter().any(|write| write.tensor == read.tensor)) {
+        let is_read = |tensor: TensorId| stmt.reads.iter().any(|read| read.tensor == tensor);
+        if is_read(id) || tensors_of(stmt).any(is_read) {
             return Reason::precondition(format!(
                 "the statement `{own}` reads `{name}` in {place}, and updates are not all it sees"
             ));
