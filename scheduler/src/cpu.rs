@@ -110,8 +110,7 @@ fn schedule_with(session: &mut Session, given: Option<&[usize]>) {
     session.together(|session| {
         write_out_windows(session, |_| true);
         order(session, None);
-        // Plans that are given are of all nests.
-        let blocks = if given.is_none() { blocks::cut(session) } else { Blocks::default() };
+        let blocks = blocks::cut(session);
         fuse_and_schedule(session, |_, _| true, given, &blocks);
         blocks.keep(session);
     });
