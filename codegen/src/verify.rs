@@ -5,7 +5,7 @@
 //! - Every register is set before it is read, on every path; a parallel body reads none that is set outside, and none
 //!   that is set inside is read after it.
 //! - A buffer on the stack has constant extents, and is touched inside of a `Local` of it only.
-//! - A buffer of the workspace may be in a `Local` too, outside of parallel loops and launches, and not in two. Two of them that
+//! - A buffer of the workspace may be in a `Local` too, with all accesses, outside of parallel loops and launches, and not in two. Two of them that
 //!   are alive at once have no byte in common, whatever the parameters are; nor does one begin before the workspace.
 //! - Every access has a subscript for each dimension; nothing is stored to an input.
 //! - A buffer that threads share has constant extents, and is touched inside of a launch that names it only. Launches are
@@ -221,6 +221,9 @@ impl Verifier<'_> {
             if !arena::at_least(offset, &Int::Const(0)) {
                 self.report(&buffer.name, "begins before the workspace");
             }
+        }
+        for &buffer in lifetimes.torn() {
+            self.report(buffer, "is new where not all of its accesses are");
         }
         for (one, other) in arena::overlapping(self.program, &lifetimes) {
             self.report(&one.name, format!("has bytes of `{}` while both are alive", other.name));

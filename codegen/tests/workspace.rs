@@ -321,6 +321,10 @@ fn what_is_kept_is_not_new_in_each_iteration() {
     let expected = eval::run(&scop, &[], &inputs, eval::Limits::default()).unwrap();
     let actual = codegen::interp::interpret(&program, &[], &inputs, 0).unwrap();
     assert_ne!(actual["B"], expected["B"], "{program}");
+    assert!(
+        program.verify().expect_err("written outside").to_string().contains("not all of its accesses"),
+        "{program}"
+    );
     // One memory is not one for each of several threads.
     let (_, mut program) = three();
     let Op::For { parallel, body, .. } = &mut program.body[0] else { panic!("no loop") };

@@ -18,6 +18,8 @@ use crate::{Launch, Op, Place, Program, Value};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lifetimes {
     spans: BTreeMap<TensorId, Vec<Range<usize>>>,
+    /// What is touched inside of an [`Op::Local`] of its own and outside too.
+    torn: Vec<TensorId>,
 }
 
 type Touched = BTreeMap<TensorId, Range<usize>>;
@@ -27,6 +29,7 @@ impl Lifetimes {
         let mut walk = Walk { program, at: 0, lifetimes: Lifetimes::default() };
         let touched = walk.ops(&program.body);
         let mut lifetimes = walk.lifetimes;
+        lifetimes.torn = touched.keys().copied().filter(|buffer| lifetimes.spans.contains_key(buffer)).collect();
         touched.into_iter().for_each(|(buffer, span)| lifetimes.add(buffer, span));
         lifetimes
     }
@@ -34,6 +37,11 @@ impl Lifetimes {
     /// Where a buffer is alive; nowhere when nothing accesses it.
     pub(crate) fn spans(&self, buffer: TensorId) -> &[Range<usize>] {
         self.spans.get(&buffer).map_or(&[], Vec::as_slice)
+    }
+
+    /// The buffers that are new for a part of the program, and touched elsewhere.
+    pub(crate) fn torn(&self) -> &[TensorId] {
+        &self.torn
     }
 
     /// Whether two buffers are alive at once.

@@ -74,6 +74,17 @@ impl Private {
         here.map(|(tensor, _)| tensor).chain(fresh).fold(body, |body, &tensor| with_memory(tensor, body))
     }
 
+    /// The program where what is new in an iteration is so only if all of the iteration stands in one place: isl takes the
+    /// last statements of a last iteration out of the loop.
+    pub(super) fn whole_iterations(&self, body: Vec<Op>) -> Vec<Op> {
+        self.fresh.values().flatten().fold(body, |body, &tensor| {
+            let mut own = Vec::new();
+            locals(&body, tensor, &mut own);
+            let is_whole = own.len() <= 1 && !touches(&body, tensor);
+            if is_whole { body } else { without_memory(tensor, body) }
+        })
+    }
+
     /// What a thread of a kernel runs, with the memory that it keeps all the while.
     pub(super) fn in_kernel(&self, body: Vec<Op>) -> Vec<Op> {
         self.kept.iter().fold(body, |body, &tensor| with_memory(tensor, body))
@@ -100,6 +111,23 @@ fn members(part: &Part, is_meant: impl Fn(Kind) -> bool) -> Vec<Scanned> {
 
 fn with_memory(buffer: TensorId, body: Vec<Op>) -> Vec<Op> {
     if touches(&body, buffer) { vec![Op::Local { buffer, body }] } else { body }
+}
+
+/// The ops without a [`Op::Local`] of the buffer.
+fn without_memory(buffer: TensorId, ops: Vec<Op>) -> Vec<Op> {
+    let inside = |ops| without_memory(buffer, ops);
+    let one = |op: Op| match op {
+        Op::Local { buffer: own, body } if own == buffer => inside(body),
+        Op::Local { buffer: own, body } => vec![Op::Local { buffer: own, body: inside(body) }],
+        Op::For { var, lower, upper, step, parallel, body } => {
+            vec![Op::For { var, lower, upper, step, parallel, body: inside(body) }]
+        }
+        Op::If { cond, then, otherwise } => {
+            vec![Op::If { cond, then: inside(then), otherwise: inside(otherwise) }]
+        }
+        other => vec![other],
+    };
+    ops.into_iter().flat_map(one).collect()
 }
 
 /// Whether some access of the buffer is not inside of an [`Op::Local`] of it.

@@ -47,7 +47,7 @@ pub(super) fn fill(
         walk.values.insert(name.clone(), Int::Param(at));
     }
     let body = walk.loops(schedule, &scop.context, 0)?;
-    let body = walk.private.outermost(body);
+    let body = walk.private.outermost(walk.private.whole_iterations(body));
     walk.private.check_threads(&body, walk.lowering.program)?;
     program.body = body;
     Ok(())
