@@ -510,6 +510,30 @@ fn a_reduction_over_neighbours_is_written_out_where_it_is_read() {
     }
 }
 
+/// What is computed at half the size is not computed again for each of the four that read it, in lanes that lie apart.
+#[test]
+fn what_is_read_at_half_the_place_stays_in_memory() {
+    let enlarged = "
+        scop enlarged(H, W)
+        input A: float32[H, W]
+        output O: float32[2*H, 2*W]
+        temporary T: float32[H, W]
+        stmt T[y, x]
+          domain { T[y, x] : 0 <= y < H and 0 <= x < W }
+          T[y, x] = A[y, x] * A[y, x]
+        stmt O[y, x]
+          domain { O[y, x] : 0 <= y < 2*H and 0 <= x < 2*W }
+          O[y, x] = T[floor((y)/2), floor((x)/2)] + 1.0f32
+    ";
+    let script = |text: &str| {
+        let scop = testing::scop(&isl::Ctx::new(), text).specialise(&[1000, 1000]).expect("sizes that fit");
+        schedule(scop, &target(1), &Cpu).script.to_string()
+    };
+    assert!(!script(enlarged).contains("inline"), "{}", script(enlarged));
+    let same = enlarged.replace("2*", "").replace("floor((y)/2), floor((x)/2)", "y, x");
+    assert!(script(&same).contains("inline T"), "{}", script(&same));
+}
+
 #[test]
 fn what_stays_as_it_is_says_why() {
     let stencil = "

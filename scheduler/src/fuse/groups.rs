@@ -11,7 +11,7 @@ use super::graph::Graph;
 use super::price::Program;
 use super::shape::{Derived, Loop, Move, Part, Shape, Store, ranges};
 use crate::fusing::{self, Around};
-use crate::nest::{self, Nest};
+use crate::nest::{self, Nest, Stride};
 use crate::plan::{Box, Plan};
 use crate::sharing::{Known, Sharer, Tree};
 use crate::{STAGE, cost, rows};
@@ -501,10 +501,25 @@ impl Search<'_> {
                 other != producer && scop.stmts[other].reads.iter().any(|read| read.tensor == tensor)
             };
             let consumer = *inside.iter().find(reads)?;
+            if !self.reads_neighbours(consumer, tensor) {
+                return None;
+            }
             derived.push(Derived { producer, consumer, tensor });
         }
         let is_last = scop.stmts[*last].body.is_reduce();
         (!is_last && !derived.is_empty()).then_some(derived)
+    }
+
+    /// Whether a statement reads a tensor contiguously along its innermost loop: else each lane would compute by itself.
+    fn reads_neighbours(&self, stmt: StmtId, tensor: TensorId) -> bool {
+        let row = &self.program.scop.stmts[stmt];
+        let dim = self.nest_of(stmt).and_then(|nest| nest.loops.last()?.dim(stmt));
+        let mut reads = row.reads.iter().filter(|read| read.tensor == tensor);
+        dim.is_none_or(|dim| reads.all(|read| nest::stride(row, read, dim) <= Stride::Unit))
+    }
+
+    fn nest_of(&self, stmt: StmtId) -> Option<&Nest> {
+        self.nests().iter().find(|nest| nest.only_stmt() == Some(stmt))
     }
 
     /// The loops of a nest around it and what is computed in it.
@@ -518,11 +533,17 @@ impl Search<'_> {
     /// Cycles of what is computed wherever it is read; what is neither stored nor loaded again saves a part of one time.
     fn computed_where_read(&self, set: &[usize], derived: &[Derived]) -> f64 {
         let scop = self.program.scop;
+        let instances = |id: StmtId| {
+            let loops = self.nest_of(id).map_or(&[][..], |nest| nest.loops.as_slice());
+            loops.iter().map(|one| one.estimate().max(1) as f64).product::<f64>()
+        };
         let mut times: BTreeMap<StmtId, f64> = BTreeMap::new();
         for one in derived.iter().rev() {
             let reads = scop.stmts[one.consumer].reads.iter().filter(|read| read.tensor == one.tensor).count();
             let of_consumer = times.get(&one.consumer).copied().unwrap_or(1.0);
-            times.insert(one.producer, of_consumer * reads as f64);
+            // One that is larger reads each element several times.
+            let larger = (instances(one.consumer) / instances(one.producer)).max(1.0);
+            times.insert(one.producer, of_consumer * reads as f64 * larger);
         }
         let times = |nest: usize| {
             let id = self.nests()[nest].only_stmt();
