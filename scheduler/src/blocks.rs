@@ -13,8 +13,8 @@ use polyhedral::{Access, BinOp, Body, Memory, Role, Scop, StmtId, Subscript, Ten
 use support::{Remark, Target};
 use transform::{Command, Session};
 
-use crate::STAGE;
 use crate::nest::{self, Nest};
+use crate::{STAGE, reasons};
 
 /// Rows of a block: a multiple of the rows of every register tile.
 const ROWS: i64 = 48;
@@ -356,7 +356,7 @@ fn fuse(first: &str, second: &str, depth: u32) -> Command {
 /// Applies a command; why not.
 fn take(session: &mut Session, command: Command) -> Result<(), String> {
     let text = command.to_string();
-    session.apply(command).map_err(|refused| format!("`{text}`: {}", refused.reason))
+    reasons::apply(session, command).map_err(|refused| format!("`{text}`: {}", refused.reason))
 }
 
 /// Cuts a loop; its block loop and what is inside.

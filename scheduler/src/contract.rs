@@ -9,6 +9,7 @@ use polyhedral::{Kind, Memory, Node, Role, Scop, Stmt, StmtId, TensorId, isl};
 use transform::{Command, Session};
 
 use crate::cpu::remark;
+use crate::reasons;
 
 const WHAT: &str = "kept in memory";
 
@@ -49,7 +50,7 @@ fn bytes(scop: &Scop, id: TensorId) -> u64 {
 /// Whether the temporary is kept for one iteration of the loop, in little enough memory.
 fn keep(session: &mut Session, name: &str, member: &str, first_cache: u64) -> bool {
     let mut kept = session.clone();
-    if kept.apply(Command::store_at(name, member)).is_err() {
+    if reasons::apply(&mut kept, Command::store_at(name, member)).is_err() {
         return false;
     }
     let scop = kept.scop();

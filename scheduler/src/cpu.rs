@@ -236,11 +236,7 @@ fn tree_of_isl(session: &Session, part: Option<&BTreeSet<String>>) -> isl::Resul
 /// Applies a command; a refusal is a remark that `what` was the consequence.
 pub(crate) fn attempt(session: &mut Session, entity: &str, what: &str, command: Command) -> bool {
     let text = command.to_string();
-    let applied = match reasons::of(&command, session.target()) {
-        Some(reason) => session.because(reason, |session| session.apply(command)),
-        None => session.apply(command),
-    };
-    match applied {
+    match reasons::apply(session, command) {
         Ok(()) => true,
         Err(refused) => {
             let step = text.lines().next().unwrap_or_default().trim_end_matches(" {");

@@ -1,10 +1,18 @@
 //! Why the policy takes a command, in a line.
 
 use support::Target;
-use transform::{Command, Tail};
+use transform::{Command, Refused, Session, Tail};
+
+/// Applies a command of the policy, which has its reason from then on.
+pub(crate) fn apply(session: &mut Session, command: Command) -> Result<(), Refused> {
+    match of(&command, session.target()) {
+        Some(reason) => session.because(reason, |session| session.apply(command)),
+        None => session.apply(command),
+    }
+}
 
 /// What the policy for CPUs takes a command for. Each kind has one purpose in it.
-pub(crate) fn of(command: &Command, target: &Target) -> Option<String> {
+fn of(command: &Command, target: &Target) -> Option<String> {
     Some(match command {
         Command::Order { .. } => "isl's scheduler: nests whose loops can be permuted, statements apart".into(),
         Command::Split { by, .. } => format!("strips of {by}, for a cache or for a thread"),
@@ -29,8 +37,19 @@ pub(crate) fn of(command: &Command, target: &Target) -> Option<String> {
         Command::Stream { .. } => "larger than the caches, and not read again: stored past them".into(),
         Command::Inline { .. } => "computed where it is read, and never stored".into(),
         Command::ComputeAt { .. } => "computed where a part of it is needed, the shared rim twice".into(),
+        Command::Rescale { .. } => "a block of each row at a time: sums keep up with a maximum that still grows".into(),
         Command::StoreAt { .. } => "only what one iteration needs of it is stored".into(),
         Command::Privatise(_) => "partial results of its own for each, added up at the end".into(),
-        _ => return None,
+        // The policy takes none of these.
+        Command::Tile { .. }
+        | Command::TileBy { .. }
+        | Command::Shift { .. }
+        | Command::Reverse { .. }
+        | Command::Cut { .. }
+        | Command::Peel { .. }
+        | Command::Collapse { .. }
+        | Command::Launch { .. }
+        | Command::Bind { .. }
+        | Command::Auto { .. } => return None,
     })
 }

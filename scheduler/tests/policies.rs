@@ -510,6 +510,17 @@ fn a_reduction_over_neighbours_is_written_out_where_it_is_read() {
     }
 }
 
+#[test]
+fn every_step_of_the_policy_has_a_reason() {
+    for sizes in [[16, 256, 64], [8, 1024, 64]] {
+        let attention = testing::scop(&isl::Ctx::new(), include_str!("fused/attention.scop"));
+        let scheduled = schedule(attention.specialise(&sizes).expect("sizes that fit"), &target(2), &Cpu);
+        assert_eq!(scheduled.reasons.len(), scheduled.script.commands().count());
+        let without = scheduled.script.commands().zip(&scheduled.reasons).find(|(_, reason)| reason.is_none());
+        assert!(without.is_none(), "{}", without.unwrap().0);
+    }
+}
+
 /// What is computed at half the size is not computed again for each of the four that read it, in lanes that lie apart.
 #[test]
 fn what_is_read_at_half_the_place_stays_in_memory() {
