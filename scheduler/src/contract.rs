@@ -9,7 +9,7 @@ use polyhedral::{Kind, Memory, Node, Role, Scop, Stmt, StmtId, TensorId, isl};
 use transform::{Command, Session};
 
 use crate::cpu::remark;
-use crate::reasons;
+use crate::{nest, reasons};
 
 const WHAT: &str = "kept in memory";
 
@@ -19,7 +19,7 @@ pub(crate) fn contract(session: &mut Session) {
     let Some(first_cache) = session.target().caches.first().map(|cache| cache.bytes) else { return };
     let names: Vec<String> = {
         let scop = session.scop();
-        let is_meant = |id: TensorId| is_in_memory(scop, id) && bytes(scop, id) > first_cache;
+        let is_meant = |id: TensorId| is_in_memory(scop, id) && nest::bytes(scop, id, u64::MAX) > first_cache;
         scop.tensors.iter().filter(|(id, _)| is_meant(*id)).map(|(_, tensor)| tensor.name.clone()).collect()
     };
     for name in names {
@@ -39,14 +39,6 @@ fn is_in_memory(scop: &Scop, id: TensorId) -> bool {
     tensor.role == Role::Temporary && tensor.memory == Memory::Global && tensor.layout.is_none()
 }
 
-/// Bytes of a tensor, when its extents are known; else the most that there are.
-fn bytes(scop: &Scop, id: TensorId) -> u64 {
-    let tensor = &scop.tensors[id];
-    let extent = tensor.layout.as_ref().map_or(&tensor.extent, |layout| &layout.extent);
-    let extent = extent.iter().map(|n| n.as_const().map_or(u64::MAX, |n| n.max(0).unsigned_abs()));
-    extent.fold(tensor.dtype.bytes().into(), u64::saturating_mul)
-}
-
 /// Whether the temporary is kept for one iteration of the loop, in little enough memory.
 fn keep(session: &mut Session, name: &str, member: &str, first_cache: u64) -> bool {
     let mut kept = session.clone();
@@ -55,7 +47,7 @@ fn keep(session: &mut Session, name: &str, member: &str, first_cache: u64) -> bo
     }
     let scop = kept.scop();
     let is_near = scop.tensors.iter().any(|(id, tensor)| {
-        tensor.name == name && tensor.memory == Memory::Stack && bytes(scop, id) <= first_cache / 2
+        tensor.name == name && tensor.memory == Memory::Stack && nest::bytes(scop, id, u64::MAX) <= first_cache / 2
     });
     if is_near {
         *session = kept;

@@ -1,6 +1,6 @@
 //! What a policy asks of the loops of a tree: how long they are, and how accesses move along them.
 
-use polyhedral::{Access, Expr, Index, Member, Node, Scop, Stmt, StmtId, Subscript, isl};
+use polyhedral::{Access, Expr, Index, Member, Node, Scop, Stmt, StmtId, Subscript, TensorId, isl};
 
 /// Loops around one or several things: a band with the bands perfectly nested in it.
 ///
@@ -290,6 +290,14 @@ pub(crate) fn moves(stmt: &Stmt, value: &Expr, dim: usize) -> bool {
         };
     });
     found
+}
+
+/// Bytes of a tensor's memory; an extent that is no number counts as `unknown`.
+pub(crate) fn bytes(scop: &Scop, id: TensorId, unknown: u64) -> u64 {
+    let tensor = &scop.tensors[id];
+    let extents = tensor.layout.as_ref().map_or(&tensor.extent, |layout| &layout.extent);
+    let extents = extents.iter().map(|extent| extent.as_const().map_or(unknown, |n| n.max(0).unsigned_abs()));
+    extents.fold(tensor.dtype.bytes().into(), u64::saturating_mul)
 }
 
 /// Whether the loop over `dim` leaves every written element where it is: what is summed over.

@@ -234,11 +234,11 @@ impl Group<'_> {
             for read in one.reads(scop) {
                 for theirs in member.writes(scop).iter().filter(|write| write.tensor == read.tensor) {
                     shift = shift.max(one.rows_ahead(scop, read, member, theirs)? + behind);
-                    saved += bytes(scop, read.tensor);
+                    saved += nest::bytes(scop, read.tensor, 1);
                 }
                 for theirs in member.reads(scop).iter().filter(|theirs| theirs.tensor == read.tensor) {
                     if one.rows_ahead(scop, read, member, theirs).is_some_and(|ahead| ahead.abs() <= FURTHEST) {
-                        saved += bytes(scop, read.tensor);
+                        saved += nest::bytes(scop, read.tensor, 1);
                     }
                 }
             }
@@ -387,13 +387,6 @@ impl Group<'_> {
 
 fn second_cache(target: &Target) -> u64 {
     target.caches.get(1).or(target.caches.first()).map_or(1 << 20, |cache| cache.bytes)
-}
-
-/// Bytes of a tensor of known extents.
-fn bytes(scop: &Scop, tensor: TensorId) -> u64 {
-    let row = &scop.tensors[tensor];
-    let elements = row.extent.iter().map(|extent| extent.as_const().unwrap_or(1).max(0).unsigned_abs());
-    elements.fold(u64::from(row.dtype.bytes()), u64::saturating_mul)
 }
 
 /// Bytes of a row of a tensor.

@@ -290,7 +290,7 @@ impl Group<'_> {
     fn takes(&self, scop: &Scop, target: &Target, other: &Sharer<'_>, depth: usize) -> bool {
         let first = target.caches.first().map_or(1 << 15, |cache| cache.bytes);
         let is_much = |shared: BTreeSet<TensorId>| {
-            shared.into_iter().map(|id| bytes(scop, id)).fold(0, u64::saturating_add) > first
+            shared.into_iter().map(|id| nest::bytes(scop, id, u64::MAX)).fold(0, u64::saturating_add) > first
         };
         self.members[0].extents(depth).eq(other.extents(depth)) && self.shared(scop, other, depth).is_some_and(is_much)
     }
@@ -354,7 +354,7 @@ impl Group<'_> {
                 && scop.stmts.iter().all(|(stmt, row)| is_inside(stmt) || !uses(row))
         };
         let most = (cache(1) / KEPT).min(UNASKED_STACK_BYTES.unsigned_abs());
-        let is_worth = |id: TensorId, part: u64| part <= most && bytes(scop, id) > cache(1);
+        let is_worth = |id: TensorId, part: u64| part <= most && nest::bytes(scop, id, u64::MAX) > cache(1);
         parts.into_iter().filter(|&(id, part)| is_worth(id, part) && is_own(id)).collect()
     }
 
@@ -382,7 +382,9 @@ impl Group<'_> {
         };
         let sizes = LEAST_LINES * u64::from(first.line)..=second.bytes / KEPT;
         let is_worth = |id: TensorId, part: u64| {
-            scop.tensors[id].role == Role::Input && bytes(scop, id) > second.bytes && sizes.contains(&part)
+            scop.tensors[id].role == Role::Input
+                && nest::bytes(scop, id, u64::MAX) > second.bytes
+                && sizes.contains(&part)
         };
         parts.into_iter().filter(|&(id, part)| is_worth(id, part) && is_moved(id)).map(|(id, _)| id).collect()
     }
@@ -525,11 +527,4 @@ impl Tree {
         let group = Group { members: others.iter().map(Tree::sharer).collect() };
         group.against(scop, target, &last.sharer(), *depth)
     }
-}
-
-/// Bytes of a tensor, when its extents are known; else the most that there are.
-fn bytes(scop: &Scop, id: TensorId) -> u64 {
-    let tensor = &scop.tensors[id];
-    let extent = |extent: &polyhedral::Index| extent.as_const().map_or(u64::MAX, |extent| extent.max(0).unsigned_abs());
-    tensor.extent.iter().map(extent).fold(tensor.dtype.bytes().into(), u64::saturating_mul)
 }

@@ -9,13 +9,16 @@ use super::graph::touched;
 use super::moved::{Level, Moved, moved};
 use super::shape::{Ranges, Shape};
 use crate::cost;
-use crate::nest::Nest;
+use crate::nest::{self, Nest};
 
 /// The part of a cache that what is used again may fill: other things pass through it too.
 const SHARE: f64 = 0.75;
 
 /// The part of what takes less time, computing or moving, that does not happen beside the other.
 const BESIDE: f64 = 0.1;
+
+/// What an extent that is no number counts as: many.
+const UNKNOWN: u64 = 1024;
 
 /// What is known of a program before groups are looked at.
 pub(super) struct Program<'a> {
@@ -32,7 +35,7 @@ pub(super) struct Program<'a> {
 
 impl<'a> Program<'a> {
     pub(super) fn of(scop: &'a Scop, target: &'a Target, nests: &'a [Nest], ranges: Option<Ranges>) -> Program<'a> {
-        let size = |id: TensorId| bytes(scop, id);
+        let size = |id: TensorId| nest::bytes(scop, id, UNKNOWN);
         let all: Vec<_> = nests.iter().map(|nest| touched(scop, nest).0).collect();
         let whole = scop.tensors.keys().map(size).fold(0, u64::saturating_add);
         let since = |at: usize, id: TensorId| {
@@ -96,11 +99,4 @@ impl<'a> Program<'a> {
         let rounds = trips.div_ceil(threads) as f64 / trips as f64;
         cycles * rounds + f64::from(self.target.launch_cycles)
     }
-}
-
-/// Bytes of a tensor; none that are known count as many.
-pub(super) fn bytes(scop: &Scop, id: TensorId) -> u64 {
-    let tensor = &scop.tensors[id];
-    let extent = |extent: &polyhedral::Index| extent.as_const().map_or(1024, |extent| extent.max(0).unsigned_abs());
-    tensor.extent.iter().map(extent).fold(tensor.dtype.bytes().into(), u64::saturating_mul)
 }
