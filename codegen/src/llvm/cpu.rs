@@ -35,14 +35,19 @@ pub(super) struct Emitted<'c> {
     pub checks: Vec<Check>,
 }
 
-/// Builds the module.
-pub(super) fn emit<'c>(program: &Program, machine: &Machine, context: &'c LlvmContext) -> Result<Emitted<'c>> {
+/// Builds the module; `entry` is what its only visible function is called, when it is not named after the program.
+pub(super) fn emit<'c>(
+    program: &Program,
+    machine: &Machine,
+    entry: Option<&str>,
+    context: &'c LlvmContext,
+) -> Result<Emitted<'c>> {
     let ir = Ir::new(context, &program.name, POINTER_BITS);
     machine.describe(&ir.module);
     let alias = Alias::new(context, program, |buffer| program.buffers[buffer].role == Role::Input);
     let (formula_steps, numbers, checks) = (Cell::new(0), Numbers::of(program), checks_of(program));
     let emitter = Emitter { ir, machine, alias, formula_steps, numbers, program, checks };
-    let entry = format!("tw_{}", program.name);
+    let entry = entry.map_or_else(|| format!("tw_{}", program.name), String::from);
     emitter.kernel(&entry)?;
     Ok(Emitted { module: emitter.ir.module, entry, checks: emitter.checks })
 }

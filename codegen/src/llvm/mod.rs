@@ -68,10 +68,13 @@ pub(crate) use nvptx::ALIGNMENT;
 pub use object::{Host, host};
 
 /// What [`compile`] is asked for beyond the object.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Keeps the text of the IR after the passes in [`Object::ir`].
     pub keep_ir: bool,
+    /// The symbol of the entry, an identifier of C: the only one that other objects see, so that objects with different ones
+    /// link into one library. `tw_` and the program's name unless it is given.
+    pub entry: Option<String>,
 }
 
 /// A relocatable ELF object without undefined symbols.
@@ -129,7 +132,7 @@ type Result<T> = std::result::Result<T, Error>;
 
 /// Makes an object of a program. Same program, same target: same bytes.
 pub fn compile(program: &Program, target: &Target, options: &Options) -> Result<Object> {
-    optimised(program, target, |machine, Emitted { module, entry, checks }| {
+    optimised(program, target, options.entry.as_deref(), |machine, Emitted { module, entry, checks }| {
         let bytes = machine.object(&module)?.into();
         let ir = options.keep_ir.then(|| module.print_to_string().to_string());
         Ok(Object { bytes, entry, checks, ir })
@@ -138,24 +141,25 @@ pub fn compile(program: &Program, target: &Target, options: &Options) -> Result<
 
 /// The text of LLVM's IR after the passes.
 pub fn ir(program: &Program, target: &Target) -> Result<String> {
-    optimised(program, target, |_, emitted| Ok(emitted.module.print_to_string().to_string()))
+    optimised(program, target, None, |_, emitted| Ok(emitted.module.print_to_string().to_string()))
 }
 
 /// The text of the machine code.
 pub fn assembly(program: &Program, target: &Target) -> Result<String> {
-    optimised(program, target, |machine, emitted| machine.assembly(&emitted.module))
+    optimised(program, target, None, |machine, emitted| machine.assembly(&emitted.module))
 }
 
 /// What `made` makes of the module of a program after the passes.
 fn optimised<R>(
     program: &Program,
     target: &Target,
+    entry: Option<&str>,
     made: impl FnOnce(&object::Machine, Emitted<'_>) -> Result<R>,
 ) -> Result<R> {
     with_deep_stack(|| {
         let context = Context::create();
         let machine = object::Machine::new(target)?;
-        let emitted = cpu::emit(program, &machine, &context)?;
+        let emitted = cpu::emit(program, &machine, entry, &context)?;
         machine.optimise(&emitted.module)?;
         made(&machine, emitted)
     })

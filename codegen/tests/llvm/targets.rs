@@ -3,6 +3,7 @@
 use crate::build::*;
 use codegen::llvm::{Error, Options, assembly, compile, host, ir};
 use codegen::{At, Int, Op, RegId, Report, Value, VarId};
+use object::{Object as _, ObjectSymbol as _};
 use polyhedral::{BinOp, Builtin, DType, TensorId};
 use support::Entity;
 
@@ -138,12 +139,28 @@ fn a_target_without_fused_multiply_add_computes_the_same() {
 
 #[test]
 fn same_program_same_bytes() {
-    let first = compile(&add_one().program, &this_machine(), &Options { keep_ir: true }).unwrap();
-    let second = compile(&add_one().program, &this_machine(), &Options { keep_ir: true }).unwrap();
+    let first = compile(&add_one().program, &this_machine(), &Options { keep_ir: true, ..Options::default() }).unwrap();
+    let second =
+        compile(&add_one().program, &this_machine(), &Options { keep_ir: true, ..Options::default() }).unwrap();
     assert_eq!(first, second);
     assert_eq!(first.ir, Some(ir(&add_one().program, &this_machine()).unwrap()));
     assert!(first.ir.is_some_and(|ir| ir.contains("define i32 @tw_unary")));
     assert!(assembly(&add_one().program, &this_machine()).unwrap().contains("tw_unary:"));
+}
+
+/// Objects link into one library when their entries have names of their own: no other symbol is seen from outside.
+#[test]
+fn the_entry_is_the_only_symbol_that_others_see() {
+    let exp = unary(DType::F32, |x| Value::Call(Builtin::Exp, vec![x]));
+    for entry in [None, Some("tw_unary__x86_64_v3__N_4".to_string())] {
+        let object = compile(&exp.program, &this_machine(), &Options { entry: entry.clone(), ..Options::default() });
+        let object = object.unwrap();
+        let file = object::File::parse(&*object.bytes).unwrap();
+        let global = file.symbols().filter(|symbol| symbol.is_global());
+        let names: Vec<_> = global.map(|symbol| symbol.name().unwrap()).collect();
+        assert_eq!(names, [entry.as_deref().unwrap_or("tw_unary")]);
+        assert_eq!(object.entry, names[0]);
+    }
 }
 
 /// The widest vectors that we accept, in every kind of instruction, on a machine without any such registers.
@@ -188,7 +205,7 @@ fn resident() -> usize {
 fn compilations_leave_nothing_behind() {
     let compile_many = |count: usize| {
         for _ in 0..count {
-            compile(&add_one().program, &this_machine(), &Options { keep_ir: true }).unwrap();
+            compile(&add_one().program, &this_machine(), &Options { keep_ir: true, ..Options::default() }).unwrap();
         }
     };
     compile_many(50);
