@@ -37,16 +37,17 @@ class Package:
         self.driver = driver
         folder = pathlib.Path(folder)
         described = json.loads((folder / "package.json").read_text())
-        self.plan = described["plan"]
+        code = described["variants"][0]["code"]["device"]
+        self.plan = code["plan"]
         self.arguments = self.plan["signature"]["arguments"]
         self.integer = ctypes.c_int64 if self.plan["index_bits"] == 64 else ctypes.c_int32
-        code = (folder / described["code"]).read_bytes() + b"\0"
+        text = (folder / code["text"]).read_bytes() + b"\0"
         module, log = ctypes.c_void_p(), ctypes.create_string_buffer(1 << 16)
         # CU_JIT_ERROR_LOG_BUFFER and its size.
         options = (ctypes.c_int * 2)(5, 6)
         values = (ctypes.c_void_p * 2)(ctypes.cast(log, ctypes.c_void_p), len(log))
         try:
-            driver("cuModuleLoadDataEx", ctypes.byref(module), code, 2, options, values)
+            driver("cuModuleLoadDataEx", ctypes.byref(module), text, 2, options, values)
         except Failed as failed:
             raise Failed(f"{failed}\n{log.value.decode()}") from None
         self.kernels = []

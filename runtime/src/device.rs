@@ -13,13 +13,12 @@ mod error;
 mod kernel;
 mod library;
 mod opencl;
-mod plan;
 mod stream;
 mod tensor;
 
+pub use crate::plan::{KernelEntry, Launch, Operand, Part, Plan};
 pub use error::DeviceError;
 pub use kernel::{DeviceCode, DeviceKernel, Text};
-pub use plan::{KernelEntry, Launch, Operand, Part, Plan};
 pub use stream::{Mark, Stream};
 pub use tensor::DeviceTensor;
 
@@ -230,22 +229,27 @@ fn chosen<D>(
 
 /// What PTX is made for: `sm_90a`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Architecture {
-    major: u32,
-    minor: u32,
+pub(crate) struct Architecture {
+    pub major: u32,
+    pub minor: u32,
     /// Whether it runs on this one only: the `a` of `sm_90a`.
-    exact: bool,
+    pub exact: bool,
 }
 
 impl Architecture {
     /// PTX for one version runs on later ones, but for what is of one alone.
-    fn runs_on(self, (major, minor): (u32, u32)) -> bool {
+    pub fn runs_on(self, (major, minor): (u32, u32)) -> bool {
         let (needed, found) = ((self.major, self.minor), (major, minor));
         if self.exact { needed == found } else { needed <= found }
     }
+
+    /// The same for what is assembled: that runs within one generation ("CUDA C++ Programming Guide", binary compatibility).
+    pub fn runs_assembled_on(self, found: (u32, u32)) -> bool {
+        self.major == found.0 && self.runs_on(found)
+    }
 }
 
-fn architecture(name: &str) -> Option<Architecture> {
+pub(crate) fn architecture(name: &str) -> Option<Architecture> {
     let number = name.strip_prefix("sm_")?;
     let exact = number.ends_with('a');
     let number: u32 = number.trim_end_matches('a').parse().ok()?;

@@ -2,9 +2,11 @@
 
 mod call;
 mod error;
+mod open;
 mod signature;
 
 pub use error::{CallError, LoadError, Position};
+pub use open::{OpenArgument, OpenCode, OpenSignature, SizeOf};
 pub use signature::{Argument, Check, Role, Signature};
 
 use crate::abi::{Context, Entry, STATUS_FAULT, STATUS_OK};

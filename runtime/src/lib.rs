@@ -8,21 +8,30 @@
 //! - [`image`]: a relocatable object becomes executable memory.
 //! - [`pool`]: the threads.
 //! - [`kernel`]: all of these together, as something to call.
-//! - [`device`]: other processors, which run kernels of their own.
+//! - [`formula`]: what follows from the sizes of a call.
+//! - [`plan`]: what a device is asked to run.
+//! - `device`: other processors, which run kernels of their own (the feature `device`, which is on unless it is left out).
 //! - [`package`]: kernels in a folder.
 
 pub mod abi;
+#[cfg(feature = "device")]
 pub mod device;
+pub mod formula;
 pub mod image;
 pub mod kernel;
 pub mod math;
 pub mod package;
+pub mod plan;
 pub mod pool;
 pub mod tensor;
 
-pub use device::{Device, DeviceCode, DeviceError, DeviceKernel, DeviceTensor, Plan, Stream};
+#[cfg(feature = "device")]
+pub use device::{Device, DeviceCode, DeviceError, DeviceKernel, DeviceTensor, Stream};
+pub use formula::Formula;
 pub use image::{Image, ImageError};
 pub use kernel::{Argument, CallError, Check, Code, Kernel, LoadError, Position, Role, Signature, Workspace};
+pub use kernel::{OpenArgument, OpenCode, OpenSignature};
 pub use package::{Package, PackageError};
+pub use plan::Plan;
 pub use pool::{ForkJoin, Pace, Pool, PoolError};
 pub use tensor::{DType, Element, Tensor, TensorError, TensorView, TensorViewMut};

@@ -170,6 +170,7 @@ impl<'a> TensorView<'a> {
 }
 
 impl TensorView<'_> {
+    #[cfg(feature = "device")]
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }

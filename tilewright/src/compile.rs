@@ -6,7 +6,7 @@ use std::time::Duration;
 use codegen::gpu::{self, Kernels, Language};
 use codegen::{FullTiles, Program, llvm};
 use polyhedral::{Scop, isl};
-use runtime::DeviceCode;
+use runtime::{DeviceCode, Formula, OpenCode};
 use support::{Diagnostic, Gpu, KernelCode, Remark, Stage, Target, Watch, with_deep_stack};
 use transform::{Policy, Scheduled, Script, Session};
 
@@ -104,17 +104,35 @@ pub fn compile(
 
 /// The stages after the front end's, for a program whose sizes are fixed, or for all sizes of one whose are not.
 pub(crate) fn translate(scop: Scop, strided: &[bool], options: &Options, watch: &mut Watch<'_>) -> Result<Translated> {
-    with_deep_stack(|| translated(scop, strided, options, watch))
+    translate_as(scop, None, strided, options, watch)
 }
 
-fn translated(scop: Scop, strided: &[bool], options: &Options, watch: &mut Watch<'_>) -> Result<Translated> {
+/// As [`translate`]; `entry` is the symbol of machine code that others see, unless it is named after the program.
+pub(crate) fn translate_as(
+    scop: Scop,
+    entry: Option<&str>,
+    strided: &[bool],
+    options: &Options,
+    watch: &mut Watch<'_>,
+) -> Result<Translated> {
+    with_deep_stack(|| translated(scop, entry, strided, options, watch))
+}
+
+fn translated(
+    scop: Scop,
+    entry: Option<&str>,
+    strided: &[bool],
+    options: &Options,
+    watch: &mut Watch<'_>,
+) -> Result<Translated> {
     let scop = watch.at(scop)?;
     if let Some(device) = &options.device {
         return translated_for(device, scop, strided, options, watch);
     }
     let mut scheduled = watch.at(schedule(scop, options)?)?;
     let program = watch.at(program(&mut scheduled, strided, options)?)?;
-    let object = llvm::compile(&program, &options.target, &llvm::Options::default()).map_err(target)?;
+    let named = llvm::Options { entry: entry.map(String::from), ..llvm::Options::default() };
+    let object = llvm::compile(&program, &options.target, &named).map_err(target)?;
     watch.passed("object");
     let built = Built::Object(object);
     Ok(Translated { program, built, script: scheduled.script, remarks: scheduled.remarks })
@@ -141,19 +159,58 @@ impl Translated {
     /// # Errors
     /// When the size of a tile is not known or is none.
     pub fn code(&self, names: &[String], sizes: &[i64], options: &Options) -> Result<Code> {
-        // The sizes that the program leaves open come first, under other names where the language's are no names of sets.
-        let own = if options.symbolic { names.len() } else { 0 };
-        let tiles = self.program.params.get(own..).unwrap_or_default();
-        let mut values = sizes[..own].to_vec();
-        for name in tiles {
-            values.push(tile_size(name, options)?);
-        }
-        // A program without parameters is told its sizes all the same: its signature shows them.
-        let values = if self.program.params.is_empty() { sizes } else { &values };
+        let values = self.values(names, sizes, options)?;
         match &self.built {
-            Built::Object(object) => object.code(&self.program, values).map(Code::Host).map_err(Error::bug),
-            Built::Kernels(kernels) => kernels.code(&self.program, values).map(Code::Device).map_err(device::no_code),
+            Built::Object(object) => object.code(&self.program, &values).map(Code::Host).map_err(Error::bug),
+            Built::Kernels(kernels) => kernels.code(&self.program, &values).map(Code::Device).map_err(device::no_code),
         }
+    }
+
+    /// The code of a device for `sizes`.
+    ///
+    /// # Errors
+    /// As [`Translated::code`].
+    pub fn device_code(&self, names: &[String], sizes: &[i64], options: &Options) -> Result<DeviceCode> {
+        match self.code(names, sizes, options)? {
+            Code::Device(code) => Ok(code),
+            Code::Host(_) => Err(Error::bug("kernels for a device are machine code")),
+        }
+    }
+
+    /// Machine code with formulas over the sizes of a call, one for each of `names`; they are `sizes` where these are given.
+    ///
+    /// # Errors
+    /// As [`Translated::code`].
+    pub fn open_code(&self, names: &[String], sizes: Option<&[i64]>, options: &Options) -> Result<OpenCode> {
+        let parameters: Vec<Formula> = match sizes {
+            Some(sizes) => self.values(names, sizes, options)?.into_iter().map(Formula::Const).collect(),
+            None => {
+                let own = names.iter().cloned().map(Formula::Size);
+                let tiles = self.tiles(names.len()).iter().map(|name| tile_size(name, options).map(Formula::Const));
+                own.map(Ok).chain(tiles).collect::<Result<_>>()?
+            }
+        };
+        match &self.built {
+            Built::Object(object) => object.open_code(&self.program, &parameters).map_err(Error::bug),
+            Built::Kernels(_) => Err(Error::bug("kernels of a device are no machine code")),
+        }
+    }
+
+    /// The parameters of the program behind those that are sizes of the definition: these come first, under other names where the
+    /// language's are no names of sets.
+    fn tiles(&self, own: usize) -> &[String] {
+        self.program.params.get(own..).unwrap_or_default()
+    }
+
+    /// The values of the program's parameters.
+    fn values(&self, names: &[String], sizes: &[i64], options: &Options) -> Result<Vec<i64>> {
+        // A program without parameters is told its sizes all the same: its signature shows them.
+        if self.program.params.is_empty() {
+            return Ok(sizes.to_vec());
+        }
+        let own = if options.symbolic { names.len() } else { 0 };
+        let tiles = self.tiles(own).iter().map(|name| tile_size(name, options));
+        sizes[..own].iter().map(|size| Ok(*size)).chain(tiles).collect()
     }
 }
 

@@ -30,7 +30,7 @@ pub use error::{Error, Fault, Result, Source, render};
 pub use explain::{Explanation, explain};
 pub use host::{host_target, known_targets, target_named};
 pub use limits::Limits;
-pub use package::package;
+pub use package::{Choice, package};
 
 pub use frontend_tc::Kernel as Definition;
 pub use polyhedral::DType;

@@ -51,13 +51,17 @@ fn end(buffer: &Buffer, shape: &[i64], offset: i64) -> Result<i64> {
     bytes.and_then(|bytes| offset.checked_add(bytes)).ok_or_else(|| overflow(buffer))
 }
 
+pub(super) fn argument_role(buffer: &Buffer) -> Result<runtime::Role> {
+    match buffer.role {
+        Role::Input => Ok(runtime::Role::Input),
+        Role::Output => Ok(runtime::Role::Output),
+        Role::InOut => Ok(runtime::Role::InOut),
+        Role::Temporary => Err(Error::Malformed(format!("the temporary `{}` is an argument", buffer.name))),
+    }
+}
+
 fn argument(buffer: &Buffer, shape: Vec<i64>, sizes: &[i64]) -> Result<Argument> {
-    let role = match buffer.role {
-        Role::Input => runtime::Role::Input,
-        Role::Output => runtime::Role::Output,
-        Role::InOut => runtime::Role::InOut,
-        Role::Temporary => return Err(Error::Malformed(format!("the temporary `{}` is an argument", buffer.name))),
-    };
+    let role = argument_role(buffer)?;
     let stride = |stride: &Stride| match stride {
         Stride::Known(stride) => value(buffer, stride, sizes).map(Some),
         Stride::Runtime => Ok(None),
@@ -75,7 +79,7 @@ fn overflow(buffer: &Buffer) -> Error {
 }
 
 /// The run time's name of an element type.
-fn dtype(dtype: DType) -> runtime::DType {
+pub(super) fn dtype(dtype: DType) -> runtime::DType {
     dtype.name().parse().expect("both crates name all types alike; a test compares them")
 }
 

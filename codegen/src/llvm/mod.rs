@@ -45,8 +45,10 @@ mod isa;
 mod loops;
 mod math;
 mod memory;
+mod needs;
 mod nvptx;
 mod object;
+mod open;
 mod remainder;
 mod stream;
 
@@ -64,6 +66,7 @@ use cpu::Emitted;
 
 pub(crate) use code::signature;
 pub(crate) use math::library_calls;
+pub use needs::{Needs, needs};
 pub(crate) use nvptx::ALIGNMENT;
 pub use object::{Host, host};
 

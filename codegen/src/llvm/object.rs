@@ -131,6 +131,11 @@ impl Machine {
             .map_err(|message| Error::Malformed(format!("LLVM's passes: {message}")))
     }
 
+    /// Runs the inliner alone.
+    pub fn inline(&self, module: &Module<'_>, options: PassBuilderOptions) -> Result<()> {
+        module.run_passes("cgscc(inline)", &self.machine, options).map_err(|why| Error::Malformed(why.to_string()))
+    }
+
     /// The text of the machine code.
     pub fn assembly(&self, module: &Module<'_>) -> Result<String> {
         let text = self.emit(module, FileType::Assembly)?;

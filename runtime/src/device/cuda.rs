@@ -332,16 +332,20 @@ impl Driver for Cuda {
         self.done("cuMemsetD32Async", status)
     }
 
-    fn module(&self, text: &str) -> Result<Handle, DeviceError> {
+    fn module(&self, text: &[u8]) -> Result<Handle, DeviceError> {
         let _current = self.current()?;
         let refused =
             |reason: String, log: String| Err(DeviceError::Build { device: self.about.name.clone(), reason, log });
-        let Ok(image) = CString::new(text) else { return refused("there is a zero in the text".into(), String::new()) };
+        let is_assembled = text.starts_with(b"\x7fELF");
+        if !is_assembled && text.contains(&0) {
+            return refused("there is a zero in the text".into(), String::new());
+        }
+        let image = [text, &[0]].concat();
         let (mut module, mut log) = (null_mut(), vec![0u8; LOG]);
         let options = [JIT_ERROR_LOG, JIT_ERROR_LOG_BYTES];
         // The second value is a number in the place of a pointer.
         let values: [Ptr; 2] = [log.as_mut_ptr().cast(), std::ptr::without_provenance_mut(LOG)];
-        // SAFETY: the text ends with a zero; the log has as many bytes as the options say.
+        // SAFETY: a text ends with a zero, an ELF file says how long it is; the log has as many bytes as the options say.
         let status = unsafe {
             let (count, options, values) = (options.len() as u32, options.as_ptr(), values.as_ptr());
             (self.table.cuModuleLoadDataEx)(&mut module, image.as_ptr().cast(), count, options, values)

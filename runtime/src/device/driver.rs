@@ -79,7 +79,7 @@ pub(super) trait Driver: Send + Sync + fmt::Debug {
     unsafe fn clear(&self, queue: Handle, memory: Handle, offset: usize, bytes: usize) -> Result<(), DeviceError>;
 
     /// Builds a text, or loads what has been built.
-    fn module(&self, text: &str) -> Result<Handle, DeviceError>;
+    fn module(&self, text: &[u8]) -> Result<Handle, DeviceError>;
 
     /// A kernel of a module, which can be launched with as many threads and as much shared memory.
     unsafe fn kernel(&self, module: Handle, entry: &KernelEntry) -> Result<Handle, DeviceError>;

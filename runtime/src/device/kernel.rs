@@ -21,6 +21,13 @@ pub enum Text {
         /// What it is made for: `sm_80`.
         architecture: String,
     },
+    /// What `ptxas` makes of PTX.
+    Cubin {
+        /// The file's contents.
+        bytes: Arc<[u8]>,
+        /// What it is made for: `sm_80`.
+        architecture: String,
+    },
 }
 
 /// Kernels and what a call runs of them.
@@ -290,7 +297,7 @@ fn in_order<'a>(
 }
 
 /// The text, when it is for a device like this one.
-fn made_for<'a>(device: &Device, text: &'a Text) -> Result<&'a str, DeviceError> {
+fn made_for<'a>(device: &Device, text: &'a Text) -> Result<&'a [u8], DeviceError> {
     let about = device.about();
     let another = |expected: String| {
         let found = match about.capability {
@@ -300,10 +307,14 @@ fn made_for<'a>(device: &Device, text: &'a Text) -> Result<&'a str, DeviceError>
         Err(DeviceError::WrongDevice { device: about.name.clone(), expected, found })
     };
     match (text, about.capability) {
-        (Text::OpenCl(text), None) => Ok(text),
+        (Text::OpenCl(text), None) => Ok(text.as_bytes()),
         (Text::OpenCl(_), Some(_)) => another("an OpenCL device".into()),
         (Text::Ptx { text, architecture: name, .. }, capability) => match (architecture(name), capability) {
-            (Some(needed), Some(found)) if needed.runs_on(found) => Ok(text),
+            (Some(needed), Some(found)) if needed.runs_on(found) => Ok(text.as_bytes()),
+            _ => another(name.clone()),
+        },
+        (Text::Cubin { bytes, architecture: name }, capability) => match (architecture(name), capability) {
+            (Some(needed), Some(found)) if needed.runs_assembled_on(found) => Ok(bytes),
             _ => another(name.clone()),
         },
     }

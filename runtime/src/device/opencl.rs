@@ -374,7 +374,7 @@ impl Driver for OpenCl {
         self.room("clEnqueueFillBuffer", status, bytes)
     }
 
-    fn module(&self, text: &str) -> Result<Handle, DeviceError> {
+    fn module(&self, text: &[u8]) -> Result<Handle, DeviceError> {
         let mut status = 0;
         let (start, length) = (text.as_ptr().cast::<c_char>(), text.len());
         // SAFETY: one text, with its length.

@@ -112,6 +112,7 @@ impl Signature {
     }
 
     /// As [`Signature::accepts`], for tensors that are copied: however their elements lie.
+    #[cfg(feature = "device")]
     pub(crate) fn accepts_any_strides(
         &self,
         inputs: &[TensorView<'_>],
@@ -187,6 +188,7 @@ impl Signature {
 impl Argument {
     /// Whether a kernel of a device takes it wherever it begins: no vector of its is where a stride is the call's, nor where
     /// there is one element.
+    #[cfg(feature = "device")]
     pub(crate) fn takes_any_address(&self) -> bool {
         self.strides.is_empty() || self.strides.contains(&None)
     }

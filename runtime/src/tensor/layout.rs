@@ -58,6 +58,7 @@ impl Layout {
     }
 
     /// How many bytes the elements have, side by side.
+    #[cfg(feature = "device")]
     pub(crate) fn bytes(&self) -> Result<usize, TensorError> {
         self.element_count().map(|count| count * self.dtype.bytes()).ok_or_else(|| self.too_large())
     }

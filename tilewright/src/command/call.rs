@@ -234,6 +234,15 @@ pub fn sizes_unless(
     sizes(def, source, (given, open), None).map(Some)
 }
 
+/// The sizes among `given` that are those of the tiles that are `open`.
+///
+/// # Errors
+/// One that is not a number, or negative.
+pub fn tile_sizes(given: &[Assignment], open: &[String]) -> Result<BTreeMap<String, i64>> {
+    let of_tiles = given.iter().filter(|assignment| open.contains(&assignment.name));
+    of_tiles.map(|assignment| Ok((assignment.name.clone(), size(assignment)?))).collect()
+}
+
 /// The value of every size parameter, from `-s` and from the shapes of the inputs, and those of the tiles that are `open`.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::thread;
 
 use runtime::package::{Manifest, Package};
 use tilewright::{
-    AsTensor, AsTensorMut, Compiler, DType, Device, DeviceTensor, Gpu, Options, Source, Stream, Tensor, check,
+    AsTensor, AsTensorMut, Choice, Compiler, DType, Device, DeviceTensor, Gpu, Options, Source, Stream, Tensor, check,
     host_target, package, runtime_dtype,
 };
 
@@ -237,7 +237,7 @@ fn packed(text: &str, sizes: &[i64], device: Gpu) -> Package {
     let source = Source::new("a.tc".into(), text.into());
     let (defs, _) = check(&source).expect("a program");
     let options = Options { device: Some(device), ..Options::new(host_target()) };
-    package(&defs[0], &source, sizes, &options).expect("a package")
+    package(&defs[0], &source, &[options], &[Choice::of(sizes)]).expect("a package")
 }
 
 #[test]
@@ -246,23 +246,29 @@ fn a_package_runs_without_the_compiler() {
     packed(MM, &[33, 7, 20], Gpu::opencl()).write(folder.path()).expect("it is written");
     // SAFETY: it was written a moment ago.
     let package = unsafe { Package::load(folder.path()) }.expect("it is read");
-    assert_eq!((package.manifest.definition.as_str(), package.manifest.target.as_str()), ("mm", "opencl"));
+    let variant = &package.manifest().variants[0];
+    assert_eq!((package.manifest().definition.as_str(), variant.target.as_str()), ("mm", "opencl"));
+    let sizes = variant.sizes.as_ref().expect("some");
     assert_eq!(
-        package.manifest.sizes.iter().map(|(name, size)| (name.as_str(), *size)).collect::<Vec<_>>(),
+        sizes.iter().map(|(name, size)| (name.as_str(), *size)).collect::<Vec<_>>(),
         [("K", 7), ("M", 33), ("N", 20)]
     );
-    assert_eq!(package.program, MM);
+    assert_eq!(package.program(), MM);
     let Some((device, stream, compiler)) = device() else { return };
-    let kernel = device.load(&package.code).expect("it builds");
+    let sizes = [("M", 33), ("K", 7), ("N", 20)];
+    let kernel = package.device_kernel(&device, &sizes).expect("it builds");
+    let other =
+        package.device_kernel(&device, &[("M", 34), ("K", 7), ("N", 20)]).expect_err("not for these").to_string();
+    assert!(other.contains("it is for other sizes"), "{other}");
     let (a, b) = (ramp(&[33, 7], 0.1), ramp(&[7, 20], 0.3));
     let mut c = Tensor::zeros(runtime_dtype(DType::F32), &[33, 20]).expect("it fits");
     kernel.run(&stream, &[a.view(), b.view()], &mut [c.view_mut()]).expect("it runs");
     let expected = product(a.as_slice().expect("floats"), b.as_slice().expect("floats"), [33, 7, 20]);
     close(&c, &expected);
     // The script replays: the text is the same.
-    let script = package.script.parse().expect("a script");
+    let script = package.script(variant).parse().expect("a script");
     let again = compiler.script(script).compile(MM).expect("a program").prepare_sizes(&[33, 7, 20]).expect("it fits");
-    assert_eq!(again.script.to_string(), package.script);
+    assert_eq!(again.script.to_string(), package.script(variant));
 }
 
 #[test]
@@ -276,27 +282,17 @@ fn a_package_that_was_changed_is_refused() {
     assert!(load().contains("package.json"), "nothing is there");
     let package = packed(MM, &[33, 7, 20], Gpu::ampere());
     package.write(folder.path()).expect("it is written");
-    let text = std::fs::read_to_string(at("mm.ptx")).expect("it is there");
+    let ptx = "mm__cuda_sm_80__M33_K7_N20.ptx";
+    let text = std::fs::read_to_string(at(ptx)).expect("it is there");
     assert!(text.contains(".target sm_80"));
-    std::fs::write(at("mm.ptx"), text.replace("sm_80", "sm_70")).expect("a file");
-    assert!(load().contains("mm.ptx: it is not the file that package.json is about"), "{}", load());
-    std::fs::write(at("mm.ptx"), text).expect("a file");
+    std::fs::write(at(ptx), text.replace("sm_80", "sm_70")).expect("a file");
+    assert!(load().contains(&format!("{ptx}: it is not the file that package.json is about")), "{}", load());
+    std::fs::write(at(ptx), text).expect("a file");
     let json = std::fs::read_to_string(at("package.json")).expect("it is there");
     let manifest: Manifest = serde_json::from_str(&json).expect("it reads back");
-    assert_eq!(manifest, package.manifest);
-    for (from, to, said) in [
-        ("\"format\": 1", "\"format\": 2", "it has the format 2"),
-        ("\"mm.tc\"", "\"../mm.tc\"", "it is not in the folder"),
-        ("\"kernel\": 0", "\"kernel\": 9", "a launch names what there is not"),
-        ("\"float32\"", "\"float33\"", "no element type is called `float33`"),
-        ("\"plan\"", "\"plans\"", "missing field `plan`"),
-    ] {
-        std::fs::write(at("package.json"), json.replace(from, to)).expect("a file");
-        assert!(load().contains(said), "{said}: {}", load());
-    }
-    std::fs::write(at("package.json"), json).expect("a file");
-    std::fs::remove_file(at("mm.sched")).expect("it was there");
-    assert!(load().contains("mm.sched"));
+    assert_eq!(&manifest, package.manifest());
+    std::fs::remove_file(at(&manifest.variants[0].script)).expect("it was there");
+    assert!(load().contains(&manifest.variants[0].script));
 }
 
 /// Same program, same sizes, same device: the same bytes.

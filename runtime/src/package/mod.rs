@@ -1,0 +1,392 @@
+//! A folder with everything that a call needs: the compiler is not.
+//!
+//! - `package.json`: what it is ([`Manifest`]): the arguments of a call, and of each [`Variant`] what it is for and what it takes;
+//! - the code of each variant: an object of a processor, or kernels in the language of a device;
+//! - the program that they were made of and the scripts that scheduled it, for people and for the compiler;
+//! - other files, which the run time does not read: headers, libraries;
+//! - `package.sha256`: the SHA-256 of `package.json`, which has those of all other files. `sha256sum -c` reads it too.
+//!
+//! So a file that was changed, cut off or mixed up is refused, whichever it is. What the hashes do not say is who made the
+//! package: machine code is trusted, as that of any library.
+
+mod cpu;
+mod manifest;
+
+pub use manifest::{Condition, HostCode, KernelFile, Machine, Manifest, Parameter, Variant, VariantCode};
+
+use crate::kernel::{Code, Kernel, LoadError, OpenCode};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The version of the format; a package of another one is refused. The version of the compiler is told, and does not matter:
+/// what machine code and run time agree on is part of the format.
+pub const FORMAT: u32 = 2;
+
+/// What describes a package.
+pub const MANIFEST: &str = "package.json";
+
+/// The hash of that.
+pub const HASH: &str = "package.sha256";
+
+/// Why a package cannot be written or loaded, or has no code for a call.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// A file cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// A file is not what a package has.
+    #[error("{}: {reason}", path.display())]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The sizes are not those of a call.
+    #[error("{0}")]
+    Sizes(String),
+    /// No variant is for this machine and these sizes.
+    #[error("the package of `{definition}` has no code for {wanted}{}", obstacles.iter().map(|it| format!("\n  {it}")).collect::<String>())]
+    NoVariant {
+        /// What the definition is called.
+        definition: String,
+        /// What was asked for.
+        wanted: String,
+        /// For each variant, why it is not it.
+        obstacles: Vec<String>,
+    },
+    /// Machine code cannot be mapped.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A device refuses its kernels.
+    #[cfg(feature = "device")]
+    #[error(transparent)]
+    Device(#[from] crate::device::DeviceError),
+}
+
+/// A language of code for a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Language {
+    /// OpenCL C.
+    Opencl,
+    /// PTX, for the device of that name: `sm_80`.
+    Ptx(String),
+}
+
+/// A definition compiled for machines and sizes, to be kept and loaded elsewhere.
+#[derive(Clone, Debug)]
+pub struct Package {
+    manifest: Manifest,
+    /// By name: all but [`MANIFEST`] and [`HASH`].
+    files: BTreeMap<String, Arc<[u8]>>,
+    /// By the position of the variant, machine code for any sizes that is mapped already.
+    mapped: Arc<Mutex<BTreeMap<usize, Kernel>>>,
+}
+
+/// What a package is made of, but for its code.
+pub struct Parts {
+    /// The version of the compiler.
+    pub version: String,
+    /// What the definition is called.
+    pub definition: String,
+    /// The names of its sizes.
+    pub sizes: Vec<String>,
+    /// The tensors of a call.
+    pub arguments: Vec<Parameter>,
+    /// What must hold of the sizes of a call.
+    pub conditions: Vec<Condition>,
+    /// The text of the program.
+    pub program: String,
+}
+
+/// What a variant is for.
+pub struct VariantParts {
+    /// An identifier that no other variant has.
+    pub name: String,
+    /// The target, as it was asked for.
+    pub target: String,
+    /// The values of the sizes in order, where the code is for these alone.
+    pub sizes: Option<Vec<i64>>,
+    /// The script that scheduled it.
+    pub script: String,
+}
+
+impl Package {
+    /// A package without code.
+    pub fn new(parts: Parts) -> Package {
+        let Parts { version, definition, sizes, arguments, conditions, program } = parts;
+        let file = format!("{definition}.tc");
+        let manifest = Manifest {
+            format: FORMAT,
+            version,
+            definition,
+            sizes,
+            arguments,
+            conditions,
+            program: file.clone(),
+            variants: Vec::new(),
+            sha256: BTreeMap::new(),
+        };
+        let mut package = Package { manifest, files: BTreeMap::new(), mapped: Arc::default() };
+        package.add_file(file, program.into_bytes());
+        package
+    }
+
+    /// Adds machine code.
+    pub fn add_host(&mut self, about: VariantParts, machine: Machine, code: &OpenCode) {
+        let object = self.file_of(&about.name, "o");
+        self.add_file(object.clone(), code.object().clone());
+        let (entry, signature) = (code.entry().to_owned(), code.signature().clone());
+        let alignment = crate::abi::ALIGNMENT;
+        self.add(about, VariantCode::Host(HostCode { object, entry, machine, alignment, signature }));
+    }
+
+    /// Adds kernels, and the same assembled, where they are.
+    #[cfg(feature = "device")]
+    pub fn add_device(&mut self, about: VariantParts, code: &crate::DeviceCode, cubin: Option<Vec<u8>>) {
+        use crate::device::Text;
+        let (language, ending, text): (_, _, &[u8]) = match code.text() {
+            Text::OpenCl(text) => (Language::Opencl, "cl", text.as_bytes()),
+            Text::Ptx { text, architecture } => (Language::Ptx(architecture.clone()), "ptx", text.as_bytes()),
+            Text::Cubin { bytes, architecture } => (Language::Ptx(architecture.clone()), "cubin", bytes),
+        };
+        let file = self.file_of(&about.name, ending);
+        self.add_file(file.clone(), text);
+        let cubin = cubin.map(|bytes| {
+            let file = self.file_of(&about.name, "cubin");
+            self.add_file(file.clone(), bytes);
+            file
+        });
+        self.add(about, VariantCode::Device(KernelFile { language, text: file, cubin, plan: code.plan().clone() }));
+    }
+
+    fn file_of(&self, variant: &str, ending: &str) -> String {
+        format!("{}__{variant}.{ending}", self.manifest.definition)
+    }
+
+    fn add(&mut self, about: VariantParts, code: VariantCode) {
+        let VariantParts { name, target, sizes, script } = about;
+        let file = self.file_of(&name, "sched");
+        self.add_file(file.clone(), script.into_bytes());
+        let sizes = sizes.map(|sizes| self.manifest.sizes.iter().cloned().zip(sizes).collect());
+        self.manifest.variants.push(Variant { name, target, sizes, script: file, code });
+    }
+
+    /// Adds a file; one of that name is replaced.
+    pub fn add_file(&mut self, name: String, bytes: impl Into<Arc<[u8]>>) {
+        let bytes = bytes.into();
+        self.manifest.sha256.insert(name.clone(), digest(&bytes));
+        self.files.insert(name, bytes);
+    }
+
+    /// What it says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The bytes of a file.
+    pub fn file(&self, name: &str) -> Option<&Arc<[u8]>> {
+        self.files.get(name)
+    }
+
+    /// The text of the program.
+    pub fn program(&self) -> String {
+        self.text(&self.manifest.program)
+    }
+
+    /// The script of a variant.
+    pub fn script(&self, variant: &Variant) -> String {
+        self.text(&variant.script)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.file(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
+    }
+
+    /// Writes it into a folder, which is made if need be; files of the same names are replaced.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), PackageError> {
+        fs::create_dir_all(folder).map_err(|error| PackageError::File { path: folder.into(), error })?;
+        let manifest = serde_json::to_string_pretty(&self.manifest).expect("text, numbers and lists") + "\n";
+        let hash = hash_line(manifest.as_bytes());
+        let files = self.files.iter().map(|(name, bytes)| (name.as_str(), &**bytes));
+        // What describes the files comes last: a folder with a hash that fits is whole.
+        for (name, bytes) in files.chain([(MANIFEST, manifest.as_bytes()), (HASH, hash.as_bytes())]) {
+            let path = folder.join(name);
+            fs::write(&path, bytes).map_err(|error| PackageError::File { path, error })?;
+        }
+        Ok(())
+    }
+
+    /// Reads a folder that [`Package::write`] has written, and checks every file of it.
+    ///
+    /// # Errors
+    /// When a file is missing, malformed, or not the one that was written.
+    ///
+    /// # Safety
+    /// As [`Code::new`]: the code of the folder does what its manifest says, as that does which the compiler has written and
+    /// nobody has changed.
+    pub unsafe fn load(folder: &Path) -> Result<Package, PackageError> {
+        let mut read = |name: &str| {
+            let path = folder.join(name);
+            fs::read(&path).map(Arc::from).map_err(|error| PackageError::File { path, error })
+        };
+        // SAFETY: the caller says so.
+        unsafe { Package::read(folder, &mut read) }
+    }
+
+    /// As [`Package::load`], of files that are elsewhere: `read` gives the bytes of the one with a name, and `place` is what
+    /// errors call the folder.
+    ///
+    /// # Errors
+    /// As [`Package::load`].
+    ///
+    /// # Safety
+    /// As [`Package::load`].
+    pub unsafe fn read(
+        place: &Path,
+        read: &mut dyn FnMut(&str) -> Result<Arc<[u8]>, PackageError>,
+    ) -> Result<Package, PackageError> {
+        let text = read(MANIFEST)?;
+        let wrong = |name: &str, reason: String| PackageError::Malformed { path: place.join(name), reason };
+        let malformed = |error: serde_json::Error| wrong(MANIFEST, error.to_string());
+        let Format { format, version } = serde_json::from_slice(&text).map_err(malformed)?;
+        if format != FORMAT {
+            let reason = format!("it has the format {format} (compiler {version}), and this version reads {FORMAT}");
+            return Err(wrong(MANIFEST, reason));
+        }
+        if *read(HASH)? != *hash_line(&text).as_bytes() {
+            let reason = format!("it is not the file that {HASH} is about: its SHA-256 is another one");
+            return Err(wrong(MANIFEST, reason));
+        }
+        let manifest: Manifest = serde_json::from_slice(&text).map_err(malformed)?;
+        let mut files = BTreeMap::new();
+        for (name, hash) in &manifest.sha256 {
+            if Path::new(name).components().count() != 1 || Path::new(name).file_name().is_none() {
+                return Err(wrong(name, "it is not in the folder".into()));
+            }
+            let bytes = read(name)?;
+            if *hash != digest(&bytes) {
+                let reason = format!("it is not the file that {MANIFEST} is about: its SHA-256 is another one");
+                return Err(wrong(name, reason));
+            }
+            files.insert(name.clone(), bytes);
+        }
+        manifest.check().map_err(|reason| wrong(MANIFEST, reason))?;
+        Ok(Package { manifest, files, mapped: Arc::default() })
+    }
+
+    /// The kernel for these sizes on this machine's processor: of the variants that the machine has the instructions for those
+    /// that need most of them, of these the one for these sizes alone, else the one for any. What is for any sizes is mapped
+    /// once.
+    ///
+    /// # Errors
+    /// When the sizes do not fit the definition, when no variant is for them or for this machine, and when the object is
+    /// damaged.
+    pub fn kernel(&self, sizes: &[(&str, i64)]) -> Result<Kernel, PackageError> {
+        self.kernel_at(&self.manifest.in_order(sizes).map_err(PackageError::Sizes)?)
+    }
+
+    /// As [`Package::kernel`], with a value for each size in the order of the manifest.
+    ///
+    /// # Errors
+    /// As [`Package::kernel`].
+    pub fn kernel_at(&self, sizes: &[i64]) -> Result<Kernel, PackageError> {
+        let (at, code) = self.host_code(sizes)?;
+        if self.manifest.variants[at].sizes.is_some() {
+            return Ok(Kernel::load(&code)?);
+        }
+        let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(first) = mapped.get(&at) {
+            return Ok(first.load_beside(&code)?);
+        }
+        let kernel = Kernel::load(&code)?;
+        mapped.insert(at, kernel.clone());
+        Ok(kernel)
+    }
+
+    /// The machine code that [`Package::kernel_at`] maps, and the position of its variant.
+    ///
+    /// # Errors
+    /// As [`Package::kernel`].
+    pub fn host_code(&self, sizes: &[i64]) -> Result<(usize, Code), PackageError> {
+        self.manifest.check_sizes(sizes).map_err(PackageError::Sizes)?;
+        let (mut best, mut obstacles): (Option<(usize, &HostCode)>, _) = (None, Vec::new());
+        let rank =
+            |at: usize, code: &HostCode| (code.machine.features.len(), self.manifest.variants[at].sizes.is_some());
+        for (at, variant) in self.manifest.variants.iter().enumerate() {
+            let obstacle = match &variant.code {
+                VariantCode::Device(_) => Some("it is for a device".to_owned()),
+                VariantCode::Host(_) if !variant.fits(&self.manifest, sizes) => {
+                    Some("it is for other sizes".to_owned())
+                }
+                VariantCode::Host(code) => match cpu::obstacle(&code.machine) {
+                    None => {
+                        if best.is_none_or(|(before, other)| rank(before, other) < rank(at, code)) {
+                            best = Some((at, code));
+                        }
+                        None
+                    }
+                    obstacle => obstacle,
+                },
+            };
+            obstacles.extend(obstacle.map(|why| format!("{} ({}): {why}", variant.name, variant.target)));
+        }
+        let Some((at, code)) = best else { return Err(self.no_variant("this machine's processor", sizes, obstacles)) };
+        let object = self.file(&code.object).cloned().unwrap_or_default();
+        let size = self.manifest.values(sizes);
+        // SAFETY: whoever loaded the package vouched for its code, or it was put together of such; the sizes were checked above.
+        let code = unsafe { OpenCode::new(object, code.entry.clone(), code.signature.clone()).at(&size) }?;
+        Ok((at, code))
+    }
+
+    fn no_variant(&self, machine: &str, sizes: &[i64], obstacles: Vec<String>) -> PackageError {
+        let all: Vec<String> =
+            self.manifest.sizes.iter().zip(sizes).map(|(name, size)| format!("{name} = {size}")).collect();
+        let of = if all.is_empty() { String::new() } else { format!(" and {}", all.join(", ")) };
+        let definition = self.manifest.definition.clone();
+        PackageError::NoVariant { definition, wanted: format!("{machine}{of}"), obstacles }
+    }
+}
+
+/// What every version of the format has.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+    #[serde(default)]
+    version: String,
+}
+
+/// What [`HASH`] holds.
+fn hash_line(manifest: &[u8]) -> String {
+    format!("{}  {MANIFEST}\n", digest(manifest))
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(feature = "device")]
+mod kernels;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_those_of_everyone() {
+        assert_eq!(digest(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

@@ -1,0 +1,145 @@
+//! Definitions compiled to be kept, and called without the compiler.
+
+mod describe;
+
+use std::collections::BTreeMap;
+
+use polyhedral::isl;
+use runtime::package::{Machine, Package, Parts, VariantParts};
+use support::{Diagnostic, Watch};
+
+use crate::compile::{self, Options};
+use crate::error::Source;
+use crate::routine::Routine;
+use crate::{Definition, Error, Result, bind};
+
+/// Sizes that a package has code for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// The values of all sizes of the definition; without them, the code is for any.
+    pub sizes: Option<Vec<i64>>,
+    /// Sizes of tiles that the script leaves open, beside those of [`Options::tile_sizes`].
+    pub tile_sizes: BTreeMap<String, i64>,
+}
+
+impl Choice {
+    /// These sizes alone.
+    pub fn of(sizes: &[i64]) -> Choice {
+        Choice { sizes: Some(sizes.to_vec()), tile_sizes: BTreeMap::new() }
+    }
+
+    /// Any sizes.
+    pub fn any() -> Choice {
+        Choice::default()
+    }
+}
+
+/// A definition of `source` compiled for each of the targets and each choice of sizes, with all that a call needs.
+/// [`Options::symbolic`] is left to the choices. Launches of a device are listed for the sizes of a call, so a device has no code
+/// for any sizes: where there are other choices, it has those.
+///
+/// # Errors
+/// When the sizes do not fit, a script is refused, or there is nothing that could be compiled for a target.
+pub fn package(def: &Definition, source: &Source, targets: &[Options], choices: &[Choice]) -> Result<Package> {
+    let routine = Routine::of_definition(def.clone(), Some(source.clone()));
+    let mut package = Package::new(Parts {
+        version: env!("CARGO_PKG_VERSION").into(),
+        definition: def.name.clone(),
+        sizes: def.sizes.clone(),
+        arguments: describe::arguments(def)?,
+        conditions: describe::conditions(def)?,
+        program: source.text.to_string(),
+    });
+    for sizes in choices.iter().filter_map(|choice| choice.sizes.as_ref()) {
+        bind::preconditions(&routine, sizes).map_err(|error| error.with_source(source))?;
+    }
+    for options in targets {
+        for choice in choices_of(options, choices)? {
+            add_variant(&mut package, &routine, options, choice).map_err(|error| error.with_source(source))?;
+        }
+    }
+    for file in EXTRAS {
+        for (name, bytes) in file(def, &package, targets)? {
+            package.add_file(name, bytes);
+        }
+    }
+    Ok(package)
+}
+
+/// Makes files of a package that the run time does not read: their names and bytes.
+type Extra = fn(&Definition, &Package, &[Options]) -> Result<Vec<(String, Vec<u8>)>>;
+
+/// What a package has for those who link it.
+const EXTRAS: [Extra; 0] = [];
+
+/// The choices that a target can have code for.
+fn choices_of<'a>(options: &Options, choices: &'a [Choice]) -> Result<Vec<&'a Choice>> {
+    let Some(device) = &options.device else { return Ok(choices.iter().collect()) };
+    let known: Vec<&Choice> = choices.iter().filter(|choice| choice.sizes.is_some()).collect();
+    if known.is_empty() {
+        let message = format!("`{}` has no code for any sizes: its launches follow from the sizes", device.name);
+        let error = Diagnostic::call("TC0946", message);
+        return Err(Error::user(error.help("say which with -s M=512,N=512, several with --sizes")));
+    }
+    Ok(known)
+}
+
+/// Compiles for one target and one choice of sizes.
+fn add_variant(package: &mut Package, routine: &Routine, options: &Options, choice: &Choice) -> Result<()> {
+    let target = options.device.as_ref().map_or(&options.target.name, |device| &device.name);
+    let name = variant_name(target, &routine.sizes, choice);
+    if package.manifest().variants.iter().any(|variant| variant.name == name) {
+        return Ok(());
+    }
+    let mut options = Options { symbolic: choice.sizes.is_none(), ..options.clone() };
+    options.tile_sizes.extend(choice.tile_sizes.clone());
+    let entry = format!("tw_{}__{name}", routine.name);
+    let scop = routine.scop(&isl::Ctx::new(), choice.sizes.as_deref())?;
+    let translated = compile::translate_as(scop, Some(&entry), &[], &options, &mut Watch::new(&mut |_, _| ()))?;
+    let (sizes, script) = (choice.sizes.clone(), translated.script.to_string());
+    let about = VariantParts { name, target: target.clone(), sizes, script };
+    match (&options.device, &choice.sizes) {
+        (Some(_), Some(sizes)) => {
+            package.add_device(about, &translated.device_code(&routine.sizes, sizes, &options)?, None);
+        }
+        (Some(_), None) => return Err(Error::bug("launches for any sizes")),
+        (None, sizes) => {
+            let code = translated.open_code(&routine.sizes, sizes.as_deref(), &options)?;
+            package.add_host(about, machine(&options)?, &code);
+        }
+    }
+    Ok(())
+}
+
+/// What code for the target of the options runs on.
+fn machine(options: &Options) -> Result<Machine> {
+    let target = &options.target;
+    let codegen::llvm::Needs { features, scalable_bits } = codegen::llvm::needs(target).map_err(compile::target)?;
+    Ok(Machine { triple: target.triple.clone(), cpu: target.cpu.clone(), features, scalable_bits })
+}
+
+/// An identifier for a target and sizes: `x86_64_v3__M512_N512_K512`, `x86_64_v3__open`. Of a definition without sizes it is the
+/// target's alone.
+fn variant_name(target: &str, names: &[String], choice: &Choice) -> String {
+    let clean = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    let sizes: Vec<String> = match &choice.sizes {
+        Some(sizes) => names.iter().zip(sizes).map(|(name, size)| format!("{}{size}", clean(name))).collect(),
+        None if names.is_empty() => Vec::new(),
+        None => vec!["open".into()],
+    };
+    let sizes = if sizes.is_empty() { String::new() } else { format!("__{}", sizes.join("_")) };
+    format!("{}{sizes}", clean(target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_variants_are_identifiers() {
+        let sizes = ["M".to_string(), "K'".to_string()];
+        assert_eq!(variant_name("cuda:sm_80", &sizes, &Choice::of(&[3, 40])), "cuda_sm_80__M3_K_40");
+        assert_eq!(variant_name("x86-64-v3", &sizes, &Choice::any()), "x86_64_v3__open");
+        assert_eq!(variant_name("host", &[], &Choice::of(&[])), "host");
+    }
+}
