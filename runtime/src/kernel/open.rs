@@ -3,14 +3,14 @@
 use super::{Argument, Check, Code, LoadError, Role, Signature};
 use crate::formula::Formula;
 use crate::tensor::DType;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::sync::Arc;
 
 /// The values of sizes, by name.
 pub type SizeOf<'a> = &'a dyn Fn(&str) -> Option<i64>;
 
 /// A [`Signature`] for all sizes of a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OpenSignature {
     /// The name of the kernel.
     pub name: String,
@@ -25,7 +25,7 @@ pub struct OpenSignature {
 }
 
 /// An [`Argument`] for all sizes of a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OpenArgument {
     /// Its name in the program.
     pub name: String,

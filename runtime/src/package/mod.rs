@@ -10,12 +10,13 @@
 //! package: machine code is trusted, as that of any library.
 
 mod cpu;
+mod json;
 mod manifest;
 
 pub use manifest::{Condition, HostCode, KernelFile, Machine, Manifest, Parameter, Variant, VariantCode};
 
 use crate::kernel::{Code, Kernel, LoadError, OpenCode};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
@@ -74,7 +75,7 @@ pub enum PackageError {
 }
 
 /// A language of code for a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Language {
     /// OpenCL C.
@@ -87,10 +88,10 @@ pub enum Language {
 #[derive(Clone, Debug)]
 pub struct Package {
     manifest: Manifest,
-    /// By name: all but [`MANIFEST`] and [`HASH`].
-    files: BTreeMap<String, Arc<[u8]>>,
-    /// By the position of the variant, machine code for any sizes that is mapped already.
-    mapped: Arc<Mutex<BTreeMap<usize, Kernel>>>,
+    /// In the order of their names: all but [`MANIFEST`] and [`HASH`].
+    files: Vec<(String, Arc<[u8]>)>,
+    /// Machine code for any sizes that is mapped already, with the position of its variant.
+    mapped: Arc<Mutex<Vec<(usize, Kernel)>>>,
 }
 
 /// What a package is made of, but for its code.
@@ -137,7 +138,7 @@ impl Package {
             variants: Vec::new(),
             sha256: BTreeMap::new(),
         };
-        let mut package = Package { manifest, files: BTreeMap::new(), mapped: Arc::default() };
+        let mut package = Package { manifest, files: Vec::new(), mapped: Arc::default() };
         package.add_file(file, program.into_bytes());
         package
     }
@@ -186,7 +187,10 @@ impl Package {
     pub fn add_file(&mut self, name: String, bytes: impl Into<Arc<[u8]>>) {
         let bytes = bytes.into();
         self.manifest.sha256.insert(name.clone(), digest(&bytes));
-        self.files.insert(name, bytes);
+        match self.position(&name) {
+            Ok(at) => self.files[at].1 = bytes,
+            Err(at) => self.files.insert(at, (name, bytes)),
+        }
     }
 
     /// What it says of itself.
@@ -196,7 +200,12 @@ impl Package {
 
     /// The bytes of a file.
     pub fn file(&self, name: &str) -> Option<&Arc<[u8]>> {
-        self.files.get(name)
+        self.position(name).ok().map(|at| &self.files[at].1)
+    }
+
+    /// Where a file is, or would be.
+    fn position(&self, name: &str) -> Result<usize, usize> {
+        self.files.binary_search_by(|(other, _)| other.as_str().cmp(name))
     }
 
     /// The text of the program.
@@ -261,9 +270,10 @@ impl Package {
     ) -> Result<Package, PackageError> {
         let text = read(MANIFEST)?;
         let wrong = |name: &str, reason: String| PackageError::Malformed { path: place.join(name), reason };
-        let malformed = |error: serde_json::Error| wrong(MANIFEST, error.to_string());
-        let Format { format, version } = serde_json::from_slice(&text).map_err(malformed)?;
-        if format != FORMAT {
+        let malformed = |reason: String| wrong(MANIFEST, reason);
+        let value = json::parse(&text).map_err(malformed)?;
+        let (format, version) = json::format(&value).map_err(malformed)?;
+        if format != u64::from(FORMAT) {
             let reason = format!("it has the format {format} (compiler {version}), and this version reads {FORMAT}");
             return Err(wrong(MANIFEST, reason));
         }
@@ -271,8 +281,8 @@ impl Package {
             let reason = format!("it is not the file that {HASH} is about: its SHA-256 is another one");
             return Err(wrong(MANIFEST, reason));
         }
-        let manifest: Manifest = serde_json::from_slice(&text).map_err(malformed)?;
-        let mut files = BTreeMap::new();
+        let manifest = json::manifest(&value).map_err(malformed)?;
+        let mut files = Vec::new();
         for (name, hash) in &manifest.sha256 {
             if Path::new(name).components().count() != 1 || Path::new(name).file_name().is_none() {
                 return Err(wrong(name, "it is not in the folder".into()));
@@ -282,7 +292,7 @@ impl Package {
                 let reason = format!("it is not the file that {MANIFEST} is about: its SHA-256 is another one");
                 return Err(wrong(name, reason));
             }
-            files.insert(name.clone(), bytes);
+            files.push((name.clone(), bytes));
         }
         manifest.check().map_err(|reason| wrong(MANIFEST, reason))?;
         Ok(Package { manifest, files, mapped: Arc::default() })
@@ -309,11 +319,11 @@ impl Package {
             return Ok(Kernel::load(&code)?);
         }
         let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(first) = mapped.get(&at) {
+        if let Some((_, first)) = mapped.iter().find(|(other, _)| *other == at) {
             return Ok(first.load_beside(&code)?);
         }
         let kernel = Kernel::load(&code)?;
-        mapped.insert(at, kernel.clone());
+        mapped.push((at, kernel.clone()));
         Ok(kernel)
     }
 
@@ -359,14 +369,6 @@ impl Package {
         let definition = self.manifest.definition.clone();
         PackageError::NoVariant { definition, wanted: format!("{machine}{of}"), obstacles }
     }
-}
-
-/// What every version of the format has.
-#[derive(Deserialize)]
-struct Format {
-    format: u32,
-    #[serde(default)]
-    version: String,
 }
 
 /// What [`HASH`] holds.
