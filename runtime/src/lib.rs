@@ -31,7 +31,7 @@ pub use formula::Formula;
 pub use image::{Image, ImageError};
 pub use kernel::{Argument, CallError, Check, Code, Kernel, LoadError, Position, Role, Signature, Workspace};
 pub use kernel::{OpenArgument, OpenCode, OpenSignature};
-pub use package::{Package, PackageError};
+pub use package::{Linked, Package, PackageError, RunError};
 pub use plan::Plan;
 pub use pool::{ForkJoin, Pace, Pool, PoolError};
 pub use tensor::{DType, Element, Tensor, TensorError, TensorView, TensorViewMut};

@@ -202,11 +202,22 @@ impl Manifest {
         files
     }
 
+    /// Reads the text of a [`MANIFEST`](super::MANIFEST).
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn parse(text: &[u8]) -> Result<Manifest, String> {
+        super::Format::check(text)?;
+        let manifest: Manifest = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
     /// Checks that the manifest names only what there is.
     ///
     /// # Errors
     /// What is wrong.
-    pub(super) fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
         if let Some(file) = self.files().into_iter().find(|file| !self.sha256.contains_key(*file)) {
             return Err(format!("`{file}` has no SHA-256"));
         }

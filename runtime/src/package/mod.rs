@@ -10,10 +10,13 @@
 //! package: machine code is trusted, as that of any library.
 
 mod cpu;
+mod linked;
 mod manifest;
 
+pub use linked::{Linked, RunError};
 pub use manifest::{Condition, HostCode, KernelFile, Machine, Manifest, Parameter, Variant, VariantCode};
 
+use crate::abi::Entry;
 use crate::kernel::{Code, Kernel, LoadError, OpenCode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -91,6 +94,8 @@ pub struct Package {
     files: BTreeMap<String, Arc<[u8]>>,
     /// By the position of the variant, machine code for any sizes that is mapped already.
     mapped: Arc<Mutex<BTreeMap<usize, Kernel>>>,
+    /// By their symbols, the functions of a package that is part of the program, which has none of its files.
+    linked: Arc<BTreeMap<String, Entry>>,
 }
 
 /// What a package is made of, but for its code.
@@ -137,7 +142,7 @@ impl Package {
             variants: Vec::new(),
             sha256: BTreeMap::new(),
         };
-        let mut package = Package { manifest, files: BTreeMap::new(), mapped: Arc::default() };
+        let mut package = Package { manifest, files: BTreeMap::new(), mapped: Arc::default(), linked: Arc::default() };
         package.add_file(file, program.into_bytes());
         package
     }
@@ -219,11 +224,8 @@ impl Package {
     /// When a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), PackageError> {
         fs::create_dir_all(folder).map_err(|error| PackageError::File { path: folder.into(), error })?;
-        let manifest = serde_json::to_string_pretty(&self.manifest).expect("text, numbers and lists") + "\n";
-        let hash = hash_line(manifest.as_bytes());
-        let files = self.files.iter().map(|(name, bytes)| (name.as_str(), &**bytes));
         // What describes the files comes last: a folder with a hash that fits is whole.
-        for (name, bytes) in files.chain([(MANIFEST, manifest.as_bytes()), (HASH, hash.as_bytes())]) {
+        for (name, bytes) in self.contents() {
             let path = folder.join(name);
             fs::write(&path, bytes).map_err(|error| PackageError::File { path, error })?;
         }
@@ -261,17 +263,12 @@ impl Package {
     ) -> Result<Package, PackageError> {
         let text = read(MANIFEST)?;
         let wrong = |name: &str, reason: String| PackageError::Malformed { path: place.join(name), reason };
-        let malformed = |error: serde_json::Error| wrong(MANIFEST, error.to_string());
-        let Format { format, version } = serde_json::from_slice(&text).map_err(malformed)?;
-        if format != FORMAT {
-            let reason = format!("it has the format {format} (compiler {version}), and this version reads {FORMAT}");
-            return Err(wrong(MANIFEST, reason));
-        }
+        Format::check(&text).map_err(|reason| wrong(MANIFEST, reason))?;
         if *read(HASH)? != *hash_line(&text).as_bytes() {
             let reason = format!("it is not the file that {HASH} is about: its SHA-256 is another one");
             return Err(wrong(MANIFEST, reason));
         }
-        let manifest: Manifest = serde_json::from_slice(&text).map_err(malformed)?;
+        let manifest = Manifest::parse(&text).map_err(|reason| wrong(MANIFEST, reason))?;
         let mut files = BTreeMap::new();
         for (name, hash) in &manifest.sha256 {
             if Path::new(name).components().count() != 1 || Path::new(name).file_name().is_none() {
@@ -284,8 +281,25 @@ impl Package {
             }
             files.insert(name.clone(), bytes);
         }
-        manifest.check().map_err(|reason| wrong(MANIFEST, reason))?;
-        Ok(Package { manifest, files, mapped: Arc::default() })
+        Ok(Package { manifest, files, mapped: Arc::default(), linked: Arc::default() })
+    }
+
+    /// The package that a manifest describes, with functions that are part of the program in the place of its files.
+    ///
+    /// # Safety
+    /// As [`Linked::new`].
+    unsafe fn linked(manifest: Manifest, entries: &[(&str, Entry)]) -> Package {
+        let linked = entries.iter().map(|(name, entry)| (name.to_string(), *entry)).collect();
+        Package { manifest, files: BTreeMap::new(), mapped: Arc::default(), linked: Arc::new(linked) }
+    }
+
+    /// The name and the bytes of all files, [`MANIFEST`] and [`HASH`] last: those that [`Package::write`] writes.
+    pub fn contents(&self) -> Vec<(String, Arc<[u8]>)> {
+        let manifest = serde_json::to_string_pretty(&self.manifest).expect("text, numbers and lists") + "\n";
+        let hash = hash_line(manifest.as_bytes());
+        let files = self.files.iter().map(|(name, bytes)| (name.clone(), bytes.clone()));
+        let about = [(MANIFEST, manifest), (HASH, hash)].map(|(name, text)| (name.into(), text.into_bytes().into()));
+        files.chain(about).collect()
     }
 
     /// The kernel for these sizes on this machine's processor: of the variants that the machine has the instructions for those
@@ -304,7 +318,13 @@ impl Package {
     /// # Errors
     /// As [`Package::kernel`].
     pub fn kernel_at(&self, sizes: &[i64]) -> Result<Kernel, PackageError> {
-        let (at, code) = self.host_code(sizes)?;
+        let (at, host) = self.host_variant(sizes)?;
+        if let Some(&entry) = self.linked.get(&host.entry) {
+            let signature = host.signature.at(&self.manifest.values(sizes))?;
+            // SAFETY: whoever linked the package vouched for its functions; the sizes were checked above.
+            return Ok(unsafe { Kernel::linked(entry, signature) }?);
+        }
+        let code = self.code_at(host, sizes)?;
         if self.manifest.variants[at].sizes.is_some() {
             return Ok(Kernel::load(&code)?);
         }
@@ -322,6 +342,12 @@ impl Package {
     /// # Errors
     /// As [`Package::kernel`].
     pub fn host_code(&self, sizes: &[i64]) -> Result<(usize, Code), PackageError> {
+        let (at, host) = self.host_variant(sizes)?;
+        Ok((at, self.code_at(host, sizes)?))
+    }
+
+    /// The variant of [`Package::kernel_at`], for sizes that are found to hold what the definition asks.
+    fn host_variant(&self, sizes: &[i64]) -> Result<(usize, &HostCode), PackageError> {
         self.manifest.check_sizes(sizes).map_err(PackageError::Sizes)?;
         let (mut best, mut obstacles): (Option<(usize, &HostCode)>, _) = (None, Vec::new());
         let rank =
@@ -344,12 +370,15 @@ impl Package {
             };
             obstacles.extend(obstacle.map(|why| format!("{} ({}): {why}", variant.name, variant.target)));
         }
-        let Some((at, code)) = best else { return Err(self.no_variant("this machine's processor", sizes, obstacles)) };
+        best.ok_or_else(|| self.no_variant("this machine's processor", sizes, obstacles))
+    }
+
+    /// The code of a variant for sizes that hold what the definition asks.
+    fn code_at(&self, code: &HostCode, sizes: &[i64]) -> Result<Code, PackageError> {
         let object = self.file(&code.object).cloned().unwrap_or_default();
         let size = self.manifest.values(sizes);
         // SAFETY: whoever loaded the package vouched for its code, or it was put together of such; the sizes were checked above.
-        let code = unsafe { OpenCode::new(object, code.entry.clone(), code.signature.clone()).at(&size) }?;
-        Ok((at, code))
+        Ok(unsafe { OpenCode::new(object, code.entry.clone(), code.signature.clone()).at(&size) }?)
     }
 
     fn no_variant(&self, machine: &str, sizes: &[i64], obstacles: Vec<String>) -> PackageError {
@@ -367,6 +396,17 @@ struct Format {
     format: u32,
     #[serde(default)]
     version: String,
+}
+
+impl Format {
+    /// Whether a manifest is of this version.
+    fn check(text: &[u8]) -> Result<(), String> {
+        let Format { format, version } = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        if format == FORMAT {
+            return Ok(());
+        }
+        Err(format!("it has the format {format} (compiler {version}), and this version reads {FORMAT}"))
+    }
 }
 
 /// What [`HASH`] holds.
