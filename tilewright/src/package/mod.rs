@@ -1,6 +1,10 @@
 //! Definitions compiled to be kept, and called without the compiler.
 
+mod archive;
 mod describe;
+mod rust;
+
+pub use archive::archive;
 
 use std::collections::BTreeMap;
 
@@ -8,7 +12,7 @@ use polyhedral::isl;
 use runtime::package::{Machine, Package, Parts, VariantParts};
 use support::{Diagnostic, Watch};
 
-use crate::compile::{self, Options};
+use crate::compile::{self, Options, Translated};
 use crate::error::Source;
 use crate::routine::Routine;
 use crate::{Definition, Error, Result, bind};
@@ -66,11 +70,49 @@ pub fn package(def: &Definition, source: &Source, targets: &[Options], choices: 
     Ok(package)
 }
 
+/// What was compiled of a routine for these sizes, or for any, as a package of one variant, for the process that compiled it and its
+/// like: of a program that was built in Rust it has neither arguments nor conditions.
+///
+/// # Errors
+/// Where it is kernels for any sizes, and where its numbers are no formulas.
+pub(crate) fn of_translated(
+    translated: &Translated,
+    routine: &Routine,
+    sizes: Option<&[i64]>,
+    options: &Options,
+) -> Result<Package> {
+    let (arguments, conditions) = match routine.definition() {
+        Some(def) => (describe::arguments(def)?, describe::conditions(def)?),
+        None => (Vec::new(), Vec::new()),
+    };
+    let (definition, own) = (routine.name.clone(), routine.sizes.clone());
+    let version = env!("CARGO_PKG_VERSION").into();
+    let mut package =
+        Package::new(Parts { version, definition, sizes: own, arguments, conditions, program: routine.text() });
+    let target = options.device.as_ref().map_or(&options.target.name, |device| &device.name).clone();
+    let script = translated.script.to_string();
+    let about = VariantParts { name: "kept".into(), target, sizes: sizes.map(<[i64]>::to_vec), script };
+    match (&options.device, sizes) {
+        (None, sizes) => {
+            let code = translated.open_code(&routine.sizes, sizes, options)?;
+            package.add_host(about, machine(options)?, &code);
+        }
+        (Some(_), Some(sizes)) => {
+            package.add_device(about, &translated.device_code(&routine.sizes, sizes, options)?, None);
+        }
+        (Some(device), None) => {
+            let message = format!("launches of `{}` are listed for the sizes of a call", device.name);
+            return Err(Error::user(Diagnostic::call("TC0946", message)));
+        }
+    }
+    Ok(package)
+}
+
 /// Makes files of a package that the run time does not read: their names and bytes.
 type Extra = fn(&Definition, &Package, &[Options]) -> Result<Vec<(String, Vec<u8>)>>;
 
 /// What a package has for those who link it.
-const EXTRAS: [Extra; 0] = [];
+const EXTRAS: [Extra; 1] = [rust::file];
 
 /// The choices that a target can have code for.
 fn choices_of<'a>(options: &Options, choices: &'a [Choice]) -> Result<Vec<&'a Choice>> {
