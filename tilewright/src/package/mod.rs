@@ -1,6 +1,11 @@
 //! Definitions compiled to be kept, and called without the compiler.
 
+mod archive;
+mod c;
+mod c_names;
 mod describe;
+mod header;
+mod shared;
 
 use std::collections::BTreeMap;
 
@@ -70,7 +75,7 @@ pub fn package(def: &Definition, source: &Source, targets: &[Options], choices: 
 type Extra = fn(&Definition, &Package, &[Options]) -> Result<Vec<(String, Vec<u8>)>>;
 
 /// What a package has for those who link it.
-const EXTRAS: [Extra; 0] = [];
+const EXTRAS: [Extra; 1] = [c::files];
 
 /// The choices that a target can have code for.
 fn choices_of<'a>(options: &Options, choices: &'a [Choice]) -> Result<Vec<&'a Choice>> {
