@@ -44,7 +44,7 @@ use std::process::exit;
 
 use support::Diagnostic;
 use tilewright::files::read_text;
-use tilewright::{Choice, Definition, Error, Options, Result, Script, Source, render};
+use tilewright::{Choice, Definition, Error, Linked, Options, Result, Script, Source, render};
 
 pub use environment::Environment;
 
@@ -231,7 +231,7 @@ impl Kernels {
         for given in self.sizes.get(&definition.name).into_iter().flatten() {
             choices.push(Choice::of(&in_order(definition, given)?));
         }
-        tilewright::package(definition, source, &targets, &choices)
+        tilewright::package_for(&[Linked::Rust], definition, source, &targets, &choices)
     }
 }
 

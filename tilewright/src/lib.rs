@@ -32,7 +32,7 @@ pub use error::{Error, Fault, Result, Source, render};
 pub use explain::{Explanation, explain};
 pub use host::{host_target, known_targets, target_named};
 pub use limits::Limits;
-pub use package::{Choice, archive, package};
+pub use package::{Choice, Linked, archive, package, package_for};
 
 pub use frontend_tc::Kernel as Definition;
 pub use polyhedral::DType;

@@ -4,6 +4,7 @@ use super::{Argument, Check, Code, LoadError, Role, Signature};
 use crate::formula::Formula;
 use crate::tensor::DType;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The values of sizes, by name.
@@ -22,6 +23,10 @@ pub struct OpenSignature {
     pub workspace_bytes: Formula,
     /// The subscripts that machine code checks: a [`Fault`](crate::abi::Fault) counts them.
     pub checks: Vec<Check>,
+    /// The functions that machine code calls by their position in [`math::table`](crate::math::table): for the
+    /// [symbol](crate::math::symbol) of each the position.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub functions: BTreeMap<String, usize>,
 }
 
 /// An [`Argument`] for all sizes of a call.

@@ -3,6 +3,7 @@
 use super::Language;
 use crate::formula::Formula;
 use crate::kernel::{OpenSignature, Role, SizeOf};
+use crate::math;
 use crate::plan::Plan;
 use crate::tensor::DType;
 use serde::{Deserialize, Serialize};
@@ -267,6 +268,17 @@ impl Parameter {
     }
 }
 
+impl HostCode {
+    /// Checks that the functions that it calls are where it calls them.
+    fn check_functions(&self) -> Result<(), String> {
+        let is_elsewhere = |(symbol, slot): &(&String, &usize)| math::symbol(**slot).as_ref() != Some(*symbol);
+        match self.signature.functions.iter().find(is_elsewhere) {
+            Some((symbol, _)) => Err(format!("it calls `{symbol}` where this version has another function")),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Variant {
     /// Whether its code is for these sizes, which are those of the manifest in order.
     pub fn fits(&self, manifest: &Manifest, sizes: &[i64]) -> bool {
@@ -289,7 +301,7 @@ impl Variant {
             VariantCode::Host(code) if !code.alignment.is_power_of_two() || code.alignment > crate::abi::ALIGNMENT => {
                 Err(format!("a workspace aligned to {} bytes", code.alignment))
             }
-            VariantCode::Host(_) => Ok(()),
+            VariantCode::Host(code) => code.check_functions(),
         }
     }
 }

@@ -1,8 +1,12 @@
 //! Definitions compiled to be kept, and called without the compiler.
 
 mod archive;
+mod c;
+mod c_names;
 mod describe;
+mod header;
 mod rust;
+mod shared;
 
 pub use archive::archive;
 
@@ -45,6 +49,42 @@ impl Choice {
 /// # Errors
 /// When the sizes do not fit, a script is refused, or there is nothing that could be compiled for a target.
 pub fn package(def: &Definition, source: &Source, targets: &[Options], choices: &[Choice]) -> Result<Package> {
+    package_for(&Linked::ALL, def, source, targets, choices)
+}
+
+/// Programs that a package is linked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linked {
+    /// Programs in C and C++: a header, a static and a shared library.
+    C,
+    /// Programs in Rust: a module.
+    Rust,
+}
+
+impl Linked {
+    /// All of them.
+    pub const ALL: [Linked; 2] = [Linked::C, Linked::Rust];
+
+    /// Makes the files for these programs, which the run time does not read: names and bytes.
+    fn files(self, def: &Definition, package: &Package, targets: &[Options]) -> Result<Vec<(String, Vec<u8>)>> {
+        match self {
+            Linked::C => c::files(def, package, targets),
+            Linked::Rust => rust::files(def, package),
+        }
+    }
+}
+
+/// As [`package`], with what these programs need and not what others do.
+///
+/// # Errors
+/// As [`package`].
+pub fn package_for(
+    programs: &[Linked],
+    def: &Definition,
+    source: &Source,
+    targets: &[Options],
+    choices: &[Choice],
+) -> Result<Package> {
     let routine = Routine::of_definition(def.clone(), Some(source.clone()));
     let mut package = Package::new(Parts {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -62,8 +102,8 @@ pub fn package(def: &Definition, source: &Source, targets: &[Options], choices: 
             add_variant(&mut package, &routine, options, choice).map_err(|error| error.with_source(source))?;
         }
     }
-    for file in EXTRAS {
-        for (name, bytes) in file(def, &package, targets)? {
+    for program in programs {
+        for (name, bytes) in program.files(def, &package, targets)? {
             package.add_file(name, bytes);
         }
     }
@@ -107,12 +147,6 @@ pub(crate) fn of_translated(
     }
     Ok(package)
 }
-
-/// Makes files of a package that the run time does not read: their names and bytes.
-type Extra = fn(&Definition, &Package, &[Options]) -> Result<Vec<(String, Vec<u8>)>>;
-
-/// What a package has for those who link it.
-const EXTRAS: [Extra; 1] = [rust::file];
 
 /// The choices that a target can have code for.
 fn choices_of<'a>(options: &Options, choices: &'a [Choice]) -> Result<Vec<&'a Choice>> {

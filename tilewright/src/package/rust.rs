@@ -13,7 +13,7 @@ use std::fmt::Write;
 use runtime::package::{Manifest, Package, Parameter, VariantCode};
 use runtime::{DType, Role};
 
-use crate::{Definition, Options, Result};
+use crate::{Definition, Result};
 
 /// What a user's own names must not be: keywords of all editions, and what the function calls its own.
 const TAKEN: &str = "abstract as async await become box break const continue crate do dyn else enum extern false final fn for gen \
@@ -21,7 +21,7 @@ const TAKEN: &str = "abstract as async await become box break const continue cra
                      true try type typeof union unsafe unsized use virtual where while yield pool package sizes";
 
 /// The module of a package with code for processors.
-pub fn file(def: &Definition, package: &Package, _: &[Options]) -> Result<Vec<(String, Vec<u8>)>> {
+pub fn files(def: &Definition, package: &Package) -> Result<Vec<(String, Vec<u8>)>> {
     let manifest = package.manifest();
     if !manifest.variants.iter().any(|variant| matches!(variant.code, VariantCode::Host(_))) {
         return Ok(Vec::new());
@@ -272,7 +272,7 @@ mod tests {
 
     use super::*;
     use crate::error::Source;
-    use crate::{Choice, check, known_targets, package};
+    use crate::{Choice, Options, check, known_targets, package_for};
 
     /// The module of the only definition of a text, for two targets, sizes of its own where they are given, and any.
     fn module_of(text: &str, sizes: &[i64]) -> String {
@@ -281,8 +281,8 @@ mod tests {
         let targets = known_targets().into_iter().filter(|target| ["x86-64", "aarch64-neon"].contains(&&*target.name));
         let targets: Vec<Options> = targets.map(Options::new).collect();
         let choices = if sizes.is_empty() { vec![Choice::any()] } else { vec![Choice::any(), Choice::of(sizes)] };
-        let package = package(&defs[0], &source, &targets, &choices).expect("it compiles");
-        let (_, bytes) = file(&defs[0], &package, &[]).expect("it is written").remove(0);
+        let package = package_for(&[], &defs[0], &source, &targets, &choices).expect("it compiles");
+        let (_, bytes) = files(&defs[0], &package).expect("it is written").remove(0);
         String::from_utf8(bytes).expect("text")
     }
 
