@@ -39,7 +39,14 @@ fn code(source: &str, inputs: &[&str], output: &str, extent: &str, workspace: &s
     let mut arguments: Vec<OpenArgument> = inputs.iter().map(|name| argument(name, Role::Input)).collect();
     arguments.push(argument(output, Role::Output));
     let (parameters, workspace_bytes) = (vec![formula(extent)], formula(workspace));
-    let signature = OpenSignature { name: "test".into(), arguments, parameters, workspace_bytes, checks: vec![] };
+    let signature = OpenSignature {
+        name: "test".into(),
+        arguments,
+        parameters,
+        workspace_bytes,
+        checks: vec![],
+        functions: Default::default(),
+    };
     // SAFETY: the sources keep the ABI and stay inside the arguments that they ask for.
     unsafe { OpenCode::new(object(source), "entry", signature) }
 }

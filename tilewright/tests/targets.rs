@@ -28,6 +28,7 @@ fn assembly(target: &Target, text: &str, sizes: &[i64]) -> String {
 /// Whether a multiply-add works on whole vectors of the target.
 fn is_full_vector(target: &Target, line: &str) -> bool {
     match target.name.as_str() {
+        "x86-64" => line.contains("mulps") && line.contains("%xmm"),
         "x86-64-v3" => line.contains("vfmadd") && line.contains("ps") && line.contains("%ymm"),
         "x86-64-v4" | "znver5" => line.contains("vfmadd") && line.contains("ps") && line.contains("%zmm"),
         "aarch64-neon" => line.contains("fmla") && line.contains(".4s"),

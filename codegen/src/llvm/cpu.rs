@@ -1,6 +1,7 @@
 //! A [`Program`] as functions for CPU threads: the kernel, and one function for each parallel loop.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::mem::offset_of;
 
 use inkwell::IntPredicate;
@@ -33,6 +34,8 @@ pub(super) struct Emitted<'c> {
     pub entry: String,
     /// What its faults count.
     pub checks: Vec<Check>,
+    /// The functions of the context's table that it calls.
+    pub math: BTreeSet<usize>,
 }
 
 /// Builds the module; `entry` is what its only visible function is called, when it is not named after the program.
@@ -46,10 +49,12 @@ pub(super) fn emit<'c>(
     machine.describe(&ir.module);
     let alias = Alias::new(context, program, |buffer| program.buffers[buffer].role == Role::Input);
     let (formula_steps, numbers, checks) = (Cell::new(0), Numbers::of(program), checks_of(program));
-    let emitter = Emitter { ir, machine, alias, formula_steps, numbers, program, checks };
+    let math = RefCell::default();
+    let emitter = Emitter { ir, machine, alias, formula_steps, numbers, program, checks, math };
     let entry = entry.map_or_else(|| format!("tw_{}", program.name), String::from);
     emitter.kernel(&entry)?;
-    Ok(Emitted { module: emitter.ir.module, entry, checks: emitter.checks })
+    let (checks, math) = (emitter.checks, emitter.math.into_inner());
+    Ok(Emitted { module: emitter.ir.module, entry, checks, math })
 }
 
 /// What the run time hands to a function.
@@ -324,6 +329,7 @@ impl<'c> Emitter<'c, '_> {
 
     /// The address of a function in the context's table.
     pub fn math_function(&self, frame: &Frame<'c>, slot: usize) -> Result<PointerValue<'c>> {
+        self.math.borrow_mut().insert(slot);
         self.read_pointer(frame.addresses()?.math, size_of::<abi::MathFn>() * slot)
     }
 

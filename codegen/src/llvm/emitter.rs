@@ -1,6 +1,7 @@
 //! What functions of a program have in common, on processors and on devices: ops, loops, registers, memory of their own.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 use inkwell::IntPredicate;
 use inkwell::attributes::Attribute;
@@ -38,6 +39,8 @@ pub(super) struct Emitter<'c, 'p> {
     pub program: &'p Program,
     /// The checks of the program, by number.
     pub checks: Vec<Check>,
+    /// The functions of the context's table that are called.
+    pub math: RefCell<BTreeSet<usize>>,
 }
 
 /// What belongs to one function.

@@ -51,6 +51,11 @@ impl<'c> Ir<'c> {
         Ir { context, module: context.create_module(name), builder: context.create_builder(), index_bits }
     }
 
+    /// A module that has something already.
+    pub fn of_module(context: &'c Context, module: Module<'c>) -> Ir<'c> {
+        Ir { context, module, builder: context.create_builder(), index_bits: 64 }
+    }
+
     /// What subscripts, bounds and conditions are computed in.
     pub fn index_type(&self) -> IntType<'c> {
         self.int_type(self.index_bits)

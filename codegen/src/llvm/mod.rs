@@ -42,6 +42,7 @@ mod gather;
 mod index;
 mod ir;
 mod isa;
+pub mod library;
 mod loops;
 mod math;
 mod memory;
@@ -52,6 +53,7 @@ mod open;
 mod remainder;
 mod stream;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -68,7 +70,7 @@ pub(crate) use code::signature;
 pub(crate) use math::library_calls;
 pub use needs::{Needs, needs};
 pub(crate) use nvptx::ALIGNMENT;
-pub use object::{Host, host};
+pub use object::{Host, host, version};
 
 /// What [`compile`] is asked for beyond the object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,6 +91,8 @@ pub struct Object {
     pub entry: String,
     /// The checks that its faults count.
     pub checks: Vec<runtime::Check>,
+    /// The functions that it calls, by their position in [`runtime::math::table`].
+    pub math: BTreeSet<usize>,
     /// The IR that it was made from, if asked for.
     pub ir: Option<String>,
 }
@@ -135,10 +139,10 @@ type Result<T> = std::result::Result<T, Error>;
 
 /// Makes an object of a program. Same program, same target: same bytes.
 pub fn compile(program: &Program, target: &Target, options: &Options) -> Result<Object> {
-    optimised(program, target, options.entry.as_deref(), |machine, Emitted { module, entry, checks }| {
+    optimised(program, target, options.entry.as_deref(), |machine, Emitted { module, entry, checks, math }| {
         let bytes = machine.object(&module)?.into();
         let ir = options.keep_ir.then(|| module.print_to_string().to_string());
-        Ok(Object { bytes, entry, checks, ir })
+        Ok(Object { bytes, entry, checks, math, ir })
     })
 }
 

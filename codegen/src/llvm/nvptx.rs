@@ -14,7 +14,7 @@
 //!
 //! What runs in between is emitted as for processors. After the NVPTX back end's guide (llvm.org/docs/NVPTXUsage.html).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use inkwell::attributes::{Attribute, AttributeLoc};
@@ -81,7 +81,8 @@ pub(super) fn emit<'c>(
     machine.describe(&ir.module);
     let alias = Alias::new(context, program, |_| false);
     let (formula_steps, numbers, checks) = (Cell::new(0), Numbers::of(program), checks_of(program));
-    let mut emitter = Emitter { ir, machine, alias, formula_steps, numbers, program, checks };
+    let math = RefCell::default();
+    let mut emitter = Emitter { ir, machine, alias, formula_steps, numbers, program, checks, math };
     let mut kernels = Vec::new();
     for launch in launches(&program.body) {
         // What no thread of a launch writes stays as it is while it runs.

@@ -6,6 +6,7 @@ use inkwell::OptimizationLevel;
 use inkwell::llvm_sys::support::LLVMParseCommandLineOptions;
 use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
+use inkwell::support::get_llvm_version;
 use inkwell::targets::{
     CodeModel, FileType, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine, TargetTriple,
 };
@@ -59,6 +60,12 @@ pub fn host() -> Host {
     Host { triple, cpu, features }
 }
 
+/// The version of LLVM, `19.1.7`: of the library that this process has loaded.
+pub fn version() -> String {
+    let (major, minor, patch) = get_llvm_version();
+    format!("{major}.{minor}.{patch}")
+}
+
 /// LLVM's machine for a target, and what we know of it.
 pub(super) struct Machine {
     machine: TargetMachine,
@@ -106,6 +113,17 @@ impl Machine {
         Ok(Machine { machine, cpu, features, vector_bits, instructions, dots, architecture })
     }
 
+    /// Any processor of the architecture of a triple.
+    pub fn baseline(triple: &str) -> Result<Machine> {
+        let (cpu, vector_bits, dots) = ("generic", ACCESS_BITS, Vec::new());
+        let unknown = || Error::Target(format!("triple `{triple}`: expected x86_64 or aarch64 with ELF objects"));
+        let architecture = Architecture::of_triple(triple).ok_or_else(unknown)?;
+        let cpu = if architecture == Architecture::X86 { "x86-64" } else { cpu };
+        let instructions = architecture.cpu(cpu).ok_or_else(|| Error::Target(format!("processor `{cpu}`")))?;
+        let machine = llvm_machine(triple, cpu, "")?;
+        Ok(Machine { machine, cpu: cpu.into(), features: String::new(), vector_bits, instructions, dots, architecture })
+    }
+
     /// LLVM's `vscale_range` for a machine with scalable vectors: from the target's width, in units of 128 bits, to the
     /// widest that there can be. Vectors of fixed lengths up to that width then stay in one register; the code runs on
     /// machines with wider ones too. `None` where vectors have one width.
@@ -131,6 +149,14 @@ impl Machine {
             .map_err(|message| Error::Malformed(format!("LLVM's passes: {message}")))
     }
 
+    /// As [`Machine::optimise`], without the functions that nobody calls.
+    pub fn optimise_library(&self, module: &Module<'_>) -> Result<()> {
+        self.optimise(module)?;
+        let passes = "globaldce";
+        let malformed = |message| Error::Malformed(format!("LLVM's passes: {message}"));
+        module.run_passes(passes, &self.machine, PassBuilderOptions::create()).map_err(malformed)
+    }
+
     /// Runs the inliner alone.
     pub fn inline(&self, module: &Module<'_>, options: PassBuilderOptions) -> Result<()> {
         module.run_passes("cgscc(inline)", &self.machine, options).map_err(|why| Error::Malformed(why.to_string()))
@@ -144,8 +170,13 @@ impl Machine {
 
     /// The ELF bytes, which name no symbol that they do not define.
     pub fn object(&self, module: &Module<'_>) -> Result<Vec<u8>> {
+        self.object_calling(module, |_| false)
+    }
+
+    /// As [`Machine::object`], with symbols that it may leave to others.
+    pub fn object_calling(&self, module: &Module<'_>, may_call: impl Fn(&str) -> bool) -> Result<Vec<u8>> {
         let bytes = self.emit(module, FileType::Object)?;
-        match undefined_symbol(&bytes)? {
+        match undefined_symbol(&bytes, may_call)? {
             Some(name) => Err(Error::Malformed(format!("the object calls `{name}`"))),
             None => Ok(bytes),
         }
@@ -164,7 +195,7 @@ impl Machine {
 fn initialise() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let config = InitializationConfig { asm_parser: false, disassembler: false, ..InitializationConfig::default() };
+        let config = InitializationConfig { asm_parser: true, disassembler: false, ..InitializationConfig::default() };
         LlvmTarget::initialize_x86(&config);
         LlvmTarget::initialize_aarch64(&config);
         LlvmTarget::initialize_nvptx(&config);
@@ -222,9 +253,10 @@ fn instructions_of(target: &Target, architecture: Architecture) -> Result<Instru
 }
 
 /// The first symbol that an object uses and does not define.
-fn undefined_symbol(bytes: &[u8]) -> Result<Option<String>> {
+fn undefined_symbol(bytes: &[u8], may_call: impl Fn(&str) -> bool) -> Result<Option<String>> {
     let file = object::File::parse(bytes).map_err(|error| Error::Malformed(format!("LLVM's object: {error}")))?;
-    let undefined =
-        file.symbols().find(|symbol| symbol.is_undefined() && symbol.name().is_ok_and(|name| !name.is_empty()));
+    let undefined = file
+        .symbols()
+        .find(|symbol| symbol.is_undefined() && symbol.name().is_ok_and(|name| !name.is_empty() && !may_call(name)));
     Ok(undefined.map(|symbol| symbol.name().unwrap_or("?").to_owned()))
 }

@@ -1,7 +1,7 @@
 //! An object and the signature of its program for all sizes of a call, which follow from formulas.
 
 use polyhedral::CmpOp;
-use runtime::{Formula, OpenArgument, OpenCode, OpenSignature};
+use runtime::{Formula, Named, OpenArgument, OpenCode, OpenSignature};
 
 use super::code::{argument_role, dtype};
 use super::{Error, Object, Result};
@@ -14,7 +14,9 @@ impl Object {
     /// # Errors
     /// [`Error::Malformed`] when an extent or an offset is no formula.
     pub fn open_code(&self, program: &Program, parameters: &[Formula]) -> Result<OpenCode> {
-        let signature = OpenSignature { checks: self.checks.clone(), ..open_signature(program, parameters)? };
+        let functions = self.math.iter().filter_map(|slot| Some((runtime::math::symbol(*slot)?, *slot))).collect();
+        let checks = self.checks.clone();
+        let signature = OpenSignature { checks, functions, ..open_signature(program, parameters)? };
         // SAFETY: as in `code`: the program is verified for all values of its parameters that it takes.
         Ok(unsafe { OpenCode::new(self.bytes.clone(), self.entry.clone(), signature) })
     }
@@ -54,6 +56,7 @@ fn open_signature(program: &Program, parameters: &[Formula]) -> Result<OpenSigna
         parameters: parameters.to_vec(),
         workspace_bytes,
         checks: Vec::new(),
+        functions: Named::default(),
     })
 }
 

@@ -8,6 +8,7 @@ mod agree;
 mod arithmetic;
 mod blocks;
 mod kernels;
+mod library;
 mod loops;
 mod math;
 mod memory;

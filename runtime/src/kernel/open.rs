@@ -2,6 +2,7 @@
 
 use super::{Argument, Check, Code, LoadError, Role, Signature};
 use crate::formula::Formula;
+use crate::named::Named;
 use crate::tensor::DType;
 use serde::Serialize;
 use std::sync::Arc;
@@ -22,6 +23,10 @@ pub struct OpenSignature {
     pub workspace_bytes: Formula,
     /// The subscripts that machine code checks: a [`Fault`](crate::abi::Fault) counts them.
     pub checks: Vec<Check>,
+    /// The functions that machine code calls by their position in [`math::table`](crate::math::table): for the
+    /// [symbol](crate::math::symbol) of each the position.
+    #[serde(skip_serializing_if = "Named::is_empty")]
+    pub functions: Named<usize>,
 }
 
 /// An [`Argument`] for all sizes of a call.

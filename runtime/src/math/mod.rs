@@ -24,6 +24,13 @@ pub fn slot(name: &str, double: bool) -> Option<usize> {
     position(name).map(|at| 2 * at + usize::from(double))
 }
 
+/// What the function at a position of the table would be called in C: `exp` of `double`, `expf` of `float`. No two positions have
+/// one symbol.
+pub fn symbol(slot: usize) -> Option<String> {
+    let single = if slot % 2 == 0 { "f" } else { "" };
+    FUNCTIONS.get(slot / 2).map(|function| format!("{}{single}", function.name))
+}
+
 /// How many arguments the function takes.
 pub fn arity(name: &str) -> Option<usize> {
     position(name).map(|at| FUNCTIONS[at].arity)

@@ -1,11 +1,12 @@
 //! `package.json`, as data.
 
-use super::Language;
+use super::{Language, json};
 use crate::formula::Formula;
 use crate::kernel::{OpenSignature, Role, SizeOf};
+use crate::math;
+use crate::named::Named;
 use crate::tensor::DType;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// `package.json`: a definition, compiled for one or more machines and sizes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -27,7 +28,7 @@ pub struct Manifest {
     /// The code, for different machines and sizes.
     pub variants: Vec<Variant>,
     /// Of each file but this one the SHA-256 of its bytes, in hexadecimal digits.
-    pub sha256: BTreeMap<String, String>,
+    pub sha256: Named<String>,
 }
 
 /// A tensor that a definition takes.
@@ -67,7 +68,7 @@ pub struct Variant {
     /// The target, as it was asked for: `x86-64-v3`, `cuda:sm_80`.
     pub target: String,
     /// The values of all sizes, where the code is for these alone.
-    pub sizes: Option<BTreeMap<String, i64>>,
+    pub sizes: Option<Named<i64>>,
     /// The file of the script that scheduled it.
     pub script: String,
     /// The code.
@@ -126,9 +127,6 @@ pub struct KernelFile {
     /// What a call runs.
     #[cfg(feature = "device")]
     pub plan: crate::plan::Plan,
-    /// What a call runs.
-    #[cfg(not(feature = "device"))]
-    pub plan: serde_json::Value,
 }
 
 /// Machine code computes with sizes in 64 bits: with ones up to this no subscript and no end of a tile overflows.
@@ -205,11 +203,21 @@ impl Manifest {
         files
     }
 
+    /// Reads the text of a [`MANIFEST`](super::MANIFEST).
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn parse(text: &[u8]) -> Result<Manifest, String> {
+        let manifest = json::manifest(text)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
     /// Checks that the manifest names only what there is.
     ///
     /// # Errors
     /// What is wrong.
-    pub(super) fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
         if let Some(file) = self.files().into_iter().find(|file| !self.sha256.contains_key(*file)) {
             return Err(format!("`{file}` has no SHA-256"));
         }
@@ -260,6 +268,17 @@ impl Parameter {
     }
 }
 
+impl HostCode {
+    /// Checks that the functions that it calls are where it calls them.
+    fn check_functions(&self) -> Result<(), String> {
+        let is_elsewhere = |(symbol, slot): &(&String, &usize)| math::symbol(**slot).as_ref() != Some(*symbol);
+        match self.signature.functions.iter().find(is_elsewhere) {
+            Some((symbol, _)) => Err(format!("it calls `{symbol}` where this version has another function")),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Variant {
     /// Whether its code is for these sizes, which are those of the manifest in order.
     pub fn fits(&self, manifest: &Manifest, sizes: &[i64]) -> bool {
@@ -285,7 +304,7 @@ impl Variant {
             VariantCode::Host(code) if !code.alignment.is_power_of_two() || code.alignment > crate::abi::ALIGNMENT => {
                 Err(format!("a workspace aligned to {} bytes", code.alignment))
             }
-            VariantCode::Host(_) => Ok(()),
+            VariantCode::Host(code) => code.check_functions(),
         }
     }
 }
