@@ -172,8 +172,8 @@ impl<'a> Function<'a> {
             line(&mut out, format_args!("            #[cfg(target_arch = \"{architecture}\")]"));
             line(&mut out, format_args!("            (\"{entry}\", {entry}),"));
         }
-        out += "        ];\n        // SAFETY: the functions are those of the package that this module is of, linked from its library.\n";
-        out + "        unsafe { ::runtime::Linked::new(include_str!(\"package.json\"), entries) }\n    });\n"
+        out += "        ];\n        // SAFETY: the functions are those of the package that this module is of, linked from its library.\n        ";
+        out + "unsafe { ::runtime::Linked::new(include_str!(\"package.json\"), entries) }\n    });\n"
     }
 
     /// The function of each variant of a processor, and the architecture that it is for.
@@ -269,7 +269,7 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::expect;
+    use expect_test::expect_file;
 
     use super::*;
     use crate::error::Source;
@@ -290,98 +290,7 @@ mod tests {
     #[test]
     fn a_function_has_the_types_and_ranks_of_the_definition() {
         let text = "# Scales.\ndef scaled(float alpha, int8(M,N) inputScale, uint16(K) Type) -> (B) {\n  B(i,j) = alpha * inputScale(i,j) + Type(0)\n}";
-        expect![[r#"
-            /// `scaled`, compiled by Tilewright 0.1.0.
-            ///
-            /// ```text
-            /// def scaled(float alpha, int8(M,N) inputScale, uint16(K) Type) -> (B) {
-            ///   B(i,j) = alpha * inputScale(i,j) + Type(0)
-            /// }
-            /// ```
-            ///
-            /// | argument | elements | shape | |
-            /// |---|---|---|---|
-            /// | `alpha` | `f32` | one | read |
-            /// | `input_scale` | `i8` | `M × N` | read |
-            /// | `type_` | `u16` | `K` | read |
-            /// | `b` | `f32` | `M × N` | written |
-            ///
-            /// `pool` has the threads that run it. The code is chosen by the machine's instructions and by the sizes, among:
-            ///
-            /// - `x86-64`: any sizes
-            /// - `x86-64`: M = 2, N = 3, K = 4
-            /// - `aarch64-neon`: any sizes
-            /// - `aarch64-neon`: M = 2, N = 3, K = 4
-            ///
-            /// # Errors
-            /// When a shape does not fit, an output overlaps another tensor, no code is for the sizes or for this machine, or a subscript
-            /// that is read from a tensor is out of range. Of the sizes must hold: `1 <= K`.
-            #[allow(clippy::too_many_arguments, clippy::unnecessary_cast)]
-            pub fn scaled<'a>(
-                alpha: f32,
-                input_scale: impl ::core::convert::Into<::runtime::tensor::View<'a, i8, 2>>,
-                type_: impl ::core::convert::Into<::runtime::tensor::View<'a, u16, 1>>,
-                b: impl ::core::convert::Into<::runtime::tensor::ViewMut<'a, f32, 2>>,
-                pool: &::runtime::Pool,
-            ) -> ::core::result::Result<(), ::runtime::RunError> {
-                static PACKAGE: ::std::sync::OnceLock<::runtime::Linked> = ::std::sync::OnceLock::new();
-                let package = PACKAGE.get_or_init(|| {
-                    #[cfg(target_arch = "x86_64")]
-                    unsafe extern "C" {
-                        #[allow(non_snake_case)]
-                        fn tw_scaled__x86_64__open(
-                            context: *const ::runtime::abi::Context,
-                            args: *const ::runtime::abi::Arg,
-                            sizes: *const i64,
-                        ) -> i32;
-                    }
-                    #[cfg(target_arch = "x86_64")]
-                    unsafe extern "C" {
-                        #[allow(non_snake_case)]
-                        fn tw_scaled__x86_64__M2_N3_K4(
-                            context: *const ::runtime::abi::Context,
-                            args: *const ::runtime::abi::Arg,
-                            sizes: *const i64,
-                        ) -> i32;
-                    }
-                    #[cfg(target_arch = "aarch64")]
-                    unsafe extern "C" {
-                        #[allow(non_snake_case)]
-                        fn tw_scaled__aarch64_neon__open(
-                            context: *const ::runtime::abi::Context,
-                            args: *const ::runtime::abi::Arg,
-                            sizes: *const i64,
-                        ) -> i32;
-                    }
-                    #[cfg(target_arch = "aarch64")]
-                    unsafe extern "C" {
-                        #[allow(non_snake_case)]
-                        fn tw_scaled__aarch64_neon__M2_N3_K4(
-                            context: *const ::runtime::abi::Context,
-                            args: *const ::runtime::abi::Arg,
-                            sizes: *const i64,
-                        ) -> i32;
-                    }
-                    let entries: &[(&str, ::runtime::abi::Entry)] = &[
-                        #[cfg(target_arch = "x86_64")]
-                        ("tw_scaled__x86_64__open", tw_scaled__x86_64__open),
-                        #[cfg(target_arch = "x86_64")]
-                        ("tw_scaled__x86_64__M2_N3_K4", tw_scaled__x86_64__M2_N3_K4),
-                        #[cfg(target_arch = "aarch64")]
-                        ("tw_scaled__aarch64_neon__open", tw_scaled__aarch64_neon__open),
-                        #[cfg(target_arch = "aarch64")]
-                        ("tw_scaled__aarch64_neon__M2_N3_K4", tw_scaled__aarch64_neon__M2_N3_K4),
-                    ];
-                    // SAFETY: the functions are those of the package that this module is of, linked from its library.
-                    unsafe { ::runtime::Linked::new(include_str!("package.json"), entries) }
-                });
-                let input_scale: ::runtime::tensor::View<'_, i8, 2> = input_scale.into();
-                let type_: ::runtime::tensor::View<'_, u16, 1> = type_.into();
-                let b: ::runtime::tensor::ViewMut<'_, f32, 2> = b.into();
-                let sizes = [input_scale.shape()[0], input_scale.shape()[1], type_.shape()[0]];
-                package.run(&sizes, &[::runtime::tensor::View::<'_, f32, 0>::from(&alpha).untyped(), input_scale.untyped(), type_.untyped()], &mut [b.untyped()], pool)
-            }
-        "#]].assert_eq(&module_of(text, &[2, 3, 4]));
+        expect_file!["rust/scaled.txt"].assert_eq(&module_of(text, &[2, 3, 4]));
     }
 
     /// A scalar that is a size, and a size that nothing else tells.
