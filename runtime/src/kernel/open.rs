@@ -3,7 +3,7 @@
 use super::{Argument, Check, Code, LoadError, Role, Signature};
 use crate::formula::Formula;
 use crate::tensor::DType;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub type SizeOf<'a> = &'a dyn Fn(&str) -> Option<i64>;
 
 /// A [`Signature`] for all sizes of a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OpenSignature {
     /// The name of the kernel.
     pub name: String,
@@ -25,12 +25,12 @@ pub struct OpenSignature {
     pub checks: Vec<Check>,
     /// The functions that machine code calls by their position in [`math::table`](crate::math::table): for the
     /// [symbol](crate::math::symbol) of each the position.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub functions: BTreeMap<String, usize>,
 }
 
 /// An [`Argument`] for all sizes of a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OpenArgument {
     /// Its name in the program.
     pub name: String,

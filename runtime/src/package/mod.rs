@@ -10,6 +10,7 @@
 //! package: machine code is trusted, as that of any library.
 
 mod cpu;
+mod json;
 mod linked;
 mod manifest;
 
@@ -18,7 +19,7 @@ pub use manifest::{Condition, HostCode, KernelFile, Machine, Manifest, Parameter
 
 use crate::abi::Entry;
 use crate::kernel::{Code, Kernel, LoadError, OpenCode};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
@@ -77,7 +78,7 @@ pub enum PackageError {
 }
 
 /// A language of code for a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Language {
     /// OpenCL C.
@@ -90,12 +91,12 @@ pub enum Language {
 #[derive(Clone, Debug)]
 pub struct Package {
     manifest: Manifest,
-    /// By name: all but [`MANIFEST`] and [`HASH`].
-    files: BTreeMap<String, Arc<[u8]>>,
-    /// By the position of the variant, machine code for any sizes that is mapped already.
-    mapped: Arc<Mutex<BTreeMap<usize, Kernel>>>,
-    /// By their symbols, the functions of a package that is part of the program, which has none of its files.
-    linked: Arc<BTreeMap<String, Entry>>,
+    /// In the order of their names: all but [`MANIFEST`] and [`HASH`].
+    files: Vec<(String, Arc<[u8]>)>,
+    /// Machine code for any sizes that is mapped already, with the position of its variant.
+    mapped: Arc<Mutex<Vec<(usize, Kernel)>>>,
+    /// With their symbols, the functions of a package that is part of the program, which has none of its files.
+    linked: Arc<[(String, Entry)]>,
 }
 
 /// What a package is made of, but for its code.
@@ -142,7 +143,7 @@ impl Package {
             variants: Vec::new(),
             sha256: BTreeMap::new(),
         };
-        let mut package = Package { manifest, files: BTreeMap::new(), mapped: Arc::default(), linked: Arc::default() };
+        let mut package = Package { manifest, files: Vec::new(), mapped: Arc::default(), linked: Arc::default() };
         package.add_file(file, program.into_bytes());
         package
     }
@@ -191,7 +192,10 @@ impl Package {
     pub fn add_file(&mut self, name: String, bytes: impl Into<Arc<[u8]>>) {
         let bytes = bytes.into();
         self.manifest.sha256.insert(name.clone(), digest(&bytes));
-        self.files.insert(name, bytes);
+        match self.position(&name) {
+            Ok(at) => self.files[at].1 = bytes,
+            Err(at) => self.files.insert(at, (name, bytes)),
+        }
     }
 
     /// What it says of itself.
@@ -201,7 +205,12 @@ impl Package {
 
     /// The bytes of a file.
     pub fn file(&self, name: &str) -> Option<&Arc<[u8]>> {
-        self.files.get(name)
+        self.position(name).ok().map(|at| &self.files[at].1)
+    }
+
+    /// Where a file is, or would be.
+    fn position(&self, name: &str) -> Result<usize, usize> {
+        self.files.binary_search_by(|(other, _)| other.as_str().cmp(name))
     }
 
     /// The text of the program.
@@ -263,13 +272,14 @@ impl Package {
     ) -> Result<Package, PackageError> {
         let text = read(MANIFEST)?;
         let wrong = |name: &str, reason: String| PackageError::Malformed { path: place.join(name), reason };
-        Format::check(&text).map_err(|reason| wrong(MANIFEST, reason))?;
+        let malformed = |reason: String| wrong(MANIFEST, reason);
+        let value = json::of_format(&text).map_err(malformed)?;
         if *read(HASH)? != *hash_line(&text).as_bytes() {
             let reason = format!("it is not the file that {HASH} is about: its SHA-256 is another one");
             return Err(wrong(MANIFEST, reason));
         }
-        let manifest = Manifest::parse(&text).map_err(|reason| wrong(MANIFEST, reason))?;
-        let mut files = BTreeMap::new();
+        let manifest = json::manifest(&value).map_err(malformed)?;
+        let mut files = Vec::new();
         for (name, hash) in &manifest.sha256 {
             if Path::new(name).components().count() != 1 || Path::new(name).file_name().is_none() {
                 return Err(wrong(name, "it is not in the folder".into()));
@@ -279,27 +289,32 @@ impl Package {
                 let reason = format!("it is not the file that {MANIFEST} is about: its SHA-256 is another one");
                 return Err(wrong(name, reason));
             }
-            files.insert(name.clone(), bytes);
+            files.push((name.clone(), bytes));
         }
+        manifest.check().map_err(malformed)?;
         Ok(Package { manifest, files, mapped: Arc::default(), linked: Arc::default() })
     }
 
     /// The package that a manifest describes, with functions that are part of the program in the place of its files.
     ///
+    /// # Errors
+    /// What is wrong with the text.
+    ///
     /// # Safety
     /// As [`Linked::new`].
-    unsafe fn linked(manifest: Manifest, entries: &[(&str, Entry)]) -> Package {
+    unsafe fn linked(text: &str, entries: &[(&str, Entry)]) -> Result<Package, String> {
+        let manifest = json::manifest(&json::of_format(text.as_bytes())?)?;
+        manifest.check()?;
         let linked = entries.iter().map(|(name, entry)| (name.to_string(), *entry)).collect();
-        Package { manifest, files: BTreeMap::new(), mapped: Arc::default(), linked: Arc::new(linked) }
+        Ok(Package { manifest, files: Vec::new(), mapped: Arc::default(), linked })
     }
 
     /// The name and the bytes of all files, [`MANIFEST`] and [`HASH`] last: those that [`Package::write`] writes.
     pub fn contents(&self) -> Vec<(String, Arc<[u8]>)> {
         let manifest = serde_json::to_string_pretty(&self.manifest).expect("text, numbers and lists") + "\n";
         let hash = hash_line(manifest.as_bytes());
-        let files = self.files.iter().map(|(name, bytes)| (name.clone(), bytes.clone()));
         let about = [(MANIFEST, manifest), (HASH, hash)].map(|(name, text)| (name.into(), text.into_bytes().into()));
-        files.chain(about).collect()
+        self.files.iter().cloned().chain(about).collect()
     }
 
     /// The kernel for these sizes on this machine's processor: of the variants that the machine has the instructions for those
@@ -319,21 +334,21 @@ impl Package {
     /// As [`Package::kernel`].
     pub fn kernel_at(&self, sizes: &[i64]) -> Result<Kernel, PackageError> {
         let (at, host) = self.host_variant(sizes)?;
-        if let Some(&entry) = self.linked.get(&host.entry) {
+        if let Some((_, entry)) = self.linked.iter().find(|(name, _)| *name == host.entry) {
             let signature = host.signature.at(&self.manifest.values(sizes))?;
             // SAFETY: whoever linked the package vouched for its functions; the sizes were checked above.
-            return Ok(unsafe { Kernel::linked(entry, signature) }?);
+            return Ok(unsafe { Kernel::linked(*entry, signature) }?);
         }
         let code = self.code_at(host, sizes)?;
         if self.manifest.variants[at].sizes.is_some() {
             return Ok(Kernel::load(&code)?);
         }
         let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(first) = mapped.get(&at) {
+        if let Some((_, first)) = mapped.iter().find(|(other, _)| *other == at) {
             return Ok(first.load_beside(&code)?);
         }
         let kernel = Kernel::load(&code)?;
-        mapped.insert(at, kernel.clone());
+        mapped.push((at, kernel.clone()));
         Ok(kernel)
     }
 
@@ -387,25 +402,6 @@ impl Package {
         let of = if all.is_empty() { String::new() } else { format!(" and {}", all.join(", ")) };
         let definition = self.manifest.definition.clone();
         PackageError::NoVariant { definition, wanted: format!("{machine}{of}"), obstacles }
-    }
-}
-
-/// What every version of the format has.
-#[derive(Deserialize)]
-struct Format {
-    format: u32,
-    #[serde(default)]
-    version: String,
-}
-
-impl Format {
-    /// Whether a manifest is of this version.
-    fn check(text: &[u8]) -> Result<(), String> {
-        let Format { format, version } = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-        if format == FORMAT {
-            return Ok(());
-        }
-        Err(format!("it has the format {format} (compiler {version}), and this version reads {FORMAT}"))
     }
 }
 
