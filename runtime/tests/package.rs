@@ -207,7 +207,7 @@ fn a_damaged_package_is_refused() {
     for name in &names {
         let path = folder.path().join(name);
         let good = fs::read(&path).unwrap();
-        let mut refuse = |bytes: &[u8], how: &str| {
+        let refuse = |bytes: &[u8], how: &str| {
             fs::write(&path, bytes).unwrap();
             let error = load(folder.path()).err().unwrap_or_else(|| panic!("{name} {how} was taken"));
             assert!(!error.to_string().is_empty());

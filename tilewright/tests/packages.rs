@@ -1,6 +1,5 @@
 //! Packages: built, loaded, run, and refused.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use runtime::package::{Package, VariantCode};
@@ -63,7 +62,7 @@ fn a_package_for_one_choice_of_sizes_runs_on_this_processor() {
     assert_eq!((manifest.definition.as_str(), manifest.sizes.join(" ")), ("mm", "M K N".into()));
     assert_eq!(
         manifest.variants[0].sizes,
-        Some(BTreeMap::from(sizes([33, 7, 20]).map(|(name, at)| (name.into(), at))))
+        Some(sizes([33, 7, 20]).map(|(name, at)| (name.into(), at)).into_iter().collect())
     );
     assert_eq!(package.program(), MM);
     multiplies(&package.kernel(&sizes([33, 7, 20])).expect("a kernel"), [33, 7, 20]);

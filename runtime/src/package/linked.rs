@@ -1,6 +1,6 @@
 //! A package whose machine code is part of the program.
 
-use super::{Manifest, Package, PackageError};
+use super::{Package, PackageError};
 use crate::abi::Entry;
 use crate::kernel::{CallError, Kernel};
 use crate::pool::Pool;
@@ -44,8 +44,7 @@ impl Linked {
     /// what [`Code::new`](crate::Code::new) says with the signatures of the manifest.
     pub unsafe fn new(manifest: &str, entries: &[(&str, Entry)]) -> Linked {
         // SAFETY: the caller says so.
-        let package =
-            Manifest::parse(manifest.as_bytes()).map(|manifest| unsafe { Package::linked(manifest, entries) });
+        let package = unsafe { Package::linked(manifest, entries) };
         Linked { package, kernels: RwLock::default() }
     }
 

@@ -294,11 +294,15 @@ impl Package {
 
     /// The package that a manifest describes, with functions that are part of the program in the place of its files.
     ///
+    /// # Errors
+    /// What is wrong with the text.
+    ///
     /// # Safety
     /// As [`Linked::new`].
-    unsafe fn linked(manifest: Manifest, entries: &[(&str, Entry)]) -> Package {
+    unsafe fn linked(text: &str, entries: &[(&str, Entry)]) -> Result<Package, String> {
+        let manifest = Manifest::parse(text.as_bytes())?;
         let linked = entries.iter().map(|(name, entry)| (name.to_string(), *entry)).collect();
-        Package { manifest, files: Named::default(), mapped: Arc::default(), linked }
+        Ok(Package { manifest, files: Named::default(), mapped: Arc::default(), linked })
     }
 
     /// The name and the bytes of all files, [`MANIFEST`] and [`HASH`] last: those that [`Package::write`] writes.

@@ -86,7 +86,8 @@ impl<'a> Function<'a> {
         out += "The code is chosen by the machine's instructions and by the sizes, among:\n///\n";
         for variant in variants.iter().filter(|variant| matches!(variant.code, VariantCode::Host(_))) {
             let sizes = variant.sizes.as_ref().map_or("any sizes".into(), |sizes| {
-                let all: Vec<String> = sizes.iter().map(|(name, size)| format!("{name} = {size}")).collect();
+                let in_order = self.manifest.sizes.iter().filter_map(|name| Some((name, sizes.get(name)?)));
+                let all: Vec<String> = in_order.map(|(name, size)| format!("{name} = {size}")).collect();
                 if all.is_empty() { "its only size".into() } else { all.join(", ") }
             });
             line(&mut out, format_args!("/// - `{}`: {sizes}", variant.target));
@@ -171,8 +172,8 @@ impl<'a> Function<'a> {
             line(&mut out, format_args!("            #[cfg(target_arch = \"{architecture}\")]"));
             line(&mut out, format_args!("            (\"{entry}\", {entry}),"));
         }
-        out += "        ];\n        // SAFETY: the functions are those of the package that this module is of, linked from its library.\n";
-        out + "        unsafe { ::runtime::Linked::new(include_str!(\"package.json\"), entries) }\n    });\n"
+        out += "        ];\n        // SAFETY: the functions are those of the package that this module is of, linked from its library.\n        ";
+        out + "unsafe { ::runtime::Linked::new(include_str!(\"package.json\"), entries) }\n    });\n"
     }
 
     /// The function of each variant of a processor, and the architecture that it is for.
@@ -268,7 +269,7 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::expect;
+    use expect_test::expect_file;
 
     use super::*;
     use crate::error::Source;
@@ -289,7 +290,7 @@ mod tests {
     #[test]
     fn a_function_has_the_types_and_ranks_of_the_definition() {
         let text = "# Scales.\ndef scaled(float alpha, int8(M,N) inputScale, uint16(K) Type) -> (B) {\n  B(i,j) = alpha * inputScale(i,j) + Type(0)\n}";
-        expect![].assert_eq(&module_of(text, &[2, 3, 4]));
+        expect_file!["rust/scaled.txt"].assert_eq(&module_of(text, &[2, 3, 4]));
     }
 
     /// A scalar that is a size, and a size that nothing else tells.
