@@ -18,9 +18,14 @@ const X86_64: &[Level] = &[
 const AARCH64: &[Level] = &[("aarch64-neon", &["neon"]), ("aarch64-sve", &["sve"])];
 
 /// The targets that are compiled for: those of the given names, or the levels of the architecture that the program's own
-/// instructions do not make pointless. Their triple is the program's.
+/// instructions do not make pointless.
 pub fn targets(environment: &Environment, names: &[String]) -> Result<Vec<Target>> {
     let architecture = environment.triple.split('-').next().unwrap_or_default();
+    // Objects are ELF files, and functions are called as everywhere but on Windows.
+    if ["windows", "apple"].iter().any(|system| environment.triple.contains(system)) {
+        let message = format!("there are no objects for {}", environment.triple);
+        return Err(Error::user(Diagnostic::call("TC0949", message).help("kernels are compiled to ELF files")));
+    }
     let names: Vec<&str> = match architecture {
         _ if !names.is_empty() => names.iter().map(String::as_str).collect(),
         "x86_64" => useful(X86_64, &environment.features),
@@ -81,6 +86,10 @@ mod tests {
         let error = targets(&environment, &["x86-64-v3".into()]).unwrap_err().to_string();
         assert!(error.contains("TC0949") && error.contains("the program for aarch64"), "{error}");
         assert!(targets(&environment, &["pentium".into()]).unwrap_err().to_string().contains("`pentium`"));
+        for triple in ["x86_64-pc-windows-msvc", "aarch64-apple-darwin"] {
+            let other = Environment { triple: triple.into(), ..environment.clone() };
+            assert!(targets(&other, &[]).unwrap_err().to_string().contains("ELF"));
+        }
         let other = Environment { triple: "riscv64gc-unknown-linux-gnu".into(), ..environment };
         assert!(targets(&other, &[]).unwrap_err().to_string().contains("riscv64gc"));
     }
