@@ -218,7 +218,7 @@ impl Manifest {
     /// # Errors
     /// What is wrong.
     fn check(&self) -> Result<(), String> {
-        if let Some(file) = self.files().into_iter().find(|file| !self.sha256.contains_key(*file)) {
+        if let Some(file) = self.files().into_iter().find(|file| !self.sha256.contains_key(file)) {
             return Err(format!("`{file}` has no SHA-256"));
         }
         let has_namesake =

@@ -88,6 +88,9 @@ pub enum Language {
     Ptx(String),
 }
 
+/// Gives the bytes of the file with a name.
+pub type ReadFile<'a> = dyn FnMut(&str) -> Result<Arc<[u8]>, PackageError> + 'a;
+
 /// A definition compiled for machines and sizes, to be kept and loaded elsewhere.
 #[derive(Clone, Debug)]
 pub struct Package {
@@ -259,10 +262,7 @@ impl Package {
     ///
     /// # Safety
     /// As [`Package::load`].
-    pub unsafe fn read(
-        place: &Path,
-        read: &mut dyn FnMut(&str) -> Result<Arc<[u8]>, PackageError>,
-    ) -> Result<Package, PackageError> {
+    pub unsafe fn read(place: &Path, read: &mut ReadFile<'_>) -> Result<Package, PackageError> {
         let text = read(MANIFEST)?;
         let wrong = |name: &str, reason: String| PackageError::Malformed { path: place.join(name), reason };
         let manifest = Manifest::parse(&text);
