@@ -48,6 +48,7 @@ mod memory;
 mod nvptx;
 mod object;
 mod remainder;
+mod shared;
 mod stream;
 
 use std::fmt;
