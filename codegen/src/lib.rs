@@ -21,8 +21,8 @@ mod verify;
 
 pub use joining::{Piece, joined};
 pub use passes::{
-    accumulators, coalesce, dots, forwarding, lines, lower, lower_part, peel, prefetches, registers, shifts, simplify, split,
-    spread, transposes, unswitch, values,
+    accumulators, coalesce, dots, forwarding, lines, lower, lower_part, peel, prefetches, registers, shifts, simplify,
+    split, spread, transposes, unswitch, values,
 };
 pub use program::{
     At, Buffer, Combining, Cond, Int, Launch, Op, Place, Program, Reg, RegId, Report, Stride, Value, VarId,

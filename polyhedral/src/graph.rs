@@ -244,7 +244,110 @@ impl Part {
     pub fn form(&self) -> isl::Result<String> {
         let outline = Outline::of(&self.scop)?;
         let roles: Vec<Role> = self.scop.tensors.values().map(|tensor| tensor.role).collect();
-        let order: Vec<usize> = self.scop.stmts.values().flat_map(Stmt::accesses).map(|access| access.tensor.index()).collect();
-        Ok(format!("{:?}\n{}\n{roles:?}\n{order:?}\n{}", self.scop.params, self.scop.context, outline.form(0..outline.len())))
+        let order: Vec<usize> =
+            self.scop.stmts.values().flat_map(Stmt::accesses).map(|access| access.tensor.index()).collect();
+        Ok(format!(
+            "{:?}\n{}\n{roles:?}\n{order:?}\n{}",
+            self.scop.params,
+            self.scop.context,
+            outline.form(0..outline.len())
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use support::Stage;
+
+    use super::*;
+    use crate::eval::{self, Limits};
+    use crate::testing::{self, Rng};
+
+    /// Cuts in front of some nests, the first one included.
+    fn cuts(outline: &Outline<'_>, rng: &mut Rng) -> Vec<usize> {
+        (0..outline.len()).filter(|nest| *nest == 0 || rng.below(2) == 0).collect()
+    }
+
+    fn divided(scop: &Scop, starts: &[usize]) -> Graph {
+        let outline = Outline::of(scop).expect("it is in the order of its source");
+        let ends = starts.iter().skip(1).copied().chain([outline.len()]);
+        let part = |(start, end): (&usize, usize)| outline.part(*start..end).expect("a part");
+        Graph { parts: starts.iter().zip(ends).map(part).collect() }
+    }
+
+    #[test]
+    fn the_parts_of_random_programs_compute_what_the_whole_does() {
+        let ctx = isl::Ctx::new();
+        let mut several = 0;
+        for seed in 0..300 {
+            let scop = testing::random(&ctx, seed);
+            let starts = cuts(&Outline::of(&scop).expect("an outline"), &mut Rng::new(seed));
+            let mut known = testing::random_tensors(&scop, &[], seed);
+            let expected = eval::run(&scop, &[], &known, Limits::default()).expect("small enough");
+            let graph = divided(&scop, &starts);
+            several += usize::from(graph.parts.len() > 1);
+            for Part { scop: part, .. } in &graph.parts {
+                part.verify().unwrap_or_else(|error| panic!("seed {seed}: {error}\n{part}"));
+                let is_read = |name: &String| part.tensor_named(name).is_some();
+                let given =
+                    known.iter().filter(|(name, _)| is_read(name)).map(|(name, data)| (name.clone(), data.clone()));
+                let found = eval::run(part, &[], &given.collect(), Limits::default());
+                known.extend(found.unwrap_or_else(|error| panic!("seed {seed}: {error}\n{part}")));
+            }
+            for (name, data) in &expected {
+                assert_eq!(format!("{:?}", known[name]), format!("{data:?}"), "seed {seed}, `{name}`\n{scop}\n{graph}");
+            }
+        }
+        assert!(several > 50, "{several} programs in several parts");
+    }
+
+    const LAYERS: &str = "
+scop layers()
+input A: float32[8]
+output D: float32[8]
+temporary B: float32[8]
+temporary C: float32[8]
+stmt B.s[i]
+  domain { B.s[i] : 0 <= i < 8 }
+  B[i] = A[i] + A[i]
+stmt C.s[i]
+  domain { C.s[i] : 0 <= i < 8 }
+  C[i] = B[i] + B[i]
+stmt D.s[i]
+  domain { D.s[i] : 0 <= i < 8 }
+  D[i] = C[i] + C[i]
+";
+
+    #[test]
+    fn parts_are_equal_but_for_names() {
+        let ctx = isl::Ctx::new();
+        let forms = |text: &str| -> Vec<String> {
+            let scop = testing::scop(&ctx, text);
+            divided(&scop, &[0, 1, 2]).parts.iter().map(|part| part.form().expect("a form")).collect()
+        };
+        let [first, second, third] = forms(LAYERS).try_into().expect("three parts");
+        assert!(first == second && second == third, "{first}\n{second}\n{third}");
+        // Another domain, another operation, another tensor twice, another type of constant, another name of a loop.
+        for (from, to) in [
+            ("C.s[i] : 0 <= i < 8", "C.s[i] : 0 <= i < 7"),
+            ("B[i] + B[i]", "B[i] * B[i]"),
+            ("B[i] + B[i]", "B[i] + A[i]"),
+            ("B[i] + B[i]", "B[i] + 0f32"),
+            ("B[i] + B[i]", "B[i] + B[7 - i]"),
+        ] {
+            let [first, second, _] = forms(&LAYERS.replace(from, to)).try_into().expect("three parts");
+            assert_ne!(first, second, "{to}");
+        }
+        let signs = LAYERS.replace("A[i] + A[i]", "A[i] + 0f32").replace("B[i] + B[i]", "B[i] + -0f32");
+        let [first, second, _] = forms(&signs).try_into().expect("three parts");
+        assert_ne!(first, second, "zeros of both signs");
+    }
+
+    #[test]
+    fn what_is_passed_on_is_known() {
+        let scop = testing::scop(&isl::Ctx::new(), LAYERS);
+        let outline = Outline::of(&scop).expect("an outline");
+        let passed = |nest| -> Vec<&str> { outline.passed_to(nest).map(|id| scop.tensors[id].name.as_str()).collect() };
+        assert_eq!([passed(0), passed(1), passed(2)], [vec![], vec!["B"], vec!["C"]]);
     }
 }

@@ -283,7 +283,14 @@ pub(crate) fn codegen_options(strided: &[bool], kept: &[bool], options: &Options
     let fma = !options.strict && llvm::has_fma(&options.target).map_err(target)?;
     let dots = options.target.dot_products();
     let (trust_indices, runtime_strides) = (options.trust_indices, strided.to_vec());
-    Ok(codegen::Options { fma, dots, trust_indices, runtime_strides, kept: kept.to_vec(), ..codegen::Options::default() })
+    Ok(codegen::Options {
+        fma,
+        dots,
+        trust_indices,
+        runtime_strides,
+        kept: kept.to_vec(),
+        ..codegen::Options::default()
+    })
 }
 
 /// A program as something to call.

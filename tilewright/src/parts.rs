@@ -104,7 +104,12 @@ fn of_script(scop: &Scop, script: &Script, strided: &[bool]) -> Result<Vec<Plann
         let is_first = starts.is_empty() && start > 0;
         if is_first || starts.last().is_some_and(|last| *last >= start) {
             let why = if is_first { "nests before it are in no part" } else { "it is in a part above" };
-            return Err(wrong(part.line, &part.stmt, why, "parts cover all nests at the top, in the order of the source"));
+            return Err(wrong(
+                part.line,
+                &part.stmt,
+                why,
+                "parts cover all nests at the top, in the order of the source",
+            ));
         }
         starts.push(start);
     }
@@ -165,7 +170,8 @@ impl Divided {
         let mut done = in_parallel(&work, Work::done)?.into_iter();
         let done: Vec<Option<Done>> =
             self.parts.iter().map(|part| if part.like.is_none() { done.next() } else { None }).collect();
-        let of = |at: usize| done[self.parts[at].like.unwrap_or(at)].as_ref().ok_or_else(|| Error::bug("a part is lost"));
+        let of =
+            |at: usize| done[self.parts[at].like.unwrap_or(at)].as_ref().ok_or_else(|| Error::bug("a part is lost"));
         let piece = |at: usize| -> Result<Piece<'_>> {
             Ok(Piece { program: &of(at)?.program, tensors: self.parts[at].part.tensors.clone(), names: self.names(at) })
         };

@@ -11,9 +11,7 @@ use inkwell::basic_block::BasicBlock;
 use inkwell::context::Context as LlvmContext;
 use inkwell::module::{Linkage, Module};
 use inkwell::types::{BasicType, BasicTypeEnum};
-use inkwell::values::{
-    BasicMetadataValueEnum, BasicValue, CallSiteValue, FunctionValue, IntValue, PointerValue,
-};
+use inkwell::values::{BasicMetadataValueEnum, BasicValue, CallSiteValue, FunctionValue, IntValue, PointerValue};
 use polyhedral::{Role, TensorId};
 use runtime::{Check, abi};
 use support::Entity;
@@ -57,7 +55,8 @@ pub(super) fn emit<'c>(program: &Program, machine: &Machine, context: &'c LlvmCo
         let ops = &program.body[run.first().ops.clone()];
         let apart = |a, b| run.are_apart(a, b, program);
         let constant = |buffer| run.is_constant(buffer, program);
-        let outside = std::mem::replace(&mut emitter.alias, Alias::of(context, program, &buffers_of(ops), constant, apart));
+        let outside =
+            std::mem::replace(&mut emitter.alias, Alias::of(context, program, &buffers_of(ops), constant, apart));
         functions.push(emitter.shared_function(run.first(), ops)?);
         emitter.alias = outside;
     }
@@ -161,8 +160,7 @@ impl<'c> Emitter<'c, '_> {
         call.add_attribute(AttributeLoc::Function, self.attribute("nounwind"));
         let status = call.try_as_basic_value().basic().map(Llvm::into_int_value);
         let status = status.ok_or_else(|| Error::Malformed("a call without a status".into()))?;
-        let failed =
-            self.ir.builder.build_int_compare(IntPredicate::NE, status, self.ir.i32(abi::STATUS_OK), "")?;
+        let failed = self.ir.builder.build_int_compare(IntPredicate::NE, status, self.ir.i32(abi::STATUS_OK), "")?;
         self.return_if(frame, failed, |_| Ok(status))
     }
 
