@@ -6,6 +6,7 @@ use polyhedral::{Scop, dependences, isl};
 use support::{Gpu, KernelCode, Stage, with_deep_stack};
 
 use crate::compile::{self, Options};
+use crate::parts;
 use crate::{Definition, Error, Result};
 
 /// The stages that print themselves, in order.
@@ -113,13 +114,24 @@ fn later(stage: StageName, scop: Scop, options: &Options) -> Result<String> {
     if let Some(device) = &options.device {
         return of_device(stage, scop, device, options);
     }
-    let mut scheduled = compile::schedule(scop, options)?;
-    match stage {
-        StageName::Script => return Ok(scheduled.script.to_string()),
-        StageName::Schedule => return Ok(verified(&scheduled)?.to_string()),
-        _ => {}
-    }
-    let program = compile::program(&mut scheduled, &[], options)?;
+    let program = match parts::divided(&scop, &[], options)? {
+        Some(divided) => {
+            let joined = divided.joined(&[], options)?;
+            match stage {
+                StageName::Script => return Ok(joined.script.to_string()),
+                StageName::Schedule => return Ok(joined.schedule),
+                _ => joined.program,
+            }
+        }
+        None => {
+            let mut scheduled = compile::schedule(scop, options)?;
+            match stage {
+                StageName::Script => return Ok(scheduled.script.to_string()),
+                StageName::Schedule => return Ok(verified(&scheduled)?.to_string()),
+                _ => compile::program(&mut scheduled, &[], options)?,
+            }
+        }
+    };
     match stage {
         StageName::Llvm => llvm::ir(&program, &options.target).map_err(compile::target),
         StageName::Asm => llvm::assembly(&program, &options.target).map_err(compile::target),

@@ -7,6 +7,7 @@ use support::{Remark, with_deep_stack};
 use transform::{FusionGroup, FusionReport, Scheduled};
 
 use crate::compile::{self, Options};
+use crate::parts::{self, Joined};
 use crate::{Definition, Error, Result};
 
 /// What a policy did to a definition, and what it expected of that. Prints as `tilewright explain` does.
@@ -39,6 +40,13 @@ fn explained(def: &Definition, sizes: Option<&[i64]>, options: &Options) -> Resu
         _ if options.symbolic => frontend_tc::lower(def, &ctx)?,
         _ => return Err(Error::bug("an explanation needs sizes")),
     };
+    if options.device.is_none()
+        && let Some(divided) = parts::divided(&scop, &[], options)?
+    {
+        let Joined { script, reasons, remarks, fusion, nests, .. } = divided.joined(&[], options)?;
+        let script = script.commands().map(ToString::to_string).zip(reasons).collect();
+        return Ok(Explanation { title: title(def, sizes, options), nests, fusion, script, remarks });
+    }
     let mut scheduled = match &options.device {
         Some(device) => compile::schedule_for(scop, device, options)?,
         None => compile::schedule(scop, options)?,
@@ -65,7 +73,7 @@ fn title(def: &Definition, sizes: Option<&[i64]>, options: &Options) -> String {
 }
 
 /// The statements of each nest at the top, in order of execution.
-fn nests(scop: &Scop) -> isl::Result<Vec<Vec<String>>> {
+pub(crate) fn nests(scop: &Scop) -> isl::Result<Vec<Vec<String>>> {
     let names = |instances: &isl::UnionSet| -> isl::Result<Vec<String>> {
         let inside: Vec<String> = instances.sets()?.iter().map(isl::Set::tuple_name).collect::<isl::Result<_>>()?;
         let names = scop.stmts.values().map(|stmt| &stmt.name);

@@ -16,6 +16,7 @@ pub mod files;
 mod host;
 mod limits;
 mod package;
+mod parts;
 pub mod random;
 mod refusal;
 mod routine;

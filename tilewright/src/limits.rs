@@ -234,6 +234,7 @@ impl Maker {
             vars: Table::new(),
             regs: Table::new(),
             body: Vec::new(),
+            parts: Vec::new(),
         };
         Maker { program }
     }

@@ -668,6 +668,9 @@ fn edit<'a>(scop: &Scop, target: &Target, deps: &Asked<'a>, command: &Command) -
         Command::StoreAt { tensor, member, memory } => store_at::store_at(scop, tensor, member, *memory),
         Command::Privatise(privatisation) => privatise::privatise(scop, privatisation),
         Command::Rescale { sums, max, member } => rescale::rescale(scop, sums, max, member),
+        Command::Part { .. } => Reason::precondition(
+            "`part` divides a whole program, and this is one part of one, or is compiled as a whole: for a device",
+        ),
         Command::Auto { .. } => Reason::precondition(
             "`auto` is for a policy, and here is none: the compiler has one, as has `Session::replay_with`",
         ),
