@@ -10,13 +10,14 @@ pub mod cost;
 mod device;
 pub mod emit;
 mod error;
-mod explain;
 pub mod files;
 mod host;
 mod limits;
 mod package;
+pub mod pictures;
 pub mod random;
 mod refusal;
+pub mod report;
 mod routine;
 pub mod timing;
 pub mod verify;
@@ -27,10 +28,10 @@ pub use compiler::{AsTensor, AsTensorMut, Compiler, Kernel, Variant, check, sele
 pub use convert::{dtype as runtime_dtype, from_runtime as dtype_of};
 pub use device::{error as device_error, figures, open_device};
 pub use error::{Error, Fault, Result, Source, render};
-pub use explain::{Explanation, explain};
 pub use host::{host_target, known_targets, target_named};
 pub use limits::Limits;
 pub use package::package;
+pub use report::{Report, report};
 
 pub use frontend_tc::Kernel as Definition;
 pub use polyhedral::DType;

@@ -233,14 +233,49 @@ fn explain_has_every_command_with_its_reason() {
         for command in commands {
             assert!(explained.contains(&format!("\n  {command}")), "no {command} in {explained}");
         }
-        for heading in ["nests, in order of execution\n   1  ", "script\n"] {
+        for heading in ["script\n", "loops: iterations, how they run, what one of them touches\n  for C.init."] {
             assert!(explained.contains(&format!("\n{heading}")), "no {heading} in {explained}");
         }
     }
     let explained = place.accepted(&[&["explain"], &of("x86-64-v3")[..]].concat());
     assert!(explained.contains("      16 lanes, in registers of 32 bytes\n"), "{explained}");
+    for heading in
+        ["why not at once\n  C.update.", "dependences of the source\n  C.init -> C.update ", "traffic: ", "work: "]
+    {
+        assert!(explained.contains(&format!("\n{heading}")), "no {heading} in {explained}");
+    }
+    assert!(!explained.contains("measured"), "nothing is run unless that is asked for: {explained}");
     place.refused(1, &["explain", "mm.tc", "-s", "M=96"], &["TC0933"]);
     assert!(place.accepted(&["explain", "mm.tc", "--symbolic"]).starts_with("mm (all sizes) for "));
+}
+
+#[test]
+fn explain_measures_when_asked_to() {
+    let place = Place::new();
+    let sizes = ["mm.tc", "-s", "M=64,N=64,K=64"];
+    let measured = place.accepted(&[&["explain", "--measure", "-j", "1", "--stages"], &sizes[..]].concat());
+    for part in
+        ["\ntime on 1 thread: ", "\n  arithmetic  524288 operations", " binds\n", "\n  predicted ", "\n  measured  "]
+    {
+        assert!(measured.contains(part), "no {part} in {measured}");
+    }
+    assert!(measured.contains("\ncompiling\n  scop "), "{measured}");
+    place.refused(2, &["explain", "mm.tc", "--symbolic", "--measure"], &["cannot be used with"]);
+    place.refused(1, &[&["explain", "--measure", "-t", "opencl"], &sizes[..]].concat(), &["TC0947", "bench"]);
+}
+
+#[test]
+fn explain_is_data_too() {
+    let place = Place::new();
+    let of = ["explain", "--json", "mm.tc", "-s", "M=64,N=64,K=64", "-t", "x86-64-v3"];
+    let text = place.accepted(&of);
+    assert_eq!(text, place.accepted(&of), "the same each time");
+    let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(report["sizes"][0], serde_json::json!({"name": "M", "value": 64}));
+    assert!(report["source"]["text"].as_str().is_some_and(|text| text.contains("def mm")));
+    let stages: Vec<&str> = report["code"].as_array().unwrap().iter().filter_map(|one| one["stage"].as_str()).collect();
+    assert_eq!(stages, ["loops", "llvm", "asm"]);
+    assert!(report["loops"].as_array().is_some_and(|loops| loops.len() > 4));
 }
 
 #[test]

@@ -41,8 +41,9 @@ impl Lines {
 }
 
 fn tensor_lines(scop: &Scop, sizes: &[i64], id: TensorId, line: u32) -> isl::Result<TensorLines> {
+    // What is only asked for is fetched once, whether then or when it is used.
     let accesses = || {
-        scop.stmts.values().flat_map(|stmt| {
+        scop.stmts.values().filter(|stmt| !stmt.writes.is_empty()).flat_map(|stmt| {
             let reads = stmt.reads.iter().map(move |access| (stmt, access, false));
             reads.chain(stmt.writes.iter().map(move |access| (stmt, access, true)))
         })

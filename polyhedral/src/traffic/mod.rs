@@ -17,8 +17,8 @@
 //! each level.
 //!
 //! The cache of the model is fully associative, evicts the least recently used line, allocates on a write, writes back,
-//! and belongs to one thread. Not in it: conflicts between lines of a set, prefetching, threads that vie for a shared
-//! cache. Each level is taken to see all touches, not only those that miss the one before.
+//! and belongs to one thread. Not in it: conflicts between lines of a set, prefetching (statements that only prefetch are
+//! left out), threads that vie for a shared cache. Each level is taken to see all touches, not only those that miss the one before.
 //!
 //! The work does not grow with the sizes. A caller who wants it bounded gives isl a budget.
 

@@ -77,6 +77,15 @@ pub struct Data {
     pub remarks: bool,
 }
 
+impl Data {
+    /// Random inputs, and results that nobody looks at.
+    pub fn random(threads: Option<u16>) -> Data {
+        let (inputs, outputs) = (Vec::new(), Vec::new());
+        let (input_dir, output_dir) = (None, None);
+        Data { inputs, outputs, input_dir, output_dir, seed: 0, threads, verify: false, remarks: false }
+    }
+}
+
 /// `name=value`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
