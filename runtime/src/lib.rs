@@ -24,5 +24,5 @@ pub use device::{Device, DeviceCode, DeviceError, DeviceKernel, DeviceTensor, Pl
 pub use image::{Image, ImageError};
 pub use kernel::{Argument, CallError, Check, Code, Kernel, LoadError, Position, Role, Signature, Workspace};
 pub use package::{Package, PackageError};
-pub use pool::{ForkJoin, Pace, Pool, PoolError};
+pub use pool::{ForkJoin, Observer, Pace, Pool, PoolError};
 pub use tensor::{DType, Element, Tensor, TensorError, TensorView, TensorViewMut};

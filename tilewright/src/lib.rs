@@ -20,6 +20,7 @@ mod refusal;
 pub mod report;
 mod routine;
 pub mod timing;
+pub mod trace;
 pub mod verify;
 
 pub use bind::scalar;

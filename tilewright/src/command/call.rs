@@ -37,6 +37,8 @@ pub struct Call {
     pub initial: Vec<(String, Tensor)>,
     /// The tensors that are written or updated.
     pub outputs: Vec<(String, Tensor)>,
+    /// When it was compiled.
+    pub compiled: Instant,
     strict: bool,
 }
 
@@ -54,11 +56,24 @@ impl Call {
         if data.verify {
             verify::check_size(&def, &sizes)?;
         }
+        if machine.dump.is_some() {
+            let options = machine.options(script.clone(), tiles.clone())?;
+            let sizes = (!machine.symbolic).then_some(sizes.as_slice());
+            machine.dump(&def, sizes, &options).map_err(|error| error.with_source(&source))?;
+        }
         let compiler = machine.compiler(data.threads, script)?.tile_sizes(tiles);
+        let compiler = match &data.observer {
+            Some(observer) => {
+                let pool = compiler.pool().clone().observed(observer.clone());
+                compiler.with_pool(pool)
+            }
+            None => compiler,
+        };
         let kernel = compiler.definition_in(def.clone(), source);
         let progress = Progress::new(format!("compiling `{}`", def.name));
         let variant = kernel.prepare_sizes(&sizes)?;
         drop(progress);
+        let compiled = Instant::now();
         if data.remarks {
             terminal::remarks(&variant.remarks);
         }
@@ -75,7 +90,7 @@ impl Call {
             list.push((argument.name.clone(), tensor));
         }
         let outputs = initial.clone();
-        Ok(Call { def, kernel, variant, sizes, compiler, inputs, initial, outputs, strict: machine.strict })
+        Ok(Call { def, kernel, variant, sizes, compiler, inputs, initial, outputs, compiled, strict: machine.strict })
     }
 
     /// Calls the kernel once; says how long it took.

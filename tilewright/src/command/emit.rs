@@ -1,10 +1,12 @@
 //! `tilewright emit`
 
+use std::path::PathBuf;
+
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use tilewright::emit::{StageName, emit};
 use tilewright::pictures::{self, Picture, USUAL_SIZE, Wanted};
-use tilewright::{Definition, Result, Source};
+use tilewright::{Definition, Result, Source, files};
 
 use super::call;
 use super::options::{Assignment, Machine, Program};
@@ -19,9 +21,9 @@ Examples:
   tilewright emit asm examples/mm.tc -s M=64,N=64,K=64 -t x86-64-v3
   tilewright emit loops examples/mm.tc --symbolic
   tilewright emit ptx examples/mm.tc -s M=64,N=64,K=64 -t cuda:sm_90a
-  tilewright emit domain.svg examples/mm.tc -s M=12,N=16,K=4 --stmt C.update --dims m,k > mm.svg
-  tilewright emit tree.svg examples/mm.tc -s M=512,N=512,K=512 > tree.svg
-  tilewright emit deps.dot examples/softmax.tc | dot -Tpdf > deps.pdf
+  tilewright emit domain.svg examples/mm.tc -s M=12,N=16,K=4 --stmt C.update --dims m,k -o mm.svg
+  tilewright emit tree.svg examples/mm.tc -s M=512,N=512,K=512 -o tree.svg
+  tilewright emit deps.dot examples/softmax.tc
 
 tc, scop and deps are printed for all sizes unless -s gives some, the others with --symbolic.
 With a device as the target (cuda, cuda:sm_70, cuda:sm_80, cuda:sm_90a, opencl) the later stages are those of its kernels.
@@ -36,6 +38,9 @@ pub struct Emit {
     /// Of domain.svg and domain.json: these dimensions, downwards and to the right
     #[arg(long, value_name = "I,J", value_delimiter = ',')]
     dims: Vec<String>,
+    /// Write to this file in place of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
     #[command(flatten)]
     program: Program,
     #[command(flatten)]
@@ -90,8 +95,15 @@ impl Emit {
         let sizes = call::sizes_unless(is_symbolic, &def, &source, (given, &open))?;
         let (sizes, tile_sizes) = sizes.map_or_else(Default::default, |sizes| (Some(sizes.own), sizes.tiles));
         let options = self.machine.options(script, tile_sizes)?;
+        self.machine.dump(&def, sizes.as_deref(), &options).map_err(|error| error.with_source(&source))?;
         let text = emit(stage, &def, sizes.as_deref(), &options).map_err(|error| error.with_source(&source))?;
-        terminal::print(text)
+        self.write(text)
+    }
+
+    fn write(&self, text: String) -> Result<()> {
+        let Some(file) = &self.output else { return terminal::print(text) };
+        files::write_text(file, &text)?;
+        terminal::print(format!("{}: {} bytes\n", file.display(), text.len()))
     }
 
     /// Prints a picture; where no size is given, of a small one.
@@ -108,6 +120,6 @@ impl Emit {
         let options = self.machine.options(script, sizes.tiles)?;
         let wanted = Wanted { statement: self.stmt.clone(), dims: self.dims.clone() };
         let drawn = pictures::draw(picture, def, &sizes.own, &options, &wanted);
-        terminal::print(drawn.map_err(|error| error.with_source(source))?)
+        self.write(drawn.map_err(|error| error.with_source(source))?)
     }
 }

@@ -56,6 +56,7 @@ impl Explain {
         let sizes = call::sizes_unless(self.machine.symbolic, &def, &source, (given, &open))?;
         let (sizes, tile_sizes) = sizes.map_or_else(Default::default, |sizes| (Some(sizes.own), sizes.tiles));
         let options = self.machine.options(script, tile_sizes)?;
+        self.machine.dump(&def, sizes.as_deref(), &options).map_err(|error| error.with_source(&source))?;
         let asked = Asked { source: Some(&source), code: self.json, stages: self.stages };
         let found = report(&def, sizes.as_deref(), &options, asked).map_err(|error| error.with_source(&source))?;
         let found = if self.measure { self.measured(found, &source)? } else { found };
