@@ -52,10 +52,11 @@ pub(super) fn bytes(count: u64) -> String {
     }
 }
 
-/// A number with at most one digit behind the point: `16`, `85.3`.
+/// A number with at most one digit behind the point, or two where it is below 1: `16`, `85.3`, `0.03`.
 pub(super) fn decimal(value: f64) -> String {
-    let text = format!("{value:.1}");
-    text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_string)
+    let text = if value < 0.95 { format!("{value:.2}") } else { format!("{value:.1}") };
+    let text = text.strip_suffix('0').filter(|short| short.contains('.')).unwrap_or(&text).to_string();
+    text.trim_end_matches('.').trim_end_matches(".0").to_string()
 }
 
 /// A time with three digits: `9.87 ms`.
@@ -87,7 +88,10 @@ mod tests {
         expect!["0 B, 9999 B, 9.7 KiB, 9999.9 KiB, 9.7 MiB, 16777215.9 TiB"].assert_eq(&all.join(", "));
         let bound = Amount { value: 4096, exact: false };
         assert_eq!(bound.bytes(), "bound 4096 B");
-        assert_eq!([16.0, 85.33, 0.04].map(decimal), ["16", "85.3", "0"]);
+        assert_eq!(
+            [16.0, 85.33, 0.034, 0.5, 0.0, 0.97, 100.0].map(decimal),
+            ["16", "85.3", "0.03", "0.5", "0", "1", "100"]
+        );
         assert_eq!([2e-9, 1.234e-5, 0.0987, 3.0].map(seconds), ["2.00 ns", "12.3 µs", "98.7 ms", "3.00 s"]);
     }
 
