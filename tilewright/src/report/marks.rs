@@ -8,11 +8,11 @@ use super::dependences::Conflict;
 
 /// What is said of loops, by name.
 pub(super) struct Marks {
-    /// The loop, the tensor that is about, and the words.
     said: Vec<Said>,
 }
 
 struct Said {
+    /// The loop.
     member: String,
     /// Whose bytes are said too.
     tensor: String,

@@ -73,8 +73,7 @@ fn write_groups(f: &mut Formatter<'_>, groups: &[Group]) -> fmt::Result {
     Ok(())
 }
 
-/// Rows in columns as wide as their widest cell; the first ones to the left, those from `right` on to the right up to
-/// `left`, from which on they are to the left again.
+/// Rows in columns that are as wide as their widest cell; those of a range have their cells at the right.
 fn table(f: &mut Formatter<'_>, rows: &[Vec<String>], right: std::ops::Range<usize>) -> fmt::Result {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
