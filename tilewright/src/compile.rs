@@ -246,11 +246,20 @@ impl Translated {
 
 /// The schedule of the script that was given, or of what the policy writes.
 pub(crate) fn schedule(scop: Scop, options: &Options) -> Result<Scheduled> {
-    schedule_by(scop, &scheduler::Cpu, options)
+    schedule_by(scop, &scheduler::Cpu, options, proof(options))
 }
 
-fn schedule_by(scop: Scop, policy: &dyn Policy, options: &Options) -> Result<Scheduled> {
-    let mut session = Session::with_options(scop, &options.target, proof(options)).map_err(refused)?;
+/// The schedule for the processor or for the device, with the program as it is after each command.
+pub(crate) fn recorded(scop: Scop, options: &Options) -> Result<Scheduled> {
+    let proof = transform::Options { history: true, ..proof(options) };
+    match &options.device {
+        Some(device) => schedule_by(scop, &gpu_mapper::Mapper { device: device.clone() }, options, proof),
+        None => schedule_by(scop, &scheduler::Cpu, options, proof),
+    }
+}
+
+fn schedule_by(scop: Scop, policy: &dyn Policy, options: &Options, proof: transform::Options) -> Result<Scheduled> {
+    let mut session = Session::with_options(scop, &options.target, proof).map_err(refused)?;
     match &options.script {
         Some(script) => session.replay_with(script, policy),
         None => policy.schedule(&mut session),
@@ -285,7 +294,16 @@ pub(crate) fn kernels(scop: Scop, device: &Gpu, options: &Options) -> Result<Pro
 
 /// The launches of a schedule, with the script that made it and what was not done.
 fn launches(scop: Scop, device: &Gpu, strided: &[bool], options: &Options) -> Result<(Program, Script, Vec<Remark>)> {
-    let scheduled = schedule_for(scop, device, options)?;
+    launched(schedule_for(scop, device, options)?, device, strided, options)
+}
+
+/// The launches of a program that is scheduled.
+pub(crate) fn launched(
+    scheduled: Scheduled,
+    device: &Gpu,
+    strided: &[bool],
+    options: &Options,
+) -> Result<(Program, Script, Vec<Remark>)> {
     let mut remarks = scheduled.remarks;
     let scop = gpu_mapper::kernels(&scheduled.scop, device, &mut remarks).map_err(unmapped)?;
     let program = gpu::lower(&scop, &kernel_options(strided, device, options), &mut remarks).map_err(not_lowered)?;
@@ -295,7 +313,7 @@ fn launches(scop: Scop, device: &Gpu, strided: &[bool], options: &Options) -> Re
 
 /// The schedule for a device: of the script that was given, or of what the policy for devices writes.
 pub(crate) fn schedule_for(scop: Scop, device: &Gpu, options: &Options) -> Result<Scheduled> {
-    schedule_by(scop, &gpu_mapper::Mapper { device: device.clone() }, options)
+    schedule_by(scop, &gpu_mapper::Mapper { device: device.clone() }, options, proof(options))
 }
 
 /// The kernels in a language that devices are programmed in.

@@ -11,7 +11,7 @@ use support::{Diagnostic, Entity, Remark, Stage, with_deep_stack};
 use transform::{Command, FusionReport, Scheduled, Script};
 
 use crate::compile::{self, Options};
-use crate::explain;
+use crate::report;
 use crate::{Error, Result};
 
 /// A program in several parts, in the order of execution.
@@ -186,6 +186,18 @@ impl Divided {
         Ok(all)
     }
 
+    /// The parts with commands of their own, each with what compiles it alone.
+    ///
+    /// # Errors
+    /// When a program cannot be read from its text, which is a bug.
+    pub fn distinct(&self, options: &Options) -> Result<Vec<(Scop, Options)>> {
+        let read = |work: Work<'_>| {
+            let scop = Scop::parse(&isl::Ctx::new(), &work.text).map_err(Error::bug)?;
+            Ok((scop, Options { script: work.script, ..options.clone() }))
+        };
+        self.work(options).into_iter().map(read).collect()
+    }
+
     /// Adds what is said of a part.
     fn add(&self, all: &mut Joined, at: usize, names: &BTreeMap<String, String>, done: &Done) {
         let part = &self.parts[at];
@@ -247,7 +259,7 @@ impl Work<'_> {
         let options = Options { script: self.script.clone(), ..self.options.clone() };
         let mut scheduled = compile::schedule(scop, &options)?;
         scheduled.verify()?;
-        let nests = explain::nests(&scheduled.scop)?;
+        let nests = report::nests(&scheduled.scop)?;
         let schedule = scheduled.to_string();
         let lowering = compile::codegen_options(&self.strided, &self.kept, &options)?;
         let program = lower_part(&scheduled.scop, &lowering, &mut scheduled.remarks).map_err(compile::not_lowered)?;

@@ -62,6 +62,7 @@
 
 mod command;
 mod define;
+mod history;
 mod policy;
 mod refused;
 mod remedy;
@@ -91,6 +92,7 @@ mod tiling;
 pub use command::{COMMANDS, Command, Description, End, Names, Privatisation, Promotion, Tail};
 pub use define::{Definition, Definitions};
 pub use fusion_report::{FusionGroup, FusionReport};
+pub use history::{Proved, Recorded};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;
 pub use refused::{Reason, Refused};
