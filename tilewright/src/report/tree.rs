@@ -87,7 +87,7 @@ pub(super) fn names(scop: &Scop, instances: &isl::UnionSet) -> isl::Result<Vec<S
 }
 
 /// The statements of each nest at the top, in order of execution.
-pub(super) fn nests(scop: &Scop) -> isl::Result<Vec<Vec<String>>> {
+pub(crate) fn nests(scop: &Scop) -> isl::Result<Vec<Vec<String>>> {
     match &scop.tree.root {
         polyhedral::Node::Sequence(children) | polyhedral::Node::Set(children) => {
             children.iter().map(|child| names(scop, &child.filter)).collect()
