@@ -71,7 +71,8 @@ impl Explain {
             return Err(Error::user(Diagnostic::call("TC0947", message).help(help)));
         }
         let data = Data::random(self.threads);
-        let mut call = Call::prepare(&self.program, &self.machine, &data).map_err(|error| error.with_source(source))?;
+        let mut call =
+            Call::prepare(&self.program, &self.machine, &data, None).map_err(|error| error.with_source(source))?;
         call.run()?;
         let shared = std::cell::RefCell::new(&mut call);
         let prepare = || {

@@ -252,7 +252,9 @@ impl Builder<'_> {
         for (part, options) in divided.distinct(self.options)? {
             let scheduled = compile::recorded(part, &options)?;
             let own = program::tensors(&scheduled.scop);
-            tensors.extend(own.into_iter().filter(|own| tensors.iter().all(|other| other.name != own.name)).collect::<Vec<_>>());
+            tensors.extend(
+                own.into_iter().filter(|own| tensors.iter().all(|other| other.name != own.name)).collect::<Vec<_>>(),
+            );
             statements.extend(program::statements(&scheduled.scop)?);
             loops.extend(loops::loops(&scheduled, self.device_or_target())?);
             trees.push(tree::tree(&scheduled.scop)?);
