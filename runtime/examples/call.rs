@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let views: Vec<_> = inputs.iter().map(Tensor::view).collect();
     kernel.run(&views, &mut outputs.iter_mut().map(Tensor::view_mut).collect::<Vec<_>>(), &Pool::global())?;
     for (argument, output) in kernel.signature().outputs().zip(&outputs) {
-        let first = output.as_slice::<f32>().ok().and_then(|values| values.first().copied());
+        let first = output.as_slice::<f32>().ok().and_then(|values| values.first().map(|value| *value as i64));
         println!("{} {:?} {:?}", argument.name, argument.shape, first);
     }
     Ok(())

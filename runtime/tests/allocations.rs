@@ -103,7 +103,14 @@ fn of_package() -> Kernel {
     };
     let arguments = [("A", Role::Input), ("B", Role::Output)].map(argument).to_vec();
     let (parameters, workspace_bytes) = (vec![formula("N")], formula("4*N"));
-    let signature = OpenSignature { name: "squares".into(), arguments, parameters, workspace_bytes, checks: vec![] };
+    let signature = OpenSignature {
+        name: "squares".into(),
+        arguments,
+        parameters,
+        workspace_bytes,
+        checks: vec![],
+        functions: Default::default(),
+    };
     // SAFETY: the source keeps the ABI and stays inside its arguments.
     let code = unsafe { OpenCode::new(common::object(common::SQUARES), "entry", signature) };
     let [version, definition, program] = ["", "squares", ""].map(String::from);

@@ -299,10 +299,10 @@ have, a CUDA device takes no more work from the process.",
     Page {
         code: "TC0946",
         title: "a package cannot be built",
-        text: "`tilewright build` compiles for a device and writes a folder that runs without the compiler. The message says what is in
-the way: a target that is not a device, or a folder that cannot be written.
+        text: "`tilewright build` compiles for processors and devices and writes a folder that runs without the compiler. The message says
+what is in the way: a device is to have code for any sizes, or the folder cannot be written.
 
-    tilewright build mm.tc -s M=512,N=512,K=512 --target cuda:sm_80 -o mm",
+    tilewright build mm.tc -s M=512,N=512,K=512 --target x86-64-v3,cuda:sm_80 -o mm",
     },
     Page {
         code: "TC0948",

@@ -661,13 +661,14 @@ fn packages_are_built_for_devices_that_are_elsewhere() {
     let out = place.accepted(&["build", "mm.tc", "-s", "M=30,N=40,K=50", "-t", "cuda:sm_90a", "-o", "folder/mm"]);
     assert!(out.contains("mm for cuda:sm_90a"), "{out}");
     let json: Value = serde_json::from_slice(&fs::read(place.path("folder/mm/package.json")).unwrap()).unwrap();
-    assert_eq!((&json["definition"], &json["sizes"]["K"]), (&Value::from("mm"), &Value::from(50)));
-    for name in ["code", "program", "script"] {
-        assert!(place.path("folder/mm").join(json[name].as_str().unwrap()).exists(), "{name}");
+    let variant = &json["variants"][0];
+    assert_eq!((&json["definition"], &variant["sizes"]["K"]), (&Value::from("mm"), &Value::from(50)));
+    for file in [&json["program"], &variant["script"], &variant["code"]["device"]["text"]] {
+        assert!(place.path("folder/mm").join(file.as_str().unwrap()).exists(), "{file}");
     }
     let size = ["-s", "M=30,N=40,K=50", "-o"];
     let build = |rest: [&'static str; 3]| [&["build", "mm.tc"], &size[..], &rest[..]].concat();
-    place.refused(1, &build(["x", "-t", "host"]), &["TC0946", "--target opencl"]);
+    place.refused(1, &["build", "mm.tc", "--symbolic", "-t", "opencl", "-o", "x"], &["TC0946", "any sizes"]);
     place.refused(1, &build(["mm.tc/x", "-t", "opencl"]), &["TC0946", "mm.tc/x"]);
     place.refused(1, &["build", "mm.tc", "-o", "x", "-t", "opencl"], &["TC0933"]);
 }

@@ -2,9 +2,9 @@
 
 use super::{Argument, Check, Code, LoadError, Role, Signature};
 use crate::formula::Formula;
+use crate::named::Named;
 use crate::tensor::DType;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The values of sizes, by name.
@@ -25,8 +25,8 @@ pub struct OpenSignature {
     pub checks: Vec<Check>,
     /// The functions that machine code calls by their position in [`math::table`](crate::math::table): for the
     /// [symbol](crate::math::symbol) of each the position.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub functions: BTreeMap<String, usize>,
+    #[serde(skip_serializing_if = "Named::is_empty")]
+    pub functions: Named<usize>,
 }
 
 /// An [`Argument`] for all sizes of a call.

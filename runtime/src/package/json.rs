@@ -1,56 +1,56 @@
 //! `package.json`, read: of a value of JSON what a manifest needs of it.
 //!
-//! Written by hand, since what is derived for as many types is larger than all the rest of this crate.
+//! Written by hand, since what is derived for as many types is larger than all the rest of this crate
+//! (`docs/decisions/0038-packages.md`); nothing is inlined for the same reason.
 
+use super::value::{Value, parse};
 use super::{Condition, FORMAT, HostCode, KernelFile, Language, Machine, Manifest, Parameter, Variant, VariantCode};
 use crate::formula::Formula;
 use crate::kernel::{Check, OpenArgument, OpenSignature, Role};
+use crate::named::Named;
 use crate::tensor::DType;
-use serde_json::Value;
-use std::collections::BTreeMap;
+
+/// How it is said that a manifest is of another format.
+pub(super) const OTHER_FORMAT: &str = "it has the format ";
 
 type Read<T> = Result<T, String>;
 
 /// A value and where it is, `variants[0].code`.
 struct At<'a> {
+    /// The whole text.
+    #[cfg_attr(not(feature = "device"), allow(dead_code, reason = "for plans of devices"))]
+    text: &'a [u8],
     value: &'a Value,
     place: String,
 }
 
-/// Reads the text of a manifest of this format.
-pub(super) fn of_format(text: &[u8]) -> Read<Value> {
-    let value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    match format(&value)? {
-        (found, _) if found == u64::from(FORMAT) => Ok(value),
-        (found, version) => {
-            Err(format!("it has the format {found} (compiler {version}), and this version reads {FORMAT}"))
-        }
-    }
-}
-
 /// The format, and the version of the compiler where it is told.
-fn format(value: &Value) -> Read<(u64, String)> {
-    let at = At { value, place: String::new() };
+fn format(at: &At<'_>) -> Read<(u32, String)> {
     let version = at.optional("version").and_then(|version| version.text().ok()).unwrap_or_default();
     Ok((at.field("format")?.number()?, version))
 }
 
-/// The manifest of this format.
-pub(super) fn manifest(value: &Value) -> Read<Manifest> {
-    let at = At { value, place: String::new() };
+/// The manifest that is written so.
+pub(super) fn manifest(text: &[u8]) -> Read<Manifest> {
+    let at = At { text, value: &parse(text)?, place: String::new() };
+    let (format, version) = format(&at)?;
+    if format != FORMAT {
+        return Err(format!("{OTHER_FORMAT}{format} (compiler {version}), and this version reads {FORMAT}"));
+    }
     Ok(Manifest {
-        format: at.field("format")?.number()?,
+        format,
         version: at.text_of("version")?,
         definition: at.text_of("definition")?,
         sizes: at.texts_of("sizes")?,
-        arguments: at.field("arguments")?.list(parameter)?,
-        conditions: at.field("conditions")?.list(condition)?,
+        arguments: at.field("arguments")?.list(&parameter)?,
+        conditions: at.field("conditions")?.list(&condition)?,
         program: at.text_of("program")?,
-        variants: at.field("variants")?.list(variant)?,
-        sha256: at.field("sha256")?.map(|hash| hash.text())?,
+        variants: at.field("variants")?.list(&variant)?,
+        sha256: at.field("sha256")?.map(&|hash| hash.text())?,
     })
 }
 
+#[inline(never)]
 fn parameter(at: &At<'_>) -> Read<Parameter> {
     Ok(Parameter {
         name: at.text_of("name")?,
@@ -61,17 +61,19 @@ fn parameter(at: &At<'_>) -> Read<Parameter> {
     })
 }
 
+#[inline(never)]
 fn condition(at: &At<'_>) -> Read<Condition> {
     let (any, extents) = (at.formulas_of("any")?, at.formulas_of("extents")?);
     Ok(Condition { any, extents, text: at.text_of("text")?, reason: at.text_of("reason")? })
 }
 
+#[inline(never)]
 fn variant(at: &At<'_>) -> Read<Variant> {
     let code = at.field("code")?;
     Ok(Variant {
         name: at.text_of("name")?,
         target: at.text_of("target")?,
-        sizes: at.optional("sizes").map(|sizes| sizes.map(|size| size.number())).transpose()?,
+        sizes: at.optional("sizes").map(|sizes| sizes.map(&|size| size.number())).transpose()?,
         script: at.text_of("script")?,
         code: match (code.optional("host"), code.optional("device")) {
             (Some(host), None) => VariantCode::Host(host_code(&host)?),
@@ -81,6 +83,7 @@ fn variant(at: &At<'_>) -> Read<Variant> {
     })
 }
 
+#[inline(never)]
 fn host_code(at: &At<'_>) -> Read<HostCode> {
     let (machine, signature) = (at.field("machine")?, at.field("signature")?);
     Ok(HostCode {
@@ -95,31 +98,33 @@ fn host_code(at: &At<'_>) -> Read<HostCode> {
         alignment: at.field("alignment")?.number()?,
         signature: OpenSignature {
             name: signature.text_of("name")?,
-            arguments: signature.field("arguments")?.list(argument)?,
+            arguments: signature.field("arguments")?.list(&argument)?,
             parameters: signature.formulas_of("parameters")?,
             workspace_bytes: signature.field("workspace_bytes")?.formula()?,
-            checks: signature.field("checks")?.list(check)?,
+            checks: signature.field("checks")?.list(&check)?,
             functions: match signature.optional("functions") {
-                Some(functions) => functions.map(|slot| slot.number())?,
-                None => BTreeMap::new(),
+                Some(functions) => functions.map(&|slot| slot.number())?,
+                None => Named::default(),
             },
         },
     })
 }
 
+#[inline(never)]
 fn argument(at: &At<'_>) -> Read<OpenArgument> {
-    let stride = |at: &At<'_>| if at.value.is_null() { Ok(None) } else { at.formula().map(Some) };
+    let stride = |at: &At<'_>| if *at.value == Value::Null { Ok(None) } else { at.formula().map(Some) };
     Ok(OpenArgument {
         name: at.text_of("name")?,
         dtype: at.field("dtype")?.dtype()?,
         role: at.field("role")?.role()?,
         shape: at.formulas_of("shape")?,
-        strides: at.field("strides")?.list(stride)?,
+        strides: at.field("strides")?.list(&stride)?,
     })
 }
 
+#[inline(never)]
 fn check(at: &At<'_>) -> Read<Check> {
-    let found_by = |at: &At<'_>| match at.list(|at| Ok(At { value: at.value, place: at.place.clone() }))?.as_slice() {
+    let found_by = |at: &At<'_>| match at.list(&|at| Ok(At { place: at.place.clone(), ..*at }))?.as_slice() {
         [tensor, rank] => Ok((tensor.text()?, rank.number()?)),
         _ => Err(at.wrong("a tensor and its rank")),
     };
@@ -127,44 +132,47 @@ fn check(at: &At<'_>) -> Read<Check> {
         tensor: at.text_of("tensor")?,
         dim: at.field("dim")?.number()?,
         unsigned: at.field("unsigned")?.value == &Value::Bool(true),
-        found_by: at.field("found_by")?.list(found_by)?,
+        found_by: at.field("found_by")?.list(&found_by)?,
     })
 }
 
+#[inline(never)]
 fn kernels(at: &At<'_>) -> Read<KernelFile> {
     let language = at.field("language")?;
-    let is_opencl = language.value.as_str() == Some("opencl");
+    let is_opencl = matches!(language.value, Value::Text(name) if name == "opencl");
     Ok(KernelFile {
         language: if is_opencl { Language::Opencl } else { Language::Ptx(language.text_of("ptx")?) },
         text: at.text_of("text")?,
         cubin: at.optional("cubin").map(|file| file.text()).transpose()?,
+        // Who runs nothing on devices does not look at what they are asked to run.
+        #[cfg(feature = "device")]
         plan: plan(&at.field("plan")?)?,
     })
 }
 
+/// What another reader makes of a part of the text.
 #[cfg(feature = "device")]
 fn plan(at: &At<'_>) -> Read<crate::plan::Plan> {
-    serde_json::from_value(at.value.clone()).map_err(|error| format!("{}: {error}", at.place))
-}
-
-/// Who runs nothing on devices does not look at what they are asked to run.
-#[cfg(not(feature = "device"))]
-fn plan(at: &At<'_>) -> Read<Value> {
-    Ok(at.value.clone())
+    let Value::Object(_, range) = at.value else { return Err(at.wrong("an object")) };
+    serde_json::from_slice(&at.text[range.clone()]).map_err(|error| format!("{}: {error}", at.place))
 }
 
 impl<'a> At<'a> {
+    #[inline(never)]
     fn wrong(&self, expected: &str) -> String {
         let place = if self.place.is_empty() { "it" } else { self.place.trim_start_matches('.') };
         format!("{place} is not {expected}")
     }
 
     /// The value of a field that may be missing, or `null`.
+    #[inline(never)]
     fn optional(&self, name: &str) -> Option<At<'a>> {
-        let value = self.value.get(name).filter(|value| !value.is_null())?;
-        Some(At { value, place: format!("{}.{name}", self.place) })
+        let Value::Object(fields, _) = self.value else { return None };
+        let (_, value) = fields.iter().rev().find(|(own, _)| own == name).filter(|(_, value)| *value != Value::Null)?;
+        Some(At { value, place: format!("{}.{name}", self.place), ..*self })
     }
 
+    #[inline(never)]
     fn field(&self, name: &str) -> Read<At<'a>> {
         self.optional(name).ok_or_else(|| match self.place.trim_start_matches('.') {
             "" => format!("missing field `{name}`"),
@@ -172,62 +180,75 @@ impl<'a> At<'a> {
         })
     }
 
+    #[inline(never)]
     fn text(&self) -> Read<String> {
-        self.value.as_str().map(String::from).ok_or_else(|| self.wrong("a text"))
+        match self.value {
+            Value::Text(text) => Ok(text.clone()),
+            _ => Err(self.wrong("a text")),
+        }
     }
 
+    #[inline(never)]
     fn text_of(&self, name: &str) -> Read<String> {
         self.field(name)?.text()
     }
 
+    #[inline(never)]
     fn number<T: TryFrom<i64>>(&self) -> Read<T> {
-        let number = self.value.as_i64().and_then(|number| T::try_from(number).ok());
+        let number = if let Value::Int(number) = self.value { T::try_from(*number).ok() } else { None };
         number.ok_or_else(|| self.wrong("a number of its range"))
     }
 
+    #[inline(never)]
     fn formula(&self) -> Read<Formula> {
-        match (self.value.as_i64(), self.value.as_str()) {
-            (Some(value), _) => Ok(Formula::Const(value)),
-            (None, Some(text)) => text.parse().map_err(|error| format!("{}: {error}", self.place)),
-            (None, None) => Err(self.wrong("a formula")),
+        match self.value {
+            Value::Int(value) => Ok(Formula::Const(*value)),
+            Value::Text(text) => text.parse().map_err(|error| format!("{}: {error}", self.place)),
+            _ => Err(self.wrong("a formula")),
         }
     }
 
+    #[inline(never)]
     fn dtype(&self) -> Read<DType> {
         self.text()?.parse().map_err(|error| format!("{}: {error}", self.place))
     }
 
+    #[inline(never)]
     fn role(&self) -> Read<Role> {
-        match self.value.as_str() {
-            Some("input") => Ok(Role::Input),
-            Some("output") => Ok(Role::Output),
-            Some("inout") => Ok(Role::InOut),
+        match self.value {
+            Value::Text(role) if role == "input" => Ok(Role::Input),
+            Value::Text(role) if role == "output" => Ok(Role::Output),
+            Value::Text(role) if role == "inout" => Ok(Role::InOut),
             _ => Err(self.wrong("`input`, `output` or `inout`")),
         }
     }
 
-    fn list<T>(&self, each: impl Fn(&At<'a>) -> Read<T>) -> Read<Vec<T>> {
-        let Value::Array(list) = self.value else { return Err(self.wrong("a list")) };
+    #[inline(never)]
+    fn list<T>(&self, each: &dyn Fn(&At<'a>) -> Read<T>) -> Read<Vec<T>> {
+        let Value::List(list) = self.value else { return Err(self.wrong("a list")) };
         let mut all = Vec::new();
         for (at, value) in list.iter().enumerate() {
-            all.push(each(&At { value, place: format!("{}[{at}]", self.place) })?);
+            all.push(each(&At { value, place: format!("{}[{at}]", self.place), ..*self })?);
         }
         Ok(all)
     }
 
+    #[inline(never)]
     fn texts_of(&self, name: &str) -> Read<Vec<String>> {
-        self.field(name)?.list(|text| text.text())
+        self.field(name)?.list(&|text| text.text())
     }
 
+    #[inline(never)]
     fn formulas_of(&self, name: &str) -> Read<Vec<Formula>> {
-        self.field(name)?.list(|formula| formula.formula())
+        self.field(name)?.list(&|formula| formula.formula())
     }
 
-    fn map<T>(&self, each: impl Fn(&At<'a>) -> Read<T>) -> Read<BTreeMap<String, T>> {
-        let Value::Object(map) = self.value else { return Err(self.wrong("an object")) };
-        let mut all = BTreeMap::new();
+    #[inline(never)]
+    fn map<T>(&self, each: &dyn Fn(&At<'a>) -> Read<T>) -> Read<Named<T>> {
+        let Value::Object(map, _) = self.value else { return Err(self.wrong("an object")) };
+        let mut all = Named::default();
         for (name, value) in map {
-            all.insert(name.clone(), each(&At { value, place: format!("{}.{name}", self.place) })?);
+            all.insert(name.clone(), each(&At { value, place: format!("{}.{name}", self.place), ..*self })?);
         }
         Ok(all)
     }

@@ -1,12 +1,12 @@
 //! `package.json`, as data.
 
-use super::Language;
+use super::{Language, json};
 use crate::formula::Formula;
 use crate::kernel::{OpenSignature, Role, SizeOf};
 use crate::math;
+use crate::named::Named;
 use crate::tensor::DType;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// `package.json`: a definition, compiled for one or more machines and sizes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,7 +28,7 @@ pub struct Manifest {
     /// The code, for different machines and sizes.
     pub variants: Vec<Variant>,
     /// Of each file but this one the SHA-256 of its bytes, in hexadecimal digits.
-    pub sha256: BTreeMap<String, String>,
+    pub sha256: Named<String>,
 }
 
 /// A tensor that a definition takes.
@@ -68,7 +68,7 @@ pub struct Variant {
     /// The target, as it was asked for: `x86-64-v3`, `cuda:sm_80`.
     pub target: String,
     /// The values of all sizes, where the code is for these alone.
-    pub sizes: Option<BTreeMap<String, i64>>,
+    pub sizes: Option<Named<i64>>,
     /// The file of the script that scheduled it.
     pub script: String,
     /// The code.
@@ -127,9 +127,6 @@ pub struct KernelFile {
     /// What a call runs.
     #[cfg(feature = "device")]
     pub plan: crate::plan::Plan,
-    /// What a call runs.
-    #[cfg(not(feature = "device"))]
-    pub plan: serde_json::Value,
 }
 
 /// Machine code computes with sizes in 64 bits: with ones up to this no subscript and no end of a tile overflows.
@@ -206,11 +203,21 @@ impl Manifest {
         files
     }
 
+    /// Reads the text of a [`MANIFEST`](super::MANIFEST).
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn parse(text: &[u8]) -> Result<Manifest, String> {
+        let manifest = json::manifest(text)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
     /// Checks that the manifest names only what there is.
     ///
     /// # Errors
     /// What is wrong.
-    pub(super) fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
         if let Some(file) = self.files().into_iter().find(|file| !self.sha256.contains_key(*file)) {
             return Err(format!("`{file}` has no SHA-256"));
         }

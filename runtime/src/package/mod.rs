@@ -13,15 +13,16 @@ mod cpu;
 mod json;
 mod linked;
 mod manifest;
+mod value;
 
 pub use linked::{Linked, RunError};
 pub use manifest::{Condition, HostCode, KernelFile, Machine, Manifest, Parameter, Variant, VariantCode};
 
 use crate::abi::Entry;
 use crate::kernel::{Code, Kernel, LoadError, OpenCode};
+use crate::named::Named;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,11 +92,11 @@ pub enum Language {
 #[derive(Clone, Debug)]
 pub struct Package {
     manifest: Manifest,
-    /// In the order of their names: all but [`MANIFEST`] and [`HASH`].
-    files: Vec<(String, Arc<[u8]>)>,
+    /// By name: all but [`MANIFEST`] and [`HASH`].
+    files: Named<Arc<[u8]>>,
     /// Machine code for any sizes that is mapped already, with the position of its variant.
     mapped: Arc<Mutex<Vec<(usize, Kernel)>>>,
-    /// With their symbols, the functions of a package that is part of the program, which has none of its files.
+    /// By their symbols, the functions of a package that is part of the program, which has none of its files.
     linked: Arc<[(String, Entry)]>,
 }
 
@@ -141,9 +142,9 @@ impl Package {
             conditions,
             program: file.clone(),
             variants: Vec::new(),
-            sha256: BTreeMap::new(),
+            sha256: Named::default(),
         };
-        let mut package = Package { manifest, files: Vec::new(), mapped: Arc::default(), linked: Arc::default() };
+        let mut package = Package { manifest, files: Named::default(), mapped: Arc::default(), linked: Arc::default() };
         package.add_file(file, program.into_bytes());
         package
     }
@@ -192,10 +193,7 @@ impl Package {
     pub fn add_file(&mut self, name: String, bytes: impl Into<Arc<[u8]>>) {
         let bytes = bytes.into();
         self.manifest.sha256.insert(name.clone(), digest(&bytes));
-        match self.position(&name) {
-            Ok(at) => self.files[at].1 = bytes,
-            Err(at) => self.files.insert(at, (name, bytes)),
-        }
+        self.files.insert(name, bytes);
     }
 
     /// What it says of itself.
@@ -205,12 +203,7 @@ impl Package {
 
     /// The bytes of a file.
     pub fn file(&self, name: &str) -> Option<&Arc<[u8]>> {
-        self.position(name).ok().map(|at| &self.files[at].1)
-    }
-
-    /// Where a file is, or would be.
-    fn position(&self, name: &str) -> Result<usize, usize> {
-        self.files.binary_search_by(|(other, _)| other.as_str().cmp(name))
+        self.files.get(name)
     }
 
     /// The text of the program.
@@ -272,15 +265,20 @@ impl Package {
     ) -> Result<Package, PackageError> {
         let text = read(MANIFEST)?;
         let wrong = |name: &str, reason: String| PackageError::Malformed { path: place.join(name), reason };
-        let malformed = |reason: String| wrong(MANIFEST, reason);
-        let value = json::of_format(&text).map_err(malformed)?;
+        let manifest = Manifest::parse(&text);
+        // Of another format, that is what is said, and not that its hash is elsewhere.
+        if let Err(reason) = &manifest
+            && reason.starts_with(json::OTHER_FORMAT)
+        {
+            return Err(wrong(MANIFEST, reason.clone()));
+        }
         if *read(HASH)? != *hash_line(&text).as_bytes() {
             let reason = format!("it is not the file that {HASH} is about: its SHA-256 is another one");
             return Err(wrong(MANIFEST, reason));
         }
-        let manifest = json::manifest(&value).map_err(malformed)?;
-        let mut files = Vec::new();
-        for (name, hash) in &manifest.sha256 {
+        let manifest = manifest.map_err(|reason| wrong(MANIFEST, reason))?;
+        let mut files = Named::default();
+        for (name, hash) in manifest.sha256.iter() {
             if Path::new(name).components().count() != 1 || Path::new(name).file_name().is_none() {
                 return Err(wrong(name, "it is not in the folder".into()));
             }
@@ -289,9 +287,8 @@ impl Package {
                 let reason = format!("it is not the file that {MANIFEST} is about: its SHA-256 is another one");
                 return Err(wrong(name, reason));
             }
-            files.push((name.clone(), bytes));
+            files.insert(name.clone(), bytes);
         }
-        manifest.check().map_err(malformed)?;
         Ok(Package { manifest, files, mapped: Arc::default(), linked: Arc::default() })
     }
 
@@ -303,18 +300,18 @@ impl Package {
     /// # Safety
     /// As [`Linked::new`].
     unsafe fn linked(text: &str, entries: &[(&str, Entry)]) -> Result<Package, String> {
-        let manifest = json::manifest(&json::of_format(text.as_bytes())?)?;
-        manifest.check()?;
+        let manifest = Manifest::parse(text.as_bytes())?;
         let linked = entries.iter().map(|(name, entry)| (name.to_string(), *entry)).collect();
-        Ok(Package { manifest, files: Vec::new(), mapped: Arc::default(), linked })
+        Ok(Package { manifest, files: Named::default(), mapped: Arc::default(), linked })
     }
 
     /// The name and the bytes of all files, [`MANIFEST`] and [`HASH`] last: those that [`Package::write`] writes.
     pub fn contents(&self) -> Vec<(String, Arc<[u8]>)> {
         let manifest = serde_json::to_string_pretty(&self.manifest).expect("text, numbers and lists") + "\n";
         let hash = hash_line(manifest.as_bytes());
+        let files = self.files.iter().map(|(name, bytes)| (name.clone(), bytes.clone()));
         let about = [(MANIFEST, manifest), (HASH, hash)].map(|(name, text)| (name.into(), text.into_bytes().into()));
-        self.files.iter().cloned().chain(about).collect()
+        files.chain(about).collect()
     }
 
     /// The kernel for these sizes on this machine's processor: of the variants that the machine has the instructions for those
@@ -334,10 +331,10 @@ impl Package {
     /// As [`Package::kernel`].
     pub fn kernel_at(&self, sizes: &[i64]) -> Result<Kernel, PackageError> {
         let (at, host) = self.host_variant(sizes)?;
-        if let Some((_, entry)) = self.linked.iter().find(|(name, _)| *name == host.entry) {
+        if let Some(&(_, entry)) = self.linked.iter().find(|(name, _)| *name == host.entry) {
             let signature = host.signature.at(&self.manifest.values(sizes))?;
             // SAFETY: whoever linked the package vouched for its functions; the sizes were checked above.
-            return Ok(unsafe { Kernel::linked(*entry, signature) }?);
+            return Ok(unsafe { Kernel::linked(entry, signature) }?);
         }
         let code = self.code_at(host, sizes)?;
         if self.manifest.variants[at].sizes.is_some() {
@@ -391,9 +388,9 @@ impl Package {
     /// The code of a variant for sizes that hold what the definition asks.
     fn code_at(&self, code: &HostCode, sizes: &[i64]) -> Result<Code, PackageError> {
         let object = self.file(&code.object).cloned().unwrap_or_default();
-        let size = self.manifest.values(sizes);
+        let signature = code.signature.at(&self.manifest.values(sizes))?;
         // SAFETY: whoever loaded the package vouched for its code, or it was put together of such; the sizes were checked above.
-        Ok(unsafe { OpenCode::new(object, code.entry.clone(), code.signature.clone()).at(&size) }?)
+        Ok(unsafe { Code::new(object, code.entry.clone(), signature) })
     }
 
     fn no_variant(&self, machine: &str, sizes: &[i64], obstacles: Vec<String>) -> PackageError {

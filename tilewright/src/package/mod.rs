@@ -3,6 +3,7 @@
 mod archive;
 mod c;
 mod c_names;
+mod cubin;
 mod describe;
 mod header;
 mod rust;
@@ -176,7 +177,9 @@ fn add_variant(package: &mut Package, routine: &Routine, options: &Options, choi
     let about = VariantParts { name, target: target.clone(), sizes, script };
     match (&options.device, &choice.sizes) {
         (Some(_), Some(sizes)) => {
-            package.add_device(about, &translated.device_code(&routine.sizes, sizes, &options)?, None);
+            let code = translated.device_code(&routine.sizes, sizes, &options)?;
+            let cubin = cubin::assembled(&code);
+            package.add_device(about, &code, cubin);
         }
         (Some(_), None) => return Err(Error::bug("launches for any sizes")),
         (None, sizes) => {
