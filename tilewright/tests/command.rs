@@ -30,7 +30,9 @@ impl Place {
         place.file("mm.tc", MM);
         place.npy("a.npy", "<f4", "2, 3", &floats(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
         fs::create_dir(place.path("examples")).unwrap();
-        for entry in fs::read_dir(repository().join("examples")).unwrap().flatten() {
+        for entry in
+            fs::read_dir(repository().join("examples")).unwrap().flatten().filter(|entry| entry.path().is_file())
+        {
             fs::copy(entry.path(), place.path("examples").join(entry.file_name())).unwrap();
         }
         place
