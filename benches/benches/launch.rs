@@ -1,7 +1,8 @@
 //! What a parallel loop costs beyond its work: on our own threads, and on a pool of rayon's, in turn.
 //!
 //! Two chunks for two threads, as most short loops have; microseconds. `--loaded` keeps every core busy with threads of
-//! another kind meanwhile, as on a machine that others use too.
+//! another kind meanwhile, as on a machine that others use too. `--package` measures what a call of a package's kernel costs
+//! beyond its work, on the thread that calls.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -15,10 +16,40 @@ use runtime::{Pace, Pool};
 const REST: Duration = Duration::from_millis(1);
 
 fn main() {
-    if std::env::args().any(|argument| argument == "--loaded") {
+    let is_given = |name: &str| std::env::args().any(|argument| argument == name);
+    if is_given("--package") {
+        package();
+    } else if is_given("--loaded") {
         loaded(tables);
     } else {
         tables();
+    }
+}
+
+/// Calls of a kernel with one, two and four arguments of 8 elements, which are added in a nanosecond or two; for these sizes
+/// and for any.
+fn package() {
+    println!("{:<44}{:>12}{:>10}{:>10}{:>10}", "us, mean of 1000", "", "min", "median", "90 %");
+    for (text, inputs) in [
+        ("def one(float(N) A) -> (B) { B(i) = A(i) }", 1),
+        ("def two(float(N) A, float(N) B) -> (C) { C(i) = A(i) + B(i) }", 2),
+        ("def four(float(N) A, float(N) B, float(N) C, float(N) D) -> (E) { E(i) = A(i) + B(i) + C(i) + D(i) }", 4),
+    ] {
+        let source = tilewright::Source::new("launch.tc".into(), text.into());
+        let (defs, _) = tilewright::check(&source).expect("a program");
+        let targets = [tilewright::Options::new(tilewright::host_target())];
+        for (choice, kind) in [(tilewright::Choice::of(&[8]), "fixed"), (tilewright::Choice::any(), "any sizes")] {
+            let package = tilewright::package(&defs[0], &source, &targets, &[choice]).expect("a package");
+            let kernel = package.kernel(&[("N", 8)]).expect("code for this machine");
+            let (data, mut result) = ([1.0f32; 8], [0.0f32; 8]);
+            let view = runtime::TensorView::new(&data, &[8]).expect("it fits");
+            let views = vec![view; inputs];
+            let mut outputs = [runtime::TensorViewMut::new(&mut result, &[8]).expect("it fits")];
+            let pool = Pool::single();
+            let call = || (0..1000).map(|_| i32::from(kernel.run(&views, &mut outputs, &pool).is_err())).sum();
+            let times = measure(2000, None, call).into_iter().map(|time| time / 1000.0).collect();
+            row(&format!("a call with {inputs} inputs"), kind, times);
+        }
     }
 }
 

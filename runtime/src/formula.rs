@@ -12,8 +12,7 @@
 
 mod text;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::fmt;
+use serde::{Serialize, Serializer};
 
 /// A quasi-affine expression over the sizes of a call, with products of sizes, minima, maxima and choices. All numbers have 64
 /// bits; division and remainder round to minus infinity.
@@ -114,33 +113,5 @@ impl Serialize for Formula {
             Formula::Const(value) => serializer.serialize_i64(*value),
             other => serializer.collect_str(other),
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for Formula {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Formula, D::Error> {
-        struct Visitor;
-
-        impl de::Visitor<'_> for Visitor {
-            type Value = Formula;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number or the text of a formula")
-            }
-
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Formula, E> {
-                Ok(Formula::Const(value))
-            }
-
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Formula, E> {
-                i64::try_from(value).map(Formula::Const).map_err(E::custom)
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Formula, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_any(Visitor)
     }
 }

@@ -21,7 +21,6 @@ use object::read::elf::{ElfFile, ElfSection, FileHeader, SectionHeader};
 use object::read::{Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex, SymbolIndex, SymbolSection};
 use object::{LittleEndian, RelocationFlags, SymbolKind};
 use relocation::{HOST, Place, Unfit};
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// No image is larger than this: relative relocations of 32 bits reach across it.
@@ -31,7 +30,7 @@ const MAX_BYTES: usize = 1 << 30;
 pub struct Image {
     mapping: Mapping,
     /// Where the functions with global names begin.
-    entries: BTreeMap<String, usize>,
+    entries: Vec<(String, usize)>,
 }
 
 /// Why an object cannot be mapped.
@@ -102,7 +101,10 @@ impl Image {
 
     /// The address of the function with this global name.
     pub fn entry(&self, name: &str) -> Option<*const ()> {
-        self.entries.get(name).map(|&offset| self.mapping.start().wrapping_add(offset).cast())
+        self.entries
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, offset)| self.mapping.start().wrapping_add(*offset).cast())
     }
 }
 
@@ -141,12 +143,19 @@ fn check_symbols(file: &Elf<'_>) -> Result<(), ImageError> {
 
 /// Where each section lies in the image, as offsets from its start. Sections and symbols by their ELF index.
 struct Layout {
-    sections: BTreeMap<usize, Placed>,
+    sections: ByIndex<Placed>,
     /// The slot in the global offset table of each symbol that has one.
-    table: BTreeMap<usize, usize>,
+    table: ByIndex<usize>,
     /// The length of the part that is executed: whole pages.
     code_bytes: usize,
     bytes: usize,
+}
+
+/// Few of something, each with its ELF index: a search through all costs less than a map takes.
+type ByIndex<T> = Vec<(usize, T)>;
+
+fn of<T>(all: &ByIndex<T>, index: usize) -> Option<&T> {
+    all.iter().find(|(own, _)| *own == index).map(|(_, found)| found)
 }
 
 /// A section of the image.
@@ -160,15 +169,15 @@ struct Placed {
 impl Layout {
     fn of(file: &Elf<'_>) -> Result<Layout, ImageError> {
         let mut end = 0;
-        let mut sections = BTreeMap::new();
+        let mut sections = ByIndex::new();
         place_sections(file, true, &mut end, &mut sections)?;
         let code_bytes = align(end, mapping::page_bytes())?;
         end = code_bytes;
         place_sections(file, false, &mut end, &mut sections)?;
-        let mut layout = Layout { sections, table: BTreeMap::new(), code_bytes, bytes: 0 };
+        let mut layout = Layout { sections, table: ByIndex::new(), code_bytes, bytes: 0 };
         end = align(end, 8)?;
         for symbol in layout.symbols_in_table(file) {
-            layout.table.insert(symbol.0, end);
+            layout.table.push((symbol.0, end));
             end += 8;
         }
         layout.bytes = align(end.max(1), mapping::page_bytes())?;
@@ -178,7 +187,7 @@ impl Layout {
     /// The symbols whose address the code loads from the global offset table.
     fn symbols_in_table(&self, file: &Elf<'_>) -> Vec<SymbolIndex> {
         let mut symbols = Vec::new();
-        for section in file.sections().filter(|section| self.sections.contains_key(&section.index().0)) {
+        for section in file.sections().filter(|section| of(&self.sections, section.index().0).is_some()) {
             for (_, relocation) in section.relocations() {
                 let RelocationFlags::Elf { r_type } = relocation.flags() else { continue };
                 let RelocationTarget::Symbol(symbol) = relocation.target() else { continue };
@@ -193,7 +202,7 @@ impl Layout {
     }
 
     fn copy_sections(&self, file: &Elf<'_>, image: &mut [u8]) -> Result<(), ImageError> {
-        for (&index, placed) in &self.sections {
+        for &(index, ref placed) in &self.sections {
             let section = file.section_by_index(SectionIndex(index))?;
             let data = section.data()?;
             if !data.is_empty() {
@@ -212,11 +221,11 @@ impl Layout {
     fn relocate(&self, file: &Elf<'_>, mapping: &mut Mapping) -> Result<(), ImageError> {
         let base = mapping.start() as u64;
         let image = mapping.as_mut_slice();
-        for (&symbol, &slot) in &self.table {
+        for &(symbol, slot) in &self.table {
             let address = base.wrapping_add(self.symbol_offset(file, SymbolIndex(symbol))?);
             image[slot..slot + 8].copy_from_slice(&address.to_le_bytes());
         }
-        for (&index, placed) in &self.sections {
+        for &(index, ref placed) in &self.sections {
             let section = file.section_by_index(SectionIndex(index))?;
             let bytes = &mut image[placed.offset..placed.offset + placed.bytes];
             for (offset, relocation) in section.relocations() {
@@ -242,7 +251,7 @@ impl Layout {
             return Err(Unfit::Unknown);
         }
         let RelocationTarget::Symbol(symbol) = relocation.target() else { return Err(Unfit::NoSymbol) };
-        let target = match self.table.get(&symbol.0) {
+        let target = match of(&self.table, symbol.0) {
             Some(&slot) if HOST.goes_through_table(r_type) => slot as u64,
             _ => self.symbol_offset(file, symbol).map_err(|_| Unfit::NoSymbol)?,
         };
@@ -256,7 +265,7 @@ impl Layout {
         let symbol = file.symbol_by_index(index)?;
         let undefined = || ImageError::UndefinedSymbol { name: symbol.name().unwrap_or_default().to_owned() };
         let SymbolSection::Section(section) = symbol.section() else { return Err(undefined()) };
-        let placed = self.sections.get(&section.0).ok_or_else(undefined)?;
+        let placed = of(&self.sections, section.0).ok_or_else(undefined)?;
         if symbol.address() > placed.bytes as u64 {
             return Err(ImageError::Damaged("a symbol lies outside its section".to_owned()));
         }
@@ -264,14 +273,14 @@ impl Layout {
     }
 
     /// The functions that have a global name.
-    fn entries(&self, file: &Elf<'_>) -> Result<BTreeMap<String, usize>, ImageError> {
-        let mut entries = BTreeMap::new();
+    fn entries(&self, file: &Elf<'_>) -> Result<Vec<(String, usize)>, ImageError> {
+        let mut entries = Vec::new();
         for symbol in file.symbols() {
             let SymbolSection::Section(section) = symbol.section() else { continue };
-            let is_code = self.sections.get(&section.0).is_some_and(|placed| placed.is_code);
+            let is_code = of(&self.sections, section.0).is_some_and(|placed| placed.is_code);
             if is_code && symbol.is_global() && symbol.kind() == SymbolKind::Text {
                 let offset = self.symbol_offset(file, symbol.index())?;
-                entries.insert(symbol.name()?.to_owned(), offset as usize);
+                entries.push((symbol.name()?.to_owned(), offset as usize));
             }
         }
         Ok(entries)
@@ -283,7 +292,7 @@ fn place_sections(
     file: &Elf<'_>,
     code: bool,
     end: &mut usize,
-    sections: &mut BTreeMap<usize, Placed>,
+    sections: &mut ByIndex<Placed>,
 ) -> Result<(), ImageError> {
     for section in file.sections() {
         let header = section.elf_section_header();
@@ -299,7 +308,7 @@ fn place_sections(
         }
         let offset = align(*end, alignment)?;
         *end = offset.checked_add(bytes).filter(|end| *end <= MAX_BYTES).ok_or(ImageError::TooLarge)?;
-        sections.insert(section.index().0, Placed { offset, bytes, is_code: code });
+        sections.push((section.index().0, Placed { offset, bytes, is_code: code }));
     }
     Ok(())
 }

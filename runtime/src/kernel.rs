@@ -63,16 +63,23 @@ pub struct Kernel {
 
 /// What the clones of a kernel share.
 struct Loaded {
-    /// Holds the memory that `entry` points into.
-    image: Arc<Image>,
-    /// What the image was made of.
-    object: Arc<[u8]>,
+    /// Where `entry` is.
+    home: Home,
     entry: Entry,
     signature: Signature,
     /// Workspaces that no call uses now.
     workspaces: Mutex<Vec<Workspace>>,
     /// How fast its parallel loops have been.
     paces: Paces,
+}
+
+/// What keeps machine code where it is.
+#[derive(Clone)]
+enum Home {
+    /// It was mapped: the memory, and the object that is in it.
+    Mapped(Arc<Image>, Arc<[u8]>),
+    /// It is part of the program, for as long as that runs.
+    Linked,
 }
 
 /// Scratch memory for one call at a time. Its contents mean nothing between calls.
@@ -87,22 +94,40 @@ impl Kernel {
         Kernel::of_image(Arc::new(Image::map(&code.object)?), code)
     }
 
+    /// Of machine code that is linked into this program.
+    ///
+    /// # Errors
+    /// [`LoadError::Signature`].
+    ///
+    /// # Safety
+    ///
+    /// As [`Code::new`]: `entry` keeps what is said there of the function of an object.
+    pub unsafe fn linked(entry: Entry, signature: Signature) -> Result<Kernel, LoadError> {
+        Kernel::new(Home::Linked, entry, signature)
+    }
+
     /// As [`Kernel::load`], in the memory of this kernel when the object is the same one: machine code for any sizes is
     /// mapped once, and gets a signature for each of the sizes that it is called with.
     pub fn load_beside(&self, code: &Code) -> Result<Kernel, LoadError> {
-        let is_same = Arc::ptr_eq(&self.loaded.object, &code.object);
-        if is_same { Kernel::of_image(self.loaded.image.clone(), code) } else { Kernel::load(code) }
+        match &self.loaded.home {
+            Home::Mapped(image, object) if Arc::ptr_eq(object, &code.object) => Kernel::of_image(image.clone(), code),
+            _ => Kernel::load(code),
+        }
     }
 
     /// `image` holds the object of `code`.
     fn of_image(image: Arc<Image>, code: &Code) -> Result<Kernel, LoadError> {
-        code.signature.check()?;
         let address = image.entry(&code.entry).ok_or_else(|| LoadError::NoEntry { name: code.entry.clone() })?;
         // SAFETY: whoever made the `Code` vouched that the function of this name is an `Entry`.
         let entry = unsafe { std::mem::transmute::<*const (), Entry>(address) };
-        let (object, signature) = (code.object.clone(), code.signature.clone());
+        Kernel::new(Home::Mapped(image, code.object.clone()), entry, code.signature.clone())
+    }
+
+    /// `entry` is at `home`, and what its maker vouched for.
+    fn new(home: Home, entry: Entry, signature: Signature) -> Result<Kernel, LoadError> {
+        signature.check()?;
         let (workspaces, paces) = (Mutex::default(), Paces::default());
-        let kernel = Kernel { loaded: Arc::new(Loaded { image, object, entry, signature, workspaces, paces }) };
+        let kernel = Kernel { loaded: Arc::new(Loaded { home, entry, signature, workspaces, paces }) };
         // Without memory now there may be some at the call, or the caller brings it.
         if kernel.workspace_bytes() > 0
             && let Ok(first) = kernel.workspace()
@@ -216,7 +241,12 @@ impl Kernel {
 
 impl fmt::Debug for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kernel").field("signature", self.signature()).field("image", &self.loaded.image).finish()
+        let mut shown = f.debug_struct("Kernel");
+        shown.field("signature", self.signature());
+        match &self.loaded.home {
+            Home::Mapped(image, _) => shown.field("image", image).finish(),
+            Home::Linked => shown.finish_non_exhaustive(),
+        }
     }
 }
 

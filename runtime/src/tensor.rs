@@ -20,11 +20,13 @@ mod dlpack;
 mod dtype;
 mod layout;
 mod owned;
+mod typed;
 
 pub use dlpack::{DLDataType, DLDevice, DLTensor};
 pub use dtype::{Bf16, DType, Element, F16};
 pub use layout::row_major_strides;
 pub use owned::Tensor;
+pub use typed::{View, ViewMut};
 
 pub(crate) use layout::Layout;
 pub(crate) use owned::Buffer;
@@ -95,6 +97,14 @@ pub enum TensorError {
         expected: DType,
         /// The type of the elements.
         found: DType,
+    },
+    /// There is another number of dimensions.
+    #[error("expected {expected} dimensions, found {found}")]
+    WrongRank {
+        /// The number asked for.
+        expected: usize,
+        /// How many there are.
+        found: usize,
     },
     /// A slice was asked for, and the elements do not lie side by side in row-major order.
     #[error("shape {shape:?} with strides {strides:?} is not contiguous")]

@@ -4,9 +4,12 @@ mod common;
 
 use common::{add, squares};
 use runtime::kernel::Kernel;
+use runtime::package::{Machine, Package, Parts, VariantParts};
 use runtime::pool::Pool;
 use runtime::tensor::{TensorView, TensorViewMut};
+use runtime::{DType, Formula, OpenArgument, OpenCode, OpenSignature, Role};
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Counts the allocations of all threads.
@@ -83,4 +86,69 @@ fn no_call_allocates_from_the_first_on() {
         }
     });
     assert_eq!(allocated(&kernel, &pools[0], &mut result), (0, 0));
+    for (kernel, name) in [(of_package(), "of a package"), (add(N as i64), "without a workspace")] {
+        assert_eq!(of_many_threads(&kernel), 0, "the kernel {name}");
+    }
+}
+
+/// `B(i) = A(i) * A(i)` with a workspace, from a package for any sizes.
+fn of_package() -> Kernel {
+    let formula = |text: &str| text.parse::<Formula>().expect("a formula");
+    let argument = |(name, role): (&str, Role)| OpenArgument {
+        name: name.into(),
+        dtype: DType::FLOAT32,
+        role,
+        shape: vec![formula("N")],
+        strides: vec![Some(Formula::Const(1))],
+    };
+    let arguments = [("A", Role::Input), ("B", Role::Output)].map(argument).to_vec();
+    let (parameters, workspace_bytes) = (vec![formula("N")], formula("4*N"));
+    let signature = OpenSignature {
+        name: "squares".into(),
+        arguments,
+        parameters,
+        workspace_bytes,
+        checks: vec![],
+        functions: Default::default(),
+    };
+    // SAFETY: the source keeps the ABI and stays inside its arguments.
+    let code = unsafe { OpenCode::new(common::object(common::SQUARES), "entry", signature) };
+    let [version, definition, program] = ["", "squares", ""].map(String::from);
+    let (sizes, arguments, conditions) = (vec!["N".into()], vec![], vec![]);
+    let mut package = Package::new(Parts { version, definition, sizes, arguments, conditions, program });
+    let (triple, cpu) = (format!("{}-unknown-linux-gnu", std::env::consts::ARCH), "generic".into());
+    let machine = Machine { triple, cpu, features: vec![], scalable_bits: None };
+    let [name, target, script] = ["any", "host", ""].map(String::from);
+    package.add_host(VariantParts { name, target, sizes: None, script }, machine, &code);
+    package.kernel(&[("N", N as i64)]).expect("code")
+}
+
+/// What 16 threads allocate that call a kernel 10 000 times each, all at once.
+fn of_many_threads(kernel: &Kernel) -> usize {
+    const THREADS: usize = 16;
+    let (ready, start, done) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let (a, mut own, pool) = ([1.0_f32; N], vec![0.0_f32; N], Pool::single());
+                let inputs = [view(&a), view(&a)];
+                let inputs = &inputs[..kernel.signature().inputs().count()];
+                let mut outputs = [TensorViewMut::new(&mut own, &[N as i64]).expect("the shape fits")];
+                let mut workspace = kernel.workspace().expect("some bytes");
+                let mut call = || {
+                    kernel.run_with_workspace(inputs, &mut outputs, &mut workspace, &pool).expect("the arguments fit")
+                };
+                call();
+                ready.wait();
+                start.wait();
+                (0..10_000).for_each(|_| call());
+                done.wait();
+            });
+        }
+        ready.wait();
+        let before = ALLOCATIONS.load(Ordering::SeqCst);
+        start.wait();
+        done.wait();
+        ALLOCATIONS.load(Ordering::SeqCst) - before
+    })
 }

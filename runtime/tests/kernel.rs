@@ -318,3 +318,39 @@ fn the_layouts_are_those_of_c() {
     assert_eq!(std::mem::offset_of!(abi::Fault, found_by), 32);
     assert_eq!(std::mem::size_of::<abi::Fault>(), 40);
 }
+
+/// Machine code that is part of the program: adds 1 to each of `sizes[0]` elements.
+unsafe extern "C" fn increment(_: *const abi::Context, args: *const abi::Arg, sizes: *const i64) -> i32 {
+    // SAFETY: it is called with two tensors of as many elements as the size says, the second one to be written.
+    unsafe {
+        let ([from, to], count) = (&*args.cast::<[abi::Arg; 2]>(), *sizes);
+        for at in 0..count as isize {
+            let (from, to) = (from.data.cast::<f32>(), to.data.cast::<f32>());
+            *to.offset(at) = *from.offset(at) + 1.0;
+        }
+    }
+    abi::STATUS_OK
+}
+
+#[test]
+fn a_function_that_is_linked_in_is_called_as_one_that_is_mapped() {
+    let signature = Signature {
+        name: "increment".into(),
+        arguments: vec![
+            runtime::Argument::dense("A", DType::FLOAT32, Role::Input, &[3]),
+            runtime::Argument::dense("B", DType::FLOAT32, Role::Output, &[3]),
+        ],
+        sizes: vec![3],
+        workspace_bytes: 0,
+        checks: Vec::new(),
+    };
+    // SAFETY: it reads and writes the tensors of the signature alone.
+    let kernel = unsafe { Kernel::linked(increment, signature) }.expect("the signature is sound");
+    let mut b = [0.0_f32; 3];
+    kernel
+        .run(&[view(&[1.0, 2.0, 3.0], &[3])], &mut [view_mut(&mut b, &[3])], &Pool::single())
+        .expect("the arguments fit");
+    assert_eq!(b, [2.0, 3.0, 4.0]);
+    let short = kernel.run(&[view(&[1.0], &[1])], &mut [view_mut(&mut b, &[3])], &Pool::single());
+    assert!(matches!(short, Err(CallError::WrongExtent { .. })), "{short:?}");
+}

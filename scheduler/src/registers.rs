@@ -66,7 +66,7 @@ const STEP: f64 = 1.5;
 /// clock, and a line that is late is waited for. And for each shared vector: these come from further away than scalars.
 const LOAD: (f64, f64) = (0.15, 0.1);
 /// Steps of a reduction in one iteration, where registers allow.
-const STEPS: u32 = 2;
+pub(crate) const STEPS: u32 = 2;
 /// Loads that start in one cycle.
 const LOADS_PER_CYCLE: f64 = 2.0;
 /// A vector load against a scalar one: vectors stream from further away, scalars stay in the first cache.

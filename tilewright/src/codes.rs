@@ -299,10 +299,30 @@ have, a CUDA device takes no more work from the process.",
     Page {
         code: "TC0946",
         title: "a package cannot be built",
-        text: "`tilewright build` compiles for a device and writes a folder that runs without the compiler. The message says what is in
-the way: a target that is not a device, or a folder that cannot be written.
+        text: "`tilewright build` compiles for processors and devices and writes a folder that runs without the compiler. The message says
+what is in the way: a device is to have code for any sizes, or the folder cannot be written.
 
-    tilewright build mm.tc -s M=512,N=512,K=512 --target cuda:sm_80 -o mm",
+    tilewright build mm.tc -s M=512,N=512,K=512 --target x86-64-v3,cuda:sm_80 -o mm",
+    },
+    Page {
+        code: "TC0948",
+        title: "kernels cannot be kept",
+        text: "What was compiled is kept in a folder, and machine code is taken from there. So it must be this user's alone, mode 0700;
+the message says what is in the way.
+
+    chmod 700 ~/.cache/tilewright
+    TILEWRIGHT_CACHE=/var/tmp/kernels tilewright run mm.tc -s M=64,N=64,K=64
+    TILEWRIGHT_CACHE=off tilewright run mm.tc -s M=64,N=64,K=64",
+    },
+    Page {
+        code: "TC0949",
+        title: "a build script cannot compile its kernels",
+        text: "`tilewright-build` found no file, a target for another architecture than cargo builds for, two definitions of one name,
+or was called outside of a build script. Patterns begin in the folder of Cargo.toml:
+
+    fn main() {
+        tilewright_build::kernels([\"kernels/*.tc\"]);
+    }",
     },
     Page {
         code: "TC0999",
@@ -336,7 +356,9 @@ mod tests {
     #[test]
     fn every_code_has_one_page() {
         let mut codes = BTreeSet::new();
-        used(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut codes);
+        for sources in ["src", "../tilewright-build/src"] {
+            used(&Path::new(env!("CARGO_MANIFEST_DIR")).join(sources), &mut codes);
+        }
         let pages: Vec<String> = PAGES.iter().map(|page| page.code.to_string()).collect();
         let set: BTreeSet<String> = pages.iter().cloned().collect();
         assert_eq!(set.len(), pages.len());

@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod cache;
 mod call;
 mod check;
 mod emit;
@@ -38,6 +39,7 @@ enum Command {
     Run(run::Run),
     Bench(bench::Bench),
     Build(build::Build),
+    Cache(cache::Cache),
     Emit(emit::Emit),
     Explain(explain::Explain),
     Targets(targets::Targets),
@@ -76,6 +78,7 @@ impl Command {
             Command::Run(run) => run.run(),
             Command::Bench(bench) => bench.run(),
             Command::Build(build) => build.run(),
+            Command::Cache(cache) => cache.run(),
             Command::Emit(emit) => emit.run(),
             Command::Explain(explain) => explain.run(),
             Command::Targets(targets) => targets.run(),

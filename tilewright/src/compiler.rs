@@ -11,6 +11,7 @@ use transform::Script;
 
 use crate::bind::{self, Known, Shape, Sizes};
 use crate::builder::Program;
+use crate::cache::{self, Kept, KernelCache};
 use crate::compile::{self, Code, Options, StageTimes, Translated};
 use crate::device;
 use crate::error::Source;
@@ -34,6 +35,7 @@ pub struct Compiler {
     pool: Pool,
     /// The device that kernels run on, when it is not the processor, and what calls with tensors of the host are given to.
     device: Option<(Device, Arc<Stream>)>,
+    cache: Option<KernelCache>,
 }
 
 impl Compiler {
@@ -44,7 +46,7 @@ impl Compiler {
 
     /// For the machine that `target` describes; its kernels run here only when this machine can run them.
     pub fn new(target: Target) -> Compiler {
-        Compiler { options: Arc::new(Options::new(target)), pool: Pool::global(), device: None }
+        Compiler { options: Arc::new(Options::new(target)), pool: Pool::global(), device: None, cache: None }
     }
 
     /// For a device that is open: [`Kernel::run`] copies tensors to it and back, [`Kernel::launch`] takes tensors that are
@@ -132,6 +134,13 @@ impl Compiler {
     /// ```
     pub fn symbolic(mut self, symbolic: bool) -> Compiler {
         Arc::make_mut(&mut self.options).symbolic = symbolic;
+        self
+    }
+
+    /// Takes from a folder what was compiled before, by this process or another one, and keeps there what it compiles. Without
+    /// one, kernels are kept for as long as the compiler lives.
+    pub fn cache(mut self, cache: KernelCache) -> Compiler {
+        self.cache = Some(cache);
         self
     }
 
@@ -313,11 +322,44 @@ struct Shared {
 
 /// A definition compiled for all sizes.
 struct Open {
-    translated: Translated,
+    made: Made,
     /// Ready to be called with the first sizes that were asked for.
     loaded: Loaded,
-    stages: StageTimes,
     compile_time: Duration,
+}
+
+/// What comes of compiling, and how long each stage took.
+struct Made {
+    form: Form,
+    stages: StageTimes,
+    /// What was not done.
+    remarks: Vec<Remark>,
+}
+
+/// Compiled now, or before.
+enum Form {
+    Translated(Box<Translated>),
+    Kept(Box<Kept>),
+}
+
+impl Made {
+    /// The code for these sizes.
+    fn code(&self, names: &[String], sizes: &[i64], options: &Options) -> Result<Code> {
+        match &self.form {
+            Form::Translated(translated) => translated.code(names, sizes, options),
+            Form::Kept(kept) => kept.code(sizes),
+        }
+    }
+
+    /// `loaded` is its code for these sizes.
+    fn variant(&self, loaded: Loaded, sizes: &[i64], compile_time: Duration) -> Variant {
+        let (script, was_kept) = match &self.form {
+            Form::Translated(translated) => (translated.script.clone(), false),
+            Form::Kept(kept) => (kept.script.clone(), true),
+        };
+        let (remarks, stages) = (self.remarks.clone(), self.stages.clone());
+        Variant { loaded, sizes: sizes.to_vec(), script, remarks, stages, compile_time, was_kept }
+    }
 }
 
 /// Variants of one kernel for all sizes that are kept: programs may call it with new sizes without end.
@@ -345,6 +387,8 @@ pub struct Variant {
     pub stages: StageTimes,
     /// How long it took from the definition to callable code.
     pub compile_time: Duration,
+    /// Whether it was found in the [cache](Compiler::cache).
+    pub was_kept: bool,
 }
 
 /// Code that can be called.
@@ -630,26 +674,15 @@ impl Kernel {
         if options.symbolic {
             routine.check_sizes(sizes)?;
             let open = self.open(key)?;
-            let code = open.translated.code(&routine.sizes, sizes, options)?;
+            let code = open.made.code(&routine.sizes, sizes, options)?;
             let loaded = open.loaded.beside(&code, &self.shared.compiler)?;
-            let Translated { script, remarks, .. } = &open.translated;
-            let (script, remarks, stages) = (script.clone(), remarks.clone(), open.stages.clone());
-            return Ok(Variant {
-                loaded,
-                sizes: sizes.to_vec(),
-                script,
-                remarks,
-                stages,
-                compile_time: open.compile_time,
-            });
+            return Ok(open.made.variant(loaded, sizes, open.compile_time));
         }
         let start = Instant::now();
-        let (translated, stages) = self.translated(Some(sizes), strided)?;
-        let code = translated.code(&routine.sizes, sizes, options)?;
+        let made = self.made(Some(sizes), strided)?;
+        let code = made.code(&routine.sizes, sizes, options)?;
         let loaded = Loaded::of(&code, &self.shared.compiler)?;
-        let compile_time = start.elapsed();
-        let Translated { script, remarks, .. } = translated;
-        Ok(Variant { loaded, sizes: sizes.to_vec(), script, remarks, stages, compile_time })
+        Ok(made.variant(loaded, sizes, start.elapsed()))
     }
 
     /// What is compiled for all sizes, now if it has not been.
@@ -660,16 +693,35 @@ impl Kernel {
             return Ok(open);
         }
         let start = Instant::now();
-        let (translated, stages) = self.translated(None, strided)?;
-        let code = translated.code(&routine.sizes, sizes, &compiler.options)?;
+        let made = self.made(None, strided)?;
+        let code = made.code(&routine.sizes, sizes, &compiler.options)?;
         let loaded = Loaded::of(&code, compiler)?;
-        let open = Arc::new(Open { translated, loaded, stages, compile_time: start.elapsed() });
+        let open = Arc::new(Open { made, loaded, compile_time: start.elapsed() });
         let mut translations = translations.write().unwrap_or_else(PoisonError::into_inner);
         Ok(translations.entry(strided.clone()).or_insert(open).clone())
     }
 
-    /// The loops and the machine code for these sizes, or for all; and how long each stage took.
-    fn translated(&self, sizes: Option<&[i64]>, strided: &[bool]) -> Result<(Translated, StageTimes)> {
+    /// What was kept for these sizes, or for all, or else is compiled and kept.
+    fn made(&self, sizes: Option<&[i64]>, strided: &[bool]) -> Result<Made> {
+        let Shared { routine, compiler: Compiler { cache, options, .. }, .. } = &*self.shared;
+        let Some(cache) = cache else { return self.translated(sizes, strided) };
+        let start = Instant::now();
+        let key = cache::key(routine, sizes, strided, options);
+        if let Some(kept) = cache.get(&key) {
+            let (remarks, stages) = (kept.remarks.clone(), vec![("cache", start.elapsed())]);
+            return Ok(Made { form: Form::Kept(Box::new(kept)), stages, remarks });
+        }
+        let mut made = self.translated(sizes, strided)?;
+        if let Form::Translated(translated) = &made.form
+            && let Err(why) = Kept::of(translated, routine, sizes, options).and_then(|kept| cache.put(&key, &kept))
+        {
+            made.remarks.push(Remark::new("cache", &routine.name, "the kernel is not kept for the next process", why));
+        }
+        Ok(made)
+    }
+
+    /// The loops and the machine code for these sizes, or for all.
+    fn translated(&self, sizes: Option<&[i64]>, strided: &[bool]) -> Result<Made> {
         let mut stages = StageTimes::new();
         let mut last = Instant::now();
         let mut sink = |stage: &'static str, _: &dyn fmt::Display| {
@@ -679,7 +731,8 @@ impl Kernel {
         let scop = self.shared.routine.scop(&isl::Ctx::new(), sizes)?;
         let options = &self.shared.compiler.options;
         let translated = compile::translate(scop, strided, options, &mut Watch::new(&mut sink))?;
-        Ok((translated, stages))
+        let remarks = translated.remarks.clone();
+        Ok(Made { form: Form::Translated(Box::new(translated)), stages, remarks })
     }
 }
 

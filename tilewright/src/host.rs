@@ -6,7 +6,8 @@ use std::path::Path;
 use support::{Cache, Target};
 
 /// The targets that ship with Tilewright: a name and a description each.
-const KNOWN: [(&str, &str); 5] = [
+const KNOWN: [(&str, &str); 6] = [
+    ("x86-64", include_str!("../targets/x86-64.toml")),
     ("x86-64-v3", include_str!("../targets/x86-64-v3.toml")),
     ("x86-64-v4", include_str!("../targets/x86-64-v4.toml")),
     ("znver5", include_str!("../targets/znver5.toml")),

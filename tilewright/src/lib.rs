@@ -2,6 +2,7 @@
 
 mod bind;
 pub mod builder;
+mod cache;
 pub mod codes;
 mod compile;
 mod compiler;
@@ -22,6 +23,7 @@ pub mod timing;
 pub mod verify;
 
 pub use bind::scalar;
+pub use cache::KernelCache;
 pub use compile::{Compiled, Options, StageTimes, compile};
 pub use compiler::{AsTensor, AsTensorMut, Compiler, Kernel, Variant, check, select};
 pub use convert::{dtype as runtime_dtype, from_runtime as dtype_of};
@@ -30,7 +32,7 @@ pub use error::{Error, Fault, Result, Source, render};
 pub use explain::{Explanation, explain};
 pub use host::{host_target, known_targets, target_named};
 pub use limits::Limits;
-pub use package::{Choice, package};
+pub use package::{Choice, Linked, archive, package, package_for};
 
 pub use frontend_tc::Kernel as Definition;
 pub use polyhedral::DType;

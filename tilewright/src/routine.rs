@@ -82,6 +82,14 @@ impl Routine {
         }
     }
 
+    /// What it computes, in one spelling: TC with every range explicit, or the text of the Scop.
+    pub fn text(&self) -> String {
+        match &self.form {
+            Form::Definition(def) => def.to_string(),
+            Form::Program(text) => text.clone(),
+        }
+    }
+
     /// The inputs, in the order of a call.
     pub fn inputs(&self) -> impl Iterator<Item = &Tensor> {
         self.tensors.iter().filter(|tensor| tensor.role == Role::Input)

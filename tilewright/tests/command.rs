@@ -30,9 +30,8 @@ impl Place {
         place.file("mm.tc", MM);
         place.npy("a.npy", "<f4", "2, 3", &floats(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
         fs::create_dir(place.path("examples")).unwrap();
-        for entry in
-            fs::read_dir(repository().join("examples")).unwrap().flatten().filter(|entry| entry.path().is_file())
-        {
+        let examples = fs::read_dir(repository().join("examples")).unwrap().flatten();
+        for entry in examples.filter(|entry| entry.path().is_file()) {
             fs::copy(entry.path(), place.path("examples").join(entry.file_name())).unwrap();
         }
         place
@@ -91,7 +90,8 @@ impl From<Output> for Ran {
 
 fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tilewright"));
-    command.stdin(Stdio::null());
+    // What a test finds must not depend on what ran before.
+    command.stdin(Stdio::null()).env("TILEWRIGHT_CACHE", "off");
     command
 }
 
@@ -661,13 +661,51 @@ fn packages_are_built_for_devices_that_are_elsewhere() {
     let out = place.accepted(&["build", "mm.tc", "-s", "M=30,N=40,K=50", "-t", "cuda:sm_90a", "-o", "folder/mm"]);
     assert!(out.contains("mm for cuda:sm_90a"), "{out}");
     let json: Value = serde_json::from_slice(&fs::read(place.path("folder/mm/package.json")).unwrap()).unwrap();
-    assert_eq!((&json["definition"], &json["sizes"]["K"]), (&Value::from("mm"), &Value::from(50)));
-    for name in ["code", "program", "script"] {
-        assert!(place.path("folder/mm").join(json[name].as_str().unwrap()).exists(), "{name}");
+    let variant = &json["variants"][0];
+    assert_eq!((&json["definition"], &variant["sizes"]["K"]), (&Value::from("mm"), &Value::from(50)));
+    for file in [&json["program"], &variant["script"], &variant["code"]["device"]["text"]] {
+        assert!(place.path("folder/mm").join(file.as_str().unwrap()).exists(), "{file}");
     }
     let size = ["-s", "M=30,N=40,K=50", "-o"];
     let build = |rest: [&'static str; 3]| [&["build", "mm.tc"], &size[..], &rest[..]].concat();
-    place.refused(1, &build(["x", "-t", "host"]), &["TC0946", "--target opencl"]);
+    place.refused(1, &["build", "mm.tc", "--symbolic", "-t", "opencl", "-o", "x"], &["TC0946", "any sizes"]);
     place.refused(1, &build(["mm.tc/x", "-t", "opencl"]), &["TC0946", "mm.tc/x"]);
     place.refused(1, &["build", "mm.tc", "-o", "x", "-t", "opencl"], &["TC0933"]);
+}
+
+/// The folder is made, private, and named by the variable; the second run compiles nothing.
+#[test]
+fn what_run_compiled_is_found_again() {
+    let place = Place::new();
+    let folder = place.path("kept/kernels");
+    let run = |arguments: &[&str]| {
+        let ran = command().args(arguments).current_dir(place.dir.path()).env("TILEWRIGHT_CACHE", &folder).output();
+        let ran = Ran::from(ran.unwrap());
+        assert_eq!(ran.status, 0, "{}", ran.err);
+        ran.out
+    };
+    let mm = ["run", "mm.tc", "-s", "M=5,N=4,K=3", "--verify"];
+    assert!(run(&mm).contains("  compiled in "));
+    assert!(run(&mm).contains("  found in the cache in "));
+    assert!(run(&["run", "mm.tc", "-s", "M=5,N=4,K=2"]).contains("  compiled in "));
+    let shown = run(&["cache"]);
+    assert!(shown.contains("kept/kernels") && shown.contains("2 kernels"), "{shown}");
+    assert!(run(&["cache", "--clear"]).contains("0 kernels"));
+    assert!(run(&mm).contains("  compiled in "));
+    fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let ran = command().args(mm).current_dir(place.dir.path()).env("TILEWRIGHT_CACHE", &folder).output().unwrap();
+    let ran = Ran::from(ran);
+    assert!(ran.status == 1 && ran.err.contains("TC0948") && ran.err.contains("chmod 700"), "{}", ran.err);
+    // The usual folder is not a reason not to run.
+    let caches = place.path("caches");
+    let mut usual = command();
+    usual.args(mm).current_dir(place.dir.path()).env_remove("TILEWRIGHT_CACHE").env("XDG_CACHE_HOME", &caches);
+    assert!(Ran::from(usual.output().unwrap()).out.contains("  compiled in "));
+    fs::set_permissions(caches.join("tilewright"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let ran = Ran::from(usual.output().unwrap());
+    assert!(
+        ran.status == 0 && ran.err.contains("warning[TC0948]") && ran.out.contains("  compiled in "),
+        "{}",
+        ran.err
+    );
 }

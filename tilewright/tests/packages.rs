@@ -1,6 +1,5 @@
 //! Packages: built, loaded, run, and refused.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use runtime::package::{Package, VariantCode};
@@ -63,7 +62,7 @@ fn a_package_for_one_choice_of_sizes_runs_on_this_processor() {
     assert_eq!((manifest.definition.as_str(), manifest.sizes.join(" ")), ("mm", "M K N".into()));
     assert_eq!(
         manifest.variants[0].sizes,
-        Some(BTreeMap::from(sizes([33, 7, 20]).map(|(name, at)| (name.into(), at))))
+        Some(sizes([33, 7, 20]).map(|(name, at)| (name.into(), at)).into_iter().collect())
     );
     assert_eq!(package.program(), MM);
     multiplies(&package.kernel(&sizes([33, 7, 20])).expect("a kernel"), [33, 7, 20]);
@@ -122,4 +121,136 @@ fn runs() -> (bool, bool, bool) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     (false, false, cfg!(target_arch = "aarch64"))
+}
+
+fn tilewright(arguments: &[&str]) -> std::process::Output {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tilewright"));
+    command.current_dir(root).args(arguments).output().expect("the command is there")
+}
+
+/// The names and bytes of a folder's files.
+fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let names = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    let mut files: Vec<_> = names
+        .map(|name| (name.to_string_lossy().into_owned(), std::fs::read(folder.join(&name)).expect("a file")))
+        .collect();
+    files.sort();
+    files
+}
+
+/// All kinds of variants, in two processes and two folders.
+#[test]
+fn the_same_package_is_the_same_bytes() {
+    let folders = [(), ()].map(|()| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let output = folder.path().join("package");
+        let built = tilewright(&[
+            "build",
+            "examples/softmax.tc",
+            "-s",
+            "N=100",
+            "--sizes",
+            "M=3",
+            "--sizes",
+            "M=40",
+            "--symbolic",
+            "-t",
+            "host,x86-64-v3,x86-64-v4,aarch64-neon,aarch64-sve,cuda:sm_80,cuda:sm_90a,opencl",
+            "-o",
+            output.to_str().expect("text"),
+        ]);
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        (contents(&output), folder)
+    });
+    let names = |files: &[(String, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let [(first, _), (second, _)] = &folders;
+    assert_eq!(names(first), names(second));
+    for ((name, one), (_, other)) in first.iter().zip(second) {
+        assert!(one == other, "{name} differs");
+    }
+    let count = |ending: &str| first.iter().filter(|(name, _)| name.ends_with(ending)).count();
+    assert_eq!((count(".ptx"), count(".cl")), (4, 2));
+    // Three choices for each of five processors; other objects are for those who link.
+    assert!(count(".o") >= 15, "{:?}", names(first));
+}
+
+/// Every `tilewright build …` of the help, with other folders.
+#[test]
+fn the_examples_of_the_help_work() {
+    let help = tilewright(&["build", "--help"]).stdout;
+    let help = String::from_utf8(help).expect("text");
+    let examples: Vec<&str> =
+        help.lines().map(str::trim).filter(|line| line.starts_with("tilewright build ")).collect();
+    assert!(examples.len() >= 3, "{help}");
+    for example in examples {
+        let folder = tempfile::tempdir().expect("a folder");
+        let output = folder.path().join("package").display().to_string();
+        let mut words: Vec<&str> = example.split_whitespace().skip(1).collect();
+        *words.last_mut().expect("a folder") = &output;
+        let built = tilewright(&words);
+        assert!(built.status.success(), "{example}: {}", String::from_utf8_lossy(&built.stderr));
+        assert!(!loaded(Path::new(&output)).manifest().variants.is_empty());
+    }
+}
+
+/// What is wrong with a command is said with a code and what to write.
+#[test]
+fn commands_that_cannot_be_done_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = folder.path().join("package").display().to_string();
+    for (arguments, said) in [
+        (&["--symbolic", "-t", "cuda:sm_80"][..], &["TC0946", "`cuda:sm_80` has no code for any sizes", "--sizes"][..]),
+        (&["-t", "pentium", "--symbolic"], &["TC0937", "pentium"]),
+        (&["-s", "M=1"], &["TC0933", "K, N"]),
+        (&["-s", "M=1,N=1", "--sizes", "K=-1"], &["TC0931", "not negative"]),
+        (&["-s", "M=1,N=1", "--sizes", "Q=1"], &["TC0930", "`Q`"]),
+        (&["-s", "M=1,N=1,K=1", "--sizes", "K=1"], &["TC0932", "twice"]),
+    ] {
+        let built = tilewright(&[&["build", "examples/mm.tc", "-o", &output], arguments].concat());
+        let error = String::from_utf8_lossy(&built.stderr).into_owned();
+        assert_eq!(built.status.code(), Some(1), "{error}");
+        assert!(said.iter().all(|said| error.contains(said)), "{said:?}: {error}");
+    }
+    assert!(!Path::new(&output).exists());
+}
+
+/// PTX goes with what `ptxas` makes of it, where that is.
+#[test]
+fn kernels_for_cuda_are_assembled_where_ptxas_is() {
+    let options = Options { device: tilewright::Gpu::named("cuda:sm_80"), ..Options::new(host_target()) };
+    let package = reloaded(&built(MM, &[options], &[Choice::of(&[64, 64, 64])]));
+    let VariantCode::Device(code) = &package.manifest().variants[0].code else { panic!("a device's") };
+    let text = package.file(&code.text).expect("a file");
+    assert!(String::from_utf8_lossy(text).contains(".target sm_80"));
+    let ptxas = std::env::var_os("TILEWRIGHT_PTXAS").unwrap_or_else(|| "ptxas".into());
+    let is_there =
+        std::process::Command::new(ptxas).arg("--version").output().is_ok_and(|output| output.status.success());
+    assert_eq!(code.cubin.is_some(), is_there);
+    if let Some(cubin) = &code.cubin {
+        assert!(package.file(cubin).expect("a file").starts_with(b"\x7fELF"));
+    }
+}
+
+/// What a package computes from its formulas is what the compiler computes for the sizes of a call.
+#[test]
+fn signatures_for_any_sizes_are_those_of_the_compiler() {
+    let softmax = include_str!("../../examples/softmax.tc");
+    let stencil = "def stencil(float(N) A) -> (C) { B(i) = A(i) + A(i + 3) C(i) = B(i) * B(i + 1) }";
+    let pool = "def pool(float(H,W) A) -> (B) { B(y,x) max=! A(2 * y + r, x) where r in 0:2 }";
+    let lookup = "def lookup(float(E,D) T, int32(L) I) -> (O) { O(l,d) = T(I(l), d) }";
+    let mut random = fastrand::Rng::with_seed(7);
+    for text in [MM, softmax, stencil, pool, lookup] {
+        let package = reloaded(&for_host(text, &[Choice::any()]));
+        let compiled = tilewright::Compiler::host().symbolic(true).compile(text).expect("a program");
+        let count = package.manifest().sizes.len();
+        for _ in 0..20 {
+            let sizes: Vec<i64> = (0..count).map(|_| random.i64(0..70)).collect();
+            match (package.kernel_at(&sizes), compiled.prepare_sizes(&sizes)) {
+                (Ok(kernel), Ok(variant)) => assert_eq!(kernel.signature(), variant.signature(), "{sizes:?}"),
+                (Err(one), Err(other)) => println!("{sizes:?}: {one} / {other}"),
+                (one, other) => panic!("{text} {sizes:?}: {one:?} {}", other.is_ok()),
+            }
+        }
+    }
 }

@@ -28,6 +28,7 @@ fn assembly(target: &Target, text: &str, sizes: &[i64]) -> String {
 /// Whether a multiply-add works on whole vectors of the target.
 fn is_full_vector(target: &Target, line: &str) -> bool {
     match target.name.as_str() {
+        "x86-64" => line.contains("mulps") && line.contains("%xmm"),
         "x86-64-v3" => line.contains("vfmadd") && line.contains("ps") && line.contains("%ymm"),
         "x86-64-v4" | "znver5" => line.contains("vfmadd") && line.contains("ps") && line.contains("%zmm"),
         "aarch64-neon" => line.contains("fmla") && line.contains(".4s"),
@@ -45,6 +46,46 @@ fn every_known_target_gets_code_with_its_own_vectors() {
             let text_of_code = assembly(&target, text, sizes);
             let full = text_of_code.lines().filter(|line| is_full_vector(&target, line)).count();
             assert!(!is_product || full >= 8, "{}: {full} multiply-adds of whole vectors in {text}", target.name);
+        }
+    }
+}
+
+/// The innermost loops of a text of x86 with multiply-adds: how many of these, and how many times a vector is
+/// stored, or comes from the stack.
+fn loops_of_products(assembly: &str) -> Vec<(usize, usize)> {
+    let lines: Vec<&str> = assembly.lines().collect();
+    let label = |line: &str| line.strip_suffix(':').filter(|name| name.starts_with(".LBB")).map(String::from);
+    let jump = |line: &str| line.trim().starts_with('j').then(|| line.split_whitespace().last().map(String::from))?;
+    let start = |end: usize| {
+        let to = jump(lines[end])?;
+        lines[..end].iter().rposition(|line| label(line).as_ref() == Some(&to))
+    };
+    let loops: Vec<(usize, usize)> = (0..lines.len()).filter_map(|end| Some((start(end)?, end))).collect();
+    let is_inside = |inner: &(usize, usize), outer: &(usize, usize)| inner.0 >= outer.0 && inner.1 < outer.1;
+    let innermost = loops.iter().filter(|outer| !loops.iter().any(|inner| is_inside(inner, outer)));
+    let counts = innermost.map(|&(start, end)| {
+        let body = &lines[start..end];
+        let is_store = |line: &str| line.trim().starts_with("vmov") && line.ends_with(')');
+        let spills = body.iter().filter(|line| line.contains("mm") && (line.contains("(%rsp)") || is_store(line)));
+        (body.iter().filter(|line| line.contains("vfmadd")).count(), spills.count())
+    });
+    counts.filter(|(sums, _)| *sums > 0).collect()
+}
+
+/// Sums that fit the registers stay there, whatever LLVM's model of the processor suggests: an odd extent, whose strips of the
+/// reduction are not whole, and one that leaves part of a vector over.
+#[test]
+fn sums_of_products_stay_in_registers() {
+    let product = "def mm(float(M,K) A, float(K,N) B) -> (C) { C(m,n) +=! A(m,k) * B(k,n) }";
+    let znver5 = target_named("znver5").expect("it is known");
+    let znver4 = Target { name: "znver4".into(), cpu: "znver4".into(), ..znver5.clone() };
+    for target in [znver4, znver5, target_named("x86-64-v4").expect("it is known")] {
+        for sizes in [[1060, 1060, 1060], [1000, 999, 1001], [600, 1001, 640]] {
+            let loops = loops_of_products(&assembly(&target, product, &sizes));
+            let is_wide = |(sums, _): &&(usize, usize)| *sums >= 24;
+            assert!(loops.iter().any(|one| is_wide(&one)), "{} {sizes:?}: {loops:?}", target.name);
+            let spills: usize = loops.iter().filter(is_wide).map(|(_, spills)| spills).sum();
+            assert_eq!(spills, 0, "{} {sizes:?}: {loops:?}", target.name);
         }
     }
 }

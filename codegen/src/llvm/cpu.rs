@@ -96,6 +96,7 @@ impl<'c> Emitter<'c, '_> {
         let width = self.machine.vector_bits.to_string();
         let texts = [
             ("target-cpu", self.machine.cpu.as_str()),
+            ("tune-cpu", self.machine.architecture.tuned_as(&self.machine.cpu)),
             ("target-features", self.machine.features.as_str()),
             ("prefer-vector-width", width.as_str()),
             ("no-builtins", ""),

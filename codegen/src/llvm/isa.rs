@@ -71,6 +71,15 @@ impl Architecture {
         names.split_whitespace().any(|known| known == name)
     }
 
+    /// The processor whose tuning, the model of its pipeline above all, LLVM is asked to follow: mostly the processor itself.
+    ///
+    /// LLVM 19's model of AMD's Zen makes its scheduler move loads of 512 bits so far ahead that sums which fit the registers
+    /// leave them and come back in each step of a product (`docs/decisions/0043-tuning.md`).
+    pub fn tuned_as(self, cpu: &str) -> &str {
+        let is_wide = || self.cpu(cpu).is_some_and(|instructions| instructions.avx512);
+        if self == Architecture::X86 && cpu.starts_with("znver") && is_wide() { "x86-64-v4" } else { cpu }
+    }
+
     /// The version of PTX that a processor of NVIDIA's is programmed in: the first that has all that is used of it.
     pub fn ptx_of(self, cpu: &str) -> &'static str {
         match cpu {

@@ -70,7 +70,7 @@ pub(crate) use code::signature;
 pub(crate) use math::library_calls;
 pub use needs::{Needs, needs};
 pub(crate) use nvptx::ALIGNMENT;
-pub use object::{Host, host};
+pub use object::{Host, host, version};
 
 /// What [`compile`] is asked for beyond the object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use inkwell::OptimizationLevel;
 use inkwell::llvm_sys::support::LLVMParseCommandLineOptions;
 use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
+use inkwell::support::get_llvm_version;
 use inkwell::targets::{
     CodeModel, FileType, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine, TargetTriple,
 };
@@ -57,6 +58,12 @@ pub fn host() -> Host {
     };
     let features = all.split(',').filter(known).collect::<Vec<_>>().join(",");
     Host { triple, cpu, features }
+}
+
+/// The version of LLVM, `19.1.7`: of the library that this process has loaded.
+pub fn version() -> String {
+    let (major, minor, patch) = get_llvm_version();
+    format!("{major}.{minor}.{patch}")
 }
 
 /// LLVM's machine for a target, and what we know of it.

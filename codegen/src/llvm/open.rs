@@ -1,9 +1,7 @@
 //! An object and the signature of its program for all sizes of a call, which follow from formulas.
 
-use std::collections::BTreeMap;
-
 use polyhedral::CmpOp;
-use runtime::{Formula, OpenArgument, OpenCode, OpenSignature};
+use runtime::{Formula, Named, OpenArgument, OpenCode, OpenSignature};
 
 use super::code::{argument_role, dtype};
 use super::{Error, Object, Result};
@@ -58,7 +56,7 @@ fn open_signature(program: &Program, parameters: &[Formula]) -> Result<OpenSigna
         parameters: parameters.to_vec(),
         workspace_bytes,
         checks: Vec::new(),
-        functions: BTreeMap::new(),
+        functions: Named::default(),
     })
 }
 

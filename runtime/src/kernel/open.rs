@@ -2,16 +2,16 @@
 
 use super::{Argument, Check, Code, LoadError, Role, Signature};
 use crate::formula::Formula;
+use crate::named::Named;
 use crate::tensor::DType;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use serde::Serialize;
 use std::sync::Arc;
 
 /// The values of sizes, by name.
 pub type SizeOf<'a> = &'a dyn Fn(&str) -> Option<i64>;
 
 /// A [`Signature`] for all sizes of a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OpenSignature {
     /// The name of the kernel.
     pub name: String,
@@ -25,12 +25,12 @@ pub struct OpenSignature {
     pub checks: Vec<Check>,
     /// The functions that machine code calls by their position in [`math::table`](crate::math::table): for the
     /// [symbol](crate::math::symbol) of each the position.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub functions: BTreeMap<String, usize>,
+    #[serde(skip_serializing_if = "Named::is_empty")]
+    pub functions: Named<usize>,
 }
 
 /// An [`Argument`] for all sizes of a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OpenArgument {
     /// Its name in the program.
     pub name: String,

@@ -1,16 +1,15 @@
 //! `package.json`, as data.
 
-use super::Language;
+use super::{Language, json};
 use crate::formula::Formula;
 use crate::kernel::{OpenSignature, Role, SizeOf};
 use crate::math;
-use crate::plan::Plan;
+use crate::named::Named;
 use crate::tensor::DType;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use serde::Serialize;
 
 /// `package.json`: a definition, compiled for one or more machines and sizes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Manifest {
     /// [`FORMAT`](super::FORMAT): a package of another one is refused.
     pub format: u32,
@@ -29,11 +28,11 @@ pub struct Manifest {
     /// The code, for different machines and sizes.
     pub variants: Vec<Variant>,
     /// Of each file but this one the SHA-256 of its bytes, in hexadecimal digits.
-    pub sha256: BTreeMap<String, String>,
+    pub sha256: Named<String>,
 }
 
 /// A tensor that a definition takes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Parameter {
     /// Its name.
     pub name: String,
@@ -44,12 +43,12 @@ pub struct Parameter {
     /// The extent of each dimension, over the sizes.
     pub shape: Vec<Formula>,
     /// The size that is the value of this scalar, where it is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<String>,
 }
 
 /// A condition on the sizes: one of `any` is at least 0, unless one of `extents` is 0.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Condition {
     /// One of these must not be negative.
     pub any: Vec<Formula>,
@@ -62,14 +61,14 @@ pub struct Condition {
 }
 
 /// The code for a machine and sizes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Variant {
     /// Its name, an identifier that no other variant of the package has: `x86_64_v3__M512_N512_K512`.
     pub name: String,
     /// The target, as it was asked for: `x86-64-v3`, `cuda:sm_80`.
     pub target: String,
     /// The values of all sizes, where the code is for these alone.
-    pub sizes: Option<BTreeMap<String, i64>>,
+    pub sizes: Option<Named<i64>>,
     /// The file of the script that scheduled it.
     pub script: String,
     /// The code.
@@ -77,7 +76,7 @@ pub struct Variant {
 }
 
 /// Code, of a processor or of a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VariantCode {
     /// Machine code of a processor.
@@ -87,7 +86,7 @@ pub enum VariantCode {
 }
 
 /// Machine code of a processor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HostCode {
     /// The file of the relocatable object.
     pub object: String,
@@ -102,7 +101,7 @@ pub struct HostCode {
 }
 
 /// A processor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Machine {
     /// LLVM's target triple.
     pub triple: String,
@@ -111,22 +110,23 @@ pub struct Machine {
     /// The instruction set extensions that code for it may use, as LLVM calls them.
     pub features: Vec<String>,
     /// Bits of a vector at least, where vectors have the length of the machine's (SVE).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scalable_bits: Option<u32>,
 }
 
 /// Kernels of a device and their launches.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KernelFile {
     /// The language of the kernels.
     pub language: Language,
     /// The file of their text.
     pub text: String,
     /// The file of the same for one architecture, assembled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cubin: Option<String>,
     /// What a call runs.
-    pub plan: Plan,
+    #[cfg(feature = "device")]
+    pub plan: crate::plan::Plan,
 }
 
 /// Machine code computes with sizes in 64 bits: with ones up to this no subscript and no end of a tile overflows.
@@ -188,13 +188,13 @@ impl Manifest {
         |name| self.sizes.iter().position(|own| own == name).and_then(|at| sizes.get(at).copied())
     }
 
-    /// The files that the run time reads, each once.
-    pub fn files(&self) -> BTreeSet<&str> {
-        let mut files = BTreeSet::from([self.program.as_str()]);
+    /// The files that are named outside of [`Manifest::sha256`].
+    pub fn files(&self) -> Vec<&str> {
+        let mut files = vec![self.program.as_str()];
         for variant in &self.variants {
-            files.insert(&variant.script);
+            files.push(&variant.script);
             match &variant.code {
-                VariantCode::Host(code) => _ = files.insert(&code.object),
+                VariantCode::Host(code) => files.push(&code.object),
                 VariantCode::Device(code) => {
                     files.extend([code.text.as_str()].into_iter().chain(code.cubin.as_deref()))
                 }
@@ -203,16 +203,27 @@ impl Manifest {
         files
     }
 
+    /// Reads the text of a [`MANIFEST`](super::MANIFEST).
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn parse(text: &[u8]) -> Result<Manifest, String> {
+        let manifest = json::manifest(text)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
     /// Checks that the manifest names only what there is.
     ///
     /// # Errors
     /// What is wrong.
-    pub(super) fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
         if let Some(file) = self.files().into_iter().find(|file| !self.sha256.contains_key(*file)) {
             return Err(format!("`{file}` has no SHA-256"));
         }
-        let names: BTreeSet<&str> = self.variants.iter().map(|variant| variant.name.as_str()).collect();
-        if names.len() != self.variants.len() {
+        let has_namesake =
+            |(at, variant): (usize, &Variant)| self.variants[..at].iter().any(|it| it.name == variant.name);
+        if self.variants.iter().enumerate().any(has_namesake) {
             return Err("two variants have one name".into());
         }
         self.check_formulas()?;
@@ -285,7 +296,10 @@ impl Variant {
             VariantCode::Device(code) => match (&self.sizes, &code.language, &code.cubin) {
                 (None, ..) => Err("launches are for one choice of sizes".into()),
                 (_, Language::Opencl, Some(_)) => Err("OpenCL C is not assembled".into()),
+                #[cfg(feature = "device")]
                 _ => code.plan.check().map_err(|error| error.to_string()),
+                #[cfg(not(feature = "device"))]
+                _ => Ok(()),
             },
             VariantCode::Host(code) if !code.alignment.is_power_of_two() || code.alignment > crate::abi::ALIGNMENT => {
                 Err(format!("a workspace aligned to {} bytes", code.alignment))

@@ -10,14 +10,19 @@
 //! package: machine code is trusted, as that of any library.
 
 mod cpu;
+mod json;
+mod linked;
 mod manifest;
+mod value;
 
+pub use linked::{Linked, RunError};
 pub use manifest::{Condition, HostCode, KernelFile, Machine, Manifest, Parameter, Variant, VariantCode};
 
+use crate::abi::Entry;
 use crate::kernel::{Code, Kernel, LoadError, OpenCode};
-use serde::{Deserialize, Serialize};
+use crate::named::Named;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -74,7 +79,7 @@ pub enum PackageError {
 }
 
 /// A language of code for a device.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Language {
     /// OpenCL C.
@@ -88,9 +93,11 @@ pub enum Language {
 pub struct Package {
     manifest: Manifest,
     /// By name: all but [`MANIFEST`] and [`HASH`].
-    files: BTreeMap<String, Arc<[u8]>>,
-    /// By the position of the variant, machine code for any sizes that is mapped already.
-    mapped: Arc<Mutex<BTreeMap<usize, Kernel>>>,
+    files: Named<Arc<[u8]>>,
+    /// Machine code for any sizes that is mapped already, with the position of its variant.
+    mapped: Arc<Mutex<Vec<(usize, Kernel)>>>,
+    /// By their symbols, the functions of a package that is part of the program, which has none of its files.
+    linked: Arc<[(String, Entry)]>,
 }
 
 /// What a package is made of, but for its code.
@@ -135,9 +142,9 @@ impl Package {
             conditions,
             program: file.clone(),
             variants: Vec::new(),
-            sha256: BTreeMap::new(),
+            sha256: Named::default(),
         };
-        let mut package = Package { manifest, files: BTreeMap::new(), mapped: Arc::default() };
+        let mut package = Package { manifest, files: Named::default(), mapped: Arc::default(), linked: Arc::default() };
         package.add_file(file, program.into_bytes());
         package
     }
@@ -219,11 +226,8 @@ impl Package {
     /// When a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), PackageError> {
         fs::create_dir_all(folder).map_err(|error| PackageError::File { path: folder.into(), error })?;
-        let manifest = serde_json::to_string_pretty(&self.manifest).expect("text, numbers and lists") + "\n";
-        let hash = hash_line(manifest.as_bytes());
-        let files = self.files.iter().map(|(name, bytes)| (name.as_str(), &**bytes));
         // What describes the files comes last: a folder with a hash that fits is whole.
-        for (name, bytes) in files.chain([(MANIFEST, manifest.as_bytes()), (HASH, hash.as_bytes())]) {
+        for (name, bytes) in self.contents() {
             let path = folder.join(name);
             fs::write(&path, bytes).map_err(|error| PackageError::File { path, error })?;
         }
@@ -261,19 +265,20 @@ impl Package {
     ) -> Result<Package, PackageError> {
         let text = read(MANIFEST)?;
         let wrong = |name: &str, reason: String| PackageError::Malformed { path: place.join(name), reason };
-        let malformed = |error: serde_json::Error| wrong(MANIFEST, error.to_string());
-        let Format { format, version } = serde_json::from_slice(&text).map_err(malformed)?;
-        if format != FORMAT {
-            let reason = format!("it has the format {format} (compiler {version}), and this version reads {FORMAT}");
-            return Err(wrong(MANIFEST, reason));
+        let manifest = Manifest::parse(&text);
+        // Of another format, that is what is said, and not that its hash is elsewhere.
+        if let Err(reason) = &manifest
+            && reason.starts_with(json::OTHER_FORMAT)
+        {
+            return Err(wrong(MANIFEST, reason.clone()));
         }
         if *read(HASH)? != *hash_line(&text).as_bytes() {
             let reason = format!("it is not the file that {HASH} is about: its SHA-256 is another one");
             return Err(wrong(MANIFEST, reason));
         }
-        let manifest: Manifest = serde_json::from_slice(&text).map_err(malformed)?;
-        let mut files = BTreeMap::new();
-        for (name, hash) in &manifest.sha256 {
+        let manifest = manifest.map_err(|reason| wrong(MANIFEST, reason))?;
+        let mut files = Named::default();
+        for (name, hash) in manifest.sha256.iter() {
             if Path::new(name).components().count() != 1 || Path::new(name).file_name().is_none() {
                 return Err(wrong(name, "it is not in the folder".into()));
             }
@@ -284,8 +289,29 @@ impl Package {
             }
             files.insert(name.clone(), bytes);
         }
-        manifest.check().map_err(|reason| wrong(MANIFEST, reason))?;
-        Ok(Package { manifest, files, mapped: Arc::default() })
+        Ok(Package { manifest, files, mapped: Arc::default(), linked: Arc::default() })
+    }
+
+    /// The package that a manifest describes, with functions that are part of the program in the place of its files.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    ///
+    /// # Safety
+    /// As [`Linked::new`].
+    unsafe fn linked(text: &str, entries: &[(&str, Entry)]) -> Result<Package, String> {
+        let manifest = Manifest::parse(text.as_bytes())?;
+        let linked = entries.iter().map(|(name, entry)| (name.to_string(), *entry)).collect();
+        Ok(Package { manifest, files: Named::default(), mapped: Arc::default(), linked })
+    }
+
+    /// The name and the bytes of all files, [`MANIFEST`] and [`HASH`] last: those that [`Package::write`] writes.
+    pub fn contents(&self) -> Vec<(String, Arc<[u8]>)> {
+        let manifest = serde_json::to_string_pretty(&self.manifest).expect("text, numbers and lists") + "\n";
+        let hash = hash_line(manifest.as_bytes());
+        let files = self.files.iter().map(|(name, bytes)| (name.clone(), bytes.clone()));
+        let about = [(MANIFEST, manifest), (HASH, hash)].map(|(name, text)| (name.into(), text.into_bytes().into()));
+        files.chain(about).collect()
     }
 
     /// The kernel for these sizes on this machine's processor: of the variants that the machine has the instructions for those
@@ -304,16 +330,22 @@ impl Package {
     /// # Errors
     /// As [`Package::kernel`].
     pub fn kernel_at(&self, sizes: &[i64]) -> Result<Kernel, PackageError> {
-        let (at, code) = self.host_code(sizes)?;
+        let (at, host) = self.host_variant(sizes)?;
+        if let Some(&(_, entry)) = self.linked.iter().find(|(name, _)| *name == host.entry) {
+            let signature = host.signature.at(&self.manifest.values(sizes))?;
+            // SAFETY: whoever linked the package vouched for its functions; the sizes were checked above.
+            return Ok(unsafe { Kernel::linked(entry, signature) }?);
+        }
+        let code = self.code_at(host, sizes)?;
         if self.manifest.variants[at].sizes.is_some() {
             return Ok(Kernel::load(&code)?);
         }
         let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(first) = mapped.get(&at) {
+        if let Some((_, first)) = mapped.iter().find(|(other, _)| *other == at) {
             return Ok(first.load_beside(&code)?);
         }
         let kernel = Kernel::load(&code)?;
-        mapped.insert(at, kernel.clone());
+        mapped.push((at, kernel.clone()));
         Ok(kernel)
     }
 
@@ -322,6 +354,12 @@ impl Package {
     /// # Errors
     /// As [`Package::kernel`].
     pub fn host_code(&self, sizes: &[i64]) -> Result<(usize, Code), PackageError> {
+        let (at, host) = self.host_variant(sizes)?;
+        Ok((at, self.code_at(host, sizes)?))
+    }
+
+    /// The variant of [`Package::kernel_at`], for sizes that are found to hold what the definition asks.
+    fn host_variant(&self, sizes: &[i64]) -> Result<(usize, &HostCode), PackageError> {
         self.manifest.check_sizes(sizes).map_err(PackageError::Sizes)?;
         let (mut best, mut obstacles): (Option<(usize, &HostCode)>, _) = (None, Vec::new());
         let rank =
@@ -344,12 +382,15 @@ impl Package {
             };
             obstacles.extend(obstacle.map(|why| format!("{} ({}): {why}", variant.name, variant.target)));
         }
-        let Some((at, code)) = best else { return Err(self.no_variant("this machine's processor", sizes, obstacles)) };
+        best.ok_or_else(|| self.no_variant("this machine's processor", sizes, obstacles))
+    }
+
+    /// The code of a variant for sizes that hold what the definition asks.
+    fn code_at(&self, code: &HostCode, sizes: &[i64]) -> Result<Code, PackageError> {
         let object = self.file(&code.object).cloned().unwrap_or_default();
-        let size = self.manifest.values(sizes);
+        let signature = code.signature.at(&self.manifest.values(sizes))?;
         // SAFETY: whoever loaded the package vouched for its code, or it was put together of such; the sizes were checked above.
-        let code = unsafe { OpenCode::new(object, code.entry.clone(), code.signature.clone()).at(&size) }?;
-        Ok((at, code))
+        Ok(unsafe { Code::new(object, code.entry.clone(), signature) })
     }
 
     fn no_variant(&self, machine: &str, sizes: &[i64], obstacles: Vec<String>) -> PackageError {
@@ -359,14 +400,6 @@ impl Package {
         let definition = self.manifest.definition.clone();
         PackageError::NoVariant { definition, wanted: format!("{machine}{of}"), obstacles }
     }
-}
-
-/// What every version of the format has.
-#[derive(Deserialize)]
-struct Format {
-    format: u32,
-    #[serde(default)]
-    version: String,
 }
 
 /// What [`HASH`] holds.

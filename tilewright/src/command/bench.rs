@@ -48,7 +48,7 @@ pub struct Bench {
 impl Bench {
     /// Compiles, calls once, verifies and writes that call's results, then times.
     pub fn run(self) -> Result<()> {
-        let mut call = Call::prepare(&self.program, &self.machine, &self.data)?;
+        let mut call = Call::prepare(&self.program, &self.machine, &self.data, None)?;
         let first_call = call.run()?;
         let agreement = self.data.verify.then(|| call.verify()).transpose()?;
         call.write(&self.data)?;

@@ -20,10 +20,10 @@ Examples:
   tilewright build examples/mm.tc -s N=512,K=512 --sizes M=1 --sizes M=64 --symbolic -t x86-64-v3,x86-64-v4 -o mm
   tilewright build examples/softmax.tc -s M=256,N=1000 -t cuda:sm_80,opencl -o softmax
 
-The folder has the code of each target and choice of sizes (an object, PTX or OpenCL C), the program, the scripts that scheduled \
-it, and package.json: the arguments, what each code is for and takes, and the SHA-256 of each file. Neither the processors nor \
-the devices need be here. From Rust, `runtime::Package` loads it and takes the best code that the machine runs: \
-docs/package.md.")]
+The folder has the code of each target and choice of sizes (an object, PTX and where ptxas is what that makes of it, or OpenCL C), \
+the program, the scripts that scheduled it, libraries and a header for C and C++, a module for Rust, and package.json: the \
+arguments, what each code is for and takes, and the SHA-256 of each file. Neither the processors nor the devices need be here. \
+From Rust, `runtime::Package` loads it and takes the best code that the machine runs: docs/package.md.")]
 pub struct Build {
     #[command(flatten)]
     program: Program,
@@ -136,8 +136,9 @@ impl Build {
                     format!("{bytes} bytes, workspace {} bytes", code.signature.workspace_bytes)
                 }
                 VariantCode::Device(code) => format!(
-                    "{} kernels, {} launches, workspace {} bytes",
+                    "{} kernels{}, {} launches, workspace {} bytes",
                     code.plan.kernels.len(),
+                    if code.cubin.is_some() { " in PTX and assembled" } else { "" },
                     code.plan.launches.len(),
                     code.plan.workspace_bytes()
                 ),

@@ -13,7 +13,9 @@ use tilewright::cost::{tensor_bytes, tensor_shape};
 use tilewright::files::{self, Wanted};
 use tilewright::random::Random;
 use tilewright::verify::{self, Agreement, Judge, Reference};
-use tilewright::{AsTensor, AsTensorMut, Compiler, DeviceTensor, Error, Kernel, Result, Source, Stream, Variant};
+use tilewright::{
+    AsTensor, AsTensorMut, Compiler, DeviceTensor, Error, Kernel, KernelCache, Result, Source, Stream, Variant,
+};
 use transform::Script;
 
 use super::options::{Assignment, Data, Machine, Program};
@@ -41,8 +43,8 @@ pub struct Call {
 }
 
 impl Call {
-    /// Reads the program and the inputs, compiles, and fills what was not given with random elements.
-    pub fn prepare(program: &Program, machine: &Machine, data: &Data) -> Result<Call> {
+    /// Reads the program and the inputs, compiles or finds it in the cache, and fills what was not given with random elements.
+    pub fn prepare(program: &Program, machine: &Machine, data: &Data, cache: Option<KernelCache>) -> Result<Call> {
         let source = program.source()?;
         let def = program.definition(&source)?;
         output_files(&def, data)?;
@@ -54,7 +56,10 @@ impl Call {
         if data.verify {
             verify::check_size(&def, &sizes)?;
         }
-        let compiler = machine.compiler(data.threads, script)?.tile_sizes(tiles);
+        let mut compiler = machine.compiler(data.threads, script)?.tile_sizes(tiles);
+        if let Some(cache) = cache {
+            compiler = compiler.cache(cache);
+        }
         let kernel = compiler.definition_in(def.clone(), source);
         let progress = Progress::new(format!("compiling `{}`", def.name));
         let variant = kernel.prepare_sizes(&sizes)?;

@@ -9,7 +9,7 @@ use tilewright::Result;
 
 use super::call::Call;
 use super::options::{Data, Machine, Program};
-use super::{bench, terminal};
+use super::{bench, cache, terminal};
 
 /// Compile and run a program; random inputs unless given
 #[derive(Debug, Args)]
@@ -29,12 +29,13 @@ pub struct Run {
 impl Run {
     /// Compiles, runs once, verifies if asked to, writes.
     pub fn run(self) -> Result<()> {
-        let mut call = Call::prepare(&self.program, &self.machine, &self.data)?;
+        let mut call = Call::prepare(&self.program, &self.machine, &self.data, cache::open()?)?;
         let time = call.run()?;
         let agreement = self.data.verify.then(|| call.verify()).transpose()?;
         let written = call.write(&self.data)?;
         let compile = bench::duration(call.variant.compile_time);
-        let mut out = format!("{}\n  compiled in {compile}, ran in {}\n", call.title(), bench::duration(time));
+        let found = if call.variant.was_kept { "found in the cache" } else { "compiled" };
+        let mut out = format!("{}\n  {found} in {compile}, ran in {}\n", call.title(), bench::duration(time));
         for (name, tensor) in &call.outputs {
             let files =
                 written.iter().filter(|(output, _)| output == name).map(|(_, path)| format!("  -> {}", path.display()));

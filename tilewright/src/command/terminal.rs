@@ -5,7 +5,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use support::{Diagnostic, Remark};
+use support::{Diagnostic, Remark, Severity};
 use tilewright::{Error, Result, Source, render};
 
 /// Prints to standard output. A reader that has gone away is no error.
@@ -30,6 +30,13 @@ pub fn warnings(warnings: &[Diagnostic], source: &Source) {
     if !warnings.is_empty() {
         complain(format!("{}\n", render(warnings, Some(source), colours())));
     }
+}
+
+/// Says what went wrong and does not matter.
+pub fn warning(error: &Error) {
+    let of = |diagnostic: &Diagnostic| Diagnostic { severity: Severity::Warning, ..diagnostic.clone() };
+    let all: Vec<Diagnostic> = error.diagnostics().iter().map(of).collect();
+    complain(format!("{}\n", render(&all, None, colours())));
 }
 
 /// Shows what the compiler did not do, and why.

@@ -3,9 +3,13 @@
 mod archive;
 mod c;
 mod c_names;
+mod cubin;
 mod describe;
 mod header;
+mod rust;
 mod shared;
+
+pub use archive::archive;
 
 use std::collections::BTreeMap;
 
@@ -13,7 +17,7 @@ use polyhedral::isl;
 use runtime::package::{Machine, Package, Parts, VariantParts};
 use support::{Diagnostic, Watch};
 
-use crate::compile::{self, Options};
+use crate::compile::{self, Options, Translated};
 use crate::error::Source;
 use crate::routine::Routine;
 use crate::{Definition, Error, Result, bind};
@@ -46,6 +50,42 @@ impl Choice {
 /// # Errors
 /// When the sizes do not fit, a script is refused, or there is nothing that could be compiled for a target.
 pub fn package(def: &Definition, source: &Source, targets: &[Options], choices: &[Choice]) -> Result<Package> {
+    package_for(&Linked::ALL, def, source, targets, choices)
+}
+
+/// Programs that a package is linked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linked {
+    /// Programs in C and C++: a header, a static and a shared library.
+    C,
+    /// Programs in Rust: a module.
+    Rust,
+}
+
+impl Linked {
+    /// All of them.
+    pub const ALL: [Linked; 2] = [Linked::C, Linked::Rust];
+
+    /// Makes the files for these programs, which the run time does not read: names and bytes.
+    fn files(self, def: &Definition, package: &Package, targets: &[Options]) -> Result<Vec<(String, Vec<u8>)>> {
+        match self {
+            Linked::C => c::files(def, package, targets),
+            Linked::Rust => rust::files(def, package),
+        }
+    }
+}
+
+/// As [`package`], with what these programs need and not what others do.
+///
+/// # Errors
+/// As [`package`].
+pub fn package_for(
+    programs: &[Linked],
+    def: &Definition,
+    source: &Source,
+    targets: &[Options],
+    choices: &[Choice],
+) -> Result<Package> {
     let routine = Routine::of_definition(def.clone(), Some(source.clone()));
     let mut package = Package::new(Parts {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -63,19 +103,51 @@ pub fn package(def: &Definition, source: &Source, targets: &[Options], choices: 
             add_variant(&mut package, &routine, options, choice).map_err(|error| error.with_source(source))?;
         }
     }
-    for file in EXTRAS {
-        for (name, bytes) in file(def, &package, targets)? {
+    for program in programs {
+        for (name, bytes) in program.files(def, &package, targets)? {
             package.add_file(name, bytes);
         }
     }
     Ok(package)
 }
 
-/// Makes files of a package that the run time does not read: their names and bytes.
-type Extra = fn(&Definition, &Package, &[Options]) -> Result<Vec<(String, Vec<u8>)>>;
-
-/// What a package has for those who link it.
-const EXTRAS: [Extra; 1] = [c::files];
+/// What was compiled of a routine for these sizes, or for any, as a package of one variant, for the process that compiled it and its
+/// like: of a program that was built in Rust it has neither arguments nor conditions.
+///
+/// # Errors
+/// Where it is kernels for any sizes, and where its numbers are no formulas.
+pub(crate) fn of_translated(
+    translated: &Translated,
+    routine: &Routine,
+    sizes: Option<&[i64]>,
+    options: &Options,
+) -> Result<Package> {
+    let (arguments, conditions) = match routine.definition() {
+        Some(def) => (describe::arguments(def)?, describe::conditions(def)?),
+        None => (Vec::new(), Vec::new()),
+    };
+    let (definition, own) = (routine.name.clone(), routine.sizes.clone());
+    let version = env!("CARGO_PKG_VERSION").into();
+    let mut package =
+        Package::new(Parts { version, definition, sizes: own, arguments, conditions, program: routine.text() });
+    let target = options.device.as_ref().map_or(&options.target.name, |device| &device.name).clone();
+    let script = translated.script.to_string();
+    let about = VariantParts { name: "kept".into(), target, sizes: sizes.map(<[i64]>::to_vec), script };
+    match (&options.device, sizes) {
+        (None, sizes) => {
+            let code = translated.open_code(&routine.sizes, sizes, options)?;
+            package.add_host(about, machine(options)?, &code);
+        }
+        (Some(_), Some(sizes)) => {
+            package.add_device(about, &translated.device_code(&routine.sizes, sizes, options)?, None);
+        }
+        (Some(device), None) => {
+            let message = format!("launches of `{}` are listed for the sizes of a call", device.name);
+            return Err(Error::user(Diagnostic::call("TC0946", message)));
+        }
+    }
+    Ok(package)
+}
 
 /// The choices that a target can have code for.
 fn choices_of<'a>(options: &Options, choices: &'a [Choice]) -> Result<Vec<&'a Choice>> {
@@ -105,7 +177,9 @@ fn add_variant(package: &mut Package, routine: &Routine, options: &Options, choi
     let about = VariantParts { name, target: target.clone(), sizes, script };
     match (&options.device, &choice.sizes) {
         (Some(_), Some(sizes)) => {
-            package.add_device(about, &translated.device_code(&routine.sizes, sizes, &options)?, None);
+            let code = translated.device_code(&routine.sizes, sizes, &options)?;
+            let cubin = cubin::assembled(&code);
+            package.add_device(about, &code, cubin);
         }
         (Some(_), None) => return Err(Error::bug("launches for any sizes")),
         (None, sizes) => {

@@ -53,7 +53,7 @@ fn examples() -> PathBuf {
 
 /// What the examples are built for: several processors, where this machine runs their code.
 fn targets() -> &'static str {
-    if cfg!(target_arch = "x86_64") { "x86-64-v3,x86-64-v4" } else { "host" }
+    if cfg!(target_arch = "x86_64") { "x86-64,x86-64-v3,x86-64-v4" } else { "host" }
 }
 
 #[test]

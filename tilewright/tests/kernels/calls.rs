@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread;
 
-use runtime::package::{Manifest, Package};
+use runtime::package::Package;
 use tilewright::{
     AsTensor, AsTensorMut, Choice, Compiler, DType, Device, DeviceTensor, Gpu, Options, Source, Stream, Tensor, check,
     host_target, package, runtime_dtype,
@@ -288,11 +288,9 @@ fn a_package_that_was_changed_is_refused() {
     std::fs::write(at(ptx), text.replace("sm_80", "sm_70")).expect("a file");
     assert!(load().contains(&format!("{ptx}: it is not the file that package.json is about")), "{}", load());
     std::fs::write(at(ptx), text).expect("a file");
-    let json = std::fs::read_to_string(at("package.json")).expect("it is there");
-    let manifest: Manifest = serde_json::from_str(&json).expect("it reads back");
-    assert_eq!(&manifest, package.manifest());
-    std::fs::remove_file(at(&manifest.variants[0].script)).expect("it was there");
-    assert!(load().contains(&manifest.variants[0].script));
+    let script = &package.manifest().variants[0].script;
+    std::fs::remove_file(at(script)).expect("it was there");
+    assert!(load().contains(script));
 }
 
 /// Same program, same sizes, same device: the same bytes.

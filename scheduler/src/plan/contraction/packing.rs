@@ -2,6 +2,7 @@
 
 use polyhedral::{Access, DType, Expr, Subscript};
 
+use super::steps::even_steps;
 use super::{Group, Piece, Planner, RegisterTile, extent_of};
 use crate::nest::{self, Loop, Stride};
 use crate::plan::{Form, Pack};
@@ -421,9 +422,9 @@ impl Planner<'_> {
     /// Iterations of the outermost reduction in a strip; all strips are about as long.
     fn depth(&self, extent: u64, inner: u64, tile: &RegisterTile) -> u64 {
         let panel_row = u64::from(tile.width()) * u64::from(self.read_bytes());
-        let by = self.group.map_or(1, |group| u64::from(group.by));
-        let most = (self.second_cache() / PANEL / panel_row.max(1)).min(DEEPEST * by) / inner.max(1);
-        balanced(extent, most.max(1), by)
+        let group = self.group.map(|group| u64::from(group.by));
+        let most = (self.second_cache() / PANEL / panel_row.max(1)).min(DEEPEST * group.unwrap_or(1)) / inner.max(1);
+        balanced(extent, most.max(1), group.unwrap_or_else(|| even_steps(extent)))
     }
 
     /// Bytes of the widest element that the statement reads.
