@@ -141,7 +141,12 @@ fn headers_are_clean_in_c_and_cpp() {
 /// The symbols that a static library needs and does not have.
 fn missing(package: &Package, library: &str) -> Vec<String> {
     let functions = package.file(library).expect("the object of the functions");
-    let objects = package.manifest().sha256.keys().filter(|name| name.ends_with(".o") && name.contains("__"));
+    let objects = package
+        .manifest()
+        .sha256
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| name.ends_with(".o") && name.contains("__"));
     let files: Vec<_> = objects.map(|name| package.file(name).expect("an object")).chain([functions]).collect();
     let (mut defined, mut needed) = (Vec::new(), Vec::new());
     for bytes in files {
