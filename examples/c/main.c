@@ -19,18 +19,23 @@ static void check(int holds, const char *what)
     }
 }
 
+/* Memory that lives until the program ends. */
+static void *kept[256];
+static int kept_count = 0;
+
 /* Memory for `count` floats, aligned for a workspace too. */
 static float *floats(int64_t count)
 {
-    void *memory = NULL;
+    void *memory;
     size_t bytes = (size_t)(count > 0 ? count : 1) * sizeof(float);
     bytes = (bytes + TILEWRIGHT_ALIGNMENT - 1) / TILEWRIGHT_ALIGNMENT * TILEWRIGHT_ALIGNMENT;
-    /* C99 has no aligned_alloc: the first address that is aligned, in memory that lives as long as the program. */
+    /* C99 has no aligned_alloc: the first address that is aligned. */
     memory = malloc(bytes + TILEWRIGHT_ALIGNMENT);
-    if (memory == NULL) {
+    if (memory == NULL || kept_count == sizeof kept / sizeof *kept) {
         puts("out of memory");
         exit(1);
     }
+    kept[kept_count++] = memory;
     return (float *)(((uintptr_t)memory + TILEWRIGHT_ALIGNMENT - 1) & ~(uintptr_t)(TILEWRIGHT_ALIGNMENT - 1));
 }
 
@@ -187,6 +192,8 @@ int main(void)
     look_up(with_threads);
     refuse();
     tilewright_pool_destroy(pool);
+    while (kept_count > 0)
+        free(kept[--kept_count]);
     puts(failures == 0 ? "all numbers are right" : "some are wrong");
     return failures != 0;
 }

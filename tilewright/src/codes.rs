@@ -147,8 +147,9 @@ negative, `p.assume` any condition. Call it with other sizes.",
         code: "TC0916",
         title: "the program is too large for one kernel",
         text: "Finding the loops of a program, and proving them, takes work that grows with its statements, and that work is bounded.
-Some hundred statements, those of the definitions that are called included, are no problem; of more make several definitions, and
-call one after the other.",
+Some hundred statements, those of the definitions that are called included, are no problem: large programs are divided into parts,
+each with a bound of its own. A script without `part` is about the whole program, and so are all for devices: divide the
+program there, by `part STATEMENT` in the script or into several definitions, called one after the other.",
     },
     Page {
         code: "TC0920",
@@ -323,6 +324,26 @@ or was called outside of a build script. Patterns begin in the folder of Cargo.t
     fn main() {
         tilewright_build::kernels([\"kernels/*.tc\"]);
     }",
+    },
+    Page {
+        code: "TC0947",
+        title: "devices are not measured here",
+        text: "`explain --measure` puts the time of a kernel beside what this processor's arithmetic and caches can do. Of a device
+`tilewright bench -t opencl` and `bench -t cuda` say how long kernels take there, and beside which limit.",
+    },
+    Page {
+        code: "TC0948",
+        title: "nothing of that name to draw",
+        text: "`emit domain.svg` draws the instances of one statement in two of its dimensions:
+
+    tilewright emit domain.svg mm.tc -s M=8,N=8,K=8 --stmt C.update --dims m,k
+
+`tilewright emit scop` lists the statements with their dimensions; those that a script adds are in `emit schedule`.",
+    },
+    Page {
+        code: "TC0949",
+        title: "too many instances for a picture",
+        text: "Every instance is a point, so pictures are for small sizes: a few tiles in each dimension show what thousands would.",
     },
     Page {
         code: "TC0999",

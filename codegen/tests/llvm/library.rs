@@ -15,6 +15,7 @@ fn sample(triple: &str, features: &[&str]) -> Library {
         size: None,
     };
     let choice = |entry: &str, features: &[&str]| Choice {
+        target: "any".into(),
         entry: entry.into(),
         features: features.iter().map(|name| name.to_string()).collect(),
         sizes: None,

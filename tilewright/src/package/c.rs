@@ -104,6 +104,7 @@ fn library_of(package: &Package, hosts: &[Host<'_>]) -> Result<(Library, Vec<Str
 fn choice(names: &[String], variant: &Variant, code: &HostCode) -> Choice {
     let sizes = variant.sizes.as_ref().map(|sizes| names.iter().filter_map(|name| sizes.get(name).copied()).collect());
     Choice {
+        target: variant.target.clone(),
         entry: code.entry.clone(),
         features: code.machine.features.clone(),
         scalable_bits: code.machine.scalable_bits,

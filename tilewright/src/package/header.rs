@@ -137,10 +137,8 @@ fn kernels(library: &Library, left_out: &[String]) -> String {
                 pairs.collect::<Vec<_>>().join(", ")
             }
         };
-        let mut needs = choice.features.clone();
-        needs.extend(choice.scalable_bits.map(|bits| format!("vectors of {bits} bits")));
-        let needs = if needs.is_empty() { "any processor".into() } else { needs.join(" ") };
-        let _ = writeln!(text, " *   {}; {}", if sizes.is_empty() { "no sizes" } else { &sizes }, needs);
+        let sizes = if sizes.is_empty() { "the only sizes" } else { &sizes };
+        let _ = writeln!(text, " *   {}: {sizes}", choice.target);
     }
     for why in left_out {
         let _ = writeln!(text, " * Left out is {}", comment(why));

@@ -91,10 +91,11 @@ impl<'c> Glue<'c, '_> {
 
     /// `i32 run(arguments, sizes, call)`: calls an object with arguments that fit.
     fn run(&self, plan: FunctionValue<'c>) -> Result<FunctionValue<'c>> {
+        // Some of the table's functions are written here, so they come before this one.
+        let (math, [checks, entries]) = (self.table()?, self.tables()?);
         let body = self.begin("run", self.status_type(), &[self.pointer(); 3], Linkage::Internal);
         let [arguments, sizes, call] = [0, 1, 2].map(|at| body.parameter(at).map(|p| p.into_pointer_value()));
         let (arguments, sizes, call) = (arguments?, sizes?, call?);
-        let [checks, entries] = self.tables()?;
         let choice = self.stack(&body, self.status_type())?;
         let (bytes, parameters) = (self.numbers(&body, 1)?, self.numbers(&body, self.most_parameters())?);
         let status = self.call(plan, &[sizes.into(), choice.into(), bytes.into(), parameters.into()])?;
@@ -115,7 +116,7 @@ impl<'c> Glue<'c, '_> {
         self.store(context, offset_of!(abi::Context, parallel), self.defined("parallel")?)?;
         self.store(context, offset_of!(abi::Context, report), self.defined("report")?)?;
         self.store(context, offset_of!(abi::Context, workspace), workspace)?;
-        self.store(context, offset_of!(abi::Context, math), self.table()?)?;
+        self.store(context, offset_of!(abi::Context, math), math)?;
         self.store(context, offset_of!(abi::Context, state), state)?;
         let status = self.entered(pick(entries)?, [context, arguments, parameters])?;
         self.tell(&body, call, state)?;

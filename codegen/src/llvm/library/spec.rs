@@ -65,6 +65,8 @@ pub struct Condition {
 /// An object to choose.
 #[derive(Clone, Debug)]
 pub struct Choice {
+    /// The target that it was compiled for, as people call it.
+    pub target: String,
     /// The symbol of its [`runtime::abi::Entry`].
     pub entry: String,
     /// What the processor must have, by LLVM's names, beyond what every processor of the architecture has.
@@ -324,4 +326,36 @@ fn without(formula: &Formula, size: &str) -> Option<i64> {
     let mut is_in = false;
     formula.each_size(&mut |name| is_in |= name == size);
     (!is_in).then_some(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn argument(role: Role, extent: &[&str], size: Option<usize>) -> Argument {
+        let extent = extent.iter().map(|text| text.parse().expect("a formula")).collect();
+        Argument { name: "A".into(), dtype: DType::INT32, role, extent, is_strided: false, size }
+    }
+
+    #[test]
+    fn sizes_are_found_in_an_order_in_which_they_are_known() {
+        let library = Library {
+            name: "f".into(),
+            triple: String::new(),
+            sizes: ["N", "K", "T", "W", "V"].map(String::from).into(),
+            arguments: vec![
+                argument(Role::Input, &["2*K + N", "floor(W/2)"], None),
+                argument(Role::Input, &[], Some(2)),
+                argument(Role::Output, &["V"], None),
+                argument(Role::Input, &["N", "V"], None),
+            ],
+            conditions: Vec::new(),
+            choices: Vec::new(),
+        };
+        let expected =
+            [Origin::Extent(3, 0), Origin::Computed(0, 0), Origin::Value(1), Origin::Given, Origin::Extent(3, 1)];
+        assert_eq!(library.origins(), expected);
+        assert_eq!(library.order(), [0, 2, 3, 4, 1]);
+        assert_eq!((library.given(), library.not_values()), (vec![3], vec![0, 1, 3, 4]));
+    }
 }
