@@ -175,25 +175,6 @@ fn the_same_package_is_the_same_bytes() {
     assert!(count(".o") >= 15, "{:?}", names(first));
 }
 
-/// Every `tilewright build …` of the help, with other folders.
-#[test]
-fn the_examples_of_the_help_work() {
-    let help = tilewright(&["build", "--help"]).stdout;
-    let help = String::from_utf8(help).expect("text");
-    let examples: Vec<&str> =
-        help.lines().map(str::trim).filter(|line| line.starts_with("tilewright build ")).collect();
-    assert!(examples.len() >= 3, "{help}");
-    for example in examples {
-        let folder = tempfile::tempdir().expect("a folder");
-        let output = folder.path().join("package").display().to_string();
-        let mut words: Vec<&str> = example.split_whitespace().skip(1).collect();
-        *words.last_mut().expect("a folder") = &output;
-        let built = tilewright(&words);
-        assert!(built.status.success(), "{example}: {}", String::from_utf8_lossy(&built.stderr));
-        assert!(!loaded(Path::new(&output)).manifest().variants.is_empty());
-    }
-}
-
 /// What is wrong with a command is said with a code and what to write.
 #[test]
 fn commands_that_cannot_be_done_are_refused() {

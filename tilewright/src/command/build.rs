@@ -17,7 +17,8 @@ use super::terminal::{self, Progress};
 #[command(after_help = "\
 Examples:
   tilewright build examples/mm.tc -s M=512,N=512,K=512 -o mm
-  tilewright build examples/mm.tc -s N=512,K=512 --sizes M=1 --sizes M=64 --symbolic -t x86-64-v3,x86-64-v4 -o mm
+  tilewright build examples/mm.tc -s N=64,K=64 --sizes M=1 --sizes M=8 --symbolic -o mm
+  tilewright build examples/mm.tc --symbolic -t x86-64-v3,x86-64-v4 -o mm
   tilewright build examples/softmax.tc -s M=256,N=1000 -t cuda:sm_80,opencl -o softmax
 
 The folder has the code of each target and choice of sizes (an object, PTX and where ptxas is what that makes of it, or OpenCL C), \
