@@ -8,18 +8,21 @@ mod checks;
 pub mod gpu;
 mod int;
 pub mod interp;
+mod joining;
 pub mod llvm;
 mod numbers;
 mod passes;
 mod program;
 mod reduction;
+mod renaming;
 mod scan;
 mod text;
 mod verify;
 
+pub use joining::{Piece, joined};
 pub use passes::{
-    accumulators, coalesce, dots, forwarding, lines, lower, peel, prefetches, registers, shifts, simplify, split,
-    spread, transposes, unswitch, values,
+    accumulators, coalesce, dots, forwarding, lines, lower, lower_part, peel, prefetches, registers, shifts, simplify,
+    split, spread, transposes, unswitch, values,
 };
 pub use program::{
     At, Buffer, Combining, Cond, Int, Launch, Op, Place, Program, Reg, RegId, Report, Stride, Value, VarId,

@@ -104,7 +104,8 @@ mod tests {
             Op::Set { reg: a, value: constant(first) },
             Op::For { var, lower, upper, step, parallel: false, body },
         ];
-        (Program { name: "p".into(), params: Vec::new(), buffers: Table::new(), vars, regs, body }, [a, b])
+        let (name, params, buffers, parts) = ("p".into(), Vec::new(), Table::new(), Vec::new());
+        (Program { name, params, buffers, vars, regs, body, parts }, [a, b])
     }
 
     fn any() -> Value {

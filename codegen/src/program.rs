@@ -49,6 +49,9 @@ pub struct Program {
     pub regs: Table<RegId, Reg>,
     /// What runs.
     pub body: Vec<Op>,
+    /// The ops of the body at which the parts of a large program begin, which may be equal but for their buffers: there is
+    /// machine code for equal ones once. None where it is not known of any.
+    pub parts: Vec<usize>,
 }
 
 impl Program {

@@ -24,6 +24,7 @@ const FMA: Options = Options {
     trust_indices: false,
     async_copies: false,
     runtime_strides: Vec::new(),
+    kept: Vec::new(),
     full_tiles: FullTiles::Together,
 };
 

@@ -22,6 +22,7 @@ pub mod isl;
 
 mod dependence;
 mod expr;
+mod graph;
 mod index;
 pub mod initialised;
 mod kernel;
@@ -40,8 +41,9 @@ mod verify;
 pub use combine::{Combination, Combined, is_updated_atomically};
 pub use dependence::{DependenceKind, Dependences, dependences};
 pub use expr::{BinOp, Builtin, CmpOp, DType, Expr, Monoid, UnOp, Value};
+pub use graph::{Graph, Outline, Part};
 pub use index::{Affine, Index};
 pub use kernel::{Kernel, Launched};
-pub use scop::{Access, Body, Graph, Layout, Memory, Nest, Role, Scop, Stmt, StmtId, Subscript, Tensor, TensorId};
+pub use scop::{Access, Body, Layout, Memory, Nest, Role, Scop, Stmt, StmtId, Subscript, Tensor, TensorId};
 pub use tiling::{Tiled, Tiling};
 pub use tree::{Axis, Band, Filtered, Kind, Member, Node, ScheduleTree};

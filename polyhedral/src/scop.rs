@@ -417,16 +417,3 @@ impl Stmt {
         }
     }
 }
-
-/// Several programs in order and the tensors between them; usually one. Groups of a large program are Scops of their own.
-#[derive(Clone, Debug)]
-pub struct Graph {
-    /// In execution order; a tensor with the same name is the same tensor.
-    pub scops: Vec<Scop>,
-}
-
-impl From<Scop> for Graph {
-    fn from(scop: Scop) -> Graph {
-        Graph { scops: vec![scop] }
-    }
-}

@@ -35,5 +35,5 @@ pub use kernel::{OpenArgument, OpenCode, OpenSignature};
 pub use named::Named;
 pub use package::{Linked, Package, PackageError, RunError};
 pub use plan::Plan;
-pub use pool::{ForkJoin, Pace, Pool, PoolError};
+pub use pool::{ForkJoin, Observer, Pace, Pool, PoolError};
 pub use tensor::{DType, Element, Tensor, TensorError, TensorView, TensorViewMut};

@@ -2,12 +2,14 @@
 
 mod chunks;
 mod fork_join;
+mod observed;
 mod pace;
 mod team;
 #[cfg(test)]
 mod tests;
 
 pub use fork_join::ForkJoin;
+pub use observed::Observer;
 pub use pace::Pace;
 pub(crate) use pace::Paces;
 
@@ -81,6 +83,12 @@ impl Pool {
     /// The caller's own threads, whatever they are.
     pub fn new(threads: impl ForkJoin + 'static) -> Pool {
         Pool { threads: Threads::Own(Arc::new(threads)) }
+    }
+
+    /// The same threads, whose parallel loops an observer is told of. Loops that run on the caller alone are none.
+    #[must_use]
+    pub fn observed(self, observer: Arc<dyn Observer>) -> Pool {
+        Pool::new(observed::Observed { pool: self, observer })
     }
 
     /// How many threads there are.

@@ -6,6 +6,8 @@
 //! | [`Isl`] | isl's scheduler, with Max or Min fusion, recorded as one `order` |
 //! | [`Cpu`] | isl's order, then tiles for caches and registers, vectors and threads for the session's target |
 //!
+//! Large programs are divided into [`parts`], each of which a policy schedules by itself.
+//!
 //! A policy only decides. `transform` applies each command and has it proved; a refused one leaves the program as it was
 //! and becomes a remark. Decisions come from access relations, extents and the `Target`, never from names or spelling.
 
@@ -20,6 +22,7 @@ mod lines;
 mod nest;
 mod order;
 mod packing;
+mod parts;
 mod plan;
 mod prologue;
 mod reasons;
@@ -31,6 +34,7 @@ mod windows;
 
 pub use cpu::{Cpu, Given};
 pub use order::{Fusion, Isl, SourceOrder};
+pub use parts::parts;
 
 /// The stage's name in remarks.
 const STAGE: &str = "scheduler";

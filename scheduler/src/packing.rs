@@ -1,6 +1,6 @@
 //! Packing: a copy in the order of use, by the commands `promote` and `layout`.
 
-use polyhedral::{Scop, Stmt, Tensor};
+use polyhedral::{Scop, Stmt, Tensor, TensorId};
 use support::Remark;
 use transform::{Command, LayoutMap, Promotion, Session};
 
@@ -14,10 +14,15 @@ const WHAT: &str = "not packed";
 /// Keeps a copy for each iteration of the loop `at`, in its form, and copies by vectors.
 pub(crate) fn pack(session: &mut Session, entity: &str, pack: &Pack, at: Option<String>) {
     let source = session.scop().tensors[pack.tensor].clone();
-    // A copy for the whole program is made before everything else; what may be computed in it comes later.
-    let is_written = |stmt: &Stmt| stmt.writes.iter().any(|write| write.tensor == pack.tensor);
-    let is_computed = session.scop().stmts.values().any(is_written);
-    if at.is_none() && is_computed && !prologue::is_for_copies(session.scop(), pack.tensor) {
+    // A copy for the whole program is made before everything else: what may be computed in it is computed of inputs.
+    let is_written = |tensor: TensorId| {
+        session.scop().stmts.values().filter(move |stmt| stmt.writes.iter().any(|write| write.tensor == tensor))
+    };
+    let is_of_inputs = |stmt: &Stmt| stmt.reads.iter().all(|read| is_written(read.tensor).next().is_none());
+    let is_computed = is_written(pack.tensor).next().is_some();
+    let can_be_first =
+        || prologue::is_for_copies(session.scop(), pack.tensor) && is_written(pack.tensor).all(is_of_inputs);
+    if at.is_none() && is_computed && !can_be_first() {
         let why = format!("`{}` is computed by the program, and no loop is around its reader for a copy", source.name);
         return session.remark(Remark::new(STAGE, entity, WHAT, why));
     }

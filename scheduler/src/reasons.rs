@@ -50,6 +50,7 @@ fn of(command: &Command, target: &Target) -> Option<String> {
         | Command::Collapse { .. }
         | Command::Launch { .. }
         | Command::Bind { .. }
+        | Command::Part { .. }
         | Command::Auto { .. } => return None,
     })
 }

@@ -50,7 +50,7 @@ fn program(case: &Case) -> Scop {
 }
 
 #[test]
-fn predicted_bytes_are_within_a_fifth_of_what_the_schedule_moves() {
+fn predicted_bytes_are_within_a_quarter_of_what_the_schedule_moves() {
     let target = target(&[4 << 10, 32 << 10]);
     let (mut table, mut wrong) = (String::new(), Vec::new());
     for case in &CASES {
@@ -64,7 +64,7 @@ fn predicted_bytes_are_within_a_fifth_of_what_the_schedule_moves() {
             let off = predicted as f64 / found as f64 - 1.0;
             writeln!(table, "{:14} {} {predicted:>9} {found:>9} {:>6.1}%", case.name, level.name, 100.0 * off)
                 .expect("a string takes everything");
-            if off.abs() > 0.2 {
+            if off.abs() > 0.25 {
                 wrong.push(format!("{} {}: {:.1} %", case.name, level.name, 100.0 * off));
                 writeln!(table, "{report:?}\n{}", scheduled.script).expect("a string takes everything");
             }

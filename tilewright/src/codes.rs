@@ -325,6 +325,26 @@ or was called outside of a build script. Patterns begin in the folder of Cargo.t
     }",
     },
     Page {
+        code: "TC0947",
+        title: "devices are not measured here",
+        text: "`explain --measure` puts the time of a kernel beside what this processor's arithmetic and caches can do. Of a device
+`tilewright bench -t opencl` and `bench -t cuda` say how long kernels take there, and beside which limit.",
+    },
+    Page {
+        code: "TC0948",
+        title: "nothing of that name to draw",
+        text: "`emit domain.svg` draws the instances of one statement in two of its dimensions:
+
+    tilewright emit domain.svg mm.tc -s M=8,N=8,K=8 --stmt C.update --dims m,k
+
+`tilewright emit scop` lists the statements with their dimensions; those that a script adds are in `emit schedule`.",
+    },
+    Page {
+        code: "TC0949",
+        title: "too many instances for a picture",
+        text: "Every instance is a point, so pictures are for small sizes: a few tiles in each dimension show what thousands would.",
+    },
+    Page {
         code: "TC0999",
         title: "a bug in Tilewright",
         text: "The program is right, or at least nothing that you wrote should lead here. Please report it with the program, the

@@ -11,6 +11,7 @@ use support::{Diagnostic, Gpu, KernelCode, Remark, Stage, Target, Watch, with_de
 use transform::{Policy, Scheduled, Script, Session};
 
 use crate::device;
+use crate::parts::{self, Divided, Joined};
 use crate::refusal::{explained, refused, unmapped};
 use crate::{Error, Result};
 
@@ -129,13 +130,42 @@ fn translated(
     if let Some(device) = &options.device {
         return translated_for(device, scop, strided, options, watch);
     }
+    if let Some(divided) = parts::divided(&scop, strided, options)? {
+        return translated_in_parts(&divided, strided, entry, options, watch);
+    }
     let mut scheduled = watch.at(schedule(scop, options)?)?;
     let program = watch.at(program(&mut scheduled, strided, options)?)?;
+    let (script, remarks) = (scheduled.script, scheduled.remarks);
+    object(program, script, remarks, entry, options, watch)
+}
+
+/// The same for a large program, whose parts are scheduled and lowered by themselves.
+fn translated_in_parts(
+    divided: &Divided,
+    strided: &[bool],
+    entry: Option<&str>,
+    options: &Options,
+    watch: &mut Watch<'_>,
+) -> Result<Translated> {
+    let Joined { program, script, remarks, .. } = divided.joined(strided, options)?;
+    watch.passed("parts");
+    let program = watch.at(program)?;
+    object(program, script, remarks, entry, options, watch)
+}
+
+/// The last stage of a processor.
+fn object(
+    program: Program,
+    script: Script,
+    remarks: Vec<Remark>,
+    entry: Option<&str>,
+    options: &Options,
+    watch: &mut Watch<'_>,
+) -> Result<Translated> {
     let named = llvm::Options { entry: entry.map(String::from), ..llvm::Options::default() };
     let object = llvm::compile(&program, &options.target, &named).map_err(target)?;
     watch.passed("object");
-    let built = Built::Object(object);
-    Ok(Translated { program, built, script: scheduled.script, remarks: scheduled.remarks })
+    Ok(Translated { program, built: Built::Object(object), script, remarks })
 }
 
 /// The stages of a device.
@@ -216,11 +246,20 @@ impl Translated {
 
 /// The schedule of the script that was given, or of what the policy writes.
 pub(crate) fn schedule(scop: Scop, options: &Options) -> Result<Scheduled> {
-    schedule_by(scop, &scheduler::Cpu, options)
+    schedule_by(scop, &scheduler::Cpu, options, proof(options))
 }
 
-fn schedule_by(scop: Scop, policy: &dyn Policy, options: &Options) -> Result<Scheduled> {
-    let mut session = Session::with_options(scop, &options.target, proof(options)).map_err(refused)?;
+/// The schedule for the processor or for the device, with the program as it is after each command.
+pub(crate) fn recorded(scop: Scop, options: &Options) -> Result<Scheduled> {
+    let proof = transform::Options { history: true, ..proof(options) };
+    match &options.device {
+        Some(device) => schedule_by(scop, &gpu_mapper::Mapper { device: device.clone() }, options, proof),
+        None => schedule_by(scop, &scheduler::Cpu, options, proof),
+    }
+}
+
+fn schedule_by(scop: Scop, policy: &dyn Policy, options: &Options, proof: transform::Options) -> Result<Scheduled> {
+    let mut session = Session::with_options(scop, &options.target, proof).map_err(refused)?;
     match &options.script {
         Some(script) => session.replay_with(script, policy),
         None => policy.schedule(&mut session),
@@ -231,11 +270,11 @@ fn schedule_by(scop: Scop, policy: &dyn Policy, options: &Options) -> Result<Sch
 
 /// The loops of a schedule; adds what was not done to its remarks.
 pub(crate) fn program(scheduled: &mut Scheduled, strided: &[bool], options: &Options) -> Result<Program> {
-    let options = codegen_options(strided, options)?;
+    let options = codegen_options(strided, &[], options)?;
     codegen::lower(&scheduled.scop, &options, &mut scheduled.remarks).map_err(not_lowered)
 }
 
-fn not_lowered(error: codegen::Error) -> Error {
+pub(crate) fn not_lowered(error: codegen::Error) -> Error {
     match error {
         codegen::Error::Isl(error) => error.into(),
         codegen::Error::NoKernel(_) => Error::user(
@@ -255,7 +294,16 @@ pub(crate) fn kernels(scop: Scop, device: &Gpu, options: &Options) -> Result<Pro
 
 /// The launches of a schedule, with the script that made it and what was not done.
 fn launches(scop: Scop, device: &Gpu, strided: &[bool], options: &Options) -> Result<(Program, Script, Vec<Remark>)> {
-    let scheduled = schedule_for(scop, device, options)?;
+    launched(schedule_for(scop, device, options)?, device, strided, options)
+}
+
+/// The launches of a program that is scheduled.
+pub(crate) fn launched(
+    scheduled: Scheduled,
+    device: &Gpu,
+    strided: &[bool],
+    options: &Options,
+) -> Result<(Program, Script, Vec<Remark>)> {
     let mut remarks = scheduled.remarks;
     let scop = gpu_mapper::kernels(&scheduled.scop, device, &mut remarks).map_err(unmapped)?;
     let program = gpu::lower(&scop, &kernel_options(strided, device, options), &mut remarks).map_err(not_lowered)?;
@@ -265,7 +313,7 @@ fn launches(scop: Scop, device: &Gpu, strided: &[bool], options: &Options) -> Re
 
 /// The schedule for a device: of the script that was given, or of what the policy for devices writes.
 pub(crate) fn schedule_for(scop: Scop, device: &Gpu, options: &Options) -> Result<Scheduled> {
-    schedule_by(scop, &gpu_mapper::Mapper { device: device.clone() }, options)
+    schedule_by(scop, &gpu_mapper::Mapper { device: device.clone() }, options, proof(options))
 }
 
 /// The kernels in a language that devices are programmed in.
@@ -285,7 +333,7 @@ fn full_tiles(device: &Gpu) -> FullTiles {
 fn kernel_options(strided: &[bool], device: &Gpu, options: &Options) -> codegen::Options {
     let (fma, trust_indices, runtime_strides) = (!options.strict, options.trust_indices, strided.to_vec());
     let (full_tiles, async_copies) = (full_tiles(device), device.has_async_copies);
-    codegen::Options { fma, dots: Vec::new(), trust_indices, async_copies, runtime_strides, full_tiles }
+    codegen::Options { fma, trust_indices, async_copies, runtime_strides, full_tiles, ..codegen::Options::default() }
 }
 
 /// The size of a tile that the script leaves open.
@@ -306,12 +354,20 @@ fn proof(options: &Options) -> transform::Options {
     transform::Options { strict: options.strict, ..transform::Options::default() }
 }
 
-fn codegen_options(strided: &[bool], options: &Options) -> Result<codegen::Options> {
+/// What code generation may assume and do; of the tensors that are `kept`, other parts of the program know the dimensions.
+pub(crate) fn codegen_options(strided: &[bool], kept: &[bool], options: &Options) -> Result<codegen::Options> {
     // A fused multiply-add rounds once where the program says twice: strict results are those of the program.
     let fma = !options.strict && llvm::has_fma(&options.target).map_err(target)?;
     let dots = options.target.dot_products();
     let (trust_indices, runtime_strides) = (options.trust_indices, strided.to_vec());
-    Ok(codegen::Options { fma, dots, trust_indices, runtime_strides, ..codegen::Options::default() })
+    Ok(codegen::Options {
+        fma,
+        dots,
+        trust_indices,
+        runtime_strides,
+        kept: kept.to_vec(),
+        ..codegen::Options::default()
+    })
 }
 
 /// A program as something to call.

@@ -6,6 +6,7 @@ use polyhedral::{Scop, dependences, isl};
 use support::{Gpu, KernelCode, Stage, with_deep_stack};
 
 use crate::compile::{self, Options};
+use crate::parts;
 use crate::{Definition, Error, Result};
 
 /// The stages that print themselves, in order.
@@ -83,6 +84,53 @@ pub fn emit(stage: StageName, def: &Definition, sizes: Option<&[i64]>, options: 
     with_deep_stack(|| emitted(stage, def, sizes, options))
 }
 
+/// The text of every stage for the processor or for the device of the options, in order: what is made once is made once.
+///
+/// # Errors
+/// As for [`emit`].
+pub fn every(def: &Definition, sizes: Option<&[i64]>, options: &Options) -> Result<Vec<(StageName, String)>> {
+    with_deep_stack(|| all(def, sizes, options))
+}
+
+fn all(def: &Definition, sizes: Option<&[i64]>, options: &Options) -> Result<Vec<(StageName, String)>> {
+    let mut texts = Vec::new();
+    for stage in [StageName::Tc, StageName::Scop, StageName::Deps] {
+        texts.push((stage, emitted(stage, def, sizes, options)?));
+    }
+    let scop = match sizes {
+        Some(sizes) if !options.symbolic => frontend_tc::lower_at(def, &isl::Ctx::new(), sizes)?,
+        _ if options.symbolic => frontend_tc::lower(def, &isl::Ctx::new())?,
+        _ => return Err(Error::bug("the later stages need sizes")),
+    };
+    let mut scheduled = match &options.device {
+        Some(device) => compile::schedule_for(scop, device, options)?,
+        None => compile::schedule(scop, options)?,
+    };
+    texts.push((StageName::Script, scheduled.script.to_string()));
+    texts.push((StageName::Schedule, scheduled.to_string()));
+    match &options.device {
+        None => {
+            let program = compile::program(&mut scheduled, &[], options)?;
+            texts.push((StageName::Loops, program.to_string()));
+            texts.push((StageName::Llvm, llvm::ir(&program, &options.target).map_err(compile::target)?));
+            texts.push((StageName::Asm, llvm::assembly(&program, &options.target).map_err(compile::target)?));
+        }
+        Some(device) => {
+            let (program, ..) = compile::launched(scheduled, device, &[], options)?;
+            texts.push((StageName::Loops, program.to_string()));
+            let (stage, language) = match device.code {
+                KernelCode::Ptx(_) => (StageName::Cuda, Language::Cuda),
+                KernelCode::OpenCl => (StageName::OpenCl, Language::OpenCl),
+            };
+            texts.push((stage, gpu::source(&program, language).map_err(crate::device::unsupported)?));
+            if stage == StageName::Cuda {
+                texts.push((StageName::Ptx, gpu::ptx(&program, device).map_err(compile::target)?.text));
+            }
+        }
+    }
+    Ok(texts)
+}
+
 fn emitted(stage: StageName, def: &Definition, sizes: Option<&[i64]>, options: &Options) -> Result<String> {
     if stage == StageName::Tc {
         return Ok(verified(def)?.to_string());
@@ -113,13 +161,24 @@ fn later(stage: StageName, scop: Scop, options: &Options) -> Result<String> {
     if let Some(device) = &options.device {
         return of_device(stage, scop, device, options);
     }
-    let mut scheduled = compile::schedule(scop, options)?;
-    match stage {
-        StageName::Script => return Ok(scheduled.script.to_string()),
-        StageName::Schedule => return Ok(verified(&scheduled)?.to_string()),
-        _ => {}
-    }
-    let program = compile::program(&mut scheduled, &[], options)?;
+    let program = match parts::divided(&scop, &[], options)? {
+        Some(divided) => {
+            let joined = divided.joined(&[], options)?;
+            match stage {
+                StageName::Script => return Ok(joined.script.to_string()),
+                StageName::Schedule => return Ok(joined.schedule),
+                _ => joined.program,
+            }
+        }
+        None => {
+            let mut scheduled = compile::schedule(scop, options)?;
+            match stage {
+                StageName::Script => return Ok(scheduled.script.to_string()),
+                StageName::Schedule => return Ok(verified(&scheduled)?.to_string()),
+                _ => compile::program(&mut scheduled, &[], options)?,
+            }
+        }
+    };
     match stage {
         StageName::Llvm => llvm::ir(&program, &options.target).map_err(compile::target),
         StageName::Asm => llvm::assembly(&program, &options.target).map_err(compile::target),

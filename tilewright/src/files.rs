@@ -60,6 +60,14 @@ pub fn write(path: &Path, tensor: &Tensor) -> Result<()> {
     }
 }
 
+/// Writes a text file.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(|error| unwritable(path, &error))
+}
+
 /// Reads a text file of at most `limit` bytes.
 ///
 /// # Errors

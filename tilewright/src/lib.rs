@@ -11,15 +11,18 @@ pub mod cost;
 mod device;
 pub mod emit;
 mod error;
-mod explain;
 pub mod files;
 mod host;
 mod limits;
 mod package;
+mod parts;
+pub mod pictures;
 pub mod random;
 mod refusal;
+pub mod report;
 mod routine;
 pub mod timing;
+pub mod trace;
 pub mod verify;
 
 pub use bind::scalar;
@@ -29,10 +32,10 @@ pub use compiler::{AsTensor, AsTensorMut, Compiler, Kernel, Variant, check, sele
 pub use convert::{dtype as runtime_dtype, from_runtime as dtype_of};
 pub use device::{error as device_error, figures, open_device};
 pub use error::{Error, Fault, Result, Source, render};
-pub use explain::{Explanation, explain};
 pub use host::{host_target, known_targets, target_named};
 pub use limits::Limits;
 pub use package::{Choice, Linked, archive, package, package_for};
+pub use report::{Report, report};
 
 pub use frontend_tc::Kernel as Definition;
 pub use polyhedral::DType;

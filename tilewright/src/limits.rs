@@ -55,6 +55,20 @@ impl Limits {
         })
     }
 
+    /// Operations a second on `dtype`, measured for a twentieth of a second.
+    pub(crate) fn measure_flops(target: &Target, pool: &Pool, dtype: DType) -> Result<f64> {
+        let dtype = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
+        measure_fma(target, pool, pool.threads() as i64, dtype)
+    }
+
+    /// Bytes a second that can be read or copied, whichever is more, where `footprint` bytes are in use: measured for a
+    /// tenth of a second. The second number is how many bytes that was.
+    pub(crate) fn measure_bytes(target: &Target, pool: &Pool, footprint: f64) -> Result<(f64, f64)> {
+        let bytes = footprint.clamp(*FOOTPRINTS.start(), *FOOTPRINTS.end());
+        let stream = |kind| measure_stream(kind, target, pool, (bytes / 4.0) as i64);
+        Ok((stream(Stream::Read)?.max(stream(Stream::Copy)?), bytes))
+    }
+
     /// Measures the device of a compiler for about a tenth of a second: operations on `dtype`, and a copy with which
     /// `footprint` bytes are in use. Reads count as much as the copy moves.
     ///
@@ -234,6 +248,7 @@ impl Maker {
             vars: Table::new(),
             regs: Table::new(),
             body: Vec::new(),
+            parts: Vec::new(),
         };
         Maker { program }
     }

@@ -235,14 +235,99 @@ fn explain_has_every_command_with_its_reason() {
         for command in commands {
             assert!(explained.contains(&format!("\n  {command}")), "no {command} in {explained}");
         }
-        for heading in ["nests, in order of execution\n   1  ", "script\n"] {
+        for heading in ["script\n", "loops: iterations, how they run, what one of them touches\n  for C.init."] {
             assert!(explained.contains(&format!("\n{heading}")), "no {heading} in {explained}");
         }
     }
     let explained = place.accepted(&[&["explain"], &of("x86-64-v3")[..]].concat());
     assert!(explained.contains("      16 lanes, in registers of 32 bytes\n"), "{explained}");
+    for heading in
+        ["why not at once\n  C.update.", "dependences of the source\n  C.init -> C.update ", "traffic: ", "work: "]
+    {
+        assert!(explained.contains(&format!("\n{heading}")), "no {heading} in {explained}");
+    }
+    assert!(!explained.contains("measured"), "nothing is run unless that is asked for: {explained}");
     place.refused(1, &["explain", "mm.tc", "-s", "M=96"], &["TC0933"]);
     assert!(place.accepted(&["explain", "mm.tc", "--symbolic"]).starts_with("mm (all sizes) for "));
+}
+
+#[test]
+fn every_stage_is_written_and_every_moment_too() {
+    let place = Place::new();
+    place.accepted(&[
+        "run",
+        "mm.tc",
+        "-s",
+        "M=96,N=96,K=96",
+        "-j",
+        "2",
+        "--dump",
+        "stages",
+        "--trace",
+        "t.json",
+        "--verify",
+    ]);
+    let mut names: Vec<String> = std::fs::read_dir(place.path("stages"))
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .collect();
+    names.sort();
+    let stages = ["tc", "scop", "deps", "script", "schedule", "loops", "llvm", "asm"];
+    let expected: Vec<String> =
+        stages.iter().enumerate().map(|(at, stage)| format!("{:02}-{stage}.txt", at + 1)).collect();
+    assert_eq!(names, expected);
+    let of_file = |name: &str| std::fs::read_to_string(place.path(name)).expect("a text");
+    let sizes = ["mm.tc", "-s", "M=96,N=96,K=96"];
+    assert_eq!(of_file("stages/02-scop.txt"), place.accepted(&[&["emit", "scop"], &sizes[..]].concat()));
+    let trace: serde_json::Value = serde_json::from_str(&of_file("t.json")).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("events");
+    let named = |name: &str| events.iter().filter(|event| event["name"].as_str() == Some(name)).count();
+    assert_eq!([named("scop"), named("schedule"), named("loops"), named("object"), named("call mm")], [1; 5]);
+    assert!(events.iter().all(|event| event["ph"] == "X" && event["dur"].as_f64().is_some_and(|dur| dur >= 0.0)));
+}
+
+#[test]
+fn pictures_are_emitted() {
+    let place = Place::new();
+    let out = place.accepted(&["emit", "domain.svg", "mm.tc", "--stmt", "C.update", "--dims", "m,k", "-o", "mm.svg"]);
+    assert!(out.starts_with("mm.svg: "), "{out}");
+    let svg = std::fs::read_to_string(place.path("mm.svg")).expect("the picture");
+    // Sizes that are not given are 8.
+    assert_eq!(svg.matches("<circle ").count(), 64);
+    assert!(place.accepted(&["emit", "deps.dot", "mm.tc"]).starts_with("digraph \"mm\""));
+    place.refused(1, &["emit", "domain.svg", "mm.tc", "--stmt", "D"], &["TC0948", "it is one of C.init, C.update"]);
+    place.refused(1, &["emit", "domain.svg", "mm.tc", "--dims", "m,x"], &["TC0948", "it is one of m, n, k"]);
+    place.refused(1, &["emit", "domain.svg", "mm.tc", "-s", "M=99,N=99,K=99"], &["TC0949", "smaller sizes"]);
+    place.refused(2, &["emit", "domain.png", "mm.tc"], &["domain.svg"]);
+}
+
+#[test]
+fn explain_measures_when_asked_to() {
+    let place = Place::new();
+    let sizes = ["mm.tc", "-s", "M=64,N=64,K=64"];
+    let measured = place.accepted(&[&["explain", "--measure", "-j", "1", "--stages"], &sizes[..]].concat());
+    for part in
+        ["\ntime on 1 thread: ", "\n  arithmetic  524288 operations", " binds\n", "\n  predicted ", "\n  measured  "]
+    {
+        assert!(measured.contains(part), "no {part} in {measured}");
+    }
+    assert!(measured.contains("\ncompiling\n  scop "), "{measured}");
+    place.refused(2, &["explain", "mm.tc", "--symbolic", "--measure"], &["cannot be used with"]);
+    place.refused(1, &[&["explain", "--measure", "-t", "opencl"], &sizes[..]].concat(), &["TC0947", "bench"]);
+}
+
+#[test]
+fn explain_is_data_too() {
+    let place = Place::new();
+    let of = ["explain", "--json", "mm.tc", "-s", "M=64,N=64,K=64", "-t", "x86-64-v3"];
+    let text = place.accepted(&of);
+    assert_eq!(text, place.accepted(&of), "the same each time");
+    let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(report["sizes"][0], serde_json::json!({"name": "M", "value": 64}));
+    assert!(report["source"]["text"].as_str().is_some_and(|text| text.contains("def mm")));
+    let stages: Vec<&str> = report["code"].as_array().unwrap().iter().filter_map(|one| one["stage"].as_str()).collect();
+    assert_eq!(stages, ["loops", "llvm", "asm"]);
+    assert!(report["loops"].as_array().is_some_and(|loops| loops.len() > 4));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use polyhedral::eval::{self, Data, Limits, Tensors};
 use polyhedral::{DType, isl};
 use tilewright::random::Random;
 use tilewright::{AsTensor, Compiler, Tensor};
+use transform::Script;
 
 const TRANSFORMER: &str = include_str!("../../benches/kernels/transformer.tc");
 
@@ -41,5 +42,25 @@ fn a_transformer_computes_what_the_evaluator_does() {
             let far = (found - expected).abs() / largest;
             assert!(far <= TOLERANCE, "element {at}: {found}, and the evaluator has {expected}");
         }
+    }
+}
+
+/// The compiled transformer for these sizes.
+fn script_of(sizes: [(&str, i64); 5], threads: usize) -> Script {
+    let compiler = Compiler::host().threads(threads);
+    let kernel = compiler.compile_def(TRANSFORMER, "transformer").expect("a good definition");
+    let size = |name: &String| sizes.iter().find(|(size, _)| size == name).expect("a known size").1;
+    let sizes: Vec<i64> = kernel.sizes().iter().map(size).collect();
+    kernel.prepare_sizes(&sizes).expect("it compiles").script.clone()
+}
+
+#[test]
+fn equal_blocks_are_scheduled_once() {
+    for threads in [1, 2] {
+        let script = script_of(SIZES, threads);
+        let parts = script.parts().expect("it is in parts");
+        let first = &parts[0].stmt;
+        assert_eq!(parts.len(), 6, "{script}");
+        assert!(parts[1..].iter().all(|part| part.like.as_ref() == Some(first)), "{script}");
     }
 }

@@ -38,6 +38,7 @@ use crate::{LayoutMap, order};
 /// privatise TENSOR at LOOP [by N] [as NAME] [in MEMORY]
 /// rescale TENSOR+ by TENSOR at LOOP
 /// auto [STATEMENT+]                                           the policy's steps, for what is still as in the source
+/// part STATEMENT [like STATEMENT]                             a part of a large program begins here
 /// ```
 ///
 /// A `LOOP` is the name of a member, or `statement.index` for any statement: the outermost member that is that index of
@@ -263,6 +264,14 @@ pub enum Command {
     Auto {
         /// Statements, for their nests only; all that the script left as in the source when empty.
         stmts: Vec<String>,
+    },
+    /// The nests at the top from one on, up to the next part, are a part of the program that is scheduled and proved by
+    /// itself; the commands up to the next part are about it. [`Script::parts`](crate::Script::parts) tells them apart.
+    Part {
+        /// A statement of the first nest.
+        stmt: String,
+        /// The first statement of an earlier part that is equal but for the names: what is done there is done here.
+        like: Option<String>,
     },
 }
 
@@ -521,6 +530,11 @@ pub const COMMANDS: &[Description] = &[
         summary: "Sum terms relative to a maximum in blocks in which it still grows.",
     },
     Description { name: "auto", form: "auto [STATEMENT+]", summary: "Leave the rest to the policy." },
+    Description {
+        name: "part",
+        form: "part STATEMENT [like STATEMENT]",
+        summary: "Begin a part of a large program: what comes next is about it alone.",
+    },
 ];
 
 impl Names {
@@ -763,6 +777,7 @@ impl Command {
             Command::Privatise(_) => "privatise",
             Command::Rescale { .. } => "rescale",
             Command::Auto { .. } => "auto",
+            Command::Part { .. } => "part",
         }
     }
 }
@@ -856,6 +871,10 @@ impl fmt::Display for Command {
             Command::Privatise(privatisation) => write!(f, " {privatisation}"),
             Command::Rescale { sums, max, member } => write!(f, " {} by {max} at {member}", sums.join(" ")),
             Command::Auto { stmts } => stmts.iter().try_for_each(|stmt| write!(f, " {stmt}")),
+            Command::Part { stmt, like } => {
+                write!(f, " {stmt}")?;
+                like.as_ref().map_or(Ok(()), |like| write!(f, " like {like}"))
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ const KEYWORDS: &[&str] = &[
     "ahead",
     "first",
     "last",
+    "like",
 ];
 
 /// The most commands that the definitions of one script may stand for.

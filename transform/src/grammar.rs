@@ -195,6 +195,7 @@ fn command(input: &str) -> Read<'_, Command> {
         "privatise" => cut(map(privatisation, Command::Privatise)).parse(rest),
         "rescale" => cut(rescale).parse(rest),
         "auto" => cut(map(many0(a_statement), |stmts| Command::Auto { stmts })).parse(rest),
+        "part" => cut(part).parse(rest),
         _ => Err(nom::Err::Failure(Unexpected { rest: input, expected: A_COMMAND })),
     }
 }
@@ -385,6 +386,12 @@ fn privatisation(input: &str) -> Read<'_, Privatisation> {
     let (rest, ((tensor, member), by, name, memory)) =
         (tensor_at, opt_after("by", size), opt_after("as", new_name), in_memory).parse(input)?;
     Ok((rest, Privatisation { tensor, member, by, name, memory }))
+}
+
+/// `STATEMENT [like STATEMENT]`
+fn part(input: &str) -> Read<'_, Command> {
+    let (rest, (stmt, like)) = (statement, opt_after("like", statement)).parse(input)?;
+    Ok((rest, Command::Part { stmt, like }))
 }
 
 /// `[in MEMORY]`

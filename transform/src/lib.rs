@@ -28,6 +28,7 @@
 //! | `privatise TENSOR at LOOP [by N] [as NAME]` | give each iteration a tensor of its own, or partial results | values |
 //! | `rescale TENSOR+ by TENSOR at LOOP` | sum terms relative to a maximum in blocks in which it still grows | a law |
 //! | `auto [STATEMENT+]` | leave what is still as in the source to the policy | that of its steps |
+//! | `part STATEMENT [like STATEMENT]` | begin a part of a large program | each part by itself |
 //!
 //! A [`Command`] is one step, a [`Script`] a list of them with a text form (`.sched`). A [`Session`] applies commands to a
 //! program; a command that its proof refuses is a [`Refused`], with two instances as the counter-example. A [`Policy`]
@@ -61,6 +62,7 @@
 
 mod command;
 mod define;
+mod history;
 mod policy;
 mod refused;
 mod remedy;
@@ -90,10 +92,11 @@ mod tiling;
 pub use command::{COMMANDS, Command, Description, End, Names, Privatisation, Promotion, Tail};
 pub use define::{Definition, Definitions};
 pub use fusion_report::{FusionGroup, FusionReport};
+pub use history::{Proved, Recorded};
 pub use parallel::MAX_COPIES;
 pub use policy::Policy;
 pub use refused::{Reason, Refused};
-pub use script::{Script, ScriptError, Use};
+pub use script::{Script, ScriptError, ScriptPart, Use};
 pub use session::{OPERATIONS, Options, Scheduled, Session};
 pub use shape::MAX_LOOPS;
 pub use storage::layout::LayoutMap;

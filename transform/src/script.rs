@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use support::{Malformed, Stage};
 
+use crate::refused::{Reason, Refused};
 use crate::{Command, define};
 
 /// A schedule as a list of commands: what a policy, a person and a file have in common.
@@ -42,6 +43,19 @@ pub struct Use {
     pub text: String,
     /// The line on which it stands, from 1; none when it was asked for by a program.
     pub line: Option<usize>,
+}
+
+/// What a script says of a [part](Command::Part) of a program.
+#[derive(Clone, Debug)]
+pub struct ScriptPart {
+    /// A statement of its first nest.
+    pub stmt: String,
+    /// The first statement of the part that is equal.
+    pub like: Option<String>,
+    /// The line of the `part`.
+    pub line: usize,
+    /// The commands about it; their lines are those of the whole script.
+    pub script: Script,
 }
 
 /// A text that is not a script: where, and what should stand there.
@@ -117,6 +131,55 @@ impl Script {
     /// The commands and the lines on which they stand, from 1.
     pub fn lines(&self) -> impl DoubleEndedIterator<Item = (usize, &Command)> + ExactSizeIterator {
         self.steps.iter().map(|step| (step.line, &step.command))
+    }
+
+    /// Adds the commands of another one, with their comments, below the last line.
+    pub fn append(&mut self, other: &Script) {
+        for Step { command, within, notes, .. } in &other.steps {
+            let before = self.steps.last().map_or(0, |last| last.line + last.command.to_string().lines().count() - 1);
+            let (line, within, notes) = (before + notes.len() + 1, within.clone(), notes.clone());
+            self.push_step(Step { command: command.clone(), line, within, notes });
+        }
+    }
+
+    /// Whether it divides a program into [parts](Command::Part).
+    pub fn has_parts(&self) -> bool {
+        self.commands().any(|command| matches!(command, Command::Part { .. }))
+    }
+
+    /// The parts that it divides a program into, each with its own commands.
+    ///
+    /// ```
+    /// use transform::Script;
+    ///
+    /// let script: Script = "part A.init\nparallel A.update.i\npart B.init like A.init\n".parse().unwrap();
+    /// let parts = script.parts().unwrap();
+    /// assert_eq!(parts[0].script.to_string(), "parallel A.update.i\n");
+    /// assert_eq!((parts[1].stmt.as_str(), parts[1].like.as_deref()), ("B.init", Some("A.init")));
+    /// ```
+    ///
+    /// # Errors
+    /// Where a command is in no part, or in one that is [like](Command::Part::like) another.
+    pub fn parts(&self) -> Result<Vec<ScriptPart>, Refused> {
+        let mut parts: Vec<ScriptPart> = Vec::new();
+        for step in &self.steps {
+            let why = match (&step.command, parts.last_mut()) {
+                (Command::Part { stmt, like }, _) => {
+                    let (stmt, like, line) = (stmt.clone(), like.clone(), step.line);
+                    parts.push(ScriptPart { stmt, like, line, script: Script::new() });
+                    continue;
+                }
+                (_, Some(part)) if part.like.is_none() => {
+                    part.script.push_step(step.clone());
+                    continue;
+                }
+                (_, Some(_)) => "it is below a `part … like …`, which says already what is done: leave `like` out",
+                (_, None) => "it is above the first `part`: begin with a `part` that has the first statement",
+            };
+            let refused = Refused::new(&step.command, Reason::Precondition(why.into()));
+            return Err(Refused { line: Some(step.line), within: step.within.clone(), ..refused });
+        }
+        Ok(parts)
     }
 
     /// Puts a comment above the command `at`; below it, lines move.

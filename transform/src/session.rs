@@ -7,6 +7,7 @@ use polyhedral::legality::{self, Illegal, Meaning};
 use polyhedral::{Dependences, ScheduleTree, Scop, dependences, isl};
 use support::{Malformed, Remark, Stage, Target};
 
+use crate::history::{Proved, Recorded};
 use crate::proof::{Edit, Proof, within_budget};
 use crate::refused::{Reason, Refused};
 use crate::script::Step;
@@ -30,11 +31,13 @@ pub struct Options {
     pub strict: bool,
     /// isl operations that one command may use; past them it is refused.
     pub operations: u64,
+    /// Keep the program as it is after each command: [`Scheduled::history`].
+    pub history: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { strict: false, operations: OPERATIONS }
+        Options { strict: false, operations: OPERATIONS, history: false }
     }
 }
 
@@ -68,6 +71,8 @@ pub struct Session {
     fusion: Vec<FusionReport>,
     /// Of each command of the script, why it was chosen, where that was said.
     reasons: Vec<Option<Rc<str>>>,
+    /// What each command of the script made, where that is asked for.
+    history: Vec<Recorded>,
     /// Why the commands that come now are chosen.
     reason: Option<Rc<str>>,
     /// Commands are taken over as they are: [`Session::together`] proves what they made.
@@ -89,6 +94,9 @@ pub struct Scheduled {
     pub fusion: Vec<FusionReport>,
     /// For each command of the script, why it was chosen, where a policy [said so](Session::because).
     pub reasons: Vec<Option<Rc<str>>>,
+    /// For each command of the script, what it made of the program and how that was proved; empty unless
+    /// [`Options::history`] asks for it.
+    pub history: Vec<Recorded>,
 }
 
 impl Session {
@@ -119,7 +127,7 @@ impl Session {
         let (target, script, remarks) = (target.clone(), Script::new(), Vec::new());
         let (source, meaning) = (Rc::new(scop.clone()), OnceCell::new());
         let (before_source, is_open, is_whole) = (0, false, false);
-        let (fusion, reasons, reason) = (Vec::new(), Vec::new(), None);
+        let (fusion, reasons, reason, history) = (Vec::new(), Vec::new(), None, Vec::new());
         Ok(Session {
             scop,
             target,
@@ -132,6 +140,7 @@ impl Session {
             remarks,
             fusion,
             reasons,
+            history,
             reason,
             is_open,
             is_whole,
@@ -146,6 +155,9 @@ impl Session {
     pub fn apply(&mut self, command: Command) -> Result<(), Refused> {
         match self.attempt(&command) {
             Ok(Taken { edit, dependences, is_whole }) => {
+                if self.options.history {
+                    self.history.push(self.recorded(&edit));
+                }
                 self.scop = edit.scop;
                 self.script.push(edit.command);
                 self.reasons.push(self.reason.clone());
@@ -371,8 +383,17 @@ impl Session {
         if !self.is_whole {
             self.proved_whole().map_err(|reason| self.culprit(reason))?;
         }
-        let Session { scop, script, remarks, fusion, reasons, .. } = self;
-        Ok(Scheduled { scop, script, remarks, fusion, reasons })
+        let Session { scop, script, remarks, fusion, reasons, history, .. } = self;
+        Ok(Scheduled { scop, script, remarks, fusion, reasons, history })
+    }
+
+    /// What an edit makes of the program, which is still as it was before.
+    fn recorded(&self, edit: &Edit) -> Recorded {
+        let proved = match self.is_open && !matches!(edit.proof, Proof::Law(_)) {
+            true => Proved::Together,
+            false => Proved::of(&edit.proof, changes_values(&self.scop, edit)),
+        };
+        Recorded { scop: edit.scop.clone(), proved }
     }
 
     /// The program that the command would give, with nothing proved: what a refusal speaks of. For tests.
@@ -668,6 +689,9 @@ fn edit<'a>(scop: &Scop, target: &Target, deps: &Asked<'a>, command: &Command) -
         Command::StoreAt { tensor, member, memory } => store_at::store_at(scop, tensor, member, *memory),
         Command::Privatise(privatisation) => privatise::privatise(scop, privatisation),
         Command::Rescale { sums, max, member } => rescale::rescale(scop, sums, max, member),
+        Command::Part { .. } => Reason::precondition(
+            "`part` divides a whole program, and this is one part of one, or is compiled as a whole: for a device",
+        ),
         Command::Auto { .. } => Reason::precondition(
             "`auto` is for a policy, and here is none: the compiler has one, as has `Session::replay_with`",
         ),

@@ -171,6 +171,7 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
             let sums = vec![draw.tensor()];
             Command::Rescale { sums, max: draw.tensor(), member: draw.a_loop() }
         }
+        Command::Part { .. } => Command::Part { stmt: draw.statement(), like: draw.sometimes(Draw::statement) },
         Command::Auto { .. } => {
             Command::Auto { stmts: draw.sometimes(|draw| vec![draw.statement()]).unwrap_or_default() }
         }

@@ -2,8 +2,9 @@
 
 use inkwell::context::Context as LlvmContext;
 use inkwell::values::{BasicMetadataValueEnum, InstructionValue, InstructionValueError, MetadataValue};
+use std::collections::{BTreeMap, BTreeSet};
+
 use polyhedral::TensorId;
-use support::Entity;
 
 use crate::{Program, arena};
 
@@ -14,34 +15,44 @@ pub(super) struct Alias<'c> {
     invariant: u32,
     weights: u32,
     nontemporal: u32,
-    /// For each buffer: its scope, the scopes of those that have no byte of it, and whether nobody writes it.
-    buffers: Vec<(MetadataValue<'c>, MetadataValue<'c>, bool)>,
+    /// For buffers: the scope, the scopes of those that have no byte of it, and whether nobody writes it.
+    buffers: BTreeMap<TensorId, (MetadataValue<'c>, MetadataValue<'c>, bool)>,
 }
 
 impl<'c> Alias<'c> {
     /// For a function that does not write the buffers that are `constant`, and nobody else does while it runs. Buffers of the
     /// workspace that may have the same bytes are of no two scopes that exclude each other.
     pub fn new(context: &'c LlvmContext, program: &Program, constant: impl Fn(TensorId) -> bool) -> Alias<'c> {
+        let all = program.buffers.keys().collect();
+        Alias::of(context, program, &all, constant, |a, b| arena::are_apart(program, a, b))
+    }
+
+    /// The same of the buffers of one function, of which it is known otherwise which are apart.
+    pub fn of(
+        context: &'c LlvmContext,
+        program: &Program,
+        buffers: &BTreeSet<TensorId>,
+        constant: impl Fn(TensorId) -> bool,
+        apart: impl Fn(TensorId, TensorId) -> bool,
+    ) -> Alias<'c> {
         let domain = context.metadata_node(&[context.metadata_string("buffers").into()]);
-        let buffers = &program.buffers;
-        let scopes: Vec<MetadataValue<'c>> = buffers
+        let scopes: Vec<(TensorId, MetadataValue<'c>)> = buffers
             .iter()
-            .map(|(id, buffer)| {
-                let name = context.metadata_string(&format!("{id} {}", buffer.name));
-                context.metadata_node(&[name.into(), domain.into()])
+            .map(|&id| {
+                let name = context.metadata_string(&format!("{id} {}", program.buffers[id].name));
+                (id, context.metadata_node(&[name.into(), domain.into()]))
             })
             .collect();
         let all_apart = |own: TensorId| {
             let others: Vec<BasicMetadataValueEnum<'c>> = scopes
                 .iter()
-                .zip(buffers.keys())
-                .filter(|(_, other)| *other != own && arena::are_apart(program, own, *other))
-                .map(|(scope, _)| (*scope).into())
+                .filter(|(other, _)| *other != own && apart(own, *other))
+                .map(|(_, scope)| (*scope).into())
                 .collect();
             context.metadata_node(&others)
         };
-        let rows = buffers.keys().enumerate().map(|(index, buffer)| {
-            (context.metadata_node(&[scopes[index].into()]), all_apart(buffer), constant(buffer))
+        let rows = scopes.iter().map(|&(buffer, scope)| {
+            (buffer, (context.metadata_node(&[scope.into()]), all_apart(buffer), constant(buffer)))
         });
         Alias {
             scope: context.get_kind_id("alias.scope"),
@@ -60,7 +71,7 @@ impl<'c> Alias<'c> {
         access: InstructionValue<'c>,
         buffer: TensorId,
     ) -> std::result::Result<(), InstructionValueError> {
-        let Some((own, others, constant)) = self.buffers.get(buffer.index()) else { return Ok(()) };
+        let Some((own, others, constant)) = self.buffers.get(&buffer) else { return Ok(()) };
         access.set_metadata(*own, self.scope)?;
         access.set_metadata(*others, self.noalias)?;
         if *constant { self.describe_invariant(context, access) } else { Ok(()) }

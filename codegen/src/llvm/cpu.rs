@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::mem::offset_of;
+use std::rc::Rc;
 
 use inkwell::IntPredicate;
 use inkwell::attributes::{Attribute, AttributeLoc};
@@ -10,7 +11,7 @@ use inkwell::basic_block::BasicBlock;
 use inkwell::context::Context as LlvmContext;
 use inkwell::module::{Linkage, Module};
 use inkwell::types::{BasicType, BasicTypeEnum};
-use inkwell::values::{BasicMetadataValueEnum, BasicValue, FunctionValue, IntValue, PointerValue};
+use inkwell::values::{BasicMetadataValueEnum, BasicValue, CallSiteValue, FunctionValue, IntValue, PointerValue};
 use polyhedral::{Role, TensorId};
 use runtime::{Check, abi};
 use support::Entity;
@@ -19,10 +20,11 @@ use super::alias::Alias;
 use super::emitter::{Emitter, Frame, Memory, Outside};
 use super::ir::{Ir, Llvm};
 use super::object::Machine;
+use super::shared::{Shared, Time, buffers_of};
 use super::{Error, Result};
 use crate::checks::checks_of;
 use crate::numbers::Numbers;
-use crate::{Buffer, Int, Op, Place, Program, Stride, VarId};
+use crate::{Buffer, Int, Op, Place, Program, Stride, VarId, arena};
 
 /// Of a pointer, and so of subscripts.
 const POINTER_BITS: u32 = 64;
@@ -47,21 +49,54 @@ pub(super) fn emit<'c>(
 ) -> Result<Emitted<'c>> {
     let ir = Ir::new(context, &program.name, POINTER_BITS);
     machine.describe(&ir.module);
-    let alias = Alias::new(context, program, |buffer| program.buffers[buffer].role == Role::Input);
+    let is_constant = |buffer: TensorId| program.buffers[buffer].role == Role::Input;
+    let alias = |buffers: &BTreeSet<TensorId>| {
+        Alias::of(context, program, buffers, is_constant, |a, b| arena::are_apart(program, a, b))
+    };
+    let shared = Shared::of(program);
+    let own = own_of(program, &shared);
     let (formula_steps, numbers, checks) = (Cell::new(0), Numbers::of(program), checks_of(program));
     let math = RefCell::default();
-    let emitter = Emitter { ir, machine, alias, formula_steps, numbers, program, checks, math };
+    let mut emitter = Emitter { ir, machine, alias: alias(&own), formula_steps, numbers, program, checks, math };
+    let mut functions = Vec::new();
+    for run in &shared.runs {
+        let ops = &program.body[run.first().ops.clone()];
+        let apart = |a, b| run.are_apart(a, b, program);
+        let constant = |buffer| run.is_constant(buffer, program);
+        let outside =
+            std::mem::replace(&mut emitter.alias, Alias::of(context, program, &buffers_of(ops), constant, apart));
+        functions.push(emitter.shared_function(run.first(), ops)?);
+        emitter.alias = outside;
+    }
     let entry = entry.map_or_else(|| format!("tw_{}", program.name), String::from);
-    emitter.kernel(&entry)?;
+    emitter.kernel(&entry, &shared, &functions)?;
     let (checks, math) = (emitter.checks, emitter.math.into_inner());
     Ok(Emitted { module: emitter.ir.module, entry, checks, math })
 }
 
+/// The buffers of what only the kernel itself runs.
+fn own_of(program: &Program, shared: &Shared) -> BTreeSet<TensorId> {
+    let mut own = BTreeSet::new();
+    let mut at = 0;
+    while at < program.body.len() {
+        match shared.at(at) {
+            Some((_, time)) => at = time.ops.end,
+            None => {
+                own.extend(buffers_of(&program.body[at..=at]));
+                at += 1;
+            }
+        }
+    }
+    own
+}
+
 /// What the run time hands to a function.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Addresses<'c> {
     pub context: PointerValue<'c>,
     arguments: PointerValue<'c>,
+    /// In a function that several parts share: the buffers to whose addresses `arguments` points, one after the other.
+    table: Option<Rc<[TensorId]>>,
     sizes: PointerValue<'c>,
     /// The context's table of functions.
     pub math: PointerValue<'c>,
@@ -71,7 +106,7 @@ pub(super) struct Addresses<'c> {
 
 impl<'c> Emitter<'c, '_> {
     /// `int entry(context, arguments, sizes)`
-    fn kernel(&self, name: &str) -> Result<()> {
+    fn kernel(&self, name: &str, shared: &Shared, functions: &[FunctionValue<'c>]) -> Result<()> {
         let pointer = self.ir.pointer_type().into();
         let function = self.function(name, &[pointer, pointer, pointer], Linkage::External)?;
         let [context, arguments, sizes] = [0, 1, 2].map(|n| function.get_nth_param(n).map(Llvm::into_pointer_value));
@@ -79,7 +114,63 @@ impl<'c> Emitter<'c, '_> {
             return Err(Error::Malformed("LLVM lost the kernel's parameters".into()));
         };
         let entry = self.begin(function);
-        self.define(function, entry, [context, arguments, sizes], |this, frame| this.ops(frame, &this.program.body))
+        let addresses = self.addresses([context, arguments, sizes], None)?;
+        let all = self.program.buffers.keys().collect();
+        self.define(function, entry, addresses, &all, |this, frame| this.body(frame, shared, functions))
+    }
+
+    /// The body of the kernel, with calls of the functions that parts share.
+    fn body(&self, frame: &mut Frame<'c>, shared: &Shared, functions: &[FunctionValue<'c>]) -> Result<()> {
+        let body = &self.program.body;
+        let mut from = 0;
+        while from < body.len() {
+            if let Some((run, time)) = shared.at(from) {
+                self.call_shared(frame, functions[run], time)?;
+                from = time.ops.end;
+                continue;
+            }
+            let to = (from + 1..body.len()).find(|at| shared.at(*at).is_some()).unwrap_or(body.len());
+            self.ops(frame, &body[from..to])?;
+            from = to;
+        }
+        Ok(())
+    }
+
+    /// `int part(context, addresses, sizes)`: ops that other parts have too, with other buffers.
+    fn shared_function(&self, first: &Time, ops: &[Op]) -> Result<FunctionValue<'c>> {
+        let pointer = self.ir.pointer_type().into();
+        let name = format!("{}.part", self.program.name);
+        let function = self.function(&name, &[pointer, pointer, pointer], Linkage::Internal)?;
+        let [context, table, sizes] = [0, 1, 2].map(|n| function.get_nth_param(n).map(Llvm::into_pointer_value));
+        let (Some(context), Some(table), Some(sizes)) = (context, table, sizes) else {
+            return Err(Error::Malformed("LLVM lost a part's parameters".into()));
+        };
+        let entry = self.begin(function);
+        let addresses = self.addresses([context, table, sizes], Some(first.buffers.as_slice().into()))?;
+        self.define(function, entry, addresses, &buffers_of(ops), |this, frame| this.ops(frame, ops))?;
+        Ok(function)
+    }
+
+    /// Runs a part with its buffers.
+    fn call_shared(&self, frame: &mut Frame<'c>, function: FunctionValue<'c>, time: &Time) -> Result<()> {
+        let builder = &self.ir.builder;
+        let table = self.stack_slot(frame, self.closure_type(time.buffers.len()))?;
+        for (position, buffer) in time.buffers.iter().enumerate() {
+            builder.build_store(self.field(table, FIELD_BYTES * position)?, frame.memory(*buffer)?.pointer)?;
+        }
+        let given = frame.addresses()?;
+        let arguments: [BasicMetadataValueEnum<'c>; 3] = [given.context.into(), table.into(), given.sizes.into()];
+        let call = builder.build_call(function, &arguments, "")?;
+        self.continue_after(frame, call)
+    }
+
+    /// Ends the function where a call has failed, with its status.
+    fn continue_after(&self, frame: &mut Frame<'c>, call: CallSiteValue<'c>) -> Result<()> {
+        call.add_attribute(AttributeLoc::Function, self.attribute("nounwind"));
+        let status = call.try_as_basic_value().basic().map(Llvm::into_int_value);
+        let status = status.ok_or_else(|| Error::Malformed("a call without a status".into()))?;
+        let failed = self.ir.builder.build_int_compare(IntPredicate::NE, status, self.ir.i32(abi::STATUS_OK), "")?;
+        self.return_if(frame, failed, |_| Ok(status))
     }
 
     /// A function that returns a status, for the target's processor, without unwinding or calls of its own making.
@@ -113,18 +204,27 @@ impl<'c> Emitter<'c, '_> {
         }
     }
 
-    /// The rest of a function whose parameters are known: what it needs of the arguments, its body, success.
+    /// What a function is handed.
+    fn addresses(
+        &self,
+        [context, arguments, sizes]: [PointerValue<'c>; 3],
+        table: Option<Rc<[TensorId]>>,
+    ) -> Result<Addresses<'c>> {
+        let math = self.read_pointer(context, offset_of!(abi::Context, math))?;
+        Ok(Addresses { context, arguments, table, sizes, math, fault: None })
+    }
+
+    /// The rest of a function whose parameters are known: what it needs of the arguments for these buffers, its body, success.
     fn define(
         &self,
         function: FunctionValue<'c>,
         entry: BasicBlock<'c>,
-        [context, arguments, sizes]: [PointerValue<'c>; 3],
+        addresses: Addresses<'c>,
+        buffers: &BTreeSet<TensorId>,
         body: impl FnOnce(&Self, &mut Frame<'c>) -> Result<()>,
     ) -> Result<()> {
-        let math = self.read_pointer(context, offset_of!(abi::Context, math))?;
-        let addresses = Addresses { context, arguments, sizes, math, fault: None };
         let mut frame = Frame::new(self.program, function, entry, Outside::Processor(addresses));
-        self.read_arguments(&mut frame)?;
+        self.read_arguments(&mut frame, buffers)?;
         let start = self.ir.context.append_basic_block(frame.function, "start");
         self.ir.builder.position_at_end(start);
         body(self, &mut frame)?;
@@ -135,17 +235,19 @@ impl<'c> Emitter<'c, '_> {
         Ok(())
     }
 
-    /// Sizes, addresses and strides. What nobody uses goes away in the passes.
-    fn read_arguments(&self, frame: &mut Frame<'c>) -> Result<()> {
-        let given = *frame.addresses()?;
+    /// Sizes, and the addresses and strides of buffers. What nobody uses goes away in the passes.
+    fn read_arguments(&self, frame: &mut Frame<'c>, buffers: &BTreeSet<TensorId>) -> Result<()> {
+        let given = frame.addresses()?.clone();
         frame.params = (0..self.program.params.len())
             .map(|position| self.read_int(given.sizes, size_of::<i64>() * position).map(Some))
             .collect::<Result<_>>()?;
-        for buffer in self.program.buffers.values() {
-            let memory = match &buffer.place {
-                Place::Argument(position) => Some(self.argument(frame, buffer, *position)?),
-                Place::Workspace(offset) => Some(self.workspace(frame, buffer, offset)?),
-                Place::Stack | Place::Shared => None,
+        for (id, buffer) in self.program.buffers.iter() {
+            let memory = match (&buffer.place, &given.table) {
+                (Place::Stack | Place::Shared, _) => None,
+                _ if !buffers.contains(&id) => None,
+                (_, Some(table)) => Some(self.in_table(frame, table, id)?),
+                (Place::Argument(position), None) => Some(self.argument(frame, buffer, *position)?),
+                (Place::Workspace(offset), None) => Some(self.workspace(frame, buffer, offset)?),
             };
             frame.memory.push(memory);
         }
@@ -161,6 +263,14 @@ impl<'c> Emitter<'c, '_> {
             Stride::Runtime => self.read_int(given, size_of::<i64>() * dim),
         });
         Ok(Memory { pointer, strides: strides.collect::<Result<_>>()? })
+    }
+
+    /// A buffer whose address a shared function is given.
+    fn in_table(&self, frame: &Frame<'c>, table: &[TensorId], id: TensorId) -> Result<Memory<'c>> {
+        let position = table.iter().position(|own| *own == id);
+        let position = position.ok_or_else(|| Error::Malformed(format!("a part has no address of the buffer {id}")))?;
+        let pointer = self.read_pointer(frame.addresses()?.arguments, FIELD_BYTES * position)?;
+        self.own_memory(frame, self.buffer(id)?, pointer)
     }
 
     fn workspace(&self, frame: &Frame<'c>, buffer: &Buffer, offset: &Int) -> Result<Memory<'c>> {
@@ -204,7 +314,7 @@ impl<'c> Emitter<'c, '_> {
     ) -> Result<()> {
         let builder = &self.ir.builder;
         let captured: Vec<VarId> = self.program.vars.keys().filter(|var| frame.vars[var.index()].is_some()).collect();
-        let given = *frame.addresses()?;
+        let given = frame.addresses()?.clone();
         let mut fields: Vec<Llvm<'c>> = vec![given.arguments.into(), given.sizes.into(), lower.into(), upper.into()];
         for var in &captured {
             fields.push(frame.var(*var)?.into());
@@ -228,11 +338,7 @@ impl<'c> Emitter<'c, '_> {
             self.ir.context.i32_type().fn_type(&[pointer, pointer, pointer, self.ir.context.i64_type().into()], false);
         self.fence_streams()?;
         let call = builder.build_indirect_call(ty, parallel, &arguments, "")?;
-        call.add_attribute(AttributeLoc::Function, self.attribute("nounwind"));
-        let status = call.try_as_basic_value().basic().map(Llvm::into_int_value);
-        let status = status.ok_or_else(|| Error::Malformed("a call without a status".into()))?;
-        let failed = builder.build_int_compare(IntPredicate::NE, status, self.ir.i32(abi::STATUS_OK), "")?;
-        self.return_if(frame, failed, |_| Ok(status))
+        self.continue_after(frame, call)
     }
 
     /// The buffers of the stack that have memory here, which threads share.
@@ -290,7 +396,8 @@ impl<'c> Emitter<'c, '_> {
         for (position, (at, _)) in self.on_the_stack(outside).enumerate() {
             shared.push((at, self.read_pointer(closure, (4 + captured.len() + position) * FIELD_BYTES)?));
         }
-        self.define(function, entry, [context, arguments, sizes], |this, frame| {
+        let addresses = self.addresses([context, arguments, sizes], outside.addresses()?.table.clone())?;
+        self.define(function, entry, addresses, &buffers_of(body), |this, frame| {
             frame.vars = vars;
             for (at, pointer) in shared {
                 let row = this.buffer(TensorId::new(at))?;
@@ -357,6 +464,6 @@ const FIELD_BYTES: usize = size_of::<i64>();
 impl<'c> Addresses<'c> {
     /// Those of a function that only calls the table of functions, whose address it is given.
     pub fn of_arithmetic(math: PointerValue<'c>) -> Addresses<'c> {
-        Addresses { context: math, arguments: math, sizes: math, math, fault: None }
+        Addresses { context: math, arguments: math, table: None, sizes: math, math, fault: None }
     }
 }

@@ -51,6 +51,7 @@ mod nvptx;
 mod object;
 mod open;
 mod remainder;
+mod shared;
 mod stream;
 
 use std::collections::BTreeSet;

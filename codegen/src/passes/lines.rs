@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use polyhedral::{BinOp, CmpOp, TensorId};
-use support::Table;
+use support::{Entity, Table};
 
 use super::{fresh_copy, ranges::Ranges};
 use crate::{At, Buffer, Cond, Int, Launch, Op, Program, Stride, Value, VarId};
@@ -22,8 +22,14 @@ use crate::{At, Buffer, Cond, Int, Launch, Op, Program, Stride, Value, VarId};
 /// the lanes that some row keeps, does the same. No lane touches what another one writes. The two dimensions of a tensor
 /// that the rows and their elements are become one, in the whole program. The inverse of strip mining; loops that are joined
 /// are said to be coalesced (Polychronopoulos, Loop Coalescing: A Compiler Transformation for Parallel Machines, ICPP 1987).
-pub fn lines(mut program: Program) -> Program {
+pub fn lines(program: Program) -> Program {
+    lines_but(program, &[])
+}
+
+/// The same where some tensors, by their numbers, keep their dimensions.
+pub(super) fn lines_but(mut program: Program, kept: &[bool]) -> Program {
     let mut joins = Joins { can: joinable(&program), done: BTreeMap::new() };
+    joins.can.retain(|buffer, _| !kept.get(buffer.index()).copied().unwrap_or(false));
     let body = std::mem::take(&mut program.body);
     let body = joined_in(body, &program.buffers, &mut joins, &mut program.vars);
     program.body = body.into_iter().map(|op| with_joined_subscripts(op, &joins.done)).collect();

@@ -53,12 +53,20 @@ pub use values::values;
 /// # Errors
 /// As [`scan`].
 pub fn lower(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
+    lower_part(scop, options, remarks).map(arena::planned)
+}
+
+/// The same without a plan of the workspace, for a part of a program: [`joined`](crate::joined) makes one for all parts.
+///
+/// # Errors
+/// As [`scan`].
+pub fn lower_part(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     with_deep_stack(|| lowered(scop, options, remarks))
 }
 
 fn lowered(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<Program, Error> {
     let program = scan(&without_kernels(scop), options, remarks)?;
-    let program = split(simplify(lines(simplify(program))), remarks);
+    let program = split(simplify(lines::lines_but(simplify(program), &options.kept)), remarks);
     let program = simplify(values(program));
     let program = simplify(peel(unswitch(program)));
     let program = coalesce(registers(program));
@@ -66,7 +74,7 @@ fn lowered(scop: &Scop, options: &Options, remarks: &mut Vec<Remark>) -> Result<
     let program = forwarding(program);
     let program = spread(prefetches(transposes(shifts(dots(simplify(program), &options.dots)))));
     remarks.extend(llvm::library_calls(&program, options.fma));
-    Ok(arena::planned(program))
+    Ok(program)
 }
 
 /// The program without marks of kernels: a processor has none, and runs their loops one iteration after the other.

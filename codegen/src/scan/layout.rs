@@ -11,7 +11,7 @@ use crate::{Buffer, Int, Place, Program, Stride};
 const LINES: i64 = 8;
 
 /// The program with its buffers and without a body.
-pub(super) fn empty_program(scop: &Scop, options: &Options) -> Program {
+pub(crate) fn empty_program(scop: &Scop, options: &Options) -> Program {
     let mut argument = 0;
     let whole_lines = fit_in_whole_lines(scop);
     let buffers = scop.tensors.values().map(|tensor| {
@@ -42,6 +42,7 @@ pub(super) fn empty_program(scop: &Scop, options: &Options) -> Program {
         vars: Table::new(),
         regs: Table::new(),
         body: Vec::new(),
+        parts: Vec::new(),
     })
 }
 

@@ -23,6 +23,8 @@ use support::{DotProduct, Malformed, Remark};
 
 use crate::Program;
 
+pub(crate) use layout::empty_program;
+
 /// What code generation may assume and do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -38,6 +40,9 @@ pub struct Options {
     pub runtime_strides: Vec<bool>,
     /// What of kernels runs code of its own where tiles are full.
     pub full_tiles: FullTiles,
+    /// Which tensors, by their numbers, keep the dimensions that they have: those that other parts of the program touch
+    /// too. Those beyond its end may become others.
+    pub kept: Vec<bool>,
 }
 
 /// What of a kernel is apart where its tiles are full.

@@ -109,6 +109,7 @@ impl Builder {
             vars: Table::new(),
             regs: Table::new(),
             body: Vec::new(),
+            parts: Vec::new(),
         };
         Builder { program, shapes: Vec::new(), sizes: Vec::new(), workspace_bytes: 0 }
     }

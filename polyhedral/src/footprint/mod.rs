@@ -44,6 +44,11 @@ impl Place {
         &self.instances
     }
 
+    /// The values of the member of an instance that runs here; `None` for the whole program.
+    pub fn member(&self) -> Option<&isl::UnionPwAff> {
+        self.rows.last()
+    }
+
     /// In which iteration an instance runs: `{ S[…] -> [t0, …, tk] }` on the instances that run here.
     ///
     /// # Errors

@@ -619,8 +619,6 @@ impl Set {
         unsafe extern "C" {
             fn isl_set_sample_point(set: *mut c_void) -> *mut c_void;
             fn isl_point_is_void(point: *mut c_void) -> c_int;
-            fn isl_point_get_coordinate_val(point: *mut c_void, kind: c_int, at: c_int) -> *mut c_void;
-            fn isl_point_free(point: *mut c_void) -> *mut c_void;
         }
         let dims = self.dim(Dim::Set)?;
         // SAFETY: a live set; isl takes the copy and gives a point.
@@ -634,18 +632,62 @@ impl Set {
             if is_void {
                 return Ok(None);
             }
-            let coordinate = |at: u32| {
-                // SAFETY: a live point; isl checks the position.
-                unsafe {
-                    let raw = isl_point_get_coordinate_val(point, Dim::Set as c_int, at as c_int);
-                    Val::from_c(&self.ctx, raw)?.to_i64()
-                }
-            };
-            (0..dims).map(coordinate).collect::<Result<Vec<i64>>>().map(Some)
+            // SAFETY: a live point with so many coordinates.
+            unsafe { coordinates(&self.ctx, point, dims) }.map(Some)
         });
         // SAFETY: freed once.
         unsafe { isl_point_free(point) };
         result
+    }
+
+    /// All points of a bounded set without parameters, in lexicographic order; `None` when there are more than `most`.
+    pub fn points(&self, most: usize) -> Result<Option<Vec<Vec<i64>>>> {
+        unsafe extern "C" {
+            fn isl_set_foreach_point(set: *mut c_void, f: Callback, user: *mut c_void) -> c_int;
+        }
+        struct Gather {
+            ctx: Ctx,
+            dims: u32,
+            most: usize,
+            found: Vec<Vec<i64>>,
+            failed: Option<Error>,
+        }
+        unsafe extern "C" fn push(point: *mut c_void, user: *mut c_void) -> c_int {
+            // SAFETY: `user` is the `Gather` below, alive and unaliased during the walk.
+            let gather = unsafe { &mut *user.cast::<Gather>() };
+            if gather.found.len() >= gather.most {
+                gather.most = 0;
+                // SAFETY: isl hands the point over.
+                unsafe { isl_point_free(point) };
+                return -1;
+            }
+            // SAFETY: a live point with so many coordinates.
+            let read = unsafe { coordinates(&gather.ctx, point, gather.dims) };
+            // SAFETY: isl hands the point over.
+            unsafe { isl_point_free(point) };
+            match read {
+                Ok(read) => gather.found.push(read),
+                Err(error) => gather.failed = Some(error),
+            }
+            if gather.failed.is_some() { -1 } else { 0 }
+        }
+        if !self.is_bounded()? {
+            return Ok(None);
+        }
+        let dims = self.dim(Dim::Set)?;
+        let mut gather = Gather { ctx: self.ctx.clone(), dims, most, found: Vec::new(), failed: None };
+        // SAFETY: a live set; the callback takes each point.
+        let status = unsafe { isl_set_foreach_point(self.raw, push, (&raw mut gather).cast()) };
+        if status < 0 {
+            let own = self.ctx.take_error();
+            return match gather.failed {
+                Some(error) => Err(error),
+                None if gather.most == 0 => Ok(None),
+                None => Err(own),
+            };
+        }
+        gather.found.sort_unstable();
+        Ok(Some(gather.found))
     }
 
     fn restore_dots(&self, dot: &str) -> Result<Set> {
@@ -1138,6 +1180,23 @@ keeps! { MultiUnionPwAff {
 pub(super) type Callback = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
 type PairCallback = unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_void) -> c_int;
 
+unsafe extern "C" {
+    fn isl_point_get_coordinate_val(point: *mut c_void, kind: c_int, at: c_int) -> *mut c_void;
+    fn isl_point_free(point: *mut c_void) -> *mut c_void;
+}
+
+/// The coordinates of a point.
+///
+/// # Safety
+/// `point` is live, of that context, and has `dims` coordinates at least.
+unsafe fn coordinates(ctx: &Ctx, point: *mut c_void, dims: u32) -> Result<Vec<i64>> {
+    let coordinate = |at: u32| {
+        // SAFETY: a live point; isl checks the position.
+        unsafe { Val::from_c(ctx, isl_point_get_coordinate_val(point, Dim::Set as c_int, at as c_int))?.to_i64() }
+    };
+    (0..dims).map(coordinate).collect()
+}
+
 /// Gathers what an isl walk hands over. Nothing in the callback can panic: it stores and returns.
 pub(super) fn collect<T: Ret<C = *mut c_void>>(
     ctx: &Ctx,
@@ -1167,6 +1226,18 @@ pub(super) fn collect<T: Ret<C = *mut c_void>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn points_are_listed_up_to_a_number() {
+        let ctx = Ctx::new();
+        let set = Set::read(&ctx, "{ A[i, j] : 0 <= i <= 3 and i <= j <= 3 and j mod 2 = 1 }").unwrap();
+        let points = [[0, 1], [0, 3], [1, 1], [1, 3], [2, 3], [3, 3]].map(|point| point.to_vec());
+        assert_eq!(set.points(6).unwrap(), Some(points.to_vec()));
+        assert_eq!(set.points(5).unwrap(), None);
+        assert_eq!(set.points(6).unwrap().map(|points| points.len()), Some(6), "the context is as before");
+        assert_eq!(Set::read(&ctx, "{ A[i] : i >= 0 }").unwrap().points(10).unwrap(), None);
+        assert_eq!(Set::read(&ctx, "{ A[i] : false }").unwrap().points(0).unwrap(), Some(Vec::new()));
+    }
 
     /// isl takes what these are called on: a receiver that was not copied would be freed twice.
     #[test]

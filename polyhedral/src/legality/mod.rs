@@ -36,7 +36,7 @@ pub use conflicts::{conflicts_within, own_order};
 pub use laws::{Rescaling, exponent, lowest, rescaled};
 pub use races::{Hazard, hazards, race_free};
 pub use values::{Meaning, order_and_values_kept, values_kept};
-pub use violation::{Conflict, Content, Instance, Violation};
+pub use violation::{Conflict, Content, Example, Instance, Violation, example};
 
 use std::fmt;
 

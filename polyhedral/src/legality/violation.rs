@@ -201,6 +201,30 @@ fn element(name: &str, at: &[i64]) -> String {
     format!("{name}[{}]", at.join(", "))
 }
 
+/// Two instances that depend on each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Example {
+    /// Runs first in the source.
+    pub source: Instance,
+    /// Runs later in the source.
+    pub sink: Instance,
+    /// The tensor that both touch, with the element unless a subscript is indirect.
+    pub through: Option<(String, Option<Vec<i64>>)>,
+    /// Values of the size parameters for which this is so.
+    pub sizes: Vec<(String, i64)>,
+}
+
+/// The smallest pair of a relation between two statements that depend on each other in one way; `None` when it is empty.
+///
+/// # Errors
+/// When isl fails.
+pub fn example(scop: &Scop, dependence: DependenceKind, pairs: &isl::Map) -> isl::Result<Option<Example>> {
+    let Some((sizes, source, sink)) = pair_of(scop, pairs)? else { return Ok(None) };
+    let through = through(scop, dependence, &source, &sink, &sizes);
+    let sizes = scop.params.iter().cloned().zip(sizes).collect();
+    Ok(Some(Example { source, sink, through, sizes }))
+}
+
 /// Work for finding the smallest pair; past it, any pair will do.
 const SMALLEST: u64 = 50_000;
 

@@ -57,13 +57,18 @@ pub fn parse_index(text: &str, dims: &[String], params: &[String]) -> Result<cra
     Ok(index)
 }
 
+/// What an instance of a statement does, for people: `C[m, n] += A[m, k] * B[k, n]`.
+pub fn formula(scop: &Scop, stmt: &Stmt) -> String {
+    print::formula(scop, stmt)
+}
+
 /// Whether a text can carry a name: letters, digits and underscores, with dots inside; where isl reads it, no word of
 /// isl's notation.
 pub fn is_carried(name: &str, isl_reads: bool) -> bool {
     lex::is_name(name) && !(isl_reads && parse::ISL_WORDS.contains(&name))
 }
 
-use crate::{Scop, isl};
+use crate::{Scop, Stmt, isl};
 
 /// Why a text is not a Scop or a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -113,6 +113,29 @@ fn print_stmt(out: &mut String, scop: &Scop, notation: &Notation<'_>, stmt: &Stm
     Ok(())
 }
 
+/// `C[m, n] += A[m, k] * B[k, n]`: what an instance does, for people.
+pub(super) fn formula(scop: &Scop, stmt: &Stmt) -> String {
+    // Reads inside of reads that are too many to print appear by number.
+    let reads = (printed_size(stmt) <= LONGEST_INLINE).then_some(stmt.reads.as_slice());
+    let names = Names { dims: &stmt.dims, params: &scop.params, tensors: &scop.tensors, reads };
+    if stmt.writes.is_empty() {
+        return match stmt.reads.as_slice() {
+            [] => "barrier".into(),
+            reads => format!("prefetch {}", joined(reads, |read| names.access(read))),
+        };
+    }
+    let op = match &stmt.body {
+        Body::Assign(_) => "=".into(),
+        Body::Reduce { monoid, .. } => match monoid.name.as_str() {
+            "sum" => "+=".into(),
+            "prod" => "*=".to_string(),
+            name => format!("{name}="),
+        },
+    };
+    let writes = joined(&stmt.writes, |write| names.access(write));
+    format!("{writes} {op} {}", joined(stmt.body.exprs(), |expr| names.expr(expr)))
+}
+
 /// The instances; where there are none the name alone says of what.
 fn domain(notation: &Notation<'_>, stmt: &Stmt) -> isl::Result<String> {
     if stmt.domain.is_empty()? {

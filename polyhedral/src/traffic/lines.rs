@@ -28,6 +28,8 @@ pub(super) struct TensorLines {
     pub bytes: u64,
     /// Whether the relations are exact: no subscript is computed while running.
     pub exact: bool,
+    /// Whether what is stored goes past the caches: `touched` then has what is read only.
+    pub streamed: bool,
 }
 
 impl Lines {
@@ -39,8 +41,9 @@ impl Lines {
 }
 
 fn tensor_lines(scop: &Scop, sizes: &[i64], id: TensorId, line: u32) -> isl::Result<TensorLines> {
+    // What is only asked for is fetched once, whether then or when it is used.
     let accesses = || {
-        scop.stmts.values().flat_map(|stmt| {
+        scop.stmts.values().filter(|stmt| !stmt.writes.is_empty()).flat_map(|stmt| {
             let reads = stmt.reads.iter().map(move |access| (stmt, access, false));
             reads.chain(stmt.writes.iter().map(move |access| (stmt, access, true)))
         })
@@ -54,13 +57,17 @@ fn tensor_lines(scop: &Scop, sizes: &[i64], id: TensorId, line: u32) -> isl::Res
         written: isl::UnionMap::empty(&scop.ctx)?,
         bytes: shape.bytes,
         exact,
+        streamed: tensor.streamed,
     };
     for (number, (stmt, access, writes)) in mine().enumerate() {
         let number = if access.affine().is_some() { 0 } else { number as i64 + 1 };
         let cells = if exact { scop.cells(stmt, access)? } else { spread(scop, stmt, access, number)? };
         let cells = at_sizes(&cells.to_union_map()?, scop, sizes)?;
         let to_lines = shape.to_lines(&cells)?;
-        lines.touched = lines.touched.union(&to_lines)?;
+        // An update loads its element before it stores it, wherever the store goes.
+        if !writes || !tensor.streamed || stmt.body.is_reduce() {
+            lines.touched = lines.touched.union(&to_lines)?;
+        }
         if writes {
             lines.written = lines.written.union(&to_lines)?;
         }

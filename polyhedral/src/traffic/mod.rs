@@ -13,9 +13,12 @@
 //! reuse     first touches, pairs by the coordinate that carries them, stack distances
 //! ```
 //!
+//! A streamed tensor is stored past every cache: its lines are not fetched for that, take no place, and count as written at
+//! each level.
+//!
 //! The cache of the model is fully associative, evicts the least recently used line, allocates on a write, writes back,
-//! and belongs to one thread. Not in it: conflicts between lines of a set, prefetching, threads that vie for a shared
-//! cache. Each level is taken to see all touches, not only those that miss the one before.
+//! and belongs to one thread. Not in it: conflicts between lines of a set, prefetching (statements that only prefetch are
+//! left out), threads that vie for a shared cache. Each level is taken to see all touches, not only those that miss the one before.
 //!
 //! The work does not grow with the sizes. A caller who wants it bounded gives isl a budget.
 

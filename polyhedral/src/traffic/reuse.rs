@@ -41,6 +41,7 @@ struct History {
     /// Bytes that a point of each tensor's relations stands for.
     bytes: Vec<u64>,
     exact: Vec<bool>,
+    streamed: Vec<bool>,
     /// By length of the prefix of time: the iterations of each part of the tree, and the bytes of the lines touched in
     /// one of them on average.
     parts: Vec<Vec<(isl::Set, f64)>>,
@@ -57,6 +58,7 @@ impl History {
             written: all(|tensor| &tensor.written)?,
             bytes: lines.tensors.iter().map(|tensor| tensor.bytes).collect(),
             exact: lines.tensors.iter().map(|tensor| tensor.exact).collect(),
+            streamed: lines.tensors.iter().map(|tensor| tensor.streamed).collect(),
             parts: Vec::new(),
             capacity,
         };
@@ -85,7 +87,12 @@ impl History {
     }
 
     fn moved(&self, tensor: usize) -> isl::Result<(Count, Count)> {
-        let Some(touched) = &self.touched[tensor] else { return Ok((Count::Exact(0), Count::Exact(0))) };
+        let nothing = Count::Exact(0);
+        if self.streamed[tensor] {
+            let episodes = |of: &Option<Touches>| of.as_ref().map_or(Ok(nothing), |of| self.episodes(tensor, of, of));
+            return Ok((episodes(&self.touched[tensor])?, episodes(&self.written[tensor])?));
+        }
+        let Some(touched) = &self.touched[tensor] else { return Ok((nothing, nothing)) };
         let fetched = self.episodes(tensor, touched, touched)?;
         let written = match &self.written[tensor] {
             None => Count::Exact(0),

@@ -103,3 +103,38 @@ fn random_programs_are_predicted_too() {
         assert!(fetched[0] >= fetched[1], "seed {seed}: {moved}\n{scop}");
     }
 }
+
+/// What is stored past the caches is not fetched for that, and leaves the caches to the rest.
+#[test]
+fn streamed_stores_fetch_nothing() {
+    let text = |streamed: &str| {
+        format!(
+            "
+scop scale(N)
+context {{ : N > 0 }}
+input A: float32[N]
+output B: float32[N]{streamed}
+output S: float32[1]{streamed}
+stmt B[i]
+  domain {{ B[i] : 0 <= i < N }}
+  B[i] = 2.0f32 * A[i]
+stmt S.init[i]
+  domain {{ S.init[0] }}
+  S[i] = 0.0f32
+stmt S.update[i, j]
+  domain {{ S.update[0, j] : 0 <= j < N }}
+  S[i] sum= A[j]
+"
+        )
+    };
+    let of = |streamed| {
+        let scop = testing::scop(&isl::Ctx::new(), &text(streamed));
+        let moved = traffic(&scop, &[4096], &target(&[1 << 10, 1 << 20])).unwrap();
+        moved.levels.iter().map(|level| level.tensors.iter().map(|t| (t.bytes_in, t.bytes_out)).collect()).collect()
+    };
+    let exact = |bytes| Count::Exact(bytes);
+    let (plain, streamed): (Vec<Vec<_>>, Vec<Vec<_>>) = (of(""), of(" streamed"));
+    assert_eq!(plain[0], [(exact(32768), exact(0)), (exact(16384), exact(16384)), (exact(64), exact(64))]);
+    assert_eq!(streamed[0], [(exact(32768), exact(0)), (exact(0), exact(16384)), (exact(64), exact(64))]);
+    assert_eq!(streamed[1], [(exact(16384), exact(0)), (exact(0), exact(16384)), (exact(64), exact(64))]);
+}

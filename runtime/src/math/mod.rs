@@ -27,7 +27,7 @@ pub fn slot(name: &str, double: bool) -> Option<usize> {
 /// What the function at a position of the table would be called in C: `exp` of `double`, `expf` of `float`. No two positions have
 /// one symbol.
 pub fn symbol(slot: usize) -> Option<String> {
-    let single = if slot % 2 == 0 { "f" } else { "" };
+    let single = if slot.is_multiple_of(2) { "f" } else { "" };
     FUNCTIONS.get(slot / 2).map(|function| format!("{}{single}", function.name))
 }
 

@@ -184,6 +184,15 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// What a nest stores past the caches; an update loads it before.
+    fn streamed(&self, nest: usize) -> &[TensorId] {
+        let is_update = |id: StmtId| self.program.scop.stmts[id].body.is_reduce();
+        match &self.plans[nest] {
+            Some(plan) if !self.nests()[nest].only_stmt().is_some_and(is_update) => &plan.streams,
+            _ => &[],
+        }
+    }
+
     fn line(&self) -> u64 {
         self.program.target.caches.first().map_or(64, |cache| cache.line.into())
     }
@@ -199,6 +208,7 @@ impl<'a> Search<'a> {
         if let Some(ranges) = &self.program.ranges {
             shape.measure_copies(self.program.scop, ranges, self.line());
         }
+        shape.streamed = nests.iter().flat_map(|&nest| self.streamed(nest)).copied().collect();
         let cycles = self.program.price(nests, &shape, (computed, waiting), trips);
         Group { nests: nests.to_vec(), form, cycles, shape }
     }

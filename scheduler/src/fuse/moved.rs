@@ -4,7 +4,8 @@
 //! The cache of the model is fully associative and evicts the line that was used longest ago. A loop of which one
 //! iteration fits it fetches what all of its iterations touch once; one of which an iteration does not fit fetches in each
 //! iteration what that one fetches. Of parts one after the other, the later one finds what the earlier one has left when
-//! all that is touched since fits. Each level is taken to see all touches, not only those that miss the one before.
+//! all that is touched since fits. Each level is taken to see all touches, not only those that miss the one before. What is
+//! streamed is stored past all of them: it is not fetched for that, and takes no place.
 
 use std::collections::BTreeMap;
 
@@ -59,16 +60,22 @@ impl Model<'_> {
         touched.into_iter().map(size).collect()
     }
 
+    /// Bytes that take a place in the cache.
+    fn held(&self, sizes: &BTreeMap<Store, (f64, Touched)>) -> f64 {
+        sizes.iter().filter(|(store, _)| !self.shape.is_streamed(store)).map(|(_, (bytes, _))| bytes).sum()
+    }
+
     fn fits(&self, sizes: &BTreeMap<Store, (f64, Touched)>) -> bool {
-        sizes.values().map(|(bytes, _)| bytes).sum::<f64>() <= self.level.bytes as f64
+        self.held(sizes) <= self.level.bytes as f64
     }
 
     /// Everything once.
-    fn once(sizes: BTreeMap<Store, (f64, Touched)>) -> Moved {
+    fn once(&self, sizes: BTreeMap<Store, (f64, Touched)>) -> Moved {
         let mut moved = Moved::default();
         for (store, (bytes, touched)) in sizes {
+            let fetched = if self.shape.is_streamed(&store) { 0.0 } else { bytes };
             let written = if touched.is_written { bytes } else { 0.0 };
-            moved.stores.insert(store, (bytes, written));
+            moved.stores.insert(store, (fetched, written));
         }
         moved
     }
@@ -76,7 +83,7 @@ impl Model<'_> {
     fn part(&self, part: &Part, ranges: &Ranges) -> Moved {
         match part {
             Part::Loop(inner) => self.loop_over(inner, part, ranges),
-            _ => Model::once(self.sizes(std::slice::from_ref(part), ranges)),
+            _ => self.once(self.sizes(std::slice::from_ref(part), ranges)),
         }
     }
 
@@ -86,7 +93,7 @@ impl Model<'_> {
             return self.sequence(&one.body, &inside);
         }
         if self.fits(&self.sizes(&one.body, &inside)) {
-            return Model::once(self.sizes(std::slice::from_ref(part), outside));
+            return self.once(self.sizes(std::slice::from_ref(part), outside));
         }
         let moving = self.sequence(&one.moving(self.shape, true), &inside);
         let mut still = self.sequence(&one.moving(self.shape, false), &inside);
@@ -102,7 +109,7 @@ impl Model<'_> {
     fn sequence(&self, parts: &[Part], ranges: &Ranges) -> Moved {
         let all = self.sizes(parts, ranges);
         if self.fits(&all) {
-            return Model::once(all);
+            return self.once(all);
         }
         let mut moved = Moved::default();
         for (at, part) in parts.iter().enumerate() {
@@ -119,7 +126,10 @@ impl Model<'_> {
         for (store, (bytes, touched)) in &self.sizes(&parts[last..], ranges) {
             let of = |part: &Part| self.sizes(std::slice::from_ref(part), ranges).remove(store);
             let Some((before, theirs)) = (0..last).rev().find_map(|at| Some((at, of(&parts[at])?))) else { continue };
-            let between: f64 = self.sizes(&parts[before + 1..last], ranges).values().map(|(bytes, _)| bytes).sum();
+            if self.shape.is_streamed(store) {
+                continue;
+            }
+            let between = self.held(&self.sizes(&parts[before + 1..last], ranges));
             let since =
                 self.window(&parts[before], ranges, *store) + between + self.window(&parts[last], ranges, *store);
             if !self.fits(&self.sizes(&parts[before..], ranges)) && since > self.level.bytes as f64 {
@@ -145,10 +155,10 @@ impl Model<'_> {
             if let Some(part) = inner.body.iter().find(is_all) {
                 return match inner.body.as_slice() {
                     [_] => self.window(part, &inside, store),
-                    body => self.sizes(body, &inside).values().map(|(bytes, _)| bytes).sum(),
+                    body => self.held(&self.sizes(body, &inside)),
                 };
             }
         }
-        all.values().map(|(bytes, _)| bytes).sum()
+        self.held(&all)
     }
 }

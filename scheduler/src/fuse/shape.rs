@@ -83,6 +83,8 @@ pub(super) struct Shape {
     pub(super) copied: BTreeSet<(StmtId, TensorId)>,
     /// Memory that a tensor has at most, in bytes: rows that take turns, what one iteration needs.
     pub(super) kept: BTreeMap<Store, u64>,
+    /// Results that are stored past the caches.
+    pub(super) streamed: BTreeSet<TensorId>,
 }
 
 /// The values of all dimensions; none where they depend on sizes.
@@ -231,7 +233,13 @@ impl Shape {
         self.gone.extend(&next.gone);
         self.copied.extend(&next.copied);
         self.kept.extend(&next.kept);
+        self.streamed.extend(&next.streamed);
         self
+    }
+
+    /// Whether what is stored there goes past the caches.
+    pub(super) fn is_streamed(&self, store: &Store) -> bool {
+        !store.is_copy && self.streamed.contains(&store.tensor)
     }
 
     fn add(&self, scop: &Scop, part: &Part, ranges: &Ranges, all: &mut BTreeMap<Store, Touched>) {

@@ -88,6 +88,7 @@ impl Build {
                 symbolic: false,
                 strict: self.strict,
                 trust_indices: self.trust_indices,
+                dump: None,
             };
             machine.options(machine.script()?, Default::default())
         };

@@ -39,6 +39,8 @@ pub struct Call {
     pub initial: Vec<(String, Tensor)>,
     /// The tensors that are written or updated.
     pub outputs: Vec<(String, Tensor)>,
+    /// When it was compiled.
+    pub compiled: Instant,
     strict: bool,
 }
 
@@ -56,14 +58,24 @@ impl Call {
         if data.verify {
             verify::check_size(&def, &sizes)?;
         }
+        if machine.dump.is_some() {
+            let options = machine.options(script.clone(), tiles.clone())?;
+            let sizes = (!machine.symbolic).then_some(sizes.as_slice());
+            machine.dump(&def, sizes, &options).map_err(|error| error.with_source(&source))?;
+        }
         let mut compiler = machine.compiler(data.threads, script)?.tile_sizes(tiles);
         if let Some(cache) = cache {
             compiler = compiler.cache(cache);
+        }
+        if let Some(observer) = &data.observer {
+            let pool = compiler.pool().clone().observed(observer.clone());
+            compiler = compiler.with_pool(pool);
         }
         let kernel = compiler.definition_in(def.clone(), source);
         let progress = Progress::new(format!("compiling `{}`", def.name));
         let variant = kernel.prepare_sizes(&sizes)?;
         drop(progress);
+        let compiled = Instant::now();
         if data.remarks {
             terminal::remarks(&variant.remarks);
         }
@@ -80,7 +92,7 @@ impl Call {
             list.push((argument.name.clone(), tensor));
         }
         let outputs = initial.clone();
-        Ok(Call { def, kernel, variant, sizes, compiler, inputs, initial, outputs, strict: machine.strict })
+        Ok(Call { def, kernel, variant, sizes, compiler, inputs, initial, outputs, compiled, strict: machine.strict })
     }
 
     /// Calls the kernel once; says how long it took.

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use clap::Args;
 use runtime::Pool;
 use support::{Diagnostic, Gpu, Target};
-use tilewright::{Compiler, Error, Options, Result, Source, files, host_target};
+use tilewright::trace::Trace;
+use tilewright::{Compiler, Error, Options, Result, Source, emit, files, host_target};
 use transform::Script;
 
 use super::{targets, terminal};
@@ -46,6 +47,9 @@ pub struct Machine {
     /// No run-time check of indirect subscripts
     #[arg(long)]
     pub trust_indices: bool,
+    /// Write the text of every stage to files DIR/01-tc.txt, DIR/02-scop.txt, …
+    #[arg(long, value_name = "DIR")]
+    pub dump: Option<PathBuf>,
 }
 
 /// What goes in and out.
@@ -75,6 +79,21 @@ pub struct Data {
     /// Say on standard error what the compiler did not do, and why
     #[arg(long)]
     pub remarks: bool,
+    /// Told of parallel loops.
+    #[arg(skip)]
+    pub observer: Option<Observing>,
+}
+
+/// A [`Trace`] that pools tell of their loops.
+pub type Observing = std::sync::Arc<Trace>;
+
+impl Data {
+    /// Random inputs, and results that nobody looks at.
+    pub fn random(threads: Option<u16>) -> Data {
+        let (inputs, outputs) = (Vec::new(), Vec::new());
+        let (input_dir, output_dir) = (None, None);
+        Data { inputs, outputs, input_dir, output_dir, seed: 0, threads, verify: false, remarks: false, observer: None }
+    }
 }
 
 /// `name=value`
@@ -148,6 +167,16 @@ impl Machine {
             )
         };
         text.parse().map(Some).map_err(malformed)
+    }
+
+    /// Writes the text of every stage, where that is asked for.
+    pub fn dump(&self, def: &frontend_tc::Kernel, sizes: Option<&[i64]>, options: &Options) -> Result<()> {
+        let Some(dir) = &self.dump else { return Ok(()) };
+        files::create_dir(dir)?;
+        for (at, (stage, text)) in emit::every(def, sizes, options)?.iter().enumerate() {
+            files::write_text(&dir.join(format!("{:02}-{}.txt", at + 1, stage.name())), text)?;
+        }
+        Ok(())
     }
 
     /// What the compiler may do, with [the script](Machine::script) and the sizes of the tiles that it leaves open.

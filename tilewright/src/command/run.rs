@@ -1,11 +1,13 @@
 //! `tilewright run`
 
 use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Instant;
 
 use clap::Args;
 use runtime::tensor::{Bf16, F16};
 use runtime::{DType, Tensor};
-use tilewright::Result;
+use tilewright::{Result, files};
 
 use super::call::Call;
 use super::options::{Data, Machine, Program};
@@ -16,7 +18,8 @@ use super::{bench, cache, terminal};
 #[command(after_help = "\
 Examples:
   tilewright run examples/mm.tc -s M=2,N=3,K=4 --verify
-  tilewright run examples/edges.tc -i Picture=examples/lake.png -o Edges=edges.png")]
+  tilewright run examples/edges.tc -i Picture=examples/lake.png -o Edges=edges.png
+  tilewright run examples/mm.tc -s M=256,N=256,K=256 --trace mm.json --dump stages")]
 pub struct Run {
     #[command(flatten)]
     program: Program,
@@ -24,13 +27,23 @@ pub struct Run {
     machine: Machine,
     #[command(flatten)]
     data: Data,
+    /// Write a timeline of the stages of compiling and of the parallel loops of each thread, for Chrome or Perfetto
+    #[arg(long, value_name = "F.json")]
+    trace: Option<PathBuf>,
 }
 
 impl Run {
     /// Compiles, runs once, verifies if asked to, writes.
-    pub fn run(self) -> Result<()> {
+    pub fn run(mut self) -> Result<()> {
+        self.data.observer = self.trace.is_some().then(Default::default);
         let mut call = Call::prepare(&self.program, &self.machine, &self.data, cache::open()?)?;
+        let (prepared, begun) = (call.compiled, Instant::now());
         let time = call.run()?;
+        if let (Some(file), Some(trace)) = (&self.trace, &self.data.observer) {
+            trace.compiled(&call.variant.stages, prepared);
+            trace.called(&call.def.name, begun, begun + time);
+            files::write_text(file, &trace.to_json())?;
+        }
         let agreement = self.data.verify.then(|| call.verify()).transpose()?;
         let written = call.write(&self.data)?;
         let compile = bench::duration(call.variant.compile_time);

@@ -81,6 +81,7 @@ mod tests {
             vars: Table::new(),
             regs: Table::new(),
             body: vec![Op::If { cond: crate::Cond::All(Vec::new()), then: vec![store], otherwise: Vec::new() }],
+            parts: Vec::new(),
         };
         library_calls(&program, fma).pop().map(|remark| remark.why)
     }
