@@ -147,8 +147,9 @@ negative, `p.assume` any condition. Call it with other sizes.",
         code: "TC0916",
         title: "the program is too large for one kernel",
         text: "Finding the loops of a program, and proving them, takes work that grows with its statements, and that work is bounded.
-Some hundred statements, those of the definitions that are called included, are no problem; of more make several definitions, and
-call one after the other.",
+Some hundred statements, those of the definitions that are called included, are no problem: large programs are divided into parts,
+each with a bound of its own. A script without `part` is about the whole program, and so are all for devices: divide the
+program there, by `part STATEMENT` in the script or into several definitions, called one after the other.",
     },
     Page {
         code: "TC0920",
