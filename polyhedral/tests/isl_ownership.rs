@@ -15,8 +15,12 @@ enum Own {
 /// The folder of isl's headers inside the sources that are built.
 fn headers() -> PathBuf {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    // Packages for other systems need not be on this machine.
+    let about = Command::new(&cargo).arg("-vV").output().expect("cargo says what it is");
+    let about = String::from_utf8(about.stdout).expect("text");
+    let host = about.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host");
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--offline", "--manifest-path"])
+        .args(["metadata", "--format-version", "1", "--offline", "--filter-platform", host, "--manifest-path"])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
         .output()
         .expect("cargo metadata runs");

@@ -22,11 +22,11 @@ impl Environment {
     /// What cargo says to the build script that is running.
     ///
     /// # Errors
-    /// TC0949 where this is no build script.
+    /// TC0951 where this is no build script.
     pub fn of_cargo() -> Result<Environment> {
         let variable = |name: &str| {
             std::env::var(name).map_err(|_| {
-                let error = Diagnostic::call("TC0949", format!("cargo has not set {name}"));
+                let error = Diagnostic::call("TC0951", format!("cargo has not set {name}"));
                 Error::user(error.help("`tilewright_build::kernels` is called in `build.rs`"))
             })
         };

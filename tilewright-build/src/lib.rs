@@ -170,7 +170,7 @@ impl Kernels {
     fn files(&self, environment: &Environment, lines: &mut Vec<String>) -> Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for pattern in &self.patterns {
-            let wrong = |what: String| Error::user(Diagnostic::call("TC0949", format!("`{pattern}`: {what}")));
+            let wrong = |what: String| Error::user(Diagnostic::call("TC0951", format!("`{pattern}`: {what}")));
             // A file that is added counts as well.
             let fixed = Path::new(pattern).ancestors().skip(1);
             let folder = fixed.into_iter().find(|path| !path.to_string_lossy().contains(['*', '?', '[']));

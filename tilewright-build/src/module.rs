@@ -57,7 +57,7 @@ pub fn distinct(modules: &[Module]) -> Result<()> {
     for (at, module) in modules.iter().enumerate() {
         if modules[..at].iter().any(|other| other.definition == module.definition) {
             let message = format!("two definitions are called `{}`", module.definition);
-            let error = Diagnostic::call("TC0949", message);
+            let error = Diagnostic::call("TC0951", message);
             return Err(Error::user(error.help("give one another name: all functions are in one module")));
         }
     }
@@ -71,5 +71,5 @@ pub fn suffix(root: &Path) -> String {
 }
 
 pub fn failed(path: &Path, error: std::io::Error) -> Error {
-    Error::user(Diagnostic::call("TC0949", format!("{}: {error}", path.display())))
+    Error::user(Diagnostic::call("TC0951", format!("{}: {error}", path.display())))
 }

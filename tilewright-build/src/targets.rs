@@ -24,7 +24,7 @@ pub fn targets(environment: &Environment, names: &[String]) -> Result<Vec<Target
     // Objects are ELF files, and functions are called as everywhere but on Windows.
     if ["windows", "apple"].iter().any(|system| environment.triple.contains(system)) {
         let message = format!("there are no objects for {}", environment.triple);
-        return Err(Error::user(Diagnostic::call("TC0949", message).help("kernels are compiled to ELF files")));
+        return Err(Error::user(Diagnostic::call("TC0951", message).help("kernels are compiled to ELF files")));
     }
     let names: Vec<&str> = match architecture {
         _ if !names.is_empty() => names.iter().map(String::as_str).collect(),
@@ -32,7 +32,7 @@ pub fn targets(environment: &Environment, names: &[String]) -> Result<Vec<Target
         "aarch64" => useful(AARCH64, &environment.features),
         _ => {
             let message = format!("there are no targets for {}", environment.triple);
-            let error = Diagnostic::call("TC0949", message);
+            let error = Diagnostic::call("TC0951", message);
             return Err(Error::user(error.help("kernels are compiled for x86_64 and aarch64")));
         }
     };
@@ -41,12 +41,12 @@ pub fn targets(environment: &Environment, names: &[String]) -> Result<Vec<Target
 
 fn target(name: &str, architecture: &str) -> Result<Target> {
     let target = target_named(name).ok_or_else(|| {
-        let error = Diagnostic::call("TC0949", format!("no target is called `{name}`"));
+        let error = Diagnostic::call("TC0951", format!("no target is called `{name}`"));
         Error::user(error.help("`tilewright targets` lists them"))
     })?;
     if target.triple.split('-').next() != Some(architecture) {
         let message = format!("the target `{name}` is for {}, and the program for {architecture}", target.triple);
-        let error = Diagnostic::call("TC0949", message);
+        let error = Diagnostic::call("TC0951", message);
         return Err(Error::user(error.help("leave the target out to compile for what cargo builds for")));
     }
     Ok(target)
@@ -84,7 +84,7 @@ mod tests {
         let (root, out, triple) = ("".into(), "".into(), "aarch64-unknown-linux-gnu".into());
         let environment = Environment { root, out, triple, features: Vec::new() };
         let error = targets(&environment, &["x86-64-v3".into()]).unwrap_err().to_string();
-        assert!(error.contains("TC0949") && error.contains("the program for aarch64"), "{error}");
+        assert!(error.contains("TC0951") && error.contains("the program for aarch64"), "{error}");
         assert!(targets(&environment, &["pentium".into()]).unwrap_err().to_string().contains("`pentium`"));
         for triple in ["x86_64-pc-windows-msvc", "aarch64-apple-darwin"] {
             let other = Environment { triple: triple.into(), ..environment.clone() };

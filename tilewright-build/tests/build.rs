@@ -84,13 +84,13 @@ fn what_is_wrong_with_the_build_script_is_said() {
         let error = refused(&kernels, &root);
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     };
-    with(Kernels::new(["kernels/*.tcx"]), &["TC0949", "kernels/*.tcx", "no file"]);
-    with(Kernels::new(["kernels/[.tc"]), &["TC0949"]);
+    with(Kernels::new(["kernels/*.tcx"]), &["TC0951", "kernels/*.tcx", "no file"]);
+    with(Kernels::new(["kernels/[.tc"]), &["TC0951"]);
     with(kernels().sizes("mm", &[("M", 4)]), &["TC0933", "the size K is not given"]);
     with(kernels().sizes("mm", &[("M", 4), ("N", 4), ("K", 4), ("L", 4)]), &["TC0930", "`L`", "M, K, N"]);
     with(kernels().sizes("nn", &[]), &["TC0903", "`nn`", "`mm`"]);
     with(kernels().script("mm", "mm.sched"), &["mm.sched"]);
-    with(kernels().target("aarch64-neon"), &["TC0949", "aarch64"]);
+    with(kernels().target("aarch64-neon"), &["TC0951", "aarch64"]);
     fs::write(root.path().join("kernels/other.tc"), MM).unwrap();
-    with(kernels(), &["TC0949", "two definitions are called `mm`"]);
+    with(kernels(), &["TC0951", "two definitions are called `mm`"]);
 }

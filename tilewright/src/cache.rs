@@ -57,7 +57,7 @@ impl KernelCache {
     /// The cache in a folder, which is made if it is not there.
     ///
     /// # Errors
-    /// TC0948 when the folder cannot be made, belongs to another user, or is open to others.
+    /// TC0950 when the folder cannot be made, belongs to another user, or is open to others.
     pub fn open(folder: &Path) -> Result<KernelCache> {
         KernelCache::with_limit(folder, KernelCache::LIMIT)
     }
@@ -75,7 +75,7 @@ impl KernelCache {
                 ),
                 store::Refused::File { .. } => "name another folder in TILEWRIGHT_CACHE, or `off`".into(),
             };
-            Error::user(Diagnostic::call("TC0948", format!("kernels cannot be kept: {error}")).help(help))
+            Error::user(Diagnostic::call("TC0950", format!("kernels cannot be kept: {error}")).help(help))
         };
         Ok(KernelCache { store: Arc::new(Store::open(folder, bytes).map_err(refused)?) })
     }
@@ -101,7 +101,7 @@ impl KernelCache {
     /// How many kernels it has, and how many bytes they are.
     ///
     /// # Errors
-    /// TC0948 when the folder cannot be read.
+    /// TC0950 when the folder cannot be read.
     pub fn size(&self) -> Result<(usize, u64)> {
         self.store.size().map_err(|error| self.failed(error))
     }
@@ -109,13 +109,13 @@ impl KernelCache {
     /// Removes all kernels.
     ///
     /// # Errors
-    /// TC0948 when one cannot be removed.
+    /// TC0950 when one cannot be removed.
     pub fn clear(&self) -> Result<()> {
         self.store.clear().map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: std::io::Error) -> Error {
-        Error::user(Diagnostic::call("TC0948", format!("{}: {error}", self.folder().display())))
+        Error::user(Diagnostic::call("TC0950", format!("{}: {error}", self.folder().display())))
     }
 
     /// What is kept under a key; nothing where it is damaged.

@@ -306,26 +306,6 @@ what is in the way: a device is to have code for any sizes, or the folder cannot
     tilewright build mm.tc -s M=512,N=512,K=512 --target x86-64-v3,cuda:sm_80 -o mm",
     },
     Page {
-        code: "TC0948",
-        title: "kernels cannot be kept",
-        text: "What was compiled is kept in a folder, and machine code is taken from there. So it must be this user's alone, mode 0700;
-the message says what is in the way.
-
-    chmod 700 ~/.cache/tilewright
-    TILEWRIGHT_CACHE=/var/tmp/kernels tilewright run mm.tc -s M=64,N=64,K=64
-    TILEWRIGHT_CACHE=off tilewright run mm.tc -s M=64,N=64,K=64",
-    },
-    Page {
-        code: "TC0949",
-        title: "a build script cannot compile its kernels",
-        text: "`tilewright-build` found no file, a target for another architecture than cargo builds for, two definitions of one name,
-or was called outside of a build script. Patterns begin in the folder of Cargo.toml:
-
-    fn main() {
-        tilewright_build::kernels([\"kernels/*.tc\"]);
-    }",
-    },
-    Page {
         code: "TC0947",
         title: "devices are not measured here",
         text: "`explain --measure` puts the time of a kernel beside what this processor's arithmetic and caches can do. Of a device
@@ -344,6 +324,26 @@ or was called outside of a build script. Patterns begin in the folder of Cargo.t
         code: "TC0949",
         title: "too many instances for a picture",
         text: "Every instance is a point, so pictures are for small sizes: a few tiles in each dimension show what thousands would.",
+    },
+    Page {
+        code: "TC0950",
+        title: "kernels cannot be kept",
+        text: "What was compiled is kept in a folder, and machine code is taken from there. So it must be this user's alone, mode 0700;
+the message says what is in the way.
+
+    chmod 700 ~/.cache/tilewright
+    TILEWRIGHT_CACHE=/var/tmp/kernels tilewright run mm.tc -s M=64,N=64,K=64
+    TILEWRIGHT_CACHE=off tilewright run mm.tc -s M=64,N=64,K=64",
+    },
+    Page {
+        code: "TC0951",
+        title: "a build script cannot compile its kernels",
+        text: "`tilewright-build` found no file, a target for another architecture than cargo builds for, two definitions of one name,
+or was called outside of a build script. Patterns begin in the folder of Cargo.toml:
+
+    fn main() {
+        tilewright_build::kernels([\"kernels/*.tc\"]);
+    }",
     },
     Page {
         code: "TC0999",

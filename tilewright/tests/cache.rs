@@ -155,9 +155,9 @@ fn a_folder_of_others_is_refused() {
     let folder = folder();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o775)).unwrap();
     let error = KernelCache::open(folder.path()).unwrap_err().to_string();
-    assert!(error.contains("TC0948") && error.contains("chmod 700"), "{error}");
+    assert!(error.contains("TC0950") && error.contains("chmod 700"), "{error}");
     let error = KernelCache::open(Path::new("/proc/self/no/such")).unwrap_err().to_string();
-    assert!(error.contains("TC0948") && error.contains("TILEWRIGHT_CACHE"), "{error}");
+    assert!(error.contains("TC0950") && error.contains("TILEWRIGHT_CACHE"), "{error}");
 }
 
 /// A kernel with its arguments and what it gives.

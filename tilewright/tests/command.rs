@@ -780,7 +780,7 @@ fn what_run_compiled_is_found_again() {
     fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let ran = command().args(mm).current_dir(place.dir.path()).env("TILEWRIGHT_CACHE", &folder).output().unwrap();
     let ran = Ran::from(ran);
-    assert!(ran.status == 1 && ran.err.contains("TC0948") && ran.err.contains("chmod 700"), "{}", ran.err);
+    assert!(ran.status == 1 && ran.err.contains("TC0950") && ran.err.contains("chmod 700"), "{}", ran.err);
     // The usual folder is not a reason not to run.
     let caches = place.path("caches");
     let mut usual = command();
@@ -789,7 +789,7 @@ fn what_run_compiled_is_found_again() {
     fs::set_permissions(caches.join("tilewright"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let ran = Ran::from(usual.output().unwrap());
     assert!(
-        ran.status == 0 && ran.err.contains("warning[TC0948]") && ran.out.contains("  compiled in "),
+        ran.status == 0 && ran.err.contains("warning[TC0950]") && ran.out.contains("  compiled in "),
         "{}",
         ran.err
     );

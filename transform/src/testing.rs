@@ -56,6 +56,7 @@ const EACH: &[&str] = &[
     "store T at a",
     "privatise T at a",
     "rescale T by U at a",
+    "part S",
     "auto",
 ];
 

@@ -63,8 +63,10 @@ pub(super) fn emit<'c>(
         let ops = &program.body[run.first().ops.clone()];
         let apart = |a, b| run.are_apart(a, b, program);
         let constant = |buffer| run.is_constant(buffer, program);
-        let outside =
-            std::mem::replace(&mut emitter.alias, Alias::of(context, program, &buffers_of(ops), constant, apart));
+        let outside = std::mem::replace(
+            &mut emitter.alias,
+            Alias::of(context, program, &buffers_of(program, ops), constant, apart),
+        );
         functions.push(emitter.shared_function(run.first(), ops)?);
         emitter.alias = outside;
     }
@@ -82,7 +84,7 @@ fn own_of(program: &Program, shared: &Shared) -> BTreeSet<TensorId> {
         match shared.at(at) {
             Some((_, time)) => at = time.ops.end,
             None => {
-                own.extend(buffers_of(&program.body[at..=at]));
+                own.extend(buffers_of(program, &program.body[at..=at]));
                 at += 1;
             }
         }
@@ -147,7 +149,7 @@ impl<'c> Emitter<'c, '_> {
         };
         let entry = self.begin(function);
         let addresses = self.addresses([context, table, sizes], Some(first.buffers.as_slice().into()))?;
-        self.define(function, entry, addresses, &buffers_of(ops), |this, frame| this.ops(frame, ops))?;
+        self.define(function, entry, addresses, &buffers_of(self.program, ops), |this, frame| this.ops(frame, ops))?;
         Ok(function)
     }
 
@@ -397,7 +399,7 @@ impl<'c> Emitter<'c, '_> {
             shared.push((at, self.read_pointer(closure, (4 + captured.len() + position) * FIELD_BYTES)?));
         }
         let addresses = self.addresses([context, arguments, sizes], outside.addresses()?.table.clone())?;
-        self.define(function, entry, addresses, &buffers_of(body), |this, frame| {
+        self.define(function, entry, addresses, &buffers_of(self.program, body), |this, frame| {
             frame.vars = vars;
             for (at, pointer) in shared {
                 let row = this.buffer(TensorId::new(at))?;

@@ -55,14 +55,15 @@ fn has(machine: &Machine, features: &[&str]) -> Result<Vec<bool>> {
 fn ask<'c>(context: &'c Context, module: &Module<'c>, machine: &Machine, feature: &str) -> Result<FunctionValue<'c>> {
     let (builder, ty) = (context.create_builder(), context.i32_type().fn_type(&[], false));
     let describe = |function: FunctionValue<'c>, cpu: &str, features: &str| {
-        for (key, value) in [("target-cpu", cpu), ("target-features", features)] {
+        // How a processor is best scheduled for is a feature too, and none that is asked about.
+        for (key, value) in [("target-cpu", cpu), ("tune-cpu", machine.cpu.as_str()), ("target-features", features)] {
             let attribute = context.create_string_attribute(key, value);
             function.add_attribute(AttributeLoc::Function, attribute);
         }
         builder.position_at_end(context.append_basic_block(function, ""));
     };
     let asked = module.add_function(&format!("has.{feature}"), ty, Some(Linkage::Internal));
-    describe(asked, machine.architecture.least_cpu(), &format!("+{feature}"));
+    describe(asked, machine.architecture.least_cpu(), &format!("{}+{feature}", machine.architecture.least_without()));
     builder.build_return(Some(&context.i32_type().const_int(1, false)))?;
     let caller = module.add_function(&format!("ask.{feature}"), ty, Some(Linkage::External));
     describe(caller, &machine.cpu, &machine.features);
@@ -80,6 +81,12 @@ impl Architecture {
             Architecture::AArch64 => "generic",
             Architecture::Nvptx => "sm_70",
         }
+    }
+
+    /// What LLVM gives that processor and others lack: features to switch off, each with a comma.
+    fn least_without(self) -> &'static str {
+        // Tracing, which no program uses.
+        if self == Architecture::AArch64 { "-ete," } else { "" }
     }
 
     /// The features whose instructions LLVM takes wherever they fit.

@@ -194,9 +194,11 @@ impl Ids for Numbers {
 }
 
 /// The buffers that ops touch.
-pub(super) fn buffers_of(ops: &[Op]) -> BTreeSet<TensorId> {
+pub(super) fn buffers_of(program: &Program, ops: &[Op]) -> BTreeSet<TensorId> {
     let mut found = BTreeSet::new();
     collect(ops, &mut found);
+    // What there is not is refused where it is accessed.
+    found.retain(|&id| program.buffers.get(id).is_some());
     found
 }
 

@@ -64,7 +64,7 @@ fn open_at(folder: &std::path::Path) -> Result<KernelCache> {
     let limit = match env::var("TILEWRIGHT_CACHE_MB") {
         Err(_) => KernelCache::LIMIT,
         Ok(text) => text.parse::<u32>().map(|megabytes| u64::from(megabytes) << 20).map_err(|_| {
-            let error = Diagnostic::call("TC0948", format!("TILEWRIGHT_CACHE_MB is `{text}`"));
+            let error = Diagnostic::call("TC0950", format!("TILEWRIGHT_CACHE_MB is `{text}`"));
             Error::user(error.help("write a number of megabytes: TILEWRIGHT_CACHE_MB=512"))
         })?,
     };
