@@ -85,8 +85,8 @@ impl Architecture {
 
     /// What LLVM gives that processor and others lack: features to switch off, each with a comma.
     fn least_without(self) -> &'static str {
-        // Tracing, which no program uses.
-        if self == Architecture::AArch64 { "-ete," } else { "" }
+        // Buffers of traces, which no program uses, and with them all that implies them.
+        if self == Architecture::AArch64 { "-trbe," } else { "" }
     }
 
     /// The features whose instructions LLVM takes wherever they fit.
