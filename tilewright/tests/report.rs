@@ -266,3 +266,26 @@ fn all_sizes_and_devices_have_a_report_too() {
     let stages: Vec<&str> = of_device.stages.iter().map(|stage| stage.name.as_str()).collect();
     assert_eq!(stages, ["scop", "schedule", "loops", "code"]);
 }
+
+#[test]
+fn a_program_in_parts_is_told_part_by_part() {
+    let text = "def two(float(N) A) -> (S, T) { S +=! A(i) T(i) = A(i) + S }";
+    let script: Script = "part S.init\nauto\npart T\nsplit T.i by 8 as io ii\n".parse().expect("a script");
+    let report = of(text, &[37], &Options { script: Some(script), ..options() });
+    let commands: Vec<&str> = report.script.iter().map(|step| step.command.as_str()).collect();
+    assert!(commands[0] == "part S.init" && commands.ends_with(&["part T", "split T.i by 8 as io ii"]), "{commands:?}");
+    // The order that a part's first command finds is that of the source.
+    let is_part = |command: &str| command.starts_with("part ");
+    for (part, first) in report.script.iter().zip(&report.script[1..]).filter(|(step, _)| is_part(&step.command)) {
+        assert!(part.change.is_none() && first.change.is_some(), "{first:?}");
+    }
+    let mut found = Vec::new();
+    leaves(&report.tree, &[], &mut found);
+    let of_t = found.iter().find(|(_, statements)| *statements == ["T".to_string()]).expect("T");
+    assert_eq!(of_t.0, ["T.io", "T.ii"]);
+    for (loops, statements) in found {
+        assert!(loops.iter().all(|name| report.loop_named(name).is_some()), "{loops:?}");
+        assert!(statements.iter().all(|name| report.statements.iter().any(|one| one.name == *name)), "{statements:?}");
+    }
+    assert_eq!(report.nests.concat().len(), report.source_statements.len());
+}

@@ -329,7 +329,7 @@ fn learn(known: &mut Option<(i64, String)>, name: &str, value: i64, place: Strin
         None => *known = Some((value, place)),
         Some((before, first)) if *before != value || *first == place => {
             let message = if *first == place && place.starts_with("given") {
-                format!("the size `{name}` is given twice with -s: {before} and {value}")
+                format!("the size `{name}` is given twice: {before} and {value}")
             } else {
                 format!("the size `{name}` is {before} ({first}) and {value} ({place})")
             };

@@ -213,32 +213,19 @@ impl Builder<'_> {
         let scheduled = compile::recorded(scop.clone(), self.options)?;
         clock.passed("schedule");
         let (code, remarks) = self.generated(&scheduled, &mut clock)?;
-        let of_source = dependences_of(&scop)?;
-        let before = scheduled.history.first().map_or(&scop, |_| &scop);
-        let loops = loops::loops(&scheduled, self.device_or_target())?;
         Ok(Report {
-            title: self.title(),
-            definition: self.def.name.clone(),
-            target: self.target_name().into(),
-            sizes: self.named_sizes(),
-            source: self.asked.source.map(|source| Text { name: source.name.clone(), text: source.text.to_string() }),
             tensors: program::tensors(&scheduled.scop),
             statements: program::statements(&scheduled.scop)?,
-            source_statements: program::statements(&scop)?,
             plans: scheduled.fusion.iter().map(Plan::of).collect(),
             nests: tree::nests(&scheduled.scop)?,
-            source_order: outline::outline(before)?,
-            script: script::steps(before, &scheduled)?,
+            script: script::steps(&scop, &scheduled)?,
             tree: tree::tree(&scheduled.scop)?,
-            loops,
-            dependences: dependences::dependences(&scop, &of_source)?,
+            loops: loops::loops(&scheduled, self.device_or_target())?,
             traffic: self.traffic(&scheduled.scop)?,
-            work: self.sizes.map(|sizes| Work::of(&cost(self.def, sizes))),
-            machine: Machine::of(&self.options.target),
-            time: None,
             remarks,
             code,
             stages: if self.asked.stages { clock.stages } else { Vec::new() },
+            ..self.of_source(&scop)?
         })
     }
 
@@ -247,45 +234,60 @@ impl Builder<'_> {
     fn of_parts(&self, scop: &Scop, divided: &Divided, mut clock: Clock) -> Result<Report> {
         let joined = divided.joined(&[], self.options)?;
         clock.passed("parts");
+        let mut report = self.of_source(scop)?;
         let (mut steps, mut trees) = (Vec::new(), Vec::new());
-        let (mut tensors, mut statements, mut loops) = (program::tensors(scop), Vec::new(), Vec::new());
         for (part, options) in divided.distinct(self.options)? {
-            let scheduled = compile::recorded(part, &options)?;
-            let own = program::tensors(&scheduled.scop);
-            tensors.extend(
-                own.into_iter().filter(|own| tensors.iter().all(|other| other.name != own.name)).collect::<Vec<_>>(),
-            );
-            statements.extend(program::statements(&scheduled.scop)?);
-            loops.extend(loops::loops(&scheduled, self.device_or_target())?);
+            let scheduled = compile::recorded(part.clone(), &options)?;
+            for tensor in program::tensors(&scheduled.scop) {
+                if report.tensors.iter().all(|known| known.name != tensor.name) {
+                    report.tensors.push(tensor);
+                }
+            }
+            report.statements.extend(program::statements(&scheduled.scop)?);
+            report.loops.extend(loops::loops(&scheduled, self.device_or_target())?);
             trees.push(tree::tree(&scheduled.scop)?);
-            let before = scheduled.history.first().map_or(&scheduled.scop, |first| &first.scop);
-            steps.push(script::steps(before, &scheduled)?);
+            steps.push(script::steps(&part, &scheduled)?);
         }
-        let listings = if self.asked.code { code::listings(&joined.program, self.options)? } else { Vec::new() };
-        clock.passed("code");
+        if self.asked.code {
+            report.code = code::listings(&joined.program, self.options)?;
+            clock.passed("code");
+        }
+        Ok(Report {
+            plans: joined.fusion.iter().map(Plan::of).collect(),
+            nests: joined.nests,
+            script: script::of_parts(&joined.script, &joined.reasons, steps),
+            tree: Node::Sequence { children: trees },
+            remarks: joined.remarks.into_iter().map(Remark::from).collect(),
+            stages: if self.asked.stages { clock.stages } else { Vec::new() },
+            ..report
+        })
+    }
+
+    /// What is known before anything is scheduled.
+    fn of_source(&self, scop: &Scop) -> Result<Report> {
         Ok(Report {
             title: self.title(),
             definition: self.def.name.clone(),
             target: self.target_name().into(),
             sizes: self.named_sizes(),
             source: self.asked.source.map(|source| Text { name: source.name.clone(), text: source.text.to_string() }),
-            tensors,
-            statements,
+            tensors: program::tensors(scop),
+            statements: Vec::new(),
             source_statements: program::statements(scop)?,
-            plans: joined.fusion.iter().map(Plan::of).collect(),
-            nests: joined.nests,
+            plans: Vec::new(),
+            nests: Vec::new(),
             source_order: outline::outline(scop)?,
-            script: script::of_parts(&joined.script, &joined.reasons, steps),
-            tree: Node::Sequence { children: trees },
-            loops,
+            script: Vec::new(),
+            tree: Node::Sequence { children: Vec::new() },
+            loops: Vec::new(),
             dependences: dependences::dependences(scop, &dependences_of(scop)?)?,
             traffic: None,
             work: self.sizes.map(|sizes| Work::of(&cost(self.def, sizes))),
             machine: Machine::of(&self.options.target),
             time: None,
-            remarks: joined.remarks.into_iter().map(Remark::from).collect(),
-            code: listings,
-            stages: if self.asked.stages { clock.stages } else { Vec::new() },
+            remarks: Vec::new(),
+            code: Vec::new(),
+            stages: Vec::new(),
         })
     }
 
