@@ -57,7 +57,7 @@ impl Explain {
         let (sizes, tile_sizes) = sizes.map_or_else(Default::default, |sizes| (Some(sizes.own), sizes.tiles));
         let options = self.machine.options(script, tile_sizes)?;
         self.machine.dump(&def, sizes.as_deref(), &options).map_err(|error| error.with_source(&source))?;
-        let asked = Asked { source: Some(&source), code: self.json, stages: self.stages };
+        let asked = Asked { source: Some(&source), code: self.json, tried: self.json, stages: self.stages };
         let found = report(&def, sizes.as_deref(), &options, asked).map_err(|error| error.with_source(&source))?;
         let found = if self.measure { self.measured(found, &source)? } else { found };
         terminal::print(if self.json { found.to_json() + "\n" } else { found.to_string() })

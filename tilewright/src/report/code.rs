@@ -15,8 +15,17 @@ pub struct Listing {
     pub stage: String,
     /// The text.
     pub text: String,
-    /// What its lines are about, as far as that is known.
+    /// The loops in it, outer ones first; of the text of the loops only.
     pub links: Vec<Link>,
+    /// For each line of the text, the lines of [the loops](Listing::LOOPS) that it was made from, from 0: those of that
+    /// text itself for the loops. Empty for a line that no loop, store or register stands behind, as a label or the begin of
+    /// a function, and where that is not known.
+    pub lines: Vec<Vec<usize>>,
+}
+
+impl Listing {
+    /// The stage that the lines of the others refer to.
+    pub const LOOPS: &'static str = "loops";
 }
 
 /// A line that is the head of a loop.
@@ -29,15 +38,20 @@ pub struct Link {
     /// The name that the loop's variable has in the text: the last part of the loop's name, with a number where several
     /// have the same.
     pub variable: String,
+    /// The loops of the schedule that it is, by name: one, several where threads or blocks of a kernel share them out, none
+    /// for a loop that a pass or isl made.
+    pub loops: Vec<String>,
 }
 
 /// The loops and what is made of them.
 pub(super) fn listings(program: &Program, options: &Options) -> Result<Vec<Listing>> {
     let loops = program.to_string();
     let links = links(&loops);
-    let mut listings = vec![Listing { stage: "loops".into(), text: loops, links }];
+    let lines = (0..loops.lines().count()).map(|line| vec![line]).collect();
+    let mut listings = vec![Listing { stage: Listing::LOOPS.into(), text: loops, links, lines }];
     let mut add = |stage: &str, text: String| {
-        listings.push(Listing { stage: stage.into(), text, links: Vec::new() });
+        let lines = vec![Vec::new(); text.lines().count()];
+        listings.push(Listing { stage: stage.into(), text, links: Vec::new(), lines });
     };
     match &options.device {
         None => {
@@ -72,7 +86,7 @@ fn links(text: &str) -> Vec<Link> {
         let variable = variable(line)?;
         let is_end = |other: &&str| indent(other) <= indent(line);
         let length = lines[at + 1..].iter().position(is_end).unwrap_or(lines.len() - at - 1);
-        Some(Link { line: at, end: at + length, variable })
+        Some(Link { line: at, end: at + length, variable, loops: Vec::new() })
     };
     lines.iter().enumerate().filter_map(link).collect()
 }
