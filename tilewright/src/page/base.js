@@ -102,6 +102,14 @@ function ramp(place) {
   return `rgb(${mixed.join(',')})`;
 }
 
+/** Scrolls a box, and nothing else, so far that an element in it is seen. */
+function seenIn(box, element) {
+  if (!box || !element || !box.clientHeight) return;
+  const [outer, inner] = [box.getBoundingClientRect(), element.getBoundingClientRect()];
+  if (inner.top < outer.top) box.scrollTop -= outer.top - inner.top + 4;
+  else if (inner.bottom > outer.bottom) box.scrollTop += inner.bottom - outer.bottom + 4;
+}
+
 /** A choice of one of some words. */
 function choice(label, values, chosen, change) {
   const options = values.map((value) => el('option', { value, selected: value === chosen }, value));

@@ -377,7 +377,7 @@ function rest() {
   const { plane } = iterations;
   document.getElementById('said').replaceChildren(el('code', {}, of.formula),
     ` · ${plural(of.count, 'instance')}, ${plural(plane.moments, 'moment')}. Point at one, or walk with the arrow keys, to see what it and its tile touch.`);
-  showMaps([], null);
+  showMaps([], plane.points.find((point) => point.first === 0) || null);
 }
 
 /** The two points that a loop cannot run at once. */

@@ -11,7 +11,7 @@ const PANES = [
   ['roofline', 'Roofline', showRoofline, true],
   ['code', 'Code', showCode, report.code.length > 0],
   ['device', 'Kernels', showDevice, report.kernels.length > 0],
-  ['times', 'Compile time', showTimes, report.stages.length > 0],
+  ['times', 'Compile time', showTimes, Boolean(report.stages)],
 ].filter(([, , , there]) => there);
 
 const tabOf = (id) => document.getElementById(`tab-${id}`);
@@ -38,7 +38,8 @@ function makePanes() {
     show(panel);
   }
   arrowKeys(tabs, () => buttons, { follow: true, across: true, pick: (button) => openPane(button.id.slice(4)) });
-  openPane('overview');
+  const asked = location.hash.slice(1);
+  openPane(PANES.some(([id]) => id === asked) ? asked : 'overview');
 }
 
 // ── Light and dark ──────────────────────────────────────────────────────────────────────────────────────────────────────

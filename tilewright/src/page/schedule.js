@@ -64,7 +64,7 @@ function showStep(at) {
   script.at = at;
   const step = report.script[at];
   [...document.querySelectorAll('#steps > li')].forEach((item, i) => item.setAttribute('aria-selected', String(i === at)));
-  document.querySelector(`#steps > li:nth-child(${at + 1})`)?.scrollIntoView({ block: 'nearest' });
+  seenIn(document.getElementById('steps'), document.querySelector(`#steps > li:nth-child(${at + 1})`));
   const { change } = step;
   const lines = (from, list, style) => new Map(list.map((_, i) => [from + i, style]));
   const before = change ? lines(change.line, change.removed, 'removed') : new Map();
