@@ -49,6 +49,7 @@ pub(crate) use tree::nests;
 
 use std::time::{Duration, Instant};
 
+use codegen::gpu;
 use polyhedral::{Scop, dependences as dependences_of, isl};
 use serde::Serialize;
 use support::{Target, with_deep_stack};
@@ -312,7 +313,8 @@ impl Builder<'_> {
             Some(_) if !self.asked.code => (None, scheduled.remarks),
             Some(device) => {
                 let (program, _, remarks) = compile::launched(scheduled, device, &[], self.options)?;
-                (Some(program), remarks)
+                // What is shown is what the text of the kernels is made from.
+                (Some(gpu::in_language(&program, code::language(device)).into_owned()), remarks)
             }
         };
         clock.passed("loops");
