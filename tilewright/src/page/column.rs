@@ -41,7 +41,8 @@ mod tests {
     /// As the page reads it.
     fn read(Column { low, width, text }: &Column, count: usize) -> Vec<i64> {
         let digit = |one: &u8| DIGITS.iter().position(|known| known == one).expect("a digit") as i64;
-        let number = |at: usize| text.as_bytes()[at * width..][..*width].iter().fold(0, |sum, one| 64 * sum + digit(one));
+        let number =
+            |at: usize| text.as_bytes()[at * width..][..*width].iter().fold(0, |sum, one| 64 * sum + digit(one));
         (0..count).map(|at| low + number(at)).collect()
     }
 

@@ -2,7 +2,7 @@
 // The pane of instances: the controls, the plane drawn, the animation, and what an instance touches of each tensor.
 
 const iterations = {
-  model: Math.max(0, data.models.findLastIndex((model) => model.statements.every((of) => of.count <= 700))),
+  model: Math.max(0, data.models.findLastIndex((model) => model.statements.every((of) => pointsOf(of) <= 150))),
   statement: null, down: null, right: null,
   /** The moment that is shown, or null for all of them. */
   moment: null,
@@ -13,6 +13,12 @@ const iterations = {
   /** Two points that cannot run at once: see `askWhy`. */
   pair: null,
 };
+
+/** Points of the plane in which a statement is shown first, about. */
+function pointsOf(of) {
+  const extents = decoded(of).point.map((column) => new Set(column).size).filter((count) => count > 1);
+  return Math.min(of.count, (extents[0] || 1) * (extents[1] || 1));
+}
 
 function showIterations(panel) {
   if (!data.models.length) {
@@ -177,7 +183,7 @@ function axes({ of, low, extent, cell, left, above }) {
 /** A line for each thread, through its points in the order of their first instances. */
 function path({ plane, centre }) {
   const threads = new Map();
-  plane.points.forEach((point) => threads.set(point.thread, [...(threads.get(point.thread) || []), point]));
+  plane.points.forEach((point) => threads.set(point.lane, [...(threads.get(point.lane) || []), point]));
   let d = '';
   for (const points of threads.values()) {
     points.sort((a, b) => a.first - b.first);

@@ -102,6 +102,8 @@ document.getElementById('fold').addEventListener('click', (event) => {
   const folded = event.target.getAttribute('aria-expanded') === 'true';
   event.target.setAttribute('aria-expanded', String(!folded));
 });
+// On a phone the program is a tap away, and the panes come first.
+if (matchMedia('(max-width: 860px)').matches) document.getElementById('fold').setAttribute('aria-expanded', 'false');
 document.addEventListener('keydown', onKey);
 showProgram(document.getElementById('lists'));
 makePanes();

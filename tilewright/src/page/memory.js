@@ -8,7 +8,10 @@ function showMemory(panel) {
   panel.append(el('p', { class: 'lead' }, 'What is used again should still be near: one iteration of a loop touches so much, and the first cache '
     + 'that holds it keeps it for the next.'));
   if (touching.length) {
-    const first = touching.find((one) => one.held_by && !one.held_by.startsWith('L3')) || touching[0];
+    const last = report.machine.caches.length;
+    const isNear = (one) => one.held_by && one.held_by !== `L${last}` && one.footprints.length > 1;
+    const isOwn = (one) => one.statements.some((name) => !statementNamed.get(name)?.is_made);
+    const first = touching.find((one) => isNear(one) && isOwn(one)) || touching[0];
     panel.append(el('div', { class: 'card' }, el('h2', {}, 'What one iteration touches'),
       el('div', { class: 'controls', id: 'footprint-controls' }), el('div', { class: 'boxes', id: 'boxes' }), el('div', { id: 'touched' })));
     queueMicrotask(() => showFootprint(first.name));

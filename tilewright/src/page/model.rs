@@ -91,7 +91,8 @@ fn thinned(all: Vec<Vec<i64>>) -> Vec<Vec<i64>> {
     // Two of everything show little, unless that is all there is room for.
     let all: Vec<Vec<i64>> = all.split_at(all.len().saturating_sub(MODELS).min(2)).1.to_vec();
     let last = all.len().saturating_sub(1);
-    let kept: BTreeSet<usize> = (0..MODELS.min(all.len())).map(|at| at * last / (MODELS - 1).min(last).max(1)).collect();
+    let kept: BTreeSet<usize> =
+        (0..MODELS.min(all.len())).map(|at| at * last / (MODELS - 1).min(last).max(1)).collect();
     all.into_iter().enumerate().filter(|(at, _)| kept.contains(at)).map(|(_, sizes)| sizes).collect()
 }
 
@@ -151,7 +152,8 @@ impl Modelled<'_> {
             found.push((id, instances, around));
         }
         let dates: BTreeSet<&Vec<i64>> = found.iter().flat_map(|(_, all, _)| all.iter().map(|one| &one.date)).collect();
-        let moments: BTreeMap<Vec<i64>, usize> = dates.into_iter().cloned().enumerate().map(|(at, date)| (date, at)).collect();
+        let moments: BTreeMap<Vec<i64>, usize> =
+            dates.into_iter().cloned().enumerate().map(|(at, date)| (date, at)).collect();
         let statements = found
             .into_iter()
             .map(|(id, instances, around)| Instances::of(&scop, id, (instances, around), &moments, &deps))
@@ -191,7 +193,12 @@ fn first_line(text: &str) -> String {
 
 impl Extent {
     fn of(tensor: &polyhedral::Tensor) -> Option<Extent> {
-        let constants = |list: &[polyhedral::Index]| list.iter().map(polyhedral::Index::as_const).collect::<Option<Vec<i64>>>();
-        Some(Extent { tensor: tensor.name.clone(), lower: constants(&tensor.lower)?, extent: constants(&tensor.extent)? })
+        let constants =
+            |list: &[polyhedral::Index]| list.iter().map(polyhedral::Index::as_const).collect::<Option<Vec<i64>>>();
+        Some(Extent {
+            tensor: tensor.name.clone(),
+            lower: constants(&tensor.lower)?,
+            extent: constants(&tensor.extent)?,
+        })
     }
 }

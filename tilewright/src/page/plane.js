@@ -37,7 +37,8 @@ function loopAt(of, row) {
 
 /**
  * The plane of dimensions `down` (or null) and `right`: `{ points, tiles, levels, thread, vectors, arrows, leftOut }`. A point
- * has the numbers of its instances, the moments of the first and the last, its tile of each level and its thread.
+ * has the numbers of its instances, the moments of the first and the last, its tile of each level, the value of the outermost
+ * loop on threads or blocks, and those of all of them as one text.
  */
 function planeOf(of, down, right) {
   const all = decoded(of);
@@ -61,7 +62,11 @@ function planeOf(of, down, right) {
   const levels = levelsOf(values, points, byPlace, key);
   const tiles = tilesOf(levels, all, points);
   const threadRow = values.findIndex((found, row) => found && isApart(loopAt(of, row)[1]) && new Set(found.values()).size > 1);
-  if (threadRow >= 0) points.forEach((point) => { point.thread = values[threadRow].get(point); });
+  const apart = values.map((found, row) => (found && isApart(loopAt(of, row)[1]) ? found : null)).filter(Boolean);
+  points.forEach((point) => {
+    point.thread = threadRow >= 0 ? values[threadRow].get(point) : null;
+    point.lane = apart.map((found) => found.get(point)).join();
+  });
   return {
     points, byPlace, key, tiles, moments: ranks.size, ranks,
     levels: levels.map((level) => level.map((row) => loopAt(of, row)[0])),

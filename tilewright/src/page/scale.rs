@@ -37,7 +37,9 @@ impl Scale {
     pub(super) fn command(self, command: &Command) -> Command {
         let mut command = command.clone();
         match &mut command {
-            Command::Split { by, .. } | Command::Vectorise { by, .. } | Command::Unroll { by, .. } => *by = self.size(*by),
+            Command::Split { by, .. } | Command::Vectorise { by, .. } | Command::Unroll { by, .. } => {
+                *by = self.size(*by)
+            }
             Command::Tile { by, .. } => by.iter_mut().for_each(|by| *by = self.size(*by)),
             Command::Launch { threads, .. } => threads.iter_mut().for_each(|count| *count = self.size(*count)),
             _ => {}

@@ -11,7 +11,7 @@ function treeOf(node) {
     case 'band': {
       const rows = node.loops.map((name) => treeRow(name));
       const several = node.loops.length > 1 && el('span', { class: 'soft' }, node.permutable ? 'may be permuted and tiled' : 'in this order only');
-      return el('div', { class: 'band' }, el('div', { class: 'rows' }, rows, several && el('div', { class: 'tree-row' }, several)), treeOf(node.child));
+      return el('div', { class: 'band' }, el('div', { class: 'rows' }, rows, several && el('div', { class: 'tree-row marks' }, several)), treeOf(node.child));
     }
     case 'sequence':
     case 'set': {
