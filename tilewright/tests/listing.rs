@@ -80,7 +80,8 @@ fn lines_lead_to_what_they_were_made_from() {
                 assert!(lines.iter().any(|(_, loops)| !loops.is_empty()), "{name} for {target}: {stage}");
                 for (line, loops) in lines.iter().filter(|(_, loops)| !loops.is_empty()) {
                     let is_fused = FUSED.iter().any(|word| line.starts_with(word))
-                        || *stage == "llvm" && line.contains("call") && line.contains("@llvm.fma");
+                        || *stage == "llvm" && line.contains("call") && line.contains("@llvm.fma")
+                        || matches!(*stage, "cuda" | "opencl") && (line.contains("fma(") || line.contains("fmaf("));
                     if is_fused {
                         let words = ["muladd(", "exp(", " / "];
                         let computes = |line: &&str| words.iter().any(|word| line.contains(word));

@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use support::Diagnostic;
 use tilewright::cost::cost;
-use tilewright::report::{Asked, Measured, Rates, Report, report};
-use tilewright::{Error, Pool, Result, Source, host_target, timing};
+use tilewright::report::{Asked, Measured, Rates, Report, report, why_not};
+use tilewright::{Error, Pool, Result, Script, ScriptError, Source, host_target, timing};
 
 use super::call::{self, Call};
 use super::options::{Data, Machine, Program};
@@ -20,6 +20,7 @@ Examples:
   tilewright explain examples/mm.tc -s M=64,N=64,K=64 -t x86-64-v3
   tilewright explain examples/mm.tc -s M=64,N=64,K=64 --measure
   tilewright explain examples/mm.tc --symbolic
+  tilewright explain examples/mm.tc -s M=64,N=64,K=64 --why-not 'parallel C.update.k'
 
 Which nests run together, what was expected of that and of the next best plan; the script with the reason of each
 automatic command; the loops with what one iteration of each touches, and two iterations that cannot run at once;
@@ -38,6 +39,10 @@ pub struct Explain {
     /// Worker threads of what is measured; all cores unless given
     #[arg(short = 'j', long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Try a command of the scheduling language behind the schedule, and say what it would change, or which two instances
+    /// it would swap
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["measure", "stages"])]
+    why_not: Option<String>,
     /// How long each stage of compiling takes
     #[arg(long)]
     stages: bool,
@@ -57,6 +62,13 @@ impl Explain {
         let (sizes, tile_sizes) = sizes.map_or_else(Default::default, |sizes| (Some(sizes.own), sizes.tiles));
         let options = self.machine.options(script, tile_sizes)?;
         self.machine.dump(&def, sizes.as_deref(), &options).map_err(|error| error.with_source(&source))?;
+        if let Some(commands) = &self.why_not {
+            let commands = commands_of(commands)?;
+            let found =
+                why_not(&def, sizes.as_deref(), &options, &commands).map_err(|error| error.with_source(&source))?;
+            let json = || serde_json::to_string(&found).expect("only numbers, text and lists of them") + "\n";
+            return terminal::print(if self.json { json() } else { found.to_string() });
+        }
         let asked = Asked { source: Some(&source), code: self.json, tried: self.json, stages: self.stages };
         let found = report(&def, sizes.as_deref(), &options, asked).map_err(|error| error.with_source(&source))?;
         let found = if self.measure { self.measured(found, &source)? } else { found };
@@ -90,5 +102,18 @@ impl Explain {
         let measured =
             Measured { seconds: seconds(times.min), median: seconds(times.median), calls: times.reps, rates };
         Ok(found.measured(measured))
+    }
+}
+
+/// The commands of `--why-not`, one or several on lines.
+fn commands_of(text: &str) -> Result<Script> {
+    let wrong = |why: String| {
+        let help = "a command is written as in a script: --why-not 'parallel C.update.k'";
+        Error::user(Diagnostic::call("TC0961", format!("`{text}` is no command: {why}")).help(help))
+    };
+    let script: Script = format!("{}\n", text.trim()).parse().map_err(|error: ScriptError| wrong(error.to_string()))?;
+    match script.is_empty() {
+        true => Err(wrong("there is nothing".into())),
+        false => Ok(script),
     }
 }
