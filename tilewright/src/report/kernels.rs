@@ -57,9 +57,9 @@ pub struct Shared {
     pub tensor: String,
     /// Bytes of an element.
     pub element: u32,
-    /// Elements in each dimension.
+    /// Elements in each dimension, those that pad a row among them.
     pub extent: Vec<i64>,
-    /// Elements between neighbours in each dimension: more than the extents say where rows are padded.
+    /// Elements between neighbours in each dimension.
     pub strides: Vec<i64>,
     /// Bytes of all of it.
     pub bytes: i64,
