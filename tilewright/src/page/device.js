@@ -44,7 +44,7 @@ function gridPicture(kernel) {
   }
   const cut = gx > shown[0] || gy > shown[1] ? ` (${shown[0]} × ${shown[1]} shown)` : '';
   const height = 28 + Math.max(shown[1] * cell, rows * size);
-  const image = picture(left + Math.max(columns * size, 150) + 4, height, 'Blocks and threads', draw('text', { class: 'soft', x: 2, y: 12 }, `grid${cut}`), draw('text', { class: 'soft', x: left, y: 12 }, 'one block: threads by warp'), blocks, threads);
+  const image = picture(left + Math.max(columns * size, 180) + 4, height, 'Blocks and threads', draw('text', { class: 'soft', x: 2, y: 12 }, `grid${cut}`), draw('text', { class: 'soft', x: left, y: 12 }, 'one block: threads by warp'), blocks, threads);
   image.setAttribute('class', 'grid-picture');
   return image;
 }
@@ -59,9 +59,10 @@ function sharedCard(kernel) {
 function barriersCard(kernel) {
   if (!kernel.barriers.length) return '';
   const touches = (list) => list.map((one, at) => [at ? ', ' : '', one.writes ? 'write ' : 'read ', named(one.tensor)]);
+  const isKnown = kernel.barriers.some((one) => one.orders.length);
   const rows = kernel.barriers.map((one) => el('tr', {}, el('td', { class: 'number' }, lineButton(one.line)), el('td', {}, touches(one.before)), el('td', {}, touches(one.after)),
-    el('td', {}, one.orders.map((pair, at) => [at ? '; ' : '', named(pair.from), ' before ', named(pair.to), ` (${pair.kind})`]))));
-  return el('div', {}, el('h3', {}, 'Where threads wait'), tableOf(['#line', 'before it, threads', 'after it, threads', 'so that'], rows));
+    isKnown && el('td', {}, one.orders.map((pair, at) => [at ? '; ' : '', named(pair.from), ' before ', named(pair.to), ` (${pair.kind})`]))));
+  return el('div', {}, el('h3', {}, 'Where threads wait'), tableOf(['#line', 'before it, threads', 'after it, threads', ...(isKnown ? ['so that'] : [])], rows));
 }
 
 /** A way to a line of the text of the loops. */

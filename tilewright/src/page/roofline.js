@@ -2,6 +2,10 @@
 // A roofline: operations a second that each limit allows, over operations for each byte, on logarithmic axes.
 
 function showRoofline(panel) {
+  if (report.work && report.work.flops === 0) {
+    panel.append(el('p', {}, `There is no arithmetic to compare: the program moves ${bytes(report.work.bytes)}, and how fast memory is decides.`));
+    return;
+  }
   const model = roofs();
   if (!model) {
     panel.append(el('p', {}, report.work ? `${large(report.work.flops)} operations, ${decimal(report.work.flops / report.work.bytes)} for each byte that must be moved. `
@@ -17,7 +21,7 @@ function showRoofline(panel) {
 /** `{ measured, unit, peak, levels: [{ name, rate, intensity, exact }], attained }`, or null without sizes or roofs. */
 function roofs() {
   const { work, traffic, time, machine } = report;
-  if (!work) return null;
+  if (!work || !(work.flops > 0)) return null;
   if (time) {
     const peak = time.limits[0].rate;
     const levels = time.limits.slice(1).map(({ name, rate, intensity, exact }) => ({ name, rate, intensity, exact }));

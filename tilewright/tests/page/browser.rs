@@ -50,6 +50,8 @@ impl Browser {
         std::thread::spawn(move || lines.for_each(drop));
         let host = address.trim_start_matches("ws://").split('/').next().expect("a host");
         let stream = TcpStream::connect(host).expect("it listens there");
+        // A page that never ends is a failure, not a wait.
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(60))).expect("a limit");
         let (socket, _) = tungstenite::client(&address, stream).expect("it speaks the protocol");
         let mut browser =
             Browser { process, socket, session: None, number: 0, complaints: Vec::new(), _profile: profile };

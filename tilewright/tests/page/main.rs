@@ -46,7 +46,7 @@ fn example(name: &str) -> String {
 fn cases() -> Vec<Case> {
     let case = |name, text: String, sizes, target, script| Case { name, text, sizes, target, script };
     let x86 = "x86-64-v3";
-    let mm: &[(&str, i64)] = &[("M", 256), ("N", 256), ("K", 256)];
+    let mm: &[(&str, i64)] = &[("M", 128), ("N", 128), ("K", 128)];
     vec![
         case("product", example("examples/mm.tc"), mm, x86, None),
         case(
@@ -240,7 +240,7 @@ fn panes_agree(browser: &mut Browser, made: &Made) {
     let stmt = &report.source_statements[0].name;
     browser.point_at(&format!("#lists li[data-refs='statement:{stmt}']"));
     assert!(
-        count(browser, &format!("#graph g[data-refs='statement:{stmt}'].lit")) > 0,
+        count(browser, &format!("#panel-tree .leaf[data-refs='statement:{stmt}'].lit")) > 0,
         "{}: what is under the pointer is marked",
         made.name
     );
