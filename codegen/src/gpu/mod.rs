@@ -25,7 +25,7 @@ pub use code::{Kernels, NoCode};
 pub use entry::{Argument, Entry};
 pub(crate) use limits::launches;
 pub use limits::{TooLarge, within_limits};
-pub use plan::{NoPlan, plan};
+pub use plan::{open_plan, plan};
 pub use ptx::{Ptx, PtxKernel, ptx};
 pub use source::{Language, Unsupported, source};
 
