@@ -7,6 +7,9 @@ use std::sync::PoisonError;
 /// How well code fits a device: later architectures are better, assembled ones best.
 type Fit = (u32, u32, bool, bool);
 
+/// How well a variant fits a device, and whether it is for these sizes alone; its position; its code.
+type Candidate<'a> = ((Fit, bool), usize, &'a KernelFile);
+
 impl Package {
     /// The kernels for these sizes on a device: of the variants that it runs, that for the latest architecture, of these the one
     /// for these sizes alone, else the one for any. What is for any sizes is built once.
@@ -40,7 +43,7 @@ impl Package {
     /// The same, and the position of its variant.
     fn device_variant(&self, device: &Device, sizes: &[i64]) -> Result<(usize, DeviceCode), PackageError> {
         self.manifest.check_sizes(sizes).map_err(PackageError::Sizes)?;
-        let (mut best, mut obstacles): (Option<((Fit, bool), usize, &KernelFile)>, _) = (None, Vec::new());
+        let (mut best, mut obstacles): (Option<Candidate<'_>>, _) = (None, Vec::new());
         for (at, variant) in self.manifest.variants.iter().enumerate() {
             let obstacle = match &variant.code {
                 VariantCode::Host(_) => "it is for a processor".to_owned(),
