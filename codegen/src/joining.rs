@@ -6,7 +6,7 @@ use polyhedral::{Scop, TensorId};
 
 use crate::renaming::{Ids, int, rename};
 use crate::scan::empty_program;
-use crate::{Buffer, Options, Place, Program, RegId, Stride, VarId, arena};
+use crate::{Buffer, Options, Place, Program, RegId, Stride, Var, VarId, arena};
 
 /// The loops of a part of a program, and what its names are in the whole.
 #[derive(Clone, Debug)]
@@ -75,7 +75,9 @@ fn ids_in(program: &mut Program, taken: &mut BTreeSet<String>, piece: &Piece<'_>
         Some(dot) if piece.names.contains_key(&name[..dot]) => format!("{}{}", piece.names[&name[..dot]], &name[dot..]),
         _ => name.to_string(),
     };
-    ids.vars = part.vars.values().map(|name| program.vars.push(called(name))).collect();
+    let in_whole =
+        |var: &Var| Var { name: called(&var.name), loops: var.loops.iter().map(|name| called(name)).collect() };
+    ids.vars = part.vars.values().map(|var| program.vars.push(in_whole(var))).collect();
     ids.regs = part.regs.values().map(|reg| program.regs.push(reg.clone())).collect();
     ids
 }

@@ -13,6 +13,7 @@ mod joining;
 pub mod llvm;
 mod numbers;
 mod passes;
+mod places;
 mod program;
 mod reduction;
 mod renaming;
@@ -25,8 +26,9 @@ pub use passes::{
     accumulators, coalesce, dots, forwarding, lines, lower, lower_part, peel, prefetches, registers, shifts, simplify,
     split, spread, transposes, unswitch, values,
 };
+pub use places::{Head, Places};
 pub use program::{
-    At, Buffer, Combining, Cond, Int, Launch, Op, Place, Program, Reg, RegId, Report, Stride, Value, VarId,
+    At, Buffer, Combining, Cond, Int, Launch, Op, Place, Program, Reg, RegId, Report, Stride, Value, Var, VarId,
 };
 pub use reduction::{WARP, combined_in, neutral, threads_combined_in};
 pub use scan::{Error, FullTiles, Options, scan};

@@ -97,7 +97,7 @@ mod tests {
         let mut regs = Table::new();
         let [a, b] = ["a", "b"].map(|name| regs.push(Reg { name: name.into(), dtype: DType::F32, lanes: 16 }));
         let mut vars = Table::new();
-        let var = vars.push("i".to_string());
+        let var = vars.push("i".into());
         let body = vec![Op::Set { reg: a, value: again(a) }, Op::Set { reg: b, value: other(a) }];
         let (lower, upper, step) = (Int::Const(0), Int::Const(9), Int::Const(1));
         let body = vec![

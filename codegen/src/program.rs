@@ -43,8 +43,8 @@ pub struct Program {
     pub params: Vec<String>,
     /// Same ids as the tensors of the Scop.
     pub buffers: Table<TensorId, Buffer>,
-    /// Names of the integer variables; each is bound by one loop.
-    pub vars: Table<VarId, String>,
+    /// The integer variables; each is bound by one loop.
+    pub vars: Table<VarId, Var>,
     /// The registers.
     pub regs: Table<RegId, Reg>,
     /// What runs.
@@ -102,6 +102,28 @@ pub enum Place {
     Stack,
     /// In the memory that the threads of a block share, of the [`Op::Launch`] that names it; its extents are constants.
     Shared,
+}
+
+/// An integer variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Var {
+    /// For reading.
+    pub name: String,
+    /// The loops of the schedule whose iterations it counts, as scripts call them: one of a loop, several of a number of
+    /// blocks or threads; none where a pass, or isl, made the loop.
+    pub loops: Vec<String>,
+}
+
+impl From<&str> for Var {
+    fn from(name: &str) -> Var {
+        Var::from(name.to_string())
+    }
+}
+
+impl From<String> for Var {
+    fn from(name: String) -> Var {
+        Var { name, loops: Vec::new() }
+    }
 }
 
 /// A local value that never lives in memory.

@@ -206,7 +206,7 @@ impl Program {
                     }
                 }
                 f.write_str(" over ")?;
-                separated(f, ", ", threads, |f, var| f.write_str(&self.vars[*var]))?;
+                separated(f, ", ", threads, |f, var| f.write_str(&self.vars[*var].name))?;
                 f.write_str("\n")
             }
         }
@@ -220,7 +220,7 @@ impl Program {
         body: &[Op],
         depth: usize,
     ) -> fmt::Result {
-        write!(f, "{}for {} in ", if parallel { "parallel " } else { "" }, self.vars[var])?;
+        write!(f, "{}for {} in ", if parallel { "parallel " } else { "" }, self.vars[var].name)?;
         self.int(f, lower, Tightness::Sum)?;
         f.write_str("..")?;
         self.int(f, upper, Tightness::Sum)?;
@@ -246,11 +246,11 @@ impl Program {
     fn launch(&self, f: &mut Formatter<'_>, launch: &Launch, depth: usize) -> fmt::Result {
         write!(f, "launch {}", launch.name)?;
         for (var, blocks) in &launch.grid {
-            write!(f, " block {} < ", self.vars[*var])?;
+            write!(f, " block {} < ", self.vars[*var].name)?;
             self.int(f, blocks, Tightness::Sum)?;
         }
         for (var, threads) in &launch.block {
-            write!(f, " thread {} < {threads}", self.vars[*var])?;
+            write!(f, " thread {} < {threads}", self.vars[*var].name)?;
         }
         if !launch.shared.is_empty() {
             f.write_str(" shared ")?;
@@ -394,7 +394,7 @@ impl Program {
         };
         match int {
             Int::Const(value) => write!(f, "{value}"),
-            Int::Var(var) => f.write_str(&self.vars[*var]),
+            Int::Var(var) => f.write_str(&self.vars[*var].name),
             Int::Param(at) => match self.params.get(*at) {
                 Some(name) => f.write_str(name),
                 None => write!(f, "p{at}"),

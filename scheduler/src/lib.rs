@@ -32,6 +32,7 @@ mod rows;
 mod sharing;
 mod windows;
 
+pub use cost::bytes_per_cycle;
 pub use cpu::{Cpu, Given};
 pub use order::{Fusion, Isl, SourceOrder};
 pub use parts::parts;

@@ -308,7 +308,7 @@ what is in the way: the folder cannot be written.
     Page {
         code: "TC0947",
         title: "devices are not measured here",
-        text: "`explain --measure` puts the time of a kernel beside what this processor's arithmetic and caches can do. Of a device
+        text: "`--measure` (of `explain` and `inspect`) puts the time of a kernel beside what this processor's arithmetic and caches can do. Of a device
 `tilewright bench -t opencl` and `bench -t cuda` say how long kernels take there, and beside which limit.",
     },
     Page {

@@ -238,7 +238,7 @@ fn reports_are_data_and_the_same_each_time() {
     for (name, text, sizes) in PROGRAMS {
         let def = definition(text);
         let source = Source::new("test.tc".into(), text.into());
-        let asked = Asked { source: Some(&source), code: true, stages: false };
+        let asked = Asked { source: Some(&source), code: true, ..Asked::default() };
         let once = || report(&def, Some(sizes), &options(), asked).expect("a report").to_json();
         let json = once();
         assert_eq!(json, once(), "{name}");
@@ -259,7 +259,7 @@ fn all_sizes_and_devices_have_a_report_too() {
     assert!(of_all.loops.iter().all(|one| one.trips.is_none() && one.coincident.is_some()), "{of_all}");
     let device = Options { device: tilewright::Gpu::named("opencl"), ..options() };
     let source = Source::new("test.tc".into(), PROGRAMS[0].1.into());
-    let asked = Asked { source: Some(&source), code: true, stages: true };
+    let asked = Asked { source: Some(&source), code: true, stages: true, ..Asked::default() };
     let of_device = report(&definition(PROGRAMS[0].1), Some(&[64, 64, 64]), &device, asked).expect("a report");
     assert!(of_device.loops.iter().any(|one| one.kind == "block.x"), "{of_device}");
     assert_eq!(of_device.code.iter().map(|one| one.stage.as_str()).collect::<Vec<_>>(), ["loops", "opencl"]);

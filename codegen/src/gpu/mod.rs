@@ -26,8 +26,8 @@ pub use entry::{Argument, Entry};
 pub(crate) use limits::launches;
 pub use limits::{TooLarge, within_limits};
 pub use plan::{open_plan, plan};
-pub use ptx::{Ptx, PtxKernel, ptx};
-pub use source::{Language, Unsupported, source};
+pub use ptx::{Ptx, PtxKernel, ptx, ptx_with_lines};
+pub use source::{Language, Unsupported, in_language, source, source_with_lines};
 
 use polyhedral::Scop;
 use support::{Remark, with_deep_stack};

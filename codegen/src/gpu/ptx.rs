@@ -4,6 +4,7 @@ use support::Gpu;
 
 use super::Argument;
 use super::copies::at_once;
+use crate::llvm::Listed;
 use crate::{Program, llvm};
 
 /// The kernels of a program as a module that NVIDIA's driver loads.
@@ -50,4 +51,18 @@ pub fn ptx(program: &Program, device: &Gpu) -> Result<Ptx, llvm::Error> {
     };
     let (text, kernels) = llvm::ptx(program, device)?;
     Ok(Ptx { text, kernels })
+}
+
+/// The text of [`ptx`], with the lines of the program's text that its own were made from: of a program with copies that go on
+/// for a device that has none, they are not known.
+///
+/// # Errors
+/// As [`ptx`].
+pub fn ptx_with_lines(program: &Program, device: &Gpu) -> Result<Listed, llvm::Error> {
+    if !device.has_async_copies && at_once(program.clone()) != *program {
+        let text = ptx(program, device)?.text;
+        let lines = vec![Vec::new(); text.lines().count()];
+        return Ok(Listed { text, lines, is_complete: false });
+    }
+    llvm::ptx_with_lines(program, device)
 }

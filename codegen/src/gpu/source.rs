@@ -11,15 +11,17 @@ mod names;
 mod tuple;
 mod words;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use polyhedral::{Role, TensorId};
 
 use crate::checks::checks_of;
+use crate::llvm::Listed;
 use crate::passes::Ranges;
 use crate::verify::has_meeting;
-use crate::{Buffer, Launch, Op, Place, Program, RegId, Stride, VarId};
+use crate::{Buffer, Launch, Op, Place, Places, Program, RegId, Stride, VarId};
 
 use super::apart::meetings_apart;
 use super::copies::at_once;
@@ -57,15 +59,39 @@ fn unsupported<T>(what: impl Into<String>) -> Result<T> {
 /// # Errors
 /// When the program has functions that the language does not have, or work of the host's own.
 pub fn source(program: &Program, language: Language) -> Result<String> {
-    let apart;
-    let program = match language {
-        Language::OpenCl => {
-            apart = meetings_apart(at_once(program.clone()));
-            &apart
-        }
-        Language::Cuda => program,
-    };
-    let mut printer = Printer::new(program, language);
+    printed(&in_language(program, language), language, None)
+}
+
+/// The program as a language has words for it: what [`source`] prints.
+pub fn in_language(program: &Program, language: Language) -> Cow<'_, Program> {
+    match language {
+        Language::OpenCl => Cow::Owned(meetings_apart(at_once(program.clone()))),
+        Language::Cuda => Cow::Borrowed(program),
+    }
+}
+
+/// The text of [`source`], of a program that is [in the language](in_language), with the lines of the program's text that its
+/// own were made from: the printer knows them.
+///
+/// # Errors
+/// As [`source`].
+pub fn source_with_lines(program: &Program, language: Language) -> Result<Listed> {
+    let marked = printed(program, language, Some(program.places()))?;
+    let (mut text, mut lines) = (String::with_capacity(marked.len()), Vec::new());
+    for line in marked.lines() {
+        let (line, mark) = line.split_once(MARK).unwrap_or((line, ""));
+        text.push_str(line);
+        text.push('\n');
+        lines.push(mark.parse().ok().into_iter().collect());
+    }
+    Ok(Listed { text, lines, is_complete: true })
+}
+
+/// What stands between a line and the number of the program's, where lines are asked for; no language has it in its texts.
+const MARK: char = '\0';
+
+fn printed(program: &Program, language: Language, places: Option<Places>) -> Result<String> {
+    let mut printer = Printer { places, ..Printer::new(program, language) };
     let host = printer.host(&program.body, 1)?;
     Ok(printer.finish(&host))
 }
@@ -104,6 +130,9 @@ struct Printer<'a> {
     block: Vec<(VarId, i64)>,
     parts: Vec<String>,
     repeated: usize,
+    /// Where the ops stand in the program's text, if it is asked for, and the line of what is printed.
+    places: Option<Places>,
+    line: Option<usize>,
 }
 
 impl<'a> Printer<'a> {
@@ -126,6 +155,8 @@ impl<'a> Printer<'a> {
             block: Vec::new(),
             parts: Vec::new(),
             repeated: 0,
+            places: None,
+            line: None,
         }
     }
 
@@ -216,30 +247,42 @@ impl<'a> Printer<'a> {
         let ranges = Ranges::default();
         let mut lines = Vec::new();
         for op in ops {
-            match op {
-                Op::Launch(launch) => lines.extend(self.launch(launch)?.iter().map(|line| format!("{indent}{line}"))),
-                Op::For { var, lower, upper, step, body, .. } => {
-                    let (lower, upper, step) =
-                        (self.int(lower, &ranges), self.end(upper, &ranges), self.int(step, &ranges));
-                    let (name, index) = (self.names.var(*var).to_string(), self.index);
-                    lines
-                        .push(format!("{indent}for ({index} {name} = {lower}; {name} < {upper}; {name} += {step}) {{"));
-                    lines.extend(self.host(body, depth + 1)?);
-                    lines.push(format!("{indent}}}"));
-                }
-                Op::If { cond, then, otherwise } => {
-                    lines.push(format!("{indent}if ({}) {{", self.cond(cond, &ranges)));
-                    lines.extend(self.host(then, depth + 1)?);
-                    if !otherwise.is_empty() {
-                        lines.push(format!("{indent}}} else {{"));
-                        lines.extend(self.host(otherwise, depth + 1)?);
-                    }
-                    lines.push(format!("{indent}}}"));
-                }
-                _ => return unsupported("there is work of the host's own"),
-            }
+            self.on_its_line(op, |printer| printer.host_op(op, (&indent, depth), &ranges, &mut lines))?;
         }
         Ok(lines)
+    }
+
+    fn host_op(
+        &mut self,
+        op: &Op,
+        (indent, depth): (&str, usize),
+        ranges: &Ranges,
+        lines: &mut Vec<String>,
+    ) -> Result<()> {
+        let mark = self.mark();
+        match op {
+            Op::Launch(launch) => lines.extend(self.launch(launch)?.iter().map(|line| format!("{indent}{line}{mark}"))),
+            Op::For { var, lower, upper, step, body, .. } => {
+                let (lower, upper, step) = (self.int(lower, ranges), self.end(upper, ranges), self.int(step, ranges));
+                let (name, index) = (self.names.var(*var).to_string(), self.index);
+                lines.push(format!(
+                    "{indent}for ({index} {name} = {lower}; {name} < {upper}; {name} += {step}) {{{mark}"
+                ));
+                lines.extend(self.host(body, depth + 1)?);
+                lines.push(format!("{indent}}}{mark}"));
+            }
+            Op::If { cond, then, otherwise } => {
+                lines.push(format!("{indent}if ({}) {{{mark}", self.cond(cond, ranges)));
+                lines.extend(self.host(then, depth + 1)?);
+                if !otherwise.is_empty() {
+                    lines.push(format!("{indent}}} else {{{mark}"));
+                    lines.extend(self.host(otherwise, depth + 1)?);
+                }
+                lines.push(format!("{indent}}}{mark}"));
+            }
+            _ => return unsupported("there is work of the host's own"),
+        }
+        Ok(())
     }
 
     /// Prints the kernel; the lines that launch it.
@@ -326,9 +369,25 @@ impl<'a> Printer<'a> {
     fn line(&mut self, depth: usize, text: &str) {
         if !text.is_empty() {
             self.out.push_str(&"    ".repeat(depth));
-            self.out.push_str(text);
+            let mark = self.mark();
+            self.out.push_str(&text.replace('\n', &format!("{mark}\n")));
+            self.out.push_str(&mark);
         }
         self.out.push('\n');
+    }
+
+    /// What the end of a line says of the program's line that it is of; nothing where nobody asks.
+    fn mark(&self) -> String {
+        self.line.map_or_else(String::new, |line| format!("{MARK}{line}"))
+    }
+
+    /// What is printed for an op, on its line of the program.
+    fn on_its_line<R>(&mut self, op: &Op, print: impl FnOnce(&mut Self) -> R) -> R {
+        let outside = self.line;
+        self.line = self.places.as_ref().and_then(|places| places.line(op)).or(outside);
+        let result = print(self);
+        self.line = outside;
+        result
     }
 
     fn ops(&mut self, ops: &[Op], ranges: &Ranges, depth: usize) -> Result<()> {
@@ -338,11 +397,13 @@ impl<'a> Printer<'a> {
             at += 1;
             let behind = &ops[at..];
             // A register that several of the ops use is declared before the first; one that only this one uses, inside.
-            self.declare_shared(op, behind, depth);
-            match Checked::of(op) {
-                Some(check) => at += self.check(&check, behind, ranges, depth)?,
-                None => self.op(op, ranges, depth)?,
-            }
+            at += self.on_its_line(op, |printer| {
+                printer.declare_shared(op, behind, depth);
+                match Checked::of(op) {
+                    Some(check) => printer.check(&check, behind, ranges, depth),
+                    None => printer.op(op, ranges, depth).map(|()| 0),
+                }
+            })?;
             match op {
                 Op::Store { buffer, .. } => self.loaded.retain(|one| one.buffer != *buffer),
                 Op::Set { .. } => {}

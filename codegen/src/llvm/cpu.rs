@@ -19,9 +19,10 @@ use support::Entity;
 use super::alias::Alias;
 use super::emitter::{Emitter, Frame, Memory, Outside};
 use super::ir::{Ir, Llvm};
+use super::lines::Lines;
 use super::object::Machine;
 use super::shared::{Shared, Time, buffers_of};
-use super::{Error, Result};
+use super::{Error, Locations, Result};
 use crate::checks::checks_of;
 use crate::numbers::Numbers;
 use crate::{Buffer, Int, Op, Place, Program, Stride, VarId, arena};
@@ -44,7 +45,7 @@ pub(super) struct Emitted<'c> {
 pub(super) fn emit<'c>(
     program: &Program,
     machine: &Machine,
-    entry: Option<&str>,
+    (entry, locations): (Option<&str>, Locations),
     context: &'c LlvmContext,
 ) -> Result<Emitted<'c>> {
     let ir = Ir::new(context, &program.name, POINTER_BITS);
@@ -57,7 +58,10 @@ pub(super) fn emit<'c>(
     let own = own_of(program, &shared);
     let (formula_steps, numbers, checks) = (Cell::new(0), Numbers::of(program), checks_of(program));
     let math = RefCell::default();
-    let mut emitter = Emitter { ir, machine, alias: alias(&own), formula_steps, numbers, program, checks, math };
+    let lines = (locations == Locations::Lines).then(|| Lines::new(&ir, program));
+    let alias_of_own = alias(&own);
+    let mut emitter =
+        Emitter { ir, machine, alias: alias_of_own, formula_steps, numbers, program, checks, math, lines };
     let mut functions = Vec::new();
     for run in &shared.runs {
         let ops = &program.body[run.first().ops.clone()];
@@ -72,6 +76,7 @@ pub(super) fn emit<'c>(
     }
     let entry = entry.map_or_else(|| format!("tw_{}", program.name), String::from);
     emitter.kernel(&entry, &shared, &functions)?;
+    emitter.lines.iter().for_each(Lines::finish);
     let (checks, math) = (emitter.checks, emitter.math.into_inner());
     Ok(Emitted { module: emitter.ir.module, entry, checks, math })
 }
@@ -127,7 +132,8 @@ impl<'c> Emitter<'c, '_> {
         let mut from = 0;
         while from < body.len() {
             if let Some((run, time)) = shared.at(from) {
-                self.call_shared(frame, functions[run], time)?;
+                let first = &body[from];
+                self.on_its_line(frame, first, |this, frame| this.call_shared(frame, functions[run], time))?;
                 from = time.ops.end;
                 continue;
             }
@@ -181,6 +187,7 @@ impl<'c> Emitter<'c, '_> {
         let ty = self.ir.context.i32_type().fn_type(&parameters, false);
         let function = self.ir.module.add_function(name, ty, Some(linkage));
         self.describe_function(function);
+        self.lines.iter().for_each(|lines| lines.describe(function));
         Ok(function)
     }
 
@@ -374,9 +381,9 @@ impl<'c> Emitter<'c, '_> {
         body: &[Op],
     ) -> Result<FunctionValue<'c>> {
         let builder = &self.ir.builder;
-        let here = self.here()?;
+        let (here, line) = (self.here()?, builder.get_current_debug_location());
         let (pointer, int) = (self.ir.pointer_type().into(), self.ir.context.i64_type().into());
-        let name = format!("{}.{}", self.program.name, self.program.vars.get(var).map_or("", |name| name.as_str()));
+        let name = format!("{}.{}", self.program.name, self.program.vars.get(var).map_or("", |var| var.name.as_str()));
         let function = self.function(&name, &[pointer, pointer, int, int], Linkage::Internal)?;
         let parameters = function.get_params();
         let [context, closure, begin, end] = parameters[..] else {
@@ -400,6 +407,7 @@ impl<'c> Emitter<'c, '_> {
         }
         let addresses = self.addresses([context, arguments, sizes], outside.addresses()?.table.clone())?;
         self.define(function, entry, addresses, &buffers_of(self.program, body), |this, frame| {
+            this.continue_in(function, line);
             frame.vars = vars;
             for (at, pointer) in shared {
                 let row = this.buffer(TensorId::new(at))?;
@@ -415,6 +423,7 @@ impl<'c> Emitter<'c, '_> {
             this.counted_loop(frame, var, (first, last, step), body)
         })?;
         builder.position_at_end(here);
+        self.on_line_of(line);
         Ok(function)
     }
 

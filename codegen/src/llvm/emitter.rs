@@ -16,6 +16,7 @@ use super::alias::Alias;
 use super::check::Checked;
 use super::cpu::Addresses;
 use super::ir::{Ir, Llvm, vector_of};
+use super::lines::Lines;
 use super::nvptx::Kernel;
 use super::object::Machine;
 use super::{Error, Result};
@@ -41,6 +42,8 @@ pub(super) struct Emitter<'c, 'p> {
     pub checks: Vec<Check>,
     /// The functions of the context's table that are called.
     pub math: RefCell<BTreeSet<usize>>,
+    /// What says which lines of the program's text instructions are of, where a report asks.
+    pub lines: Option<Lines<'c>>,
 }
 
 /// What belongs to one function.
@@ -120,6 +123,7 @@ impl<'c> Emitter<'c, '_> {
     pub fn begin(&self, function: FunctionValue<'c>) -> BasicBlock<'c> {
         let entry = self.ir.context.append_basic_block(function, "entry");
         self.ir.builder.position_at_end(entry);
+        self.ir.builder.unset_current_debug_location();
         entry
     }
 
@@ -209,11 +213,11 @@ impl<'c> Emitter<'c, '_> {
         while let [op, after @ ..] = rest {
             match self.streamed_together(rest) {
                 0 | 1 => {
-                    self.op(frame, op)?;
+                    self.on_its_line(frame, op, |this, frame| this.op(frame, op))?;
                     rest = after;
                 }
                 count => {
-                    self.stream_together(frame, &rest[..count])?;
+                    self.on_its_line(frame, op, |this, frame| this.stream_together(frame, &rest[..count]))?;
                     rest = &rest[count..];
                 }
             }
@@ -294,7 +298,7 @@ impl<'c> Emitter<'c, '_> {
                 return self.with_var(frame, var, lower, body);
             }
         }
-        let (step, name) = (self.int(frame, step)?, self.program.vars.get(var).map_or("", |name| name.as_str()));
+        let (step, name) = (self.int(frame, step)?, self.program.vars.get(var).map_or("", |var| var.name.as_str()));
         self.repeated(frame, name, (lower, upper, step), |this, frame, value| this.with_var(frame, var, value, body))?;
         Ok(())
     }

@@ -43,7 +43,7 @@ impl<'c> Emitter<'c, '_> {
             return if count == Some(0) { Ok(()) } else { self.with_var(frame, var, first, body) };
         }
         frame.kernel()?.loops += 1;
-        let name = self.program.vars.get(var).map_or("", |name| name.as_str());
+        let name = self.program.vars.get(var).map_or("", |var| var.name.as_str());
         let branch = match count {
             None => {
                 let bounds = (first, self.int(frame, upper)?, by);

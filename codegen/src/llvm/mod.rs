@@ -15,6 +15,7 @@
 //!             loops          of kernels: how often they run, which are unrolled
 //!             combine        what threads of a block combine
 //!             dot            sums of a few products in one instruction
+//!             lines          which lines of the loops instructions were made from, for reports
 //!         · optimise       a fixed list of passes                                                    object
 //!         · object         ELF bytes; an undefined symbol is an error                                object
 //! ```
@@ -43,6 +44,7 @@ mod index;
 mod ir;
 mod isa;
 pub mod library;
+mod lines;
 mod loops;
 mod math;
 mod memory;
@@ -66,7 +68,9 @@ use support::{Gpu, Target, with_deep_stack};
 use crate::Program;
 use crate::gpu::PtxKernel;
 use cpu::Emitted;
+use lines::Form;
 
+pub use lines::Listed;
 pub(crate) use math::library_calls;
 pub use needs::{Needs, needs};
 pub(crate) use nvptx::ALIGNMENT;
@@ -140,7 +144,8 @@ type Result<T> = std::result::Result<T, Error>;
 
 /// Makes an object of a program. Same program, same target: same bytes.
 pub fn compile(program: &Program, target: &Target, options: &Options) -> Result<Object> {
-    optimised(program, target, options.entry.as_deref(), |machine, Emitted { module, entry, checks, math }| {
+    let entry = options.entry.as_deref();
+    optimised(program, target, (entry, Locations::None), |machine, Emitted { module, entry, checks, math }| {
         let bytes = machine.object(&module)?.into();
         let ir = options.keep_ir.then(|| module.print_to_string().to_string());
         Ok(Object { bytes, entry, checks, math, ir })
@@ -149,49 +154,90 @@ pub fn compile(program: &Program, target: &Target, options: &Options) -> Result<
 
 /// The text of LLVM's IR after the passes.
 pub fn ir(program: &Program, target: &Target) -> Result<String> {
-    optimised(program, target, None, |_, emitted| Ok(emitted.module.print_to_string().to_string()))
+    ir_with(program, target, Locations::None)
+}
+
+fn ir_with(program: &Program, target: &Target, locations: Locations) -> Result<String> {
+    optimised(program, target, (None, locations), |_, emitted| Ok(emitted.module.print_to_string().to_string()))
+}
+
+/// [`ir`], with the lines of the program's text that its own were made from.
+pub fn ir_with_lines(program: &Program, target: &Target) -> Result<Listed> {
+    let text = |locations| ir_with(program, target, locations);
+    listed(Form::Module, text, &lines::alike(program))
+}
+
+/// [`assembly`], with the lines of the program's text that its own were made from.
+pub fn assembly_with_lines(program: &Program, target: &Target) -> Result<Listed> {
+    let text = |locations| assembly_with(program, target, locations);
+    listed(Form::Assembly, text, &lines::alike(program))
+}
+
+fn listed(form: Form, text: impl Fn(Locations) -> Result<String>, alike: &[Vec<usize>]) -> Result<Listed> {
+    Ok(lines::matched(text(Locations::None)?, &text(Locations::Lines)?, form, alike))
 }
 
 /// The text of the machine code.
 pub fn assembly(program: &Program, target: &Target) -> Result<String> {
-    optimised(program, target, None, |machine, emitted| machine.assembly(&emitted.module))
+    assembly_with(program, target, Locations::None)
+}
+
+fn assembly_with(program: &Program, target: &Target, locations: Locations) -> Result<String> {
+    optimised(program, target, (None, locations), |machine, emitted| machine.assembly(&emitted.module))
 }
 
 /// What `made` makes of the module of a program after the passes.
 fn optimised<R>(
     program: &Program,
     target: &Target,
-    entry: Option<&str>,
+    named: (Option<&str>, Locations),
     made: impl FnOnce(&object::Machine, Emitted<'_>) -> Result<R>,
 ) -> Result<R> {
     with_deep_stack(|| {
         let context = Context::create();
         let machine = object::Machine::new(target)?;
-        let emitted = cpu::emit(program, &machine, entry, &context)?;
+        let emitted = cpu::emit(program, &machine, named, &context)?;
         machine.optimise(&emitted.module)?;
         made(&machine, emitted)
     })
 }
 
+/// Whether instructions say which lines of the program's text they were made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Locations {
+    None,
+    Lines,
+}
+
 /// The text of the kernels of a program in PTX, and what each is called with.
 pub(crate) fn ptx(program: &Program, device: &Gpu) -> Result<(String, Vec<PtxKernel>)> {
-    kernels(program, device, |machine, module| machine.assembly(module))
+    kernels(program, device, Locations::None, |machine, module| machine.assembly(module))
+}
+
+/// The text of [`ptx`], with the lines of the program's text that its own were made from.
+pub(crate) fn ptx_with_lines(program: &Program, device: &Gpu) -> Result<Listed> {
+    let text = |locations| {
+        kernels(program, device, locations, |machine, module| machine.assembly(module)).map(|(text, _)| text)
+    };
+    listed(Form::Assembly, text, &[])
 }
 
 /// The text of LLVM's IR of the kernels, after the passes.
 pub fn kernel_ir(program: &Program, device: &Gpu) -> Result<String> {
-    kernels(program, device, |_, module| Ok(module.print_to_string().to_string())).map(|(text, _)| text)
+    kernels(program, device, Locations::None, |_, module| Ok(module.print_to_string().to_string()))
+        .map(|(text, _)| text)
 }
 
 fn kernels<R>(
     program: &Program,
     device: &Gpu,
+    locations: Locations,
     made: impl FnOnce(&object::Machine, &Module<'_>) -> Result<R>,
 ) -> Result<(R, Vec<PtxKernel>)> {
     with_deep_stack(|| {
         let context = Context::create();
         let machine = object::Machine::of_device(device)?;
-        let (module, kernels) = nvptx::emit(program, &machine, device, &context)?;
+        let (module, kernels) = nvptx::emit(program, &machine, (device, locations), &context)?;
         machine.optimise(&module)?;
         Ok((made(&machine, &module)?, kernels))
     })

@@ -31,8 +31,9 @@ use super::alias::Alias;
 use super::check::{Checked, Failed};
 use super::emitter::{Emitter, Frame, Memory, Outside};
 use super::ir::Ir;
+use super::lines::Lines;
 use super::object::Machine;
-use super::{Error, Result};
+use super::{Error, Locations, Result};
 use crate::checks::checks_of;
 use crate::gpu::{Argument, Entry, PtxKernel, launches};
 use crate::numbers::Numbers;
@@ -74,7 +75,7 @@ pub(super) struct Kernel<'c> {
 pub(super) fn emit<'c>(
     program: &Program,
     machine: &Machine,
-    device: &Gpu,
+    (device, locations): (&Gpu, Locations),
     context: &'c LlvmContext,
 ) -> Result<(Module<'c>, Vec<PtxKernel>)> {
     let ir = Ir::new(context, &program.name, Entry::index_bits(program));
@@ -82,7 +83,8 @@ pub(super) fn emit<'c>(
     let alias = Alias::new(context, program, |_| false);
     let (formula_steps, numbers, checks) = (Cell::new(0), Numbers::of(program), checks_of(program));
     let math = RefCell::default();
-    let mut emitter = Emitter { ir, machine, alias, formula_steps, numbers, program, checks, math };
+    let lines = (locations == Locations::Lines).then(|| Lines::new(&ir, program));
+    let mut emitter = Emitter { ir, machine, alias, formula_steps, numbers, program, checks, math, lines };
     let mut kernels = Vec::new();
     for launch in launches(&program.body) {
         // What no thread of a launch writes stays as it is while it runs.
@@ -91,6 +93,7 @@ pub(super) fn emit<'c>(
         emitter.alias = Alias::new(context, program, is_constant);
         kernels.push(emitter.launch(launch, device, &written)?);
     }
+    emitter.lines.iter().for_each(Lines::finish);
     Ok((emitter.ir.module, kernels))
 }
 
@@ -168,6 +171,7 @@ impl<'c> Emitter<'c, '_> {
         let ty = self.ir.context.void_type().fn_type(&parameters, false);
         let function = self.ir.module.add_function(symbol, ty, Some(Linkage::External));
         function.set_call_conventions(KERNEL);
+        self.lines.iter().for_each(|lines| lines.describe(function));
         let texts = [
             ("target-cpu", self.machine.cpu.as_str()),
             ("target-features", self.machine.features.as_str()),

@@ -210,8 +210,12 @@ fn initialise() {
 /// it. So frames are made at the entry, where nothing does.
 ///
 /// Shared memory of NVIDIA's devices has addresses of 32 bits, but pointers to it have 64 unless asked otherwise.
+///
+/// An instruction without a debug location says so, rather than seem to have that of the one before ([`super::lines`]).
 fn set_options() {
-    let arguments = [c"tilewright", c"-enable-shrink-wrap=false", c"-nvptx-short-ptr"].map(|text| text.as_ptr());
+    let arguments =
+        [c"tilewright", c"-enable-shrink-wrap=false", c"-nvptx-short-ptr", c"-use-unknown-locations=Enable"]
+            .map(|text| text.as_ptr());
     // SAFETY: as many strings as the count says; they end with zeros and live on. The caller runs this once.
     unsafe { LLVMParseCommandLineOptions(arguments.len() as i32, arguments.as_ptr(), c"".as_ptr()) };
 }

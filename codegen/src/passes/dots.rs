@@ -4,7 +4,7 @@ use polyhedral::{BinOp, DType, TensorId, Value as Scalar};
 use support::{DotProduct, Table};
 
 use super::coalesce::registers_of;
-use crate::{At, Buffer, Int, Op, Program, Reg, RegId, Stride, Value, VarId};
+use crate::{At, Buffer, Int, Op, Program, Reg, RegId, Stride, Value, Var, VarId};
 
 /// Adds products in groups, where the target adds the products of neighbouring elements in one instruction.
 ///
@@ -36,7 +36,7 @@ struct Pass<'a> {
     products: &'a [DotProduct],
     buffers: &'a Table<TensorId, Buffer>,
     regs: &'a mut Table<RegId, Reg>,
-    vars: &'a mut Table<VarId, String>,
+    vars: &'a mut Table<VarId, Var>,
 }
 
 /// The loop that a run of ops is the whole body of.

@@ -4,7 +4,7 @@ use polyhedral::{BinOp, CmpOp, TensorId};
 use support::{Entity, Table};
 
 use super::{fresh_copy, ranges::Ranges};
-use crate::{At, Buffer, Cond, Int, Launch, Op, Program, Stride, Value, VarId};
+use crate::{At, Buffer, Cond, Int, Launch, Op, Program, Stride, Value, Var, VarId};
 
 /// Lets vectors run across the ends of rows that follow each other in memory.
 ///
@@ -147,7 +147,7 @@ fn joined_in(
     ops: Vec<Op>,
     buffers: &Table<TensorId, Buffer>,
     joins: &mut Joins,
-    vars: &mut Table<VarId, String>,
+    vars: &mut Table<VarId, Var>,
 ) -> Vec<Op> {
     let mut out = Vec::with_capacity(ops.len());
     for op in ops {
@@ -321,7 +321,7 @@ impl Line {
     }
 
     /// The body once: for all lanes, where the rows keep all of them, else for those that one of them keeps.
-    fn without_loop(&self, op: &Op, vars: &mut Table<VarId, String>) -> Op {
+    fn without_loop(&self, op: &Op, vars: &mut Table<VarId, Var>) -> Op {
         let Op::For { lower, upper, .. } = op else { return op.clone() };
         let first = self.width * lower.clone() - self.start.clone();
         let last = self.width * upper.clone() - self.start.clone() + -1;

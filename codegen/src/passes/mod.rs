@@ -23,7 +23,7 @@ use polyhedral::{Kernel, Node, Scop, TensorId};
 use support::{Remark, Table, with_deep_stack};
 
 use crate::scan::{Error, Options, scan};
-use crate::{At, Int, Op, Program, Report, Value, VarId};
+use crate::{At, Int, Op, Program, Report, Value, Var, VarId};
 use crate::{arena, llvm};
 
 pub use accumulators::accumulators;
@@ -95,12 +95,12 @@ fn unmark(node: &mut Node) {
 }
 
 /// A copy of `ops` with loop variables of its own, so that both may stand in one program.
-pub(crate) fn fresh_copy(ops: &[Op], vars: &mut Table<VarId, String>) -> Vec<Op> {
+pub(crate) fn fresh_copy(ops: &[Op], vars: &mut Table<VarId, Var>) -> Vec<Op> {
     let mut renamed = BTreeMap::new();
     rename(ops, vars, &mut renamed)
 }
 
-fn rename(ops: &[Op], vars: &mut Table<VarId, String>, renamed: &mut BTreeMap<VarId, VarId>) -> Vec<Op> {
+fn rename(ops: &[Op], vars: &mut Table<VarId, Var>, renamed: &mut BTreeMap<VarId, VarId>) -> Vec<Op> {
     let mut copy = Vec::with_capacity(ops.len());
     for op in ops {
         copy.push(match op {

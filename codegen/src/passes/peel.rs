@@ -2,7 +2,7 @@ use polyhedral::CmpOp;
 use support::Table;
 
 use super::fresh_copy;
-use crate::{Cond, Int, Op, Program, VarId};
+use crate::{Cond, Int, Op, Program, Var, VarId};
 
 /// Splits a loop that holds nothing but a test of its variable where the test changes: index set splitting.
 ///
@@ -23,11 +23,11 @@ pub fn peel(mut program: Program) -> Program {
     program
 }
 
-fn peeled(ops: Vec<Op>, vars: &mut Table<VarId, String>) -> Vec<Op> {
+fn peeled(ops: Vec<Op>, vars: &mut Table<VarId, Var>) -> Vec<Op> {
     ops.into_iter().flat_map(|op| peeled_op(op, vars)).collect()
 }
 
-fn peeled_op(op: Op, vars: &mut Table<VarId, String>) -> Vec<Op> {
+fn peeled_op(op: Op, vars: &mut Table<VarId, Var>) -> Vec<Op> {
     match op {
         Op::For { var, lower, upper, step, parallel, body } => {
             let body = peeled(body, vars);

@@ -7,7 +7,7 @@ use super::fresh_copy;
 use super::ranges::Ranges;
 use super::simplify::simplified;
 use super::values::{condition, decided, integer, lane_var};
-use crate::{At, Cond, Int, Launch, Op, Program, Reg, RegId, Value, VarId};
+use crate::{At, Cond, Int, Launch, Op, Program, Reg, RegId, Value, Var, VarId};
 
 /// Cuts loops where the condition of a selection changes, or a subscript begins to bend at a border: the inside of a stencil
 /// runs without the tests of its border.
@@ -48,7 +48,7 @@ const MOST_PARAMS: usize = 64;
 const SOME_SIZE: i64 = 1 << 20;
 
 struct Pass<'a> {
-    vars: Table<VarId, String>,
+    vars: Table<VarId, Var>,
     regs: &'a Table<RegId, Reg>,
     /// Values that may still be added.
     growth: usize,
@@ -156,7 +156,7 @@ impl Pass<'_> {
             cuts = cuts.drain(from..to).collect();
         }
         if !fits(&cuts, self.growth) {
-            self.left.insert(self.vars[var].clone());
+            self.left.insert(self.vars[var].name.clone());
             return None;
         }
         self.growth -= weight * cuts.len();

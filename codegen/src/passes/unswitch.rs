@@ -1,7 +1,7 @@
 use support::Table;
 
 use super::fresh_copy;
-use crate::{Op, Program, VarId};
+use crate::{Op, Program, Var, VarId};
 
 /// Moves a test that is the same in every iteration out of the loop that holds nothing else.
 ///
@@ -18,11 +18,11 @@ pub fn unswitch(mut program: Program) -> Program {
     program
 }
 
-fn unswitched(ops: Vec<Op>, vars: &mut Table<VarId, String>) -> Vec<Op> {
+fn unswitched(ops: Vec<Op>, vars: &mut Table<VarId, Var>) -> Vec<Op> {
     ops.into_iter().map(|op| unswitched_op(op, vars)).collect()
 }
 
-fn unswitched_op(op: Op, vars: &mut Table<VarId, String>) -> Op {
+fn unswitched_op(op: Op, vars: &mut Table<VarId, Var>) -> Op {
     match op {
         Op::For { var, lower, upper, step, parallel, body } => {
             let body = unswitched(body, vars);

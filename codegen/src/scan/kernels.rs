@@ -38,6 +38,14 @@ impl InKernel {
         *self.thread.get(usize::from(at))?
     }
 
+    /// The block's or the thread's number along an axis; none along one without several.
+    pub(super) fn number_on(&self, axis: Axis) -> Option<VarId> {
+        match axis {
+            Axis::Block(at) => self.block.get(usize::from(at))?.as_ref().map(|(var, _)| *var),
+            _ => self.thread_on(axis),
+        }
+    }
+
     /// The value that loops on an axis of blocks have in this block.
     pub(super) fn own_block(&self, axis: Axis) -> Option<Int> {
         let Axis::Block(at) = axis else { return None };

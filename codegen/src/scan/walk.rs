@@ -198,7 +198,7 @@ impl Walk<'_, '_> {
     /// as dealt out from here on, and are named by depth.
     fn left_out(&mut self, members: &[Scanned]) -> (Cond, Vec<usize>) {
         let Some(kernel) = &mut self.kernel else { return (Cond::always(), Vec::new()) };
-        let (mut conds, mut added) = (Vec::new(), Vec::new());
+        let (mut conds, mut added, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
         for (depth, member) in members.iter().enumerate() {
             if let Some(axis) = member.kind.axis()
                 && !kernel.dealt.contains(&depth)
@@ -207,8 +207,10 @@ impl Walk<'_, '_> {
                 conds.push(kernel.is_own(axis, value));
                 kernel.dealt.insert(depth);
                 added.push(depth);
+                numbers.extend(kernel.number_on(axis).map(|number| (number, &member.name)));
             }
         }
+        numbers.into_iter().for_each(|(number, name)| self.counts(number, name));
         (Cond::all(conds), added)
     }
 
@@ -279,6 +281,7 @@ impl Walk<'_, '_> {
         let Some(kernel) = &mut self.kernel else { return Err(malformed(name, "an axis outside of kernels")) };
         let depth = iterator.strip_prefix('#').and_then(|depth| depth.parse::<usize>().ok());
         let added = depth.filter(|depth| kernel.dealt.insert(*depth));
+        let number = kernel.number_on(axis);
         let first = lower.clone();
         let is_there = |value: &Int| {
             let distance = (value.clone() - first.clone()).modulo(stride);
@@ -294,7 +297,7 @@ impl Walk<'_, '_> {
             vec![Op::If { cond, then: self.private.inside(name, then), otherwise: Vec::new() }]
         } else {
             let own = kernel.own_iterations(axis, &lower);
-            let var = self.variable(name);
+            let var = self.variable_of(iterator, name);
             let body = self.with_value(iterator, Int::Var(var), body)?;
             let mut body = self.private.inside(name, body);
             let (lower, upper, step) = match own {
@@ -319,6 +322,7 @@ impl Walk<'_, '_> {
             };
             vec![Op::For { var, lower, upper, step: Int::Const(step), parallel: false, body }]
         };
+        number.into_iter().for_each(|number| self.counts(number, name));
         if let (Some(depth), Some(kernel)) = (added, &mut self.kernel) {
             kernel.dealt.remove(&depth);
         }
@@ -343,7 +347,7 @@ impl Walk<'_, '_> {
             let ops = self.dealt_out(axis, (iterator, &name), (lower, upper, step), body)?;
             return self.where_exact(&[init, cond], ops);
         }
-        let var = self.variable(&name);
+        let var = self.variable_of(iterator, &name);
         let body = self.with_value(iterator, Int::Var(var), body)?;
         let body = self.private.inside(&name, body);
         let parallel = kind == Kind::Parallel && self.kernel.is_none();
@@ -408,7 +412,24 @@ impl Walk<'_, '_> {
             count += 1;
             unique = format!("{short}{count}");
         }
-        self.lowering.program.vars.push(unique)
+        self.lowering.program.vars.push(unique.into())
+    }
+
+    /// A fresh variable of a loop of the schedule, unless isl made it.
+    fn variable_of(&mut self, iterator: &str, member: &str) -> VarId {
+        let var = self.variable(member);
+        if iterator != member {
+            self.counts(var, member);
+        }
+        var
+    }
+
+    /// Says that a variable counts iterations of a loop of the schedule.
+    fn counts(&mut self, var: VarId, member: &str) {
+        let loops = &mut self.lowering.program.vars[var].loops;
+        if !loops.iter().any(|known| known == member) {
+            loops.push(member.to_string());
+        }
     }
 
     fn instance(&mut self, name: &str, at: &[AstExpr], whole: &AstExpr) -> Result<Vec<Op>, Error> {

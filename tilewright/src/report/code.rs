@@ -1,9 +1,12 @@
 //! The texts of the later stages, with the loops that their lines belong to.
 
+use std::ops::Range;
+
 use codegen::gpu::{self, Language};
-use codegen::{Program, llvm};
+use codegen::llvm::{self, Listed};
+use codegen::{Head, Program};
 use serde::Serialize;
-use support::KernelCode;
+use support::{Gpu, KernelCode};
 
 use crate::compile::{self, Options};
 use crate::{Result, device};
@@ -15,8 +18,20 @@ pub struct Listing {
     pub stage: String,
     /// The text.
     pub text: String,
-    /// What its lines are about, as far as that is known.
+    /// The loops in it, outer ones first; of the text of the loops only.
     pub links: Vec<Link>,
+    /// For each line of the text, the lines of [the loops](Listing::LOOPS) that it was made from, from 0: those of that
+    /// text itself for the loops. Empty for a line that no loop, store or register stands behind, as a label or the begin of
+    /// a function, and where that is not known.
+    pub lines: Vec<Vec<usize>>,
+    /// Whether every line was looked for. Instructions get their lines from code that LLVM makes once more with debug
+    /// locations, which is the same but for these; should it not be, only where both begin and end alike has lines.
+    pub is_complete: bool,
+}
+
+impl Listing {
+    /// The stage that the lines of the others refer to.
+    pub const LOOPS: &'static str = "loops";
 }
 
 /// A line that is the head of a loop.
@@ -29,63 +44,51 @@ pub struct Link {
     /// The name that the loop's variable has in the text: the last part of the loop's name, with a number where several
     /// have the same.
     pub variable: String,
+    /// The loops of the schedule that it is, by name: one, several where threads or blocks of a kernel share them out, none
+    /// for a loop that a pass or isl made.
+    pub loops: Vec<String>,
 }
 
 /// The loops and what is made of them.
 pub(super) fn listings(program: &Program, options: &Options) -> Result<Vec<Listing>> {
-    let loops = program.to_string();
-    let links = links(&loops);
-    let mut listings = vec![Listing { stage: "loops".into(), text: loops, links }];
-    let mut add = |stage: &str, text: String| {
-        listings.push(Listing { stage: stage.into(), text, links: Vec::new() });
+    let Some(gpu) = &options.device else {
+        return Ok(vec![
+            loops(program),
+            listing("llvm", llvm::ir_with_lines(program, &options.target).map_err(compile::target)?),
+            listing("asm", llvm::assembly_with_lines(program, &options.target).map_err(compile::target)?),
+        ]);
     };
-    match &options.device {
-        None => {
-            add("llvm", llvm::ir(program, &options.target).map_err(compile::target)?);
-            add("asm", llvm::assembly(program, &options.target).map_err(compile::target)?);
-        }
-        Some(gpu) => {
-            let language = match gpu.code {
-                KernelCode::Ptx(_) => Language::Cuda,
-                KernelCode::OpenCl => Language::OpenCl,
-            };
-            let stage = if language == Language::Cuda { "cuda" } else { "opencl" };
-            add(stage, gpu::source(program, language).map_err(device::unsupported)?);
-            if language == Language::Cuda {
-                add("ptx", gpu::ptx(program, gpu).map_err(compile::target)?.text);
-            }
-        }
+    let language = language(gpu);
+    let stage = if language == Language::Cuda { "cuda" } else { "opencl" };
+    let mut listings =
+        vec![loops(program), listing(stage, gpu::source_with_lines(program, language).map_err(device::unsupported)?)];
+    if language == Language::Cuda {
+        listings.push(listing("ptx", gpu::ptx_with_lines(program, gpu).map_err(compile::target)?));
     }
     Ok(listings)
 }
 
-/// The loops of a text, which says where they end by indentation.
-fn links(text: &str) -> Vec<Link> {
-    let lines: Vec<&str> = text.lines().collect();
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let variable = |line: &str| -> Option<String> {
-        let head = line.trim_start();
-        let head = head.strip_prefix("parallel ").unwrap_or(head).strip_prefix("for ")?;
-        Some(head.split(' ').next()?.to_string())
-    };
-    let link = |(at, line): (usize, &&str)| {
-        let variable = variable(line)?;
-        let is_end = |other: &&str| indent(other) <= indent(line);
-        let length = lines[at + 1..].iter().position(is_end).unwrap_or(lines.len() - at - 1);
-        Some(Link { line: at, end: at + length, variable })
-    };
-    lines.iter().enumerate().filter_map(link).collect()
+/// The language of the kernels of a device.
+pub(super) fn language(device: &Gpu) -> Language {
+    match device.code {
+        KernelCode::Ptx(_) => Language::Cuda,
+        KernelCode::OpenCl => Language::OpenCl,
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn listing(stage: &str, Listed { text, lines, is_complete }: Listed) -> Listing {
+    Listing { stage: stage.into(), text, links: Vec::new(), lines, is_complete }
+}
 
-    #[test]
-    fn loops_end_where_their_braces_do() {
-        let text =
-            "program f()\nparallel for i in 0..4 {\n  for j in 0..2 {\n    A[i, j] = 0\n  }\n}\nfor k in 0..1 {\n}\n";
-        let found: Vec<_> = links(text).into_iter().map(|link| (link.line, link.end, link.variable)).collect();
-        assert_eq!(found, [(1, 4, "i".to_string()), (2, 3, "j".into()), (6, 6, "k".into())]);
-    }
+fn loops(program: &Program) -> Listing {
+    let (text, places) = (program.to_string(), program.places());
+    let link = |head: &Head| {
+        let var = &program.vars[*head.vars.first()?];
+        let Range { start, end } = head.lines;
+        Some(Link { line: start, end: end - 2, variable: var.name.clone(), loops: var.loops.clone() })
+    };
+    let links = places.heads.iter().filter(|head| !head.is_launch).filter_map(link).collect();
+    let head = 1 + program.buffers.len();
+    let lines = (0..places.end).map(|line| if line < head { Vec::new() } else { vec![line] }).collect();
+    Listing { stage: Listing::LOOPS.into(), text, links, lines, is_complete: true }
 }

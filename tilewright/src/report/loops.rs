@@ -14,6 +14,7 @@ use super::amount::Amount;
 use super::dependences::Conflict;
 use super::marks::Marks;
 use super::outline::word;
+use super::refusals::Tried;
 use super::tree::names;
 
 /// isl operations that looking at one loop may take: about a second.
@@ -41,6 +42,10 @@ pub struct Loop {
     pub coincident: Option<bool>,
     /// Two iterations that cannot run at once, where there are some.
     pub conflict: Option<Conflict>,
+    /// Commands that change how this loop runs, tried on the finished schedule: to run it in lanes, to exchange it with the
+    /// next loop, to cut both into tiles, to run its nest together with the next one. Empty unless
+    /// [asked for](super::Asked::tried).
+    pub tried: Vec<Tried>,
     /// What commands do here: copies, prefetches, storage.
     pub marks: Vec<String>,
     /// What one iteration touches, by tensor; empty past the budget.
@@ -148,6 +153,7 @@ impl Walk<'_> {
             trips,
             coincident: coincident.or(member.coincident.then_some(true)),
             conflict,
+            tried: Vec::new(),
             marks,
             held_by: bytes.and_then(|bytes| self.held_by(bytes)),
             footprints,

@@ -18,12 +18,14 @@
 mod amount;
 mod code;
 mod dependences;
+mod kernels;
 mod loops;
 mod machine;
 mod marks;
 mod outline;
 mod plan;
 mod program;
+mod refusals;
 mod script;
 mod text;
 mod traffic;
@@ -31,11 +33,13 @@ mod tree;
 
 pub use amount::Amount;
 pub use code::{Link, Listing};
-pub use dependences::{Conflict, Dependence, Distance, Instance};
+pub use dependences::{Conflict, Dependence, Distance, Instance, Pair};
+pub use kernels::{Barrier, Dimension, Kernel, Ordered, Shared, Touch, WarpAccess};
 pub use loops::{Footprint, Loop, Trips};
 pub use machine::{Limit, Machine, Measured, Rates, Time, Work};
 pub use plan::{Group, Plan};
 pub use program::{Access, Place, Statement, Tensor};
+pub use refusals::{Outcome, Tried};
 pub use script::{Change, Step};
 pub use traffic::{Level, Moved, Traffic};
 pub use tree::Node;
@@ -45,6 +49,7 @@ pub(crate) use tree::nests;
 
 use std::time::{Duration, Instant};
 
+use codegen::gpu;
 use polyhedral::{Scop, dependences as dependences_of, isl};
 use serde::Serialize;
 use support::{Target, with_deep_stack};
@@ -100,6 +105,8 @@ pub struct Report {
     pub time: Option<Time>,
     /// What was not done, and why.
     pub remarks: Vec<Remark>,
+    /// The kernels of a device, in the order of their launches; where the texts of the later stages were asked for.
+    pub kernels: Vec<Kernel>,
     /// The texts of the later stages, where they were asked for.
     pub code: Vec<Listing>,
     /// How long each stage of compiling took, in order. Left out of what must be the same each time.
@@ -158,8 +165,10 @@ pub struct Stage {
 pub struct Asked<'a> {
     /// The text of the program.
     pub source: Option<&'a Source>,
-    /// The texts of the later stages.
+    /// The texts of the later stages, and what is known of kernels from them.
     pub code: bool,
+    /// Commands tried on each loop: [`Loop::tried`].
+    pub tried: bool,
     /// How long the stages took.
     pub stages: bool,
 }
@@ -286,6 +295,7 @@ impl Builder<'_> {
             machine: Machine::of(&self.options.target),
             time: None,
             remarks: Vec::new(),
+            kernels: Vec::new(),
             code: Vec::new(),
             stages: Vec::new(),
         })
@@ -303,7 +313,8 @@ impl Builder<'_> {
             Some(_) if !self.asked.code => (None, scheduled.remarks),
             Some(device) => {
                 let (program, _, remarks) = compile::launched(scheduled, device, &[], self.options)?;
-                (Some(program), remarks)
+                // What is shown is what the text of the kernels is made from.
+                (Some(gpu::in_language(&program, code::language(device)).into_owned()), remarks)
             }
         };
         clock.passed("loops");

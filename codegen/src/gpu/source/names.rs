@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use polyhedral::TensorId;
 
 use super::RegNames;
-use crate::{Program, Stride, VarId};
+use crate::{Program, Stride, Var, VarId};
 
 pub(super) struct Names {
     pub(super) buffers: BTreeMap<TensorId, String>,
@@ -121,7 +121,7 @@ impl Names {
         }
         // Variables of one name are of loops that are not inside of each other.
         let mut by_text: BTreeMap<&str, String> = BTreeMap::new();
-        for (id, text) in program.vars.iter() {
+        for (id, Var { name: text, .. }) in program.vars.iter() {
             if !by_text.contains_key(text.as_str()) {
                 let name = names.take(text);
                 by_text.insert(text, name);

@@ -123,7 +123,7 @@ impl<'c> Emitter<'c, '_> {
         if let Some(function) = self.ir.module.get_function(&name) {
             return Ok(function);
         }
-        let here = self.here()?;
+        let (here, line) = (self.here()?, self.ir.builder.get_current_debug_location());
         let mut parameters: Vec<BasicMetadataTypeEnum<'c>> = vec![self.ir.pointer_type().into()];
         parameters.extend(operands.iter().map(|operand| BasicMetadataTypeEnum::from(operand.get_type())));
         let function = self.ir.module.add_function(&name, ty.fn_type(&parameters, false), Some(Linkage::Internal));
@@ -138,6 +138,7 @@ impl<'c> Emitter<'c, '_> {
         let value = emit::emit(self, &frame, formula, operands)?;
         self.ir.builder.build_return(Some(&value))?;
         self.ir.builder.position_at_end(here);
+        self.on_line_of(line);
         Ok(function)
     }
 }
