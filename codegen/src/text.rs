@@ -120,6 +120,17 @@ impl Program {
         f.write_str("\n")
     }
 
+    /// An integer as the text has it.
+    pub fn int_text(&self, int: &Int) -> String {
+        struct Shown<'a>(&'a Program, &'a Int);
+        impl Display for Shown<'_> {
+            fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                self.0.int(f, self.1, Tightness::Sum)
+            }
+        }
+        Shown(self, int).to_string()
+    }
+
     fn ops(&self, f: &mut Formatter<'_>, ops: &[Op], depth: usize) -> fmt::Result {
         ops.iter().try_for_each(|op| self.op(f, op, depth))
     }

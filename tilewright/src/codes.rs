@@ -355,6 +355,22 @@ build it for given sizes:
     tilewright build f.tc -s N=512 -o f",
     },
     Page {
+        code: "TC0960",
+        title: "commands cannot be tried on a program in parts",
+        text: "`explain --why-not` tries commands behind the schedule of a definition. A large program is scheduled in parts, each by
+itself, and has no one schedule. Write the nests that the question is about as a definition of their own.",
+    },
+    Page {
+        code: "TC0961",
+        title: "no command to be tried",
+        text: "What stands behind `--why-not` is written as in a script, one command or several on lines of their own:
+
+    tilewright explain mm.tc -s M=64,N=64,K=64 --why-not 'parallel C.update.k'
+
+The loops of the schedule are those that `tilewright explain` lists; those of the source, before any command, are tried where
+the finished schedule has none of the name.",
+    },
+    Page {
         code: "TC0999",
         title: "a bug in Tilewright",
         text: "The program is right, or at least nothing that you wrote should lead here. Please report it with the program, the

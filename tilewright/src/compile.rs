@@ -257,21 +257,30 @@ pub(crate) fn schedule(scop: Scop, options: &Options) -> Result<Scheduled> {
 
 /// The schedule for the processor or for the device, with the program as it is after each command.
 pub(crate) fn recorded(scop: Scop, options: &Options) -> Result<Scheduled> {
+    session(scop, options)?.finish().map_err(refused)
+}
+
+/// The session in which a program was scheduled, for more commands to be tried.
+pub(crate) fn session(scop: Scop, options: &Options) -> Result<Session> {
     let proof = transform::Options { history: true, ..proof(options) };
     match &options.device {
-        Some(device) => schedule_by(scop, &gpu_mapper::Mapper { device: device.clone() }, options, proof),
-        None => schedule_by(scop, &scheduler::Cpu, options, proof),
+        Some(device) => session_by(scop, &gpu_mapper::Mapper { device: device.clone() }, options, proof),
+        None => session_by(scop, &scheduler::Cpu, options, proof),
     }
 }
 
 fn schedule_by(scop: Scop, policy: &dyn Policy, options: &Options, proof: transform::Options) -> Result<Scheduled> {
+    session_by(scop, policy, options, proof)?.finish().map_err(refused)
+}
+
+fn session_by(scop: Scop, policy: &dyn Policy, options: &Options, proof: transform::Options) -> Result<Session> {
     let mut session = Session::with_options(scop, &options.target, proof).map_err(refused)?;
     match &options.script {
         Some(script) => session.replay_with(script, policy),
         None => policy.schedule(&mut session),
     }
     .map_err(|refusal| explained(&session, refusal))?;
-    session.finish().map_err(refused)
+    Ok(session)
 }
 
 /// The loops of a schedule; adds what was not done to its remarks.
@@ -300,21 +309,22 @@ pub(crate) fn kernels(scop: Scop, device: &Gpu, options: &Options) -> Result<Pro
 
 /// The launches of a schedule, with the script that made it and what was not done.
 fn launches(scop: Scop, device: &Gpu, strided: &[bool], options: &Options) -> Result<(Program, Script, Vec<Remark>)> {
-    launched(schedule_for(scop, device, options)?, device, strided, options)
+    let (program, _, script, remarks) = launched(schedule_for(scop, device, options)?, device, strided, options)?;
+    Ok((program, script, remarks))
 }
 
-/// The launches of a program that is scheduled.
+/// The launches of a program that is scheduled; the program with its kernels and barriers that they were made from.
 pub(crate) fn launched(
     scheduled: Scheduled,
     device: &Gpu,
     strided: &[bool],
     options: &Options,
-) -> Result<(Program, Script, Vec<Remark>)> {
+) -> Result<(Program, Scop, Script, Vec<Remark>)> {
     let mut remarks = scheduled.remarks;
     let scop = gpu_mapper::kernels(&scheduled.scop, device, &mut remarks).map_err(unmapped)?;
     let program = gpu::lower(&scop, &kernel_options(strided, device, options), &mut remarks).map_err(not_lowered)?;
     gpu::within_limits(&program, device).map_err(|why| Error::user(Diagnostic::call("TC0942", why.to_string())))?;
-    Ok((program, scheduled.script, remarks))
+    Ok((program, scop, scheduled.script, remarks))
 }
 
 /// The schedule for a device: of the script that was given, or of what the policy for devices writes.

@@ -198,6 +198,20 @@ impl Divided {
         self.work(options).into_iter().map(read).collect()
     }
 
+    /// For each of the [distinct](Divided::distinct) parts, what a script calls it by, and for each time that it stands in the
+    /// program what its tensors are called there, in its own order.
+    pub fn times(&self) -> Vec<(String, Vec<Vec<String>>)> {
+        let names = |part: &Planned| -> Vec<String> {
+            part.part.tensors.iter().map(|id| self.whole.tensors[*id].name.clone()).collect()
+        };
+        let first = |at: usize| self.parts[at].like.unwrap_or(at);
+        let one = |(at, part): (usize, &Planned)| {
+            let alike = self.parts.iter().enumerate().filter(|(other, _)| first(*other) == at);
+            (part.stmt.clone(), alike.map(|(_, part)| names(part)).collect())
+        };
+        self.parts.iter().enumerate().filter(|(_, part)| part.like.is_none()).map(one).collect()
+    }
+
     /// Adds what is said of a part.
     fn add(&self, all: &mut Joined, at: usize, names: &BTreeMap<String, String>, done: &Done) {
         let part = &self.parts[at];

@@ -80,7 +80,8 @@ fn lines_lead_to_what_they_were_made_from() {
                 assert!(lines.iter().any(|(_, loops)| !loops.is_empty()), "{name} for {target}: {stage}");
                 for (line, loops) in lines.iter().filter(|(_, loops)| !loops.is_empty()) {
                     let is_fused = FUSED.iter().any(|word| line.starts_with(word))
-                        || *stage == "llvm" && line.contains("call") && line.contains("@llvm.fma");
+                        || *stage == "llvm" && line.contains("call") && line.contains("@llvm.fma")
+                        || matches!(*stage, "cuda" | "opencl") && (line.contains("fma(") || line.contains("fmaf("));
                     if is_fused {
                         let words = ["muladd(", "exp(", " / "];
                         let computes = |line: &&str| words.iter().any(|word| line.contains(word));
@@ -131,7 +132,17 @@ fn loops_of_the_text_are_loops_of_the_report() {
     for target in ["x86-64-v3", "cuda:sm_80", "opencl"] {
         for (name, text, sizes) in PROGRAMS {
             let report = of(text, sizes, target);
-            let links = &listing(&report, Listing::LOOPS).links;
+            let Listing { text, links, lines, .. } = listing(&report, Listing::LOOPS);
+            let text: Vec<&str> = text.lines().collect();
+            assert_eq!(text.len(), lines.len(), "{name} for {target}");
+            for link in links {
+                let head = text[link.line].trim_start().trim_start_matches("parallel ");
+                assert!(head.starts_with(&format!("for {} in ", link.variable)), "{name}: {head}");
+                let indent = |line: &str| line.len() - line.trim_start().len();
+                let (own, close) = (indent(text[link.line]), text[link.end + 1]);
+                assert!(close.trim() == "}" && indent(close) == own, "{name}: {head}");
+                assert!(text[link.line + 1..=link.end].iter().all(|line| indent(line) > own), "{name}: {head}");
+            }
             for link in links {
                 for one in &link.loops {
                     assert!(report.loop_named(one).is_some(), "{name} for {target}: no loop {one}");

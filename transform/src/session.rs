@@ -373,6 +373,18 @@ impl Session {
         legality::conflicts_within(scop, instances, self.options.strict).map(Cow::Owned)
     }
 
+    /// A copy in which a command may use so many of isl's operations at most: for trying commands.
+    #[must_use]
+    pub fn limited(&self, operations: u64) -> Session {
+        let options = Options { operations: operations.min(self.options.operations), ..self.options };
+        Session { options, ..self.clone() }
+    }
+
+    /// The program as it is.
+    pub fn program(&self) -> &Scop {
+        &self.scop
+    }
+
     /// Ends the session: one whole proof of the tree, whatever each command proved of it, unless that was the last thing
     /// proved.
     ///

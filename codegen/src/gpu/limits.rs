@@ -54,7 +54,7 @@ pub fn within_limits(program: &Program, device: &Gpu) -> Result<(), TooLarge> {
 }
 
 /// The launches of a host, in the order of the text.
-pub(crate) fn launches(ops: &[Op]) -> Vec<&Launch> {
+pub fn launches(ops: &[Op]) -> Vec<&Launch> {
     let mut found = Vec::new();
     for op in ops {
         match op {

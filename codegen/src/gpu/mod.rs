@@ -18,16 +18,17 @@ mod prologue;
 mod ptx;
 mod rewrite;
 mod source;
+mod warps;
 mod width;
 
 pub(crate) use awaited::unawaited;
 pub use code::{Kernels, NoCode};
 pub use entry::{Argument, Entry};
-pub(crate) use limits::launches;
-pub use limits::{TooLarge, within_limits};
+pub use limits::{TooLarge, launches, within_limits};
 pub use plan::{open_plan, plan};
 pub use ptx::{Ptx, PtxKernel, ptx, ptx_with_lines};
 pub use source::{Language, Unsupported, in_language, source, source_with_lines};
+pub use warps::{Cost, Meeting, WarpAccess, Warps, warps};
 
 use polyhedral::Scop;
 use support::{Remark, with_deep_stack};

@@ -6,7 +6,7 @@ use clap::Args;
 use tilewright::page::page;
 use tilewright::{Result, files};
 
-use super::reported::{Found, Reported};
+use super::reported::Reported;
 use super::terminal;
 
 /// Write a page that shows what was done to a definition, and why
@@ -34,9 +34,10 @@ pub struct Inspect {
 impl Inspect {
     /// Writes the page.
     pub fn run(self) -> Result<()> {
-        let Found { report, def, options } = self.reported.report(true)?;
-        let text = page(&def, &report, &options)?;
-        let file = self.output.unwrap_or_else(|| PathBuf::from(format!("{}.html", def.name)));
+        let prepared = self.reported.prepared()?;
+        let report = self.reported.report(&prepared, true)?;
+        let text = page(&prepared.def, &report, &prepared.options)?;
+        let file = self.output.unwrap_or_else(|| PathBuf::from(format!("{}.html", prepared.def.name)));
         files::write_text(&file, &text)?;
         terminal::print(format!("{}: {} bytes\n", file.display(), text.len()))
     }

@@ -30,16 +30,21 @@ pub struct Reported {
     stages: bool,
 }
 
-/// A report and what it is about.
-pub struct Found {
-    pub report: Report,
+/// What a report is made of.
+pub struct Prepared {
+    /// The text.
+    pub source: Source,
+    /// The definition that is asked for.
     pub def: Definition,
+    /// Its sizes; none for all.
+    pub sizes: Option<Vec<i64>>,
+    /// What the compiler may do.
     pub options: Options,
 }
 
 impl Reported {
-    /// The report, with the texts of the later stages where these are wanted.
-    pub fn report(&self, whole: bool) -> Result<Found> {
+    /// Reads the program and the script. Stages are dumped where that is asked for.
+    pub fn prepared(&self) -> Result<Prepared> {
         let source = self.program.source()?;
         let def = self.program.definition(&source)?;
         let script = self.machine.script()?;
@@ -48,10 +53,15 @@ impl Reported {
         let (sizes, tile_sizes) = sizes.map_or_else(Default::default, |sizes| (Some(sizes.own), sizes.tiles));
         let options = self.machine.options(script, tile_sizes)?;
         self.machine.dump(&def, sizes.as_deref(), &options).map_err(|error| error.with_source(&source))?;
-        let asked = Asked { source: Some(&source), code: whole, tried: whole, stages: self.stages };
-        let found = report(&def, sizes.as_deref(), &options, asked).map_err(|error| error.with_source(&source))?;
-        let report = if self.measure { self.measured(found, &source)? } else { found };
-        Ok(Found { report, def, options })
+        Ok(Prepared { source, def, sizes, options })
+    }
+
+    /// The report, with the texts of the later stages and commands that are tried where these are wanted.
+    pub fn report(&self, prepared: &Prepared, whole: bool) -> Result<Report> {
+        let Prepared { source, def, sizes, options } = prepared;
+        let asked = Asked { source: Some(source), code: whole, tried: whole, stages: self.stages };
+        let found = report(def, sizes.as_deref(), options, asked).map_err(|error| error.with_source(source))?;
+        if self.measure { self.measured(found, source) } else { Ok(found) }
     }
 
     /// The same with the time that the kernel takes here.

@@ -292,7 +292,8 @@ function legendOf(plane) {
   }
   if (plane.thread) items.push(el('span', {}, el('span', { class: 'swatch lane' }), `every second iteration of ${plane.thread[0]} (${plane.thread[1]})`));
   if (plane.vectors.length) items.push(el('span', {}, 'grey bars: lanes of one vector'));
-  if (plane.leftOut) items.push(el('span', {}, `${whole(plane.leftOut)} dependences further apart are not drawn`));
+  if (!plane.arrows.length && instancesNow().dependences.length) items.push(el('span', {}, 'the nearest dependences are within one point of these dimensions'));
+  else if (plane.leftOut) items.push(el('span', {}, `${whole(plane.leftOut)} dependences further apart are not drawn`));
   if (plane.leftOut === null) items.push(el('span', {}, 'some dependences are too many to draw'));
   return items;
 }

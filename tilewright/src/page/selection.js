@@ -54,8 +54,12 @@ function remark() {
 }
 
 function refOf(target) {
+  return refsOf(target)[0] || null;
+}
+
+function refsOf(target) {
   const element = target instanceof Element ? target.closest('[data-refs]') : null;
-  return element ? element.getAttribute('data-refs').split(' ')[0] || null : null;
+  return element ? element.getAttribute('data-refs').split(' ').filter(Boolean) : [];
 }
 
 function showChosen() {
@@ -96,12 +100,12 @@ function saidOfLoop(name) {
 }
 
 document.addEventListener('pointerover', (event) => {
-  const ref = refOf(event.target);
-  mark('lit', ref ? [ref, ...(parts(ref)[0] === 'loop' ? related(ref) : [])] : []);
+  const refs = refsOf(event.target);
+  mark('lit', refs.flatMap((ref) => [ref, ...(parts(ref)[0] === 'loop' ? related(ref) : [])]));
 });
 document.addEventListener('focusin', (event) => {
-  const ref = refOf(event.target);
-  if (ref) mark('lit', [ref]);
+  const refs = refsOf(event.target);
+  if (refs.length) mark('lit', refs);
 });
 document.addEventListener('click', (event) => {
   const ref = refOf(event.target);

@@ -1,5 +1,11 @@
 //! Kernels of a device: their blocks and threads, where they wait for each other, and what a warp does at once to memory.
 
+use std::collections::BTreeSet;
+
+use codegen::gpu::{self, Meeting};
+use codegen::{Head, Launch, Place, Program, Stride, WARP};
+use polyhedral::legality::hazards;
+use polyhedral::{Scop, TensorId, isl};
 use serde::Serialize;
 
 /// A kernel.
@@ -51,9 +57,9 @@ pub struct Shared {
     pub tensor: String,
     /// Bytes of an element.
     pub element: u32,
-    /// Elements in each dimension.
+    /// Elements in each dimension, those that pad a row among them.
     pub extent: Vec<i64>,
-    /// Elements between neighbours in each dimension: more than the extents say where rows are padded.
+    /// Elements between neighbours in each dimension.
     pub strides: Vec<i64>,
     /// Bytes of all of it.
     pub bytes: i64,
@@ -102,8 +108,8 @@ pub struct Barrier {
     pub before: Vec<Touch>,
     /// What they do between this one and the next.
     pub after: Vec<Touch>,
-    /// Why it has to be there: pairs of statements whose instances on two threads touch one element, and that it orders. Of
-    /// a barrier that stands in the text several times, those of all of them.
+    /// Why it has to be there: pairs of statements whose instances on two threads touch one element, and that it orders.
+    /// Empty where several lines of the text are one barrier of the schedule, and which is not known.
     pub orders: Vec<Ordered>,
 }
 
@@ -125,4 +131,145 @@ pub struct Ordered {
     pub to: String,
     /// `flow`, `anti`, `output` or `reduction`.
     pub kind: String,
+}
+
+/// The kernels of a program, whose text the lines are of; `scop` is the program with its barriers.
+pub(super) fn kernels(program: &Program, scop: Option<&Scop>) -> Vec<Kernel> {
+    let (places, orders) = (program.places(), scop.map(orders).unwrap_or_default());
+    let heads = places.heads.iter().filter(|head| head.is_launch);
+    let all = gpu::launches(&program.body).into_iter().zip(heads).zip(gpu::warps(program));
+    let mut kernels: Vec<Kernel> = all.map(|((launch, head), warps)| kernel(program, launch, head, &warps)).collect();
+    let mut barriers: Vec<&mut Barrier> = kernels.iter_mut().flat_map(|kernel| &mut kernel.barriers).collect();
+    if barriers.len() == orders.len() {
+        barriers.iter_mut().zip(orders).for_each(|(barrier, orders)| barrier.orders = orders);
+    }
+    kernels
+}
+
+fn kernel(program: &Program, launch: &Launch, head: &Head, warps: &gpu::Warps) -> Kernel {
+    let dimension = |axis: String, var, extent: String, count| {
+        let codegen::Var { name, loops } = program.vars[var].clone();
+        Dimension { axis, variable: name, extent, count, loops }
+    };
+    let axes = || ["x", "y", "z"].into_iter();
+    let grid: Vec<Dimension> = axes()
+        .zip(&launch.grid)
+        .map(|(axis, (var, blocks))| {
+            dimension(format!("block.{axis}"), *var, program.int_text(blocks), blocks.as_const())
+        })
+        .collect();
+    let block = axes()
+        .zip(&launch.block)
+        .map(|(axis, (var, threads))| dimension(format!("thread.{axis}"), *var, threads.to_string(), Some(*threads)));
+    let shared: Vec<Shared> = launch.shared.iter().filter_map(|&id| shared(program, id)).collect();
+    Kernel {
+        name: launch.name.clone(),
+        lines: (head.lines.start, head.lines.end - 1),
+        blocks: grid.iter().map(|one| one.count).try_fold(1i64, |all, count| all.checked_mul(count?)),
+        block: block.collect(),
+        grid,
+        threads: launch.block.iter().map(|(_, threads)| threads).product(),
+        warp: WARP,
+        shared_bytes: shared.iter().map(|one| one.bytes).sum(),
+        shared,
+        accesses: warps.accesses.iter().map(|one| access(program, one)).collect(),
+        barriers: warps.meetings.iter().map(|one| barrier(program, one)).collect(),
+    }
+}
+
+fn shared(program: &Program, id: TensorId) -> Option<Shared> {
+    let buffer = program.buffers.get(id)?;
+    let extent = buffer.extent.iter().map(|extent| extent.as_const()).collect::<Option<Vec<i64>>>()?;
+    let stride = |stride: &Stride| match stride {
+        Stride::Known(stride) => stride.as_const(),
+        Stride::Runtime => None,
+    };
+    let strides = buffer.strides.iter().map(stride).collect::<Option<Vec<i64>>>()?;
+    // From the first element to behind the last one.
+    let last: i64 = extent.iter().zip(&strides).map(|(extent, stride)| (extent - 1) * stride).sum();
+    let element = buffer.dtype.bytes();
+    Some(Shared { tensor: buffer.name.clone(), element, bytes: (last + 1) * i64::from(element), extent, strides })
+}
+
+fn access(program: &Program, found: &gpu::WarpAccess) -> WarpAccess {
+    let buffer = &program.buffers[found.buffer];
+    WarpAccess {
+        line: found.line,
+        tensor: buffer.name.clone(),
+        memory: if buffer.place == Place::Shared { "shared" } else { "global" }.into(),
+        writes: found.writes,
+        bytes: found.bytes,
+        addresses: found.addresses.clone(),
+        takes: found.worst.takes,
+        least: found.worst.least,
+        degree: found.worst.degree,
+        looked_at: found.looked_at,
+        takes_all: found.takes,
+        least_all: found.least,
+    }
+}
+
+fn barrier(program: &Program, meeting: &Meeting) -> Barrier {
+    let touches = |all: &BTreeSet<(TensorId, bool)>| {
+        let touch =
+            |(id, writes): &(TensorId, bool)| Touch { tensor: program.buffers[*id].name.clone(), writes: *writes };
+        all.iter().map(touch).collect()
+    };
+    let (before, after) = (touches(&meeting.before), touches(&meeting.after));
+    Barrier { line: meeting.line, before, after, orders: Vec::new() }
+}
+
+/// isl operations that looking for what barriers order may take.
+const OPERATIONS: u64 = 8_000_000;
+
+/// For each barrier of a program, in the order of its tree, the pairs of statements that it orders; nothing past the budget.
+fn orders(scop: &Scop) -> Vec<Vec<Ordered>> {
+    let found = scop.ctx.with_budget(OPERATIONS, || {
+        let mut barriers = Vec::new();
+        in_order(scop, &scop.tree.root, &scop.tree.domain, &mut barriers)?;
+        let Ok(hazards) = hazards(scop) else { return Ok(Vec::new()) };
+        let mut all = vec![BTreeSet::new(); barriers.len()];
+        for hazard in hazards {
+            for pair in hazard.pairs.maps()? {
+                let (from, to) = (pair.tuple_name(isl::Dim::In)?, pair.tuple_name(isl::Dim::Out)?);
+                let ordered = Ordered { from, to, kind: hazard.kind.to_string() };
+                for barrier in &hazard.barriers {
+                    let at = barriers.iter().position(|name| *name == scop.stmts[*barrier].name);
+                    at.into_iter().for_each(|at| _ = all[at].insert(ordered.clone()));
+                }
+            }
+        }
+        Ok::<_, isl::Error>(all.into_iter().map(|one| one.into_iter().collect()).collect())
+    });
+    found.unwrap_or_default()
+}
+
+/// The names of the barriers, in the order of the tree.
+fn in_order(
+    scop: &Scop,
+    node: &polyhedral::Node,
+    instances: &isl::UnionSet,
+    found: &mut Vec<String>,
+) -> isl::Result<()> {
+    match node {
+        polyhedral::Node::Leaf => {
+            let names = super::tree::names(scop, instances)?;
+            found.extend(
+                names
+                    .into_iter()
+                    .filter(|name| scop.stmt_named(name).is_some_and(|stmt| scop.stmts[stmt].is_barrier())),
+            );
+        }
+        polyhedral::Node::Sequence(children) | polyhedral::Node::Set(children) => {
+            for child in children {
+                in_order(scop, &child.node, &instances.intersect(&child.filter)?, found)?;
+            }
+        }
+        _ => {
+            for child in node.children() {
+                in_order(scop, child, instances, found)?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -39,9 +39,9 @@ pub use loops::{Footprint, Loop, Trips};
 pub use machine::{Limit, Machine, Measured, Rates, Time, Work};
 pub use plan::{Group, Plan};
 pub use program::{Access, Place, Statement, Tensor};
-pub use refusals::{Outcome, Tried};
+pub use refusals::{Outcome, Tried, WhyNot, why_not};
 pub use script::{Change, Step};
-pub use traffic::{Level, Moved, Traffic};
+pub use traffic::{Level, Moved, PartTraffic, Traffic};
 pub use tree::Node;
 
 pub(crate) use outline::word;
@@ -58,6 +58,7 @@ use transform::Scheduled;
 use crate::compile::{self, Options};
 use crate::cost::cost;
 use crate::parts::{self, Divided};
+use crate::refusal::refused;
 use crate::{Definition, Error, Result, Source};
 
 /// What was done to a definition for some sizes and a target. Prints as `tilewright explain` does; serialises as a tree
@@ -94,8 +95,7 @@ pub struct Report {
     pub loops: Vec<Loop>,
     /// The dependences of the source, by pair of statements and kind.
     pub dependences: Vec<Dependence>,
-    /// The bytes that each cache exchanges with what is beyond it; absent for all sizes, for devices and for
-    /// programs in parts.
+    /// The bytes that each cache exchanges with what is beyond it; absent for all sizes and for devices.
     pub traffic: Option<Traffic>,
     /// Operations and compulsory bytes; absent for all sizes.
     pub work: Option<Work>,
@@ -189,6 +189,13 @@ struct Builder<'a> {
     asked: Asked<'a>,
 }
 
+/// What code generation says.
+struct Generated {
+    code: Vec<Listing>,
+    kernels: Vec<Kernel>,
+    remarks: Vec<Remark>,
+}
+
 /// Says how long the stages took, one after the other.
 struct Clock {
     last: Instant,
@@ -219,9 +226,14 @@ impl Builder<'_> {
         {
             return self.of_parts(&scop, &divided, clock);
         }
-        let scheduled = compile::recorded(scop.clone(), self.options)?;
+        let session = compile::session(scop.clone(), self.options)?;
+        let scheduled = session.clone().finish().map_err(refused)?;
         clock.passed("schedule");
-        let (code, remarks) = self.generated(&scheduled, &mut clock)?;
+        let Generated { code, kernels, remarks } = self.generated(&scheduled, &mut clock)?;
+        let mut loops = loops::loops(&scheduled, self.device_or_target())?;
+        if self.asked.tried {
+            refusals::try_each(&session, &mut loops, &self.options.target);
+        }
         Ok(Report {
             tensors: program::tensors(&scheduled.scop),
             statements: program::statements(&scheduled.scop)?,
@@ -229,9 +241,10 @@ impl Builder<'_> {
             nests: tree::nests(&scheduled.scop)?,
             script: script::steps(&scop, &scheduled)?,
             tree: tree::tree(&scheduled.scop)?,
-            loops: loops::loops(&scheduled, self.device_or_target())?,
+            loops,
             traffic: self.traffic(&scheduled.scop)?,
             remarks,
+            kernels,
             code,
             stages: if self.asked.stages { clock.stages } else { Vec::new() },
             ..self.of_source(&scop)?
@@ -244,7 +257,7 @@ impl Builder<'_> {
         let joined = divided.joined(&[], self.options)?;
         clock.passed("parts");
         let mut report = self.of_source(scop)?;
-        let (mut steps, mut trees) = (Vec::new(), Vec::new());
+        let (mut steps, mut trees, mut scops) = (Vec::new(), Vec::new(), Vec::new());
         for (part, options) in divided.distinct(self.options)? {
             let scheduled = compile::recorded(part.clone(), &options)?;
             for tensor in program::tensors(&scheduled.scop) {
@@ -256,6 +269,10 @@ impl Builder<'_> {
             report.loops.extend(loops::loops(&scheduled, self.device_or_target())?);
             trees.push(tree::tree(&scheduled.scop)?);
             steps.push(script::steps(&part, &scheduled)?);
+            scops.push(scheduled.scop);
+        }
+        if self.sizes.is_some() {
+            report.traffic = Some(self.traffic_of_parts(&report, divided, &scops)?);
         }
         if self.asked.code {
             report.code = code::listings(&joined.program, self.options)?;
@@ -270,6 +287,14 @@ impl Builder<'_> {
             stages: if self.asked.stages { clock.stages } else { Vec::new() },
             ..report
         })
+    }
+
+    fn traffic_of_parts(&self, report: &Report, divided: &Divided, scops: &[Scop]) -> Result<Traffic> {
+        let names: Vec<String> = report.tensors.iter().map(|tensor| tensor.name.clone()).collect();
+        let parts = divided.times().into_iter().zip(scops);
+        let parts: Vec<traffic::Scheduled<'_>> =
+            parts.map(|((part, times), scop)| traffic::Scheduled { part, scop, times }).collect();
+        Ok(traffic::of_parts(&names, &parts, &self.options.target)?)
     }
 
     /// What is known before anything is scheduled.
@@ -301,31 +326,38 @@ impl Builder<'_> {
         })
     }
 
-    /// The texts of the later stages where they are asked for, and what they say was not done.
-    fn generated(&self, scheduled: &Scheduled, clock: &mut Clock) -> Result<(Vec<Listing>, Vec<Remark>)> {
+    /// What code generation says: the texts of the later stages where they are asked for, and what was not done.
+    fn generated(&self, scheduled: &Scheduled, clock: &mut Clock) -> Result<Generated> {
         let mut scheduled = scheduled.clone();
-        let (program, remarks) = match &self.options.device {
+        let (program, scop, remarks) = match &self.options.device {
             None => {
                 let program = compile::program(&mut scheduled, &[], self.options)?;
-                (Some(program), scheduled.remarks)
+                (Some(program), None, scheduled.remarks)
             }
             // What a device's loops do not do is found only where they are asked for.
-            Some(_) if !self.asked.code => (None, scheduled.remarks),
+            Some(_) if !self.asked.code => (None, None, scheduled.remarks),
             Some(device) => {
-                let (program, _, remarks) = compile::launched(scheduled, device, &[], self.options)?;
+                let (program, scop, _, remarks) = compile::launched(scheduled, device, &[], self.options)?;
                 // What is shown is what the text of the kernels is made from.
-                (Some(gpu::in_language(&program, code::language(device)).into_owned()), remarks)
+                let program = gpu::in_language(&program, code::language(device)).into_owned();
+                (Some(program), Some(scop), remarks)
             }
         };
         clock.passed("loops");
-        let listings = match program {
-            Some(program) if self.asked.code => code::listings(&program, self.options)?,
-            _ => Vec::new(),
+        let (code, kernels) = match program {
+            Some(program) if self.asked.code => {
+                let kernels = match &self.options.device {
+                    Some(_) => kernels::kernels(&program, scop.as_ref()),
+                    None => Vec::new(),
+                };
+                (code::listings(&program, self.options)?, kernels)
+            }
+            _ => (Vec::new(), Vec::new()),
         };
         if self.asked.code {
             clock.passed("code");
         }
-        Ok((listings, remarks.into_iter().map(Remark::from).collect()))
+        Ok(Generated { code, kernels, remarks: remarks.into_iter().map(Remark::from).collect() })
     }
 
     fn traffic(&self, scop: &Scop) -> Result<Option<Traffic>> {

@@ -37,7 +37,7 @@ pub struct Change {
 
 impl Change {
     /// Between two outlines; none where they are equal.
-    fn between(before: &[String], after: &[String]) -> Option<Change> {
+    pub(super) fn between(before: &[String], after: &[String]) -> Option<Change> {
         let same = before.iter().zip(after).take_while(|(a, b)| a == b).count();
         let (old, new) = (&before[same..], &after[same..]);
         let tail = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();

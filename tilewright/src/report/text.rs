@@ -174,7 +174,16 @@ impl Report {
         }
         let mut rows = vec![head];
         let nothing = Amount { value: 0, exact: true };
-        for (at, tensor) in self.tensors.iter().enumerate() {
+        for part in &traffic.parts {
+            let times = if part.times == 1 { String::new() } else { format!(" ×{}", part.times) };
+            let mut row = vec![format!("part {}{times}", part.part), String::new()];
+            for moved in &part.levels {
+                row.extend([moved.fetched.bytes(), moved.written.bytes(), String::new()]);
+            }
+            rows.push(row);
+        }
+        let tensors = self.tensors.iter().enumerate().filter(|_| traffic.parts.is_empty());
+        for (at, tensor) in tensors {
             let used = traffic.used[at];
             let mut row = vec![tensor.name.clone(), used.bytes()];
             for moved in traffic.levels.iter().map(|level| &level.tensors[at]) {

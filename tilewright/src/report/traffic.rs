@@ -20,6 +20,20 @@ pub struct Traffic {
     pub used: Vec<Amount>,
     /// From the cache next to the core outwards.
     pub levels: Vec<Level>,
+    /// Of a program in parts, what the parts move, each for itself: that something is still in a cache when the next part
+    /// begins is not counted, so that the sum is a bound. Empty for others.
+    pub parts: Vec<PartTraffic>,
+}
+
+/// What one part of a program moves, and all that are equal to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PartTraffic {
+    /// The statement that scripts call the part by.
+    pub part: String,
+    /// How many parts are equal to it, itself among them.
+    pub times: u64,
+    /// For each level, what it moves once.
+    pub levels: Vec<Moved>,
 }
 
 /// What one cache exchanges with the level beyond it.
@@ -64,13 +78,69 @@ impl Moved {
 
 /// The traffic of a scheduled program without parameters. Where isl would take too long, bounds: every access misses.
 pub(super) fn traffic(scop: &Scop, target: &Target) -> isl::Result<Traffic> {
-    let found = within(scop, OPERATIONS, || traffic::traffic(scop, &[], target))?;
+    limited(scop, target, OPERATIONS)
+}
+
+fn limited(scop: &Scop, target: &Target, operations: u64) -> isl::Result<Traffic> {
+    let found = within(scop, operations, || traffic::traffic(scop, &[], target))?;
     let levels = match found {
         Some(Found { levels, .. }) => levels.iter().map(level).collect(),
         None => bounds(scop, target)?,
     };
     let used = scop.tensors.keys().map(|id| used(scop, id)).collect::<isl::Result<_>>()?;
-    Ok(Traffic { used, levels })
+    Ok(Traffic { used, levels, parts: Vec::new() })
+}
+
+/// A part that is scheduled, and where it stands in the whole.
+pub(super) struct Scheduled<'a> {
+    /// The statement that scripts call it by.
+    pub part: String,
+    /// The program with its tree.
+    pub scop: &'a Scop,
+    /// For each time that it stands there, what its tensors are called; those without a name there are its own.
+    pub times: Vec<Vec<String>>,
+}
+
+/// The traffic of a program in parts, the tensors being called `names`: each part counted for itself, once for all that are
+/// equal.
+pub(super) fn of_parts(names: &[String], parts: &[Scheduled<'_>], target: &Target) -> isl::Result<Traffic> {
+    let nothing = Amount { value: 0, exact: true };
+    let empty = |name: &String| Moved { tensor: name.clone(), fetched: nothing, written: nothing };
+    let level = |(at, cache): (usize, &support::Cache)| Level {
+        name: format!("L{}", at + 1),
+        capacity: cache.bytes,
+        tensors: names.iter().map(empty).collect(),
+        all: empty(&String::new()),
+    };
+    let levels = target.caches.iter().enumerate().map(level).collect();
+    let mut all = Traffic { used: vec![nothing; names.len()], levels, parts: Vec::new() };
+    for part in parts {
+        let one = limited(part.scop, target, OPERATIONS / parts.len() as u64)?;
+        for names_here in &part.times {
+            let own = part.scop.tensors.values().map(|tensor| &tensor.name);
+            for (at, own) in own.enumerate() {
+                let name = names_here.get(at).unwrap_or(own);
+                let Some(row) = names.iter().position(|known| known == name) else { continue };
+                all.used[row] = all.used[row].plus(one.used[at]);
+                for (sum, level) in all.levels.iter_mut().zip(&one.levels) {
+                    let (sum, moved) = (&mut sum.tensors[row], &level.tensors[at]);
+                    sum.fetched = sum.fetched.plus(moved.fetched);
+                    sum.written = sum.written.plus(moved.written);
+                }
+            }
+        }
+        let levels = one.levels.into_iter().map(|level| level.all).collect();
+        all.parts.push(PartTraffic { part: part.part.clone(), times: part.times.len() as u64, levels });
+    }
+    let several = all.parts.iter().map(|part| part.times).sum::<u64>() > 1;
+    for level in &mut all.levels {
+        for moved in &mut level.tensors {
+            moved.fetched.exact &= !several || moved.fetched.value == 0;
+            moved.written.exact &= !several || moved.written.value == 0;
+        }
+        level.all = Moved::all(&level.tensors);
+    }
+    Ok(all)
 }
 
 fn level(found: &traffic::Level) -> Level {

@@ -238,8 +238,12 @@ fn panes_agree(browser: &mut Browser, made: &Made) {
     browser.press("Escape");
     assert_eq!(count(browser, ".chosen[data-refs]"), 0, "{}: Esc chooses nothing", made.name);
     let stmt = &report.source_statements[0].name;
-    browser.point_at(&format!("#lists .source [data-refs~='statement:{stmt}']"));
-    assert!(count(browser, "#panel-dependences g.lit") > 0, "{}: what is under the pointer is marked", made.name);
+    browser.point_at(&format!("#lists li[data-refs='statement:{stmt}']"));
+    assert!(
+        count(browser, &format!("#graph g[data-refs='statement:{stmt}'].lit")) > 0,
+        "{}: what is under the pointer is marked",
+        made.name
+    );
 }
 
 /// On a phone nothing is cut off, and the program can be folded away.
