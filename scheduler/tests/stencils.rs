@@ -32,7 +32,11 @@ fn check(name: &str, sizes: &[i64], threads: u32, expected: Expect) {
 
 #[test]
 fn points_on_a_line() {
-    check("jacobi_1d", &[500, 4_000_000], 1, expect![[r#"
+    check(
+        "jacobi_1d",
+        &[500, 4_000_000],
+        1,
+        expect![[r#"
         order {
             band
               B.to = { A[t, i] -> [(floor((t)/128))]; B[t, i] -> [(floor((t)/128))] }
@@ -48,8 +52,13 @@ fn points_on_a_line() {
         }
         vectorise B.i by 32 as io2 iv
         vectorise A.i by 32 as io iv
-    "#]]);
-    check("jacobi_1d", &[500, 4_000_000], 2, expect![[r#"
+    "#]],
+    );
+    check(
+        "jacobi_1d",
+        &[500, 4_000_000],
+        2,
+        expect![[r#"
         order {
             band
               B.w = { A[t, i] -> [(floor((1 + 2t - i)/2048) + floor((1 + 2t + i)/2048))]; B[t, i] -> [(floor((2t - i)/2048) + floor((2t + i)/2048))] }
@@ -66,12 +75,17 @@ fn points_on_a_line() {
         parallel B.io
         vectorise B.i by 32 as io2 iv
         vectorise A.i by 32 as io iv
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn points_in_the_plane() {
-    check("jacobi_2d", &[500, 2000], 1, expect![[r#"
+    check(
+        "jacobi_2d",
+        &[500, 2000],
+        1,
+        expect![[r#"
         order {
             band
               B.to = { A[t, i, j] -> [(floor((t)/16))]; B[t, i, j] -> [(floor((t)/16))] }
@@ -92,8 +106,13 @@ fn points_in_the_plane() {
         unroll B.i by 4 as io2 iu
         vectorise A.j by 8 as jo jv
         unroll A.i by 4 as io iu
-    "#]]);
-    check("jacobi_2d", &[500, 2000], 2, expect![[r#"
+    "#]],
+    );
+    check(
+        "jacobi_2d",
+        &[500, 2000],
+        2,
+        expect![[r#"
         order {
             band
               B.w = { A[t, i, j] -> [(floor((1 + 2t - i)/64) + floor((1 + 2t + i)/64))]; B[t, i, j] -> [(floor((2t - i)/64) + floor((2t + i)/64))] }
@@ -113,12 +132,17 @@ fn points_in_the_plane() {
         parallel B.io
         vectorise B.j by 8 as jo2 jv
         vectorise A.j by 8 as jo jv
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn points_in_space() {
-    check("heat_3d", &[100, 200], 1, expect![[r#"
+    check(
+        "heat_3d",
+        &[100, 200],
+        1,
+        expect![[r#"
         order {
             band
               B.to = { A[t, i, j, k] -> [(floor((t)/8))]; B[t, i, j, k] -> [(floor((t)/8))] }
@@ -139,8 +163,13 @@ fn points_in_space() {
         }
         vectorise B.k by 8 as ko kv
         vectorise A.k by 8 as ko kv
-    "#]]);
-    check("heat_3d", &[100, 200], 2, expect![[r#"
+    "#]],
+    );
+    check(
+        "heat_3d",
+        &[100, 200],
+        2,
+        expect![[r#"
         order {
             band
               B.w = { A[t, i, j, k] -> [(floor((1 + 2t - i)/32) + floor((1 + 2t + i)/32))]; B[t, i, j, k] -> [(floor((2t - i)/32) + floor((2t + i)/32))] }
@@ -162,13 +191,18 @@ fn points_in_space() {
         parallel B.io
         vectorise B.k by 8 as ko kv
         vectorise A.k by 8 as ko kv
-    "#]]);
+    "#]],
+    );
 }
 
 /// Four statements, one of them on the first row only, that need each other to one side.
 #[test]
 fn fields_on_a_staggered_grid() {
-    check("fdtd_2d", &[200, 2000, 2000], 1, expect![[r#"
+    check(
+        "fdtd_2d",
+        &[200, 2000, 2000],
+        1,
+        expect![[r#"
         order {
             band
               ey.source.to = { ex[t, i, j] -> [(floor((t)/16))]; ey.source[t, j] -> [(floor((t)/16))]; ey[t, i, j] -> [(floor((t)/16))]; hz[t, i, j] -> [(floor((t)/16))] }
@@ -199,8 +233,13 @@ fn fields_on_a_staggered_grid() {
         unroll ex.i by 4 as io iu
         vectorise hz.j by 8 as jo jv
         unroll hz.i by 4 as io iu
-    "#]]);
-    check("fdtd_2d", &[200, 2000, 2000], 2, expect![[r#"
+    "#]],
+    );
+    check(
+        "fdtd_2d",
+        &[200, 2000, 2000],
+        2,
+        expect![[r#"
         order {
             band
               ey.source.w = { ex[t, i, j] -> [(floor((t - i)/32) + floor((t + i)/32))]; ey.source[t, j] -> [(2*floor((t)/32))]; ey[t, i, j] -> [(floor((t - i)/32) + floor((t + i)/32))]; hz[t, i, j] -> [(floor((t - i)/32) + floor((1 + t + i)/32))] }
@@ -229,7 +268,8 @@ fn fields_on_a_staggered_grid() {
         vectorise ey.j by 8 as jo jv
         vectorise ex.j by 8 as jo jv
         vectorise hz.j by 8 as jo jv
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
