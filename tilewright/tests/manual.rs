@@ -12,6 +12,8 @@
 
 #[path = "random_scops/engines.rs"]
 mod engines;
+#[path = "manual/vocabulary.rs"]
+mod vocabulary;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
