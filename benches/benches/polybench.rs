@@ -43,6 +43,9 @@ struct Arguments {
     /// Print the automatic schedules and what was not done, in place of racing
     #[arg(long)]
     scripts: bool,
+    /// Leave out our own code in the order of the source
+    #[arg(long)]
+    no_source_order: bool,
     /// Write a line of JSON for each race
     #[arg(long, value_name = "FILE")]
     json: Option<String>,
@@ -58,7 +61,7 @@ fn main() -> Result<()> {
     let workloads: Vec<Workload> = all.into_iter().filter(|workload| workload.is_one_of(&arguments.only)).collect();
     let mut json = arguments.json.as_ref().map(File::create).transpose()?;
     let Arguments { rounds, calls, seconds, realtime, .. } = arguments;
-    let pace = Pace { rounds, calls, seconds, realtime, source_order: true };
+    let pace = Pace { rounds, calls, seconds, realtime, source_order: !arguments.no_source_order };
     for &threads in &arguments.threads {
         let compiler = Compiler::host().threads(threads);
         if arguments.scripts {
