@@ -255,11 +255,16 @@ fn order_of_isl(session: &Session, part: Option<&BTreeSet<String>>) -> Result<Op
         return Ok(None);
     }
     let tree = tree_of_isl(session, part).map_err(say)?;
+    let before = examine(session, scop).map_err(say)?;
     let (now, found) = (Command::order(scop, &scop.tree).map_err(say)?, Command::order(scop, &tree).map_err(say)?);
     let scheduled = Scop { tree, ..scop.clone() };
     let is_plain = |nest: &Nest| !is_meant(&scheduled, nest) || nest.is_plain();
-    if !examine(session, &scheduled).map_err(say)?.iter().all(is_plain) {
+    let after = examine(session, &scheduled).map_err(say)?;
+    if !after.iter().all(is_plain) {
         return Err("isl's schedule skews loops, which costs more than it gives on a CPU".into());
+    }
+    if part.is_none() && nest::jumps(scop, &before) < nest::jumps(scop, &after) {
+        return Err("isl's schedule walks along columns where the source walks along rows".into());
     }
     Ok((found != now).then_some(found))
 }
