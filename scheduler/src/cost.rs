@@ -66,8 +66,9 @@ const FUNCTION: f64 = 30.0;
 /// Bytes that a core moves in a cycle from the second cache, from a third one, from memory.
 const BYTES_PER_CYCLE: [f64; 3] = [32.0, 10.0, 6.0];
 
-/// Bytes that a core moves in a cycle from what is beyond cache number `level` of so many.
-pub(crate) fn bytes_per_cycle(level: usize, levels: usize) -> f64 {
+/// Bytes that a core moves in a cycle from what is beyond cache number `level` of so many, as plans are priced: the same for all
+/// processors, since descriptions of targets do not say it.
+pub fn bytes_per_cycle(level: usize, levels: usize) -> f64 {
     BYTES_PER_CYCLE[if level + 1 >= levels { 2 } else { level.min(1) }]
 }
 

@@ -8,7 +8,9 @@ mod check;
 mod emit;
 mod explain;
 mod explain_code;
+mod inspect;
 mod options;
+mod reported;
 mod run;
 mod targets;
 mod terminal;
@@ -42,6 +44,7 @@ enum Command {
     Cache(cache::Cache),
     Emit(emit::Emit),
     Explain(explain::Explain),
+    Inspect(inspect::Inspect),
     Targets(targets::Targets),
     ExplainCode(explain_code::ExplainCode),
 }
@@ -81,6 +84,7 @@ impl Command {
             Command::Cache(cache) => cache.run(),
             Command::Emit(emit) => emit.run(),
             Command::Explain(explain) => explain.run(),
+            Command::Inspect(inspect) => inspect.run(),
             Command::Targets(targets) => targets.run(),
             Command::ExplainCode(explain) => explain.run(),
         }

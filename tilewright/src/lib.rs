@@ -15,6 +15,7 @@ pub mod files;
 mod host;
 mod limits;
 mod package;
+pub mod page;
 mod parts;
 pub mod pictures;
 pub mod random;

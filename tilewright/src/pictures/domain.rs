@@ -80,17 +80,19 @@ pub struct Arrow {
 
 /// A loop around a place of the statement, or the number of a child in a sequence.
 #[derive(Clone, Copy)]
-enum Row<'a> {
+pub(crate) enum Row<'a> {
     Member(&'a Member),
     Child(usize),
 }
 
 /// An instance: its coordinates, and for each row around it the value.
-struct Instance {
-    point: Vec<i64>,
-    time: Vec<i64>,
+pub(crate) struct Instance {
+    /// Of its dimensions.
+    pub(crate) point: Vec<i64>,
+    /// Of the rows.
+    pub(crate) time: Vec<i64>,
     /// The number of its place in the tree.
-    place: usize,
+    pub(crate) place: usize,
 }
 
 impl Domain {
@@ -209,12 +211,14 @@ fn dims(scop: &Scop, id: StmtId, wanted: &[String]) -> Result<Vec<usize>> {
 }
 
 /// A leaf of the tree that some instances of the statement reach.
-struct Reached<'a> {
+pub(crate) struct Reached<'a> {
     instances: isl::UnionSet,
-    rows: Vec<Row<'a>>,
+    /// What is around, from the outside in.
+    pub(crate) rows: Vec<Row<'a>>,
 }
 
-fn places(scop: &Scop, id: StmtId) -> isl::Result<Vec<Reached<'_>>> {
+/// Every leaf that instances of a statement reach, in the order of the tree.
+pub(crate) fn places(scop: &Scop, id: StmtId) -> isl::Result<Vec<Reached<'_>>> {
     let mut found = Vec::new();
     let instances = scop.tree.domain.intersect(&scop.stmts[id].domain.to_union_set()?)?;
     reach(&scop.tree.root, Reached { instances, rows: Vec::new() }, &mut found)?;
@@ -245,7 +249,7 @@ fn reach<'a>(node: &'a Node, mut here: Reached<'a>, found: &mut Vec<Reached<'a>>
 
 impl Reached<'_> {
     /// Every instance with the values of its rows; `None` when there are more than `most`.
-    fn instances(&self, place: usize, most: usize) -> isl::Result<Option<Vec<Instance>>> {
+    pub(crate) fn instances(&self, place: usize, most: usize) -> isl::Result<Option<Vec<Instance>>> {
         let set = self.instances.as_set()?;
         let dims = set.dim(isl::Dim::Set)? as usize;
         let mut map: Option<isl::UnionMap> = None;

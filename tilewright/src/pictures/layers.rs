@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 
 /// A node to place: how wide it is.
-pub(super) struct Layout {
+pub(crate) struct Layout {
     /// The middle of each node.
-    pub(super) places: Vec<(f64, f64)>,
+    pub(crate) places: Vec<(f64, f64)>,
     /// For each edge that goes down, the middles of the points that it passes, its ends not among them.
-    pub(super) bends: Vec<Vec<(f64, f64)>>,
+    pub(crate) bends: Vec<Vec<(f64, f64)>>,
     /// Of everything.
-    pub(super) size: (f64, f64),
+    pub(crate) size: (f64, f64),
 }
 
 /// Rounds of ordering and of moving.
@@ -30,7 +30,7 @@ struct Dot {
 }
 
 /// Places nodes so wide; edges go from earlier nodes to later ones (others are for the caller to draw).
-pub(super) fn layout(widths: &[f64], edges: &[(usize, usize)], height: f64, between: f64) -> Layout {
+pub(crate) fn layout(widths: &[f64], edges: &[(usize, usize)], height: f64, between: f64) -> Layout {
     let layers_of = layers(widths.len(), edges);
     let dot = |(&width, &layer): (&f64, &usize)| Dot { width, layer, above: Vec::new(), below: Vec::new(), x: 0.0 };
     let mut dots: Vec<Dot> = widths.iter().zip(&layers_of).map(dot).collect();

@@ -17,6 +17,9 @@ mod tree;
 
 pub use domain::{Arrow, Domain, Point, Tile};
 
+pub(crate) use domain::{Instance, Row, places};
+pub(crate) use layers::{Layout, layout};
+
 use polyhedral::isl;
 use support::with_deep_stack;
 
