@@ -25,8 +25,11 @@ pub(super) struct Made {
     /// The loop over tiles that may run at once.
     pub(super) at_once: Option<String>,
     /// For each statement the loop for lanes and the one for copies, and how many.
-    pub(super) inner: Vec<(Option<(String, u32)>, Option<(String, u32)>)>,
+    pub(super) inner: Vec<(Strips, Strips)>,
 }
+
+/// A loop, and how many of its iterations are lanes or copies.
+type Strips = Option<(String, u32)>;
 
 /// How many times as wide a diamond is as a parallelogram, of which it is about a half at each height.
 const DIAMOND: i64 = 2;
@@ -84,13 +87,7 @@ impl Tiles<'_> {
 
     /// What a statement does in one step of a tile: loops along the directions, the last one innermost. Where a direction is
     /// cut, that of lanes and that of copies count as its tiles do, so that their strips are not cut.
-    #[allow(clippy::type_complexity)]
-    fn step(
-        &self,
-        scop: &Scop,
-        s: usize,
-        names: &mut Names,
-    ) -> isl::Result<(Node, (Option<(String, u32)>, Option<(String, u32)>))> {
+    fn step(&self, scop: &Scop, s: usize, names: &mut Names) -> isl::Result<(Node, (Strips, Strips))> {
         let one = &self.space.stmts[s];
         let (mut members, mut lanes, mut rows) = (Vec::new(), None, None);
         for (at, place) in one.places.iter().enumerate() {
