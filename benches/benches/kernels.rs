@@ -85,7 +85,7 @@ fn wanted(peers: &[String]) -> Result<Vec<String>> {
 
 fn run(compiler: &Compiler, team: &mut [Peer], workload: &Workload, arguments: &Arguments) -> Result<Outcome> {
     let Arguments { rounds, calls, seconds, realtime, .. } = *arguments;
-    let outcome = race(compiler, team, workload, Pace { rounds, calls, seconds, realtime })?;
+    let outcome = race(compiler, team, workload, Pace { rounds, calls, seconds, realtime, source_order: false })?;
     let best = outcome.best_peer().map_or(String::new(), |(name, ns)| format!(", {name} {}", report::time(ns)));
     let ours = outcome.ours.min().map_or("failed".into(), report::time);
     eprintln!("{}: ours {ours}{best}, limit {}", workload.name, report::time(outcome.floor_ns));

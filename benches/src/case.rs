@@ -12,7 +12,7 @@ use tilewright::{DType, Tensor, runtime_dtype};
 
 use crate::worker::{Answer, Worker};
 use crate::workload::{Argument, Kind, Signature, Values, Workload};
-use crate::{Result, folder};
+use crate::{Result, folder, polybench};
 
 /// A workload ready to be raced.
 pub struct Case {
@@ -22,6 +22,8 @@ pub struct Case {
     pub signature: Signature,
     /// Its inputs.
     pub inputs: Vec<Tensor>,
+    /// What is in each output before a call, where it is read.
+    pub before: Vec<Option<Tensor>>,
     /// The outputs in double precision, by the plain loops in C; none without a C compiler.
     pub reference: Option<Vec<Vec<f64>>>,
     folder: TempDir,
@@ -38,9 +40,15 @@ impl Case {
             workload.name.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(31) ^ u64::from(byte)),
         );
         let tensor = |tensor: &Argument| random(rng, tensor.dtype, &tensor.shape, workload.data.get(&tensor.name));
-        let inputs = signature.inputs.iter().map(tensor).collect::<Result<Vec<_>>>()?;
-        let mut case =
-            Case { workload: workload.clone(), signature, inputs, reference: None, folder: tempfile::tempdir()? };
+        let (inputs, before) = match workload.built() {
+            Some((kernel, sizes)) => polybench::contents(&kernel, sizes, &signature)?,
+            None => {
+                let inputs = signature.inputs.iter().map(tensor).collect::<Result<Vec<_>>>()?;
+                (inputs, signature.outputs.iter().map(|_| None).collect())
+            }
+        };
+        let (workload, folder) = (workload.clone(), tempfile::tempdir()?);
+        let mut case = Case { workload, signature, inputs, before, reference: None, folder };
         case.write_files()?;
         case.reference = case.calculate_reference()?;
         Ok(case)
@@ -70,6 +78,11 @@ impl Case {
                 fs::write(self.folder().join(format!("{}.float32.bin", tensor.name)), wide)?;
             }
         }
+        for (tensor, data) in signature.outputs.iter().zip(&self.before) {
+            if let Some(data) = data {
+                fs::write(self.folder().join(format!("{}.bin", tensor.name)), data.as_bytes())?;
+            }
+        }
         Ok(())
     }
 
@@ -89,7 +102,9 @@ impl Case {
         run(command.arg("-c").arg(self.workload.c_file()).arg("-o").arg(&kernel))?;
         // Apart: the driver's own names are none of the sizes'.
         let mut command = Command::new(compiler);
-        run(command.args(flags).args(["-std=gnu11", "-w"]).arg(driver).arg(&kernel).arg("-o").arg(&binary).arg("-lm"))?;
+        command.args(flags).args(["-std=gnu11", "-w"]).arg(driver).arg(&kernel).arg("-o").arg(&binary);
+        // Polly's threads are those of OpenMP, which is not asked for by that name.
+        run(command.args(["-lm", "-Wl,--as-needed", "-lgomp"]))?;
         Ok(binary)
     }
 
@@ -106,7 +121,11 @@ impl Case {
         };
         let output = |t: &Argument| {
             let of = real_bytes.filter(|_| t.dtype.is_float()).unwrap_or(t.dtype.bytes().into());
-            format!("out:{}:{}", path(format!("{}.{peer}.bin", t.name)), bytes(t, of))
+            let result = path(format!("{}.{peer}.bin", t.name));
+            if t.updated {
+                return format!("inout:{}:{result}:{}", path(format!("{}.bin", t.name)), bytes(t, of));
+            }
+            format!("out:{result}:{}", bytes(t, of))
         };
         self.signature.inputs.iter().map(input).chain(self.signature.outputs.iter().map(output)).collect()
     }

@@ -6,6 +6,7 @@
 pub mod case;
 pub mod ours;
 pub mod peers;
+pub mod polybench;
 pub mod race;
 pub mod report;
 pub mod set;

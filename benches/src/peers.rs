@@ -47,6 +47,8 @@ const PEERS: &[(&str, Kind)] = &[
     ("matrixmultiply", Kind::Rust),
     ("gcc", Kind::C(&["gcc"])),
     ("clang", Kind::C(&["clang-19", "clang"])),
+    // Debian's LLVM has it built in.
+    ("polly", Kind::C(&["clang-19", "clang"])),
 ];
 
 /// The names of all peers.
@@ -57,7 +59,10 @@ pub fn names() -> Vec<&'static str> {
 /// The names of those that are raced against unless some are named: without what is slow to compile, or of use elsewhere.
 pub fn usual() -> Vec<&'static str> {
     let amd = std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("AuthenticAMD"));
-    names().into_iter().filter(|&name| name != "inductor" && (amd || name != "numpy-avx512")).collect()
+    names()
+        .into_iter()
+        .filter(|&name| !["inductor", "polly"].contains(&name) && (amd || name != "numpy-avx512"))
+        .collect()
 }
 
 /// The peers with these names that can be started here, and those that cannot, with the reason.
@@ -92,7 +97,15 @@ fn available(name: &str, kind: Kind) -> Result<()> {
             run(command.args(["-c", check]).args(modules.split(' '))).map_err(|_| "not installed".into())
         }
         Kind::Rust => rust_peers().map(|_| ()),
-        Kind::C(_) => c_compiler(kind).map(|_| ()).ok_or_else(|| "not installed".into()),
+        Kind::C(_) => {
+            let compiler = c_compiler(kind).ok_or("not installed")?;
+            if name == "polly" {
+                let mut command = Command::new(compiler);
+                command.args(["-mllvm", "-polly", "-x", "c", "-c", "/dev/null", "-o", "/dev/null"]);
+                run(&mut command).map_err(|_| "clang is built without it")?;
+            }
+            Ok(())
+        }
     }
 }
 
@@ -190,11 +203,22 @@ impl Peer {
         if case.signature.outputs.iter().any(|output| output.dtype == DType::F64) {
             flags.push("-Dreal=double");
         }
-        if self.name == "clang" {
+        if self.name != "gcc" {
             flags.push("-fveclib=libmvec");
         }
-        if self.threads > 1 {
+        if self.name == "polly" {
+            flags.extend(["-mllvm", "-polly"]);
+            // Its threads are its own: it does not know OpenMP's loops.
+            if self.threads > 1 {
+                flags.extend(["-mllvm", "-polly-parallel"]);
+            }
+        } else if self.threads > 1 {
             flags.push(if self.name == "clang" { "-fopenmp=libgomp" } else { "-fopenmp" });
+        }
+        // Loops that nobody marked.
+        let parallel = format!("-ftree-parallelize-loops={}", self.threads);
+        if self.name == "gcc" && self.threads > 1 && case.workload.built().is_some() {
+            flags.push(&parallel);
         }
         let mut command = Command::new(case.compile_c(compiler, &flags, self.name)?);
         command.args(case.driver_arguments(self.name, None));

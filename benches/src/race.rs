@@ -23,6 +23,8 @@ pub struct Pace {
     pub seconds: f64,
     /// Measure with real-time priority.
     pub realtime: bool,
+    /// Race our own code in the order of the source, too.
+    pub source_order: bool,
 }
 
 /// What is known after a race.
@@ -32,6 +34,8 @@ pub struct Outcome {
     pub workload: Workload,
     /// Ours: first in every table.
     pub ours: Entry,
+    /// Ours in the order of the source, where that was asked for.
+    pub source_order: Option<Entry>,
     /// Milliseconds from the definition to callable code.
     pub compile_ms: Option<f64>,
     /// The peers that take part in this workload.
@@ -99,10 +103,12 @@ pub fn race(compiler: &Compiler, team: &mut [Peer], workload: &Workload, pace: P
     let case = Case::new(workload)?;
     let mut ours = Ours::new(compiler, &case, pace.realtime);
     let compile_ms = ours.as_ref().ok().map(|ours| ours.compile_time.as_secs_f64() * 1e3);
-    let mut own = match &mut ours {
-        Ok(ours) => Entry::verified(&case, ours.results()),
-        Err(error) => Entry::failed(error),
+    let mut own = verified(&case, &mut ours);
+    let mut plain = match pace.source_order {
+        true => Some(Ours::new(&compiler.clone().script("".parse()?), &case, pace.realtime)),
+        false => None,
     };
+    let mut source_order = plain.as_mut().map(|plain| verified(&case, plain));
     let mut entries: Vec<Option<Entry>> = team.iter_mut().map(|peer| made_ready(&case, peer)).collect();
     let mut limits: Option<Limits> = None;
     for _ in 0..pace.rounds {
@@ -110,6 +116,11 @@ pub fn race(compiler: &Compiler, team: &mut [Peer], workload: &Workload, pace: P
         limits = Some(limits.map_or(now, |known| known.max(now)));
         if let (Ok(ours), None) = (&mut ours, &own.failure) {
             own.add(ours.measure(pace.calls, pace.seconds));
+        }
+        if let (Some(Ok(plain)), Some(entry)) = (&mut plain, &mut source_order)
+            && entry.failure.is_none()
+        {
+            entry.add(plain.measure(pace.calls, pace.seconds));
         }
         for (peer, entry) in team.iter_mut().zip(&mut entries) {
             if let Some(entry) = entry.as_mut().filter(|entry| entry.failure.is_none()) {
@@ -119,10 +130,17 @@ pub fn race(compiler: &Compiler, team: &mut [Peer], workload: &Workload, pace: P
     }
     let mut peers: BTreeMap<&'static str, Entry> =
         team.iter().zip(entries).filter_map(|(peer, entry)| Some((peer.name, entry?))).collect();
-    peers.values_mut().chain([&mut own]).for_each(|entry| entry.times.sort_unstable());
+    peers.values_mut().chain([&mut own]).chain(&mut source_order).for_each(|entry| entry.times.sort_unstable());
     let limits = limits.ok_or("no rounds")?;
     let floor_ns = floor_ns(workload, &case, &limits);
-    Ok(Outcome { workload: workload.clone(), ours: own, compile_ms, peers, limits, floor_ns })
+    Ok(Outcome { workload: workload.clone(), ours: own, source_order, compile_ms, peers, limits, floor_ns })
+}
+
+fn verified(case: &Case, ours: &mut Result<Ours>) -> Entry {
+    match ours {
+        Ok(ours) => Entry::verified(case, ours.results()),
+        Err(error) => Entry::failed(error),
+    }
 }
 
 /// None when it has no natural form of the workload.

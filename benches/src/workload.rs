@@ -45,6 +45,9 @@ pub struct Workload {
     pub tolerance: f64,
     #[serde(skip)]
     folder: PathBuf,
+    /// The program, of one that is built in Rust and named by no text.
+    #[serde(skip)]
+    built: Option<polyhedral::testing::Kernel>,
 }
 
 /// The values of an input.
@@ -105,6 +108,8 @@ pub struct Argument {
     pub dtype: DType,
     /// Its extents.
     pub shape: Vec<i64>,
+    /// Whether what is in it before the call is read, of an output.
+    pub updated: bool,
 }
 
 /// What a program takes and returns.
@@ -129,6 +134,43 @@ impl Workload {
         Ok(list.workload)
     }
 
+    /// A kernel of PolyBench with the sizes of its data set number `set`.
+    ///
+    /// # Errors
+    /// When isl fails.
+    pub fn polybench(kernel: polyhedral::testing::Kernel, set: usize) -> Result<Workload> {
+        let ctx = isl::Ctx::new();
+        let (scop, sizes) = (kernel.scop(&ctx), kernel.sets[set]);
+        let names = scop.params.iter().map(|param| param.to_string());
+        let mut workload = Workload {
+            name: kernel.title(),
+            group: polyhedral::testing::SETS[set].into(),
+            kernel: kernel.name.into(),
+            op: None,
+            sizes: names.zip(sizes.iter().copied()).collect(),
+            steps: 1,
+            data: BTreeMap::new(),
+            flops: crate::polybench::operations(&scop.specialise(sizes)?)?,
+            bytes: 0.0,
+            rate: Rate::Flops,
+            peak: None,
+            tolerance: crate::polybench::TOLERANCE,
+            folder: folder().join("../papers/polybench/kernels"),
+            built: Some(kernel),
+        };
+        let Signature { inputs, outputs } = workload.signature()?;
+        let bytes = |t: &Argument| t.shape.iter().product::<i64>() * i64::from(t.dtype.bytes());
+        workload.bytes = inputs.iter().chain(&outputs).map(bytes).sum::<i64>() as f64;
+        Ok(workload)
+    }
+
+    /// The kernel that it was made of, with the sizes in the order of its parameters; of PolyBench only.
+    pub fn built(&self) -> Option<(polyhedral::testing::Kernel, &'static [i64])> {
+        let kernel = self.built?;
+        let set = polyhedral::testing::SETS.iter().position(|set| *set == self.group)?;
+        Some((kernel, kernel.sets[set]))
+    }
+
     /// What it computes, whatever the sizes and the spelling.
     pub fn op(&self) -> &str {
         self.op.as_deref().unwrap_or(&self.kernel)
@@ -146,6 +188,9 @@ impl Workload {
     /// # Errors
     /// When there is no such program, and everything that is wrong with it.
     pub fn kernel(&self, compiler: &Compiler) -> Result<Kernel> {
+        if let Some(kernel) = self.built {
+            return Ok(compiler.compile_program(&Program::from(&kernel.program(&isl::Ctx::new()))));
+        }
         match self.definition()? {
             Some((definition, source)) => Ok(compiler.definition_in(definition, source)),
             None => Ok(compiler.compile_program(&seidel2d(self.steps)?)),
@@ -157,7 +202,17 @@ impl Workload {
     /// # Errors
     /// When a size is missing, and what the compiler refuses.
     pub fn prepare(&self, kernel: &Kernel) -> Result<std::sync::Arc<tilewright::Variant>> {
-        Ok(kernel.prepare_sizes(&self.in_order(kernel.sizes())?)?)
+        Ok(self.sized(kernel)?.prepare_sizes(&self.in_order(kernel.sizes())?)?)
+    }
+
+    /// The kernel that knows its sizes, also those that stand in no shape.
+    ///
+    /// # Errors
+    /// When a size is missing.
+    pub fn sized(&self, kernel: &Kernel) -> Result<Kernel> {
+        let named: Vec<(&str, i64)> =
+            kernel.sizes().iter().map(String::as_str).zip(self.in_order(kernel.sizes())?).collect();
+        Ok(kernel.with_sizes(&named)?)
     }
 
     /// The program for its sizes, before any schedule; `None` of one that is built in Rust.
@@ -165,6 +220,9 @@ impl Workload {
     /// # Errors
     /// As [`Workload::kernel`], and when a size is missing.
     pub fn scop(&self, ctx: &isl::Ctx) -> Result<Option<Scop>> {
+        if let Some((kernel, sizes)) = self.built() {
+            return Ok(Some(kernel.scop(ctx).specialise(sizes)?));
+        }
         let Some((definition, _)) = self.definition()? else { return Ok(None) };
         let sizes = self.in_order(&definition.sizes)?;
         Ok(Some(frontend_tc::lower(&definition, ctx)?.specialise(&sizes)?))
@@ -186,15 +244,19 @@ impl Workload {
     /// # Errors
     /// As [`Workload::kernel`], and when a size is missing.
     pub fn signature(&self) -> Result<Signature> {
+        if let Some((kernel, sizes)) = self.built() {
+            return crate::polybench::signature(&kernel, sizes);
+        }
         let Some((definition, _)) = self.definition()? else {
+            let shape = vec![self.sizes["N"]; 2];
             let tensor =
-                |name: &str| Argument { name: name.into(), dtype: DType::F64, shape: vec![self.sizes["N"]; 2] };
+                |name: &str| Argument { name: name.into(), dtype: DType::F64, shape: shape.clone(), updated: false };
             return Ok(Signature { inputs: vec![tensor("A")], outputs: vec![tensor("O")] });
         };
         let sizes = self.in_order(&definition.sizes)?;
         let tensor = |tensor: &frontend_tc::Tensor| {
             let shape = tensor_shape(tensor, &sizes).ok_or("the extents overflow")?;
-            Ok(Argument { name: tensor.name.clone(), dtype: tensor.dtype, shape })
+            Ok(Argument { name: tensor.name.clone(), dtype: tensor.dtype, shape, updated: false })
         };
         Ok(Signature {
             inputs: definition.inputs().map(tensor).collect::<Result<_>>()?,
@@ -255,6 +317,8 @@ mod tests {
     fn lists() -> Vec<Vec<Workload>> {
         let papers = folder().join("../papers");
         let own = papers.read_dir().unwrap().map(|paper| paper.unwrap().path().join("workloads.toml"));
+        // PolyBench has its sizes where its programs are.
+        let own = own.filter(|file| file.exists());
         own.chain([workloads_file()]).map(|file| Workload::list(&file).unwrap()).collect()
     }
 

@@ -6,11 +6,12 @@
 
 mod copy;
 mod kernel;
+pub mod ranks;
 mod scalar;
 mod shared;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use polyhedral::{BinOp, DType, Role, TensorId, Value as Scalar};
@@ -64,6 +65,33 @@ pub enum Fault {
         /// The position of the element, row-major.
         position: usize,
     },
+    /// A rank waits for an element of a message, and all others wait or have ended.
+    Deadlock {
+        /// The number of the rank.
+        rank: i64,
+        /// The message's name.
+        buffer: String,
+        /// The position of the element, row-major.
+        position: usize,
+    },
+    /// An element of a message is sent twice, or never received.
+    LeftOver {
+        /// The message's name.
+        buffer: String,
+        /// The position of the element, row-major.
+        position: usize,
+    },
+    /// A rank touches what another one has.
+    OtherRank {
+        /// The number of the rank.
+        rank: i64,
+        /// The buffer's name.
+        buffer: String,
+        /// The position of the element, row-major.
+        position: usize,
+    },
+    /// Another rank has failed.
+    Stopped,
     /// An integer expression does not fit 64 bits.
     Overflow,
 }
@@ -85,6 +113,16 @@ impl fmt::Display for Fault {
             Fault::UnderWay { buffer, position } => {
                 write!(f, "element {position} of {buffer} is touched while a copy is under way")
             }
+            Fault::Deadlock { rank, buffer, position } => {
+                write!(f, "rank {rank} waits for element {position} of {buffer}, and nobody will send it")
+            }
+            Fault::LeftOver { buffer, position } => {
+                write!(f, "element {position} of {buffer} is sent, and not received")
+            }
+            Fault::OtherRank { rank, buffer, position } => {
+                write!(f, "rank {rank} touches element {position} of {buffer}, which another rank has")
+            }
+            Fault::Stopped => f.write_str("another rank has failed"),
             Fault::Overflow => f.write_str("an integer does not fit 64 bits"),
         }
     }
@@ -108,25 +146,7 @@ pub fn interpret(program: &Program, sizes: &[i64], inputs: &Tensors, seed: u64) 
 }
 
 fn interpreted(program: &Program, sizes: &[i64], inputs: &Tensors, seed: u64) -> Result<Tensors, Fault> {
-    if sizes.len() != program.params.len() {
-        return Err(Fault::Argument(format!("{} sizes for {} parameters", sizes.len(), program.params.len())));
-    }
-    let mut run = Run {
-        program,
-        sizes,
-        vars: vec![None; program.vars.len()],
-        regs: vec![None; program.regs.len()],
-        memory: Vec::new(),
-        random: seed,
-        kept: BTreeMap::new(),
-        shared: Vec::new(),
-        watch: RefCell::new(None),
-    };
-    for buffer in program.buffers.values() {
-        let memory = run.memory_of(buffer, inputs.get(&buffer.name))?;
-        run.memory.push(memory);
-    }
-    run.find_shared()?;
+    let mut run = Run::new(program, sizes, inputs, seed)?;
     run.ops(&program.body)?;
     let outputs = program.buffers.values().zip(run.memory);
     let outputs = outputs.filter(|(buffer, _)| matches!(buffer.role, Role::Output | Role::InOut));
@@ -149,6 +169,10 @@ struct Run<'a> {
     random: u64,
     /// Of the kernel that runs.
     watch: RefCell<Option<kernel::Watch>>,
+    /// To the other ranks, where there are several.
+    link: Option<&'a ranks::Link<'a>>,
+    /// Of results, what a rank has written.
+    written: BTreeSet<(TensorId, usize)>,
 }
 
 struct Memory {
@@ -180,6 +204,33 @@ impl Memory {
 /// More elements than any test has; beyond, a run would only exhaust memory.
 const MOST_ELEMENTS: i64 = 1 << 26;
 
+impl<'a> Run<'a> {
+    fn new(program: &'a Program, sizes: &'a [i64], inputs: &Tensors, seed: u64) -> Result<Run<'a>, Fault> {
+        if sizes.len() != program.params.len() {
+            return Err(Fault::Argument(format!("{} sizes for {} parameters", sizes.len(), program.params.len())));
+        }
+        let mut run = Run {
+            program,
+            sizes,
+            vars: vec![None; program.vars.len()],
+            regs: vec![None; program.regs.len()],
+            memory: Vec::new(),
+            random: seed,
+            kept: BTreeMap::new(),
+            shared: Vec::new(),
+            watch: RefCell::new(None),
+            link: None,
+            written: BTreeSet::new(),
+        };
+        for buffer in program.buffers.values() {
+            let memory = run.memory_of(buffer, inputs.get(&buffer.name))?;
+            run.memory.push(memory);
+        }
+        run.find_shared()?;
+        Ok(run)
+    }
+}
+
 impl Run<'_> {
     fn memory_of(&self, buffer: &Buffer, given: Option<&Data>) -> Result<Memory, Fault> {
         let extent = buffer.extent.iter().map(|n| self.int(n)).collect::<Result<Vec<i64>, _>>()?;
@@ -209,6 +260,9 @@ impl Run<'_> {
     }
 
     fn op(&mut self, op: &Op) -> Result<(), Fault> {
+        if let Some(link) = self.link {
+            link.step()?;
+        }
         match op {
             Op::For { var, lower, upper, step, parallel, body } => {
                 let mut values = self.values_of(*var, lower, upper, step)?;
@@ -230,7 +284,7 @@ impl Run<'_> {
                     if kept(mask.as_deref(), lane) {
                         let position = self.position(*buffer, &of_lane(&at, lane))?;
                         self.watched(*buffer, position, true)?;
-                        self.write(*buffer, position, pick(&value, lane));
+                        self.put(*buffer, position, pick(&value, lane))?;
                     }
                 }
                 Ok(())
@@ -272,14 +326,14 @@ impl Run<'_> {
                 (0..lanes as usize).try_for_each(|lane| {
                     let position = self.position(*buffer, &of_lane(&at, lane))?;
                     self.watched(*buffer, position, true)?;
-                    self.write(*buffer, position, pick(&value, lane));
-                    Ok(())
+                    self.put(*buffer, position, pick(&value, lane))
                 })
             }),
             Op::Atomic { buffer, at, op, reg } => self.atomic(*buffer, at, *op, *reg),
             Op::Launch(launch) => self.launch(launch),
             Op::Copy { to, to_at, from, from_at, lanes } => self.copy((*to, to_at), (*from, from_at), *lanes),
             Op::Wait => self.wait(),
+            Op::Barrier if self.link.is_some() => self.link.map_or(Ok(()), ranks::Link::barrier),
             Op::Barrier | Op::Combine { .. } => {
                 Err(Fault::Malformed("a barrier outside of what all threads of a block get to".into()))
             }
@@ -420,6 +474,9 @@ impl Run<'_> {
             if kept(mask.as_deref(), lane) {
                 let position = self.position(buffer, &of_lane(&at, lane))?;
                 self.watched(buffer, position, false)?;
+                if let Some(received) = self.received(buffer, position)? {
+                    return Ok(received);
+                }
                 Ok(self.memory[buffer.index()].elements[position])
             } else {
                 Ok(scalar::zero(self.program.buffers[buffer].dtype))

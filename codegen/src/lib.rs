@@ -5,6 +5,7 @@
 
 mod arena;
 mod checks;
+mod formula;
 pub mod gpu;
 mod int;
 pub mod interp;

@@ -28,6 +28,7 @@ pub mod initialised;
 mod kernel;
 pub mod legality;
 mod places;
+mod ranks;
 mod scop;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -27,7 +27,7 @@ impl<'a> Places<'a> {
     /// Of `scop` in the order of `tree`.
     pub(crate) fn new(scop: &'a Scop, tree: &ScheduleTree) -> isl::Result<Places<'a>> {
         let keys = scop.tensors.iter().map(|(id, tensor)| match tensor.memory {
-            Memory::Global => Ok(Key::default()),
+            Memory::Global | Memory::Rank | Memory::Message => Ok(Key::default()),
             Memory::Stack => Key::of_iterations(scop, tree, id, Kind::apart),
             Memory::Shared => Key::of_iterations(scop, tree, id, Kind::is_on_blocks),
             Memory::Registers => Key::of_threads(scop, tree, id),

@@ -60,6 +60,12 @@ pub enum Memory {
     /// What a thread of a block keeps for itself as long as the block runs, across barriers, in its registers where
     /// subscripts are constants in the end. It has nothing in it at first. Temporaries of one kernel only.
     Registers,
+    /// Memory of each rank's own: the first subscript says whose ([`legality::isolated`](crate::legality::isolated)). Temporaries
+    /// only.
+    Rank,
+    /// On the way between ranks: an element is written once, by the rank that sends it, and read once, by the one that
+    /// receives it. Temporaries only.
+    Message,
 }
 
 impl Memory {
@@ -73,17 +79,19 @@ impl Memory {
             Memory::Stack => "stack",
             Memory::Shared => "shared",
             Memory::Registers => "registers",
+            Memory::Rank => "rank",
+            Memory::Message => "message",
         }
     }
 
-    /// The memory that a word is for.
+    /// The memory that a word of a script is for; what ranks have is the command `exchange`'s to give out.
     pub fn parse(word: &str) -> Option<Memory> {
         [Memory::Global, Memory::Stack, Memory::Shared, Memory::Registers].into_iter().find(|one| one.word() == word)
     }
 
     /// Whether iterations that run in threads of execution of their own may have memories of their own.
     pub fn is_own(self) -> bool {
-        self != Memory::Global
+        matches!(self, Memory::Stack | Memory::Shared | Memory::Registers)
     }
 }
 

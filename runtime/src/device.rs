@@ -2,11 +2,13 @@
 //!
 //! - [`Device`]: found by name. [`DeviceTensor`]: memory of a device, its own or the caller's.
 //! - [`Stream`]: what runs in order, apart from the host. [`Mark`]: a moment of it.
-//! - [`Plan`]: what a call runs, as plain data. [`DeviceCode`]: a plan and the text of its kernels.
+//! - [`Plan`]: what a call runs, as plain data. [`DeviceCode`]: a plan and the text of its kernels; [`OpenDeviceCode`]: for any
+//!   sizes.
 //! - [`DeviceKernel`]: these together, as something to launch.
 //!
 //! Everything builds and runs where there is neither library: [`Device::open`] says so.
 
+mod code;
 mod cuda;
 mod driver;
 mod error;
@@ -17,8 +19,9 @@ mod stream;
 mod tensor;
 
 pub use crate::plan::{KernelEntry, Launch, Operand, Part, Plan};
+pub use code::{DeviceCode, OpenDeviceCode, Text};
 pub use error::DeviceError;
-pub use kernel::{DeviceCode, DeviceKernel, Text};
+pub use kernel::DeviceKernel;
 pub use stream::{Mark, Stream};
 pub use tensor::DeviceTensor;
 
@@ -195,7 +198,7 @@ impl Device {
         DeviceKernel::load(self, code)
     }
 
-    fn is(&self, other: &Device) -> bool {
+    pub(crate) fn is(&self, other: &Device) -> bool {
         self.about().api == other.about().api && self.driver.context() == other.driver.context()
     }
 }

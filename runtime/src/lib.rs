@@ -27,13 +27,13 @@ pub mod pool;
 pub mod tensor;
 
 #[cfg(feature = "device")]
-pub use device::{Device, DeviceCode, DeviceError, DeviceKernel, DeviceTensor, Stream};
+pub use device::{Device, DeviceCode, DeviceError, DeviceKernel, DeviceTensor, OpenDeviceCode, Stream};
 pub use formula::Formula;
 pub use image::{Image, ImageError};
 pub use kernel::{Argument, CallError, Check, Code, Kernel, LoadError, Position, Role, Signature, Workspace};
 pub use kernel::{OpenArgument, OpenCode, OpenSignature};
 pub use named::Named;
 pub use package::{Linked, Package, PackageError, RunError};
-pub use plan::Plan;
+pub use plan::{OpenPlan, Plan, PlanError};
 pub use pool::{ForkJoin, Observer, Pace, Pool, PoolError};
 pub use tensor::{DType, Element, Tensor, TensorError, TensorView, TensorViewMut};

@@ -1,12 +1,41 @@
 //! What a device is asked to run, as plain data: a run time executes it without a compiler.
+//!
+//! - [`OpenPlan`]: what the host does for any sizes, as loops, conditions and launches over [formulas](crate::Formula).
+//! - [`Plan`]: the same for the sizes of a call, a list: what [`OpenPlan::at`] makes of it.
 
-use crate::kernel::{LoadError, Signature};
-use serde::{Deserialize, Serialize};
+mod open;
+
+pub use open::{Branch, Loop, OpenLaunch, OpenPart, OpenPlan, Step};
+
+use crate::kernel::{Check, LoadError, Signature};
+use serde::Serialize;
+
+/// As many launches are written down; more take longer to start than anybody waits.
+const MOST_LAUNCHES: usize = 1 << 20;
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// So many launches are not listed one by one.
+    #[error("there are more than {MOST_LAUNCHES} launches in one call")]
+    TooMany,
+    /// A kernel would have more blocks along one axis than a device counts.
+    #[error("the kernel `{kernel}` has {blocks} blocks along one axis")]
+    TooLarge {
+        /// The kernel's name.
+        kernel: String,
+        /// How many blocks.
+        blocks: i64,
+    },
+    /// Something of it cannot be computed, or contradicts itself.
+    #[error("{0}")]
+    Malformed(String),
+}
 
 /// The host's part of a program for the sizes of a call: launches, one after the other.
 ///
 /// Each launch sees what those before it have written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// What a call takes.
     pub signature: Signature,
@@ -24,7 +53,7 @@ pub struct Plan {
 }
 
 /// A kernel of a text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KernelEntry {
     /// Its name in the text.
     pub name: String,
@@ -37,7 +66,7 @@ pub struct KernelEntry {
 }
 
 /// Bytes of the workspace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     /// The first.
     pub offset: usize,
@@ -46,7 +75,7 @@ pub struct Part {
 }
 
 /// A grid of blocks that run a kernel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
     /// Which of [`Plan::kernels`].
     pub kernel: usize,
@@ -56,16 +85,16 @@ pub struct Launch {
     pub operands: Vec<Operand>,
 }
 
-/// A parameter of a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A parameter of a kernel; integers of an [`OpenPlan`] are formulas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Operand {
+pub enum Operand<I = i64> {
     /// The address of the first element of an argument: its position in the signature.
     Argument(usize),
     /// The address of a part of the workspace.
     Workspace(usize),
     /// An integer of [`Plan::index_bits`].
-    Int(i64),
+    Int(I),
     /// The stride of an argument in a dimension, in elements, as an integer of [`Plan::index_bits`].
     Stride(usize, usize),
     /// The address of [`Plan::fault_words`] words, zeros at first.
@@ -83,6 +112,11 @@ impl Plan {
 
     /// Words of a report before the subscripts: the number of the check plus one, the value, the smallest subscript, the extent.
     pub const FAULT_HEAD: usize = 4;
+
+    /// Words of the longest report of these checks; 0 when nothing is checked.
+    pub fn words(checks: &[Check]) -> usize {
+        checks.iter().map(|check| check.subscripts() + Plan::FAULT_HEAD).max().unwrap_or(0)
+    }
 
     /// Bytes of workspace.
     pub fn workspace_bytes(&self) -> usize {
@@ -102,8 +136,7 @@ impl Plan {
         if let Some(kernel) = self.kernels.iter().find(|kernel| kernel.name.is_empty() || kernel.block.contains(&0)) {
             return wrong(format!("the kernel `{}` has no name or no threads", kernel.name));
         }
-        let most: usize =
-            self.signature.checks.iter().map(|check| check.subscripts() + Plan::FAULT_HEAD).max().unwrap_or(0);
+        let most = Plan::words(&self.signature.checks);
         if self.fault_words < most {
             return wrong(format!("{} words for reports of {most}", self.fault_words));
         }

@@ -5,10 +5,11 @@ mod common;
 use common::{ADD, SQUARES, object};
 use proptest::prelude::*;
 use runtime::device::{KernelEntry, Launch, Operand, Text};
-use runtime::package::{Condition, HASH, MANIFEST, Machine, Parameter, Parts, VariantParts};
+use runtime::package::{Condition, HASH, MANIFEST, Machine, Parameter, Parts, VariantCode, VariantParts};
+use runtime::plan::{Branch, Loop, OpenLaunch, OpenPart, Step};
 use runtime::{
-    Argument, CallError, DType, DeviceCode, Formula, OpenArgument, OpenCode, OpenSignature, Package, PackageError,
-    Plan, Pool, Role, Signature, Tensor, TensorView, TensorViewMut,
+    Argument, CallError, DType, DeviceCode, Formula, OpenArgument, OpenCode, OpenDeviceCode, OpenPlan, OpenSignature,
+    Package, PackageError, Plan, Pool, Role, Signature, Tensor, TensorView, TensorViewMut,
 };
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -83,7 +84,8 @@ fn squares() -> Package {
     let mut package = Package::new(parts(&[("A", Role::Input), ("B", Role::Output)]));
     package.add_host(named("any", None), machine(&[]), &code(SQUARES, &["A"], "B", "N", "4*N"));
     package.add_host(named("eight", Some(8)), machine(&[]), &code(SQUARES, &["A"], "B", "8", "32"));
-    package.add_device(named("gpu", Some(8)), &kernels(), None);
+    package.add_device(named("gpu", Some(8)), &kernels().into(), None);
+    package.add_device(named("gpu_any", None), &open_kernels(), None);
     package.add_file("squares.h".into(), b"/* for people */\n".to_vec());
     package
 }
@@ -101,6 +103,128 @@ fn kernels() -> DeviceCode {
         "kernel void squares(global float *A, global float *B) { int i = get_local_id(0); B[i] = A[i] * A[i]; }\n";
     // SAFETY: it is never launched.
     unsafe { DeviceCode::new(Text::OpenCl(text.into()), plan) }
+}
+
+/// Three temporaries, a loop that doubles its tile each second time and ends with a launch that may be empty.
+fn open_kernels() -> OpenDeviceCode {
+    let argument = |name: &str, role| OpenArgument {
+        name: name.into(),
+        dtype: DType::FLOAT32,
+        role,
+        shape: vec![formula("N")],
+        strides: vec![Some(Formula::Const(1))],
+    };
+    let signature = OpenSignature {
+        name: "squares".into(),
+        arguments: vec![argument("A", Role::Input), argument("B", Role::Output)],
+        parameters: vec![formula("N")],
+        workspace_bytes: Formula::Const(0),
+        checks: vec![],
+        functions: Default::default(),
+    };
+    let kernels =
+        vec![KernelEntry { name: "squares".into(), block: [64, 1, 1], shared_bytes: 0, dynamic_shared_bytes: 0 }];
+    let launch = |blocks: &str, operands| {
+        let grid = [formula(blocks), Formula::Const(1), Formula::Const(1)];
+        Step::Launch(OpenLaunch { kernel: 0, grid, operands })
+    };
+    let with = |last| vec![Operand::Argument(0), Operand::Argument(1), Operand::Int(formula(last))];
+    let odd = Branch {
+        test: formula("-mod(t, 2)"),
+        then: vec![launch("N - t", with("t"))],
+        otherwise: vec![launch("2", with("mod(t, 2)"))],
+    };
+    let steps = Step::For(Loop {
+        var: "t".into(),
+        from: Formula::Const(0),
+        to: formula("min(N, 5)"),
+        step: Formula::Const(1),
+        body: vec![Step::If(odd)],
+    });
+    let last = launch("floor(N/9)", vec![Operand::Workspace(1), Operand::Workspace(2), Operand::Int(formula("N"))]);
+    let part = |slot, offset, bytes: &str| OpenPart { slot, offset, bytes: formula(bytes) };
+    let plan = OpenPlan {
+        signature,
+        index_bits: 64,
+        kernels,
+        slots: vec![Formula::Const(1024), formula("max(8*N, 4)")],
+        workspace: vec![part(0, 0, "4"), part(0, 512, "40"), part(1, 0, "8*N")],
+        fault_words: 0,
+        steps: vec![steps, last],
+    };
+    // SAFETY: it is never launched.
+    unsafe { OpenDeviceCode::new(Text::OpenCl("kernel void squares() {}\n".into()), plan) }
+}
+
+/// The numbers of a plan are those of its formulas, whether it was written and read or not.
+#[test]
+fn plans_for_any_sizes_follow_from_the_sizes() {
+    let read = load(written(&squares()).path()).expect("a package");
+    let VariantCode::Device(code) = &read.manifest().variants[3].code else { panic!("kernels") };
+    assert_eq!(&code.plan, open_kernels().plan());
+    let at = |n: i64| code.plan.at(&|name| (name == "N").then_some(n)).expect("a plan");
+    let shown = |n: i64| -> Vec<(u32, i64)> {
+        let launches = at(n).launches;
+        let last = |launch: &Launch| match launch.operands[2] {
+            Operand::Int(value) => value,
+            _ => panic!("a number"),
+        };
+        launches.iter().map(|launch| (launch.grid[0], last(launch))).collect()
+    };
+    assert_eq!(shown(3), [(3, 0), (2, 1), (1, 2)]);
+    assert_eq!(shown(20), [(20, 0), (2, 1), (18, 2), (2, 1), (16, 4), (2, 20)]);
+    assert_eq!(shown(0), []);
+    let parts = |n: i64| at(n).workspace.iter().map(|part| (part.offset, part.bytes)).collect::<Vec<_>>();
+    assert_eq!(parts(3), [(0, 4), (512, 40), (1024, 24)]);
+    assert_eq!(parts(0), [(0, 4), (512, 40), (1024, 1)]);
+    assert_eq!((at(3).workspace_bytes(), at(100).signature.workspace_bytes), (1048, 1824));
+    assert_eq!(at(7).signature.arguments[1].shape, [7]);
+    // The plan of one choice is the same with constants.
+    let fixed = OpenPlan::from(at(20));
+    assert_eq!(fixed.at(&|_| None), Ok(at(20)));
+}
+
+/// What a plan may not ask for, told before anything is launched.
+#[test]
+fn plans_that_go_nowhere_are_refused() {
+    type Change = fn(&mut OpenPlan);
+    fn each(plan: &mut OpenPlan) -> &mut Loop {
+        match &mut plan.steps[0] {
+            Step::For(each) => each,
+            _ => panic!("a loop"),
+        }
+    }
+    let wrong: [(&str, Change); 8] = [
+        ("goes on by 0", |plan| each(plan).step = Formula::Const(0)),
+        ("more than 1048576 launches", |plan| each(plan).to = Formula::Const(1 << 40)),
+        ("more than 1048576 launches", |plan| {
+            *each(plan) = Loop { to: Formula::Const(i64::MAX), body: vec![], ..each(plan).clone() }
+        }),
+        ("cannot be computed from the sizes: 9223372036854775807*N", |plan| {
+            each(plan).to = formula("9223372036854775807*N")
+        }),
+        ("cannot be computed from the sizes: u", |plan| each(plan).to = formula("u")),
+        ("larger than its slot", |plan| plan.slots[1] = formula("N")),
+        ("more bytes than an address counts", |plan| plan.slots = vec![Formula::Const(1 << 62); 2]),
+        ("the kernel `squares` has 3000000000000 blocks", |plan| each(plan).body = vec![plan_launch()]),
+    ];
+    fn plan_launch() -> Step {
+        let grid = [formula("30000000000*N"), Formula::Const(1), Formula::Const(1)];
+        Step::Launch(OpenLaunch { kernel: 0, grid, operands: vec![] })
+    }
+    for (said, change) in wrong {
+        let mut plan = open_kernels().plan().clone();
+        change(&mut plan);
+        let error = plan.at(&|name| (name == "N").then_some(100)).expect_err(said).to_string();
+        assert!(error.contains(said), "{said}: {error}");
+    }
+    let mut deep = open_kernels().plan().clone();
+    for at in 0..20 {
+        let body = std::mem::take(&mut deep.steps);
+        let (from, to, step) = (Formula::Const(0), Formula::Const(1), Formula::Const(1));
+        deep.steps = vec![Step::For(Loop { var: format!("v{at}"), from, to, step, body })];
+    }
+    assert!(deep.check().expect_err("too deep").to_string().contains("nested too deeply"));
 }
 
 fn load(folder: &Path) -> Result<Package, PackageError> {
@@ -163,7 +287,7 @@ fn code_for_other_machines_is_refused_with_the_reason() {
     let other = Machine { triple: "riscv64-unknown-linux-gnu".into(), ..machine(&[]) };
     package.add_host(named("foreign", None), other, &of);
     package.add_host(named("quantum", None), machine(&["quantum"]), &of);
-    package.add_device(named("gpu", Some(8)), &kernels(), None);
+    package.add_device(named("gpu", Some(8)), &kernels().into(), None);
     let error =
         load(written(&package).path()).expect("it is whole").kernel(&[("N", 9)]).expect_err("refused").to_string();
     for said in [
@@ -198,7 +322,7 @@ fn a_damaged_package_is_refused() {
     let folder = written(&squares());
     let names: Vec<String> =
         fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    assert_eq!(names.len(), 10, "{names:?}");
+    assert_eq!(names.len(), 12, "{names:?}");
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = |below: usize| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -244,14 +368,28 @@ fn a_manifest_that_makes_no_sense_is_refused() {
     let folder = written(&squares());
     let json = fs::read_to_string(folder.path().join(MANIFEST)).unwrap();
     for (from, to, said) in [
-        ("\"format\": 2", "\"format\": 3", "it has the format 3 (compiler 0.1.0), and this version reads 2"),
-        ("\"format\": 2", "\"format\": 1", "it has the format 1"),
+        ("\"format\": 3", "\"format\": 4", "it has the format 4 (compiler 0.1.0), and this version reads 3"),
+        ("\"format\": 3", "\"format\": 2", "it has the format 2"),
         ("\"squares.h\"", "\"../squares.h\"", "it is not in the folder"),
         ("\"squares.h\"", "\"..\"", "it is not in the folder"),
         ("\"squares.h\"", "\"/etc/passwd\"", "it is not in the folder"),
         ("\"kernel\": 0", "\"kernel\": 9", "a launch names what there is not"),
         ("\"float32\"", "\"float33\"", "no element type is called `float33`"),
         ("\"plan\"", "\"plans\"", "missing field `plan`"),
+        ("\"steps\"", "\"launches\"", "missing field `steps`"),
+        ("\"for\"", "\"while\"", "is not `launch`, `for` or `if`"),
+        ("\"if\"", "\"unless\"", "is not `launch`, `for` or `if`"),
+        ("\"var\": \"t\"", "\"var\": \"u\"", "a formula names the size `t`, which there is not"),
+        ("\"N - 1*t\"", "\"N - 1*M\"", "a formula names the size `M`, which there is not"),
+        ("\"mod(t, 2)\"", "\"mod(t, 0)\"", "the divisor 0 is less than 1"),
+        ("\"8*N\"", "\"8*M\"", "a formula names the size `M`, which there is not"),
+        ("\"8*N\"", "\"8*\"", "it ends too early"),
+        ("\"slot\": 1", "\"slot\": 2", "a part of the workspace is in no slot or not aligned"),
+        ("\"offset\": 512", "\"offset\": 8", "a part of the workspace is in no slot or not aligned"),
+        ("\"workspace\": 1\n", "\"workspace\": 7\n", "a launch names what there is not"),
+        ("\"argument\": 1", "\"argument\": 2", "a launch names what there is not"),
+        ("\"argument\": 1", "\"tensor\": 1", "is not an operand"),
+        ("\"index_bits\": 64", "\"index_bits\": 16", "integers of 16 bits"),
         ("\"4*N\"", "\"4*M\"", "a formula names the size `M`, which there is not"),
         ("\"4*N\"", "\"4*\"", "it ends too early"),
         ("\"name\": \"any\"", "\"name\": \"eight\"", "two variants have one name"),

@@ -10,13 +10,16 @@ use transform::{Command, Names, Policy, Refused, Session};
 use crate::blocks::Blocks;
 use crate::nest::{self, Loop, Nest};
 use crate::plan::{Box, Piece, Plan};
+use crate::time::Time;
 use crate::{
-    Fusion, Isl, STAGE, blocks, contract, cost, fuse, fusing, lines, packing, prologue, reasons, rest, sharing, windows,
+    Fusion, Isl, STAGE, blocks, contract, cost, fuse, fusing, lines, packing, prologue, reasons, rest, sharing, time,
+    windows,
 };
 
 /// The default for CPUs, for the session's target.
 ///
-/// Orders by isl's scheduler without fusion, then takes each nest at the top by itself:
+/// A loop over time around stencils that no cache holds is **tiled over time** (the module `time`). Orders the rest by isl's
+/// scheduler without fusion, then takes each nest at the top by itself:
 ///
 /// - A **contraction**, a reduction whose reads are the same along some loop of its result, gets a box of accumulators
 ///   (`unroll` rows of `vectorise`d columns) that stays in registers over the reduction. What all rows share is packed
@@ -48,7 +51,7 @@ impl Policy for Cpu {
     }
 
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
-        schedule_with(session, None);
+        schedule_with(session, None, Time::default());
         Ok(())
     }
 
@@ -72,8 +75,11 @@ impl Policy for Cpu {
         let all: BTreeSet<String> = open.iter().flatten().cloned().collect();
         session.together(|session| {
             write_out_windows(session, |stmt| all.contains(stmt));
-            open.iter().for_each(|nest| order(session, Some(nest)));
-            let is_open = |scop: &Scop, nest: &Nest| rest::holds_all(scop, &all, &nest.stmts);
+            let is_wanted = |scop: &Scop, nest: &Nest| rest::holds_all(scop, &all, &nest.stmts);
+            let taken = time::tile(session, Time::default(), is_wanted);
+            open.iter().filter(|nest| nest.is_disjoint(&taken)).for_each(|nest| order(session, Some(nest)));
+            let is_open =
+                |scop: &Scop, nest: &Nest| is_wanted(scop, nest) && !time::holds_any(scop, &taken, &nest.stmts);
             fuse_and_schedule(session, is_open, None, &Blocks::default());
         });
         Ok(())
@@ -100,20 +106,51 @@ impl Policy for Given {
     }
 
     fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
-        schedule_with(session, Some(&self.chosen));
+        schedule_with(session, Some(&self.chosen), Time::default());
+        Ok(())
+    }
+}
+
+/// What [`Cpu`] does with loops over time left as they are, or tiled wherever that is legal: for comparing, and for tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InTime {
+    /// When time is tiled.
+    pub when: Time,
+}
+
+impl Policy for InTime {
+    fn name(&self) -> &str {
+        "cpu"
+    }
+
+    fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
+        schedule_with(session, None, self.when);
         Ok(())
     }
 }
 
 /// The steps for a whole program; with `given`, those of the plan with these candidates.
-fn schedule_with(session: &mut Session, given: Option<&[usize]>) {
+fn schedule_with(session: &mut Session, given: Option<&[usize]>, when: Time) {
     session.together(|session| {
         write_out_windows(session, |_| true);
-        order(session, None);
+        let taken = time::tile(session, when, |_, _| true);
+        order_all_but(session, &taken);
         let blocks = blocks::cut(session);
-        fuse_and_schedule(session, |_, _| true, given, &blocks);
+        let is_open = |scop: &Scop, nest: &Nest| !time::holds_any(scop, &taken, &nest.stmts);
+        fuse_and_schedule(session, is_open, given, &blocks);
         blocks.keep(session);
     });
+}
+
+/// [`order`] for the whole program, or, where some nests at the top have their order already, for each of the others.
+fn order_all_but(session: &mut Session, taken: &BTreeSet<String>) {
+    if taken.is_empty() {
+        return order(session, None);
+    }
+    match rest::others(session.scop(), taken) {
+        Ok(others) => others.iter().for_each(|nest| order(session, Some(nest))),
+        Err(error) => not_examined(session, &error),
+    }
 }
 
 /// Runs nests at the top that are `chosen` together where that is estimated to be faster, and schedules what that makes.
@@ -141,9 +178,11 @@ fn fuse_and_schedule(
 pub(crate) fn plan(session: &Session) -> isl::Result<fuse::Plan> {
     let mut session = session.clone();
     write_out_windows(&mut session, |_| true);
-    order(&mut session, None);
+    let taken = time::tile(&mut session, Time::default(), |_, _| true);
+    order_all_but(&mut session, &taken);
     let blocks = blocks::cut(&mut session);
-    fuse::Plan::of(&session, |_: &Scop, nest: &Nest| !blocks.are_in(nest), None)
+    let is_open = |scop: &Scop, nest: &Nest| !blocks.are_in(nest) && !time::holds_any(scop, &taken, &nest.stmts);
+    fuse::Plan::of(&session, is_open, None)
 }
 
 /// Schedules each nest at the top that is `chosen` by itself, or in turn with neighbours in loops that they share.
@@ -216,11 +255,16 @@ fn order_of_isl(session: &Session, part: Option<&BTreeSet<String>>) -> Result<Op
         return Ok(None);
     }
     let tree = tree_of_isl(session, part).map_err(say)?;
+    let before = examine(session, scop).map_err(say)?;
     let (now, found) = (Command::order(scop, &scop.tree).map_err(say)?, Command::order(scop, &tree).map_err(say)?);
     let scheduled = Scop { tree, ..scop.clone() };
     let is_plain = |nest: &Nest| !is_meant(&scheduled, nest) || nest.is_plain();
-    if !examine(session, &scheduled).map_err(say)?.iter().all(is_plain) {
+    let after = examine(session, &scheduled).map_err(say)?;
+    if !after.iter().all(is_plain) {
         return Err("isl's schedule skews loops, which costs more than it gives on a CPU".into());
+    }
+    if part.is_none() && nest::jumps(scop, &before) < nest::jumps(scop, &after) {
+        return Err("isl's schedule walks along columns where the source walks along rows".into());
     }
     Ok((found != now).then_some(found))
 }

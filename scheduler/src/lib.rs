@@ -30,12 +30,14 @@ mod registers;
 mod rest;
 mod rows;
 mod sharing;
+mod time;
 mod windows;
 
 pub use cost::bytes_per_cycle;
-pub use cpu::{Cpu, Given};
+pub use cpu::{Cpu, Given, InTime};
 pub use order::{Fusion, Isl, SourceOrder};
 pub use parts::parts;
+pub use time::Time;
 
 /// The stage's name in remarks.
 const STAGE: &str = "scheduler";

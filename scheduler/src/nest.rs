@@ -247,6 +247,30 @@ pub(crate) fn stride(stmt: &Stmt, access: &Access, dim: usize) -> Stride {
     stride
 }
 
+/// Accesses that jump from one iteration of the innermost loop to the next, of the statements in the most loops: where a
+/// statement has permutable loops of its own, along the best of them.
+pub(crate) fn jumps(scop: &Scop, nests: &[Nest]) -> usize {
+    let deepest = scop.stmts.values().map(|stmt| stmt.dims.len()).max().unwrap_or(0);
+    let is_deepest = |id: StmtId| scop.stmts[id].dims.len() == deepest;
+    nests.iter().flat_map(|nest| jumps_in(scop, nest, &[])).filter(|(id, _)| is_deepest(*id)).map(|(_, all)| all).sum()
+}
+
+/// The same of each statement of a nest inside of the loops `around`.
+fn jumps_in(scop: &Scop, nest: &Nest, around: &[Loop]) -> Vec<(StmtId, usize)> {
+    let own = if nest.is_permutable && nest.only_stmt().is_some() { nest.loops.len() } else { 0 };
+    let loops: Vec<Loop> = around.iter().chain(&nest.loops).cloned().collect();
+    if !nest.parts.is_empty() {
+        return nest.parts.iter().flat_map(|part| jumps_in(scop, part, &loops)).collect();
+    }
+    let of = |id: StmtId| {
+        let stmt = &scop.stmts[id];
+        let along = |dim: usize| stmt.accesses().filter(|access| stride(stmt, access, dim) > Stride::Unit).count();
+        let dims = loops.iter().rev().filter_map(|one| one.dim(id));
+        (id, dims.take(own.max(1)).map(along).min().unwrap_or(0))
+    };
+    nest.stmts.iter().map(|&id| of(id)).collect()
+}
+
 /// Elements in memory from what an access of a densely stored tensor touches to what it touches one further along
 /// dimension `dim`; none when that is not one known number.
 pub(crate) fn distance(scop: &Scop, access: &Access, dim: usize) -> Option<i64> {

@@ -1,10 +1,10 @@
 //! Policies that order whole programs: the source's order, isl's scheduler.
 
-use polyhedral::{Filtered, Node, ScheduleTree, isl};
+use polyhedral::{Filtered, Node, ScheduleTree, Scop, isl};
 use support::Remark;
 use transform::{Command, Policy, Refused, Session};
 
-use crate::STAGE;
+use crate::{STAGE, nest};
 
 /// The order of the source, loop by loop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +76,9 @@ impl Isl {
     pub(crate) fn tree_of(&self, session: &Session, instances: &isl::UnionSet) -> isl::Result<ScheduleTree> {
         let (scop, deps) = (session.scop(), session.dependences()?);
         scop.ctx.with_budget(session.options().operations, || {
-            let among = |pairs: isl::UnionMap| pairs.intersect_domain(instances)?.intersect_range(instances);
+            let among = |pairs: isl::UnionMap| {
+                within_reach(pairs.intersect_domain(instances)?.intersect_range(instances)?, instances, scop)
+            };
             // Updates may be swapped, so they are no matter of validity; but they may not run at once.
             let all = among(deps.ordering(true)?)?;
             let constraints = isl::Constraints {
@@ -95,6 +97,30 @@ impl Isl {
             Ok(tree)
         })
     }
+}
+
+/// Inequalities over several dimensions that a dependence may have before its source is taken for unbounded.
+const JOINED: usize = 8;
+/// Statements that may share loops before the sources of their dependences are.
+const TOGETHER: usize = 5;
+
+/// Dependences that isl's scheduler answers for. It finds what holds on all pairs by eliminating a variable for each
+/// constraint, which takes minutes where the neighbours of a point in three dimensions are an octahedron, and solves for
+/// everything that shares loops at once, whose numbers grow with the sizes. No budget sees either. There the bounds of the
+/// sources are left out, so that what is found holds for more pairs than there are.
+fn within_reach(pairs: isl::UnionMap, instances: &isl::UnionSet, scop: &Scop) -> isl::Result<isl::UnionMap> {
+    if nest::nests(scop)?.iter().any(|nest| nest.stmts.len() > TOGETHER) {
+        return pairs.gist_domain(instances);
+    }
+    let is_joined = |one: &isl::Constraint| !one.equality && one.dims.iter().filter(|&&c| c != 0).count() > 1;
+    for map in pairs.maps()? {
+        for piece in map.wrap()?.basic_sets()? {
+            if piece.constraints()?.iter().filter(|one| is_joined(one)).count() > JOINED {
+                return pairs.gist_domain(instances);
+            }
+        }
+    }
+    Ok(pairs)
 }
 
 /// Children in any order become children one after another: any order is right, and loops run in one.

@@ -41,7 +41,8 @@ fn of(command: &Command, target: &Target) -> Option<String> {
         Command::StoreAt { .. } => "only what one iteration needs of it is stored".into(),
         Command::Privatise(_) => "partial results of its own for each, added up at the end".into(),
         // The policy takes none of these.
-        Command::Tile { .. }
+        Command::Exchange { .. }
+        | Command::Tile { .. }
         | Command::TileBy { .. }
         | Command::Shift { .. }
         | Command::Reverse { .. }

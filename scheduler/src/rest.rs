@@ -21,6 +21,12 @@ pub(crate) fn open(session: &Session, wanted: &[String]) -> isl::Result<Vec<BTre
     Ok(open)
 }
 
+/// The nests at the top that hold none of `taken`, each as the names of its statements.
+pub(crate) fn others(scop: &Scop, taken: &BTreeSet<String>) -> isl::Result<Vec<BTreeSet<String>>> {
+    let all: isl::Result<Vec<BTreeSet<String>>> = tops(&scop.tree).iter().map(|top| statements(&top.filter)).collect();
+    Ok(all?.into_iter().filter(|nest| nest.is_disjoint(taken)).collect())
+}
+
 /// The nests at the top, one after the other.
 fn tops(tree: &ScheduleTree) -> Vec<Filtered> {
     match &tree.root {

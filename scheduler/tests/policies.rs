@@ -346,12 +346,13 @@ fn rows_of_a_recurrence_run_side_by_side() {
         &[],
         2,
         expect![[r#"
-        skew A.j by 2 of A.i as j
-        unroll A.i by 8 as io iu
-        # scheduler: seidel: kept the order of the source: isl's schedule skews loops, which costs more than it gives on a CPU
-        # scheduler: A: not vectorised: no loop without dependences writes neighbouring elements
-        # scheduler: A: not parallel: every outer loop carries a dependence
-    "#]],
+            skew A.j by 2 of A.i as j
+            unroll A.i by 8 as io iu
+            # scheduler: A: not tiled over time: its instances need others of the same step
+            # scheduler: seidel: kept the order of the source: isl's schedule skews loops, which costs more than it gives on a CPU
+            # scheduler: A: not vectorised: no loop without dependences writes neighbouring elements
+            # scheduler: A: not parallel: every outer loop carries a dependence
+        "#]],
     );
     // No row waits for another one: none runs behind.
     let rows = "

@@ -301,7 +301,7 @@ have, a CUDA device takes no more work from the process.",
         code: "TC0946",
         title: "a package cannot be built",
         text: "`tilewright build` compiles for processors and devices and writes a folder that runs without the compiler. The message says
-what is in the way: a device is to have code for any sizes, or the folder cannot be written.
+what is in the way: the folder cannot be written.
 
     tilewright build mm.tc -s M=512,N=512,K=512 --target x86-64-v3,cuda:sm_80 -o mm",
     },
@@ -344,6 +344,15 @@ or was called outside of a build script. Patterns begin in the folder of Cargo.t
     fn main() {
         tilewright_build::kernels([\"kernels/*.tc\"]);
     }",
+    },
+    Page {
+        code: "TC0952",
+        title: "a package cannot describe a definition for any sizes",
+        text: "What follows from the sizes of a call (extents, workspace, launches) is written into package.json as formulas, none of
+them longer than 16 KiB. Of programs of thousands of statements the workspace may need a longer one. Divide the definition, or
+build it for given sizes:
+
+    tilewright build f.tc -s N=512 -o f",
     },
     Page {
         code: "TC0960",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use codegen::gpu::{self, Kernels, Language};
 use codegen::{FullTiles, Program, llvm};
 use polyhedral::{Scop, isl};
-use runtime::{DeviceCode, Formula, OpenCode};
+use runtime::{DeviceCode, Formula, OpenCode, OpenDeviceCode};
 use support::{Diagnostic, Gpu, KernelCode, Remark, Stage, Target, Watch, with_deep_stack};
 use transform::{Policy, Scheduled, Script, Session};
 
@@ -192,18 +192,7 @@ impl Translated {
         let values = self.values(names, sizes, options)?;
         match &self.built {
             Built::Object(object) => object.code(&self.program, &values).map(Code::Host).map_err(Error::bug),
-            Built::Kernels(kernels) => kernels.code(&self.program, &values).map(Code::Device).map_err(device::no_code),
-        }
-    }
-
-    /// The code of a device for `sizes`.
-    ///
-    /// # Errors
-    /// As [`Translated::code`].
-    pub fn device_code(&self, names: &[String], sizes: &[i64], options: &Options) -> Result<DeviceCode> {
-        match self.code(names, sizes, options)? {
-            Code::Device(code) => Ok(code),
-            Code::Host(_) => Err(Error::bug("kernels for a device are machine code")),
+            Built::Kernels(kernels) => kernels.code(&values).map(Code::Device).map_err(device::no_code),
         }
     }
 
@@ -212,18 +201,35 @@ impl Translated {
     /// # Errors
     /// As [`Translated::code`].
     pub fn open_code(&self, names: &[String], sizes: Option<&[i64]>, options: &Options) -> Result<OpenCode> {
-        let parameters: Vec<Formula> = match sizes {
-            Some(sizes) => self.values(names, sizes, options)?.into_iter().map(Formula::Const).collect(),
-            None => {
-                let own = names.iter().cloned().map(Formula::Size);
-                let tiles = self.tiles(names.len()).iter().map(|name| tile_size(name, options).map(Formula::Const));
-                own.map(Ok).chain(tiles).collect::<Result<_>>()?
-            }
-        };
+        let parameters = self.formulas(names, sizes, options)?;
         match &self.built {
             Built::Object(object) => object.open_code(&self.program, &parameters).map_err(Error::bug),
             Built::Kernels(_) => Err(Error::bug("kernels of a device are no machine code")),
         }
+    }
+
+    /// The same of kernels of a device.
+    ///
+    /// # Errors
+    /// As [`Translated::code`], and when there are too many launches or blocks for the sizes that are given.
+    pub fn open_kernels(&self, names: &[String], sizes: Option<&[i64]>, options: &Options) -> Result<OpenDeviceCode> {
+        let parameters = self.formulas(names, sizes, options)?;
+        let Built::Kernels(kernels) = &self.built else { return Err(Error::bug("kernels are machine code")) };
+        let code = kernels.open_code(&self.program, &parameters).map_err(device::no_code)?;
+        if sizes.is_some() {
+            code.plan().at(&|_| None).map_err(device::no_plan)?;
+        }
+        Ok(code)
+    }
+
+    /// The values of the program's parameters, over the sizes of a call.
+    fn formulas(&self, names: &[String], sizes: Option<&[i64]>, options: &Options) -> Result<Vec<Formula>> {
+        if let Some(sizes) = sizes {
+            return Ok(self.values(names, sizes, options)?.into_iter().map(Formula::Const).collect());
+        }
+        let own = names.iter().cloned().map(Formula::Size);
+        let tiles = self.tiles(names.len()).iter().map(|name| tile_size(name, options).map(Formula::Const));
+        own.map(Ok).chain(tiles).collect()
     }
 
     /// The parameters of the program behind those that are sizes of the definition: these come first, under other names where the

@@ -1,8 +1,8 @@
 //! Which figures a device is scheduled by, and what it refuses as errors of this crate.
 
-use codegen::gpu::{self, NoCode, NoPlan};
+use codegen::gpu::{self, NoCode};
 use runtime::device::About;
-use runtime::{Device, DeviceError};
+use runtime::{Device, DeviceError, PlanError};
 use support::{Diagnostic, Gpu};
 
 use crate::{Error, Result, bind, compile};
@@ -12,10 +12,15 @@ pub(crate) fn no_code(why: NoCode) -> Error {
     match why {
         NoCode::Unsupported(why) => unsupported(why),
         NoCode::Llvm(why) => compile::target(why),
-        NoCode::NoPlan(NoPlan::Malformed(_)) => Error::bug(why),
-        NoCode::NoPlan(NoPlan::TooMany | NoPlan::TooLarge { .. }) => {
-            Error::user(Diagnostic::call("TC0942", why.to_string()))
-        }
+        NoCode::NoPlan(why) => no_plan(why),
+    }
+}
+
+/// Why nothing is launched for the sizes of a call.
+pub(crate) fn no_plan(why: PlanError) -> Error {
+    match why {
+        PlanError::Malformed(_) => Error::bug(why),
+        PlanError::TooMany | PlanError::TooLarge { .. } => Error::user(Diagnostic::call("TC0942", why.to_string())),
     }
 }
 

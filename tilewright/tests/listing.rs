@@ -166,3 +166,20 @@ fn the_text_has_no_locations() {
         }
     }
 }
+
+/// Code that equal parts share is of the lines of each of them.
+#[test]
+fn shared_code_leads_to_all_parts() {
+    let text = "def two(float(N,N) A, float(N,N) B) -> (C, D) { C(i,j) = A(i,j) + 1 D(i,j) = B(i,j) + 1 }";
+    let script = "part C\nauto\npart D like C\n".parse().expect("a script");
+    let asked = Asked { code: true, ..Asked::default() };
+    let options = Options { script: Some(script), ..options("x86-64-v3") };
+    let report = report(&definition(text), Some(&[40]), &options, asked).unwrap_or_else(|error| panic!("{error}"));
+    let lines = linked(&report, "asm");
+    let added: Vec<_> = lines.iter().filter(|(line, loops)| line.starts_with("vaddps") && !loops.is_empty()).collect();
+    assert!(!added.is_empty());
+    for (line, loops) in added {
+        let [c, d] = loops[..] else { panic!("`{line}` from {loops:?}") };
+        assert!(c.starts_with("C[") && d.starts_with("D["), "`{line}` from {loops:?}");
+    }
+}

@@ -170,7 +170,7 @@ fn the_same_package_is_the_same_bytes() {
         assert!(one == other, "{name} differs");
     }
     let count = |ending: &str| first.iter().filter(|(name, _)| name.ends_with(ending)).count();
-    assert_eq!((count(".ptx"), count(".cl")), (4, 2));
+    assert_eq!((count(".ptx"), count(".cl")), (6, 3));
     // Three choices for each of five processors; other objects are for those who link.
     assert!(count(".o") >= 15, "{:?}", names(first));
 }
@@ -181,8 +181,7 @@ fn commands_that_cannot_be_done_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = folder.path().join("package").display().to_string();
     for (arguments, said) in [
-        (&["--symbolic", "-t", "cuda:sm_80"][..], &["TC0946", "`cuda:sm_80` has no code for any sizes", "--sizes"][..]),
-        (&["-t", "pentium", "--symbolic"], &["TC0937", "pentium"]),
+        (&["-t", "pentium", "--symbolic"][..], &["TC0937", "pentium"][..]),
         (&["-s", "M=1"], &["TC0933", "K, N"]),
         (&["-s", "M=1,N=1", "--sizes", "K=-1"], &["TC0931", "not negative"]),
         (&["-s", "M=1,N=1", "--sizes", "Q=1"], &["TC0930", "`Q`"]),

@@ -71,13 +71,13 @@ fn the_automatic_schedule_copes() {
 
 #[test]
 fn lu_in_rows_on_threads() {
-    computes("lu", "parallel A.i\nvectorise A.2.j by 4 as jo jv", [&[17], &[8]]);
+    computes("lu_right_looking", "parallel A.i\nvectorise A.2.j by 4 as jo jv", [&[17], &[8]]);
 }
 
 /// For one row there is nothing to do, and the loops around nothing still have names.
 #[test]
 fn lu_in_vectors_of_rows() {
-    computes("lu", "vectorise A.i by 8", [&[17], &[1]]);
+    computes("lu_right_looking", "vectorise A.i by 8", [&[17], &[1]]);
 }
 
 #[test]
@@ -289,14 +289,14 @@ fn a_refusal_of_a_built_program_shows_its_text() {
           |     `A[1, 1]` writes `A[1, 1]`
           |
           = help: legal in its place: `skew A.j by 1 of A.i as j`, then `reorder A.j A.i`"#]].assert_eq(&refusal(&kernel, &[16]).to_string());
-    let kernel =
-        compiler(2, "parallel A.i").compile_program(&Program::from(&polybench("lu").program(&isl::Ctx::new())));
+    let kernel = compiler(2, "parallel A.i")
+        .compile_program(&Program::from(&polybench("lu_right_looking").program(&isl::Ctx::new())));
     kernel.prepare_sizes(&[8]).expect("rows are independent");
-    let kernel =
-        compiler(2, "parallel A.k").compile_program(&Program::from(&polybench("lu").program(&isl::Ctx::new())));
+    let kernel = compiler(2, "parallel A.k")
+        .compile_program(&Program::from(&polybench("lu_right_looking").program(&isl::Ctx::new())));
     expect![[r#"
         error[TC0913]: line 1: `parallel A.k` refused: `A.2[1, 2, 2]` must run after `A.2[0, 1, 2]` (flow through `A[1, 2]`), but the parallel loop `A.k` would run them at once
-         --> <lu>:8:37
+         --> <lu_right_looking>:8:37
           |
         8 |       A[i, j] = A[i, j] - A[i, k] * A[k, j]
           |       -------                       ^^^^^^^ `A.2[1, 2, 2]` reads it after that

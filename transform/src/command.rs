@@ -36,6 +36,7 @@ use crate::{LayoutMap, order};
 /// compute TENSOR at LOOP
 /// store TENSOR at LOOP [in MEMORY]
 /// privatise TENSOR at LOOP [by N] [as NAME] [in MEMORY]
+/// exchange TENSOR [as NAME]
 /// rescale TENSOR+ by TENSOR at LOOP
 /// auto [STATEMENT+]                                           the policy's steps, for what is still as in the source
 /// part STATEMENT [like STATEMENT]                             a part of a large program begins here
@@ -251,6 +252,13 @@ pub enum Command {
     },
     /// Gives each iteration of a loop a tensor of its own.
     Privatise(Privatisation),
+    /// Gives each rank a tensor of its own, and sends what others read.
+    Exchange {
+        /// The tensor.
+        tensor: String,
+        /// The new tensor's name; found when left out.
+        name: Option<String>,
+    },
     /// Sums terms that are relative to a maximum in blocks in which the maximum still grows.
     Rescale {
         /// The sums.
@@ -525,6 +533,11 @@ pub const COMMANDS: &[Description] = &[
         summary: "Give each iteration of a loop a tensor of its own, or partial results.",
     },
     Description {
+        name: "exchange",
+        form: "exchange TENSOR [as NAME]",
+        summary: "Give each rank a tensor of its own, and send what others read.",
+    },
+    Description {
         name: "rescale",
         form: "rescale TENSOR+ by TENSOR at LOOP",
         summary: "Sum terms relative to a maximum in blocks in which it still grows.",
@@ -712,6 +725,11 @@ impl Command {
         Command::StoreAt { tensor: tensor.into(), member: member.into(), memory: None }
     }
 
+    /// `exchange tensor`.
+    pub fn exchange(tensor: impl Into<String>) -> Command {
+        Command::Exchange { tensor: tensor.into(), name: None }
+    }
+
     /// `privatise tensor at member`; a [`Privatisation`] has the options.
     pub fn privatise(tensor: impl Into<String>, member: impl Into<String>) -> Command {
         Command::Privatise(Privatisation::of(tensor, member))
@@ -775,6 +793,7 @@ impl Command {
             Command::ComputeAt { .. } => "compute",
             Command::StoreAt { .. } => "store",
             Command::Privatise(_) => "privatise",
+            Command::Exchange { .. } => "exchange",
             Command::Rescale { .. } => "rescale",
             Command::Auto { .. } => "auto",
             Command::Part { .. } => "part",
@@ -869,6 +888,10 @@ impl fmt::Display for Command {
             Command::ComputeAt { tensor, member } => write!(f, " {tensor} at {member}"),
             Command::StoreAt { tensor, member, memory } => write!(f, " {tensor} at {member}{}", in_memory(*memory)),
             Command::Privatise(privatisation) => write!(f, " {privatisation}"),
+            Command::Exchange { tensor, name } => match name {
+                Some(name) => write!(f, " {tensor} as {name}"),
+                None => write!(f, " {tensor}"),
+            },
             Command::Rescale { sums, max, member } => write!(f, " {} by {max} at {member}", sums.join(" ")),
             Command::Auto { stmts } => stmts.iter().try_for_each(|stmt| write!(f, " {stmt}")),
             Command::Part { stmt, like } => {

@@ -38,7 +38,7 @@ const MAX_COMMANDS: usize = 10_000;
 const MAX_DEPTH: usize = 32;
 
 /// Commands whose new name is that of a tensor, and stands by itself; the others name loops.
-const NAME_TENSORS: &[&str] = &["promote", "privatise"];
+const NAME_TENSORS: &[&str] = &["promote", "privatise", "exchange"];
 
 /// A command made of commands.
 ///

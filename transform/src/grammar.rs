@@ -193,6 +193,7 @@ fn command(input: &str) -> Read<'_, Command> {
         "compute" => cut(map(tensor_at, |(tensor, member)| Command::ComputeAt { tensor, member })).parse(rest),
         "store" => cut(store).parse(rest),
         "privatise" => cut(map(privatisation, Command::Privatise)).parse(rest),
+        "exchange" => cut(exchange).parse(rest),
         "rescale" => cut(rescale).parse(rest),
         "auto" => cut(map(many0(a_statement), |stmts| Command::Auto { stmts })).parse(rest),
         "part" => cut(part).parse(rest),
@@ -386,6 +387,12 @@ fn privatisation(input: &str) -> Read<'_, Privatisation> {
     let (rest, ((tensor, member), by, name, memory)) =
         (tensor_at, opt_after("by", size), opt_after("as", new_name), in_memory).parse(input)?;
     Ok((rest, Privatisation { tensor, member, by, name, memory }))
+}
+
+/// `TENSOR [as NAME]`
+fn exchange(input: &str) -> Read<'_, Command> {
+    let (rest, (tensor, name)) = (tensor, opt_after("as", new_name)).parse(input)?;
+    Ok((rest, Command::Exchange { tensor, name }))
 }
 
 /// `STATEMENT [like STATEMENT]`

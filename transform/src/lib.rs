@@ -26,6 +26,7 @@
 //! | `compute TENSOR at LOOP` | compute a temporary inside of each iteration that reads it | values |
 //! | `store TENSOR at LOOP [in stack\|global]` | keep of a temporary what one iteration touches | values |
 //! | `privatise TENSOR at LOOP [by N] [as NAME]` | give each iteration a tensor of its own, or partial results | values |
+//! | `exchange TENSOR [as NAME]` | give each rank a tensor of its own, and send what others read | values |
 //! | `rescale TENSOR+ by TENSOR at LOOP` | sum terms relative to a maximum in blocks in which it still grows | a law |
 //! | `auto [STATEMENT+]` | leave what is still as in the source to the policy | that of its steps |
 //! | `part STATEMENT [like STATEMENT]` | begin a part of a large program | each part by itself |

@@ -11,7 +11,7 @@ use crate::history::{Proved, Recorded};
 use crate::proof::{Edit, Proof, within_budget};
 use crate::refused::{Reason, Refused};
 use crate::script::Step;
-use crate::storage::{compute_at, inline, layout, prefetch, privatise, promote, rescale, store_at, stream};
+use crate::storage::{compute_at, exchange, inline, layout, prefetch, privatise, promote, rescale, store_at, stream};
 use crate::{
     Command, FusionReport, Policy, Script, affine, fusion, index_set, loops, mapping, order, parallel, place, shape,
     tiling,
@@ -700,6 +700,7 @@ fn edit<'a>(scop: &Scop, target: &Target, deps: &Asked<'a>, command: &Command) -
         Command::ComputeAt { tensor, member } => compute_at::compute_at(scop, tensor, member),
         Command::StoreAt { tensor, member, memory } => store_at::store_at(scop, tensor, member, *memory),
         Command::Privatise(privatisation) => privatise::privatise(scop, privatisation),
+        Command::Exchange { tensor, name } => exchange::exchange(scop, tensor, name.as_deref()),
         Command::Rescale { sums, max, member } => rescale::rescale(scop, sums, max, member),
         Command::Part { .. } => Reason::precondition(
             "`part` divides a whole program, and this is one part of one, or is compiled as a whole: for a device",

@@ -55,6 +55,7 @@ const EACH: &[&str] = &[
     "compute T at a",
     "store T at a",
     "privatise T at a",
+    "exchange T",
     "rescale T by U at a",
     "part S",
     "auto",
@@ -168,6 +169,9 @@ pub fn redrawn(like: &Command, random: &mut Rng, scop: &Scop) -> Command {
             name: draw.sometimes(|draw| draw.name("P")),
             memory: draw.memory(),
         }),
+        Command::Exchange { .. } => {
+            Command::Exchange { tensor: draw.tensor(), name: draw.sometimes(|draw| draw.name("X")) }
+        }
         Command::Rescale { .. } => {
             let sums = vec![draw.tensor()];
             Command::Rescale { sums, max: draw.tensor(), member: draw.a_loop() }

@@ -198,7 +198,7 @@ fn a_script_that_no_longer_fits_says_which_line_and_what_is_near() {
 #[test]
 fn loops_around_no_instances_have_names() {
     for text in ["vectorise A.i by 8", "unroll A.i by 2", "distribute A.i"] {
-        let lu = testing::polybench("lu").scop(&isl::Ctx::new()).specialise(&[1]).expect("isl");
+        let lu = testing::polybench("lu_right_looking").scop(&isl::Ctx::new()).specialise(&[1]).expect("isl");
         let mut session = session_of(lu, Options::default());
         session.replay(&text.parse().expect("a script")).unwrap_or_else(|refused| panic!("{refused}"));
         let scheduled = session.finish().unwrap_or_else(|refused| panic!("{refused}"));

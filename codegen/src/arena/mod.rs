@@ -25,7 +25,7 @@ pub(crate) fn room(buffer: &Buffer) -> Int {
 
 /// Bytes from the first to the last element; none where an extent is negative. Rows that are longer than the tensor's are
 /// of constant sizes.
-fn bytes(buffer: &Buffer) -> Int {
+pub(crate) fn bytes(buffer: &Buffer) -> Int {
     if let Some(bytes) = buffer.constant_bytes() {
         return Int::Const(bytes);
     }
@@ -87,24 +87,56 @@ pub(crate) fn apart(mut program: Program) -> Program {
 }
 
 fn shared(mut program: Program, lifetimes: &Lifetimes) -> Program {
-    let rooms: Vec<(TensorId, Int)> = in_workspace(&program).map(|(id, buffer, _)| (id, room(buffer))).collect();
-    let (known, open): (Vec<_>, Vec<_>) = rooms.into_iter().partition(|(_, room)| room.as_const().is_some());
-    let items: Vec<Item> = known
-        .iter()
-        .map(|(id, room)| Item { bytes: room.as_const().unwrap_or(0), spans: lifetimes.spans(*id) })
-        .collect();
-    let (places, end) = offsets(&items);
-    for ((id, _), at) in known.iter().zip(places) {
-        program.buffers[*id].place = Place::Workspace(Int::Const(at));
-    }
-    let mut base = Int::Const(end);
-    for slot in slots(open, lifetimes) {
-        for id in slot.buffers {
-            program.buffers[id].place = Place::Workspace(base.clone());
-        }
-        base = base + slot.room;
+    let Layout { slots, places } = layout(&program, lifetimes, ALIGNMENT, 0);
+    let mut starts = Vec::new();
+    let end = slots.into_iter().fold(Int::Const(0), |start, room| {
+        starts.push(start.clone());
+        start + room
+    });
+    starts.push(end);
+    for Placed { buffer, slot, offset } in places {
+        program.buffers[buffer].place = Place::Workspace(starts[slot].clone() + offset);
     }
     program
+}
+
+/// Where temporaries are: in stretches of memory, one after the other.
+pub(crate) struct Layout {
+    /// Bytes of each stretch; at least 0.
+    pub(crate) slots: Vec<Int>,
+    /// For each buffer of the workspace the stretch it lies in, and how many bytes of that are before it.
+    pub(crate) places: Vec<Placed>,
+}
+
+/// A buffer in a stretch of a [`Layout`].
+pub(crate) struct Placed {
+    pub(crate) buffer: TensorId,
+    pub(crate) slot: usize,
+    pub(crate) offset: i64,
+}
+
+/// Places for all temporaries at multiples of `alignment` bytes, of `least` bytes at least: what has constant sizes lies in the
+/// first stretch.
+pub(crate) fn layout(program: &Program, lifetimes: &Lifetimes, alignment: i64, least: i64) -> Layout {
+    let rooms = in_workspace(program).map(|(id, buffer, _)| (id, room(buffer)));
+    let (known, open): (Vec<_>, Vec<_>) = rooms.partition(|(_, room)| room.as_const().is_some());
+    let bytes = |room: &Int| {
+        let bytes = room.as_const().unwrap_or(0).max(least);
+        bytes.checked_add(alignment - 1).map_or(i64::MAX, |bytes| bytes / alignment * alignment)
+    };
+    let items: Vec<Item> =
+        known.iter().map(|(id, room)| Item { bytes: bytes(room), spans: lifetimes.spans(*id) }).collect();
+    let (offsets, end) = offsets(&items);
+    let mut layout = Layout { slots: vec![Int::Const(end)], places: Vec::new() };
+    for ((buffer, _), offset) in known.into_iter().zip(offsets) {
+        layout.places.push(Placed { buffer, slot: 0, offset });
+    }
+    for slot in slots(open, lifetimes) {
+        let at = layout.slots.len();
+        layout.places.extend(slot.buffers.into_iter().map(|buffer| Placed { buffer, slot: at, offset: 0 }));
+        layout.slots.push(slot.room);
+    }
+    layout
 }
 
 /// Buffers of open sizes that are never alive at once.

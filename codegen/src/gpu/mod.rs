@@ -25,7 +25,7 @@ pub(crate) use awaited::unawaited;
 pub use code::{Kernels, NoCode};
 pub use entry::{Argument, Entry};
 pub use limits::{TooLarge, launches, within_limits};
-pub use plan::{NoPlan, plan};
+pub use plan::{open_plan, plan};
 pub use ptx::{Ptx, PtxKernel, ptx, ptx_with_lines};
 pub use source::{Language, Unsupported, in_language, source, source_with_lines};
 pub use warps::{Cost, Meeting, WarpAccess, Warps, warps};

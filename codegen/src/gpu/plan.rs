@@ -1,140 +1,100 @@
-//! The host's part of a program with kernels, run for the sizes of a call: which launches there are.
+//! The host's part of a program with kernels, for all sizes of a call: loops, conditions and launches over formulas.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use polyhedral::TensorId;
-use runtime::Plan;
-use runtime::device::{KernelEntry, Operand, Part};
+use runtime::plan::{Branch, KernelEntry, Loop, OpenLaunch, OpenPart, Operand, Step};
+use runtime::{Formula, OpenPlan, OpenSignature, Plan, PlanError};
 use support::with_deep_stack;
 
 use super::entry::{Argument, Entry};
 use super::source;
-use crate::arena::{self, Item, Lifetimes, offsets};
+use crate::arena::{self, Layout, Lifetimes, Placed, layout};
 use crate::checks::checks_of;
-use crate::llvm;
-use crate::{Buffer, Cond, Int, Launch, Op, Place, Program, Stride, VarId};
+use crate::formula::{formula, test};
+use crate::{Cond, Int, Launch, Op, Place, Program, VarId, llvm};
 
-/// Why there is no plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoPlan {
-    /// So many launches are not listed one by one.
-    TooMany,
-    /// A kernel would have more blocks along one axis than a device counts.
-    TooLarge {
-        /// The kernel's name.
-        kernel: String,
-        /// How many blocks.
-        blocks: i64,
-    },
-    /// The program is not of kernels alone, or something of it cannot be computed.
-    Malformed(String),
+type Result<T> = std::result::Result<T, PlanError>;
+
+/// What a host launches for these sizes, one for each parameter of the program: the [`open_plan`] with constants.
+///
+/// # Errors
+/// As [`open_plan`], and when there are too many launches or blocks.
+pub fn plan(program: &Program, sizes: &[i64]) -> Result<Plan> {
+    let parameters: Vec<Formula> = sizes.iter().copied().map(Formula::Const).collect();
+    open_plan(program, &parameters)?.at(&|_| None)
 }
 
-impl fmt::Display for NoPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NoPlan::TooMany => write!(f, "there are more than {MOST_LAUNCHES} launches in one call"),
-            NoPlan::TooLarge { kernel, blocks } => {
-                write!(f, "the kernel `{kernel}` has {blocks} blocks along one axis")
-            }
-            NoPlan::Malformed(why) => f.write_str(why),
-        }
-    }
-}
-
-impl std::error::Error for NoPlan {}
-
-type Result<T> = std::result::Result<T, NoPlan>;
-
-/// As many launches are written down; more take longer to start than anybody waits.
-const MOST_LAUNCHES: usize = 1 << 20;
-
-/// What a host launches for these sizes, one for each parameter of the program: its loops are run, and launches with an empty
-/// grid are left out.
+/// What a host launches for all sizes of a call: `parameters` says what the values of the program's parameters are, over these.
 ///
 /// Temporaries lie in a workspace at multiples of [`Plan::ALIGNMENT`], wherever they are for a processor; those that no launch
 /// needs at once may lie in the same bytes.
 ///
 /// # Errors
-/// When there are too many launches, or when there is work of the host's own.
-pub fn plan(program: &Program, sizes: &[i64]) -> Result<Plan> {
-    with_deep_stack(|| planned(program, sizes))
+/// [`PlanError::Malformed`] when there is work of the host's own, or a number that is no formula.
+pub fn open_plan(program: &Program, parameters: &[Formula]) -> Result<OpenPlan> {
+    with_deep_stack(|| planned(program, parameters))
 }
 
-fn planned(program: &Program, sizes: &[i64]) -> Result<Plan> {
-    let mut signature = llvm::signature(program, sizes).map_err(|error| NoPlan::Malformed(error.to_string()))?;
-    signature.checks = checks_of(program);
-    let subscripts = |check: &runtime::Check| check.found_by.iter().map(|(_, rank)| rank).sum::<usize>();
-    let fault_words = signature.checks.iter().map(|check| Entry::FAULT_WORDS + subscripts(check)).max().unwrap_or(0);
+fn planned(program: &Program, parameters: &[Formula]) -> Result<OpenPlan> {
+    let signature = llvm::open_signature(program, parameters).map_err(|error| malformed(error.to_string()))?;
+    let signature = OpenSignature { checks: checks_of(program), workspace_bytes: Formula::Const(0), ..signature };
+    let fault_words = Plan::words(&signature.checks);
     let mut host = Host {
         program,
-        sizes,
-        vars: vec![None; program.vars.len()],
+        parameters,
+        vars: BTreeMap::new(),
         parts: BTreeMap::new(),
         entries: BTreeMap::new(),
-        plan: Plan {
+        plan: OpenPlan {
             signature,
             index_bits: Entry::index_bits(program),
             kernels: Vec::new(),
+            slots: Vec::new(),
             workspace: Vec::new(),
             fault_words,
-            launches: Vec::new(),
+            steps: Vec::new(),
         },
     };
     host.lay_out()?;
     host.list(&program.body)?;
-    host.ops(&program.body)?;
-    host.plan.signature.workspace_bytes = host.plan.workspace_bytes();
-    host.plan.check().map_err(|error| NoPlan::Malformed(error.to_string()))?;
+    host.plan.steps = host.steps(&program.body)?;
+    host.plan.check()?;
     Ok(host.plan)
+}
+
+fn malformed(why: impl Into<String>) -> PlanError {
+    PlanError::Malformed(why.into())
 }
 
 struct Host<'a> {
     program: &'a Program,
-    sizes: &'a [i64],
-    /// The values of the loops around.
-    vars: Vec<Option<i64>>,
+    parameters: &'a [Formula],
+    /// What the variables of loops are called: of those around, and of those before.
+    vars: BTreeMap<VarId, String>,
     /// Where temporaries are in the plan's workspace.
     parts: BTreeMap<TensorId, usize>,
     /// By the name of a launch: which kernel it is, and what that is called with.
     entries: BTreeMap<&'a str, (usize, Entry)>,
-    plan: Plan,
+    plan: OpenPlan,
 }
 
 impl<'a> Host<'a> {
     /// Gives every temporary a part of the workspace, that others have when it is not alive: launches run one after the other.
     fn lay_out(&mut self) -> Result<()> {
+        if arena::in_workspace(self.program).next().is_none() {
+            return Ok(());
+        }
         let lifetimes = Lifetimes::of(self.program);
-        let (mut items, mut sizes, mut end) = (Vec::new(), Vec::new(), 0i64);
-        for (id, buffer, _) in arena::in_workspace(self.program) {
-            let too_large = || NoPlan::Malformed(format!("the size of `{}` cannot be computed", buffer.name));
-            let bytes = self.bytes(buffer).ok_or_else(too_large)?.max(1);
-            let room = bytes.checked_next_multiple_of(Plan::ALIGNMENT).and_then(|room| i64::try_from(room).ok());
-            let room = room.ok_or_else(too_large)?;
-            end = end.checked_add(room).ok_or_else(too_large)?;
-            self.parts.insert(id, sizes.len());
-            sizes.push(bytes);
-            items.push(Item { bytes: room, spans: lifetimes.spans(id) });
+        let Layout { slots, places } = layout(self.program, &lifetimes, Plan::ALIGNMENT as i64, 1);
+        self.plan.slots = slots.iter().map(|slot| self.formula(slot)).collect::<Result<_>>()?;
+        for Placed { buffer, slot, offset } in places {
+            let offset = usize::try_from(offset).map_err(|_| malformed("an offset of the workspace is negative"))?;
+            let bytes = self.formula(&arena::bytes(&self.program.buffers[buffer]))?;
+            self.parts.insert(buffer, self.plan.workspace.len());
+            self.plan.workspace.push(OpenPart { slot, offset, bytes });
         }
-        // No offset is past the sum of all.
-        let parts = offsets(&items).0.into_iter().zip(sizes);
-        self.plan.workspace = parts.map(|(offset, bytes)| Part { offset: offset as usize, bytes }).collect();
         Ok(())
-    }
-
-    /// From the first to the last element of a buffer, and what lies between rows.
-    fn bytes(&self, buffer: &Buffer) -> Option<usize> {
-        let mut last = 0i64;
-        for (extent, stride) in buffer.extent.iter().zip(&buffer.strides) {
-            let Stride::Known(stride) = stride else { return None };
-            let (extent, stride) = (self.value(extent)?, self.value(stride)?);
-            if extent < 1 {
-                return Some(0);
-            }
-            last = last.checked_add((extent - 1).checked_mul(stride)?)?;
-        }
-        usize::try_from(last.checked_add(1)?.checked_mul(buffer.dtype.bytes().into())?).ok()
     }
 
     /// The kernels, whether they are launched or not: all of them are built.
@@ -151,14 +111,14 @@ impl<'a> Host<'a> {
                     self.list(then)?;
                     self.list(otherwise)?;
                 }
-                _ => return Err(NoPlan::Malformed("there is work of the host's own".into())),
+                _ => return Err(malformed("there is work of the host's own")),
             }
         }
         Ok(())
     }
 
     fn entry(&self, launch: &Launch) -> Result<KernelEntry> {
-        let too_large = || NoPlan::Malformed(format!("the block of `{}` cannot be computed", launch.name));
+        let too_large = || malformed(format!("the block of `{}` cannot be computed", launch.name));
         let mut block = [1; 3];
         for (axis, (_, threads)) in block.iter_mut().zip(&launch.block) {
             *axis = u32::try_from(*threads).map_err(|_| too_large())?;
@@ -172,77 +132,87 @@ impl<'a> Host<'a> {
         Ok(KernelEntry { name: source::symbol(self.program, launch), block, shared_bytes, dynamic_shared_bytes: 0 })
     }
 
-    fn ops(&mut self, ops: &'a [Op]) -> Result<()> {
+    fn steps(&mut self, ops: &'a [Op]) -> Result<Vec<Step>> {
+        let mut steps = Vec::new();
         for op in ops {
             match op {
-                Op::Launch(launch) => self.launch(launch)?,
+                Op::Launch(launch) => steps.push(Step::Launch(self.launch(launch)?)),
                 Op::For { var, lower, upper, step, body, .. } => {
-                    let (mut at, end, step) = (self.int(lower)?, self.int(upper)?, self.int(step)?.max(1));
-                    while at < end {
-                        self.vars[support::Entity::index(*var)] = Some(at);
-                        self.ops(body)?;
-                        at = at.saturating_add(step);
-                    }
+                    let (from, to, step) = (self.formula(lower)?, self.formula(upper)?, self.formula(step)?);
+                    let name = self.name(*var);
+                    let body = self.steps(body)?;
+                    steps.push(Step::For(Loop { var: name, from, to, step, body }));
                 }
                 Op::If { cond, then, otherwise } => {
-                    let taken = if self.cond(cond)? { then } else { otherwise };
-                    self.ops(taken)?;
+                    let test = self.test(cond)?;
+                    let (then, otherwise) = (self.steps(then)?, self.steps(otherwise)?);
+                    match test {
+                        Formula::Const(0..) => steps.extend(then),
+                        Formula::Const(_) => steps.extend(otherwise),
+                        test => steps.push(Step::If(Branch { test, then, otherwise })),
+                    }
                 }
                 // Of the workspace: there is no other memory of the host's.
-                Op::Local { body, .. } => self.ops(body)?,
-                _ => return Err(NoPlan::Malformed("there is work of the host's own".into())),
+                Op::Local { body, .. } => steps.extend(self.steps(body)?),
+                _ => return Err(malformed("there is work of the host's own")),
             }
         }
-        Ok(())
+        Ok(steps)
     }
 
-    fn launch(&mut self, launch: &Launch) -> Result<()> {
-        let mut grid = [1; 3];
-        for (axis, (_, blocks)) in grid.iter_mut().zip(&launch.grid) {
-            let blocks = self.int(blocks)?;
-            if blocks < 1 {
-                return Ok(());
-            }
-            let too_large = || NoPlan::TooLarge { kernel: launch.name.clone(), blocks };
-            *axis = i32::try_from(blocks).map_err(|_| too_large())? as u32;
+    /// A name for a variable, which no size has.
+    fn name(&mut self, var: VarId) -> String {
+        let is_taken = |name: &str| {
+            let mut taken = false;
+            self.parameters.iter().for_each(|it| it.each_size(&mut |size| taken |= size == name));
+            taken || self.vars.values().any(|other| other == name)
+        };
+        let mut name = format!("v{}", self.vars.len());
+        while is_taken(&name) {
+            name.push('_');
         }
-        if self.plan.launches.len() >= MOST_LAUNCHES {
-            return Err(NoPlan::TooMany);
+        self.vars.insert(var, name.clone());
+        name
+    }
+
+    fn launch(&self, launch: &Launch) -> Result<OpenLaunch> {
+        let mut grid = [1; 3].map(Formula::Const);
+        for (axis, (_, blocks)) in grid.iter_mut().zip(&launch.grid) {
+            *axis = self.formula(blocks)?;
         }
         let (kernel, entry) = &self.entries[launch.name.as_str()];
         let operands = entry.arguments.iter().map(|argument| self.operand(*argument)).collect::<Result<_>>()?;
-        self.plan.launches.push(runtime::device::Launch { kernel: *kernel, grid, operands });
-        Ok(())
+        Ok(OpenLaunch { kernel: *kernel, grid, operands })
     }
 
-    fn operand(&self, argument: Argument) -> Result<Operand> {
+    fn operand(&self, argument: Argument) -> Result<Operand<Formula>> {
         let number = |id: TensorId| match self.program.buffers[id].place {
             Place::Argument(at) => Ok(at),
-            _ => Err(NoPlan::Malformed(format!("`{}` is no argument", self.program.buffers[id].name))),
+            _ => Err(malformed(format!("`{}` is no argument", self.program.buffers[id].name))),
         };
         Ok(match argument {
             Argument::Buffer(id) => match self.parts.get(&id) {
                 Some(part) => Operand::Workspace(*part),
                 None => Operand::Argument(number(id)?),
             },
-            Argument::Param(at) => Operand::Int(self.int(&Int::Param(at))?),
-            Argument::Var(var) => Operand::Int(self.int(&Int::Var(var))?),
+            Argument::Param(at) => Operand::Int(self.formula(&Int::Param(at))?),
+            Argument::Var(var) => Operand::Int(self.formula(&Int::Var(var))?),
             Argument::Stride(id, dim) => Operand::Stride(number(id)?, dim),
             Argument::Fault => Operand::Faults,
         })
     }
 
-    fn value(&self, int: &Int) -> Option<i64> {
-        int.eval(&|var: VarId| self.vars.get(support::Entity::index(var)).copied().flatten(), self.sizes)
+    fn var(&self, var: VarId) -> Option<Formula> {
+        self.vars.get(&var).cloned().map(Formula::Size)
     }
 
-    fn int(&self, int: &Int) -> Result<i64> {
-        self.value(int).ok_or_else(|| NoPlan::Malformed("a number of the host's cannot be computed".into()))
+    fn formula(&self, int: &Int) -> Result<Formula> {
+        formula(int, self.parameters, &|var| self.var(var))
+            .ok_or_else(|| malformed("a number of the host's is no formula"))
     }
 
-    fn cond(&self, cond: &Cond) -> Result<bool> {
-        let var = |var: VarId| self.vars.get(support::Entity::index(var)).copied().flatten();
-        cond.eval(&var, self.sizes)
-            .ok_or_else(|| NoPlan::Malformed("a condition of the host's cannot be computed".into()))
+    fn test(&self, cond: &Cond) -> Result<Formula> {
+        test(cond, self.parameters, &|var| self.var(var))
+            .ok_or_else(|| malformed("a condition of the host's is no formula"))
     }
 }

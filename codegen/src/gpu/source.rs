@@ -263,7 +263,7 @@ impl<'a> Printer<'a> {
         match op {
             Op::Launch(launch) => lines.extend(self.launch(launch)?.iter().map(|line| format!("{indent}{line}{mark}"))),
             Op::For { var, lower, upper, step, body, .. } => {
-                let (lower, upper, step) = (self.int(lower, ranges), self.int(upper, ranges), self.int(step, ranges));
+                let (lower, upper, step) = (self.int(lower, ranges), self.end(upper, ranges), self.int(step, ranges));
                 let (name, index) = (self.names.var(*var).to_string(), self.index);
                 lines.push(format!(
                     "{indent}for ({index} {name} = {lower}; {name} < {upper}; {name} += {step}) {{{mark}"
@@ -417,7 +417,7 @@ impl<'a> Printer<'a> {
     fn op(&mut self, op: &Op, ranges: &Ranges, depth: usize) -> Result<()> {
         match op {
             Op::For { var, lower, upper, step, parallel: false, body } => {
-                let (from, to, by) = (self.int(lower, ranges), self.int(upper, ranges), self.int(step, ranges));
+                let (from, to, by) = (self.int(lower, ranges), self.end(upper, ranges), self.int(step, ranges));
                 let (index, name) = (self.index, self.names.var(*var).to_string());
                 let by = if by == "1" { format!("++{name}") } else { format!("{name} += {by}") };
                 self.line(depth, &format!("for ({index} {name} = {from}; {name} < {to}; {by}) {{"));

@@ -263,8 +263,8 @@ pub(super) fn alike(program: &Program) -> Vec<Vec<usize>> {
     for run in Shared::of(program).runs {
         let starts: Vec<usize> = run.times.iter().map(|time| begin(time.ops.start)).collect();
         let first = run.first();
-        for line in begin(first.ops.start)..begin(first.ops.end) {
-            all[line] = starts.iter().map(|start| start + line - starts[0]).collect();
+        for (distance, alike) in all[starts[0]..begin(first.ops.end)].iter_mut().enumerate() {
+            *alike = starts.iter().map(|start| start + distance).collect();
         }
     }
     all

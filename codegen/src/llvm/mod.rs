@@ -70,12 +70,12 @@ use crate::gpu::PtxKernel;
 use cpu::Emitted;
 use lines::Form;
 
-pub(crate) use code::signature;
 pub use lines::Listed;
 pub(crate) use math::library_calls;
 pub use needs::{Needs, needs};
 pub(crate) use nvptx::ALIGNMENT;
 pub use object::{Host, host, version};
+pub(crate) use open::open_signature;
 
 /// What [`compile`] is asked for beyond the object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

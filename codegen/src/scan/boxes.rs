@@ -34,28 +34,31 @@ pub(super) struct Boxing {
 }
 
 impl Boxing {
-    /// The box that members with these functions make of a statement with `dims` dimensions; `None` when there is a
-    /// function that is not of the form.
-    pub(super) fn of(members: &[(Kind, &isl::PwAff)], dims: usize) -> isl::Result<Option<Boxing>> {
+    /// The boxes that members with these functions may make of a statement with `dims` dimensions; none when there is a
+    /// function that is not of the form. Of `t + j` either dimension may be that of the box: what is outside tells which.
+    pub(super) fn all(members: &[(Kind, &isl::PwAff)], dims: usize) -> isl::Result<Vec<Boxing>> {
         let mut rows = Vec::new();
         for &(kind, function) in members {
-            let (Some(width), Some(row)) = (width(kind), Row::of(function, dims)?) else { return Ok(None) };
+            let (Some(width), Some(row)) = (width(kind), Row::of(function, dims)?) else { return Ok(Vec::new()) };
             // A constant function puts one point of every box there: nothing to expand.
             if !row.base.is_constant() {
                 rows.push((row, width, matches!(kind, Kind::Vector(_))));
             }
         }
-        Ok(Boxing::of_rows(&rows))
+        let (first, last) = (Boxing::of_rows(&rows, false), Boxing::of_rows(&rows, true));
+        let other = last.filter(|last| first.as_ref() != Some(last));
+        Ok(first.into_iter().chain(other).collect())
     }
 
-    fn of_rows(rows: &[(Row, i64, bool)]) -> Option<Boxing> {
+    /// The box, each function of the first dimension that it may be of, or of the `last`.
+    fn of_rows(rows: &[(Row, i64, bool)], last: bool) -> Option<Boxing> {
         let mut bases: Vec<&Base> = Vec::new();
         for (row, _, _) in rows {
             if !bases.contains(&&row.base) {
                 bases.push(&row.base);
             }
         }
-        let dims: Option<Vec<usize>> = bases.iter().map(|base| base.own_dim(&bases)).collect();
+        let dims: Option<Vec<usize>> = bases.iter().map(|base| base.own_dim(&bases, last)).collect();
         let dims = dims?;
         let mut boxing = Boxing::default();
         for (base, &dim) in bases.iter().zip(&dims) {
@@ -137,10 +140,11 @@ impl Base {
         self.dims.get(dim).is_some_and(|&c| c != 0)
     }
 
-    /// A dimension with coefficient 1 that no other base uses.
-    fn own_dim(&self, all: &[&Base]) -> Option<usize> {
+    /// A dimension with coefficient 1 that no other base uses: the first, or the `last`.
+    fn own_dim(&self, all: &[&Base], last: bool) -> Option<usize> {
         let free = |dim: usize| all.iter().all(|other| **other == *self || !other.uses(dim));
-        (0..self.dims.len()).find(|&dim| self.dims[dim] == 1 && free(dim))
+        let mut own = (0..self.dims.len()).filter(|&dim| self.dims[dim] == 1 && free(dim));
+        if last { own.next_back() } else { own.next() }
     }
 
     /// The function less dimension `dim`.

@@ -348,11 +348,16 @@ impl Walk<'_> {
         for ((stmt, set), rows) in reaching.iter().zip(rows) {
             let kinds = members.iter().map(|member| member.kind);
             let functions: Vec<(Kind, &isl::PwAff)> = kinds.zip(&rows[from..]).collect();
-            match Boxing::of(&functions, self.scop.stmts[*stmt].dims.len())? {
-                Some(boxing) if one_box_at_a_time(&boxing, set, &self.told_apart(&rows[..from], path))? => {
-                    boxings.push(boxing)
+            let outside = self.told_apart(&rows[..from], path);
+            let mut found = None;
+            for boxing in Boxing::all(&functions, self.scop.stmts[*stmt].dims.len())? {
+                if found.is_none() && one_box_at_a_time(&boxing, set, &outside)? {
+                    found = Some(boxing);
                 }
-                _ => return Ok(None),
+            }
+            match found {
+                Some(boxing) => boxings.push(boxing),
+                None => return Ok(None),
             }
         }
         Ok(Some(boxings))

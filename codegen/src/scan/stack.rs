@@ -30,7 +30,7 @@ impl Private {
         for part in leaves.parts.values() {
             for access in scop.stmts[part.stmt].accesses() {
                 let around = match scop.tensors[access.tensor].memory {
-                    Memory::Global | Memory::Registers => continue,
+                    Memory::Global | Memory::Registers | Memory::Rank | Memory::Message => continue,
                     Memory::Stack => members(part, Kind::apart),
                     Memory::Shared => members(part, Kind::is_on_blocks),
                 };

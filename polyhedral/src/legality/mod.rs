@@ -24,6 +24,7 @@
 //! assumed.
 
 mod conflicts;
+mod isolation;
 mod laws;
 mod placed;
 mod races;
@@ -33,6 +34,7 @@ mod values;
 mod violation;
 
 pub use conflicts::{conflicts_within, own_order};
+pub use isolation::isolated;
 pub use laws::{Rescaling, exponent, lowest, rescaled};
 pub use races::{Hazard, hazards, race_free};
 pub use values::{Meaning, order_and_values_kept, values_kept};
@@ -47,7 +49,8 @@ use crate::{Axis, Band, Body, Dependences, Filtered, Kind, Member, Node, Schedul
 pub enum Illegal {
     /// Two instances would run in the wrong order, or at once.
     Violation(Box<Violation>),
-    /// The tree does not order every instance exactly once, or has no such member.
+    /// The tree does not order every instance exactly once, or has no such member; or the program is not one for several
+    /// ranks.
     Malformed(String),
     /// isl could not decide: most often the budget is spent.
     Isl(isl::Error),

@@ -58,6 +58,8 @@ pub enum Conflict {
     OnBlocks,
     /// Two threads of a block run them, and no barrier is in between.
     NoBarrier,
+    /// Two ranks run them, and no message is in between.
+    NoMessage,
     /// The sink finds something else than what it must.
     Sees {
         /// What it must find.
@@ -180,6 +182,7 @@ impl fmt::Display for Conflict {
                 write!(f, "they are different iterations of the loop `{member}`, which must not run at once")
             }
             Conflict::OnBlocks => write!(f, "two blocks run them, which nothing orders"),
+            Conflict::NoMessage => write!(f, "two ranks run them, and no message is in between: `exchange` the tensor"),
             Conflict::NoBarrier => write!(f, "two threads run them, and no barrier is in between"),
             Conflict::Sees { due, instead } => write!(f, "{instead}, but must find {due}"),
             Conflict::Misses { due } => write!(f, "not all that it must: {due} is missing"),

@@ -179,7 +179,7 @@ impl<'a> Tree<'a> {
                 let stmts = self.scop.stmts.iter().filter(|(_, stmt)| touches(stmt)).map(|(id, _)| id).collect();
                 let is_block = Kind::is_on_blocks;
                 match tensor.memory {
-                    Memory::Global => Key::Coordinates(0),
+                    Memory::Global | Memory::Rank | Memory::Message => Key::Coordinates(0),
                     Memory::Stack => Key::Coordinates(self.root.key(&stmts, 0, &Kind::apart)),
                     Memory::Shared => Key::Coordinates(self.root.key(&stmts, 0, &is_block)),
                     Memory::Registers => Key::Thread,

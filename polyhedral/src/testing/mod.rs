@@ -4,7 +4,7 @@ mod enumerate;
 mod execute;
 mod generate;
 mod inputs;
-mod polybench;
+pub mod polybench;
 mod programs;
 mod rng;
 
@@ -12,7 +12,7 @@ pub use enumerate::{Enumeration, Point};
 pub use execute::{AtOnce, Contents, contents, execute, same_results};
 pub use generate::random;
 pub use inputs::{Input, random_inputs, random_tensors};
-pub use polybench::{Kernel, POLYBENCH, conditioned_tensors, polybench};
+pub use polybench::{Kernel, LU_RIGHT_LOOKING, POLYBENCH, SETS, conditioned_tensors, plain, polybench};
 pub use programs::{
     PROGRAMS, conv3x3, gather, matmul, matmul_bias_relu, prefix_sum, program, programs, stencil, strided,
     transpose_nest, triangular_solve,

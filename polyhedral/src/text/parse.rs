@@ -150,7 +150,7 @@ fn declare_tensor(scop: &mut Scop, line: Line<'_>) -> Result<(), TextError> {
         Ok((lower, extent))
     })?;
     let (lower, extent): (Vec<Index>, Vec<Index>) = dims.into_iter().unzip();
-    let near = [Memory::Stack, Memory::Shared, Memory::Registers];
+    let near = [Memory::Stack, Memory::Shared, Memory::Registers, Memory::Rank, Memory::Message];
     let memory = near.into_iter().find(|memory| tokens.eat_word(memory.word())).unwrap_or_default();
     let streamed = tokens.eat_word("streamed");
     let layout = tokens.eat_word("layout").then(|| layout(scop, extent.len(), &mut tokens)).transpose()?;

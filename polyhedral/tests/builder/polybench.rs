@@ -1,15 +1,14 @@
 //! The kernels compute what their plain versions compute, and every stage before scheduling takes them.
 
 use polyhedral::eval::{Limits, run};
-use polyhedral::testing::{Kernel, POLYBENCH, conditioned_tensors};
+use polyhedral::testing::plain::{self, Arrays};
+use polyhedral::testing::{Kernel, LU_RIGHT_LOOKING, POLYBENCH};
 use polyhedral::{Scop, dependences, isl};
 use support::Stage;
 
-use crate::plain::{self, Arrays};
-
 #[track_caller]
 fn agrees(kernel: &Kernel, scop: &Scop, sizes: &[i64], seed: u64) {
-    let inputs = conditioned_tensors(scop, sizes, seed);
+    let inputs = kernel.tensors(scop, sizes, seed);
     let found = run(scop, sizes, &inputs, Limits::default()).unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
     let mut expected = Arrays::of(&inputs);
     plain::run(kernel.name, sizes, &mut expected);
@@ -26,7 +25,7 @@ fn agrees(kernel: &Kernel, scop: &Scop, sizes: &[i64], seed: u64) {
 #[test]
 fn every_kernel_computes_what_plain_loops_compute() {
     let ctx = isl::Ctx::new();
-    for kernel in POLYBENCH {
+    for kernel in POLYBENCH.iter().chain([&LU_RIGHT_LOOKING]) {
         let scop = kernel.scop(&ctx);
         for (seed, sizes) in kernel.sizes.iter().enumerate() {
             agrees(kernel, &scop, sizes, 17 + seed as u64);
@@ -37,7 +36,7 @@ fn every_kernel_computes_what_plain_loops_compute() {
 #[test]
 fn every_kernel_is_well_formed_and_its_text_reads_back() {
     let ctx = isl::Ctx::new();
-    for kernel in POLYBENCH {
+    for kernel in POLYBENCH.iter().chain([&LU_RIGHT_LOOKING]) {
         let scop = kernel.scop(&ctx);
         scop.verify().unwrap_or_else(|fault| panic!("{fault}"));
         let text = scop.to_string();
@@ -54,7 +53,7 @@ fn every_kernel_is_well_formed_and_its_text_reads_back() {
 #[test]
 fn the_dependences_of_every_kernel_are_found_within_a_budget() {
     let ctx = isl::Ctx::new();
-    for kernel in POLYBENCH {
+    for kernel in POLYBENCH.iter().chain([&LU_RIGHT_LOOKING]) {
         let scop = kernel.scop(&ctx);
         let found = ctx.with_budget(5_000_000, || dependences(&scop));
         let found = found.unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
@@ -64,7 +63,7 @@ fn the_dependences_of_every_kernel_are_found_within_a_budget() {
 
 #[test]
 fn a_program_is_the_same_every_time() {
-    for kernel in POLYBENCH {
+    for kernel in POLYBENCH.iter().chain([&LU_RIGHT_LOOKING]) {
         let build = || kernel.program(&isl::Ctx::new());
         let (one, other) = (build(), build());
         assert_eq!(one.source, other.source);
@@ -75,7 +74,7 @@ fn a_program_is_the_same_every_time() {
 #[test]
 fn every_span_points_at_what_it_says() {
     let ctx = isl::Ctx::new();
-    for kernel in POLYBENCH {
+    for kernel in POLYBENCH.iter().chain([&LU_RIGHT_LOOKING]) {
         let program = kernel.program(&ctx);
         for tensor in program.scop.tensors.values() {
             let text = &program.source[tensor.span.range()];

@@ -2,62 +2,12 @@
 
 use super::driver::{Handle, Job, Kind, Object, Value};
 use super::stream::{Turn, on};
-use super::{Device, DeviceError, DeviceTensor, Operand, Plan, Stream, architecture};
+use super::{Device, DeviceCode, DeviceError, DeviceTensor, Operand, Plan, Stream, Text, architecture};
 use crate::kernel::{CallError, Role, Signature};
 use crate::tensor::{TensorView, TensorViewMut};
 use smallvec::SmallVec;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// The text of kernels, in a language of a device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Text {
-    /// OpenCL C.
-    OpenCl(Arc<str>),
-    /// PTX.
-    Ptx {
-        /// The text.
-        text: Arc<str>,
-        /// What it is made for: `sm_80`.
-        architecture: String,
-    },
-    /// What `ptxas` makes of PTX.
-    Cubin {
-        /// The file's contents.
-        bytes: Arc<[u8]>,
-        /// What it is made for: `sm_80`.
-        architecture: String,
-    },
-}
-
-/// Kernels and what a call runs of them.
-#[derive(Clone, Debug)]
-pub struct DeviceCode {
-    text: Text,
-    plan: Plan,
-}
-
-impl DeviceCode {
-    /// Vouches for kernels.
-    ///
-    /// # Safety
-    /// The kernels of the plan are in the text. Launched as the plan says, with tensors that fit its signature, each reads only
-    /// its arguments and the workspace, writes only the outputs, with values of their types, the workspace and its report,
-    /// and returns.
-    pub unsafe fn new(text: Text, plan: Plan) -> DeviceCode {
-        DeviceCode { text, plan }
-    }
-
-    /// The text.
-    pub fn text(&self) -> &Text {
-        &self.text
-    }
-
-    /// What a call runs.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
-    }
-}
 
 /// Kernels of a device that are ready to be launched. Cheap to clone, `Send + Sync`.
 #[derive(Clone)]
@@ -90,19 +40,22 @@ impl Loaded {
 
 impl DeviceKernel {
     pub(super) fn load(device: &Device, code: &DeviceCode) -> Result<DeviceKernel, DeviceError> {
-        code.plan.check()?;
-        let text = made_for(device, &code.text)?;
+        code.plan().check()?;
+        let text = made_for(device, code.text())?;
         let driver = &device.driver;
         let module = Object::own(driver, Kind::Module, driver.module(text)?);
         let mut kernels = Vec::new();
-        for entry in &code.plan.kernels {
+        for entry in &code.plan().kernels {
             fits(device, entry)?;
             // SAFETY: the module was made above.
             let kernel = unsafe { driver.kernel(module.handle, entry) }?;
             kernels.push(Object::own(driver, Kind::Kernel, kernel));
         }
-        let (kernels, text) = (Mutex::new(kernels), code.text.clone());
-        DeviceKernel::of_module(Arc::new(Module { device: device.clone(), text, kernels, _module: module }), &code.plan)
+        let (kernels, text) = (Mutex::new(kernels), code.text().clone());
+        DeviceKernel::of_module(
+            Arc::new(Module { device: device.clone(), text, kernels, _module: module }),
+            code.plan(),
+        )
     }
 
     /// As [`Device::load`], with what this kernel has built when the text is the same one: kernels for any sizes are built once,
@@ -112,11 +65,11 @@ impl DeviceKernel {
     /// As [`Device::load`].
     pub fn load_beside(&self, code: &DeviceCode) -> Result<DeviceKernel, DeviceError> {
         let Loaded { module, plan, .. } = &*self.loaded;
-        if module.text != code.text || plan.kernels != code.plan.kernels {
+        if module.text != *code.text() || plan.kernels != code.plan().kernels {
             return DeviceKernel::load(&module.device, code);
         }
-        code.plan.check()?;
-        DeviceKernel::of_module(module.clone(), &code.plan)
+        code.plan().check()?;
+        DeviceKernel::of_module(module.clone(), code.plan())
     }
 
     fn of_module(module: Arc<Module>, plan: &Plan) -> Result<DeviceKernel, DeviceError> {

@@ -89,6 +89,26 @@ impl OpenSignature {
     }
 }
 
+/// The signature of one choice of sizes, with constants.
+impl From<Signature> for OpenSignature {
+    fn from(signature: Signature) -> OpenSignature {
+        let argument = |argument: Argument| {
+            let Argument { name, dtype, role, shape, strides } = argument;
+            let shape = shape.into_iter().map(Formula::Const).collect();
+            let strides = strides.into_iter().map(|stride| stride.map(Formula::Const)).collect();
+            OpenArgument { name, dtype, role, shape, strides }
+        };
+        OpenSignature {
+            name: signature.name,
+            arguments: signature.arguments.into_iter().map(argument).collect(),
+            parameters: signature.sizes.into_iter().map(Formula::Const).collect(),
+            workspace_bytes: Formula::Const(i64::try_from(signature.workspace_bytes).unwrap_or(i64::MAX)),
+            checks: signature.checks,
+            functions: Named::default(),
+        }
+    }
+}
+
 /// An object and what is known of it for all sizes of a call: machine code that may be called.
 #[derive(Clone, Debug)]
 pub struct OpenCode {

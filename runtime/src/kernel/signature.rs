@@ -3,11 +3,11 @@
 use super::{CallError, LoadError, Position};
 use crate::abi::STATUS_FAULT;
 use crate::tensor::{DType, TensorView, TensorViewMut};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::ops::Range;
 
 /// What a kernel takes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// The name of the kernel.
     pub name: String,
@@ -22,7 +22,7 @@ pub struct Signature {
 }
 
 /// A subscript that is data: machine code checks it before it is used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// The tensor that it subscripts.
     pub tensor: String,
@@ -35,7 +35,7 @@ pub struct Check {
 }
 
 /// A tensor that a kernel takes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Argument {
     /// Its name in the program.
     pub name: String,
@@ -51,7 +51,7 @@ pub struct Argument {
 }
 
 /// What a kernel does with a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// It is read.

@@ -13,14 +13,11 @@ use crate::tensor::DType;
 /// How it is said that a manifest is of another format.
 pub(super) const OTHER_FORMAT: &str = "it has the format ";
 
-type Read<T> = Result<T, String>;
+pub(super) type Read<T> = Result<T, String>;
 
 /// A value and where it is, `variants[0].code`.
-struct At<'a> {
-    /// The whole text.
-    #[cfg_attr(not(feature = "device"), allow(dead_code, reason = "for plans of devices"))]
-    text: &'a [u8],
-    value: &'a Value,
+pub(super) struct At<'a> {
+    pub value: &'a Value,
     place: String,
 }
 
@@ -32,7 +29,7 @@ fn format(at: &At<'_>) -> Read<(u32, String)> {
 
 /// The manifest that is written so.
 pub(super) fn manifest(text: &[u8]) -> Read<Manifest> {
-    let at = At { text, value: &parse(text)?, place: String::new() };
+    let at = At { value: &parse(text)?, place: String::new() };
     let (format, version) = format(&at)?;
     if format != FORMAT {
         return Err(format!("{OTHER_FORMAT}{format} (compiler {version}), and this version reads {FORMAT}"));
@@ -96,16 +93,21 @@ fn host_code(at: &At<'_>) -> Read<HostCode> {
             scalable_bits: machine.optional("scalable_bits").map(|bits| bits.number()).transpose()?,
         },
         alignment: at.field("alignment")?.number()?,
-        signature: OpenSignature {
-            name: signature.text_of("name")?,
-            arguments: signature.field("arguments")?.list(&argument)?,
-            parameters: signature.formulas_of("parameters")?,
-            workspace_bytes: signature.field("workspace_bytes")?.formula()?,
-            checks: signature.field("checks")?.list(&check)?,
-            functions: match signature.optional("functions") {
-                Some(functions) => functions.map(&|slot| slot.number())?,
-                None => Named::default(),
-            },
+        signature: open_signature(&signature)?,
+    })
+}
+
+#[inline(never)]
+pub(super) fn open_signature(at: &At<'_>) -> Read<OpenSignature> {
+    Ok(OpenSignature {
+        name: at.text_of("name")?,
+        arguments: at.field("arguments")?.list(&argument)?,
+        parameters: at.formulas_of("parameters")?,
+        workspace_bytes: at.field("workspace_bytes")?.formula()?,
+        checks: at.field("checks")?.list(&check)?,
+        functions: match at.optional("functions") {
+            Some(functions) => functions.map(&|slot| slot.number())?,
+            None => Named::default(),
         },
     })
 }
@@ -124,7 +126,7 @@ fn argument(at: &At<'_>) -> Read<OpenArgument> {
 
 #[inline(never)]
 fn check(at: &At<'_>) -> Read<Check> {
-    let found_by = |at: &At<'_>| match at.list(&|at| Ok(At { place: at.place.clone(), ..*at }))?.as_slice() {
+    let found_by = |at: &At<'_>| match at.list(&|at| Ok(At { value: at.value, place: at.place.clone() }))?.as_slice() {
         [tensor, rank] => Ok((tensor.text()?, rank.number()?)),
         _ => Err(at.wrong("a tensor and its rank")),
     };
@@ -146,34 +148,27 @@ fn kernels(at: &At<'_>) -> Read<KernelFile> {
         cubin: at.optional("cubin").map(|file| file.text()).transpose()?,
         // Who runs nothing on devices does not look at what they are asked to run.
         #[cfg(feature = "device")]
-        plan: plan(&at.field("plan")?)?,
+        plan: super::json_plan::plan(&at.field("plan")?)?,
     })
-}
-
-/// What another reader makes of a part of the text.
-#[cfg(feature = "device")]
-fn plan(at: &At<'_>) -> Read<crate::plan::Plan> {
-    let Value::Object(_, range) = at.value else { return Err(at.wrong("an object")) };
-    serde_json::from_slice(&at.text[range.clone()]).map_err(|error| format!("{}: {error}", at.place))
 }
 
 impl<'a> At<'a> {
     #[inline(never)]
-    fn wrong(&self, expected: &str) -> String {
+    pub fn wrong(&self, expected: &str) -> String {
         let place = if self.place.is_empty() { "it" } else { self.place.trim_start_matches('.') };
         format!("{place} is not {expected}")
     }
 
     /// The value of a field that may be missing, or `null`.
     #[inline(never)]
-    fn optional(&self, name: &str) -> Option<At<'a>> {
-        let Value::Object(fields, _) = self.value else { return None };
+    pub fn optional(&self, name: &str) -> Option<At<'a>> {
+        let Value::Object(fields) = self.value else { return None };
         let (_, value) = fields.iter().rev().find(|(own, _)| own == name).filter(|(_, value)| *value != Value::Null)?;
-        Some(At { value, place: format!("{}.{name}", self.place), ..*self })
+        Some(At { value, place: format!("{}.{name}", self.place) })
     }
 
     #[inline(never)]
-    fn field(&self, name: &str) -> Read<At<'a>> {
+    pub fn field(&self, name: &str) -> Read<At<'a>> {
         self.optional(name).ok_or_else(|| match self.place.trim_start_matches('.') {
             "" => format!("missing field `{name}`"),
             place => format!("{place}: missing field `{name}`"),
@@ -181,7 +176,7 @@ impl<'a> At<'a> {
     }
 
     #[inline(never)]
-    fn text(&self) -> Read<String> {
+    pub fn text(&self) -> Read<String> {
         match self.value {
             Value::Text(text) => Ok(text.clone()),
             _ => Err(self.wrong("a text")),
@@ -189,18 +184,18 @@ impl<'a> At<'a> {
     }
 
     #[inline(never)]
-    fn text_of(&self, name: &str) -> Read<String> {
+    pub fn text_of(&self, name: &str) -> Read<String> {
         self.field(name)?.text()
     }
 
     #[inline(never)]
-    fn number<T: TryFrom<i64>>(&self) -> Read<T> {
+    pub fn number<T: TryFrom<i64>>(&self) -> Read<T> {
         let number = if let Value::Int(number) = self.value { T::try_from(*number).ok() } else { None };
         number.ok_or_else(|| self.wrong("a number of its range"))
     }
 
     #[inline(never)]
-    fn formula(&self) -> Read<Formula> {
+    pub fn formula(&self) -> Read<Formula> {
         match self.value {
             Value::Int(value) => Ok(Formula::Const(*value)),
             Value::Text(text) => text.parse().map_err(|error| format!("{}: {error}", self.place)),
@@ -209,12 +204,12 @@ impl<'a> At<'a> {
     }
 
     #[inline(never)]
-    fn dtype(&self) -> Read<DType> {
+    pub fn dtype(&self) -> Read<DType> {
         self.text()?.parse().map_err(|error| format!("{}: {error}", self.place))
     }
 
     #[inline(never)]
-    fn role(&self) -> Read<Role> {
+    pub fn role(&self) -> Read<Role> {
         match self.value {
             Value::Text(role) if role == "input" => Ok(Role::Input),
             Value::Text(role) if role == "output" => Ok(Role::Output),
@@ -224,31 +219,31 @@ impl<'a> At<'a> {
     }
 
     #[inline(never)]
-    fn list<T>(&self, each: &dyn Fn(&At<'a>) -> Read<T>) -> Read<Vec<T>> {
+    pub fn list<T>(&self, each: &dyn Fn(&At<'a>) -> Read<T>) -> Read<Vec<T>> {
         let Value::List(list) = self.value else { return Err(self.wrong("a list")) };
         let mut all = Vec::new();
         for (at, value) in list.iter().enumerate() {
-            all.push(each(&At { value, place: format!("{}[{at}]", self.place), ..*self })?);
+            all.push(each(&At { value, place: format!("{}[{at}]", self.place) })?);
         }
         Ok(all)
     }
 
     #[inline(never)]
-    fn texts_of(&self, name: &str) -> Read<Vec<String>> {
+    pub fn texts_of(&self, name: &str) -> Read<Vec<String>> {
         self.field(name)?.list(&|text| text.text())
     }
 
     #[inline(never)]
-    fn formulas_of(&self, name: &str) -> Read<Vec<Formula>> {
+    pub fn formulas_of(&self, name: &str) -> Read<Vec<Formula>> {
         self.field(name)?.list(&|formula| formula.formula())
     }
 
     #[inline(never)]
-    fn map<T>(&self, each: &dyn Fn(&At<'a>) -> Read<T>) -> Read<Named<T>> {
-        let Value::Object(map, _) = self.value else { return Err(self.wrong("an object")) };
+    pub fn map<T>(&self, each: &dyn Fn(&At<'a>) -> Read<T>) -> Read<Named<T>> {
+        let Value::Object(map) = self.value else { return Err(self.wrong("an object")) };
         let mut all = Named::default();
         for (name, value) in map {
-            all.insert(name.clone(), each(&At { value, place: format!("{}.{name}", self.place), ..*self })?);
+            all.insert(name.clone(), each(&At { value, place: format!("{}.{name}", self.place) })?);
         }
         Ok(all)
     }

@@ -2,19 +2,34 @@
 
 use super::{KernelFile, Language, Package, PackageError, VariantCode};
 use crate::device::{Device, DeviceCode, DeviceKernel, Text, architecture};
+use std::sync::PoisonError;
 
 /// How well code fits a device: later architectures are better, assembled ones best.
 type Fit = (u32, u32, bool, bool);
 
+/// How well a variant fits a device, and whether it is for these sizes alone; its position; its code.
+type Candidate<'a> = ((Fit, bool), usize, &'a KernelFile);
+
 impl Package {
-    /// The kernels for these sizes on a device: of the variants that it runs, that for the latest architecture.
+    /// The kernels for these sizes on a device: of the variants that it runs, that for the latest architecture, of these the one
+    /// for these sizes alone, else the one for any. What is for any sizes is built once.
     ///
     /// # Errors
-    /// When the sizes do not fit the definition, when no variant is for them or for this device, and when the device refuses the
-    /// kernels.
+    /// When the sizes do not fit the definition, when no variant is for them or for this device, when they ask for too many launches
+    /// or blocks, and when the device refuses the kernels.
     pub fn device_kernel(&self, device: &Device, sizes: &[(&str, i64)]) -> Result<DeviceKernel, PackageError> {
         let sizes = self.manifest.in_order(sizes).map_err(PackageError::Sizes)?;
-        Ok(device.load(&self.device_code(device, &sizes)?)?)
+        let (at, code) = self.device_variant(device, &sizes)?;
+        if self.manifest.variants[at].sizes.is_some() {
+            return Ok(device.load(&code)?);
+        }
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, first)) = built.iter().find(|(other, first)| *other == at && first.device().is(device)) {
+            return Ok(first.load_beside(&code)?);
+        }
+        let kernel = device.load(&code)?;
+        built.push((at, kernel.clone()));
+        Ok(kernel)
     }
 
     /// What [`Package::device_kernel`] loads; a value for each size in the order of the manifest.
@@ -22,16 +37,22 @@ impl Package {
     /// # Errors
     /// As [`Package::device_kernel`].
     pub fn device_code(&self, device: &Device, sizes: &[i64]) -> Result<DeviceCode, PackageError> {
+        Ok(self.device_variant(device, sizes)?.1)
+    }
+
+    /// The same, and the position of its variant.
+    fn device_variant(&self, device: &Device, sizes: &[i64]) -> Result<(usize, DeviceCode), PackageError> {
         self.manifest.check_sizes(sizes).map_err(PackageError::Sizes)?;
-        let (mut best, mut obstacles): (Option<(Fit, &KernelFile)>, _) = (None, Vec::new());
-        for variant in &self.manifest.variants {
+        let (mut best, mut obstacles): (Option<Candidate<'_>>, _) = (None, Vec::new());
+        for (at, variant) in self.manifest.variants.iter().enumerate() {
             let obstacle = match &variant.code {
                 VariantCode::Host(_) => "it is for a processor".to_owned(),
                 VariantCode::Device(_) if !variant.fits(&self.manifest, sizes) => "it is for other sizes".to_owned(),
                 VariantCode::Device(code) => match fit(code, device.about().capability) {
                     Ok(fit) => {
-                        if best.is_none_or(|(before, _)| before < fit) {
-                            best = Some((fit, code));
+                        let rank = (fit, variant.sizes.is_some());
+                        if best.is_none_or(|(before, ..)| before < rank) {
+                            best = Some((rank, at, code));
                         }
                         continue;
                     }
@@ -41,12 +62,12 @@ impl Package {
             obstacles.push(format!("{} ({}): {obstacle}", variant.name, variant.target));
         }
         match best {
-            Some(((.., is_assembled), code)) => Ok(self.code_of(code, is_assembled)),
+            Some((((.., is_assembled), _), at, code)) => Ok((at, self.code_of(code, is_assembled, sizes)?)),
             None => Err(self.no_variant(&format!("the device `{}`", device.about().name), sizes, obstacles)),
         }
     }
 
-    fn code_of(&self, code: &KernelFile, is_assembled: bool) -> DeviceCode {
+    fn code_of(&self, code: &KernelFile, is_assembled: bool, sizes: &[i64]) -> Result<DeviceCode, PackageError> {
         let text = match (&code.language, &code.cubin) {
             (Language::Opencl, _) => Text::OpenCl(self.text(&code.text).into()),
             (Language::Ptx(architecture), Some(cubin)) if is_assembled => {
@@ -57,8 +78,9 @@ impl Package {
                 Text::Ptx { text: self.text(&code.text).into(), architecture: architecture.clone() }
             }
         };
-        // SAFETY: whoever loaded the package vouched for its code, or it was put together of such.
-        unsafe { DeviceCode::new(text, code.plan.clone()) }
+        let plan = code.plan.at(&self.manifest.values(sizes))?;
+        // SAFETY: whoever loaded the package vouched for its code, or it was put together of such; the sizes were checked above.
+        Ok(unsafe { DeviceCode::new(text, plan) })
     }
 }
 
@@ -89,7 +111,7 @@ mod tests {
             Signature { name: "f".into(), arguments: vec![], sizes: vec![], workspace_bytes: 0, checks: vec![] };
         let (kernels, workspace, launches) = (vec![], vec![], vec![]);
         let plan = Plan { signature, index_bits: 32, kernels, workspace, fault_words: 0, launches };
-        KernelFile { language, text: "f.ptx".into(), cubin: cubin.then(|| "f.cubin".into()), plan }
+        KernelFile { language, text: "f.ptx".into(), cubin: cubin.then(|| "f.cubin".into()), plan: plan.into() }
     }
 
     #[test]

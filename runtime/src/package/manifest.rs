@@ -126,7 +126,7 @@ pub struct KernelFile {
     pub cubin: Option<String>,
     /// What a call runs.
     #[cfg(feature = "device")]
-    pub plan: crate::plan::Plan,
+    pub plan: crate::plan::OpenPlan,
 }
 
 /// Machine code computes with sizes in 64 bits: with ones up to this no subscript and no end of a tile overflows.
@@ -293,11 +293,13 @@ impl Variant {
             return Err("its sizes are not those of the definition".into());
         }
         match &self.code {
-            VariantCode::Device(code) => match (&self.sizes, &code.language, &code.cubin) {
-                (None, ..) => Err("launches are for one choice of sizes".into()),
-                (_, Language::Opencl, Some(_)) => Err("OpenCL C is not assembled".into()),
+            VariantCode::Device(code) => match (&code.language, &code.cubin) {
+                (Language::Opencl, Some(_)) => Err("OpenCL C is not assembled".into()),
                 #[cfg(feature = "device")]
-                _ => code.plan.check().map_err(|error| error.to_string()),
+                _ => {
+                    code.plan.check().map_err(|error| error.to_string())?;
+                    code.plan.check_names(&manifest.sizes)
+                }
                 #[cfg(not(feature = "device"))]
                 _ => Ok(()),
             },

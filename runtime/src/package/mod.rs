@@ -11,6 +11,8 @@
 
 mod cpu;
 mod json;
+#[cfg(feature = "device")]
+mod json_plan;
 mod linked;
 mod manifest;
 mod value;
@@ -29,7 +31,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The version of the format; a package of another one is refused. The version of the compiler is told, and does not matter:
 /// what machine code and run time agree on is part of the format.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// What describes a package.
 pub const MANIFEST: &str = "package.json";
@@ -72,6 +74,10 @@ pub enum PackageError {
     /// Machine code cannot be mapped.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// There are no launches for the sizes.
+    #[cfg(feature = "device")]
+    #[error(transparent)]
+    Plan(#[from] crate::plan::PlanError),
     /// A device refuses its kernels.
     #[cfg(feature = "device")]
     #[error(transparent)]
@@ -99,6 +105,9 @@ pub struct Package {
     files: Named<Arc<[u8]>>,
     /// Machine code for any sizes that is mapped already, with the position of its variant.
     mapped: Arc<Mutex<Vec<(usize, Kernel)>>>,
+    /// The same of kernels that a device has built.
+    #[cfg(feature = "device")]
+    built: Arc<Mutex<Vec<(usize, crate::DeviceKernel)>>>,
     /// By their symbols, the functions of a package that is part of the program, which has none of its files.
     linked: Arc<[(String, Entry)]>,
 }
@@ -147,9 +156,20 @@ impl Package {
             variants: Vec::new(),
             sha256: Named::default(),
         };
-        let mut package = Package { manifest, files: Named::default(), mapped: Arc::default(), linked: Arc::default() };
+        let mut package = Package::of(manifest, Named::default(), Arc::default());
         package.add_file(file, program.into_bytes());
         package
+    }
+
+    fn of(manifest: Manifest, files: Named<Arc<[u8]>>, linked: Arc<[(String, Entry)]>) -> Package {
+        Package {
+            manifest,
+            files,
+            mapped: Arc::default(),
+            #[cfg(feature = "device")]
+            built: Arc::default(),
+            linked,
+        }
     }
 
     /// Adds machine code.
@@ -163,7 +183,7 @@ impl Package {
 
     /// Adds kernels, and the same assembled, where they are.
     #[cfg(feature = "device")]
-    pub fn add_device(&mut self, about: VariantParts, code: &crate::DeviceCode, cubin: Option<Vec<u8>>) {
+    pub fn add_device(&mut self, about: VariantParts, code: &crate::OpenDeviceCode, cubin: Option<Vec<u8>>) {
         use crate::device::Text;
         let (language, ending, text): (_, _, &[u8]) = match code.text() {
             Text::OpenCl(text) => (Language::Opencl, "cl", text.as_bytes()),
@@ -289,7 +309,7 @@ impl Package {
             }
             files.insert(name.clone(), bytes);
         }
-        Ok(Package { manifest, files, mapped: Arc::default(), linked: Arc::default() })
+        Ok(Package::of(manifest, files, Arc::default()))
     }
 
     /// The package that a manifest describes, with functions that are part of the program in the place of its files.
@@ -302,7 +322,7 @@ impl Package {
     unsafe fn linked(text: &str, entries: &[(&str, Entry)]) -> Result<Package, String> {
         let manifest = Manifest::parse(text.as_bytes())?;
         let linked = entries.iter().map(|(name, entry)| (name.to_string(), *entry)).collect();
-        Ok(Package { manifest, files: Named::default(), mapped: Arc::default(), linked })
+        Ok(Package::of(manifest, Named::default(), linked))
     }
 
     /// The name and the bytes of all files, [`MANIFEST`] and [`HASH`] last: those that [`Package::write`] writes.
@@ -312,6 +332,15 @@ impl Package {
         let files = self.files.iter().map(|(name, bytes)| (name.clone(), bytes.clone()));
         let about = [(MANIFEST, manifest), (HASH, hash)].map(|(name, text)| (name.into(), text.into_bytes().into()));
         files.chain(about).collect()
+    }
+
+    /// Checks that what [`Package::write`] writes is read again.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        let text = serde_json::to_string(&self.manifest).map_err(|error| error.to_string())?;
+        Manifest::parse(text.as_bytes()).map(|_| ())
     }
 
     /// The kernel for these sizes on this machine's processor: of the variants that the machine has the instructions for those

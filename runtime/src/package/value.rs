@@ -1,7 +1,5 @@
 //! Values of JSON (RFC 8259), without fractions: what a manifest is written with.
 
-use std::ops::Range;
-
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
@@ -10,8 +8,8 @@ pub(super) enum Value {
     Int(i64),
     Text(String),
     List(Vec<Value>),
-    /// Names with values, and where it is in the text.
-    Object(Vec<(String, Value)>, Range<usize>),
+    /// Names with values.
+    Object(Vec<(String, Value)>),
 }
 
 /// Lists and objects inside of each other, at most.
@@ -63,7 +61,6 @@ impl Reader<'_> {
     #[inline(never)]
     fn value(&mut self) -> Read<Value> {
         self.skip();
-        let start = self.at;
         match self.peek() {
             Some(b'"') => self.string().map(Value::Text),
             Some(b'-' | b'0'..=b'9') => self.int(),
@@ -86,7 +83,7 @@ impl Reader<'_> {
                     fields.push((name, reader.value()?));
                     Ok(())
                 })?;
-                Ok(Value::Object(fields, start..self.at))
+                Ok(Value::Object(fields))
             }
             _ if self.takes("null") => Ok(Value::Null),
             _ if self.takes("true") => Ok(Value::Bool(true)),
@@ -202,7 +199,7 @@ mod tests {
             (Value::List(a), serde_json::Value::Array(b)) => {
                 a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
             }
-            (Value::Object(a, _), serde_json::Value::Object(b)) => {
+            (Value::Object(a), serde_json::Value::Object(b)) => {
                 a.len() == b.len() && a.iter().all(|(name, value)| b.get(name).is_some_and(|other| same(value, other)))
             }
             _ => false,

@@ -12,6 +12,7 @@ use transform::Script;
 
 use super::store::Files;
 use crate::compile::{Code, Options, Translated};
+use crate::device;
 use crate::package;
 use crate::routine::Routine;
 use crate::{Error, Result};
@@ -89,7 +90,7 @@ impl Kept {
             self.package.manifest().variants.first().ok_or_else(|| Error::bug("a kept kernel has no code"))?;
         match &variant.code {
             VariantCode::Host(_) => self.machine_code(variant, sizes),
-            VariantCode::Device(kernels) => self.kernels(kernels),
+            VariantCode::Device(kernels) => self.kernels(kernels, sizes),
         }
     }
 
@@ -103,7 +104,7 @@ impl Kept {
         code.map(Code::Host).map_err(Error::bug)
     }
 
-    fn kernels(&self, kernels: &KernelFile) -> Result<Code> {
+    fn kernels(&self, kernels: &KernelFile, sizes: &[i64]) -> Result<Code> {
         let text = String::from_utf8_lossy(&self.bytes(&kernels.text)?).into_owned();
         let text = match &kernels.language {
             Language::Opencl => runtime::device::Text::OpenCl(text.into()),
@@ -111,8 +112,9 @@ impl Kept {
                 runtime::device::Text::Ptx { text: text.into(), architecture: architecture.clone() }
             }
         };
+        let plan = kernels.plan.at(&self.package.manifest().values(sizes)).map_err(device::no_plan)?;
         // SAFETY: as above.
-        Ok(Code::Device(unsafe { DeviceCode::new(text, kernels.plan.clone()) }))
+        Ok(Code::Device(unsafe { DeviceCode::new(text, plan) }))
     }
 
     fn bytes(&self, file: &str) -> Result<Arc<[u8]>> {

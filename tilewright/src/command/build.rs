@@ -31,7 +31,7 @@ pub struct Build {
     /// Sizes to compile for, beside those of -s; repeatable, one kernel for each
     #[arg(long = "sizes", value_name = "M=1,K=64")]
     choices: Vec<Assignments>,
-    /// One kernel for any sizes of a processor, beside those for the sizes that are given
+    /// One kernel for any sizes, beside those for the sizes that are given
     #[arg(long)]
     symbolic: bool,
     /// `host`, or names that `tilewright targets` lists, or cuda:sm_80, opencl, …; repeatable
@@ -137,13 +137,14 @@ impl Build {
                     let bytes = package.file(&code.object).map_or(0, |object| object.len());
                     format!("{bytes} bytes, workspace {} bytes", code.signature.workspace_bytes)
                 }
-                VariantCode::Device(code) => format!(
-                    "{} kernels{}, {} launches, workspace {} bytes",
-                    code.plan.kernels.len(),
-                    if code.cubin.is_some() { " in PTX and assembled" } else { "" },
-                    code.plan.launches.len(),
-                    code.plan.workspace_bytes()
-                ),
+                VariantCode::Device(code) => {
+                    let form = if code.cubin.is_some() { " in PTX and assembled" } else { "" };
+                    // Of one choice of sizes; of any, both follow from these.
+                    let work = variant.sizes.as_ref().and_then(|_| code.plan.at(&|_| None).ok()).map(|plan| {
+                        format!(", {} launches, workspace {} bytes", plan.launches.len(), plan.workspace_bytes())
+                    });
+                    format!("{} kernels{form}{}", code.plan.kernels.len(), work.unwrap_or_default())
+                }
             };
             text += &format!("  {} for {}, {sizes}: {code}\n", manifest.definition, variant.target);
         }

@@ -54,7 +54,7 @@ fn shortest(
 ) -> Result<f64> {
     let Some(device) = compiler.device() else { return Err(Error::bug("limits of a device without a device")) };
     program.verify()?;
-    let code = Kernels::of(program, gpu).and_then(|kernels| kernels.code(program, &[])).map_err(no_code)?;
+    let code = Kernels::of(program, gpu).and_then(|kernels| kernels.code(&[])).map_err(no_code)?;
     let kernel = device.load(&code).map_err(error)?;
     let stream = device.stream().map_err(error)?;
     let source = device.upload(&stream, &filled(input, read)?.view()).map_err(error)?;

@@ -4,14 +4,14 @@ use std::env;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use runtime::DeviceCode;
+use runtime::OpenDeviceCode;
 use runtime::device::Text;
 
 /// What `ptxas` makes of the PTX of kernels for its architecture: a file that a device loads without a compiler. `None` for kernels
 /// in another language, where there is no `ptxas`, and where it is too old for the text, which goes with the package anyway.
 ///
 /// It is the one that `TILEWRIGHT_PTXAS` names, else the one of the path.
-pub(super) fn assembled(code: &DeviceCode) -> Option<Vec<u8>> {
+pub(super) fn assembled(code: &OpenDeviceCode) -> Option<Vec<u8>> {
     let Text::Ptx { text, architecture } = code.text() else { return None };
     let ptxas = env::var_os("TILEWRIGHT_PTXAS").filter(|name| !name.is_empty()).unwrap_or_else(|| "ptxas".into());
     let folder = tempfile::tempdir().ok()?;

@@ -44,8 +44,7 @@ impl Choice {
 }
 
 /// A definition of `source` compiled for each of the targets and each choice of sizes, with all that a call needs.
-/// [`Options::symbolic`] is left to the choices. Launches of a device are listed for the sizes of a call, so a device has no code
-/// for any sizes: where there are other choices, it has those.
+/// [`Options::symbolic`] is left to the choices.
 ///
 /// # Errors
 /// When the sizes do not fit, a script is refused, or there is nothing that could be compiled for a target.
@@ -99,10 +98,11 @@ pub fn package_for(
         bind::preconditions(&routine, sizes).map_err(|error| error.with_source(source))?;
     }
     for options in targets {
-        for choice in choices_of(options, choices)? {
+        for choice in choices {
             add_variant(&mut package, &routine, options, choice).map_err(|error| error.with_source(source))?;
         }
     }
+    readable(&package)?;
     for program in programs {
         for (name, bytes) in program.files(def, &package, targets)? {
             package.add_file(name, bytes);
@@ -115,7 +115,7 @@ pub fn package_for(
 /// like: of a program that was built in Rust it has neither arguments nor conditions.
 ///
 /// # Errors
-/// Where it is kernels for any sizes, and where its numbers are no formulas.
+/// Where its numbers are no formulas.
 pub(crate) fn of_translated(
     translated: &Translated,
     routine: &Routine,
@@ -133,32 +133,17 @@ pub(crate) fn of_translated(
     let target = options.device.as_ref().map_or(&options.target.name, |device| &device.name).clone();
     let script = translated.script.to_string();
     let about = VariantParts { name: "kept".into(), target, sizes: sizes.map(<[i64]>::to_vec), script };
-    match (&options.device, sizes) {
-        (None, sizes) => {
+    match &options.device {
+        None => {
             let code = translated.open_code(&routine.sizes, sizes, options)?;
             package.add_host(about, machine(options)?, &code);
         }
-        (Some(_), Some(sizes)) => {
-            package.add_device(about, &translated.device_code(&routine.sizes, sizes, options)?, None);
-        }
-        (Some(device), None) => {
-            let message = format!("launches of `{}` are listed for the sizes of a call", device.name);
-            return Err(Error::user(Diagnostic::call("TC0946", message)));
+        Some(_) => {
+            package.add_device(about, &translated.open_kernels(&routine.sizes, sizes, options)?, None);
         }
     }
+    readable(&package)?;
     Ok(package)
-}
-
-/// The choices that a target can have code for.
-fn choices_of<'a>(options: &Options, choices: &'a [Choice]) -> Result<Vec<&'a Choice>> {
-    let Some(device) = &options.device else { return Ok(choices.iter().collect()) };
-    let known: Vec<&Choice> = choices.iter().filter(|choice| choice.sizes.is_some()).collect();
-    if known.is_empty() {
-        let message = format!("`{}` has no code for any sizes: its launches follow from the sizes", device.name);
-        let error = Diagnostic::call("TC0946", message);
-        return Err(Error::user(error.help("say which with -s M=512,N=512, several with --sizes")));
-    }
-    Ok(known)
 }
 
 /// Compiles for one target and one choice of sizes.
@@ -175,19 +160,29 @@ fn add_variant(package: &mut Package, routine: &Routine, options: &Options, choi
     let translated = compile::translate_as(scop, Some(&entry), &[], &options, &mut Watch::new(&mut |_, _| ()))?;
     let (sizes, script) = (choice.sizes.clone(), translated.script.to_string());
     let about = VariantParts { name, target: target.clone(), sizes, script };
-    match (&options.device, &choice.sizes) {
-        (Some(_), Some(sizes)) => {
-            let code = translated.device_code(&routine.sizes, sizes, &options)?;
+    match &options.device {
+        None => {
+            let code = translated.open_code(&routine.sizes, choice.sizes.as_deref(), &options)?;
+            package.add_host(about, machine(&options)?, &code);
+        }
+        Some(_) => {
+            let code = translated.open_kernels(&routine.sizes, choice.sizes.as_deref(), &options)?;
             let cubin = cubin::assembled(&code);
             package.add_device(about, &code, cubin);
         }
-        (Some(_), None) => return Err(Error::bug("launches for any sizes")),
-        (None, sizes) => {
-            let code = translated.open_code(&routine.sizes, sizes.as_deref(), &options)?;
-            package.add_host(about, machine(&options)?, &code);
-        }
     }
     Ok(())
+}
+
+/// Refuses what no run time reads: of programs of thousands of statements, formulas may be longer than a text of one may be.
+fn readable(package: &Package) -> Result<()> {
+    let unreadable = |reason| {
+        let message = format!("a package cannot describe `{}`: {reason}", package.manifest().definition);
+        Error::user(
+            Diagnostic::call("TC0952", message).help("divide the definition, or build it for given sizes with -s"),
+        )
+    };
+    package.check().map_err(unreadable)
 }
 
 /// What code for the target of the options runs on.

@@ -194,7 +194,7 @@ fn computed(scop: &Scop, program: &Program, compiler: &Compiler, seed: u64) -> R
     let wide = eval::run_wide(scop, &[], &given, Limits::default()).map_err(|error| error.to_string())?;
     let (device, gpu) = compiler.device().zip(compiler.gpu()).ok_or("there is no device")?;
     let kernels = Kernels::of(program, gpu).map_err(|why| why.to_string())?;
-    let code = kernels.code(program, &[]).map_err(|why| why.to_string())?;
+    let code = kernels.code(&[]).map_err(|why| why.to_string())?;
     let kernel = device.load(&code).map_err(|error| format!("{error}\n{program}"))?;
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
     for argument in &kernel.signature().arguments {

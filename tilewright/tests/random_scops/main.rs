@@ -7,6 +7,7 @@
 //! ```text
 //! chains    random programs whose stages have temporaries between them
 //! draw      random commands over the loops and tensors that there are
+//! stencils  loops over time, tiled wherever that is legal
 //! engines   the evaluator's tensors against the interpreter's and the machine's
 //! witness   a refusal's counter-example, judged point by point
 //! ```
@@ -16,6 +17,7 @@
 mod chains;
 mod draw;
 mod engines;
+mod stencils;
 mod witness;
 
 use std::collections::BTreeMap;

@@ -35,7 +35,7 @@ pub fn compare(def: &Definition, compiler: &Compiler) -> Result<(), String> {
 }
 
 /// A few sizes that a call may have: with zeros and ones, small, and larger than tiles of registers.
-fn sizes(def: &Definition) -> Vec<Vec<i64>> {
+pub fn sizes(def: &Definition) -> Vec<Vec<i64>> {
     let scop = frontend_tc::lower(def, &isl::Ctx::new()).expect("a checked definition");
     let mut rng = fastrand::Rng::with_seed(def.name.bytes().map(u64::from).sum());
     let mut chosen: Vec<Vec<i64>> = Vec::new();
@@ -99,7 +99,7 @@ fn agree<'a>(
 }
 
 /// What is in an output before the call.
-fn contents(output: &frontend_tc::Tensor, random: &Random, sizes: &[i64]) -> Result<Tensor, String> {
+pub fn contents(output: &frontend_tc::Tensor, random: &Random, sizes: &[i64]) -> Result<Tensor, String> {
     if output.role == Role::InOut {
         return random.argument(output).map_err(|error| error.to_string());
     }

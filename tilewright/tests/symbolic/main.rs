@@ -7,6 +7,7 @@
 
 mod call;
 mod calls;
+mod devices;
 #[path = "../guards/memory.rs"]
 mod memory;
 mod programs;

@@ -4,6 +4,7 @@
 //! ([`polyhedral::legality::values_kept`]).
 
 pub(crate) mod compute_at;
+pub(crate) mod exchange;
 pub(crate) mod inline;
 pub(crate) mod layout;
 pub(crate) mod prefetch;

@@ -192,7 +192,7 @@ impl Partial {
         };
         let copies = match memory {
             Memory::Stack | Memory::Shared | Memory::Registers => Copies::default(),
-            Memory::Global => Copies::of(scop, site, &each.domain()?, |_| false)?,
+            Memory::Global | Memory::Rank | Memory::Message => Copies::of(scop, site, &each.domain()?, |_| false)?,
         };
         let extent = copies.extent.iter().cloned().chain(own).collect();
         Ok(Partial { each, copies, first, by, lower, extent, memory })

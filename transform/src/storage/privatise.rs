@@ -64,7 +64,9 @@ fn copies(scop: &Scop, site: &Site, id: TensorId, given: Privatisation) -> Resul
     let last = site.members.len() - 1;
     let copies = match memory {
         Memory::Stack | Memory::Shared | Memory::Registers => Copies::default(),
-        Memory::Global => Copies::of(scop, site, &uses.touched(scop)?.domain()?, |at| at == last)?,
+        Memory::Global | Memory::Rank | Memory::Message => {
+            Copies::of(scop, site, &uses.touched(scop)?.domain()?, |at| at == last)?
+        }
     };
     let name = match &given.name {
         Some(name) if *name != given.tensor => new_tensor_name(scop, name)?,

@@ -263,6 +263,10 @@ pub(super) fn memory_for(
             ))
         }
         Some(Memory::Shared) => in_block(site).map(|()| Memory::Shared),
+        Some(memory @ (Memory::Rank | Memory::Message)) => {
+            let memory = memory.word();
+            Reason::precondition(format!("what is `in {memory}` is `exchange`'s to give out"))
+        }
         Some(Memory::Registers) => in_kernel(scop, site).map(|()| Memory::Registers),
         Some(Memory::Stack) => Ok(Memory::Stack),
         None => {

@@ -162,7 +162,9 @@ fn other_memories(scop: &Scop) -> isl::Result<Vec<(String, Scop)>> {
         let (memory, what) = match tensor.memory {
             Memory::Stack => (Memory::Global, "shared"),
             // The scripts are for processors: what blocks share, and registers, are in none.
-            Memory::Global | Memory::Shared | Memory::Registers => (Memory::Stack, "private"),
+            Memory::Global | Memory::Shared | Memory::Registers | Memory::Rank | Memory::Message => {
+                (Memory::Stack, "private")
+            }
         };
         spoiled.tensors[id].memory = memory;
         all.push((format!("`{}` {what}", tensor.name), spoiled));

@@ -64,6 +64,11 @@ impl Printer<'_> {
         self.int_text(int, ranges).text
     }
 
+    /// The end of a loop, to the right of a `<`.
+    pub(super) fn end(&mut self, int: &Int, ranges: &Ranges) -> String {
+        self.int_text(int, ranges).at(Tightness::Sum)
+    }
+
     fn int_text(&mut self, int: &Int, ranges: &Ranges) -> Text {
         match int {
             Int::Const(value) if *value < 0 => Text::new(value.to_string(), Tightness::Unary),
