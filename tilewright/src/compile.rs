@@ -65,7 +65,7 @@ pub(crate) struct Translated {
 /// What a back end makes of loops.
 enum Built {
     Object(llvm::Object),
-    Kernels(Kernels),
+    Kernels(Box<Kernels>),
 }
 
 /// The code of a definition for the sizes of a call.
@@ -178,7 +178,7 @@ fn translated_for(
 ) -> Result<Translated> {
     let (program, script, remarks) = launches(scop, device, strided, options)?;
     let program = watch.at(program)?;
-    let built = Built::Kernels(Kernels::of(&program, device).map_err(device::no_code)?);
+    let built = Built::Kernels(Box::new(Kernels::of(&program, device).map_err(device::no_code)?));
     watch.passed("kernels");
     Ok(Translated { program, built, script, remarks })
 }

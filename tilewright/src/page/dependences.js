@@ -45,7 +45,8 @@ function graphPicture() {
     const all = edge.dependences.map((at) => report.dependences[at]);
     const kind = ['flow', 'reduction', 'anti', 'output'].find((one) => all.some((each) => each.kind === one));
     const label = [...new Set(all.map((one) => `${one.kind} ${vectorsOfDependence(one)}`.trim()))].join(', ');
-    const shown = label.length > 46 ? `${label.slice(0, 45)}…` : label;
+    const most = edge.from === edge.to ? 30 : 46;
+    const shown = label.length > most ? `${label.slice(0, most - 1)}…` : label;
     const { d, tip, text } = edge.from < edge.to ? down(edge, edges, place, height, width) : around(edge, place, width, height);
     const say = () => showDependence(edge.dependences);
     shapes.push(draw('g', { class: 'dependence', role: 'button', tabindex: 0, 'aria-label': `${nodes[edge.from][0]} to ${nodes[edge.to][0]}: ${label}`, onclick: say,

@@ -36,6 +36,11 @@ const HEIGHT: f64 = 34.0;
 const BETWEEN: f64 = 46.0;
 /// Of a letter.
 const LETTER: f64 = 7.6;
+/// Of a letter of what stands beside an edge, and how many there are at most.
+const LABEL: f64 = 6.7;
+const LONGEST: usize = 30;
+/// Of an edge of a statement to itself.
+const LOOP: f64 = 28.0;
 
 impl Graph {
     /// The graph of a report.
@@ -54,7 +59,14 @@ impl Graph {
         let width = LETTER * widest as f64 + 28.0;
         let down: Vec<(usize, usize)> =
             edges.iter().map(|edge| (edge.from, edge.to)).filter(|(from, to)| from < to).collect();
-        let Layout { places, bends, size } = layout(&vec![width; names.len()], &down, HEIGHT, BETWEEN);
+        // What is said of a statement's dependences on itself stands beside it.
+        let beside = |node: usize| {
+            let own = report.dependences.iter().filter(|one| one.from == names[node] && one.to == names[node]);
+            own.map(|one| one.kind.len() + 1 + one.vectors().chars().count()).sum::<usize>().min(LONGEST) as f64
+        };
+        let room = |node: usize| if beside(node) > 0.0 { 2.0 * (LOOP + LABEL * beside(node)) } else { 0.0 };
+        let widths: Vec<f64> = (0..names.len()).map(|node| width + room(node)).collect();
+        let Layout { places, bends, size } = layout(&widths, &down, HEIGHT, BETWEEN);
         let point = |(x, y): (f64, f64)| (x.round(), y.round());
         for (edge, way) in edges.iter_mut().filter(|edge| edge.from < edge.to).zip(bends) {
             edge.bends = way.into_iter().map(point).collect();

@@ -95,8 +95,11 @@ pub(super) struct Dated {
     pub(super) date: Vec<i64>,
 }
 
+/// The instances of a statement in order, and what is around each of its places.
+pub(super) type Found = (Vec<Dated>, Vec<Vec<Around>>);
+
 /// The instances of a statement with what is around its places; `None` when there are more than `most`.
-pub(super) fn dated(scop: &Scop, id: StmtId, most: usize) -> isl::Result<Option<(Vec<Dated>, Vec<Vec<Around>>)>> {
+pub(super) fn dated(scop: &Scop, id: StmtId, most: usize) -> isl::Result<Option<Found>> {
     let (mut found, mut around) = (Vec::new(), Vec::new());
     for (number, place) in places(scop, id)?.iter().enumerate() {
         let Some(instances) = place.instances(number, most.saturating_sub(found.len()))? else { return Ok(None) };
@@ -126,7 +129,7 @@ impl Instances {
     pub(super) fn of(
         scop: &Scop,
         id: StmtId,
-        (found, places): (Vec<Dated>, Vec<Vec<Around>>),
+        (found, places): Found,
         moments: &BTreeMap<Vec<i64>, usize>,
         deps: &Dependences,
     ) -> isl::Result<Instances> {
