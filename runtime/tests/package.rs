@@ -263,6 +263,42 @@ fn what_is_written_is_read_and_runs() {
     assert_eq!(line, format!("{}  {MANIFEST}\n", hash(&fs::read(folder.path().join(MANIFEST)).expect("bytes"))));
 }
 
+/// A folder that is written again holds the new package, and what is no package's.
+#[test]
+fn no_file_of_a_package_before_stays() {
+    let (old, folder) = (squares(), tempfile::tempdir().expect("a folder"));
+    old.write(folder.path()).expect("it is written");
+    fs::write(folder.path().join("notes.txt"), "mine").expect("a file");
+    let new = Package::new(parts(&[("A", Role::Input), ("B", Role::Output)]));
+    new.write(folder.path()).expect("it is written");
+    let mut found: Vec<String> = fs::read_dir(folder.path())
+        .expect("a folder")
+        .map(|entry| entry.expect("a file").file_name().into_string().expect("text"))
+        .collect();
+    let mut expected: Vec<String> = new.contents().into_iter().map(|(name, _)| name).collect();
+    expected.push("notes.txt".into());
+    assert!(old.contents().len() > new.contents().len());
+    (found.sort(), expected.sort());
+    assert_eq!(found, expected);
+}
+
+/// A manifest that names files elsewhere removes none.
+#[test]
+fn nothing_outside_of_the_folder_is_removed() {
+    let outer = tempfile::tempdir().expect("a folder");
+    let folder = outer.path().join("package");
+    squares().write(&folder).expect("it is written");
+    let kept = outer.path().join("kept.o");
+    fs::write(&kept, "mine").expect("a file");
+    let text = fs::read_to_string(folder.join("package.json")).expect("text");
+    let first = squares().contents()[0].0.clone();
+    for name in ["../kept.o".to_string(), kept.display().to_string()] {
+        fs::write(folder.join("package.json"), text.replace(&first, &name)).expect("a file");
+        squares().write(&folder).expect("it is written");
+        assert!(kept.exists(), "{name}");
+    }
+}
+
 #[test]
 fn calls_that_do_not_fit_are_refused() {
     let package = squares();

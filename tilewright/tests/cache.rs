@@ -128,14 +128,24 @@ fn kernels_of_a_device_are_kept() {
         return;
     };
     let folder = folder();
-    let (a, b) = (numbers(&[13, 40], 1), numbers(&[40, 9], 2));
-    let expected = Compiler::host().compile(MM).unwrap().call(&[&a, &b]).unwrap();
-    for was_kept in [false, true] {
+    let compiler = |symbolic| {
         let cache = KernelCache::open(folder.path()).unwrap();
-        let mm = Compiler::for_device(&device).unwrap().cache(cache).compile(MM).unwrap();
-        assert_eq!(mm.prepare(&[&[13, 40], &[40, 9]]).unwrap().was_kept, was_kept);
+        Compiler::for_device(&device).unwrap().symbolic(symbolic).cache(cache).compile(MM).unwrap()
+    };
+    let prepared = |symbolic, [m, k, n]: [i64; 3]| {
+        let mm = compiler(symbolic);
+        let (a, b) = (numbers(&[m, k], 1), numbers(&[k, n], 2));
+        let was_kept = mm.prepare(&[&[m, k], &[k, n]]).unwrap().was_kept;
+        let expected = Compiler::host().compile(MM).unwrap().call(&[&a, &b]).unwrap();
         let found = mm.call(&[&a, &b]).unwrap();
-        assert_eq!(found.as_slice::<f32>().unwrap(), expected.as_slice::<f32>().unwrap());
+        assert_eq!(found.as_slice::<f32>().unwrap(), expected.as_slice::<f32>().unwrap(), "{symbolic} {m} {k} {n}");
+        was_kept
+    };
+    for symbolic in [false, true] {
+        assert!(!prepared(symbolic, [13, 40, 9]));
+        assert!(prepared(symbolic, [13, 40, 9]));
+        // For other sizes what is for any serves as well.
+        assert_eq!(prepared(symbolic, [3, 5, 7]), symbolic);
     }
 }
 

@@ -110,7 +110,8 @@ fn read_floats(path: &Path) -> Vec<f32> {
     bytes[start..].chunks_exact(4).map(|element| f32::from_le_bytes(element.try_into().unwrap())).collect()
 }
 
-const SUBCOMMANDS: [&str; 8] = ["check", "run", "bench", "build", "emit", "explain", "targets", "explain-code"];
+const SUBCOMMANDS: [&str; 9] =
+    ["check", "run", "bench", "build", "emit", "explain", "inspect", "targets", "explain-code"];
 
 #[test]
 fn the_examples_of_every_help_work() {
@@ -122,7 +123,8 @@ fn the_examples_of_every_help_work() {
         let examples: Vec<&str> = examples.lines().filter_map(|line| line.strip_prefix("  tilewright ")).collect();
         assert!(!examples.is_empty(), "{help}");
         for example in examples {
-            let out = place.accepted(&example.split_whitespace().collect::<Vec<_>>());
+            let words = shlex::split(example).expect("quotes that end");
+            let out = place.accepted(&words.iter().map(String::as_str).collect::<Vec<_>>());
             assert!(!out.is_empty(), "{example}");
         }
     }

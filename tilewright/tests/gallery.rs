@@ -64,19 +64,14 @@ fn the_tutorial_says_what_is_printed() {
     assert!(commands >= 3, "{commands} commands");
 }
 
-/// The words of a command; what is between single quotes is one.
-fn words(command: &str) -> Vec<&str> {
-    let parts = command.split('\'').enumerate();
-    parts.flat_map(|(at, part)| if at % 2 == 1 { vec![part] } else { part.split_whitespace().collect() }).collect()
-}
-
 fn console(dir: &Path, body: &[&str]) -> usize {
     let mut commands = 0;
     let mut printed: Vec<String> = Vec::new();
     let mut from = 0;
     for line in body {
         if let Some(command) = line.strip_prefix("$ tilewright ") {
-            let output = tilewright(dir, &words(command));
+            let words = shlex::split(command).expect("quotes that end");
+            let output = tilewright(dir, &words.iter().map(String::as_str).collect::<Vec<_>>());
             (printed, from) = (output.lines().map(str::to_string).collect(), 0);
             commands += 1;
         } else if *line != "…" && !line.is_empty() {

@@ -195,6 +195,28 @@ fn commands_that_cannot_be_done_are_refused() {
     assert!(!Path::new(&output).exists());
 }
 
+/// A package has the files that its program imports, so that it can be built again from its folder alone.
+#[test]
+fn a_program_is_kept_with_what_it_imports() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::create_dir(path("lib")).expect("a folder");
+    let root =
+        "import \"lib/twice.tc\"\nimport \"std/nn.tc\"\ndef both(float(N) A) -> (B) { T = twice(A) B(i) = T(i) + 1 }";
+    std::fs::write(path("both.tc"), root).expect("a file");
+    std::fs::write(path("lib/twice.tc"), "def twice(float(N) A) -> (B) { B(i) = 2 * A(i) }").expect("a file");
+    for (from, to) in [("both.tc", "one"), ("one/both.tc", "two")] {
+        let built = tilewright(&["build", &path(from), "-d", "both", "-s", "N=9", "-o", &path(to)]);
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    }
+    let (one, two) = (loaded(&folder.path().join("one")), loaded(&folder.path().join("two")));
+    assert_eq!(one.program().lines().next(), Some("import \"twice.tc\""));
+    let files = |package: &Package| package.contents().into_iter().collect::<std::collections::BTreeMap<_, _>>();
+    let (one, two) = (files(&one), files(&two));
+    let differ: Vec<&String> = one.keys().filter(|name| one.get(*name) != two.get(*name)).collect();
+    assert!(differ.is_empty() && one.len() == two.len(), "{differ:?}");
+}
+
 /// PTX goes with what `ptxas` makes of it, where that is.
 #[test]
 fn kernels_for_cuda_are_assembled_where_ptxas_is() {

@@ -1,24 +1,45 @@
 //! Which of two sizes is never smaller.
 
+use std::cell::Cell;
+
 use crate::Int;
 
 /// How deep a question may lead to others. Sizes are flat; this is far more than any needs.
 const DEPTH: u32 = 12;
+
+/// How many questions one may lead to in all: of sums of many terms that resemble each other the answers at each depth multiply,
+/// and what is not known costs a little room, not a result.
+const QUESTIONS: u32 = 1000;
 
 /// Whether `a` is surely at least `b` whatever the parameters and variables are; an expression that overflows is neither.
 ///
 /// Rules on the form of the two: of maxima and minima one side or both, of sums each term that is taken away finds one that
 /// is as large, of quotients by the same number the dividends. What no rule finds is not known.
 pub(crate) fn at_least(a: &Int, b: &Int) -> bool {
-    holds(a, b, DEPTH)
+    holds(a, b, Left { depth: DEPTH, questions: &Cell::new(QUESTIONS) })
 }
 
-fn holds(a: &Int, b: &Int, depth: u32) -> bool {
+/// What a search may still do.
+#[derive(Clone, Copy)]
+struct Left<'a> {
+    depth: u32,
+    questions: &'a Cell<u32>,
+}
+
+impl Left<'_> {
+    /// What is left to the questions that one leads to; none when the search ends here.
+    fn deeper(self) -> Option<Self> {
+        self.questions.set(self.questions.get().checked_sub(1)?);
+        Some(Left { depth: self.depth.checked_sub(1)?, ..self })
+    }
+}
+
+fn holds(a: &Int, b: &Int, left: Left<'_>) -> bool {
     if a == b {
         return true;
     }
-    let Some(depth) = depth.checked_sub(1) else { return false };
-    let go = |a: &Int, b: &Int| holds(a, b, depth);
+    let Some(left) = left.deeper() else { return false };
+    let go = |a: &Int, b: &Int| holds(a, b, left);
     match (a, b) {
         (Int::Const(a), Int::Const(b)) => a >= b,
         (a, Int::Max(x, y)) => go(a, x) && go(a, y),
@@ -26,10 +47,10 @@ fn holds(a: &Int, b: &Int, depth: u32) -> bool {
         (Int::FloorDiv(x, c), Int::FloorDiv(y, d)) if c == d && go(x, y) => true,
         (Int::Max(x, y), b) if go(x, b) || go(y, b) => true,
         (a, Int::Min(x, y)) if go(a, x) || go(a, y) => true,
-        (a, Int::Const(0)) if is_whole_atom(a) => is_natural(a, depth),
-        _ if covers(a, b, depth) => true,
+        (a, Int::Const(0)) if is_whole_atom(a) => is_natural(a, left),
+        _ if covers(a, b, left) => true,
         // A sum that overflows has no terms.
-        (Int::Add(x, y), b) => (go(x, b) && is_natural(y, depth)) || (go(y, b) && is_natural(x, depth)),
+        (Int::Add(x, y), b) => (go(x, b) && is_natural(y, left)) || (go(y, b) && is_natural(x, left)),
         _ => false,
     }
 }
@@ -41,24 +62,24 @@ fn is_whole_atom(a: &Int) -> bool {
 }
 
 /// Whether an atom is at least 0.
-fn is_natural(a: &Int, depth: u32) -> bool {
+fn is_natural(a: &Int, left: Left<'_>) -> bool {
     let zero = Int::Const(0);
     match a {
         Int::Const(value) => *value >= 0,
-        Int::Mul(x, y) => holds(x, &zero, depth) && holds(y, &zero, depth),
-        Int::FloorDiv(x, _) => holds(x, &zero, depth),
+        Int::Mul(x, y) => holds(x, &zero, left) && holds(y, &zero, left),
+        Int::FloorDiv(x, _) => holds(x, &zero, left),
         Int::Mod(..) => true,
-        Int::Max(x, y) => holds(x, &zero, depth) || holds(y, &zero, depth),
-        Int::Min(x, y) => holds(x, &zero, depth) && holds(y, &zero, depth),
-        Int::Select(_, x, y) => holds(x, &zero, depth) && holds(y, &zero, depth),
-        Int::Add(x, y) => holds(x, &zero, depth) && holds(y, &zero, depth),
+        Int::Max(x, y) => holds(x, &zero, left) || holds(y, &zero, left),
+        Int::Min(x, y) => holds(x, &zero, left) && holds(y, &zero, left),
+        Int::Select(_, x, y) => holds(x, &zero, left) && holds(y, &zero, left),
+        Int::Add(x, y) => holds(x, &zero, left) && holds(y, &zero, left),
         Int::Var(_) | Int::Param(_) => false,
     }
 }
 
 /// Of the terms of `a - b`: for each one that is taken away another one is there that is at least as large, and what is left
 /// is at least 0.
-fn covers(a: &Int, b: &Int, depth: u32) -> bool {
+fn covers(a: &Int, b: &Int, left: Left<'_>) -> bool {
     let difference = (a.clone() - b.clone()).linear();
     let (mut there, mut away) = (Vec::new(), Vec::new());
     for (atom, weight) in difference.terms {
@@ -70,23 +91,23 @@ fn covers(a: &Int, b: &Int, depth: u32) -> bool {
     }
     for (atom, weight) in &away {
         let found = there.iter().position(|(other, own)| {
-            let is_more = |than: i64| *own > than && is_natural(other, depth);
+            let is_more = |than: i64| *own > than && is_natural(other, left);
             let all = || *weight * atom.clone();
             let products = || {
                 let (own, away) = (*own * other.clone(), all());
                 // Not the same question again.
-                (&own, &away) != (a, b) && holds(&own, &away, depth)
+                (&own, &away) != (a, b) && holds(&own, &away, left)
             };
-            ((own == weight || is_more(*weight)) && holds(other, atom, depth))
+            ((own == weight || is_more(*weight)) && holds(other, atom, left))
                 || (own != weight && products())
-                || (is_more(1) && holds(other, &all(), depth))
+                || (is_more(1) && holds(other, &all(), left))
         });
         match found {
             Some(at) => _ = there.remove(at),
             None => return false,
         }
     }
-    difference.constant >= 0 && there.iter().all(|(atom, _)| is_natural(atom, depth))
+    difference.constant >= 0 && there.iter().all(|(atom, _)| is_natural(atom, left))
 }
 
 #[cfg(test)]
@@ -130,6 +151,19 @@ mod tests {
         assert!(at_least(&room(3 * size(0)), &room(size(0))));
         assert!(!at_least(&room(size(0)), &room(size(0) + 8)));
         assert!(at_least(&(8 * size(0)), &(8 * Int::Param(0)).max(Int::Const(0))));
+    }
+
+    /// Sums of maxima that resemble each other: at each depth every term is compared with every one.
+    #[test]
+    fn a_search_ends() {
+        let nested = |from: usize| {
+            (0..5).fold(size(from), |inner, at| {
+                let sides = (0..5).map(|own| room((inner.clone() + size(from + own + at)).max(size(from + own))));
+                sides.reduce(|a, b| a + b).expect("some").floor_div(2)
+            })
+        };
+        assert!(!at_least(&nested(0), &nested(20)));
+        assert!(at_least(&(nested(0) + room(size(3))), &nested(0)));
     }
 
     /// What is found is true: expressions drawn at random, for all small parameters.

@@ -25,9 +25,9 @@ use crate::kernel::{Code, Kernel, LoadError, OpenCode};
 use crate::named::Named;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{fs, io};
 
 /// The version of the format; a package of another one is refused. The version of the compiler is told, and does not matter:
 /// what machine code and run time agree on is part of the format.
@@ -243,16 +243,38 @@ impl Package {
         self.file(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
     }
 
-    /// Writes it into a folder, which is made if need be; files of the same names are replaced.
+    /// Writes it into a folder, which is made if need be. Files of the same names are replaced, and those removed that a package
+    /// there before had and this one has not, so that no program is linked with code of another build.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// When a file cannot be written or removed.
     pub fn write(&self, folder: &Path) -> Result<(), PackageError> {
         fs::create_dir_all(folder).map_err(|error| PackageError::File { path: folder.into(), error })?;
+        self.remove_others(folder)?;
         // What describes the files comes last: a folder with a hash that fits is whole.
         for (name, bytes) in self.contents() {
             let path = folder.join(name);
             fs::write(&path, bytes).map_err(|error| PackageError::File { path, error })?;
+        }
+        Ok(())
+    }
+
+    /// Removes the files of the package that a folder holds and this one does not write. Of a manifest that cannot be read, and
+    /// names that lead out of the folder, nothing is known to be a package's.
+    fn remove_others(&self, folder: &Path) -> Result<(), PackageError> {
+        let before = fs::read(folder.join(MANIFEST)).ok().and_then(|text| Manifest::parse(&text).ok());
+        for name in before.iter().flat_map(|manifest| manifest.sha256.iter()).map(|(name, _)| name) {
+            let path = folder.join(name);
+            if self.files.contains_key(name) || path.parent() != Some(folder) || path.file_name() != Some(name.as_ref())
+            {
+                continue;
+            }
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(PackageError::File { path, error });
+                }
+                _ => {}
+            }
         }
         Ok(())
     }

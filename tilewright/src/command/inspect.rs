@@ -14,7 +14,7 @@ use super::terminal;
 #[command(after_help = "\
 Examples:
   tilewright inspect examples/mm.tc -s M=512,N=512,K=512 -o mm.html
-  tilewright inspect examples/sweep.tc -s N=1024,T=100 -t x86-64-v3 --schedule sweep.sched -o sweep.html
+  tilewright inspect examples/sweep.tc -s N=64,T=20 -t x86-64-v3 -o sweep.html
   tilewright inspect examples/mm.tc -s M=1024,N=1024,K=1024 -t cuda:sm_80 -o kernel.html
   tilewright inspect examples/softmax.tc -s M=512,N=1024 --measure --stages -o softmax.html
 

@@ -7,8 +7,8 @@ use runtime::package::{HostCode, Package, Variant, VariantCode};
 
 use super::c_names::c_name;
 use super::{archive, header, shared};
-use crate::compile::{Options, target};
-use crate::{Definition, Result};
+use crate::Result;
+use crate::compile::target;
 
 /// Machine code of a package: the variant that it is of.
 type Host<'a> = (&'a Variant, &'a HostCode);
@@ -19,7 +19,7 @@ type Host<'a> = (&'a Variant, &'a HostCode);
 ///
 /// # Errors
 /// Only bugs of ours.
-pub(super) fn files(_: &Definition, package: &Package, _: &[Options]) -> Result<Vec<(String, Vec<u8>)>> {
+pub(super) fn files(package: &Package) -> Result<Vec<(String, Vec<u8>)>> {
     let hosts = hosts(package);
     let mut architectures: Vec<&str> = hosts.iter().map(|(_, code)| architecture(code)).collect();
     architectures.sort_unstable();

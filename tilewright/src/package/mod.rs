@@ -52,6 +52,14 @@ pub fn package(def: &Definition, source: &Source, targets: &[Options], choices: 
     package_for(&Linked::ALL, def, source, targets, choices)
 }
 
+/// The program's text, and the files that it imports beside it: names and texts.
+fn files_of(source: &Source, definition: &str) -> (String, Vec<(String, String)>) {
+    let files = source.sources.as_ref().map(|sources| sources.in_one_folder(&format!("{definition}.tc")));
+    let mut files = files.unwrap_or_default().into_iter();
+    let program = files.next().map_or_else(|| source.text.to_string(), |(_, text)| text);
+    (program, files.collect())
+}
+
 /// Programs that a package is linked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Linked {
@@ -66,10 +74,10 @@ impl Linked {
     pub const ALL: [Linked; 2] = [Linked::C, Linked::Rust];
 
     /// Makes the files for these programs, which the run time does not read: names and bytes.
-    fn files(self, def: &Definition, package: &Package, targets: &[Options]) -> Result<Vec<(String, Vec<u8>)>> {
+    fn files(self, def: &Definition, source: &Source, package: &Package) -> Result<Vec<(String, Vec<u8>)>> {
         match self {
-            Linked::C => c::files(def, package, targets),
-            Linked::Rust => rust::files(def, package),
+            Linked::C => c::files(package),
+            Linked::Rust => rust::files(def, source, package),
         }
     }
 }
@@ -86,14 +94,18 @@ pub fn package_for(
     choices: &[Choice],
 ) -> Result<Package> {
     let routine = Routine::of_definition(def.clone(), Some(source.clone()));
+    let (program, imported) = files_of(source, &def.name);
     let mut package = Package::new(Parts {
         version: env!("CARGO_PKG_VERSION").into(),
         definition: def.name.clone(),
         sizes: def.sizes.clone(),
         arguments: describe::arguments(def)?,
         conditions: describe::conditions(def)?,
-        program: source.text.to_string(),
+        program,
     });
+    for (name, text) in imported {
+        package.add_file(name, text.into_bytes());
+    }
     for sizes in choices.iter().filter_map(|choice| choice.sizes.as_ref()) {
         bind::preconditions(&routine, sizes).map_err(|error| error.with_source(source))?;
     }
@@ -104,7 +116,7 @@ pub fn package_for(
     }
     readable(&package)?;
     for program in programs {
-        for (name, bytes) in program.files(def, &package, targets)? {
+        for (name, bytes) in program.files(def, source, &package)? {
             package.add_file(name, bytes);
         }
     }

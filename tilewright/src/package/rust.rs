@@ -13,6 +13,7 @@ use std::fmt::Write;
 use runtime::package::{Manifest, Package, Parameter, VariantCode};
 use runtime::{DType, Role};
 
+use crate::error::Source;
 use crate::{Definition, Result};
 
 /// What a user's own names must not be: keywords of all editions, and what the function calls its own.
@@ -21,13 +22,14 @@ const TAKEN: &str = "abstract as async await become box break const continue cra
                      true try type typeof union unsafe unsized use virtual where while yield pool package sizes";
 
 /// The module of a package with code for processors.
-pub fn files(def: &Definition, package: &Package) -> Result<Vec<(String, Vec<u8>)>> {
+pub fn files(def: &Definition, source: &Source, package: &Package) -> Result<Vec<(String, Vec<u8>)>> {
     let manifest = package.manifest();
     if !manifest.variants.iter().any(|variant| matches!(variant.code, VariantCode::Host(_))) {
         return Ok(Vec::new());
     }
-    let program = package.program();
-    let own = program.get(def.span.range()).map_or_else(|| def.to_string(), String::from);
+    let (_, text, start) = source.at(def.span);
+    let place = def.span.range();
+    let own = text.get(place.start - start..place.end - start).map_or_else(|| def.to_string(), String::from);
     Ok(vec![(format!("{}.rs", manifest.definition), module(manifest, &own).into_bytes())])
 }
 
