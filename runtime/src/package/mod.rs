@@ -244,7 +244,7 @@ impl Package {
     }
 
     /// Writes it into a folder, which is made if need be. Files of the same names are replaced, and those removed that a package
-    /// there before had and this one has not, so that no program is linked with code of another build.
+    /// of the same definition had there before and this one has not, so that no program is linked with code of another build.
     ///
     /// # Errors
     /// When a file cannot be written or removed.
@@ -263,6 +263,7 @@ impl Package {
     /// names that lead out of the folder, nothing is known to be a package's.
     fn remove_others(&self, folder: &Path) -> Result<(), PackageError> {
         let before = fs::read(folder.join(MANIFEST)).ok().and_then(|text| Manifest::parse(&text).ok());
+        let before = before.filter(|manifest| manifest.definition == self.manifest.definition);
         for name in before.iter().flat_map(|manifest| manifest.sha256.iter()).map(|(name, _)| name) {
             let path = folder.join(name);
             if self.files.contains_key(name) || path.parent() != Some(folder) || path.file_name() != Some(name.as_ref())

@@ -36,8 +36,26 @@ struct Case {
     before: Vec<Tensor>,
 }
 
+/// What C programs are compiled with and run on.
+pub struct Machine {
+    /// The command of the compiler, and what it is given beside the usual.
+    pub compiler: &'static [&'static str],
+    /// Commands that run a program; its path comes last.
+    pub runners: Vec<Vec<&'static str>>,
+    /// What the libraries have code for.
+    pub targets: Vec<Target>,
+}
+
+impl Machine {
+    /// This one.
+    pub fn host() -> Machine {
+        Machine { compiler: &["cc"], runners: vec![Vec::new()], targets: vec![host_target()] }
+    }
+}
+
 /// Libraries, and calls of them.
 pub struct Batch {
+    machine: Machine,
     folder: TempDir,
     libraries: Vec<String>,
     cases: Vec<Case>,
@@ -45,14 +63,13 @@ pub struct Batch {
     sizes: Vec<(String, Vec<i64>, bool)>,
 }
 
-impl Default for Batch {
-    fn default() -> Batch {
-        let folder = tempfile::tempdir().expect("a folder");
-        Batch { folder, libraries: Vec::new(), cases: Vec::new(), sizes: Vec::new() }
-    }
-}
-
 impl Batch {
+    /// None yet.
+    pub fn new(machine: Machine) -> Batch {
+        let folder = tempfile::tempdir().expect("a folder");
+        Batch { machine, folder, libraries: Vec::new(), cases: Vec::new(), sizes: Vec::new() }
+    }
+
     /// A definition, for sizes of its own and for any, with a few calls.
     pub fn add(&mut self, text: &str) {
         let (defs, _) = check(&Source::new("a.tc".into(), text.into())).expect("a program");
@@ -72,7 +89,7 @@ impl Batch {
             }
         }
         let Some(own) = good.last() else { return };
-        let package = built(text, &[host_target()], &[Choice::of(own), Choice::any()]);
+        let package = built(text, &self.machine.targets, &[Choice::of(own), Choice::any()]);
         self.write(&package);
         for (_, sizes, is_good) in &drawn {
             assert_eq!(package.manifest().check_sizes(sizes).is_ok(), *is_good, "{text}: {sizes:?}");
@@ -94,10 +111,15 @@ impl Batch {
 
     /// Compiles the program, runs it and judges what it wrote: each call alone and with threads.
     pub fn check(&self) {
-        let program = self.program();
         let given: Vec<u8> = self.cases.iter().flat_map(Case::given).collect();
-        let written = outcome(self.folder.path(), &self.libraries, &program, &given);
-        let mut at = &written[..];
+        for written in self.outcomes(&self.program(), &given) {
+            self.judge(&written);
+        }
+        assert!(self.cases.len() >= 3 * self.libraries.len(), "hardly any sizes are right");
+    }
+
+    fn judge(&self, written: &[u8]) {
+        let mut at = written;
         for (name, sizes, is_good) in &self.sizes {
             let status = number(&mut at);
             assert_eq!(status == 0, *is_good, "{name} with {sizes:?}: {status}");
@@ -110,7 +132,6 @@ impl Batch {
             }
         }
         assert!(at.is_empty(), "{} bytes more than expected", at.len());
-        assert!(self.cases.len() >= 3 * self.libraries.len(), "hardly any sizes are right");
     }
 
     fn program(&self) -> String {
@@ -132,6 +153,26 @@ impl Batch {
             }
         }
         text + "    return end();\n}\n"
+    }
+
+    /// Compiles a program with the libraries and runs it in each way: what it writes of what it is given.
+    fn outcomes(&self, program: &str, given: &[u8]) -> Vec<Vec<u8>> {
+        let folder = self.folder.path();
+        for (name, bytes) in [("driver.h", HEADER.as_bytes()), ("main.c", program.as_bytes()), ("given", given)] {
+            std::fs::write(folder.join(name), bytes).expect("it is written");
+        }
+        let mut compile = Command::new(self.machine.compiler[0]);
+        compile.current_dir(folder).args(&self.machine.compiler[1..]);
+        compile.args(["-std=c99", "-O0", "-Wall", "-Wextra", "-Wno-unused", "-Werror", "-pthread", "main.c"]);
+        compile.args(self.libraries.iter().map(|library| format!("lib{library}.a"))).args(["-o", "main", "-lm"]);
+        run(&mut compile);
+        let outcome = |runner: &Vec<&str>| {
+            let program = folder.join("main");
+            let words = runner.iter().map(Path::new).chain([program.as_path()]).collect::<Vec<_>>();
+            run(Command::new(words[0]).args(&words[1..]).current_dir(folder));
+            std::fs::read(folder.join("written")).expect("it was written")
+        };
+        self.machine.runners.iter().map(outcome).collect()
     }
 }
 
@@ -281,32 +322,10 @@ static inline int end(void)
 }
 "#;
 
-/// Compiles a program with the libraries of a folder and runs it: what it writes of what it is given.
-fn outcome(folder: &Path, libraries: &[String], program: &str, given: &[u8]) -> Vec<u8> {
-    for (name, bytes) in [("driver.h", HEADER.as_bytes()), ("main.c", program.as_bytes()), ("given", given)] {
-        std::fs::write(folder.join(name), bytes).expect("it is written");
-    }
-    let mut compile = Command::new("cc");
-    compile.current_dir(folder).args([
-        "-std=c99",
-        "-O0",
-        "-Wall",
-        "-Wextra",
-        "-Wno-unused",
-        "-Werror",
-        "-pthread",
-        "main.c",
-    ]);
-    compile.args(libraries.iter().map(|library| format!("lib{library}.a"))).args(["-o", "main", "-lm"]);
-    run(&mut compile);
-    run(Command::new(folder.join("main")).current_dir(folder));
-    std::fs::read(folder.join("written")).expect("it was written")
-}
-
 /// Calls every function of the table in C, in both precisions, and compares it with the run time. The last digits differ where the
 /// two have different libraries of mathematics: that of a Rust program need not be the system's.
 pub fn functions(target: &Target) {
-    let mut batch = Batch::default();
+    let mut batch = Batch::new(Machine::host());
     let mut program = String::from("#include \"driver.h\"\n");
     let mut body = String::new();
     let values: Vec<f64> = vec![
@@ -343,8 +362,8 @@ pub fn functions(target: &Target) {
     let (a, b) = (wide(false), wide(true));
     let mut given: Vec<u8> = a.iter().chain(&b).flat_map(|value| value.to_ne_bytes()).collect();
     given.extend(a.iter().chain(&b).flat_map(|value| (*value as f32).to_ne_bytes()));
-    let written = outcome(batch.folder.path(), &batch.libraries, &program, &given);
-    let mut at = &written[..];
+    let written = batch.outcomes(&program, &given);
+    let mut at = &written[0][..];
     for is_double in [true, false] {
         for function in FUNCTIONS.iter().filter(|function| is_spoken(function.name)) {
             assert_eq!(number(&mut at), 0, "{}", function.name);

@@ -10,11 +10,12 @@ mod random;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use driver::Machine;
 use object::{Object as _, ObjectSymbol as _};
 use runtime::package::Package;
 use support::Target;
 use tempfile::TempDir;
-use tilewright::{Choice, Options, Source, check, host_target, package};
+use tilewright::{Choice, Options, Source, check, host_target, package, target_named};
 
 /// Whether a program is there; says so when it is not.
 pub fn has(program: &str) -> bool {
@@ -223,9 +224,27 @@ fn a_c_program_gets_what_the_evaluator_computes() {
     if !has("cc") {
         return;
     }
+    drawn(Machine::host(), 12);
+}
+
+/// Code for another architecture computes the same, in an emulator: with vectors of each length that code may meet, and none.
+#[test]
+fn so_does_one_for_another_architecture() {
+    let compiler: &[&str] = &["aarch64-linux-gnu-gcc", "-static"];
+    if !has(compiler[0]) || !has("qemu-aarch64") {
+        return;
+    }
+    let cpus = ["cortex-a57", "max,sve128=on,sve256=off,sve512=off", "max,sve256=on,sve512=off", "max,sve512=on"];
+    let runners = cpus.map(|cpu| vec!["qemu-aarch64", "-cpu", cpu]).to_vec();
+    let targets = ["aarch64-neon", "aarch64-sve"].map(|name| target_named(name).expect("a target")).to_vec();
+    drawn(Machine { compiler, runners, targets }, 6);
+}
+
+/// Random programs, as many in the short form, and some more.
+fn drawn(machine: Machine, short: usize) {
     let full = std::env::var("TILEWRIGHT_TEST_FULL").is_ok_and(|full| full == "1");
-    let mut batch = driver::Batch::default();
-    for (at, (text, _)) in random::definitions(if full { 150 } else { 12 }).into_iter().enumerate() {
+    let mut batch = driver::Batch::new(machine);
+    for (at, (text, _)) in random::definitions(if full { 150 } else { short }).into_iter().enumerate() {
         let text = text
             .rsplit_once(", seed")
             .map_or(text.as_str(), |(text, _)| text)

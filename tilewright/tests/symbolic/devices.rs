@@ -109,7 +109,7 @@ fn kernels_of_a_package_for_any_sizes_compute_what_the_evaluator_does() {
     let all = programs::all();
     let chosen = all.iter().enumerate().filter(|(at, (name, _))| match &only {
         Some(word) => name.contains(word.as_str()),
-        None => full || at % (2 * PART) == 1,
+        None => full || at % (4 * PART) == 1,
     });
     let wrong: Vec<String> = chosen
         .filter_map(|(_, (name, def))| agrees(def, &place).err().map(|error| format!("{name}: {error}")))
@@ -162,7 +162,7 @@ fn the_host_has_loops_over_the_sizes_of_a_call() {
 #[test]
 fn definitions_have_kernels_for_any_sizes_of_cuda() {
     let options = Options { device: Some(support::Gpu::hopper()), ..Options::new(tilewright::host_target()) };
-    for (_, (name, def)) in programs::all().iter().enumerate().filter(|(at, _)| is_full() || at % (6 * PART) == 2) {
+    for (_, (name, def)) in programs::all().iter().enumerate().filter(|(at, _)| is_full() || at % (12 * PART) == 2) {
         let package = built(def, &options).unwrap_or_else(|error| panic!("{name}: {error}"));
         let runtime::package::VariantCode::Device(code) = &package.manifest().variants[0].code else {
             panic!("kernels")
