@@ -129,6 +129,35 @@ impl Policy for InTime {
     }
 }
 
+/// The order of [`Isl`] with this fusion, then what [`Cpu`] does with each nest: tiles, vectors, threads. What shares loops is what
+/// the strategy says, whatever it costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fused {
+    /// How far isl's scheduler fuses.
+    pub fusion: Fusion,
+}
+
+impl Policy for Fused {
+    fn name(&self) -> &str {
+        "fused"
+    }
+
+    fn schedule(&self, session: &mut Session) -> Result<(), Refused> {
+        Isl::new(self.fusion).schedule(session)?;
+        session.together(|session| match examine(session, session.scop()) {
+            Ok(nests) => nests.iter().for_each(|nest| {
+                if nest.is_plain() {
+                    return session.together(|session| schedule_nest(session, nest, &[]));
+                }
+                let entity = nest.name(session.scop());
+                remark(session, &entity, "not optimised", "isl's schedule skews or shifts its loops");
+            }),
+            Err(error) => not_examined(session, &error),
+        });
+        Ok(())
+    }
+}
+
 /// The steps for a whole program; with `given`, those of the plan with these candidates.
 fn schedule_with(session: &mut Session, given: Option<&[usize]>, when: Time) {
     session.together(|session| {
@@ -270,7 +299,7 @@ fn order_of_isl(session: &Session, part: Option<&BTreeSet<String>>) -> Result<Op
 }
 
 fn tree_of_isl(session: &Session, part: Option<&BTreeSet<String>>) -> isl::Result<ScheduleTree> {
-    let (isl, scop) = (Isl { fusion: Fusion::Min }, session.scop());
+    let (isl, scop) = (Isl::new(Fusion::Min), session.scop());
     match part {
         None => isl.tree(session),
         Some(stmts) => rest::with_part(&scop.tree, isl.tree_of(session, &rest::instances(scop, stmts)?)?),

@@ -3,7 +3,8 @@
 //! | policy | what it does |
 //! |---|---|
 //! | [`SourceOrder`] | nothing: the program runs as it is written |
-//! | [`Isl`] | isl's scheduler, with Max or Min fusion, recorded as one `order` |
+//! | [`Isl`] | isl's scheduler, with one of five strategies of fusion, recorded as one `order` |
+//! | [`Fused`] | that order, then tiles, vectors and threads nest by nest |
 //! | [`Cpu`] | isl's order, then tiles for caches and registers, vectors and threads for the session's target |
 //!
 //! Large programs are divided into [`parts`], each of which a policy schedules by itself.
@@ -12,6 +13,7 @@
 //! and becomes a remark. Decisions come from access relations, extents and the `Target`, never from names or spelling.
 
 mod blocks;
+mod clusters;
 mod contract;
 mod cost;
 mod cpu;
@@ -34,7 +36,7 @@ mod time;
 mod windows;
 
 pub use cost::bytes_per_cycle;
-pub use cpu::{Cpu, Given, InTime};
+pub use cpu::{Cpu, Fused, Given, InTime};
 pub use order::{Fusion, Isl, SourceOrder};
 pub use parts::parts;
 pub use time::Time;

@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use polyhedral::{Scop, isl, testing};
-use scheduler::{Cpu, Fusion, Isl, SourceOrder};
+use scheduler::{Cpu, Fused, Fusion, Isl, SourceOrder};
 use support::Target;
 use transform::{Options, Policy, Scheduled, Script, Session};
 
@@ -581,8 +581,12 @@ fn replays(scop: &Scop, target: &Target, policy: &dyn Policy) {
 #[test]
 fn every_program_is_scheduled_legally_and_replays() {
     for scop in testing::programs(&isl::Ctx::new()) {
-        for policy in [&SourceOrder as &dyn Policy, &Isl { fusion: Fusion::Max }, &Isl { fusion: Fusion::Min }, &Cpu] {
+        for policy in [&SourceOrder as &dyn Policy, &Cpu] {
             replays(&scop, &target(2), policy);
+        }
+        for (_, fusion) in Fusion::NAMES {
+            replays(&scop, &target(2), &Isl::new(fusion));
+            replays(&scop, &target(2), &Fused { fusion });
         }
     }
 }
@@ -631,8 +635,11 @@ fn random_programs_are_scheduled_legally() {
     for seed in 0..16 {
         schedule(testing::random(&ctx, seed), &target(2), &Cpu);
     }
-    for seed in 16..20 {
-        schedule(testing::random(&ctx, seed), &target(2), &Isl { fusion: Fusion::Max });
+    for (at, (_, fusion)) in Fusion::NAMES.into_iter().enumerate() {
+        for seed in 16..20 {
+            schedule(testing::random(&ctx, seed), &target(2), &Isl::new(fusion));
+            schedule(testing::random(&ctx, seed + 4 * at as u64), &target(2), &Fused { fusion });
+        }
     }
 }
 
@@ -984,6 +991,70 @@ fn bytes_have_no_more_lanes_than_vectors_can() {
         expect![[r#"
             vectorise O.x by 128 as xo xv
             stream O
+        "#]],
+    );
+}
+
+/// What shares loops by each strategy: the names of the statements of each nest at the top.
+#[track_caller]
+fn check_fusion(scop: &Scop, expected: Expect) {
+    let mut out = String::new();
+    for (name, fusion) in Fusion::NAMES {
+        let scheduled = schedule(scop.clone(), &target(2), &Isl::new(fusion));
+        let nests = match &scheduled.scop.tree.root {
+            polyhedral::Node::Sequence(children) => children.iter().map(|child| child.filter.clone()).collect(),
+            _ => vec![scheduled.scop.domain().expect("instances")],
+        };
+        let holds = |nest: &isl::UnionSet, stmt: &polyhedral::Stmt| {
+            let own = stmt.domain.to_union_set().and_then(|own| own.intersect(nest)).and_then(|own| own.is_empty());
+            !own.expect("a set")
+        };
+        let names = |nest: &isl::UnionSet| {
+            let own = scheduled.scop.stmts.values().filter(|stmt| holds(nest, stmt));
+            own.map(|stmt| stmt.name.clone()).collect::<Vec<_>>().join(" ")
+        };
+        out += &format!("{name}: {}\n", nests.iter().map(names).collect::<Vec<_>>().join(" | "));
+    }
+    expected.assert_eq(&out);
+}
+
+/// Parallel in both loops, twice; a column of them; its prefix sums, one after another; and what is parallel again.
+#[test]
+fn strategies_of_fusion_differ_in_what_shares_loops() {
+    let text = "
+        scop f(N)
+        input A: float32[N, N]
+        input V: float32[N]
+        output B: float32[N, N]
+        output C: float32[N, N]
+        output S: float32[N]
+        inout P: float32[N]
+        output Q: float32[N]
+        stmt B[i, j]
+          domain { B[i, j] : 0 <= i < N and 0 <= j < N }
+          B[i, j] = 2.0f32 * A[i, j]
+        stmt C[i, j]
+          domain { C[i, j] : 0 <= i < N and 0 <= j < N }
+          C[i, j] = B[i, j] + 1.0f32
+        stmt S[i]
+          domain { S[i] : 0 <= i < N }
+          S[i] = C[i, 0] * V[i]
+        stmt P[i]
+          domain { P[i] : 1 <= i < N }
+          P[i] = P[i - 1] + S[i]
+        stmt Q[i]
+          domain { Q[i] : 0 <= i < N }
+          Q[i] = P[i] * V[i]
+    ";
+    let scop = testing::scop(&isl::Ctx::new(), text).specialise(&[64]).expect("sizes");
+    check_fusion(
+        &scop,
+        expect![[r#"
+            none: B | C | S | P | Q
+            smart: B C | S P Q
+            typed: B C S | P | Q
+            three-coincident: B C S | P | Q
+            max: B C S P Q
         "#]],
     );
 }

@@ -371,6 +371,15 @@ The loops of the schedule are those that `tilewright explain` lists; those of th
 the finished schedule has none of the name.",
     },
     Page {
+        code: "TC0962",
+        title: "fusion strategies are for processors",
+        text: "`--fusion` orders statements by isl's scheduler and a strategy of Pluto's or Tensor Comprehensions', then schedules each nest for
+the processor. Devices are scheduled by a policy of their own; what shares loops there is said in a script:
+
+    tilewright run edges.tc -s H=480,W=640 -t x86-64-v3 --fusion smart
+    tilewright run edges.tc -s H=480,W=640 -t opencl --schedule edges.sched",
+    },
+    Page {
         code: "TC0999",
         title: "a bug in Tilewright",
         text: "The program is right, or at least nothing that you wrote should lead here. Please report it with the program, the

@@ -7,6 +7,7 @@ use codegen::gpu::{self, Kernels, Language};
 use codegen::{FullTiles, Program, llvm};
 use polyhedral::{Scop, isl};
 use runtime::{DeviceCode, Formula, OpenCode, OpenDeviceCode};
+use scheduler::Fusion;
 use support::{Diagnostic, Gpu, KernelCode, Remark, Stage, Target, Watch, with_deep_stack};
 use transform::{Policy, Scheduled, Script, Session};
 
@@ -26,6 +27,8 @@ pub struct Options {
     pub script: Option<Script>,
     /// One kernel for all sizes, in place of one for each.
     pub symbolic: bool,
+    /// What shares loops on a processor; by cost unless given.
+    pub fusion: Option<Fusion>,
     /// Keep the written order of reductions.
     pub strict: bool,
     /// No run-time check of indirect subscripts.
@@ -37,8 +40,8 @@ pub struct Options {
 impl Options {
     /// The defaults for a machine.
     pub fn new(target: Target) -> Options {
-        let (script, tile_sizes) = (None, BTreeMap::new());
-        Options { target, device: None, script, symbolic: false, strict: false, trust_indices: false, tile_sizes }
+        let (device, script, fusion, tile_sizes) = (None, None, None, BTreeMap::new());
+        Options { target, device, script, symbolic: false, fusion, strict: false, trust_indices: false, tile_sizes }
     }
 }
 
@@ -252,7 +255,7 @@ impl Translated {
 
 /// The schedule of the script that was given, or of what the policy writes.
 pub(crate) fn schedule(scop: Scop, options: &Options) -> Result<Scheduled> {
-    schedule_by(scop, &scheduler::Cpu, options, proof(options))
+    schedule_by(scop, &*policy(options), options, proof(options))
 }
 
 /// The schedule for the processor or for the device, with the program as it is after each command.
@@ -265,7 +268,15 @@ pub(crate) fn session(scop: Scop, options: &Options) -> Result<Session> {
     let proof = transform::Options { history: true, ..proof(options) };
     match &options.device {
         Some(device) => session_by(scop, &gpu_mapper::Mapper { device: device.clone() }, options, proof),
-        None => session_by(scop, &scheduler::Cpu, options, proof),
+        None => session_by(scop, &*policy(options), options, proof),
+    }
+}
+
+/// The policy for processors.
+fn policy(options: &Options) -> Box<dyn Policy> {
+    match options.fusion {
+        None => Box::new(scheduler::Cpu),
+        Some(fusion) => Box::new(scheduler::Fused { fusion }),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use polyhedral::isl;
 use runtime::{Device, DeviceKernel, DeviceTensor, Pool, Stream, Tensor, TensorView, TensorViewMut};
+use scheduler::Fusion;
 use smallvec::SmallVec;
 use support::{Diagnostic, Gpu, Remark, Severity, Target, Watch};
 use transform::Script;
@@ -141,6 +142,13 @@ impl Compiler {
     /// one, kernels are kept for as long as the compiler lives.
     pub fn cache(mut self, cache: KernelCache) -> Compiler {
         self.cache = Some(cache);
+        self
+    }
+
+    /// Lets statements share loops by a strategy of Pluto's or Tensor Comprehensions' in place of predicted cost. It is for comparing
+    /// schedules on a processor, and for programs that the prediction is wrong about; devices have a policy of their own.
+    pub fn fusion(mut self, fusion: Fusion) -> Compiler {
+        Arc::make_mut(&mut self.options).fusion = Some(fusion);
         self
     }
 

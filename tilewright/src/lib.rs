@@ -43,5 +43,6 @@ pub use polyhedral::DType;
 pub use runtime::{
     Device, DeviceTensor, ForkJoin, Pool, PoolError, Stream, Tensor, TensorError, TensorView, TensorViewMut,
 };
+pub use scheduler::Fusion;
 pub use support::{Diagnostic, Gpu, Remark, Severity, Target};
 pub use transform::{FusionGroup, FusionReport, Script, ScriptError};

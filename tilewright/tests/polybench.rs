@@ -10,7 +10,7 @@ use polyhedral::testing::plain::{self, Arrays};
 use polyhedral::testing::{Kernel, POLYBENCH};
 use runtime::Role;
 use tilewright::builder::Program;
-use tilewright::{Compiler, Tensor};
+use tilewright::{Compiler, Fusion, Tensor};
 
 /// Largest difference from the plain loops over their largest value: sums are taken in another order.
 const TOLERANCE: f64 = 1e-11;
@@ -132,4 +132,28 @@ fn filters_and_tables() {
 #[test]
 fn stencils() {
     all_agree(STENCILS);
+}
+
+/// Each kernel by a strategy of fusion, another one for each in turn; all five in the full form.
+#[test]
+fn strategies_of_fusion_compute_the_same() {
+    let is_full = sets() > 2;
+    for (at, kernel) in POLYBENCH.iter().enumerate() {
+        let given = kernel.tensors(&kernel.scop(&isl::Ctx::new()), kernel.sets[0], 11);
+        let mut expected = Arrays::of(&given);
+        plain::run(kernel.name, kernel.sets[0], &mut expected);
+        for (number, (name, fusion)) in Fusion::NAMES.into_iter().enumerate() {
+            if !is_full && number != at % Fusion::NAMES.len() {
+                continue;
+            }
+            let case = format!("{}, {name}", kernel.title());
+            let compiler = Compiler::host().threads(2).fusion(fusion);
+            let found =
+                results(&compiler, kernel, kernel.sets[0], &given).unwrap_or_else(|error| panic!("{case}: {error}"));
+            for (name, found) in found.iter() {
+                let off = difference(found.values(), expected.get(name).values());
+                assert!(off <= TOLERANCE, "{case}: {name} is off by {off:.1e}");
+            }
+        }
+    }
 }

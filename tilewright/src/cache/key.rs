@@ -16,7 +16,7 @@ const COMPILER: &str = concat!(env!("CARGO_PKG_VERSION"), " ", env!("TILEWRIGHT_
 ///
 /// Of a definition the text with every range explicit counts, not what was written: comments and other definitions do not.
 pub fn key(routine: &Routine, sizes: Option<&[i64]>, strided: &[bool], options: &Options) -> Key {
-    let Options { target, device, script, symbolic, strict, trust_indices, tile_sizes } = options;
+    let Options { target, device, script, symbolic, fusion, strict, trust_indices, tile_sizes } = options;
     KeyOf::default()
         .part("layout", LAYOUT)
         .part("compiler", COMPILER)
@@ -29,7 +29,7 @@ pub fn key(routine: &Routine, sizes: Option<&[i64]>, strided: &[bool], options: 
         .part("target", target.to_toml())
         .part("device", format!("{device:?}"))
         .part("script", script.as_ref().map(|script| format!("given\n{script}")).unwrap_or_default())
-        .part("options", format!("{symbolic} {strict} {trust_indices}"))
+        .part("options", format!("{symbolic} {fusion:?} {strict} {trust_indices}"))
         .part("tiles", format!("{tile_sizes:?}"))
         .key()
 }
@@ -66,10 +66,11 @@ mod tests {
     #[test]
     fn everything_else_is() {
         type Change = fn(&mut Options);
-        let changes: [Change; 12] = [
+        let changes: [Change; 13] = [
             |_| {},
             |options| options.symbolic = true,
             |options| options.strict = true,
+            |options| options.fusion = Some(scheduler::Fusion::Smart),
             |options| options.trust_indices = true,
             |options| options.script = Some("".parse().expect("a script")),
             |options| options.script = Some("order i\n".parse().unwrap_or_else(|_| "auto".parse().expect("a script"))),

@@ -86,6 +86,7 @@ impl Build {
                 target: target.clone(),
                 schedule: self.schedule.clone(),
                 symbolic: false,
+                fusion: None,
                 strict: self.strict,
                 trust_indices: self.trust_indices,
                 dump: None,

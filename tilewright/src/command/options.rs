@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use runtime::Pool;
+use scheduler::Fusion;
 use support::{Diagnostic, Gpu, Target};
 use tilewright::trace::Trace;
 use tilewright::{Compiler, Error, Options, Result, Source, emit, files, host_target};
@@ -41,6 +43,9 @@ pub struct Machine {
     /// One kernel for all sizes
     #[arg(long)]
     pub symbolic: bool,
+    /// What shares loops on a processor, in place of what is predicted to be fastest
+    #[arg(long, value_parser = fusions())]
+    pub fusion: Option<Fusion>,
     /// Keep the written order of reductions
     #[arg(long)]
     pub strict: bool,
@@ -50,6 +55,13 @@ pub struct Machine {
     /// Write the text of every stage to files DIR/01-tc.txt, DIR/02-scop.txt, …
     #[arg(long, value_name = "DIR")]
     pub dump: Option<PathBuf>,
+}
+
+/// The strategies by their names.
+fn fusions() -> impl TypedValueParser<Value = Fusion> {
+    let named = |name: String| Fusion::NAMES.into_iter().find(|(own, _)| *own == name);
+    PossibleValuesParser::new(Fusion::NAMES.map(|(name, _)| name))
+        .try_map(move |name| named(name).map(|(_, fusion)| fusion).ok_or("none of the strategies"))
 }
 
 /// What goes in and out.
@@ -182,19 +194,33 @@ impl Machine {
     /// What the compiler may do, with [the script](Machine::script) and the sizes of the tiles that it leaves open.
     pub fn options(&self, script: Option<Script>, tile_sizes: BTreeMap<String, i64>) -> Result<Options> {
         let device = self.device();
+        self.is_fusion_of_a_processor()?;
         Ok(Options {
             target: if device.is_some() { host_target() } else { self.target()? },
             device,
             script,
             symbolic: self.symbolic,
+            fusion: self.fusion,
             strict: self.strict,
             trust_indices: self.trust_indices,
             tile_sizes,
         })
     }
 
+    /// Refuses a strategy of fusion for a device, which has a policy of its own.
+    fn is_fusion_of_a_processor(&self) -> Result<()> {
+        if self.fusion.is_none() || !targets::is_device(&self.target) {
+            return Ok(());
+        }
+        let message = format!("`--fusion` is for processors, and `{}` is a device", self.target);
+        Err(Error::user(
+            Diagnostic::call("TC0962", message).help("say what shares loops in a script: `fuse`, `distribute`"),
+        ))
+    }
+
     /// A compiler for this machine, with `threads` threads and [the script](Machine::script).
     pub fn compiler(&self, threads: Option<u16>, script: Option<Script>) -> Result<Compiler> {
+        self.is_fusion_of_a_processor()?;
         let compiler = match targets::is_device(&self.target) {
             true => targets::device(&self.target)?,
             false => {
@@ -204,6 +230,9 @@ impl Machine {
             }
         };
         let mut compiler = compiler.symbolic(self.symbolic).strict(self.strict).trust_indices(self.trust_indices);
+        if let Some(fusion) = self.fusion {
+            compiler = compiler.fusion(fusion);
+        }
         if let Some(threads) = threads {
             let refused =
                 |error| Error::user(Diagnostic::call("TC0935", format!("{error}")).help("ask for fewer threads"));

@@ -285,7 +285,7 @@ mod tests {
         let targets: Vec<Options> = targets.map(Options::new).collect();
         let choices = if sizes.is_empty() { vec![Choice::any()] } else { vec![Choice::any(), Choice::of(sizes)] };
         let package = package_for(&[], &defs[0], &source, &targets, &choices).expect("it compiles");
-        let (_, bytes) = files(&defs[0], &package).expect("it is written").remove(0);
+        let (_, bytes) = files(&defs[0], &source, &package).expect("it is written").remove(0);
         String::from_utf8(bytes).expect("text")
     }
 
