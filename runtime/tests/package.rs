@@ -278,7 +278,8 @@ fn no_file_of_a_package_before_stays() {
     let mut expected: Vec<String> = new.contents().into_iter().map(|(name, _)| name).collect();
     expected.push("notes.txt".into());
     assert!(old.contents().len() > new.contents().len());
-    (found.sort(), expected.sort());
+    found.sort();
+    expected.sort();
     assert_eq!(found, expected);
 }
 
